@@ -1,0 +1,52 @@
+"""A convolutional network names images.
+
+    python experiments/cnn.py
+"""
+
+import dataclasses
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.experiment import Classification, Run, classification, launch, repeat
+from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Classification):
+    """Options of the convolutional network."""
+
+    network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
+    """best: three stages of 3x3 kernels with BatchNorm; the others: the two networks of the lectures."""
+    bfloat16: bool = False
+    """Compute in bfloat16; parameters stay float32."""
+
+
+def network(config: Config, classes: int) -> CNN:
+    """The network that the options name."""
+    dtype = jnp.bfloat16 if config.bfloat16 else None
+    if config.network == "lecture-5x5":
+        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype)
+    if config.network == "lecture-3x3":
+        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype)
+    stages = (Stage(32), Stage(64), Stage(64, pool=None))
+    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype)
+
+
+def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The first stage's kernels, `[h, w, c, features]`."""
+    return np.asarray(params["conv_0"]["kernel"])
+
+
+def main(config: Config) -> dict[str, Any]:
+    """One run per seed."""
+
+    def one(run: Run[Config]) -> dict[str, Any]:
+        return classification(run, lambda classes: network(config, classes), first_layer)
+
+    return repeat(config, one)
+
+
+if __name__ == "__main__":
+    launch(main, Config)

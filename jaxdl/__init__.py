@@ -1,0 +1,38 @@
+"""jaxdl: the classic networks of deep learning, as pure functions in JAX."""
+
+from jaxdl import data, losses, metrics, models, nn, optimizers, tasks, training
+from jaxdl.core import Learner, State, Update, inference, learner
+from jaxdl.rng import root, stream
+from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
+from jaxdl.version import __version__
+from jaxdl.wrappers import accumulate, replicas, with_ema
+
+
+
+__all__ = [
+    "__version__",
+    "Every",
+    "Learner",
+    "Patience",
+    "State",
+    "Update",
+    "accumulate",
+    "data",
+    "evaluate",
+    "inference",
+    "learner",
+    "losses",
+    "metrics",
+    "models",
+    "nn",
+    "optimizers",
+    "replicas",
+    "root",
+    "state_sha256",
+    "strategy",
+    "stream",
+    "tasks",
+    "train",
+    "training",
+    "with_ema",
+]

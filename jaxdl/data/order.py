@@ -1,0 +1,172 @@
+"""The order of examples is a pure function of (key, step): a run's position in its data is its step.
+
+    rows(key, step) = permutation_e[B s : B (s + 1)],   e, s = divmod(step, N // B)
+
+One fresh permutation per epoch from the stream "data"; the N mod B rows left over rest for that
+epoch. A device sees the data through a `Window`: a resident set is one window per epoch whose
+arrays never change; a streamed set is read on the host into windows of a few steps.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, Shaped
+
+from jaxdl.core import Batch
+from jaxdl.data.dataset import Dataset
+from jaxdl.rng import stream
+
+#: Sets up to this size live on the device; larger ones are streamed. 2 GiB.
+RESIDENT_BYTES = 2**31
+
+#: Steps that one streamed window holds.
+WINDOW_STEPS = 16
+
+
+class Window(NamedTuple):
+    """Rows on the device and the steps that read them.
+
+    Attributes:
+      arrays: the fields, `[N, ...]` each.
+      order: `[S, B]`, the rows of each step; -1 where a batch has no more.
+      first: the step that reads `order[0]`.
+    """
+
+    arrays: dict[str, Array]
+    order: Int[Array, "S B"]
+    first: int
+
+    @property
+    def last(self) -> int:
+        """The first step that this window does not serve."""
+        return self.first + self.order.shape[0]
+
+
+def epoch_order(key: Key[Array, ""], epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+    """The rows of each step of one epoch, a permutation cut into batches.
+
+    Args:
+      key: the run's root key; the stream "data" is taken here.
+      epoch: from 0.
+      size: N, examples in the set.
+      batch_size: B, at most N.
+
+    Returns:
+      int32 `[N // B, B]`.
+
+    Example:
+      >>> import jaxdl
+      >>> epoch_order(jaxdl.root(0), 0, 7, 3).shape
+      (2, 3)
+    """
+    shuffled = _permutation(jax.random.fold_in(stream(key, "data"), epoch), size)
+    steps = size // batch_size
+    return np.asarray(shuffled, np.int32)[: steps * batch_size].reshape(steps, batch_size)
+
+
+def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+    """Every row once, in order, for evaluation: the last batch is filled up with -1.
+
+    Example:
+      >>> once_through(5, 3).tolist()
+      [[0, 1, 2], [3, 4, -1]]
+    """
+    steps = -(-size // batch_size)
+    rows = np.full(steps * batch_size, -1, np.int32)
+    rows[:size] = np.arange(size, dtype=np.int32)
+    return rows.reshape(steps, batch_size)
+
+
+def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> Batch:
+    """The batch of these rows, with a `mask` that is 0 where a row is -1.
+
+    Example:
+      >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
+      [1.0, 0.0]
+    """
+    mask: Float[Array, "B"] = (rows >= 0).astype(jnp.float32)
+    batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
+    return {**batch, "mask": mask}
+
+
+def training_windows(
+    data: Dataset, key: Key[Array, ""], batch_size: int, start: int, place: Callable[[Any], Any]
+) -> Iterator[Window]:
+    """The windows of a run from step `start` on, without end.
+
+    Args:
+      data: the training set.
+      key: the run's root key.
+      batch_size: examples per step.
+      start: the first step to serve; a window may begin before it.
+      place: puts host arrays onto the devices (`Strategy.place`).
+
+    Yields:
+      `Window`s, the first one holding step `start`, each next one beginning where the last ends.
+    """
+    steps = data.size // batch_size
+    order = partial(epoch_order, key, size=data.size, batch_size=batch_size)
+    if data.nbytes <= RESIDENT_BYTES:
+        arrays = place(dict(data.arrays))
+        for epoch in _from(start // steps):
+            yield Window(arrays, place(order(epoch)), epoch * steps)
+    else:
+        yield from _streamed(data, order, steps, start, place)
+
+
+def evaluation_windows(data: Dataset, batch_size: int, place: Callable[[Any], Any]) -> Iterator[Window]:
+    """Windows that show every example exactly once.
+
+    Example:
+      >>> import jaxdl
+      >>> _, test = jaxdl.data.load("digits")
+      >>> [w.order.shape for w in evaluation_windows(test, 100, lambda x: x)]
+      [(4, 100)]
+    """
+    order = once_through(data.size, batch_size)
+    if data.nbytes <= RESIDENT_BYTES:
+        yield Window(place(dict(data.arrays)), place(order), 0)
+        return
+    for first in range(0, len(order), WINDOW_STEPS):
+        yield _read(data, order[first : first + WINDOW_STEPS], first, place)
+
+
+def _streamed(data: Dataset, order: Callable, steps: int, start: int, place: Callable) -> Iterator[Window]:
+    """Windows read ahead by Grain's threads: in order, and starting anywhere at no cost."""
+    import grain
+
+    per_epoch = -(-steps // WINDOW_STEPS)
+
+    def window(i: int) -> Window:
+        epoch, block = divmod(i, per_epoch)
+        rows = order(epoch)[block * WINDOW_STEPS : (block + 1) * WINDOW_STEPS]
+        return _read(data, rows, epoch * steps + block * WINDOW_STEPS, lambda x: x)
+
+    epoch, step = divmod(start, steps)
+    first = epoch * per_epoch + step // WINDOW_STEPS
+    ahead = grain.MapDataset.range(first, 2**31 - 1).map(window)
+    for host in ahead.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)):
+        yield Window(place(host.arrays), place(host.order), host.first)
+
+
+def _read(data: Dataset, rows: Int[np.ndarray, "S B"], first: int, place: Callable) -> Window:
+    """A window of its own: only the rows that these steps read, numbered anew."""
+    flat = rows.reshape(-1)
+    here = np.where(flat >= 0, np.arange(flat.size, dtype=np.int32), -1).reshape(rows.shape)
+    arrays = {name: np.asarray(x[np.maximum(flat, 0)]) for name, x in data.arrays.items()}
+    return Window(place(arrays), place(here), first)
+
+
+def _from(first: int) -> Iterator[int]:
+    while True:
+        yield first
+        first += 1
+
+
+@partial(jax.jit, static_argnums=1)
+def _permutation(key: Key[Array, ""], size: int) -> Int[Array, "N"]:
+    return jax.random.permutation(key, size)

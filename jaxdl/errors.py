@@ -1,0 +1,78 @@
+"""What jaxdl raises: one line that names the field, the value and what is allowed."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class JaxdlError(Exception):
+    """Everything that jaxdl raises on purpose; a script ends with its line and exit code 2."""
+
+
+class InputError(JaxdlError, ValueError):
+    """A value that cannot be used.
+
+    Args:
+      field: what was given, as the caller names it (`batch_size`, `label`).
+      value: what it was.
+      allowed: what it may be.
+
+    Example:
+      >>> str(InputError("dropout", 1.5, "a number in [0, 1)"))
+      'dropout: got 1.5, allowed: a number in [0, 1)'
+    """
+
+    def __init__(self, field: str, value: object, allowed: str):
+        shown = " ".join(repr(value).split())
+        super().__init__(f"{field}: got {shown}, allowed: {allowed}")
+
+
+class DataUnavailable(JaxdlError):
+    """A data set that is not here and cannot be had here; says which command would get it."""
+
+
+class NonFinite(JaxdlError):
+    """A loss, or a leaf of the state, became NaN or infinite."""
+
+
+class CheckpointError(JaxdlError):
+    """A checkpoint that is damaged, or does not belong to this run."""
+
+
+class RunError(JaxdlError):
+    """A run directory that is finished already, or belongs to another configuration."""
+
+
+def one_of(field: str, value: str, known: Iterable[str]) -> str:
+    """Returns `value` if it is a known name, else raises naming the nearest known one.
+
+    Example:
+      >>> one_of("optimizer", "adm", ["adam", "sgd"])
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: optimizer: got 'adm', allowed: adam, sgd (did you mean 'adam'?)
+    """
+    names = sorted(known)
+    if value in names:
+        return value
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise InputError(field, value, ", ".join(names) + hint)
+
+
+def at_least(field: str, value: int | float, low: int | float) -> None:
+    """Raises unless `value >= low`.
+
+    Example:
+      >>> at_least("steps", 3, 1)
+    """
+    if not value >= low:
+        raise InputError(field, value, f"at least {low}")
+
+
+def in_range(field: str, value: float, low: float, high: float) -> None:
+    """Raises unless `low <= value < high`.
+
+    Example:
+      >>> in_range("dropout", 0.5, 0, 1)
+    """
+    if not low <= value < high:
+        raise InputError(field, value, f"a number in [{low}, {high})")

@@ -1,0 +1,7 @@
+"""Experiments: options, run directories, results."""
+
+from jaxdl.experiment.classification import Classification, classification
+from jaxdl.experiment.options import Options, launch
+from jaxdl.experiment.run import Run, repeat
+
+__all__ = ["Classification", "Options", "Run", "classification", "launch", "repeat"]

@@ -1,0 +1,125 @@
+"""The options that every experiment has, and the command line made from them."""
+
+import dataclasses
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from jaxdl.errors import InputError, JaxdlError, at_least, in_range
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What every experiment can be told; an experiment's own Config adds its fields to these."""
+
+    data: str = "digits"
+    """Data set: digits, moons, spirals, the name of a TFDS image classification set, or a .npz file."""
+    data_dir: str | None = None
+    """Where prepared TFDS sets are; default: TFDS's own ($TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    seed: int = 0
+    """Every random number follows from it; in [0, 2**32)."""
+    seeds: int = 1
+    """Repeats with seed, seed + 1, ...; the result then has mean and standard deviation."""
+    epochs: float = 10.0
+    """Passes over the training set."""
+    steps: int | None = None
+    """Updates; instead of --epochs."""
+    batch_size: int = 128
+    """Examples per step."""
+    validation: float = 0.1
+    """Share of the training set kept for validation; 0: none."""
+    strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
+    """Where steps run; auto: sharded over all devices."""
+    log_every: int = 0
+    """Steps between two lines of metrics; 0: twenty times in a run."""
+    save_every: int = 0
+    """Steps between two validations, each saved; 0: once an epoch."""
+    stop_after: int | None = None
+    """End after this step as if interrupted; the same command without it goes on from there."""
+    out: str | None = None
+    """The run's directory; default: one under runs/ named after experiment, data and options."""
+    tensorboard: bool = False
+    """Write TensorBoard event files too."""
+    smoke: bool = False
+    """The same code for a few steps, to see that it runs."""
+    deterministic: bool = False
+    """Ask accelerators for the same bits every time; a CPU gives them anyway."""
+
+    def checked(self) -> "Options":
+        """Itself, if its values can be used together; with `smoke`, its short form."""
+        at_least("seeds", self.seeds, 1)
+        if not 0 <= self.seed <= 2**32 - self.seeds:
+            raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
+        if self.steps is None and not 0 < self.epochs < float("inf"):
+            raise InputError("epochs", self.epochs, "a number above 0")
+        at_least("steps", 1 if self.steps is None else self.steps, 1)
+        at_least("batch_size", self.batch_size, 1)
+        at_least("log_every", self.log_every, 0)
+        at_least("save_every", self.save_every, 0)
+        at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
+        in_range("validation", self.validation, 0, 1)
+        return self.short() if self.smoke else self
+
+    def short(self) -> "Options":
+        """What `--smoke` runs."""
+        return dataclasses.replace(self, steps=20, save_every=10, log_every=5)
+
+    def total_steps(self, size: int) -> int:
+        """Updates of the run, for a training set of `size` examples."""
+        if self.batch_size > size:
+            raise InputError("batch_size", self.batch_size, f"1 to {size}, the size of the training set")
+        return self.steps or max(1, round(self.epochs * (size // self.batch_size)))
+
+
+C = TypeVar("C", bound=Options)
+
+#: Options that say how a run is driven, not what it is: they may differ when it goes on.
+DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "strategy", "deterministic")
+
+
+def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
+    """Reads the command line and runs an experiment; what a script ends with.
+
+    A `JaxdlError` becomes one line and exit code 2, Ctrl-C exit code 130.
+
+    Args:
+      main: the experiment.
+      config: its dataclass.
+      arguments: instead of `sys.argv[1:]`.
+    """
+    import tyro
+
+    doc = sys.modules[main.__module__].__doc__ or ""
+    read = tyro.cli(config, args=arguments, description=doc)
+    try:
+        read = read.checked()
+        if read.deterministic:
+            _deterministic()
+        main(read)
+    except JaxdlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last saved step", file=sys.stderr)
+        sys.exit(130)
+
+
+def _deterministic() -> None:
+    """Sets what XLA reads when its backend starts; importing jaxdl has touched no device yet."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_gpu_deterministic_ops" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
+def default_out(name: str, config: Options) -> Path:
+    """A directory that every set of options has for itself, so that the same command finds its run again."""
+    said = repr([(k, v) for k, v in sorted(identity(config).items())])
+    return Path("runs") / f"{name}-{Path(config.data).stem}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def identity(config: Options) -> dict[str, Any]:
+    """The options that make a run what it is."""
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in DRIVING}

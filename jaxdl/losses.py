@@ -1,0 +1,212 @@
+"""Losses of ONE example; `jax.vmap` them over a batch, `jaxdl.metrics.total` the result.
+
+What is a likelihood or a divergence (cross-entropies, KL) is summed over the features of the example,
+so that its parts add up to a bound; what is an error (`mse`, `mae`, `huber`) is their mean. Shapes must be
+equal: `(4,)` against `(4, 1)` would broadcast to sixteen differences. Computed in float32 at least.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Num
+
+from jaxdl.errors import InputError, in_range
+
+
+def cross_entropy(
+    logits: Float[Array, "C"], label: Int[Array, ""] | Num[Array, "C"], label_smoothing: float = 0.0
+) -> Float[Array, ""]:
+    """Cross-entropy of a softmax from its logits.
+
+        L = -sum_c q_c log softmax(x)_c,   q = (1 - a) p + a / C
+
+    Args:
+      logits: `[C]`, any finite numbers.
+      label: an integer in [0, C), which is a one-hot p, or p itself `[C]`. A larger integer gives NaN.
+      label_smoothing: a in [0, 1).
+
+    Returns:
+      A scalar, in nats.
+
+    Raises:
+      InputError: other shapes, a scalar label that is not an integer, a smoothing outside [0, 1).
+
+    Source: label smoothing: Szegedy et al. (2016), Rethinking the inception architecture.
+
+    Example:
+      >>> round(float(cross_entropy(jnp.array([2.0, 0.0]), jnp.array(0))), 4)
+      0.1269
+      >>> round(float(cross_entropy(jnp.array([2.0, 0.0]), jnp.array([0.5, 0.5]))), 4)
+      1.1269
+    """
+    in_range("label_smoothing", label_smoothing, 0, 1)
+    logits, label = _wide(_vector("logits", logits)), jnp.asarray(label)
+    if label.shape == logits.shape:
+        loss = optax.softmax_cross_entropy(logits, label.astype(logits.dtype))
+    elif label.ndim == 0 and jnp.issubdtype(label.dtype, jnp.integer):
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+    else:
+        raise InputError("label", label.shape, f"shape () of an integer, or {logits.shape}")
+    if label_smoothing == 0:
+        return loss
+    uniform = optax.softmax_cross_entropy(logits, jnp.full_like(logits, 1 / logits.size))
+    return (1 - label_smoothing) * loss + label_smoothing * uniform
+
+
+def binary_cross_entropy(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:
+    """Negative log likelihood of independent Bernoulli features, from logits, summed over the features.
+
+        L = -sum_d [t_d log sigmoid(x_d) + (1 - t_d) log(1 - sigmoid(x_d))]
+
+    Args:
+      logits: any shape, any finite numbers.
+      target: the same shape, in [0, 1].
+
+    Returns:
+      A scalar, in nats.
+
+    Raises:
+      InputError: unequal shapes.
+
+    Example:
+      >>> round(float(binary_cross_entropy(jnp.zeros(2), jnp.array([0.0, 1.0]))), 4)
+      1.3863
+    """
+    logits, target = _same("target", logits, target)
+    return optax.sigmoid_binary_cross_entropy(logits, target).sum()
+
+
+def mse(prediction: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:
+    """Mean squared error over the features: `L = mean_d (y_d - t_d)^2`.
+
+    Args:
+      prediction: any shape.
+      target: the same shape.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      InputError: unequal shapes.
+
+    Example:
+      >>> float(mse(jnp.array([1.0, 3.0]), jnp.zeros(2)))
+      5.0
+    """
+    return optax.squared_error(*_same("target", prediction, target)).mean()
+
+
+def mae(prediction: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:
+    """Mean absolute error over the features: `L = mean_d |y_d - t_d|`.
+
+    Args:
+      prediction: any shape.
+      target: the same shape.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      InputError: unequal shapes.
+
+    Example:
+      >>> float(mae(jnp.array([1.0, -3.0]), jnp.zeros(2)))
+      2.0
+    """
+    prediction, target = _same("target", prediction, target)
+    return jnp.abs(prediction - target).mean()
+
+
+def huber(prediction: Float[Array, "*D"], target: Num[Array, "*D"], delta: float = 1.0) -> Float[Array, ""]:
+    """Squared error near zero, absolute error beyond `delta`, mean over the features.
+
+        L = mean_d h(|y_d - t_d|),   h(e) = e^2 / 2 if e <= delta, else delta (e - delta / 2)
+
+    Args:
+      prediction: any shape.
+      target: the same shape.
+      delta: above 0, where the line begins.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      InputError: unequal shapes, or a delta that is not above 0.
+
+    Source: Huber (1964), Robust estimation of a location parameter.
+
+    Example:
+      >>> float(huber(jnp.array([1.0, -3.0]), jnp.zeros(2)))
+      1.5
+    """
+    if not delta > 0:
+        raise InputError("delta", delta, "a number above 0")
+    return optax.huber_loss(*_same("target", prediction, target), delta).mean()
+
+
+def gaussian_kl(mean: Float[Array, "*Z"], logvar: Float[Array, "*Z"]) -> Float[Array, ""]:
+    """Divergence of a diagonal Gaussian from the standard normal, summed over the latent.
+
+        KL(N(m, diag(s^2)) || N(0, I)) = 1/2 sum_z (m_z^2 + s_z^2 - 1 - log s_z^2)
+
+    Args:
+      mean: m, any shape.
+      logvar: log s^2, the same shape.
+
+    Returns:
+      A scalar >= 0, in nats.
+
+    Raises:
+      InputError: unequal shapes.
+
+    Source: Kingma and Welling (2014), Auto-encoding variational Bayes, appendix B.
+
+    Example:
+      >>> float(gaussian_kl(jnp.array([1.0, 2.0]), jnp.zeros(2)))
+      2.5
+    """
+    mean, logvar = _same("logvar", mean, logvar)
+    # expm1 keeps the digits that exp(v) - 1 loses near v = 0, where a latent that carries nothing sits.
+    return (mean**2 + jnp.expm1(logvar) - logvar).sum() / 2
+
+
+def categorical_kl(logits_p: Float[Array, "C"], logits_q: Float[Array, "C"]) -> Float[Array, ""]:
+    """Divergence of one softmax from another.
+
+        KL(p || q) = sum_c p_c (log p_c - log q_c),   p = softmax(x_p), q = softmax(x_q)
+
+    Args:
+      logits_p: `[C]`, any finite numbers.
+      logits_q: `[C]`, likewise.
+
+    Returns:
+      A scalar >= 0, in nats.
+
+    Raises:
+      InputError: unequal shapes, or not one axis.
+
+    Example:
+      >>> float(categorical_kl(jnp.array([1.0, 2.0]), jnp.array([3.0, 4.0])))
+      0.0
+    """
+    p, q = _same("logits_q", _vector("logits_p", logits_p), logits_q)
+    return optax.losses.kl_divergence_with_log_targets(jax.nn.log_softmax(q), jax.nn.log_softmax(p))
+
+
+def _vector(field: str, x: Array) -> Array:
+    if x.ndim != 1:
+        raise InputError(field, x.shape, "one axis (C,): one example, vmap over the batch")
+    return x
+
+
+def _same(field: str, x: Array, y: Array) -> tuple[Array, Array]:
+    """Both as floats of one dtype, if the shape of `y`, called `field`, is that of `x`."""
+    if x.shape != y.shape:
+        raise InputError(field, y.shape, f"shape {x.shape}")
+    x = _wide(x)
+    return x, y.astype(x.dtype)
+
+
+def _wide(x: Array) -> Array:
+    """bfloat16 and float16 as float32: a sum over features needs the digits."""
+    return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x

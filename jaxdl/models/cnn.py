@@ -1,0 +1,197 @@
+"""Convolutional classifiers: stages of convolution and pooling, then a dense head."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.models.mlp import MLP
+from jaxdl.nn.activations import activation
+from jaxdl.nn.conv import Conv, Padding, out_size
+from jaxdl.nn.dense import initializer
+from jaxdl.nn.pool import avg_pool, max_pool
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One convolution and what follows it: norm, activation, pooling, dropout.
+
+    Attributes:
+      features: how many kernels.
+      kernel: their height and width.
+      strides: how far they move.
+      padding: "SAME" or "VALID".
+      pool: "max", "average" or None.
+      window: height, width and stride of the pooling.
+      dropout: the share of the result that training drops, in [0, 1).
+
+    Raises:
+      InputError: for a field that cannot be used.
+
+    Example:
+      >>> Stage(32).size(28), Stage(32, 5, padding="VALID", pool=None).size(28)
+      (14, 24)
+    """
+
+    features: int
+    kernel: int = 3
+    strides: int = 1
+    padding: Padding = "SAME"
+    pool: Literal["max", "average"] | None = "max"
+    window: int = 2
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("features", "kernel", "strides", "window"):
+            at_least(name, getattr(self, name), 1)
+        one_of("padding", self.padding, ("SAME", "VALID"))
+        in_range("dropout", self.dropout, 0, 1)
+        if self.pool is not None:
+            one_of("pool", self.pool, ("max", "average"))
+
+    def size(self, size: int) -> int:
+        """Height (or width) after the stage, `(W - F + 2P)/S + 1` twice; below 1: it does not fit."""
+        size = out_size(size, self.kernel, self.strides, self.padding)
+        return size if self.pool is None else out_size(size, self.window, self.window, "VALID")
+
+
+class CNN(nn.Module):
+    """A convolutional network.
+
+        h_0 = x,    h_i = dropout(pool(f(norm(h_{i-1} * K_i + b_i)))),    y = MLP(h_n)
+
+    Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
+
+    Attributes:
+      stages: from the image on.
+      dense: widths of the head's hidden layers.
+      outputs: how many numbers per image, one per class.
+      activation: its name, see `jaxdl.nn.activation`.
+      dropout: the share of each hidden layer of the head that training drops, in [0, 1).
+      norm: None, or "batch" (collection `batch_stats`), in stages and head.
+      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
+      bias_init: what every bias starts at.
+      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+
+    Raises:
+      InputError: when built, for a field that cannot be used.
+
+    Example:
+      >>> import jax
+      >>> model, x = CNN((Stage(8), Stage(16)), dense=(32,)), jnp.zeros((2, 8, 8, 1))
+      >>> variables = model.init(jax.random.key(0), x, train=False)
+      >>> model.apply(variables, x, train=False).shape
+      (2, 10)
+    """
+
+    stages: Sequence[Stage]
+    dense: Sequence[int] = ()
+    outputs: int = 10
+    activation: str = "relu"
+    dropout: float = 0.0
+    norm: Literal["batch"] | None = None
+    kernel_init: str = "he_normal"
+    bias_init: float = 0.0
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stages, Sequence) or not all(isinstance(s, Stage) for s in self.stages):
+            raise InputError("stages", self.stages, "a sequence of Stage")
+        if self.norm is not None:
+            one_of("norm", self.norm, ("batch",))
+        for width in self.dense:
+            at_least("dense", width, 1)
+        super().__post_init__()
+        _head(self, parent=None)  # checks the head's fields
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B K"]:
+        """The outputs, for a classifier its logits.
+
+        Args:
+          x: `[B, H, W, C]` images, float.
+          train: whether to drop (random stream "dropout") and to use the batch's own statistics.
+
+        Returns:
+          `[B, outputs]`, float32.
+
+        Raises:
+          InputError: wrong rank, not float, or an image that a stage shrinks to nothing.
+        """
+        self._check(x)
+        for i, stage in enumerate(self.stages):
+            x = self._stage(i, stage, x, train)
+        return _head(self, name="head")(x, train)
+
+    def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
+        x = Conv(
+            stage.features,
+            (stage.kernel, stage.kernel),
+            (stage.strides, stage.strides),
+            stage.padding,
+            use_bias=self.norm is None,  # BatchNorm has one of its own
+            dtype=self.dtype,
+            kernel_init=initializer(self.kernel_init),
+            bias_init=nn.initializers.constant(self.bias_init),
+            name=f"conv_{i}",
+        )(x)
+        if self.norm == "batch":
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype, name=f"norm_{i}")(x)
+        x = activation(self.activation)(x)
+        if stage.pool is not None:
+            x = (max_pool if stage.pool == "max" else avg_pool)(x, stage.window)
+        return nn.Dropout(stage.dropout, deterministic=not train)(x)
+
+    def _check(self, x: Array) -> None:
+        if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InputError("x", f"{x.dtype}{list(x.shape)}", "float images [B, H, W, C]")
+        height, width = x.shape[1:3]
+        for i, stage in enumerate(self.stages):
+            height, width = stage.size(height), stage.size(width)
+            if min(height, width) < 1:
+                raise InputError("image", x.shape[1:3], f"larger, stage {i} leaves nothing: (W - F + 2P)/S + 1 < 1")
+
+
+def _head(cnn: CNN, **place: Any) -> MLP:
+    same = {f: getattr(cnn, f) for f in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")}
+    return MLP(cnn.dense, **same, dtype=cnn.dtype, **place)
+
+
+def lecture_cnn_5x5() -> CNN:
+    """The lecture's 5x5x32, pool, 5x5x64, pool, 1024, dropout, 10: 3,274,634 parameters on 28x28 images.
+
+    Weights start truncated normal (0.1), biases at 0.1.
+
+    Source: TensorFlow 2016, Deep MNIST for experts.
+
+    Returns:
+      A `CNN`; also fits 8x8 images.
+
+    Example:
+      >>> variables = lecture_cnn_5x5().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
+      >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+      3274634
+    """
+    stages = (Stage(32, 5), Stage(64, 5))
+    return CNN(stages, (1024,), dropout=0.5, kernel_init="truncated_normal", bias_init=0.1)
+
+
+def lecture_cnn_3x3() -> CNN:
+    """The lecture's 3x3x32, 3x3x64, pool, dropout, 128, dropout, 10: 1,199,882 parameters on 28x28 images.
+
+    Source: Chollet 2015, Keras examples, mnist_cnn.
+
+    Returns:
+      A `CNN`; also fits 8x8 images.
+
+    Example:
+      >>> variables = lecture_cnn_3x3().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
+      >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+      1199882
+    """
+    stages = (Stage(32, padding="VALID", pool=None), Stage(64, padding="VALID", dropout=0.25))
+    return CNN(stages, (128,), dropout=0.5, kernel_init="glorot_uniform")

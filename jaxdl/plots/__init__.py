@@ -1,0 +1,31 @@
+"""Every figure: `draw_x(ax, ...)` draws on axes of yours, `x(..., path)` writes a PNG file.
+
+The files appear whole or not at all. Nothing here touches `matplotlib.pyplot`.
+"""
+
+from jaxdl.plots.curves import draw_curves, learning_curves
+from jaxdl.plots.decisions import decision_map, draw_decision_map
+from jaxdl.plots.examples import draw_mistakes, mistakes, worst
+from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid
+from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
+from jaxdl.plots.overview import hero
+from jaxdl.plots.page import page
+
+__all__ = [
+    "confusion",
+    "confusion_matrix",
+    "decision_map",
+    "draw_confusion_matrix",
+    "draw_curves",
+    "draw_decision_map",
+    "draw_filters",
+    "draw_image_grid",
+    "draw_mistakes",
+    "filters",
+    "hero",
+    "image_grid",
+    "learning_curves",
+    "mistakes",
+    "page",
+    "worst",
+]

@@ -1,0 +1,133 @@
+"""Which class is taken for which."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxdl.errors import InputError
+from jaxdl.plots.page import INK, fitting, inches, page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def confusion(label: Int[np.ndarray, "N"], prediction: Int[np.ndarray, "N"], classes: int) -> Int[np.ndarray, "K K"]:
+    """How often class i was taken for class j: `m[i, j] = #{n: label_n = i, prediction_n = j}`.
+
+    Args:
+      label: `[N]`, what is true, in [0, classes).
+      prediction: `[N]`, what was said, in [0, classes).
+      classes: how many there are.
+
+    Returns:
+      `[classes, classes]`, true by row, predicted by column.
+
+    Raises:
+      InputError: unequal lengths, or a class outside [0, classes).
+
+    Example:
+      >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
+      [[1, 0], [1, 1]]
+    """
+    label, prediction = np.asarray(label), np.asarray(prediction)
+    if label.shape != prediction.shape or label.ndim != 1:
+        raise InputError("prediction", prediction.shape, f"one for each label, {label.shape}")
+    check_classes("label", label, classes)
+    check_classes("prediction", prediction, classes)
+    return np.bincount(label * classes + prediction, minlength=classes**2).reshape(classes, classes)
+
+
+def confusion_matrix(
+    label: Int[np.ndarray, "N"],
+    prediction: Int[np.ndarray, "N"],
+    classes: int,
+    path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
+) -> Path:
+    """Draws how often each class was taken for which: the counts, coloured by the share of their row.
+
+    Args:
+      label: `[N]`, what is true, in [0, classes).
+      prediction: `[N]`, what was said, in [0, classes).
+      classes: how many there are.
+      path: the PNG file.
+      names: the classes' names; None: their numbers.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: as for `confusion`, or another number of names.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2, f"{directory}/confusion.png").name
+      'confusion.png'
+    """
+    counts, names = confusion(label, prediction, classes), class_names(names, classes)
+    side = min(max(0.42 * classes, 2.6), 9.0)
+    margin = 0.6 + 0.07 * max(map(len, names))
+    with page(path, side + margin + 0.7, side + margin + 0.2) as figure:
+        draw_confusion_matrix(figure.subplots(), counts, names)
+    return Path(path)
+
+
+def draw_confusion_matrix(ax: "Axes", counts: Int[np.ndarray, "K K"], names: Sequence[str] | None = None) -> None:
+    """Draws the counts of `confusion` on `ax`."""
+    from matplotlib.colors import PowerNorm
+    from matplotlib.ticker import PercentFormatter
+
+    classes, total = len(counts), max(counts.sum(), 1)
+    names = class_names(names, classes)
+    rates = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    # The root shows the rare mistakes, which are the ones to look for.
+    shown = ax.imshow(rates, "Blues", norm=PowerNorm(0.5, 0.0, 1.0))
+    ticks = np.arange(0, classes, -(-classes // 40))
+    long = max(map(len, names)) > 3
+    ax.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if long else 0)
+    ax.set_yticks(ticks, [names[i] for i in ticks])
+    ax.tick_params(length=0)
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set(xlabel="predicted", ylabel="true", title=f"{100 * np.trace(counts) / total:.2f} % of {total:,} right")
+    bar = ax.figure.colorbar(shown, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %"))
+    bar.set_ticks([0, 0.05, 0.25, 0.5, 1])
+    bar.outline.set_visible(False)
+    _write_counts(ax, counts, rates)
+
+
+def _write_counts(ax: "Axes", counts: np.ndarray, rates: np.ndarray) -> None:
+    size = fitting(min(inches(ax)) / len(counts) / 1.2, len(str(counts.max())), 9.0)
+    if size < 4.5:
+        return
+    for i, j in np.argwhere(counts):
+        color = "white" if rates[i, j] > 0.3 else INK
+        ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=size, color=color)
+
+
+def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
+    """The names, or else the numbers, of the classes.
+
+    Example:
+      >>> class_names(None, 3)
+      ['0', '1', '2']
+    """
+    if names is not None and len(names) != classes:
+        raise InputError("names", len(names), f"as many as classes, {classes}")
+    return [str(name) for name in (range(classes) if names is None else names)]
+
+
+def check_classes(field: str, values: Int[np.ndarray, "N"], classes: int) -> None:
+    """Raises unless every value is in [0, classes).
+
+    Example:
+      >>> check_classes("label", np.array([0, 1]), 2)
+    """
+    outside = values[(values < 0) | (values >= classes)]
+    if outside.size:
+        raise InputError(field, int(outside[0]), f"integers in [0, {classes})")

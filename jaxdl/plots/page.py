@@ -1,0 +1,99 @@
+"""The page that every figure is drawn on: one style, one way to the file."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
+BLUE, RED, GREY, INK = "#0072B2", "#D55E00", "#8A8F98", "#2B2F36"
+STYLE: dict[Any, Any] = {
+    "figure.dpi": 150,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.titlesize": 10,
+    "axes.titlepad": 7,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#E8EAED",
+    "grid.linewidth": 0.8,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+}
+
+
+@contextlib.contextmanager
+def page(path: str | os.PathLike[str], width: float, height: float, between: float = 0.02) -> "Iterator[Figure]":
+    """An empty figure in the library's style; written to `path` at the end, unless something was raised.
+
+    Args:
+      path: the PNG file; its directory is made if missing.
+      width: in inches, 150 pixels each.
+      height: in inches.
+      between: the space between rows of axes, as a share of the height.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     path = Path(directory) / "line.png"
+      ...     with page(path, 2.0, 1.0) as figure:
+      ...         _ = figure.subplots().plot([1, 2])
+      ...     path.read_bytes()[1:4]
+      b'PNG'
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=between))
+        yield figure
+        _save(figure, Path(path))
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        figure.savefig(unfinished, format="png", metadata={"Software": None})
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def inches(ax: "Axes") -> tuple[float, float]:
+    """How wide and high the axes are going to be, with what is drawn by now."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    return ax.bbox.width / figure.dpi, ax.bbox.height / figure.dpi
+
+
+def fitting(width: float, characters: int, largest: float) -> float:
+    """The size in points of text of so many characters that is `width` inches long; at most `largest`."""
+    return min(largest, 72 * width / (0.62 * max(characters, 1)))

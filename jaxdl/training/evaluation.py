@@ -1,0 +1,74 @@
+"""Evaluation: every example of a set, exactly once."""
+
+import jax
+from jaxtyping import Array, Key
+
+from jaxdl.core import Learner, State
+from jaxdl.data.dataset import Dataset
+from jaxdl.data.order import evaluation_windows
+from jaxdl.errors import at_least
+from jaxdl.metrics import means, merge
+from jaxdl.rng import root, stream
+from jaxdl.training.strategies import Program, Strategy
+from jaxdl.training.strategies import strategy as by_name
+
+
+def evaluate(
+    learner: Learner,
+    state: State,
+    data: Dataset,
+    *,
+    key: Key[Array, ""] | None = None,
+    batch_size: int = 500,
+    strategy: Strategy | None = None,
+) -> dict[str, float]:
+    """The learner's metrics over a whole set: sums over sums, whatever the batch size.
+
+    Args:
+      learner: as it was trained.
+      state: its state; `inference(state)` is what the learner evaluates.
+      data: the set; the last batch is padded and masked.
+      key: the run's root key, for evaluations that draw noise; None: that of seed 0.
+      batch_size: examples at once, at least 1; cut to the size of the set.
+      strategy: where to run; None: all devices.
+
+    Returns:
+      `{name: mean}`.
+
+    Example:
+      >>> import jaxdl, optax
+      >>> train, test = jaxdl.data.load("digits")
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([32]))
+      >>> net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-2)))
+      >>> state = jaxdl.train(net, train, key=jaxdl.root(0), steps=100)
+      >>> evaluate(net, state, test)["accuracy"] > 0.8
+      True
+    """
+    at_least("batch_size", batch_size, 1)
+    key, strategy = root(0) if key is None else key, strategy or by_name()
+    size = min(batch_size, data.size)
+    size += -size % len(strategy.devices)
+    first = next(evaluation_windows(data, size, strategy.place))
+    return sweep(strategy.compile(learner, first, key), state, data, key, size, strategy)
+
+
+def sweep(
+    program: Program, state: State, data: Dataset, key: Key[Array, ""], batch_size: int, strategy: Strategy
+) -> dict[str, float]:
+    """The same with a program that is compiled already, as the training loop has one.
+
+    Args:
+      program: from `strategy.compile`.
+      state: on the program's devices.
+      data: the set.
+      key: the run's root key; the stream "eval" is taken here.
+      batch_size: examples at once, a multiple of the devices.
+      strategy: what compiled the program.
+
+    Returns:
+      `{name: mean}`.
+    """
+    total: dict = {}
+    for window in evaluation_windows(data, batch_size, strategy.place):
+        total = merge(total, jax.device_get(program.evaluate(state, window, stream(key, "eval"))))
+    return means(total)

@@ -1,0 +1,258 @@
+"""Where states are kept: Orbax underneath, and what is trusted decided here.
+
+Orbax writes one pytree per directory, asynchronously and atomically. A step counts only when its
+`manifest.json` is there, written after Orbax's commit: the SHA-256 of every file, the metrics that
+belong to the step and the history of validations before it.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxdl.core import State
+from jaxdl.errors import CheckpointError
+
+History = list[tuple[int, float]]
+
+
+class Store(Protocol):
+    """Saves states, gives them back."""
+
+    def save(self, state: State, history: History) -> None:
+        """Keeps a state and the validation values `(step, value)` seen so far."""
+        ...
+
+    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+        """The newest good state (or that of `step`), in the shapes and places of `abstract`; None if there is none."""
+        ...
+
+    def close(self) -> None:
+        """Waits until everything is kept; raises if something could not be."""
+        ...
+
+
+class InMemory:
+    """A store that lasts as long as the process: for tests, and for early stopping without a directory."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, tuple[State, History]] = {}
+
+    def save(self, state: State, history: History) -> None:
+        self.states[int(state.step)] = jax.tree.map(jnp.copy, state), list(history)
+        kept = keep({step: _value(step, h) for step, (_, h) in self.states.items()})
+        self.states = {step: self.states[step] for step in kept}
+
+    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+        if not self.states:
+            return None
+        state, history = self.states[max(self.states) if step is None else step]
+        return jax.tree.map(jnp.copy, state), list(history)
+
+    def close(self) -> None:
+        pass
+
+
+class Directory:
+    """A store of numbered step directories.
+
+    Args:
+      path: the directory; made if it is not there.
+      last: how many of the newest steps are kept besides the best and the last finite one.
+    """
+
+    def __init__(self, path: str | os.PathLike, last: int = 2):
+        self.path, self.last = Path(path).resolve(), last
+        self.pending: threading.Thread | None = None
+        self.failure: BaseException | None = None
+
+    def save(self, state: State, history: History) -> None:
+        """Copies the state and writes it in the background; raises what the previous save ran into."""
+        self.close()
+        from orbax.checkpoint import v1 as ocp
+
+        step = int(state.step)
+        target = self.path / str(step)
+        if jax.process_index() == 0:
+            self.path.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+        # The training loop gives its buffers away at the next step, so the writer gets its own.
+        response = ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
+        self.pending = threading.Thread(target=self._finish, args=(response, target, _layout(state), list(history)))
+        self.pending.start()
+
+    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+        self.close()
+        for number in [step] if step is not None else sorted(self.steps(), reverse=True):
+            try:
+                return self._load(abstract, number)
+            except CheckpointError as error:
+                if step is not None:
+                    raise
+                warnings.warn(f"{error}; going back to the step before", stacklevel=2)
+        return None
+
+    def steps(self) -> list[int]:
+        """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
+        found = self.path.glob("*/manifest.json")
+        return sorted(int(p.parent.name) for p in found if p.parent.name.isdecimal())
+
+    def close(self) -> None:
+        if self.pending is not None:
+            self.pending.join()
+            self.pending = None
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise CheckpointError(f"saving to {self.path} failed: {failure}") from failure
+
+    def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
+        try:
+            response.result()
+            if jax.process_index() == 0:
+                _write_manifest(target, layout, history)
+                self._tidy()
+        except BaseException as error:
+            self.failure = error
+
+    def _tidy(self) -> None:
+        """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count."""
+        values = {}
+        for step in self.steps():
+            try:
+                values[step] = _value(step, _manifest(self.path / str(step))["history"])
+            except CheckpointError:
+                continue
+        kept = keep(values, self.last)
+        for where in self.path.iterdir():
+            if where.name.isdecimal() and int(where.name) not in kept:
+                (where / "manifest.json").unlink(missing_ok=True)
+                shutil.rmtree(where, ignore_errors=True)
+
+    def _load(self, abstract: State, step: int) -> tuple[State, History]:
+        from orbax.checkpoint import v1 as ocp
+
+        where = self.path / str(step)
+        manifest = _manifest(where)
+        _verify(where, manifest["files"])
+        wanted = _layout(abstract)
+        for name in sorted(wanted.keys() | manifest["layout"].keys()):
+            here, stored = wanted.get(name, "nothing"), manifest["layout"].get(name, "nothing")
+            if here != stored:
+                raise CheckpointError(f"{where}: {name} is {stored} there and {here} in this run")
+        tree = ocp.load(where / "state", _as_dict(abstract))
+        return State(**tree), manifest["history"]
+
+
+def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
+    """The steps worth keeping: the newest ones, the best finite one, the last finite one.
+
+    Args:
+      values: per step its validation value, smaller is better; None: was not validated.
+      last: how many of the newest are kept, at least 1.
+
+    Returns:
+      Steps in order. NaN and infinity are never best; among equals the earliest is.
+
+    Example:
+      >>> keep({1: 0.5, 2: 0.2, 3: float("nan"), 4: 0.7, 5: float("nan")}, last=1)
+      [2, 4, 5]
+    """
+    finite = [step for step, value in values.items() if value is not None and math.isfinite(value)]
+    best = min(finite, key=lambda step: (values[step], step), default=None)
+    wanted = {*sorted(values)[-last:], best, max(finite, default=None)}
+    return sorted(step for step in wanted if step is not None)
+
+
+def state_sha256(state: State) -> str:
+    """One hash of all that training changed: every leaf's path, dtype, shape and bytes, sorted by path.
+
+    Args:
+      state: any pytree of arrays.
+
+    Returns:
+      64 hexadecimal digits; equal if and only if all bits are.
+
+    Example:
+      >>> state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(2)})
+      True
+      >>> state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(3)})
+      False
+    """
+    total = hashlib.sha256()
+    for name, leaf in sorted(_leaves(state).items()):
+        array = np.ascontiguousarray(leaf)
+        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+
+
+def _layout(tree: Any) -> dict[str, str]:
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(tree).items()}
+
+
+def _as_dict(state: State) -> dict[str, Any]:
+    """Orbax gets plain dictionaries and Optax's tuples."""
+    return {"step": state.step, "params": state.params, "opt": state.opt, "extra": state.extra}
+
+
+def _value(step: int, history: Sequence) -> float | None:
+    """The value that was measured at this very step, if one was."""
+    return next((value for at, value in reversed(history) if at == step), None)
+
+
+def _files(where: Path) -> dict[str, str]:
+    files = sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("manifest.json"))
+    return {str(p.relative_to(where)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def _verify(where: Path, expected: Mapping[str, str]) -> None:
+    found = _files(where)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            state = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
+            raise CheckpointError(f"{where / name} {state}")
+
+
+def _write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
+    """Last of all, and in one piece: its being there is what makes a step count."""
+    body = {"files": _files(where), "layout": dict(layout), "history": [[s, repr(v)] for s, v in history]}
+    text = json.dumps({**body, "sha256": _body_hash(body)}, indent=1)
+    partial = where / "manifest.json.partial"
+    with open(partial, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(where / "manifest.json")
+
+
+def _manifest(where: Path) -> dict[str, Any]:
+    name = where / "manifest.json"
+    try:
+        manifest = json.loads(name.read_text())
+        body = {field: manifest[field] for field in ("files", "layout", "history")}
+        intact = manifest["sha256"] == _body_hash(body)
+        body["history"] = [(int(step), float(value)) for step, value in body["history"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
+    if not intact:
+        raise CheckpointError(f"{name} is damaged")
+    return body
+
+
+def _body_hash(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

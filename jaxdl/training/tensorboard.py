@@ -1,0 +1,99 @@
+"""TensorBoard's event files without TensorFlow: checksummed records of hand-encoded `Event` messages.
+
+    record = length: u64 | masked crc32c(length): u32 | data | masked crc32c(data): u32
+
+Formats: TFRecord (tensorflow/core/lib/io/record_writer.h), `Event` and `Summary`
+(tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto), CRC-32C (RFC 3720, B.4).
+"""
+
+import functools
+import struct
+from collections.abc import Mapping
+
+import numpy as np
+
+
+@functools.cache
+def _table() -> tuple[int, ...]:
+    """What each byte does to a CRC-32C (Castagnoli's polynomial, reflected)."""
+    crcs = list(range(256))
+    for _ in range(8):
+        crcs = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in crcs]
+    return tuple(crcs)
+
+
+def crc32c(data: bytes) -> int:
+    """The CRC-32C of `data`.
+
+    Example:
+      >>> hex(crc32c(b"123456789"))
+      '0xe3069283'
+    """
+    table, crc = _table(), 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def record(data: bytes) -> bytes:
+    """`data` framed as one TFRecord.
+
+    Example:
+      >>> len(record(b"abc")) - len(b"abc")
+      16
+    """
+    length = struct.pack("<Q", len(data))
+    return length + _masked(length) + data + _masked(data)
+
+
+def event(wall_time: float, step: int, content: bytes) -> bytes:
+    """One encoded `Event`.
+
+    Args:
+      wall_time: seconds since 1970.
+      step: the step, at least 0.
+      content: what happened: `VERSION` (the first event of a file), `START` (a run begins, or goes on,
+        at `step`: what an interrupted one wrote from there on no longer counts) or `scalars(...)`.
+
+    Example:
+      >>> event(0.0, 300, scalars({"loss": 1.0})).hex()
+      '09000000000000000010ac022a0d0a0b0a046c6f7373150000803f'
+    """
+    return b"\x09" + struct.pack("<d", wall_time) + _number(2, step) + content
+
+
+def scalars(metrics: Mapping[str, float]) -> bytes:
+    """The `summary` of an event: one float32 per name; what is too large for it becomes infinite.
+
+    Example:
+      >>> scalars({"a": 0.0}).hex()
+      '2a0a0a080a01611500000000'
+    """
+    with np.errstate(over="ignore"):
+        values = {name: np.float32(value).astype("<f4").tobytes() for name, value in metrics.items()}
+    return _bytes(5, b"".join(_bytes(1, _bytes(1, name.encode()) + b"\x15" + data) for name, data in values.items()))
+
+
+def _masked(data: bytes) -> bytes:
+    crc = crc32c(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _varint(value: int) -> bytes:
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def _number(field: int, value: int) -> bytes:
+    return _varint(field << 3) + _varint(value)
+
+
+def _bytes(field: int, data: bytes) -> bytes:
+    return _varint(field << 3 | 2) + _varint(len(data)) + data
+
+
+VERSION = _bytes(3, b"brain.Event:2")
+START = _bytes(7, _number(1, 1))

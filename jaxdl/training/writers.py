@@ -1,0 +1,282 @@
+"""Where the numbers of a run go: memory, a file of JSON lines, the terminal, TensorBoard.
+
+Names are flat, with a slash after the part: `train/loss`, `validation/accuracy`, `train/learning_rate`,
+`seconds/compile`, `examples_per_second`.
+"""
+
+import contextlib
+import datetime
+import io
+import json
+import math
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from jaxdl.training import tensorboard
+
+
+class Writer(Protocol):
+    """Anything that takes the numbers of a step."""
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Takes the metrics of one step; several calls may share a step."""
+
+    def close(self) -> None:
+        """Ends the writing; a second call does nothing."""
+
+
+class Memory:
+    """Keeps everything, for tests and notebooks.
+
+    Attributes:
+      records: `(step, metrics)` in the order written.
+      latest: the newest value of every name.
+
+    Example:
+      >>> memory = Memory()
+      >>> memory.write(10, {"train/loss": 0.5})
+      >>> memory.records, memory.latest
+      ([(10, {'train/loss': 0.5})], {'train/loss': 0.5})
+    """
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, dict[str, float]]] = []
+        self.latest: dict[str, float] = {}
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keeps a copy."""
+        self.records.append((int(step), dict(metrics)))
+        self.latest |= metrics
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class JsonLines:
+    """Appends one strict JSON object a line: `{"step": 10, "train/loss": 0.5}`.
+
+    Every line is flushed. NaN and infinities, which JSON lacks, are written as strings. A line that
+    a kill cut short is ended first, so that it spoils no other.
+
+    Args:
+      path: the file; it and its directory are made if missing.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     writer = JsonLines(Path(directory) / "metrics.jsonl")
+      ...     writer.write(10, {"train/loss": math.nan})
+      ...     writer.close()
+      ...     (Path(directory) / "metrics.jsonl").read_text()
+      '{"step": 10, "train/loss": "NaN"}\\n'
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab+")  # noqa: SIM115
+        if self._file.tell():
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read() != b"\n":
+                self._file.write(b"\n")
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends one line."""
+        line = {"step": int(step)} | {name: _strict(float(value)) for name, value in metrics.items()}
+        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """What `JsonLines` wrote: one record per step, in order of the steps.
+
+    Of what was written twice, as by a run that was killed and went on, the later counts. A line
+    that a kill cut short is passed over.
+
+    Args:
+      path: the file.
+
+    Returns:
+      `[{"step": 10, "train/loss": 0.5, ...}, ...]`, with NaN and infinities as floats.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     path = Path(directory) / "metrics.jsonl"
+      ...     _ = path.write_text('{"step": 1, "a": 2.0}\\n{"step": 1, "a": 3.0}\\n{"step": 2, "a"')
+      ...     read_metrics(path)
+      [{'step': 1, 'a': 3.0}]
+    """
+    records: dict[int, dict[str, float]] = {}
+    for line in Path(path).read_text(encoding="utf-8", errors="replace").split("\n"):
+        with contextlib.suppress(json.JSONDecodeError):
+            record = {name: float(v) if isinstance(v, str) else v for name, v in json.loads(line).items()}
+            records.setdefault(int(record["step"]), {}).update(record)
+    return [records[step] for step in sorted(records)]
+
+
+def _strict(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+class Console:
+    """A progress bar on a terminal; elsewhere a line every few seconds, so that logs stay readable.
+
+    Shows the share done, steps, examples per second, the time left, the loss and the validation
+    accuracy (or loss, where there is no accuracy). What goes wrong with the terminal never stops a run.
+
+    Args:
+      steps: the last step.
+      title: what is running.
+      stream: where to; None: the standard error stream.
+
+    Example:
+      >>> console = Console(100, "mlp", sys.stdout)
+      >>> console.write(25, {"train/loss": 0.5, "validation/accuracy": 0.75})
+      mlp  25 %  25/100  loss 0.5000  val 75.0 %
+      >>> console.close()
+      mlp  25 %  25/100  loss 0.5000  val 75.0 %  in 00:00
+    """
+
+    def __init__(self, steps: int, title: str, stream: TextIO | None = None) -> None:
+        self._steps, self._title, self._stream = steps, title, stream or sys.stderr or io.StringIO()
+        self._begun = time.monotonic()
+        self._first: tuple[int, float] | None = None
+        self._step, self._shown, self._closed = 0, -math.inf, False
+        self._latest: dict[str, float] = {}
+        self._bar: Any = None
+        with contextlib.suppress(OSError, ValueError):
+            if _is_terminal(self._stream) and os.environ.get("TERM") != "dumb":
+                self._bar = _bar(self._stream, steps, title)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Shows the newest numbers, unless some were shown a moment ago."""
+        now = time.monotonic()
+        self._first = self._first or (step, now)
+        self._step = step
+        self._latest |= metrics
+        if now - self._shown < (0.1 if self._bar else 5.0):
+            return
+        self._shown = now
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar:
+                self._bar.update(self._bar.task_ids[0], completed=step, text=self._text(now))
+                self._bar.refresh()
+            else:
+                print(f"{self._title}  {self._text(now)}", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Gives the terminal back and prints the last numbers and the time it took."""
+        if self._closed:
+            return
+        self._closed, now = True, time.monotonic()
+        with contextlib.suppress(OSError, ValueError):
+            if self._bar:
+                self._bar.stop()
+        with contextlib.suppress(OSError, ValueError):
+            took = f"in {_clock(now - self._begun)}"
+            print(f"{self._title}  {self._text(None)}  {took}", file=self._stream, flush=True)
+
+    def _text(self, now: float | None) -> str:
+        """The line; without the time left if `now` is None."""
+        parts = [f"{100 * self._step / max(self._steps, 1):.0f} %", f"{self._step}/{self._steps}"]
+        if "examples_per_second" in self._latest:
+            parts.append(f"{self._latest['examples_per_second']:,.0f}/s")
+        if now and self._first and self._step > self._first[0]:
+            step, began = self._first
+            parts.append(f"{_clock((now - began) / (self._step - step) * (self._steps - self._step))} left")
+        if "train/loss" in self._latest:
+            parts.append(f"loss {self._latest['train/loss']:.4f}")
+        if "validation/accuracy" in self._latest:
+            parts.append(f"val {self._latest['validation/accuracy']:.1%}".replace("%", " %"))
+        elif "validation/loss" in self._latest:
+            parts.append(f"val {self._latest['validation/loss']:.4f}")
+        return "  ".join(parts)
+
+
+def _bar(stream: TextIO, steps: int, name: str) -> Any:
+    """A running Rich progress bar; it refreshes when told to, so there is no thread that could fail."""
+    from rich import console
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
+
+    class Terminal(console.Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the process.
+            self.quiet = True
+
+    title = TextColumn("{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name)))
+    text = TextColumn("{task.fields[text]}", markup=False)
+    columns = title, BarColumn(20, table_column=Column(min_width=4)), text
+    # What others print must stand above the bar on the same terminal, and must not leave its file.
+    stay: dict[str, Any] = {"redirect_stdout": _is_terminal(sys.stdout), "redirect_stderr": _is_terminal(sys.stderr)}
+    bar = Progress(*columns, console=Terminal(file=stream), auto_refresh=False, transient=True, **stay)
+    bar.add_task("", total=steps, title=name, text="")
+    bar.start()
+    return bar
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _clock(seconds: float) -> str:
+    return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:")
+
+
+class TensorBoard:
+    """Event files that TensorBoard reads; needs no TensorFlow.
+
+    Every writer makes a file of its own. Its first write says that the run goes on from that step,
+    so TensorBoard drops what an interrupted run had written from there on.
+
+    Args:
+      directory: where to; made if missing.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     writer = TensorBoard(directory)
+      ...     writer.write(10, {"train/loss": 0.5})
+      ...     writer.close()
+      ...     [path.name[:20] for path in Path(directory).iterdir()]
+      ['events.out.tfevents.']
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads the files of a directory in the order of their names.
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._file, self._begun = open(Path(directory) / name, "xb"), False  # noqa: SIM115
+        self._append(0, tensorboard.VERSION)
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends one event with all the metrics."""
+        if not self._begun:
+            self._append(step, tensorboard.START)
+            self._begun = True
+        self._append(step, tensorboard.scalars(metrics))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _append(self, step: int, content: bytes) -> None:
+        self._file.write(tensorboard.record(tensorboard.event(time.time(), int(step), content)))
+        self._file.flush()

@@ -1,0 +1,149 @@
+"""Change a learner or an update by wrapping it; nothing is subclassed."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from jaxdl.core import Batch, Learner, State, Update
+from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.metrics import Metrics
+
+
+def with_ema(learner: Learner, decay: float) -> Learner:
+    """The same learner, evaluated with a moving average of its weights.
+
+        a_t = d_t a_{t-1} + (1 - d_t) w_t,   d_t = min(decay, (1 + t) / (10 + t))
+
+    The average lives in `state.extra["ema"]`; `inference(state)` puts it in the place of `params`.
+    The growing d_t keeps the random initial weights from weighing on a short run.
+
+    Args:
+      learner: any learner.
+      decay: in [0, 1); 0.999 averages over about the last 1,000 steps.
+
+    Returns:
+      A learner with the same metrics; `evaluate` uses the average.
+
+    Raises:
+      InputError: for another decay.
+
+    Source: Polyak and Juditsky (1992), Acceleration of stochastic approximation by averaging.
+
+    Example:
+      >>> import jaxdl, optax
+      >>> data, _ = jaxdl.data.load("digits")
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> net = with_ema(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))), 0.99)
+      >>> sorted(jaxdl.train(net, data, key=jaxdl.root(0), steps=2).extra)
+      ['ema']
+    """
+    in_range("decay", decay, 0, 1)
+
+    def init(key: Key[Array, ""], batch: Batch) -> State:
+        state = learner.init(key, batch)
+        return state.replace(extra={**state.extra, "ema": jax.tree.map(jnp.copy, state.params)})
+
+    def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
+        extra = dict(state.extra)
+        average = extra.pop("ema")
+        state, metrics = learner.step(state.replace(extra=extra), batch, key)
+        t = state.step.astype(jnp.float32)
+        d = jnp.minimum(decay, (1 + t) / (10 + t))
+        average = jax.tree.map(lambda a, w: (a + (1 - d) * (w - a)).astype(w.dtype), average, state.params)
+        return state.replace(extra={**state.extra, "ema": average}), metrics
+
+    return Learner(init, step, learner.evaluate)
+
+
+def replicas(learner: Learner) -> Learner:
+    """Many members in one program: `vmap` of the three functions over keys.
+
+    Every leaf of the state gets a leading axis `[N]`. Member i, driven by key i and batch i,
+    is the run that the learner would do alone with them.
+
+    Args:
+      learner: any learner.
+
+    Returns:
+      A learner whose `init(keys [N], batch)` shares the batch, whose `step(state, batches [N, B, ...],
+      keys [N])` gives each member its own, and whose `evaluate(state, batch, keys [N])` shares it again.
+
+    Example:
+      >>> import jaxdl, optax
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> net = replicas(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))))
+      >>> keys = jax.vmap(lambda seed: jax.random.key(seed))(jnp.arange(3))
+      >>> batch = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}
+      >>> net.init(keys, batch).step.shape
+      (3,)
+    """
+    return Learner(
+        jax.vmap(learner.init, in_axes=(0, None)),
+        jax.vmap(learner.step),
+        jax.vmap(learner.evaluate, in_axes=(0, None, 0)),
+    )
+
+
+def accumulate(update: Update, n: int) -> Update:
+    """The same update with its gradient summed over `n` parts of the batch, one after the other.
+
+        g = sum_i c_i grad L(part i) / sum_i c_i,   c_i = examples that count in part i
+
+    Memory for activations falls to 1/n; the optimizer sees one step, so schedules do not move. For
+    a loss that is a (masked) mean over examples the gradient is the whole batch's. BatchNorm
+    normalises each part by itself. It wraps an update, not a learner: only there is a gradient.
+
+    Args:
+      update: any update.
+      n: parts, at least 1; must divide the batch size.
+
+    Returns:
+      An update with the same metrics.
+
+    Raises:
+      InputError: `n < 1`, or (while tracing) a batch that `n` does not divide.
+
+    Example:
+      >>> import jaxdl, optax
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> net = jaxdl.learner(task.init, accumulate(jaxdl.Update(task.loss, optax.sgd(0.1)), 4))
+    """
+    at_least("n", n, 1)
+
+    def loss(params, extra, batch, key, *, train):
+        if not train or n == 1:
+            return update.loss(params, extra, batch, key, train=train)
+        fixed = jax.lax.stop_gradient(params)
+
+        def part(carry, inputs):
+            extra, value, grads = carry
+            i, batch = inputs
+
+            def objective(p):
+                return update.loss(p, extra, batch, jax.random.fold_in(key, i), train=True)
+
+            (v, (extra, metrics)), g = jax.value_and_grad(objective, has_aux=True)(fixed)
+            c = batch["mask"].sum().astype(v.dtype) if "mask" in batch else jnp.ones_like(v)
+            carry = extra, value + c * v, jax.tree.map(lambda a, b: a + c.astype(b.dtype) * b, grads, g)
+            return carry, (c, metrics)
+
+        start = extra, jnp.zeros(()), jax.tree.map(jnp.zeros_like, fixed)
+        (extra, value, grads), (counts, metrics) = jax.lax.scan(part, start, (jnp.arange(n), _parts(batch, n)))
+        scale = 1 / jnp.maximum(counts.sum(), 1)
+        # Linear in the parameters with the accumulated gradient as slope: what is outside
+        # differentiates this loss and gets that gradient, whatever it is.
+        slopes = jax.tree.map(lambda g, p, f: (g * scale.astype(g.dtype) * (p - f)).sum(), grads, params, fixed)
+        value = value * scale + sum(jax.tree.leaves(slopes))
+        return value, (extra, jax.tree.map(lambda m: m.sum(0), metrics))
+
+    return update._replace(loss=loss)
+
+
+def _parts(batch: Batch, n: int) -> Batch:
+    """`[B, ...] -> [n, B / n, ...]` by stride, so that a batch split over devices stays where it is."""
+    size = next(iter(batch.values())).shape[0]
+    if size % n:
+        raise InputError("n", n, f"a divisor of the batch size {size}")
+    return {name: jnp.moveaxis(x.reshape(size // n, n, *x.shape[1:]), 1, 0) for name, x in batch.items()}
+
+

@@ -1,0 +1,19 @@
+"""Strict numerics for every test: no silent promotion of dtypes or ranks, four devices, warnings are errors."""
+
+import os
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_enable_compilation_cache", False)
+
+
+@pytest.fixture
+def key():
+    """The root key of a run with seed 0."""
+    return jax.random.key(0)

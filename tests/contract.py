@@ -1,0 +1,178 @@
+"""The table of every kind of learner, tiny: each law of `test_contract.py` is checked on every row."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxdl
+from jaxdl import losses
+from jaxdl.core import Learner, Update
+from jaxdl.data.dataset import Dataset
+from jaxdl.metrics import mean, total
+
+SIZE, BATCH = 22, 8  # two steps an epoch; the last evaluation batch holds 6
+
+
+class Row(NamedTuple):
+    """One kind of learner.
+
+    Attributes:
+      updates: `updates(optimizer) -> tuple of Update`.
+      init: the task's init.
+      data: a few random examples.
+      falls: the metric that falls on a fixed batch.
+      exact_pmap: whether mapping the step means the same as one device (nothing looks at the whole batch).
+      loss: the task's first loss, whose signature the contract fixes.
+    """
+
+    updates: Callable[[optax.GradientTransformation], tuple[Update, ...]]
+    init: Callable
+    data: Dataset
+    falls: str = "loss"
+    exact_pmap: bool = False
+
+    def learner(self, optimizer: optax.GradientTransformation) -> Learner:
+        return jaxdl.learner(self.init, *self.updates(optimizer))
+
+
+def random_set(seed: int, **fields: np.ndarray) -> Dataset:
+    return Dataset(fields, f"random {seed}")
+
+
+def classifier(model: nn.Module, shape: tuple[int, ...], exact_pmap: bool = False) -> Row:
+    rng = np.random.default_rng(1)
+    data = random_set(
+        1,
+        input=rng.normal(size=(SIZE, *shape)).astype(np.float32),
+        label=rng.integers(0, 3, SIZE).astype(np.int32),
+    )
+    task = jaxdl.tasks.classify(model)
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=exact_pmap)
+
+
+class CharacterGRU(nn.Module):
+    """Predicts each next token from those before it."""
+
+    vocabulary: int = 5
+
+    @nn.compact
+    def __call__(self, tokens):
+        x = nn.Embed(self.vocabulary, 6)(tokens)
+        x = nn.RNN(nn.GRUCell(7))(x)
+        return nn.Dense(self.vocabulary)(x)
+
+
+def language() -> Row:
+    rng, model = np.random.default_rng(2), CharacterGRU()
+    data = random_set(
+        2,
+        tokens=rng.integers(0, 5, (SIZE, 7)).astype(np.int32),
+        length=rng.integers(2, 8, SIZE).astype(np.int32),
+    )
+
+    def init(key, batch):
+        return model.init(key, batch["tokens"][:, :-1])["params"], {}
+
+    def loss(params, extra, batch, key, *, train):
+        tokens = batch["tokens"]
+        logits = model.apply({"params": params}, tokens[:, :-1])
+        each = jax.vmap(jax.vmap(losses.cross_entropy))(logits, tokens[:, 1:])
+        inside = jnp.arange(1, tokens.shape[1])[None, :] < batch["length"][:, None]
+        mask = inside.astype(jnp.float32) * batch.get("mask", jnp.ones(tokens.shape[0]))[:, None]
+        metrics = {"loss": total(each, mask)}
+        return mean(metrics["loss"]), (extra, metrics)
+
+    return Row(lambda optimizer: (Update(loss, optimizer),), init, data)
+
+
+class VAE(nn.Module):
+    """Encoder and decoder of one hidden layer each."""
+
+    @nn.compact
+    def __call__(self, x, key):
+        h = nn.tanh(nn.Dense(8)(x))
+        mu, logvar = nn.Dense(2)(h), nn.Dense(2)(h)
+        z = mu + jnp.exp(0.5 * logvar) * jax.random.normal(key, mu.shape)
+        return nn.Dense(x.shape[-1])(nn.tanh(nn.Dense(8)(z))), mu, logvar
+
+
+def vae() -> Row:
+    rng, model = np.random.default_rng(3), VAE()
+    data = random_set(3, input=rng.integers(0, 2, (SIZE, 6)).astype(np.float32))
+
+    def init(key, batch):
+        return model.init(key, batch["input"], key)["params"], {}
+
+    def loss(params, extra, batch, key, *, train):
+        logits, mu, logvar = model.apply({"params": params}, batch["input"], key)
+        nll = optax.sigmoid_binary_cross_entropy(logits, batch["input"]).sum(-1)
+        metrics = {"loss": total(nll + jax.vmap(losses.gaussian_kl)(mu, logvar), batch.get("mask"))}
+        return mean(metrics["loss"]), (extra, metrics)
+
+    return Row(lambda optimizer: (Update(loss, optimizer),), init, data)
+
+
+class Generator(nn.Module):
+    @nn.compact
+    def __call__(self, z, train):
+        h = nn.BatchNorm(use_running_average=not train)(nn.Dense(8, use_bias=False)(z))
+        return nn.Dense(2)(nn.relu(h))
+
+
+class Discriminator(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(nn.leaky_relu(nn.Dense(8)(x)))[..., 0]
+
+
+def gan() -> Row:
+    rng, generator, discriminator = np.random.default_rng(4), Generator(), Discriminator()
+    data = random_set(4, input=rng.normal(2.0, 0.5, size=(SIZE, 2)).astype(np.float32))
+
+    def init(key, batch):
+        made = generator.init(key, jnp.zeros((1, 3)), train=False)
+        judge = discriminator.init(jax.random.fold_in(key, 1), batch["input"])["params"]
+        return {"generator": made["params"], "discriminator": judge}, {"batch_stats": made["batch_stats"]}
+
+    def fakes(params, extra, batch, key, train):
+        z = jax.random.normal(key, (batch["input"].shape[0], 3))
+        variables = {"params": params["generator"], **extra}
+        return generator.apply(variables, z, train=train, mutable=["batch_stats"] if train else [])
+
+    def discriminator_loss(params, extra, batch, key, *, train):
+        fake, _ = fakes(params, extra, batch, key, train)  # the generator's update moves its statistics
+        real = discriminator.apply({"params": params["discriminator"]}, batch["input"])
+        fake = discriminator.apply({"params": params["discriminator"]}, fake)
+        metrics = {"discriminator_loss": total(nn.softplus(-real) + nn.softplus(fake), batch.get("mask"))}
+        return mean(metrics["discriminator_loss"]), (extra, metrics)
+
+    def generator_loss(params, extra, batch, key, *, train):
+        fake, moved = fakes(params, extra, batch, key, train)
+        score = discriminator.apply({"params": params["discriminator"]}, fake)
+        metrics = {"generator_loss": total(nn.softplus(-score), batch.get("mask"))}
+        return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
+
+    def updates(optimizer):
+        return (
+            Update(discriminator_loss, optimizer, on="discriminator", times=2),
+            Update(generator_loss, optimizer, on="generator"),
+        )
+
+    return Row(updates, init, data, falls="discriminator_loss")
+
+
+ROWS: dict[str, Callable[[], Row]] = {
+    "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
+    "mlp_dropout": lambda: classifier(jaxdl.models.MLP((6,), 3, dropout=0.3), (5,)),
+    "cnn_batchnorm": lambda: classifier(
+        jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)
+    ),
+    "gru_language": language,
+    "vae": vae,
+    "gan": gan,
+}

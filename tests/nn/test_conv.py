@@ -1,0 +1,195 @@
+"""Convolution against the textbook's loop, Linen and PyTorch, wherever a step may run."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxdl.nn import Conv, conv2d, out_size
+
+# (image, kernel, strides): both lowerings (few and many values under the kernel), one block, many, a ragged number.
+CASES = [
+    ((4, 7, 6, 2), (3, 2, 2, 3), (1, 1)),
+    ((16, 9, 10, 1), (5, 5, 1, 4), (1, 1)),
+    ((24, 7, 7, 5), (3, 3, 5, 4), (1, 1)),
+    ((11, 8, 9, 5), (3, 4, 5, 2), (2, 3)),
+    ((10, 9, 8, 40), (1, 1, 40, 3), (2, 2)),
+]
+PADDINGS = ["SAME", "VALID"]
+
+
+def normal(seed, *shape, dtype=jnp.float32):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def library(x, kernel, strides=(1, 1), padding="SAME"):
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def textbook(x, kernel, strides, padding):
+    """One sum per output number, in float64."""
+    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
+    pads = [(0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)]
+    x = np.pad(x, pads)
+    size = [(n - f) // s + 1 for n, f, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)]
+    y = np.zeros((x.shape[0], *size, kernel.shape[3]))
+    for i in range(size[0]):
+        for j in range(size[1]):
+            top, left = i * strides[0], j * strides[1]
+            under = x[:, top : top + kernel.shape[0], left : left + kernel.shape[1]]
+            for d in range(kernel.shape[3]):
+                y[:, i, j, d] = (under * kernel[..., d]).sum((1, 2, 3))
+    return y
+
+
+def sine(kernel, x):
+    return jnp.sin(conv2d(x, kernel)).sum()
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize(("image", "shape", "strides"), CASES)
+def test_is_the_textbooks_sum_and_has_its_size(image, shape, strides, padding):
+    x, kernel = normal(0, *image), normal(1, *shape)
+    y = jax.jit(conv2d, static_argnums=(2, 3))(x, kernel, strides, padding)
+    np.testing.assert_allclose(y, textbook(x, kernel, strides, padding), rtol=1e-5, atol=1e-5)
+    assert y.shape[1:3] == tuple(map(out_size, image[1:3], shape[:2], strides, (padding, padding)))
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize(("image", "shape", "strides"), CASES)
+def test_gradients_are_the_librarys(image, shape, strides, padding):
+    x, kernel = normal(2, *image), normal(3, *shape)
+    g = normal(4, *jax.eval_shape(lambda: library(x, kernel, strides, padding)).shape)
+
+    @jax.jit
+    def gradients(x, kernel, g):
+        ours = jax.vjp(lambda *a: conv2d(*a, strides, padding), x, kernel)[1](g)
+        return ours, jax.vjp(lambda *a: library(*a, strides, padding), x, kernel)[1](g)
+
+    for ours, theirs in zip(*gradients(x, kernel, g), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(("padding", "strides"), [("SAME", (1, 1)), ("VALID", (1, 1)), ("VALID", (2, 2))])
+def test_agrees_with_pytorch(padding, strides):
+    torch = pytest.importorskip("torch")
+    x, kernel = normal(5, 12, 9, 8, 3), normal(6, 3, 5, 3, 4)
+    y, back = jax.vjp(lambda x, kernel: conv2d(x, kernel, strides, padding), x, kernel)
+    g = normal(7, *y.shape)
+    tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
+    options = {"stride": strides, "padding": padding.lower()}
+    ty = torch.nn.functional.conv2d(tx.permute(0, 3, 1, 2), tk.permute(3, 2, 0, 1), **options).permute(0, 2, 3, 1)
+    ty.backward(torch.tensor(np.array(g)))
+    for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
+    x = normal(8, 16, 8, 8, 6)
+    options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
+    ours, theirs = Conv(7, (3, 3), **options), nn.Conv(7, (3, 3), **options)
+    variables = theirs.init(key, x)
+    jax.tree.map(np.testing.assert_array_equal, ours.init(key, x), variables)
+    moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    np.testing.assert_allclose(ours.apply(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5)
+
+
+def test_bfloat16_is_as_close_as_linens(key):
+    x = normal(9, 16, 8, 8, 16)
+    variables = nn.Conv(8, (3, 3)).init(key, x)
+    exact = np.asarray(nn.Conv(8, (3, 3)).apply(variables, x))
+    y = Conv(8, (3, 3), dtype=jnp.bfloat16).apply(variables, x)
+    assert y.dtype == jnp.bfloat16
+    linen = nn.Conv(8, (3, 3), dtype=jnp.bfloat16).apply(variables, x)
+    error, error_linen = (np.abs(np.asarray(a, np.float32) - exact).max() for a in (y, linen))
+    assert 0 < error <= 1.5 * error_linen
+    grads = jax.grad(lambda v: Conv(8, (3, 3), dtype=jnp.bfloat16).apply(v, x).astype(jnp.float32).sum())(variables)
+    assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+def test_a_cpu_runs_no_convolution_and_an_accelerator_does(channels):
+    x, kernel = normal(10, 16, 8, 8, channels), normal(11, 5, 5, channels, 3)
+    for traced in (jax.jit(conv2d).trace(x, kernel), jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x)):
+        assert "stablehlo.convolution" not in traced.lower(lowering_platforms=("cpu",)).as_text()
+        assert "stablehlo.convolution" in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_vmap_over_kernels_is_a_python_loop():
+    x, kernels = normal(12, 16, 6, 6, 4), normal(13, 3, 3, 3, 4, 5)
+    many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
+    values, grads = many(kernels, x)
+    assert "stablehlo.convolution" not in many.lower(kernels, x).as_text()
+    one = jax.jit(jax.value_and_grad(sine))
+    for i, kernel in enumerate(kernels):
+        value, grad = one(kernel, x)
+        np.testing.assert_allclose(values[i], value, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
+
+
+def test_inside_scan_is_outside():
+    xs, kernel = normal(14, 3, 16, 6, 6, 4), normal(15, 3, 3, 4, 5)
+
+    def step(kernel, x):
+        return kernel - 1e-3 * jax.grad(sine)(kernel, x), None
+
+    inside, _ = jax.jit(lambda kernel: lax.scan(step, kernel, xs))(kernel)
+    outside = kernel
+    for x in xs:
+        outside, _ = jax.jit(step)(outside, x)
+    np.testing.assert_allclose(inside, outside, rtol=1e-6, atol=1e-6)
+
+
+@pytest.fixture
+def devices():
+    if len(jax.devices()) < 4:
+        pytest.skip("needs four devices")
+    return Mesh(np.array(jax.devices()[:4]), ("data",))
+
+
+def float64_gradient(kernel, x):
+    """That of `sine` in its kernel, with NumPy."""
+    x, (height, width) = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0))), x.shape[1:3]
+    under = [[x[:, i : i + height, j : j + width] for j in range(3)] for i in range(3)]
+    g = np.cos(sum(under[i][j] @ np.asarray(kernel, np.float64)[i, j] for i in range(3) for j in range(3)))
+    return np.array([[np.einsum("bhwc,bhwd->cd", u, g) for u in row] for row in under])
+
+
+# 11x11 images: at some sizes the sums of one and of four devices agree by chance to the last bit.
+@pytest.mark.parametrize("batch", [64, 12])
+def test_sharded_batch_is_a_single_device_and_moves_no_images(devices, batch):
+    x, kernel = normal(16, batch, 11, 11, 7), normal(17, 3, 3, 7, 5)
+    step = jax.jit(jax.value_and_grad(sine))
+    placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
+    value, grad = step(*placed)
+    np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(grad, float64_gradient(kernel, x), rtol=1e-4, atol=1e-3)
+    if batch % 32 == 0:
+        text = step.lower(*placed).compile().as_text()
+        assert "all-reduce(" in text
+        assert not any(move in text for move in ("all-gather(", "all-to-all(", "collective-permute("))
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_inside_shard_map_gradients_are_summed(devices, check):
+    x, kernel = normal(18, 64, 11, 11, 7), normal(19, 3, 3, 7, 5)
+
+    def grad(kernel, x):
+        own = jax.grad(sine)(kernel, x)
+        return own if check else lax.psum(own, "data")
+
+    specs = (PartitionSpec(), PartitionSpec("data"))
+    mapped = jax.shard_map(grad, mesh=devices, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
+    np.testing.assert_allclose(jax.jit(mapped)(kernel, x), float64_gradient(kernel, x), rtol=1e-4, atol=1e-3)
+
+
+def test_inside_pmap_each_device_has_its_own_gradient(devices):
+    x, kernel = normal(20, 4, 16, 11, 11, 7), normal(21, 3, 3, 7, 5)
+    grads = jax.pmap(jax.grad(sine), in_axes=(None, 0))(kernel, x)
+    for own, images in zip(grads, x, strict=True):
+        np.testing.assert_allclose(own, float64_gradient(kernel, images), rtol=1e-4, atol=1e-3)

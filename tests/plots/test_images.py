@@ -1,0 +1,87 @@
+"""Grids of images and filters: every one in its place and range."""
+
+import numpy as np
+import pytest
+
+from jaxdl import plots
+from jaxdl.plots.images import unit_range
+from tests.plots.pictures import axes, pixels, refused
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_image_grid_puts_images_in_rows_without_overlap(channels, tmp_path):
+    images = np.random.default_rng(0).random((7, 5, 10, channels))
+    ax = axes()
+    plots.draw_image_grid(ax, images, 3, [f"title {i}" for i in range(7)])
+    places = [image.get_extent() for image in ax.images]
+    for i, (left, right, bottom, top) in enumerate(places):
+        assert (right - left) / (bottom - top) == pytest.approx(2.0), "keeps its proportions"
+        for other in places[:i]:
+            assert left >= other[1] or right <= other[0] or top >= other[2]
+    assert len({left for left, *_ in places}) == 3
+    assert len({top for *_, top in places}) == 3
+    ax.figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    height, width, _ = pixels(plots.image_grid(images, tmp_path / "grid.png", 3)).shape
+    assert width > height, "three wide images across, three down"
+
+
+def test_images_are_shown_in_their_range():
+    draw = np.random.default_rng(0)
+    small = draw.random((2, 3, 3, 1)) * 0.5
+    np.testing.assert_array_equal(unit_range(small), small)
+    np.testing.assert_allclose(unit_range(np.array([[0, 128, 255]], np.uint8)), [[0, 128 / 255, 1]])
+    wide = draw.normal(size=(2, 3, 3, 1))
+    shown = unit_range(wide)
+    assert (shown.min(), shown.max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(shown.ravel().argsort(), wide.ravel().argsort())
+    assert np.isfinite(unit_range(np.array([np.nan, np.inf, 0.5]))).all()
+
+
+def test_bad_images(tmp_path):
+    path, allowed = tmp_path / "x.png", "the shape [N, H, W, C], N at least 1, C 1 or 3"
+    for shape in ((8, 8), (2, 8, 8), (0, 8, 8, 1), (2, 8, 8, 2)):
+        with refused(f"images: got {shape}, allowed: {allowed}"):
+            plots.image_grid(np.zeros(shape), path)
+    with refused("titles: got 1, allowed: as many as images, 2"):
+        plots.image_grid(np.zeros((2, 8, 8, 1)), path, titles=["one"])
+    with refused("columns: got 0, allowed: at least 1"):
+        plots.image_grid(np.zeros((2, 8, 8, 1)), path, columns=0)
+
+
+def test_filters_are_symmetric_around_zero():
+    draw = np.random.default_rng(0)
+    kernel, ax = draw.normal(size=(3, 3, 1, 12)), axes()
+    kernel[0] = 0.0
+    plots.draw_filters(ax, kernel)
+    shown = np.stack([image.get_array() for image in ax.images], -1)
+    np.testing.assert_array_equal(shown[0], 0.5)
+    np.testing.assert_array_equal(np.sign(shown - 0.5), np.sign(kernel[:, :, 0]))
+    other = axes()
+    plots.draw_filters(other, -kernel)
+    np.testing.assert_allclose(np.stack([image.get_array() for image in other.images], -1), 1 - shown)
+
+
+def test_of_many_filters_the_largest_are_drawn():
+    draw = np.random.default_rng(0)
+    kernel, ax = draw.normal(size=(3, 3, 3, 100)) * draw.uniform(0.1, 1.0, 100), axes()
+    plots.draw_filters(ax, kernel)
+    largest = np.argsort(-np.sqrt((kernel**2).sum((0, 1, 2))))[:64]
+    assert len(ax.images) == 64
+    for image, i in zip(ax.images, largest, strict=True):
+        middle = abs(kernel[..., i]) < 0.5
+        scale = (image.get_array() - 0.5)[middle] / kernel[..., i][middle]
+        np.testing.assert_allclose(scale, scale[0], rtol=1e-6)
+
+
+def test_dense_filters_take_the_images_shape(tmp_path):
+    draw, path = np.random.default_rng(0), tmp_path / "filters.png"
+    pixels(plots.filters(draw.normal(size=(12, 5)), path, shape=(2, 6, 1)))
+    pixels(plots.filters(draw.normal(size=(5, 5, 3, 8)), path))
+    with refused("shape: got (8, 8, 1), allowed: (H, W, C) with H * W * C = 12"):
+        plots.filters(draw.normal(size=(12, 5)), path, shape=(8, 8, 1))
+    with refused("shape: got None, allowed: (H, W, C) with H * W * C = 12"):
+        plots.filters(draw.normal(size=(12, 5)), path)
+    with refused("kernel: got (5, 5, 2, 8), allowed: the shape [h, w, C, filters] or [D, units], C 1 or 3"):
+        plots.filters(draw.normal(size=(5, 5, 2, 8)), path)

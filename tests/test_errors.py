@@ -1,0 +1,72 @@
+"""Errors are one line: the field, the value, what is allowed."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jaxdl import errors
+from jaxdl.errors import InputError
+
+
+def test_input_error_names_field_value_and_what_is_allowed():
+    error = InputError("steps", -3, "at least 1")
+    assert str(error) == "steps: got -3, allowed: at least 1"
+    assert isinstance(error, ValueError)
+    assert isinstance(error, errors.JaxdlError)
+
+
+@pytest.mark.parametrize("value", ["two\nlines", np.zeros((3, 3)), "tab\there", object()])
+def test_input_error_is_one_line_whatever_the_value(value):
+    assert "\n" not in str(InputError("field", value, "a value"))
+    assert "\t" not in str(InputError("field", value, "a value"))
+
+
+@pytest.mark.parametrize("name", ["InputError", "DataUnavailable", "NonFinite", "CheckpointError", "RunError"])
+def test_a_script_catches_all_of_them_as_one(name):
+    assert issubclass(getattr(errors, name), errors.JaxdlError)
+
+
+def test_one_of_returns_what_it_knows():
+    assert errors.one_of("optimizer", "adam", ["sgd", "adam"]) == "adam"
+    assert errors.one_of("optimizer", "adam", (name for name in ["sgd", "adam"])) == "adam"
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("adm", "optimizer: got 'adm', allowed: adam, adamw, sgd (did you mean 'adam'?)"),
+        ("sdg", "optimizer: got 'sdg', allowed: adam, adamw, sgd (did you mean 'sgd'?)"),
+        ("zzzzzz", "optimizer: got 'zzzzzz', allowed: adam, adamw, sgd"),
+        ("", "optimizer: got '', allowed: adam, adamw, sgd"),
+        (3, "optimizer: got 3, allowed: adam, adamw, sgd"),
+        (None, "optimizer: got None, allowed: adam, adamw, sgd"),
+    ],
+)
+def test_one_of_names_the_nearest_if_one_is_near(value, line):
+    with pytest.raises(InputError) as raised:
+        errors.one_of("optimizer", value, ["sgd", "adamw", "adam"])
+    assert str(raised.value) == line
+
+
+def test_at_least_includes_the_bound():
+    errors.at_least("steps", 1, 1)
+    errors.at_least("steps", math.inf, 1)
+    for value, shown in [(0, "0"), (0.999, "0.999"), (-math.inf, "-inf"), (math.nan, "nan")]:
+        with pytest.raises(InputError) as raised:
+            errors.at_least("steps", value, 1)
+        assert str(raised.value) == f"steps: got {shown}, allowed: at least 1"
+
+
+def test_in_range_includes_the_low_end_only():
+    errors.in_range("dropout", 0, 0, 1)
+    errors.in_range("dropout", math.nextafter(1, 0), 0, 1)
+    for value, shown in [(1, "1"), (-1e-9, "-1e-09"), (math.inf, "inf"), (math.nan, "nan")]:
+        with pytest.raises(InputError) as raised:
+            errors.in_range("dropout", value, 0, 1)
+        assert str(raised.value) == f"dropout: got {shown}, allowed: a number in [0, 1)"
+
+
+def test_a_raised_error_can_be_caught_as_a_value_error():
+    with pytest.raises(ValueError, match="seed: got -1"):
+        raise InputError("seed", -1, "an integer in [0, 2**32)")

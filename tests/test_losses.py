@@ -1,0 +1,208 @@
+"""Losses against PyTorch, Monte Carlo, finite differences and extreme inputs."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from jax.test_util import check_grads
+from torch.nn import functional
+
+from jaxdl import losses
+from jaxdl.errors import InputError
+
+BATCH, CLASSES = 6, 5
+RNG = np.random.default_rng(0)
+LOGITS, OTHER, TARGET = (RNG.normal(0, 3, (BATCH, CLASSES)).astype(np.float32) for _ in range(3))
+LABEL = RNG.integers(0, CLASSES, BATCH).astype(np.int32)
+SHARE = RNG.dirichlet(np.ones(CLASSES), BATCH).astype(np.float32)
+UNIT = RNG.uniform(size=(BATCH, CLASSES)).astype(np.float32)
+
+PAIRS = {
+    "binary_cross_entropy": (losses.binary_cross_entropy, LOGITS, UNIT),
+    "mse": (losses.mse, LOGITS, TARGET),
+    "mae": (losses.mae, LOGITS, TARGET),
+    "huber": (functools.partial(losses.huber, delta=1.7), LOGITS, TARGET),
+    "gaussian_kl": (losses.gaussian_kl, LOGITS, OTHER),
+    "categorical_kl": (losses.categorical_kl, LOGITS, OTHER),
+    "cross_entropy": (losses.cross_entropy, LOGITS, SHARE),
+    "smoothed cross_entropy": (functools.partial(losses.cross_entropy, label_smoothing=0.2), LOGITS, SHARE),
+}
+
+
+def peer(name, x, y):
+    """What PyTorch calls the same loss, per example, on tensors `[B, D]`."""
+    none = {"reduction": "none"}
+    log = functools.partial(functional.log_softmax, dim=-1)
+    standard = torch.distributions.Normal(0.0, 1.0)
+    return {
+        "binary_cross_entropy": lambda: functional.binary_cross_entropy_with_logits(x, y, **none).sum(-1),
+        "mse": lambda: functional.mse_loss(x, y, **none).mean(-1),
+        "mae": lambda: functional.l1_loss(x, y, **none).mean(-1),
+        "huber": lambda: functional.huber_loss(x, y, delta=1.7, **none).mean(-1),
+        "gaussian_kl": lambda: torch.distributions.kl_divergence(
+            torch.distributions.Normal(x, (0.5 * y).exp()), standard
+        ).sum(-1),
+        "categorical_kl": lambda: functional.kl_div(log(y), log(x), log_target=True, **none).sum(-1),
+        "cross_entropy": lambda: functional.cross_entropy(x, y, **none),
+        "smoothed cross_entropy": lambda: functional.cross_entropy(x, y, label_smoothing=0.2, **none),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_agrees_with_torch_in_value_and_gradient(name):
+    loss, x, y = PAIRS[name]
+    value = jax.vmap(loss)(x, y)
+    grad = jax.vmap(jax.grad(loss))(x, y)
+    tx, ty = torch.tensor(x, requires_grad=True), torch.tensor(y)
+    expected = peer(name, tx, ty)
+    expected.sum().backward()
+    assert value.shape == (BATCH,)
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(grad, tx.grad.numpy(), rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradient_agrees_with_finite_differences(name):
+    loss, x, y = PAIRS[name]
+    check_grads(lambda x: loss(x, y[0]), (x[0],), order=1, modes=["fwd", "rev"], atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["gaussian_kl", "categorical_kl"])
+def test_both_arguments_of_a_divergence_have_gradients(name):
+    loss, x, y = PAIRS[name]
+    check_grads(loss, (x[0], y[0]), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_integer_label_is_a_one_hot_label(smoothing):
+    loss = jax.vmap(functools.partial(losses.cross_entropy, label_smoothing=smoothing))
+    one_hot = np.eye(CLASSES, dtype=np.float32)[LABEL]
+    expected = functional.cross_entropy(
+        torch.tensor(LOGITS), torch.tensor(LABEL).long(), label_smoothing=smoothing, reduction="none"
+    )
+    np.testing.assert_allclose(loss(LOGITS, LABEL), expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(loss(LOGITS, one_hot), expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(loss(LOGITS, one_hot.astype(np.int32)), expected.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_integer_label_beyond_the_classes_is_nan(smoothing):
+    assert np.isnan(losses.cross_entropy(jnp.asarray(LOGITS[0]), jnp.array(CLASSES), smoothing))
+
+
+def test_gaussian_kl_agrees_with_monte_carlo(key):
+    mean, logvar = jnp.array([0.5, -1.0, 0.0]), jnp.array([0.3, -0.8, 1.0])
+    noise = jax.random.normal(key, (200_000, 3))
+    z = mean[None] + jnp.exp(logvar / 2)[None] * noise
+    log_q = -0.5 * (noise**2 + logvar[None]).sum(-1)
+    log_p = -0.5 * (z**2).sum(-1)
+    sample = np.asarray(log_q - log_p, np.float64)
+    error = 5 * sample.std() / np.sqrt(sample.size)
+    assert error < 0.02
+    assert float(losses.gaussian_kl(mean, logvar)) == pytest.approx(sample.mean(), abs=error)
+
+
+def test_gaussian_kl_keeps_its_digits_near_zero():
+    """KL = v^2 / 4 there; exp(v) - 1 - v in float32 would be 0 or a rounding error."""
+    v = np.float32(1e-3)
+    assert float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v]))) == pytest.approx(v**2 / 4, rel=1e-3)
+
+
+def test_divergences_are_positive_and_zero_at_equality():
+    assert (jax.vmap(losses.categorical_kl)(LOGITS, OTHER) > 0.01).all()
+    np.testing.assert_allclose(jax.vmap(losses.categorical_kl)(LOGITS, LOGITS + 7), np.zeros(BATCH), atol=1e-5)
+    assert (jax.vmap(losses.gaussian_kl)(LOGITS, OTHER) > 0.01).all()
+    assert float(losses.gaussian_kl(jnp.zeros(3), jnp.zeros(3))) == 0
+
+
+@pytest.mark.parametrize("size", [1e2, 1e6, 1e30])
+def test_extreme_logits_stay_finite(size):
+    x = jnp.array([size, -size, 0.0, size / 2])
+    cases = [
+        lambda x: losses.cross_entropy(x, jnp.array(1)),
+        lambda x: losses.cross_entropy(x, jnp.array(1), 0.1),
+        lambda x: losses.cross_entropy(x, jnp.array([0.25, 0.0, 0.0, 0.75])),
+        lambda x: losses.binary_cross_entropy(x, jnp.array([0.0, 1.0, 0.5, 1.0])),
+        lambda x: losses.categorical_kl(x, -x),
+        lambda x: losses.mae(x, -x),
+        lambda x: losses.huber(x, jnp.zeros(4)),
+    ]
+    values, grads = jax.jit(lambda x: list(zip(*(jax.value_and_grad(case)(x) for case in cases), strict=True)))(x)
+    assert np.isfinite(np.array(values)).all()
+    assert np.isfinite(np.array(grads)).all()
+    assert float(values[0]) == pytest.approx(2 * size, rel=1e-6)
+    assert float(values[3]) == pytest.approx(2 * size, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bfloat16_is_computed_in_float32(name):
+    loss, x, y = PAIRS[name]
+    x, y = (jnp.asarray(a[0], jnp.bfloat16) for a in (x, y))
+    value = loss(x, y)
+    assert value.dtype == jnp.float32
+    assert value == loss(x.astype(jnp.float32), y.astype(jnp.float32))
+
+
+def test_integer_targets_are_numbers():
+    x = jnp.asarray(LOGITS[0])
+    bits = jnp.array([0, 1, 1, 0, 1])
+    assert losses.binary_cross_entropy(x, bits) == losses.binary_cross_entropy(x, bits.astype(jnp.float32))
+    assert losses.mse(x, bits) == losses.mse(x, bits.astype(jnp.float32))
+
+
+@pytest.mark.parametrize("loss", [losses.binary_cross_entropy, losses.mse, losses.mae, losses.huber])
+def test_unequal_shapes_are_refused_not_broadcast(loss):
+    with pytest.raises(InputError) as raised:
+        loss(jnp.arange(4.0), jnp.ones((4, 1)))
+    assert str(raised.value) == "target: got (4, 1), allowed: shape (4,)"
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda: losses.gaussian_kl(jnp.ones(4), jnp.ones((4, 1))),
+            "logvar: got (4, 1), allowed: shape (4,)",
+        ),
+        (
+            lambda: losses.categorical_kl(jnp.ones(4), jnp.ones(3)),
+            "logits_q: got (3,), allowed: shape (4,)",
+        ),
+        (
+            lambda: losses.categorical_kl(jnp.ones((2, 4)), jnp.ones((2, 4))),
+            "logits_p: got (2, 4), allowed: one axis (C,): one example, vmap over the batch",
+        ),
+        (
+            lambda: losses.cross_entropy(jnp.ones((2, 4)), jnp.array([1, 2])),
+            "logits: got (2, 4), allowed: one axis (C,): one example, vmap over the batch",
+        ),
+        (
+            lambda: losses.cross_entropy(jnp.ones(4), jnp.array([1])),
+            "label: got (1,), allowed: shape () of an integer, or (4,)",
+        ),
+        (
+            lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1.0)),
+            "label: got (), allowed: shape () of an integer, or (4,)",
+        ),
+        (
+            lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1), 1.0),
+            "label_smoothing: got 1.0, allowed: a number in [0, 1)",
+        ),
+        (
+            lambda: losses.huber(jnp.ones(4), jnp.ones(4), 0.0),
+            "delta: got 0.0, allowed: a number above 0",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(call, line):
+    with pytest.raises(InputError) as raised:
+        call()
+    assert str(raised.value) == line
+
+
+def test_shapes_are_checked_inside_vmap_and_jit():
+    with pytest.raises(InputError, match="target"):
+        jax.jit(jax.vmap(losses.mse))(jnp.ones((2, 4)), jnp.ones((2, 4, 1)))

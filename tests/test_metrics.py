@@ -1,0 +1,91 @@
+"""Metrics merge exactly, whatever the batches were."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl import metrics
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.normal(size=17).astype(np.float32)
+MASK = RNG.uniform(size=17) < 0.6
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.int32])
+def test_total_counts_where_the_mask_is_true(dtype):
+    value, count = metrics.total(jnp.asarray(VALUES), jnp.asarray(MASK.astype(dtype)))
+    assert value.dtype == count.dtype == jnp.float32
+    assert float(value) == pytest.approx(VALUES[MASK].sum(), rel=1e-6)
+    assert float(count) == MASK.sum()
+
+
+@pytest.mark.parametrize("shape", [(), (17,), (3, 5)])
+def test_total_without_a_mask_counts_everything(shape):
+    values = RNG.normal(size=shape).astype(np.float32)
+    value, count = metrics.total(jnp.asarray(values))
+    assert float(value) == pytest.approx(values.sum(), rel=1e-5)
+    assert float(count) == values.size
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_padding_may_hold_anything(bad):
+    values, mask = jnp.array([1.0, bad, 3.0]), jnp.array([1.0, 0.0, 1.0])
+    assert float(metrics.total(values, mask)[0]) == 4.0
+    assert float(metrics.total(values)[0]) != 4.0
+    assert np.isnan(metrics.total(values.at[0].set(jnp.nan), mask)[0])
+
+
+def test_total_of_small_dtypes_is_in_float32():
+    many = jnp.ones(4097, jnp.bfloat16)  # in bfloat16 4096 + 1 is 4096
+    assert float(metrics.total(many)[0]) == 4097.0
+    assert float(metrics.total(jnp.array([True, False, True]))[0]) == 2.0
+
+
+def test_ragged_batches_merge_to_the_mean_of_all():
+    merged: metrics.Metrics = {}
+    for part, mask in zip(np.split(VALUES, [5, 16]), np.split(MASK, [5, 16]), strict=True):
+        merged = metrics.merge(merged, {"loss": metrics.total(jnp.asarray(part), jnp.asarray(mask))})
+    assert metrics.means(merged)["loss"] == pytest.approx(VALUES[MASK].mean(), rel=1e-5)
+    of_means = np.mean([part.mean() for part in np.split(VALUES, [5, 16])])
+    assert abs(of_means - VALUES.mean()) > 0.01, "the test could not tell a mean of means"
+
+
+def test_merge_keeps_names_of_either_side_and_changes_neither():
+    a, b = {"x": (1.0, 2.0), "a": (3.0, 1.0)}, {"x": (10.0, 5.0), "b": (4.0, 2.0)}
+    assert metrics.merge(a, b) == {"x": (11.0, 7.0), "a": (3.0, 1.0), "b": (4.0, 2.0)}
+    assert metrics.merge(b, a) == metrics.merge(a, b)
+    assert a == {"x": (1.0, 2.0), "a": (3.0, 1.0)}
+    assert b == {"x": (10.0, 5.0), "b": (4.0, 2.0)}
+
+
+def test_nothing_counted_is_zero_inside_and_nan_in_a_report():
+    nothing = metrics.total(jnp.array([1.0, 2.0]), jnp.zeros(2))
+    assert float(metrics.mean(nothing)) == 0.0
+    assert np.isnan(metrics.means({"loss": nothing})["loss"])
+
+
+def test_mean_divides_by_the_count_and_has_its_gradient():
+    def loss(values):
+        return metrics.mean(metrics.total(values, jnp.asarray(MASK)))
+
+    value, grad = jax.value_and_grad(loss)(jnp.asarray(VALUES))
+    assert float(value) == pytest.approx(VALUES[MASK].mean(), rel=1e-5)
+    np.testing.assert_allclose(grad, MASK / MASK.sum(), rtol=1e-6)
+
+
+def test_means_are_python_floats():
+    found = metrics.means({"a": (jnp.array(3.0), jnp.array(4.0)), "b": (np.float32(1), 2.0)})
+    assert found == {"a": 0.75, "b": 0.5}
+    assert all(type(value) is float for value in found.values())
+
+
+def test_accuracy_and_top_k_agree_with_sorting():
+    logits = RNG.permuted(np.tile(np.arange(9, dtype=np.float32), (40, 1)), axis=1)
+    label = RNG.integers(0, 9, 40)
+    rank = (logits > logits[np.arange(40), label][:, None]).sum(1)
+    np.testing.assert_array_equal(jax.vmap(metrics.accuracy)(logits, label), rank == 0)
+    for k in (1, 3, 9):
+        found = jax.vmap(lambda x, y, k=k: metrics.top_k(x, y, k))(logits, label)
+        np.testing.assert_array_equal(found, rank < k)
+    assert 0 < (rank == 0).sum() < 40

@@ -1,0 +1,309 @@
+"""Writers: what is written can be read again, whatever cut it short; a terminal never stops a run."""
+
+import contextlib
+import json
+import math
+import os
+import pty
+import struct
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from jaxdl.training import tensorboard, writers
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
+
+
+def test_memory_keeps_copies():
+    memory, metrics = Memory(), {"train/loss": 0.5}
+    memory.write(np.int32(10), metrics)
+    metrics["train/loss"] = 9.0
+    memory.write(20, {"validation/loss": 0.7})
+    memory.close()
+    assert memory.records == [(10, {"train/loss": 0.5}), (20, {"validation/loss": 0.7})]
+    assert memory.latest == {"train/loss": 0.5, "validation/loss": 0.7}
+
+
+def _strictly(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_json_lines_are_strict_and_exact(tmp_path):
+    path, draw = tmp_path / "run" / "metrics.jsonl", np.random.default_rng(0)
+    values = [*draw.normal(size=20).tolist(), 1e-300, math.inf, -math.inf]
+    writer = JsonLines(path)
+    for step, value in enumerate(values):
+        writer.write(step, {"train/loss": np.float32(value) if step == 3 else value})
+        assert len(path.read_text().splitlines()) == step + 1, "flushed at once"
+    writer.write(99, {"train/loss": math.nan})
+    writer.close()
+    writer.close()
+    assert [_strictly(line)["step"] for line in path.read_text().splitlines()] == [*range(len(values)), 99]
+    values[3] = float(np.float32(values[3]))
+    *records, last = read_metrics(path)
+    assert records == [{"step": step, "train/loss": value} for step, value in enumerate(values)]
+    assert last["step"] == 99
+    assert math.isnan(last["train/loss"])
+
+
+def test_cut_anywhere_reads_and_goes_on(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    writer = JsonLines(path)
+    for step in (1, 2):
+        writer.write(step, {"train/loss": step / 3, "validation/loss": math.nan if step == 2 else 0.25})
+    writer.close()
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        kept = [1] * (cut >= first - 1) + [2] * (cut >= len(whole) - 1)
+        assert [record["step"] for record in read_metrics(path)] == kept
+        writer = JsonLines(path)
+        writer.write(3, {"train/loss": 1.5})
+        writer.close()
+        assert [record["step"] for record in read_metrics(path)] == [*kept, 3]
+        assert read_metrics(path)[-1] == {"step": 3, "train/loss": 1.5}
+
+
+def test_an_intact_file_is_not_changed_by_opening_it(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for _ in range(2):
+        JsonLines(path).close()
+        assert path.read_bytes() == b""
+    path.write_bytes(b'{"step": 1}\n')
+    JsonLines(path).close()
+    assert path.read_bytes() == b'{"step": 1}\n'
+
+
+def test_later_records_win_key_by_key(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    writer = JsonLines(path)
+    writer.write(20, {"train/loss": 1.0})
+    writer.write(10, {"train/loss": 2.0})
+    writer.write(20, {"validation/loss": 3.0})
+    writer.write(20, {"train/loss": 4.0})
+    writer.close()
+    assert read_metrics(path) == [
+        {"step": 10, "train/loss": 2.0},
+        {"step": 20, "train/loss": 4.0, "validation/loss": 3.0},
+    ]
+
+
+def test_reading_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_metrics(tmp_path / "metrics.jsonl")
+
+
+class _Stream:
+    """A stream that remembers, or fails."""
+
+    def __init__(self, terminal=False, error=None):
+        self.terminal, self.error, self.text, self.encoding = terminal, error, "", "utf-8"
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        if self.error:
+            raise self.error
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = types.SimpleNamespace(seconds=100.0)
+    monkeypatch.setattr(writers, "time", types.SimpleNamespace(monotonic=lambda: now.seconds))
+    return now
+
+
+def test_plain_lines_are_seconds_apart_and_the_last_is_the_newest(clock):
+    stream = _Stream()
+    console = Console(100, "cnn [digits]", stream)
+    for step in range(50, 101):
+        console.write(step, {"train/loss": 1 / step, "examples_per_second": 1234.4})
+        clock.seconds += 0.5
+    console.write(100, {"validation/accuracy": 0.975})
+    console.close()
+    console.close()
+    lines = stream.text.splitlines()
+    assert len(lines) == 6 + 1
+    assert lines[0] == "cnn [digits]  50 %  50/100  1,234/s  loss 0.0200"
+    # 40 steps are left after 10 steps took 5 seconds.
+    assert lines[1] == "cnn [digits]  60 %  60/100  1,234/s  00:20 left  loss 0.0167"
+    assert lines[-1] == "cnn [digits]  100 %  100/100  1,234/s  loss 0.0100  val 97.5 %  in 00:26"
+
+
+def test_without_accuracy_the_validation_loss_is_shown_and_nan_is_no_trouble(clock):
+    stream = _Stream()
+    console = Console(10, "vae", stream)
+    console.write(5, {"train/loss": math.nan, "validation/loss": 2.0})
+    console.close()
+    assert stream.text.splitlines()[0] == "vae  50 %  5/10  loss nan  val 2.0000"
+
+
+def _everything(descriptor):
+    """All that a pseudo-terminal still holds after its other end was closed."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+    os.close(descriptor)
+    return b"".join(parts).decode()
+
+
+def test_on_a_terminal_the_bar_is_drawn_and_the_terminal_given_back(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    parent, child = pty.openpty()
+    with os.fdopen(child, "w", encoding="utf-8") as stream:
+        console = Console(10, "cnn [digits]", stream)
+        try:
+            console.write(3, {"train/loss": 0.5, "validation/accuracy": 0.75})
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            console.close()
+    shown = _everything(parent)
+    assert "━" in shown
+    assert "\x1b[?25l" in shown, "the cursor is hidden while the bar is drawn"
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "and shown at the end"
+    last = shown.split("\x1b[?25h")[-1].replace("\x1b[2K", "").replace("\x1b[1A", "").replace("\r", "").strip()
+    assert last == "cnn [digits]  30 %  3/10  loss 0.5000  val 75.0 %  in 00:00"
+
+
+def test_what_others_print_to_a_file_stays_there(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = _Stream(terminal=True)
+    console = Console(10, "mlp", stream)
+    print("a line of theirs")
+    console.close()
+    assert capsys.readouterr().out == "a line of theirs\n"
+    assert "theirs" not in stream.text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed"), UnicodeEncodeError("ascii", "→", 0, 1, "")])
+def test_a_broken_terminal_never_raises(terminal, error, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stdout, stderr = sys.stdout, sys.stderr
+    for broken_from_the_start in (True, False):
+        stream = _Stream(terminal, error if broken_from_the_start else None)
+        console = Console(10, "mlp", stream)
+        stream.error = error
+        console.write(1, {"train/loss": 0.5})
+        console.close()
+        assert (sys.stdout, sys.stderr) == (stdout, stderr), "not left redirected"
+
+
+def test_no_stream_at_all(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    console = Console(10, "mlp")
+    console.write(1, {"train/loss": 0.5})
+    console.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "crc"),
+    [
+        (b"", 0x00000000),
+        (b"123456789", 0xE3069283),
+        (bytes(32), 0x8A9136AA),
+        (b"\xff" * 32, 0x62A8AB43),
+        (bytes(range(32)), 0x46DD794E),
+        (bytes(range(31, -1, -1)), 0x113FDB5C),
+    ],
+)
+def test_crc32c_of_the_rfc(data, crc):
+    assert tensorboard.crc32c(data) == crc
+
+
+def _bitwise(data):
+    """The masked CRC-32C, bit by bit."""
+    crc = 0xFFFFFFFF
+    for bit in (byte >> i & 1 for byte in data for i in range(8)):
+        crc = crc >> 1 ^ 0x82F63B78 * (crc & 1 ^ bit)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) % 2**32
+
+
+def _records(data):
+    while data:
+        (length,), (of_length,) = struct.unpack("<Q", data[:8]), struct.unpack("<I", data[8:12])
+        body, (of_body,) = data[12 : 12 + length], struct.unpack("<I", data[12 + length : 16 + length])
+        assert (of_length, of_body) == (_bitwise(data[:8]), _bitwise(body))
+        yield body
+        data = data[16 + length :]
+
+
+def _message(data):
+    """The fields of a protobuf message: `[(number, value), ...]`."""
+
+    def varint():
+        nonlocal data
+        value, shift = 0, 0
+        while True:
+            byte, data = data[0], data[1:]
+            value, shift = value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while data:
+        number, wire = divmod(varint(), 8)
+        if wire == 0:
+            yield number, varint()
+            continue
+        length = {1: 8, 5: 4}[wire] if wire != 2 else varint()
+        value, data = data[:length], data[length:]
+        yield number, struct.unpack({1: "<d", 5: "<f"}[wire], value)[0] if wire != 2 else value
+
+
+def _write(directory):
+    writer = TensorBoard(directory)
+    writer.write(7, {"train/loss": 0.1, "validation/accuracy": 1.0})
+    writer.write(2**40, {"größe/" + "x" * 300: math.nan, "b": math.inf, "c": 1e300})
+    writer.close()
+    writer.close()
+    return sorted(directory.iterdir())
+
+
+def test_event_files_decode(tmp_path):
+    (path,) = _write(tmp_path)
+    version, start, *events = [dict(_message(body)) for body in _records(path.read_bytes())]
+    assert version[3] == b"brain.Event:2"
+    assert (start[2], dict(_message(start[7]))) == (7, {1: 1})
+    assert [event[2] for event in events] == [7, 2**40]
+    assert abs(events[0][1] - path.stat().st_mtime) < 60
+    read = [{(v := dict(_message(value)))[1].decode(): v[2] for _, value in _message(e[5])} for e in events]
+    assert read[0] == {"train/loss": pytest.approx(0.1, rel=1e-7), "validation/accuracy": 1.0}
+    assert list(read[1]) == ["größe/" + "x" * 300, "b", "c"]
+    assert [str(value) for value in read[1].values()] == ["nan", "inf", "inf"]
+
+
+def test_files_of_two_runs_sort_by_their_beginning(tmp_path):
+    (first,) = _write(tmp_path)
+    assert _write(tmp_path)[0] == first
+    assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_reads_them_and_drops_what_was_interrupted(tmp_path):
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
+    )
+    for first, last, value in ((1, 5, 0.25), (4, 6, 0.5)):
+        writer = TensorBoard(tmp_path)
+        for step in range(first, last):
+            writer.write(step, {"train/loss": value * step})
+        writer.close()
+    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    found = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert found == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 2.0), (5, 2.5)]
