@@ -141,7 +141,7 @@ def huber(prediction: Float[Array, "*D"], target: Num[Array, "*D"], delta: float
     """
     if not delta > 0:
         raise InputError("delta", delta, "a number above 0")
-    return optax.huber_loss(*_same("target", prediction, target), delta).mean()
+    return optax.huber_loss(*_same("target", prediction, target), delta=delta).mean()
 
 
 def gaussian_kl(mean: Float[Array, "*Z"], logvar: Float[Array, "*Z"]) -> Float[Array, ""]:

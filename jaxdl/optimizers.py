@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 
@@ -82,7 +82,8 @@ def optimizer(
         parts += [optax.add_decayed_weights(weight_decay, _kernels)] if weight_decay else []
         return optax.chain(*parts, _COUPLED[name](learning_rate, momentum))
 
-    return optax.inject_hyperparams(build)(learning_rate=learning_rate)
+    made = optax.inject_hyperparams(build)(learning_rate=learning_rate)
+    return optax.GradientTransformationExtraArgs(_promoting(made.init), _promoting(made.update))
 
 
 def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0) -> optax.Schedule:
@@ -105,7 +106,7 @@ def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0
       warmup: in [0, 1), the share of the steps in which the rate rises; 0: what the name says.
 
     Returns:
-      `schedule(step) -> rate`, a float32 scalar.
+      `rate(step) -> float32 scalar`, of an int32 scalar or a Python integer.
 
     Raises:
       InputError: an unknown name, or a number outside what is said above.
@@ -122,13 +123,7 @@ def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0
     at_least("steps", steps, 1)
     in_range("warmup", warmup, 0, 1)
     made = _schedule(name, learning_rate, steps, warmup or _RISE.get(name, 0.0))
-
-    def at(step: Int[Array, ""] | int) -> Float[Array, ""]:
-        # Optax mixes integer counts and floats, which strict promotion refuses.
-        with jax.numpy_dtype_promotion("standard"):
-            return jnp.asarray(made(step), jnp.float32)
-
-    return at
+    return _promoting(lambda step: jnp.asarray(made(step), jnp.float32))
 
 
 _COUPLED: dict[str, Callable[[Any, float], optax.GradientTransformation]] = {
@@ -181,6 +176,16 @@ def _schedule(name: str, rate: float, steps: int, warmup: float) -> optax.Schedu
     n = min(round(warmup * steps), steps - 1)
     fall = _FALL[name](rate, steps - n)
     return optax.join_schedules([optax.linear_schedule(rate / (n + 1), rate, n), fall], [n]) if n else fall
+
+
+def _promoting(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function where promotion is strict: Optax mixes integer counts and floats."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return function(*args, **kwargs)
+
+    return run
 
 
 def _check_rate(rate: float) -> None:

@@ -80,11 +80,14 @@ def _name(file: Mapping[str, np.ndarray], path: Path, field: str, part: str) -> 
 
 def _array(file: Mapping[str, np.ndarray], path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
     try:
-        return file[name]
+        array = file[name]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "Object arrays" in str(error):
             raise InputError(f"{name} of {path}", "Python objects", "numbers; objects are never loaded") from None
         raise InputError(f"{name} of {path}", type(error).__name__, "an array that reads back whole") from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name} of {path}", "no array", "a file that numpy.savez wrote")
+    return array
 
 
 def _checked(arrays: dict[str, np.ndarray], name: str, classes: int | None) -> Dataset:

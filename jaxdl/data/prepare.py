@@ -9,6 +9,7 @@ the cache.
 import argparse
 import contextlib
 import importlib.util
+import logging
 import os
 import sys
 from pathlib import Path
@@ -81,6 +82,7 @@ def _builder(name: str, data_dir: str) -> Any:
     import tensorflow_datasets as tfds
 
     absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     path, _, version = name.partition(":")
     base, _, config = path.partition("/")
     try:

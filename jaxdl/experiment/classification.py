@@ -1,6 +1,7 @@
 """What the experiments that name classes share: options, and a run from data to pictures."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment.options import Options
 from jaxdl.experiment.run import Run
+from jaxdl.plots.page import PALETTE
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, with_ema
 
@@ -59,14 +61,15 @@ class Classification(Options):
         in_range("ema", self.ema, 0, 1)
         if self.patience and not self.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
+        if self.batch_size % self.accumulate:
+            raise InputError("accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}")
+        self.make_optimizer(1)  # names and numbers, before data are read
         return super().checked()
 
     def make_optimizer(self, steps: int) -> optax.GradientTransformation:
         """The optimizer that the options describe."""
         rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
-        return optimizers.optimizer(
-            self.optimizer, rate, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip
-        )
+        return optimizers.optimizer(self.optimizer, rate, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip)
 
 
 def classification(
@@ -84,6 +87,9 @@ def classification(
     """
     config = run.config
     sets = prepared(run)
+    shape = sets["train"]["input"].shape[1:]
+    if config.shift and len(shape) != 3:
+        raise InputError("shift", config.shift, f"0, for inputs that are not images but {list(shape)}")
     model = model_for(sets["train"].classes)
     augment = tasks.random_shift(config.shift) if config.shift else None
     task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=augment)
@@ -105,6 +111,8 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
     train, test = data.load(config.data, config.data_dir)
     sets = {"train": train, "test": test}
     if config.validation:
+        if not 0 < round(config.validation * train.size) < train.size:
+            raise InputError("validation", config.validation, f"a share that leaves both parts of {train.size} not empty")
         sets["train"], sets["validation"] = data.split(train, run.key, config.validation)
     if config.standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
@@ -114,7 +122,9 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
 def describe(model: nn.Module, example: Dataset) -> None:
     """Prints the table of layers and parameters."""
     inputs = jnp.asarray(example["input"][:1])
-    print(nn.tabulate(model, jax.random.key(0), console_kwargs={"width": 100})(inputs, train=False))
+    # Flax would put a terminal's colours into a log file too.
+    console = {"width": 100, "force_terminal": sys.stdout.isatty()}
+    print(nn.tabulate(model, jax.random.key(0), console_kwargs=console)(inputs, train=False))
 
 
 def draw(run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable) -> None:
@@ -125,10 +135,13 @@ def draw(run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, fir
     probabilities = np.concatenate([predict(state.params, state.extra, part) for part in parts])
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(label, probabilities.argmax(1), test.classes, run.figure("confusion"))
-    if inputs.ndim == 4:
+    if inputs.ndim == 4 and inputs.shape[-1] in (1, 3):
         plots.mistakes(inputs, label, probabilities, run.figure("mistakes"))
         plots.filters(first_layer(state.params, inputs.shape[1:]), run.figure("filters"))
-    else:
+    elif inputs.shape[1:] == (2,) and probabilities.shape[1] <= len(PALETTE):
         plots.decision_map(
-            lambda points: np.asarray(predict(state.params, state.extra, points)), inputs, label, run.figure("decisions")
+            lambda points: np.asarray(predict(state.params, state.extra, points)),
+            inputs,
+            label,
+            run.figure("decisions"),
         )

@@ -1,8 +1,12 @@
 """The options that every experiment has, and the command line made from them."""
 
+import contextlib
 import dataclasses
+import difflib
 import hashlib
+import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +75,11 @@ class Options:
         """Updates of the run, for a training set of `size` examples."""
         if self.batch_size > size:
             raise InputError("batch_size", self.batch_size, f"1 to {size}, the size of the training set")
-        return self.steps or max(1, round(self.epochs * (size // self.batch_size)))
+        steps = self.steps or self.epochs * (size // self.batch_size)
+        if steps >= 2**31:  # the state counts them in int32
+            field = "steps" if self.steps else "epochs"
+            raise InputError(field, getattr(self, field), "fewer than 2**31 updates")
+        return max(1, round(steps))
 
 
 C = TypeVar("C", bound=Options)
@@ -90,12 +98,8 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       config: its dataclass.
       arguments: instead of `sys.argv[1:]`.
     """
-    import tyro
-
-    doc = sys.modules[main.__module__].__doc__ or ""
-    read = tyro.cli(config, args=arguments, description=doc)
     try:
-        read = read.checked()
+        read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
         if read.deterministic:
             _deterministic()
         main(read)
@@ -105,6 +109,34 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last saved step", file=sys.stderr)
         sys.exit(130)
+
+
+def _read(config: type[C], arguments: list[str] | None, about: str) -> C:
+    """The command line; what Tyro says about a wrong one, several lines in a box, becomes one line."""
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            read, unknown = tyro.cli(config, args=arguments, description=about, return_unknown_args=True)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise JaxdlError(_first_paragraph(said.getvalue())) from None
+    if unknown:
+        given = unknown[0].partition("=")[0]
+        names = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config)]
+        near = [name for name in names if name.startswith(given)] or difflib.get_close_matches(given, names, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InputError("option", unknown[0], f"the options that --help lists{hint}")
+    return read
+
+
+def _first_paragraph(box: str) -> str:
+    """What stands in a box of Tyro's between its title and its first rule, in one line."""
+    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row).strip(" |│") for row in box.splitlines()[1:]]
+    rules = [i for i, row in enumerate(rows) if not row.strip("-+─╰╯")]
+    return " ".join(rows[: min(rules, default=len(rows))]).removeprefix("Error parsing ")
 
 
 def _deterministic() -> None:

@@ -1,6 +1,6 @@
 """A run: its directory, what it goes on from, what it leaves behind.
 
-    config.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
+config.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import RunError
+from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.options import Options, default_out, identity
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
@@ -37,7 +37,7 @@ class Run(Generic[C]):
     Attributes:
       config: the options.
       seed: this run's.
-      out: its directory.
+      out: its directory; nothing is written there before `fit` has checked what it was given.
       key: its root key.
     """
 
@@ -50,8 +50,10 @@ class Run(Generic[C]):
         self, learner: Learner, data: Dataset, validation: Dataset | None = None, patience: Patience | None = None
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint."""
-        config = self.config
-        steps = config.total_steps(data.size)
+        config, where = self.config, strategy(self.config.strategy)
+        steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
+        self._check(len(where.devices), store)
+        claim(self.out if config.seeds == 1 else self.out.parent, config)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
         every = Every(config.log_every or max(1, steps // 20), config.save_every or max(epoch, steps // 100))
@@ -70,8 +72,8 @@ class Run(Generic[C]):
                 every=every,
                 validation=validation,
                 patience=patience,
-                strategy=strategy(config.strategy),
-                store=Directory(self.out / "checkpoints"),
+                strategy=where,
+                store=store,
                 writers=writers,
                 stop_after=config.stop_after,
             )
@@ -82,6 +84,14 @@ class Run(Generic[C]):
             print(f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on")
             sys.exit(0)
         return state
+
+    def _check(self, devices: int, store: Directory) -> None:
+        """What would otherwise be found out with the directory made, or not at all."""
+        size, stop, done = self.config.batch_size, self.config.stop_after, max(store.steps(), default=0)
+        if size % devices:
+            raise InputError("batch_size", size, f"a multiple of the {devices} devices")
+        if stop is not None and stop < done:
+            raise InputError("stop_after", stop, f"at least {done}, the step that {self.out} has reached")
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, float]:
         """The test set's metrics: asked for once, at the end."""
@@ -141,15 +151,14 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     """
     name = Path(sys.modules[one.__module__].__file__ or "experiment").stem
     out = Path(config.out) if config.out else default_out(name, config)
-    _claim(out, config)
+    check_out(out, config)
     seeds = range(config.seed, config.seed + config.seeds)
     results = []
     for seed in seeds:
         place = out if config.seeds == 1 else out / f"seed-{seed}"
-        place.mkdir(parents=True, exist_ok=True)
         if (place / "result.json").exists():
             print(f"{place} is finished already; this is its result")
-            results.append(json.loads((place / "result.json").read_text()))
+            results.append(_read_json(place / "result.json"))
         else:
             results.append(one(Run(config, seed, place, name)))
     result = results[0] if config.seeds == 1 else _together(results, out)
@@ -178,20 +187,52 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
-def _claim(out: Path, config: Options) -> None:
-    """Makes the directory this run's, or raises if it is another's."""
-    out.mkdir(parents=True, exist_ok=True)
+def check_out(out: Path, config: Options) -> None:
+    """Raises if the directory is another run's; writes nothing.
+
+    Raises:
+      InputError: there is something that is no directory.
+      RunError: it holds a run with other options, or files of somebody else.
+    """
+    if not _exists(out):
+        return
+    if not out.is_dir():
+        raise InputError("out", str(out), "a directory; this is a file")
     mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
     if not file.exists():
-        if any(out.iterdir()):
+        # A kill while the directory was claimed leaves the half of that file.
+        if any(path.name != "config.json.partial" for path in out.iterdir()):
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
-        write_json(file, mine)
         return
-    theirs = json.loads(file.read_text())
+    theirs = _read_json(file)
     differ = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k)]
     if differ:
         said = ", ".join(f"{k} is {theirs.get(k)!r} there and {mine.get(k)!r} here" for k in differ)
         raise RunError(f"out: {out} belongs to a run with other options: {said}")
+
+
+def claim(out: Path, config: Options) -> None:
+    """Makes the directory this run's: from here on it is refused to runs with other options."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / "config.json").exists():
+            write_json(out / "config.json", identity(config))
+    except OSError as error:
+        raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
+
+
+def _exists(out: Path) -> bool:
+    try:
+        return out.exists()
+    except (OSError, ValueError) as error:
+        raise InputError("out", str(out), f"a path ({error})") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; choose another directory") from None
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.models.mlp import MLP
+from jaxdl.models.mlp import MLP, normalized
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
@@ -139,9 +139,7 @@ class CNN(nn.Module):
             bias_init=nn.initializers.constant(self.bias_init),
             name=f"conv_{i}",
         )(x)
-        if self.norm == "batch":
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype, name=f"norm_{i}")(x)
-        x = activation(self.activation)(x)
+        x = activation(self.activation)(normalized(x, self.norm, f"norm_{i}", train))
         if stage.pool is not None:
             x = (max_pool if stage.pool == "max" else avg_pool)(x, stage.window)
         return nn.Dropout(stage.dropout, deterministic=not train)(x)
@@ -172,8 +170,10 @@ def lecture_cnn_5x5() -> CNN:
       A `CNN`; also fits 8x8 images.
 
     Example:
-      >>> variables = lecture_cnn_5x5().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
-      >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+      >>> import jax
+      >>> model, x = lecture_cnn_5x5(), jnp.zeros((1, 28, 28, 1))
+      >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
+      >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       3274634
     """
     stages = (Stage(32, 5), Stage(64, 5))
@@ -189,8 +189,10 @@ def lecture_cnn_3x3() -> CNN:
       A `CNN`; also fits 8x8 images.
 
     Example:
-      >>> variables = lecture_cnn_3x3().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
-      >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+      >>> import jax
+      >>> model, x = lecture_cnn_3x3(), jnp.zeros((1, 28, 28, 1))
+      >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
+      >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       1199882
     """
     stages = (Stage(32, padding="VALID", pool=None), Stage(64, padding="VALID", dropout=0.25))

@@ -28,7 +28,8 @@ class MLP(nn.Module):
       outputs: how many numbers per example, one per class.
       activation: its name, see `jaxdl.nn.activation`.
       dropout: the share of each hidden layer that training drops, in [0, 1).
-      norm: None, "batch" (collection `batch_stats`), "layer" or "weight" (on every layer).
+      norm: None, "batch" (collection `batch_stats`; its own bias replaces the layer's), "layer" or
+        "weight" (on every layer).
       kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
       bias_init: what every bias starts at.
       dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
@@ -84,21 +85,47 @@ class MLP(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, ...]")
         h = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
-            h = self._dense(width, f"dense_{i}")(h)
-            h = activation(self.activation)(self._normalize(h, f"norm_{i}", train))
+            h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
+            h = activation(self.activation)(normalized(h, self.norm, f"norm_{i}", train))
             h = nn.Dropout(self.dropout, deterministic=not train)(h)
         y = self._dense(self.outputs, "out")(h)
-        return y.astype(jnp.promote_types(y.dtype, jnp.float32))
+        return y.astype(jnp.float32)
 
-    def _dense(self, width: int, name: str) -> nn.Module:
-        layer = WeightNormDense if self.norm == "weight" else nn.Dense
-        bias = nn.initializers.constant(self.bias_init)
-        return layer(width, dtype=self.dtype, kernel_init=initializer(self.kernel_init), bias_init=bias, name=name)
+    def _dense(self, width: int, name: str, use_bias: bool = True) -> nn.Module:
+        init, bias = initializer(self.kernel_init), nn.initializers.constant(self.bias_init)
+        if self.norm == "weight":
+            return WeightNormDense(width, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name)
+        # BatchNorm takes any bias before it away again, so none could be trained.
+        return nn.Dense(width, use_bias, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name)
 
-    def _normalize(self, h: Array, name: str, train: bool) -> Array:
-        if self.norm == "batch":
-            return nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype, name=name)(h)
-        return nn.LayerNorm(dtype=self.dtype, name=name)(h) if self.norm == "layer" else h
+
+def normalized(h: Float[Array, "B ..."], norm: str | None, name: str, train: bool) -> Float[Array, "B ..."]:
+    """`h` after the normalization of a hidden layer or a stage, to call inside a module.
+
+        (h - mean) / sqrt(var + eps) scale + bias
+
+    Computed in float32, whatever the dtype of `h`: the statistics need it.
+
+    Args:
+      h: `[B, ..., D]`, float; each of the D features has a scale and a bias.
+      norm: "batch": statistics over all but D, running ones with momentum 0.9; "layer": over D;
+        anything else: none.
+      name: of the layer.
+      train: whether "batch" uses the batch's own statistics.
+
+    Returns:
+      The same shape and dtype.
+
+    Example:
+      >>> normalized(jnp.ones((2, 3)), None, "norm_0", train=True).shape
+      (2, 3)
+    """
+    wide = h.astype(jnp.float32)
+    if norm == "batch":
+        wide = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(wide)
+    elif norm == "layer":
+        wide = nn.LayerNorm(name=name)(wide)
+    return wide.astype(h.dtype)
 
 
 def softmax_mlp() -> MLP:
@@ -108,8 +135,10 @@ def softmax_mlp() -> MLP:
       An `MLP`; the softmax belongs to the loss.
 
     Example:
-      >>> variables = softmax_mlp().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), train=False)
-      >>> sum(leaf.size for leaf in jax.tree.leaves(variables))
+      >>> import jax
+      >>> model, x = softmax_mlp(), jnp.zeros((1, 28, 28, 1))
+      >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
+      >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       407050
     """
     return MLP((512,))

@@ -1,6 +1,7 @@
 """The activations of the lectures, elementwise, and `activation(name)` to choose one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,9 +122,10 @@ def activation(name: str) -> Activation:
       >>> activation("relu")(jnp.array([-1.0, 2.0])).tolist()
       [0.0, 2.0]
     """
-    known = (step, sign, linear, piecewise_linear, sigmoid, tanh, relu, leaky_relu, elu, gelu, silu, softplus)
-    one_of("activation", name, [f.__name__ for f in known])
-    return next(f for f in known if f.__name__ == name)
+    known: list[Any] = [step, sign, linear, piecewise_linear, sigmoid, tanh]
+    known += [relu, leaky_relu, elu, gelu, silu, softplus]
+    names = [function.__name__ for function in known]
+    return known[names.index(one_of("activation", name, names))]
 
 
 def _straight_through(dx: Array, x: Array) -> Array:

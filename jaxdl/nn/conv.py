@@ -5,7 +5,7 @@ products are not. So a CPU gets products of image patches, every other platform 
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -18,10 +18,10 @@ from jaxtyping import Array, Float
 from jaxdl.errors import InputError, at_least, one_of
 
 Padding = Literal["SAME", "VALID"]
-_Pads = tuple[tuple[int, int, int], tuple[int, int, int]]
+_Pads = tuple[tuple[int, int, int], ...]
 
 # Measured at 28x28x32: patches of eight images still fit a core's cache, those of sixteen don't.
-_BLOCK = 8
+_BLOCK = 2
 # Up to so many values under the kernel one product of whole patches beats one product per kernel row.
 _SMALL = 32
 
@@ -173,7 +173,7 @@ def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> 
 def _products(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
     """The convolution as matrix products, block by block."""
     y = _blocks(lambda x: _block(x, kernel, strides, pads), x)
-    return y.swapaxes(0, 1).reshape(x.shape[0], *y.shape[2:])
+    return y.reshape(x.shape[0], *y.shape[2:])
 
 
 def _products_backward(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: _Pads) -> tuple[Array, Array]:
@@ -201,19 +201,16 @@ def _block(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Ar
     exact = jnp.float32 if x.dtype in (jnp.bfloat16, jnp.float16) else x.dtype
     flat = [p.reshape(-1, p.shape[-1]) for p in patches]
     rows = (jnp.matmul(p, weights[n], preferred_element_type=exact) for n, p in enumerate(flat))
-    return sum(rows).astype(x.dtype).reshape(*patches[0].shape[:3], -1)
+    return reduce(jnp.add, rows).astype(x.dtype).reshape(*patches[0].shape[:3], -1)
 
 
 def _blocks(f: Callable[..., Array], *images: Array) -> Array:
-    """`f` of every block of a few images, stacked in front.
-
-    A block takes every n-th image, so that a batch sharded over devices stays where it is.
-    """
+    """`f` of every block of a few neighbouring images, stacked in front."""
     batch = images[0].shape[0]
     if batch <= _BLOCK:
         return f(*images)[None]
     size = max(n for n in range(1, _BLOCK + 1) if batch % n == 0)
-    return lax.map(lambda block: f(*block), [x.reshape(size, -1, *x.shape[1:]).swapaxes(0, 1) for x in images])
+    return lax.map(lambda block: f(*block), [x.reshape(-1, size, *x.shape[1:]) for x in images])
 
 
 def _patches(x: Array, shape: tuple[int, ...], strides: tuple[int, int]) -> list[Array]:

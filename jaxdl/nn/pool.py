@@ -1,9 +1,11 @@
 """Pooling that is fast on a CPU too: windows that do not overlap are a reshape and a reduction."""
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least
@@ -52,7 +54,7 @@ def avg_pool(x: Float[Array, "B H W C"], window: Window, strides: Window | None 
       >>> avg_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0].tolist()
       [[2.5, 4.5], [10.5, 12.5]]
     """
-    return _pool(jnp.mean, nn.avg_pool, x, window, strides)
+    return _pool(jnp.mean, _overlapping_means, x, window, strides)
 
 
 def _pool(
@@ -71,6 +73,11 @@ def _pool(
         return overlapping(x, (down, right), strides=moves, padding="VALID")
     i, j = height // down, width // right
     return reduce(x[:, : i * down, : j * right].reshape(batch, i, down, j, right, channels), axis=(2, 4))
+
+
+def _overlapping_means(x: Array, window: tuple[int, int], strides: tuple[int, int], padding: str) -> Array:
+    # Linen's own divides by an integer array, which strict promotion refuses.
+    return nn.pool(x, 0.0, lax.add, window, strides, padding) / math.prod(window)
 
 
 def _pair(size: Window) -> tuple[int, int]:

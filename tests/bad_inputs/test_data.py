@@ -1,0 +1,268 @@
+"""Every bad data set: one line that names the field, the value and what is allowed."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxdl import root
+from jaxdl.data import Dataset, check_batch_size, check_classification, holdout, load, split, standardize
+from jaxdl.errors import InputError
+
+DRAW = np.random.RandomState(0)
+IMAGES = DRAW.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
+LABEL = DRAW.randint(0, 10, 10)
+DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
+SETS = "digits, moons, spirals, a .npz file or an image classification set of TFDS"
+
+
+def changed(array, row, value):
+    array = array.copy()
+    array[row] = value
+    return array
+
+
+def check(input=IMAGES, label=LABEL, classes=10):
+    check_classification(Dataset({"input": input, "label": label}, "random", classes))
+
+
+TABLE = {
+    # Sets.
+    "no fields": (lambda: Dataset({}, "a"), "arrays: got {}, allowed: at least one field"),
+    "empty": (lambda: check(IMAGES[:0], LABEL[:0]), "input rows: got 0, allowed: at least 1, not an empty set"),
+    "empty subset": (lambda: DATA.take(np.array([], int)), "input rows: got 0, allowed: at least 1, not an empty set"),
+    "unequal lengths": (lambda: check(label=LABEL[:9]), "label rows: got 9, allowed: 10, as many as input has"),
+    "scalar": (lambda: check(label=np.array(3)), "label shape: got (), allowed: [N, ...], one row per example"),
+    "unknown field": (lambda: DATA["image"], "field: got 'image', allowed: input, label"),
+    "misspelt field": (lambda: DATA["lable"], "field: got 'lable', allowed: input, label (did you mean 'label'?)"),
+    "no label": (
+        lambda: check_classification(Dataset({"input": IMAGES}, "a")),
+        "field: got 'label', allowed: input",
+    ),
+    # Labels.
+    "label too large": (lambda: check(label=changed(LABEL, 7, 10)), "label[7]: got 10, allowed: an integer in [0, 10)"),
+    "label negative": (lambda: check(label=changed(LABEL, 3, -1)), "label[3]: got -1, allowed: an integer in [0, 10)"),
+    "label negative, classes unknown": (
+        lambda: check(label=changed(LABEL, 3, -1), classes=None),
+        "label[3]: got -1, allowed: an integer that is not negative",
+    ),
+    "label of a large dtype": (
+        lambda: check(label=changed(LABEL.astype(np.uint64), 2, 2**64 - 1)),
+        "label[2]: got 18446744073709551615, allowed: an integer in [0, 10)",
+    ),
+    "first of several": (
+        lambda: check(label=changed(LABEL, slice(4, 9), 11)),
+        "label[4]: got 11, allowed: an integer in [0, 10)",
+    ),
+    "float labels": (
+        lambda: check(label=LABEL.astype(np.float32)),
+        "label dtype: got 'float32', allowed: integers, the number of each example's class",
+    ),
+    "labels in a column": (
+        lambda: check(label=LABEL[:, None]),
+        "label shape: got (10, 1), allowed: [N], one integer per example",
+    ),
+    "one class": (lambda: check(classes=1), "classes: got 1, allowed: at least 2"),
+    # Inputs.
+    "one dimension": (
+        lambda: check(IMAGES[:, 0, 0, 0]),
+        "input shape: got (10,), allowed: images [N, H, W, C] or vectors [N, D]",
+    ),
+    "five dimensions": (
+        lambda: check(IMAGES[None].swapaxes(0, 1)),
+        "input shape: got (10, 1, 8, 8, 1), allowed: images [N, H, W, C] or vectors [N, D]",
+    ),
+    "no channel": (
+        lambda: check(IMAGES[..., 0]),
+        "input shape: got (10, 8, 8), allowed: [N, H, W, C]; grey images get their channel by x[..., None]",
+    ),
+    "no pixels": (
+        lambda: check(IMAGES[:, :0]),
+        "input shape: got (10, 0, 8, 1), allowed: images [N, H, W, C] or vectors [N, D]",
+    ),
+    "one channel first": (
+        lambda: check(IMAGES.transpose(0, 3, 1, 2)),
+        "input shape: got (10, 1, 8, 8), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+    ),
+    "three channels first": (
+        lambda: check(DRAW.uniform(0, 1, (10, 3, 7, 9))),
+        "input shape: got (10, 3, 7, 9), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+    ),
+    "pixels in bytes": (
+        lambda: check((IMAGES * 255).astype(np.uint8)),
+        "input dtype: got 'uint8', allowed: float32 in [0, 1]; divide the pixels by 255",
+    ),
+    "integers": (
+        lambda: check((IMAGES * 255).astype(np.int32)),
+        "input dtype: got 'int32', allowed: floating, float32 best",
+    ),
+    "whole numbers 0..255": (
+        lambda: check(changed(changed((IMAGES * 90).round(), 0, 0), 1, 93)),
+        "input: got 'values from 0 to 93', allowed: pixels in [0, 1], or standardized",
+    ),
+    "numbers 0..255": (
+        lambda: check(changed(changed(IMAGES * 200, 0, 0), 1, 254.5)),
+        "input: got 'values from 0 to 254.5', allowed: pixels in [0, 1], or standardized",
+    ),
+    "whole numbers 0..16": (
+        lambda: check(changed((IMAGES * 15).round(), [0, 1], [[[[0]]], [[[16]]]])),
+        "input: got 'values from 0 to 16', allowed: pixels in [0, 1], or standardized",
+    ),
+    "NaN": (lambda: check(changed(IMAGES, (4, 2, 3), np.nan)), "input[4]: got nan, allowed: finite numbers"),
+    "infinite": (lambda: check(changed(IMAGES, (9, 0, 0), -np.inf)), "input[9]: got -inf, allowed: finite numbers"),
+    "NaN in a vector": (
+        lambda: check(changed(IMAGES, (2, 7, 7), np.nan).reshape(10, 64)),
+        "input[2]: got nan, allowed: finite numbers",
+    ),
+    # Batches and splits.
+    **{
+        f"batch of {size}": (
+            lambda size=size: check_batch_size(DATA, size),
+            f"batch_size: got {size}, allowed: an integer from 1 to 10, the size of random",
+        )
+        for size in (11, 0, -1, 2.0, True, None)
+    },
+    **{
+        f"share of {share}": (
+            lambda share=share: split(DATA, root(0), share),
+            f"fraction: got {share}, allowed: a number in (0, 1)",
+        )
+        for share in (0, 1, 1.5, -0.1, float("nan"))
+    },
+    "share too small": (
+        lambda: split(DATA, root(0), 0.01),
+        "fraction: got 0.01, allowed: a share that leaves both parts of 10 examples not empty",
+    ),
+    "nothing to hold out": (
+        lambda: holdout(Dataset({"label": np.arange(5)}, "five")),
+        "size: got 5, allowed: a set with several examples of a class, to cut a test set from",
+    ),
+    "holdout of one-hot labels": (
+        lambda: holdout(Dataset({"label": np.eye(4)}, "four")),
+        "label shape: got (4, 4), allowed: [N]",
+    ),
+    "holdout of everything": (lambda: holdout(DATA, 1.0), "fraction: got 1.0, allowed: a number in (0, 1)"),
+    "standardize what is not there": (
+        lambda: standardize(DATA, field="image"),
+        "field: got 'image', allowed: input, label",
+    ),
+    # Names: none of these reaches a path or another process.
+    **{
+        f"name {name!r}": (lambda name=name: load(name), f"data: got {name!r}, allowed: {SETS}")
+        for name in (
+            "..",
+            "/etc/passwd",
+            "a/../b",
+            "a/..",
+            "C:\\x",
+            "-x",
+            "a\nb",
+            "\0",
+            "a.npz\0",
+            "kaggle:a/b",
+            "a/b/c",
+        )
+    },
+    "misspelt path": (lambda: load("../digits"), f"data: got '../digits', allowed: {SETS} (did you mean 'digits'?)"),
+    "no name": (lambda: load(""), f"data: got '', allowed: {SETS}"),
+    "data_dir": (lambda: load("mnist", "a\0b"), "data_dir: got 'a\\x00b', allowed: a path"),
+    "cache_dir": (lambda: load("mnist", "a", "a\0b"), "cache_dir: got 'a\\x00b', allowed: a path"),
+}
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_one_line_that_names_field_value_and_what_is_allowed(row):
+    call, message = TABLE[row]
+    with pytest.raises(InputError) as raised:
+        call()
+    assert str(raised.value) == message
+
+
+class Trap:
+    """Unpickling it would be noticed."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a file's code was run",))
+
+
+def npz(**arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})
+    return file.getvalue()
+
+
+def damaged() -> bytes:
+    """A bit of the first array is flipped, the index of the file is whole."""
+    whole = bytearray(npz(x=IMAGES, y=LABEL))
+    whole[1000] ^= 1
+    return bytes(whole)
+
+
+def not_an_array() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", b"hello")
+        archive.writestr("y.npy", b"")
+    return file.getvalue()
+
+
+FILES = {
+    "missing": (None, "data: got '{path}', allowed: an .npz file that exists"),
+    "empty": (b"", "data: got '{path}', allowed: a file that numpy.savez wrote"),
+    "text": (b"hello", "data: got '{path}', allowed: a file that numpy.savez wrote"),
+    "cut": (npz(x=IMAGES, y=LABEL)[:900], "data: got '{path}', allowed: a file that numpy.savez wrote"),
+    "damaged": (damaged(), "x of {path}: got 'BadZipFile', allowed: an array that reads back whole"),
+    "objects": (
+        npz(x=np.array([Trap()] * 10), y=LABEL),
+        "x of {path}: got 'Python objects', allowed: numbers; objects are never loaded",
+    ),
+    "other names": (
+        npz(a=IMAGES, b=LABEL),
+        "data: got \"{path} with ['a', 'b']\", allowed: arrays input (or x) and label (or y)",
+    ),
+    "no label": (npz(x=IMAGES), "data: got \"{path} with ['x']\", allowed: the array train_label too"),
+    "half a test set": (
+        npz(x=IMAGES, y=LABEL, x_test=IMAGES),
+        "data: got \"{path} with ['x', 'x_test', 'y']\", allowed: the array test_label too",
+    ),
+    "two names for one": (
+        npz(x=IMAGES, image=IMAGES, y=LABEL),
+        "data: got \"{path} with ['image', 'x']\", allowed: one of them as the train input",
+    ),
+    "label out of range": (
+        npz(x=IMAGES, y=changed(np.arange(10), 6, -5)),
+        "label[6]: got -5, allowed: an integer in [0, 10)",
+    ),
+    "float labels": (
+        npz(x=IMAGES, y=LABEL / 1),
+        "label dtype: got 'float64', allowed: integers, the number of each example's class",
+    ),
+    "labels in a column": (
+        npz(x=IMAGES, y=LABEL[:, None]),
+        "label shape: got (10, 1), allowed: [N], one integer per example",
+    ),
+    "unequal": (npz(x=IMAGES, y=LABEL[:4]), "label rows: got 4, allowed: 10, as many as input has"),
+    "scalars": (npz(x=1.0, y=2), "input shape: got (), allowed: [N, ...], one row per example"),
+    "words": (
+        npz(x=np.array(["a"] * 10)[:, None], y=LABEL),
+        "input dtype: got 'str32', allowed: floating, float32 best",
+    ),
+    "complex": (npz(x=np.full((10, 2), 1j), y=LABEL), "input dtype: got 'complex128', allowed: floating, float32 best"),
+    "channels first": (
+        npz(x=IMAGES.transpose(0, 3, 1, 2), y=LABEL),
+        "input shape: got (10, 1, 8, 8), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+    ),
+    "not an array": (not_an_array(), "x of {path}: got 'no array', allowed: a file that numpy.savez wrote"),
+}
+
+
+@pytest.mark.parametrize("row", FILES)
+def test_a_bad_file_is_one_line(row, tmp_path):
+    content, message = FILES[row]
+    path = tmp_path / "mine.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as raised:
+        load(path)
+    assert str(raised.value) == message.format(path=path)

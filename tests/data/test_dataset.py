@@ -1,0 +1,136 @@
+"""Data sets: what they hold, their checksum, and how they are cut."""
+
+import hashlib
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl.data import Dataset, dataset, holdout, lazy, split
+from jaxdl.data.lazy import Lazy
+from jaxdl.rng import root, stream
+
+DRAW = np.random.RandomState(0)
+INPUT, LABEL = DRAW.standard_normal((50, 3)).astype(np.float32), DRAW.randint(0, 4, 50)
+
+
+@pytest.fixture
+def data():
+    return Dataset({"input": INPUT, "label": LABEL, "row": np.arange(50)}, "random", 4)
+
+
+def test_sizes_and_fields(data):
+    assert len(data) == data.size == 50
+    assert data.nbytes == INPUT.nbytes + LABEL.nbytes + 50 * 8
+    np.testing.assert_array_equal(data["label"], LABEL)
+
+
+def test_arrays_are_read_only_and_the_callers_stay_writable(data):
+    with pytest.raises(ValueError, match="read-only"):
+        data["input"][0] = 0
+    assert INPUT.flags.writeable
+
+
+def test_sha256_is_over_name_dtype_shape_and_bytes_in_the_order_of_the_names(data):
+    expected = hashlib.sha256()
+    for field in ("input", "label", "row"):
+        x = data[field]
+        expected.update(f"{field} {x.dtype.str} {x.shape}\n".encode() + x.tobytes())
+    assert data.sha256 == expected.hexdigest()
+    assert Dataset(dict(reversed(data.arrays.items())), "other").sha256 == data.sha256
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"input": INPUT + np.float32(1e-6), "label": LABEL},
+        {"input": INPUT.astype(np.float64), "label": LABEL},
+        {"input": INPUT.reshape(50, 1, 3), "label": LABEL},
+        {"inputs": INPUT, "label": LABEL},
+        {"input": INPUT[::-1], "label": LABEL},
+    ],
+)
+def test_sha256_notices_every_change(arrays):
+    assert Dataset(arrays, "a").sha256 != Dataset({"input": INPUT, "label": LABEL}, "a").sha256
+
+
+def test_sha256_does_not_depend_on_blocks_or_layout(data, monkeypatch):
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", 100)
+    fortran = Dataset({**data.arrays, "input": np.asfortranarray(INPUT)}, "random")
+    assert fortran.sha256 == Dataset(data.arrays, "random").sha256
+
+
+def test_take_keeps_rows_together(data):
+    some = data.take(np.array([7, 3, 3]))
+    assert some["row"].tolist() == [7, 3, 3]
+    np.testing.assert_array_equal(some["input"], INPUT[[7, 3, 3]])
+    assert (some.name, some.classes) == ("random", 4)
+
+
+def test_fields_on_disk_are_read_once_they_fit(monkeypatch):
+    raw = Lazy(INPUT)
+    assert isinstance(Dataset({"x": raw}, "small")["x"], np.ndarray)
+    monkeypatch.setattr(lazy, "IN_MEMORY", 25 * 12)
+    large = Dataset({"x": raw}, "large")
+    assert isinstance(large["x"], Lazy)
+    train, validation = split(large, root(0), 0.3)
+    assert isinstance(train["x"], Lazy)
+    assert isinstance(validation["x"], np.ndarray)
+    in_memory = split(Dataset({"x": INPUT}, "memory"), root(0), 0.3)
+    assert [part.sha256 for part in (train, validation)] == [part.sha256 for part in in_memory]
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.37, 0.98])
+def test_split_is_disjoint_complete_and_as_large_as_asked(data, fraction):
+    train, validation = split(data, root(3), fraction)
+    assert len(validation) == round(50 * fraction)
+    assert sorted([*train["row"], *validation["row"]]) == list(range(50))
+    for part in (train, validation):
+        np.testing.assert_array_equal(part["label"], LABEL[part["row"]])
+        assert (np.diff(part["row"]) > 0).all()
+
+
+def test_split_is_a_function_of_the_key_alone(data):
+    same = [split(data, root(3), 0.3)[1]["row"].tolist() for _ in range(2)]
+    other = split(Dataset({"x": INPUT[::-1], "row": np.arange(50)}, "other"), root(3), 0.3)[1]["row"].tolist()
+    assert same[0] == same[1] == other
+    assert split(data, root(4), 0.3)[1]["row"].tolist() != other
+
+
+def test_split_is_drawn_from_the_data_stream():
+    key = stream(stream(root(3), "data"), "split")
+    expected = sorted(np.asarray(jax.random.permutation(key, 50))[:15].tolist())
+    assert split(Dataset({"row": np.arange(50)}, "rows"), root(3), 0.3)[1]["row"].tolist() == expected
+
+
+def test_split_draws_every_row_equally_often():
+    rows = Dataset({"row": np.arange(10)}, "rows")
+    count = sum(np.bincount(split(rows, root(seed), 0.3)[1]["row"], minlength=10) for seed in range(100))
+    # 30 expected, standard deviation 4.6.
+    assert count.min() > 10
+    assert count.max() < 50
+
+
+def test_holdout_takes_the_same_share_of_every_class(data):
+    train, test = holdout(data)
+    assert sorted([*train["row"], *test["row"]]) == list(range(50))
+    for label in range(4):
+        assert (test["label"] == label).sum() == round(0.2 * (label == LABEL).sum())
+
+
+def test_holdout_is_always_the_same(data):
+    assert holdout(data)[1].sha256 == holdout(data)[1].sha256
+    assert holdout(Dataset({"label": np.array([5, 5, 7])}, "three"))[1]["label"].tolist() == [5]
+
+
+def test_holdout_looks_like_the_whole():
+    rows = holdout(Dataset({"label": np.zeros(1000, int), "row": np.arange(1000)}, "rows"))[1]["row"]
+    assert abs(rows.mean() - 499.5) < 60
+
+
+def test_dataset_can_be_sent_to_another_process(data):
+    import pickle
+
+    assert pickle.loads(pickle.dumps(data)).sha256 == data.sha256
+    assert "array" not in repr(data)
+    assert dataset.Dataset is Dataset

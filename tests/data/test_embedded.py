@@ -1,0 +1,73 @@
+"""The embedded sets: always the same bytes, and what their docstrings say."""
+
+import numpy as np
+import pytest
+
+from jaxdl.data import check_classification, load
+
+SHA256 = {
+    "digits": (
+        "aa8a4a05f9cb2ba8259ecdc400cd9c52d560e21442efb4d479c26faf41efd0a0",
+        "eba0bdfa2e2f6a11df2e65fccee9ada298655e0cd8122ecbd274eff39f6c9bf8",
+    ),
+    "moons": (
+        "4e60eccc8c38ef1572dc99273417e2343b25c7e53024a6eef9ddd4520de28ad5",
+        "c5d59131f745c8fa99d62bdeabfe2762edf6469522e36513324494c8482fa119",
+    ),
+    "spirals": (
+        "0a6bd51050410229ca26ebfdfcbd160d0e0ad9b02310a231e9123581f8b760e2",
+        "f17bfb1cbd52ee4736daa71b9af536a259c7ac1d6bec71a700c68741eb16f5c8",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_the_same_bytes_everywhere(name):
+    assert tuple(data.sha256 for data in load(name)) == SHA256[name]
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_is_a_classification_set_with_every_class_in_both_parts(name):
+    train, test = load(name)
+    for data in (train, test):
+        check_classification(data)
+        assert data["input"].dtype == np.float32
+        assert data["label"].dtype == np.int32
+        assert sorted(set(data["label"].tolist())) == list(range(data.classes))
+        assert data.name == name
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_no_example_is_in_both_parts(name):
+    train, test = ({row.tobytes() for row in data["input"]} for data in load(name))
+    assert not train & test
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    data = np.concatenate([part["input"] for part in load("digits")])
+    ours = {(image * 16).astype(int).tobytes() for image in data[..., 0]}
+    assert data.shape == (1797, 8, 8, 1)
+    assert ours == {image.astype(int).tobytes() for image in found.images}
+    label = {image.tobytes(): int(y) for image, y in zip(found.images / 16, found.target, strict=True)}
+    for part in load("digits"):
+        assert [label[x[..., 0].astype(float).tobytes()] for x in part["input"]] == part["label"].tolist()
+
+
+def test_moons_lie_on_their_half_circles():
+    for part in load("moons"):
+        center = np.where(part["label"][:, None] == 0, [0.0, 0.0], [1.0, 0.5])
+        radius = np.linalg.norm(part["input"] - center, axis=1)
+        assert abs(radius.mean() - 1) < 0.03
+        assert 0.1 < radius.std() < 0.2
+
+
+def test_spirals_turn_with_the_radius():
+    for part in load("spirals"):
+        x, y = part["input"].T
+        radius = np.hypot(x, y)
+        noise = np.angle(np.exp(1j * (np.arctan2(y, x) - 2 * np.pi * part["label"] / 3 - 4 * radius)))
+        assert abs(noise.mean()) < 0.03
+        assert 0.17 < noise.std() < 0.23

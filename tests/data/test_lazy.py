@@ -1,0 +1,57 @@
+"""Arrays on disk behave as the same array in memory, bit for bit."""
+
+import numpy as np
+import pytest
+
+from jaxdl.data import lazy
+from jaxdl.data.lazy import Lazy, blocks
+
+RAW = np.random.RandomState(0).randint(0, 256, (23, 4, 3, 2)).astype(np.uint8)
+MEAN, STD = np.array([0.31, 0.47], np.float32), np.array([0.2, 0.7], np.float32)
+MEMORY = (RAW.astype(np.float32) / np.float32(255) - MEAN) / STD
+
+
+@pytest.fixture
+def array(tmp_path):
+    np.save(tmp_path / "x.npy", RAW)
+    return Lazy(np.load(tmp_path / "x.npy", mmap_mode="r")).then(0, 255).then(MEAN, STD)
+
+
+@pytest.mark.parametrize(
+    "index", [slice(None), slice(3, 9), np.array([5, 0, 5, 22]), np.array([], int), np.array([-1])]
+)
+def test_rows_are_those_of_the_array_in_memory(array, index):
+    np.testing.assert_array_equal(array[index], MEMORY[index])
+    assert array[index].dtype == np.float32
+
+
+def test_describes_itself(array):
+    assert (array.shape, array.ndim, len(array), array.dtype) == (MEMORY.shape, 4, 23, MEMORY.dtype)
+    assert array.nbytes == MEMORY.nbytes
+
+
+def test_take_of_take(array):
+    rows, again = np.array([9, 2, 20, 2]), np.array([3, 0])
+    taken = array.take(rows).take(again)
+    assert taken.shape == (2, 4, 3, 2)
+    np.testing.assert_array_equal(taken[:], MEMORY[rows][again])
+    assert isinstance(taken, Lazy)
+
+
+def test_becomes_an_array_where_one_is_asked_for(array):
+    np.testing.assert_array_equal(np.asarray(array), MEMORY)
+    assert np.asarray(array, np.float64).dtype == np.float64
+
+
+def test_the_raw_rows_are_left_alone(array):
+    array[:]
+    np.testing.assert_array_equal(array.raw, RAW)
+
+
+@pytest.mark.parametrize("size", [1, 200, 1000, 10**6])
+def test_blocks_are_the_whole_in_order(array, monkeypatch, size):
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", size)
+    found = list(blocks(array))
+    assert [first for first, _ in found] == list(np.cumsum([0, *(len(block) for _, block in found[:-1])]))
+    np.testing.assert_array_equal(np.concatenate([block for _, block in found]), MEMORY)
+    assert all(block.nbytes <= max(size, 96) for _, block in found)

@@ -1,0 +1,74 @@
+"""Standardization: the training set's statistics, and no other's."""
+
+import numpy as np
+import pytest
+
+from jaxdl.data import Dataset, lazy, standardize
+from jaxdl.data.lazy import Lazy
+
+DRAW = np.random.RandomState(0)
+SCALE, SHIFT = np.array([2.0, 0.1, 30.0]), np.array([5.0, -1.0, 0.0])
+
+
+def images(count: int) -> np.ndarray:
+    return (DRAW.standard_normal((count, 4, 5, 3)) * SCALE + SHIFT).astype(np.float32)
+
+
+TRAIN, OTHER = images(40), images(9) + 1
+
+
+def both(train=TRAIN, other=OTHER, field="input"):
+    return standardize(Dataset({field: train}, "a"), Dataset({field: other}, "b"), field=field)
+
+
+def test_equals_the_textbook():
+    mean, std = TRAIN.astype(np.float64).mean((0, 1, 2)), TRAIN.astype(np.float64).std((0, 1, 2))
+    for data, before in zip(both(), (TRAIN, OTHER), strict=True):
+        np.testing.assert_allclose(data["input"], (before - mean) / std, rtol=2e-5, atol=2e-5)
+        assert data["input"].dtype == np.float32
+
+
+def test_training_channels_have_mean_0_and_variance_1_and_the_others_not():
+    train, other = both()
+    np.testing.assert_allclose(train["input"].mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(train["input"].std((0, 1, 2)), 1, rtol=1e-5)
+    assert (abs(other["input"].mean((0, 1, 2))) > 1e-2).all()
+
+
+def test_statistics_do_not_see_the_other_sets():
+    alone = standardize(Dataset({"input": TRAIN}, "a"))[0]
+    assert alone.sha256 == both()[0].sha256 == both(other=OTHER * 100)[0].sha256
+
+
+def test_a_constant_channel_is_only_shifted():
+    train, other = TRAIN.copy(), OTHER.copy()
+    train[..., 1] = 0.1
+    moved, moved_other = both(train, other)
+    assert (moved["input"][..., 1] == 0).all()
+    np.testing.assert_allclose(moved_other["input"][..., 1], other[..., 1] - np.float32(0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("train", [TRAIN.reshape(-1, 3), TRAIN.astype(np.float64), (TRAIN * 10).astype(np.int32)])
+def test_vectors_and_other_dtypes(train):
+    moved = standardize(Dataset({"x": train}, "a"), field="x")[0]["x"]
+    assert moved.dtype == np.float32
+    axes = tuple(range(train.ndim - 1))
+    np.testing.assert_allclose(moved.mean(axes), 0, atol=1e-5)
+    np.testing.assert_allclose(moved.std(axes), 1, rtol=1e-5)
+
+
+def test_other_fields_stay():
+    label = np.arange(40)
+    moved = standardize(Dataset({"input": TRAIN, "label": label}, "a", 40))[0]
+    np.testing.assert_array_equal(moved["label"], label)
+    assert (moved.name, moved.classes) == ("a", 40)
+
+
+def test_on_disk_the_same_bits(monkeypatch):
+    raw = DRAW.randint(0, 256, (30, 4, 4, 3)).astype(np.uint8)
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", 500)
+    expected = both(Lazy(raw).then(0, 255)[:])[0]
+    monkeypatch.setattr(lazy, "IN_MEMORY", 0)
+    found = both(Lazy(raw).then(0, 255))[0]
+    assert isinstance(found["input"], Lazy)
+    assert found.sha256 == expected.sha256

@@ -1,0 +1,125 @@
+"""CNN against Linen's layers written out, its norm against PyTorch, the lectures' networks against their sizes."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from tests.models.drawn import drawn
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 9, 8, 2)), jnp.float32)
+TWO = (Stage(4, 3, pool="average", padding="VALID"), Stage(5, 2, strides=2, pool="max", window=2))
+
+
+def test_is_its_layers_one_after_the_other():
+    model = CNN(TWO, dense=(7,), outputs=3, activation="tanh")
+    variables = drawn(model, X)
+    params = variables["params"]
+    assert set(params) == {"conv_0", "conv_1", "head"}
+    h = jnp.tanh(nn.Conv(4, (3, 3), padding="VALID").apply({"params": params["conv_0"]}, X))
+    h = h[:, :6].reshape(6, 3, 2, 3, 2, 4).mean((2, 4))
+    h = jnp.tanh(nn.Conv(5, (2, 2), 2).apply({"params": params["conv_1"]}, h))
+    h = nn.max_pool(h, (2, 2), (2, 2)).reshape(6, -1)
+    for name in ("dense_0", "out"):
+        layer = params["head"][name]
+        h = h @ layer["kernel"] + layer["bias"][None]
+        h = h if name == "out" else jnp.tanh(h)
+    y = jax.jit(lambda v: model.apply(v, X, train=False))(variables)
+    np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", [*TWO, Stage(3, 5, pool=None), Stage(3, 4, strides=3, padding="VALID", pool=None)])
+def test_stages_know_their_size(key, stage):
+    model = CNN((stage,), outputs=1)
+    params = jax.eval_shape(lambda: model.init(key, X, train=False))["params"]
+    assert params["head"]["out"]["kernel"].shape == (stage.size(9) * stage.size(8) * stage.features, 1)
+
+
+def test_batch_norm_is_pytorchs_in_training():
+    torch = pytest.importorskip("torch")
+    model = CNN((Stage(4, pool=None, padding="VALID"),), outputs=3, norm="batch")
+    variables = drawn(model, X)
+    params = variables["params"]
+    conv, norm, dense = torch.nn.Conv2d(2, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.Linear(7 * 6 * 4, 3)
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor(np.array(params["conv_0"]["kernel"])).permute(3, 2, 0, 1))
+        norm.weight.copy_(torch.tensor(np.array(params["norm_0"]["scale"])))
+        dense.weight.copy_(torch.tensor(np.array(params["head"]["out"]["kernel"]).T))
+        for layer, ours in ((norm, params["norm_0"]), (dense, params["head"]["out"])):
+            layer.bias.copy_(torch.tensor(np.array(ours["bias"])))
+    h = torch.relu(norm(conv(torch.tensor(np.array(X)).permute(0, 3, 1, 2))))
+    theirs = dense(h.permute(0, 2, 3, 1).flatten(1)).detach().numpy()
+    ours, changed = model.apply(variables, X, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    stats, n = changed["batch_stats"]["norm_0"], 6 * 7 * 6
+    np.testing.assert_allclose(stats["mean"], norm.running_mean.numpy(), rtol=1e-4, atol=1e-5)
+    biased = 0.9 + (norm.running_var.numpy() - 0.9) * (n - 1) / n
+    np.testing.assert_allclose(stats["var"], biased, rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 16, 16, 1)), jnp.float32)
+    model = CNN((Stage(32, pool=None, dropout=0.25),), (2000,), dropout=0.5, activation="linear")
+    variables = drawn(model, x)
+
+    @jax.jit
+    def seen(key):
+        dropouts = lambda module, _: isinstance(module, nn.Dropout)  # noqa: E731
+        return model.apply(variables, x, train=True, rngs={"dropout": key}, capture_intermediates=dropouts)[1]
+
+    seen = seen(key)["intermediates"]
+    for inside, rate in ((seen, 0.25), (seen["head"], 0.5)):
+        dropped = np.asarray(inside["Dropout_0"]["__call__"][0]) == 0
+        assert abs(dropped.mean() - rate) <= 4 * (rate * (1 - rate) / dropped.size) ** 0.5
+
+
+def test_bfloat16_computes_near_and_returns_float32():
+    exact, rounded = (CNN(TWO, (8,), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16))
+    variables = drawn(exact, X)
+    a, b = (jax.jit(lambda v, model=model: model.apply(v, X, train=False))(variables) for model in (exact, rounded))
+    assert b.dtype == jnp.float32
+    assert 0 < float(jnp.abs(a - b).max()) < 0.05 * float(jnp.abs(a).max())
+
+
+SIZES = [
+    (lecture_cnn_5x5, (5 * 5 * 32 + 32) + (5 * 5 * 32 * 64 + 64) + (7 * 7 * 64 * 1024 + 1024) + 10_250, 3_274_634),
+    (lecture_cnn_3x3, (3 * 3 * 32 + 32) + (3 * 3 * 32 * 64 + 64) + (12 * 12 * 64 * 128 + 128) + 1_290, 1_199_882),
+]
+
+
+@pytest.mark.parametrize(("preset", "by_hand", "published"), SIZES)
+def test_the_lectures_networks_have_their_size(key, preset, by_hand, published):
+    shapes = jax.eval_shape(lambda: preset().init(key, jnp.zeros((1, 28, 28, 1)), train=False))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == by_hand == published
+
+
+@pytest.mark.parametrize("preset", [lecture_cnn_5x5, lecture_cnn_3x3])
+def test_the_lectures_networks_train_on_small_digits(key, preset):
+    model, x = preset(), jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32)
+    labels = jnp.arange(16) % 10
+
+    params = drawn(model, x)["params"]
+
+    @jax.jit
+    def gradients(params):
+        def loss(params):
+            logits = model.apply({"params": params}, x, train=True, rngs={"dropout": key})
+            return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1).mean()
+
+        return jax.grad(loss)(params)
+
+    for leaf in jax.tree.leaves(gradients(params)):
+        assert np.isfinite(leaf).all()
+        assert np.abs(leaf).max() > 0
+
+
+def test_weights_and_biases_start_as_told(key):
+    model = CNN((Stage(16, 5),), (8,), kernel_init="truncated_normal", bias_init=0.1)
+    params = jax.jit(lambda: model.init(key, X, train=False))()["params"]
+    for layer in (params["conv_0"], params["head"]["dense_0"], params["head"]["out"]):
+        np.testing.assert_allclose(layer["bias"], 0.1)
+        assert 0.1 < float(jnp.abs(layer["kernel"]).max()) <= 0.2
+    told = lecture_cnn_5x5()
+    assert (told.kernel_init, told.bias_init, told.dropout) == ("truncated_normal", 0.1, 0.5)
