@@ -166,17 +166,13 @@ def float64_gradient(kernel, x):
 
 # 11x11 images: at some sizes the sums of one and of four devices agree by chance to the last bit.
 @pytest.mark.parametrize("batch", [64, 12])
-def test_sharded_batch_is_a_single_device_and_moves_no_images(devices, batch):
+def test_sharded_batch_is_a_single_device(devices, batch):
     x, kernel = normal(16, batch, 11, 11, 7), normal(17, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
     placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
     value, grad = step(*placed)
     np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(grad, float64_gradient(kernel, x), rtol=1e-4, atol=1e-3)
-    if batch % 32 == 0:
-        text = step.lower(*placed).compile().as_text()
-        assert "all-reduce(" in text
-        assert not any(move in text for move in ("all-gather(", "all-to-all(", "collective-permute("))
 
 
 @pytest.mark.parametrize("check", [True, False])

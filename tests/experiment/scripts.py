@@ -1,0 +1,20 @@
+"""The experiments' modules, which stand outside any package."""
+
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+@functools.cache
+def script(name: str) -> ModuleType:
+    """`experiments/name.py` as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

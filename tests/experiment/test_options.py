@@ -1,0 +1,174 @@
+"""The command line: every option explained, every value checked, names of runs."""
+
+import ast
+import dataclasses
+import inspect
+import math
+import os
+
+import pytest
+
+from jaxdl.errors import InputError, JaxdlError
+from jaxdl.experiment import Classification, Options, launch
+from jaxdl.experiment.options import DRIVING, default_out, identity
+from tests.experiment.scripts import EXPERIMENTS, script
+
+CONFIGS = [Options, Classification, *(script(path.stem).Config for path in sorted(EXPERIMENTS.glob("*.py")))]
+
+
+def explained(config: type) -> dict[str, str]:
+    """The sentence under each field that the class itself declares."""
+    body = ast.parse(inspect.getsource(config)).body[0].body
+    return {
+        field.target.id: text.value.value
+        for field, text in zip(body, body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}")
+def test_every_option_is_explained(config):
+    known = {name: text for c in config.__mro__ if dataclasses.is_dataclass(c) for name, text in explained(c).items()}
+    for field in dataclasses.fields(config):
+        assert known.get(field.name, "").endswith("."), f"{config.__module__}: {field.name}"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(EXPERIMENTS.glob("*.py"))])
+def test_help_shows_the_file_and_every_option(name, capsys):
+    module = script(name)
+    with pytest.raises(SystemExit) as stopped:
+        launch(module.main, module.Config, ["--help"])
+    assert not stopped.value.code
+    shown = capsys.readouterr().out
+    assert module.__doc__.splitlines()[0] in shown
+    for field in dataclasses.fields(module.Config):
+        assert f"--{field.name.replace('_', '-')}" in shown
+
+
+BAD = [
+    ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
+    ({"seed": -1}, "seed: got -1, allowed: an integer in [0, 2**32 - 1]"),
+    ({"seed": 2**32}, "seed: got 4294967296, allowed: an integer in [0, 2**32 - 1]"),
+    ({"seed": 2**32 - 2, "seeds": 3}, "seed: got 4294967294, allowed: an integer in [0, 2**32 - 3]"),
+    ({"epochs": 0.0}, "epochs: got 0.0, allowed: a number above 0"),
+    ({"epochs": math.nan}, "epochs: got nan, allowed: a number above 0"),
+    ({"epochs": math.inf}, "epochs: got inf, allowed: a number above 0"),
+    ({"steps": 0}, "steps: got 0, allowed: at least 1"),
+    ({"steps": -3, "smoke": True}, "steps: got -3, allowed: at least 1"),
+    ({"batch_size": 0}, "batch_size: got 0, allowed: at least 1"),
+    ({"log_every": -1}, "log_every: got -1, allowed: at least 0"),
+    ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),
+    ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
+    ({"validation": 1.0}, "validation: got 1.0, allowed: a number in [0, 1)"),
+    ({"validation": -0.1}, "validation: got -0.1, allowed: a number in [0, 1)"),
+    ({"validation": math.nan}, "validation: got nan, allowed: a number in [0, 1)"),
+]
+
+BAD_CLASSIFICATION = [
+    ({"accumulate": 0}, "accumulate: got 0, allowed: at least 1"),
+    ({"accumulate": 3, "batch_size": 8}, "accumulate: got 3, allowed: a divisor of the batch size 8"),
+    ({"shift": -1}, "shift: got -1, allowed: at least 0"),
+    ({"patience": -1}, "patience: got -1, allowed: at least 0"),
+    ({"patience": 1, "validation": 0.0}, "patience: got 1, allowed: 0, when there is no validation set"),
+    ({"label_smoothing": 1.0}, "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
+    ({"ema": 1.0}, "ema: got 1.0, allowed: a number in [0, 1)"),
+    ({"weight_decay": -1.0}, "weight_decay: got -1.0, allowed: a number in [0, inf)"),
+    ({"clip": math.nan}, "clip: got nan, allowed: a number in [0, inf)"),
+    ({"warmup": 1.0}, "warmup: got 1.0, allowed: a number in [0, 1)"),
+    ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "line"),
+    [(Options, *row) for row in BAD] + [(Classification, *row) for row in BAD_CLASSIFICATION],
+)
+def test_values_that_cannot_be_used(config, changes, line):
+    with pytest.raises(InputError) as raised:
+        config(**changes).checked()
+    assert str(raised.value) == line
+
+
+def test_checked_changes_nothing_but_for_smoke():
+    config = Classification(epochs=3.0, seeds=2)
+    assert config.checked() is config
+    short = dataclasses.replace(config, smoke=True).checked()
+    assert (short.steps, short.save_every, short.log_every, short.seeds) == (20, 10, 5, 2)
+
+
+def test_steps_follow_from_epochs():
+    assert Options(epochs=2.0, batch_size=30).total_steps(100) == 6
+    assert Options(epochs=0.5, batch_size=30).total_steps(100) == 2
+    assert Options(epochs=0.01, batch_size=30).total_steps(100) == 1
+    assert Options(steps=7, batch_size=100).total_steps(100) == 7
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        (Options(batch_size=101), "batch_size: got 101, allowed: 1 to 100, the size of the training set"),
+        (Options(steps=2**31), "steps: got 2147483648, allowed: fewer than 2**31 updates"),
+        (Options(epochs=1e300, batch_size=1), "epochs: got 1e+300, allowed: fewer than 2**31 updates"),
+    ],
+)
+def test_steps_that_cannot_be_done(config, line):
+    with pytest.raises(InputError) as raised:
+        config.total_steps(100)
+    assert str(raised.value) == line
+
+
+def test_a_directory_for_every_set_of_options():
+    config = Options(data="emnist/letters")
+    place = default_out("cnn", config)
+    assert place == default_out("cnn", Options(data="emnist/letters"))
+    assert place.parent.name == "runs" and place.name.startswith("cnn-letters-")
+    for field in dataclasses.fields(Options):
+        same = default_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == place
+        assert same == (field.name in DRIVING), field.name
+        assert (field.name in identity(config)) == (field.name not in DRIVING)
+
+
+def test_a_command_line_becomes_options(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["script", "--batch-size", "7"])
+    seen = []
+
+    def main(config):
+        seen.append(config)
+
+    launch(main, Classification, ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"])
+    launch(main, Classification)
+    assert seen[0] == Classification(batch_size=32, seed=4, data="moons", smoke=True, ema=0.9).checked()
+    assert seen[1] == Classification(batch_size=7)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (JaxdlError("this and that"), 2, "error: this and that\n"),
+        (KeyboardInterrupt(), 130, "stopped; the same command goes on from the last saved step\n"),
+    ],
+)
+def test_how_a_script_ends(error, code, line, capsys):
+    def main(config):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        launch(main, Options, [])
+    assert stopped.value.code == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_mistake_in_the_program_keeps_its_traceback():
+    def main(config):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        launch(main, Options, [])
+
+
+def test_deterministic_sets_the_flag_once(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--some=1")
+    flags = []
+    for _ in range(2):
+        launch(lambda config: flags.append(os.environ["XLA_FLAGS"]), Options, ["--deterministic"])
+    assert flags == ["--some=1 --xla_gpu_deterministic_ops=true"] * 2
