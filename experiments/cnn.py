@@ -1,6 +1,6 @@
 """A convolutional network names images.
 
-    python experiments/cnn.py
+python experiments/cnn.py
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """A multi-layer perceptron names images.
 
-    python experiments/mlp.py
-    python experiments/mlp.py --data mnist --seeds 5 --epochs 20
+python experiments/mlp.py
+python experiments/mlp.py --data mnist --seeds 5 --epochs 20
 """
 
 import dataclasses

@@ -7,8 +7,6 @@ from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, tr
 from jaxdl.version import __version__
 from jaxdl.wrappers import accumulate, replicas, with_ema
 
-
-
 __all__ = [
     "__version__",
     "Every",

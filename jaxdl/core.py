@@ -120,7 +120,8 @@ def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *update
         return _strong(State(jnp.zeros((), jnp.int32), params, opt, extra))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
-        key, metrics = jax.random.fold_in(key, state.step), {}
+        metrics: Metrics = {}
+        key = jax.random.fold_in(key, state.step)
         for i, update in enumerate(updates):
             for repeat in range(update.times):
                 state, new = _apply(i, update, state, batch, jax.random.fold_in(jax.random.fold_in(key, i), repeat))
@@ -128,7 +129,8 @@ def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *update
         return state.replace(step=state.step + 1), _sum_over_replicas(metrics)
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
-        state, metrics = inference(state), {}
+        metrics: Metrics = {}
+        state = inference(state)
         for i, update in enumerate(updates):
             _, (_, new) = update.loss(state.params, state.extra, batch, jax.random.fold_in(key, i), train=False)
             metrics |= new
@@ -176,7 +178,7 @@ def _learning_rate(opt: Any, on: str | None) -> Metrics:
     """What the optimizer says it has just used: the one number that cannot differ from the truth."""
     name = "learning_rate" if on is None else f"{on}_learning_rate"
     used = _nodes(opt, lambda node: "learning_rate" in getattr(node, "hyperparams", {}))
-    return {name: (node.hyperparams["learning_rate"], jnp.ones(())) for node in used}
+    return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))} if used else {}
 
 
 def _mapped() -> bool:

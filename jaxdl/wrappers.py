@@ -145,5 +145,3 @@ def _parts(batch: Batch, n: int) -> Batch:
     if size % n:
         raise InputError("n", n, f"a divisor of the batch size {size}")
     return {name: jnp.moveaxis(x.reshape(size // n, n, *x.shape[1:]), 1, 0) for name, x in batch.items()}
-
-

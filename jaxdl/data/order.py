@@ -88,7 +88,7 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> 
       >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
       [1.0, 0.0]
     """
-    mask: Float[Array, "B"] = (rows >= 0).astype(jnp.float32)
+    mask: Float[Array, B] = (rows >= 0).astype(jnp.float32)
     batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
     return {**batch, "mask": mask}
 

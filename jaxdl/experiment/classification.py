@@ -1,13 +1,11 @@
 """What the experiments that name classes share: options, and a run from data to pictures."""
 
 import dataclasses
-import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -17,6 +15,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment.options import Options
 from jaxdl.experiment.run import Run
+from jaxdl.models import table
 from jaxdl.plots.page import PALETTE
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, with_ema
@@ -53,7 +52,7 @@ class Classification(Options):
     standardize: bool = False
     """Rescale inputs to mean 0 and variance 1 with the training set's statistics."""
 
-    def checked(self) -> "Options":
+    def checked(self) -> Self:
         at_least("accumulate", self.accumulate, 1)
         at_least("shift", self.shift, 0)
         at_least("patience", self.patience, 0)
@@ -90,13 +89,16 @@ def classification(
     shape = sets["train"]["input"].shape[1:]
     if config.shift and len(shape) != 3:
         raise InputError("shift", config.shift, f"0, for inputs that are not images but {list(shape)}")
-    model = model_for(sets["train"].classes)
+    classes = sets["train"].classes
+    if classes is None:
+        raise InputError("data", config.data, "a set with classes")
+    model = model_for(classes)
     augment = tasks.random_shift(config.shift) if config.shift else None
     task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=augment)
     update = Update(task.loss, config.make_optimizer(config.total_steps(sets["train"].size)))
     net = learner(task.init, accumulate(update, config.accumulate))
     net = with_ema(net, config.ema) if config.ema else net
-    describe(model, sets["train"])
+    print(table(model, sets["train"]["input"][:1]))
 
     patience = Patience("loss", config.patience) if config.patience else None
     state = run.fit(net, sets["train"], sets.get("validation"), patience)
@@ -112,19 +114,13 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
     sets = {"train": train, "test": test}
     if config.validation:
         if not 0 < round(config.validation * train.size) < train.size:
-            raise InputError("validation", config.validation, f"a share that leaves both parts of {train.size} not empty")
+            raise InputError(
+                "validation", config.validation, f"a share that leaves both parts of {train.size} not empty"
+            )
         sets["train"], sets["validation"] = data.split(train, run.key, config.validation)
     if config.standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets
-
-
-def describe(model: nn.Module, example: Dataset) -> None:
-    """Prints the table of layers and parameters."""
-    inputs = jnp.asarray(example["input"][:1])
-    # Flax would put a terminal's colours into a log file too.
-    console = {"width": 100, "force_terminal": sys.stdout.isatty()}
-    print(nn.tabulate(model, jax.random.key(0), console_kwargs=console)(inputs, train=False))
 
 
 def draw(run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable) -> None:
@@ -134,10 +130,13 @@ def draw(run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, fir
     parts = [inputs[i : i + 500] for i in range(0, len(inputs), 500)]
     probabilities = np.concatenate([predict(state.params, state.extra, part) for part in parts])
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.confusion_matrix(label, probabilities.argmax(1), test.classes, run.figure("confusion"))
+    plots.confusion_matrix(label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion"))
     if inputs.ndim == 4 and inputs.shape[-1] in (1, 3):
         plots.mistakes(inputs, label, probabilities, run.figure("mistakes"))
-        plots.filters(first_layer(state.params, inputs.shape[1:]), run.figure("filters"))
+        kernel = first_layer(state.params, inputs.shape[1:])
+        plots.filters(kernel, run.figure("filters"))
+        few = slice(12)
+        plots.hero(inputs[few], label[few], probabilities[few], run.records(), kernel, run.figure("overview"))
     elif inputs.shape[1:] == (2,) and probabilities.shape[1] <= len(PALETTE):
         plots.decision_map(
             lambda points: np.asarray(predict(state.params, state.extra, points)),

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 
@@ -52,7 +52,7 @@ class Options:
     deterministic: bool = False
     """Ask accelerators for the same bits every time; a CPU gives them anyway."""
 
-    def checked(self) -> "Options":
+    def checked(self) -> Self:
         """Itself, if its values can be used together; with `smoke`, its short form."""
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
@@ -67,7 +67,7 @@ class Options:
         in_range("validation", self.validation, 0, 1)
         return self.short() if self.smoke else self
 
-    def short(self) -> "Options":
+    def short(self) -> Self:
         """What `--smoke` runs."""
         return dataclasses.replace(self, steps=20, save_every=10, log_every=5)
 

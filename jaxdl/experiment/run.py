@@ -194,7 +194,9 @@ def check_out(out: Path, config: Options) -> None:
       InputError: there is something that is no directory.
       RunError: it holds a run with other options, or files of somebody else.
     """
-    if not _exists(out):
+    if "\0" in str(out):
+        raise InputError("out", str(out), "a path")
+    if not out.exists():
         return
     if not out.is_dir():
         raise InputError("out", str(out), "a directory; this is a file")
@@ -219,13 +221,6 @@ def claim(out: Path, config: Options) -> None:
             write_json(out / "config.json", identity(config))
     except OSError as error:
         raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
-
-
-def _exists(out: Path) -> bool:
-    try:
-        return out.exists()
-    except (OSError, ValueError) as error:
-        raise InputError("out", str(out), f"a path ({error})") from None
 
 
 def _read_json(path: Path) -> Any:

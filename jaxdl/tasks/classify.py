@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
-from jaxdl.errors import in_range
+from jaxdl.errors import at_least, in_range
 from jaxdl.metrics import Metrics, accuracy, mean, total
 
 Augment = Callable[[Key[Array, ""], Float[Array, "H W C"]], Float[Array, "H W C"]]
@@ -68,7 +68,11 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
         if train and augment is not None:
             inputs = jax.vmap(augment)(jax.random.split(changes, inputs.shape[0]), inputs)
         logits, moved = model.apply(
-            {"params": params, **extra}, inputs, train=train, rngs={"dropout": dropout}, mutable=list(extra) if train else []
+            {"params": params, **extra},
+            inputs,
+            train=train,
+            rngs={"dropout": dropout},
+            mutable=list(extra) if train else [],
         )
         smoothing = label_smoothing if train else 0.0
         each = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
@@ -77,7 +81,8 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
         return mean(metrics["loss"]), ({**extra, **moved}, metrics)
 
     def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Float[Array, "B C"]:
-        return jax.nn.softmax(model.apply({"params": params, **extra}, inputs, train=False))
+        logits: Any = model.apply({"params": params, **extra}, inputs, train=False)
+        return jax.nn.softmax(logits)
 
     return Classifier(init, loss, predict)
 
@@ -91,11 +96,15 @@ def random_shift(pixels: int) -> Augment:
     Returns:
       `augment(key, image [H, W, C]) -> image [H, W, C]`, uniform over the (2 pixels + 1)^2 shifts.
 
+    Raises:
+      InputError: fewer than 0 pixels.
+
     Example:
       >>> import jaxdl
       >>> random_shift(1)(jaxdl.root(0), jnp.ones((4, 4, 1))).shape
       (4, 4, 1)
     """
+    at_least("pixels", pixels, 0)
 
     def augment(key: Key[Array, ""], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
         padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))

@@ -26,7 +26,7 @@ def evaluate(
 
     Args:
       learner: as it was trained.
-      state: its state; `inference(state)` is what the learner evaluates.
+      state: its state, on any devices; `inference(state)` is what the learner evaluates.
       data: the set; the last batch is padded and masked.
       key: the run's root key, for evaluations that draw noise; None: that of seed 0.
       batch_size: examples at once, at least 1; cut to the size of the set.
@@ -48,8 +48,10 @@ def evaluate(
     key, strategy = root(0) if key is None else key, strategy or by_name()
     size = min(batch_size, data.size)
     size += -size % len(strategy.devices)
-    first = next(evaluation_windows(data, size, strategy.place))
-    return sweep(strategy.compile(learner, first, key), state, data, key, size, strategy)
+    example = next(evaluation_windows(data, size, lambda host: host))
+    program = strategy.compile(learner, example, key)
+    state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
+    return sweep(program, state, data, key, size, strategy)
 
 
 def sweep(

@@ -1,5 +1,6 @@
 """The training loop: the only one, for every learner."""
 
+import contextlib
 import math
 import sys
 import time
@@ -97,7 +98,8 @@ def train(
       The last state, or the best one under `patience`.
 
     Raises:
-      InputError: an argument out of range.
+      InputError: an argument out of range, or patience without a validation set.
+      CheckpointError: a state could not be saved, or what `store` has is not this run's.
       NonFinite: a metric became NaN or infinite; nothing of that is saved.
 
     Example:
@@ -109,41 +111,43 @@ def train(
       3
     """
     _check(data, steps, batch_size, every, stop_after)
+    _check_patience(patience, validation)
     strategy, store = strategy or by_name(), store or InMemory()
     journal = _Journal(writers, batch_size, every.log)
     end, moving = min(steps, stop_after or steps), stream(key, "train")
 
-    example = next(training_windows(data, key, batch_size, 0, strategy.place))
+    example = next(training_windows(data, key, batch_size, 0, lambda host: host))
     program = strategy.compile(learner, example, key)
-    state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
-    step = start = int(state.step)
-    windows = training_windows(data, key, batch_size, step, strategy.place)
-    window, waiting = next(windows), deque()
+    with contextlib.closing(store):
+        state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
+        step = start = int(state.step)
+        windows = training_windows(data, key, batch_size, step, strategy.place)
+        window, waiting = next(windows), deque[Any]()
 
-    while step < end and not (patience and patience.is_over(history)):
-        if step == window.last:
-            window = next(windows)
-        # The first step goes alone: what it takes is compilation.
-        until = step + 1 if step == start else min(end, window.last, _after(step, every.log), _after(step, every.save))
-        state, found = program.run(state, window, moving, until - step)
-        waiting.append((until, until - step, found))
-        step = until
-        planned = step == steps or step == _after(step - 1, every.save)
-        while len(waiting) >= (1 if planned or step == end else program.in_flight):
-            journal.take(*waiting.popleft(), state)
-        if planned and validation is not None:
-            measured = sweep(program, state, validation, key, batch_size, strategy)
-            journal.validated(step, measured)
-            history = [*history, (step, patience.value(measured) if patience else measured.get("loss", math.nan))]
-        if planned or step == end:
-            _finite(state, step)
-            store.save(state, history)
+        while step < end and not (patience and patience.is_over(history)):
+            if step == window.last:
+                window = next(windows)
+            until = min(end, window.last, _after(step, every.log), _after(step, every.save))
+            # The first step goes alone: what it takes is compilation.
+            until = step + 1 if step == start else until
+            state, found = program.run(state, window, moving, until - step)
+            waiting.append((until, until - step, found))
+            step = until
+            planned = step == steps or step == _after(step - 1, every.save)
+            while len(waiting) >= (1 if planned or step == end else program.in_flight):
+                journal.take(*waiting.popleft(), state)
+            if planned and validation is not None:
+                measured = sweep(program, state, validation, key, batch_size, strategy)
+                journal.validated(step, measured)
+                history = [*history, (step, patience.value(measured) if patience else measured.get("loss", math.nan))]
+            if planned or step == end:
+                _finite(state, step)
+                store.save(state, history)
 
-    journal.finish(step)
-    if patience and (step == steps or patience.is_over(history)):
-        best = min(history, key=lambda seen: (_or_inf(seen[1]), seen[0]))[0]
-        state, _ = store.restore(program.abstract, best) or (state, history)
-    store.close()
+        journal.finish(step)
+        if patience and (step == steps or patience.is_over(history)):
+            value, best = min((_or_inf(value), at) for at, value in history)
+            state, _ = (store.restore(program.abstract, best) if value < math.inf else None) or (state, history)
     return state
 
 
@@ -236,3 +240,11 @@ def _check(data: Dataset, steps: int, batch_size: int, every: Every, stop_after:
     at_least("stop_after", 1 if stop_after is None else stop_after, 1)
     if not 1 <= batch_size <= data.size:
         raise InputError("batch_size", batch_size, f"1 to {data.size}, the size of the training set {data.name!r}")
+
+
+def _check_patience(patience: Patience | None, validation: Dataset | None) -> None:
+    if patience is None:
+        return
+    at_least("Patience.times", patience.times, 1)
+    if validation is None:
+        raise InputError("validation", None, "a set, as patience looks at its metrics")

@@ -26,6 +26,10 @@ from jaxdl.errors import CheckpointError
 History = list[tuple[int, float]]
 
 
+class _Damaged(CheckpointError):
+    """Not to be trusted, unlike one that is intact but another run's: the step before may be good."""
+
+
 class Store(Protocol):
     """Saves states, gives them back."""
 
@@ -54,10 +58,14 @@ class InMemory:
         self.states = {step: self.states[step] for step in kept}
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
-        if not self.states:
+        if not self.states and step is None:
             return None
-        state, history = self.states[max(self.states) if step is None else step]
-        return jax.tree.map(jnp.copy, state), list(history)
+        number = max(self.states) if step is None else step
+        if number not in self.states:
+            raise CheckpointError(f"step {number} is not kept; there are {sorted(self.states)}")
+        state, history = self.states[number]
+        _check_layout(f"step {number} in memory", _layout(state), _layout(abstract))
+        return jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract), list(history)
 
     def close(self) -> None:
         pass
@@ -77,17 +85,13 @@ class Directory:
         self.failure: BaseException | None = None
 
     def save(self, state: State, history: History) -> None:
-        """Copies the state and writes it in the background; raises what the previous save ran into."""
+        """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
-        from orbax.checkpoint import v1 as ocp
-
-        step = int(state.step)
-        target = self.path / str(step)
-        if jax.process_index() == 0:
-            self.path.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-        # The training loop gives its buffers away at the next step, so the writer gets its own.
-        response = ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
+        target = self.path / str(int(state.step))
+        try:
+            response = self._begin(target, state)
+        except Exception as error:
+            raise CheckpointError(f"saving to {self.path} failed: {error}") from error
         self.pending = threading.Thread(target=self._finish, args=(response, target, _layout(state), list(history)))
         self.pending.start()
 
@@ -96,7 +100,7 @@ class Directory:
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 return self._load(abstract, number)
-            except CheckpointError as error:
+            except _Damaged as error:
                 if step is not None:
                     raise
                 warnings.warn(f"{error}; going back to the step before", stacklevel=2)
@@ -115,24 +119,36 @@ class Directory:
             failure, self.failure = self.failure, None
             raise CheckpointError(f"saving to {self.path} failed: {failure}") from failure
 
+    def _begin(self, target: Path, state: State) -> Any:
+        from orbax.checkpoint import v1 as ocp
+
+        if jax.process_index() == 0:
+            self.path.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+        # The training loop gives its buffers away at the next step, so the writer gets its own.
+        return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
+
     def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
         try:
             response.result()
             if jax.process_index() == 0:
                 _write_manifest(target, layout, history)
-                self._tidy()
+                self._tidy(int(target.name))
         except BaseException as error:
             self.failure = error
 
-    def _tidy(self) -> None:
-        """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count."""
+    def _tidy(self, saved: int) -> None:
+        """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count.
+
+        The step just saved stays even if later ones are there: those may be damaged.
+        """
         values = {}
         for step in self.steps():
             try:
                 values[step] = _value(step, _manifest(self.path / str(step))["history"])
-            except CheckpointError:
+            except _Damaged:
                 continue
-        kept = keep(values, self.last)
+        kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
             if where.name.isdecimal() and int(where.name) not in kept:
                 (where / "manifest.json").unlink(missing_ok=True)
@@ -144,11 +160,7 @@ class Directory:
         where = self.path / str(step)
         manifest = _manifest(where)
         _verify(where, manifest["files"])
-        wanted = _layout(abstract)
-        for name in sorted(wanted.keys() | manifest["layout"].keys()):
-            here, stored = wanted.get(name, "nothing"), manifest["layout"].get(name, "nothing")
-            if here != stored:
-                raise CheckpointError(f"{where}: {name} is {stored} there and {here} in this run")
+        _check_layout(str(where), manifest["layout"], _layout(abstract))
         tree = ocp.load(where / "state", _as_dict(abstract))
         return State(**tree), manifest["history"]
 
@@ -190,7 +202,7 @@ def state_sha256(state: State) -> str:
     """
     total = hashlib.sha256()
     for name, leaf in sorted(_leaves(state).items()):
-        array = np.ascontiguousarray(leaf)
+        array = np.asarray(leaf)
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
         total.update(array.tobytes())
     return total.hexdigest()
@@ -203,6 +215,13 @@ def _leaves(tree: Any) -> dict[str, Any]:
 
 def _layout(tree: Any) -> dict[str, str]:
     return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(tree).items()}
+
+
+def _check_layout(where: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for name in sorted(wanted.keys() | stored.keys()):
+        there, here = stored.get(name, "nothing"), wanted.get(name, "nothing")
+        if there != here:
+            raise CheckpointError(f"{where}: {name} is {there} there and {here} in this run")
 
 
 def _as_dict(state: State) -> dict[str, Any]:
@@ -225,7 +244,7 @@ def _verify(where: Path, expected: Mapping[str, str]) -> None:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             state = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
-            raise CheckpointError(f"{where / name} {state}")
+            raise _Damaged(f"{where / name} {state}")
 
 
 def _write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
@@ -248,9 +267,9 @@ def _manifest(where: Path) -> dict[str, Any]:
         intact = manifest["sha256"] == _body_hash(body)
         body["history"] = [(int(step), float(value)) for step, value in body["history"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{name} cannot be read: {error}") from error
+        raise _Damaged(f"{name} cannot be read: {error}") from error
     if not intact:
-        raise CheckpointError(f"{name} is damaged")
+        raise _Damaged(f"{name} is damaged")
     return body
 
 

@@ -29,7 +29,7 @@ class Program(NamedTuple):
       abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
       init: `init(key) -> State`, on the devices.
       run: `run(state, window, key, k) -> (state, (metrics, bad))`: `k` steps; `bad` is the first step
-        whose metrics were not finite, or -1. The state that goes in is gone afterwards.
+        (counted from 1) whose metrics were not finite, or -1. The state that goes in is gone afterwards.
       evaluate: `evaluate(state, window, key) -> metrics` over all steps of the window.
       in_flight: dispatches that may wait for the devices at once.
     """
@@ -42,7 +42,13 @@ class Program(NamedTuple):
 
 
 class Strategy(Protocol):
-    """Where and how steps run."""
+    """Where and how steps run.
+
+    Attributes:
+      devices: on which; a batch is divided among them.
+    """
+
+    devices: list[jax.Device]
 
     def place(self, tree: Any) -> Any:
         """Puts host arrays where every device can read all of them."""
@@ -172,10 +178,9 @@ def _program(
     step, evaluate = jax.jit(learner.step), jax.jit(learner.evaluate)
 
     def advance(state, arrays, order, first, key):
-        now = state.step
-        state, metrics = step(state, read(arrays, order[now - first]), key)
+        state, metrics = step(state, read(arrays, order[state.step - first]), key)
         finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(metrics)]).all()
-        return state, (metrics, jnp.where(finite, -1, now))
+        return state, (metrics, jnp.where(finite, -1, state.step))
 
     def judge(state, arrays, order, first, key, i):
         return evaluate(state, read(arrays, order[i]), jax.random.fold_in(key, first + i))
@@ -195,7 +200,7 @@ def _program(
         metrics = jax.eval_shape(judge, state, arrays, order, first, key, 0)
         return jax.lax.fori_loop(0, order.shape[0], body, _zeros(metrics))
 
-    moving = {"donate_argnums": 0, "out_shardings": (shardings, mesh.everywhere)}
+    moving: dict[str, Any] = {"donate_argnums": 0, "out_shardings": (shardings, mesh.everywhere)}
     run_many, run_one = jax.jit(spread(many), **moving), jax.jit(spread(advance), **moving)
     judge_all, judge_one = (jax.jit(spread(f), out_shardings=mesh.everywhere) for f in (sweep, judge))
     apart, wait = _apart(mesh.devices), 1 if _few_threads(mesh.devices) else 8

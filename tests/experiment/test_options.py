@@ -107,7 +107,7 @@ def test_steps_follow_from_epochs():
     ("config", "line"),
     [
         (Options(batch_size=101), "batch_size: got 101, allowed: 1 to 100, the size of the training set"),
-        (Options(steps=2**31), "steps: got 2147483648, allowed: fewer than 2**31 updates"),
+        (Options(steps=2**31, batch_size=9), "steps: got 2147483648, allowed: fewer than 2**31 updates"),
         (Options(epochs=1e300, batch_size=1), "epochs: got 1e+300, allowed: fewer than 2**31 updates"),
     ],
 )

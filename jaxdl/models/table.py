@@ -1,0 +1,63 @@
+"""A model on a screen: its layers, what comes out of them, what they train."""
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict
+from jaxtyping import Array, Num
+
+
+def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."]) -> str:
+    """The layers of a model as text; nothing is computed, only shapes.
+
+    Args:
+      model: called as `model(inputs, train=bool)`.
+      inputs: `[B, ...]`, an example of what it gets.
+
+    Returns:
+      A line per layer: its path, output shape, parameters' shapes, and how many numbers they are.
+
+    Example:
+      >>> from jaxdl.models import MLP
+      >>> print(table(MLP((32,)), np.zeros((1, 8, 8, 1), np.float32)))
+      layer    output   parameters                  numbers
+      dense_0  [1, 32]  kernel [64, 32], bias [32]    2,080
+      out      [1, 10]  kernel [32, 10], bias [10]      330
+      all                                             2,410
+    """
+    params: dict[str, dict[str, Any]] = {}
+
+    def init() -> Any:
+        variables = model.init(jax.random.key(0), inputs, train=False)
+        # Here layers still stand in the order of their calls; JAX sorts what it returns.
+        for (*layer, name), leaf in flatten_dict(variables["params"]).items():
+            params.setdefault("/".join(layer), {})[name] = leaf
+        return variables
+
+    seen = jax.eval_shape(partial(_intermediates, model), jax.eval_shape(init), inputs)
+    rows = [("layer", "output", "parameters", "numbers")]
+    for layer, leaves in params.items():
+        shapes = ", ".join(f"{name} {list(leaf.shape)}" for name, leaf in leaves.items())
+        rows.append((layer, _output(seen, layer), shapes, f"{_numbers(leaves):,}"))
+    rows.append(("all", "", "", f"{_numbers(params):,}"))
+    wide = [max(len(row[i]) for row in rows) for i in range(4)]
+    return "\n".join(f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows)
+
+
+def _intermediates(model: nn.Module, variables: Any, inputs: Array) -> Any:
+    _, seen = model.apply(variables, inputs, train=False, capture_intermediates=True, mutable=["intermediates"])
+    return seen["intermediates"]
+
+
+def _output(seen: Any, layer: str) -> str:
+    for name in filter(None, layer.split("/")):
+        seen = seen.get(name, {})
+    outputs = jax.tree.leaves(seen.get("__call__", ()))
+    return str(list(outputs[0].shape)) if outputs else ""
+
+
+def _numbers(tree: Any) -> int:
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))

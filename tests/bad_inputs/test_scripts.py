@@ -1,0 +1,222 @@
+"""Bad command lines: one line that names field, value and what is allowed, exit code 2, nothing written."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxdl.experiment import launch
+from tests.experiment.scripts import EXPERIMENTS, script
+
+ACTIVATIONS = "elu, gelu, leaky_relu, linear, piecewise_linear, relu, sigmoid, sign, silu, softplus, step, tanh"
+OPTIMIZERS = "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, nesterov, rmsprop, schedule_free, sgd"
+SCHEDULES = "constant, cosine, exponential, one_cycle, polynomial, step, warmup_cosine"
+OPTIONS = "the options that --help lists"
+SHARE = "a number in [0, 1)"
+RATE = "a finite number above 0"
+SEED = "an integer in [0, 2**32 - 1]"
+DATA = "digits, moons, spirals, a .npz file or an image classification set of TFDS"
+
+#: Experiment, arguments, the line.
+BAD = [
+    ("mlp", "--optimizer adm", f"optimizer: got 'adm', allowed: {OPTIMIZERS} (did you mean 'adam'?)"),
+    ("mlp", "--schedule cosin", f"schedule: got 'cosin', allowed: {SCHEDULES} (did you mean 'cosine'?)"),
+    ("mlp", "--activation rellu", f"activation: got 'rellu', allowed: {ACTIVATIONS} (did you mean 'relu'?)"),
+    ("mlp", "--norm bach", "norm: got 'bach', allowed: batch, layer, weight (did you mean 'batch'?)"),
+    ("mlp", "--dropout 1.5", f"dropout: got 1.5, allowed: {SHARE}"),
+    ("mlp", "--dropout -0.1", f"dropout: got -0.1, allowed: {SHARE}"),
+    ("mlp", "--hidden 8 0", "hidden: got 0, allowed: at least 1"),
+    ("mlp", "--hidden x", "--hidden: invalid literal for int() with base 10: 'x'"),
+    ("mlp", "--data moons --shift 1", "shift: got 1, allowed: 0, for inputs that are not images but [2]"),
+    ("cnn", "--steps 0", "steps: got 0, allowed: at least 1"),
+    ("cnn", "--steps 1.5", "--steps: invalid literal for int() with base 10: '1.5'"),
+    ("cnn", "--epochs 0", "epochs: got 0.0, allowed: a number above 0"),
+    ("cnn", "--epochs nan", "epochs: got nan, allowed: a number above 0"),
+    ("cnn", "--batch-size 0", "batch_size: got 0, allowed: at least 1"),
+    ("cnn", "--batch-size 1295", "batch_size: got 1295, allowed: 1 to 1294, the size of the training set"),
+    ("cnn", "--batch-size 30", "batch_size: got 30, allowed: a multiple of the 4 devices"),
+    ("cnn", "--seed 4294967296", f"seed: got 4294967296, allowed: {SEED}"),
+    ("cnn", "--seed -1", f"seed: got -1, allowed: {SEED}"),
+    ("cnn", "--seed 1.5", "--seed: invalid literal for int() with base 10: '1.5'"),
+    ("cnn", "--seeds 0", "seeds: got 0, allowed: at least 1"),
+    ("cnn", "--validation 1.5", f"validation: got 1.5, allowed: {SHARE}"),
+    ("cnn", "--learning-rate 0", f"learning_rate: got 0.0, allowed: {RATE}"),
+    ("cnn", "--learning-rate -1", f"learning_rate: got -1.0, allowed: {RATE}"),
+    ("cnn", "--learning-rate nan", f"learning_rate: got nan, allowed: {RATE}"),
+    ("cnn", "--warmup 1", f"warmup: got 1.0, allowed: {SHARE}"),
+    ("cnn", "--weight-decay -1", "weight_decay: got -1.0, allowed: a number in [0, inf)"),
+    ("cnn", "--label-smoothing 1", f"label_smoothing: got 1.0, allowed: {SHARE}"),
+    ("cnn", "--ema 2", f"ema: got 2.0, allowed: {SHARE}"),
+    ("cnn", "--accumulate 7", "accumulate: got 7, allowed: a divisor of the batch size 128"),
+    ("cnn", "--patience 3 --validation 0", "patience: got 3, allowed: 0, when there is no validation set"),
+    ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),
+    ("cnn", "--data ../secrets", f"data: got '../secrets', allowed: {DATA}"),
+    ("cnn", "--data missing.npz", "data: got 'missing.npz', allowed: an .npz file that exists"),
+    ("cnn", "--learn 3", f"option: got '--learn', allowed: {OPTIONS} (did you mean '--learning-rate'?)"),
+    ("cnn", "--batchsize=3", f"option: got '--batchsize=3', allowed: {OPTIONS} (did you mean '--batch-size'?)"),
+    ("cnn", "--xyzzy", f"option: got '--xyzzy', allowed: {OPTIONS}"),
+    ("cnn", "100", f"option: got '100', allowed: {OPTIONS}"),
+    ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
+    (
+        "cnn",
+        "--network lenet",
+        "invalid choice 'lenet' for argument '--network'. Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty current directory, and a cache of its own."""
+    monkeypatch.setenv("JAXDL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+def refused(name: str, arguments: list[str], capture) -> list[str]:
+    """The lines on stderr of an experiment that has to end with code 2 and leave everything as it was."""
+    before = sorted(Path().rglob("*"))
+    module = script(name)
+    with pytest.raises(SystemExit) as stopped:
+        launch(module.main, module.Config, arguments)
+    assert stopped.value.code == 2
+    assert sorted(Path().rglob("*")) == before
+    return capture.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(("name", "arguments", "line"), BAD, ids=[" ".join(row[:2]) for row in BAD])
+def test_options(name, arguments, line, capsys):
+    assert refused(name, arguments.split(), capsys) == [f"error: {line}"]
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "500"])
+def test_the_line_is_one_whatever_the_width(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    (line,) = refused("cnn", ["--network", "lenet"], capsys)
+    assert line == f"error: {BAD[-1][2]}"
+
+
+X, Y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 4
+NAN = np.where(np.arange(20)[:, None, None, None] == 7, np.float32("nan"), X)
+
+
+def no_zip(path: Path) -> None:
+    path.write_text("these are no arrays")
+
+
+def objects(path: Path) -> None:
+    np.savez(path, x=np.array([{"run": "me"}] * 20, dtype=object), y=Y)
+
+
+def cut_short(path: Path) -> None:
+    np.savez_compressed(path, x=X, y=Y)
+    with zipfile.ZipFile(path) as file:
+        where = file.getinfo("x.npy").header_offset + 200
+    content = bytearray(path.read_bytes())
+    content[where : where + 50] = bytes(50)
+    path.write_bytes(content)
+
+
+def arrays(**named):
+    return lambda path: np.savez(path, **named)
+
+
+FILES = [
+    ("not a zip", no_zip, "data: got 'my.npz', allowed: a file that numpy.savez wrote"),
+    ("objects", objects, "x of my.npz: got 'Python objects', allowed: numbers; objects are never loaded"),
+    ("negative label", arrays(x=X, y=Y - 1), "label[0]: got -1, allowed: an integer in [0, 3)"),
+    ("no labels", arrays(x=X), "data: got \"my.npz with ['x']\", allowed: the array train_label too"),
+    ("NaN", arrays(x=NAN, y=Y), "input[7]: got nan, allowed: finite numbers"),
+    ("lengths", arrays(x=X, y=Y[:19]), "label rows: got 19, allowed: 20, as many as input has"),
+    ("empty", arrays(x=X[:0], y=Y[:0]), "input rows: got 0, allowed: at least 1, not an empty set"),
+    ("fractions as labels", arrays(x=X, y=Y / 2), None),
+    ("0..255", arrays(x=np.floor(255 * X), y=Y), None),
+    ("channels first", arrays(x=X.reshape(20, 1, 8, 8), y=Y), None),
+    ("damaged", cut_short, "x of my.npz: got 'error', allowed: an array that reads back whole"),
+]
+
+#: Lines that say more than the table has room for.
+LONG = {
+    "fractions as labels": "label dtype: got 'float64', allowed: integers, the number of each example's class",
+    "0..255": r"input: got 'values from 0 to 25\d', allowed: pixels in \[0, 1\], or standardized",
+    "channels first": r"input shape: got \(20, 1, 8, 8\), allowed: \[N, H, W, C\], channels last; .*",
+}
+
+
+@pytest.mark.parametrize(("name", "write", "line"), FILES, ids=[name for name, *_ in FILES])
+def test_files(name, write, line, capsys):
+    write(Path("my.npz"))
+    (said,) = refused("cnn", ["--data", "my.npz", "--batch-size", "4"], capsys)
+    assert re.fullmatch(f"error: {LONG.get(name) or re.escape(line)}", said)
+
+
+def test_out_that_is_a_file(capsys):
+    Path("file").write_text("precious")
+    assert refused("mlp", ["--out", "file"], capsys) == ["error: out: got 'file', allowed: a directory; this is a file"]
+    assert Path("file").read_text() == "precious"
+
+
+def test_out_below_a_file(capsys):
+    Path("file").write_text("precious")
+    line = "error: out: got 'file/run', allowed: a directory that can be written (Not a directory)"
+    assert refused("mlp", ["--out", "file/run"], capsys) == [line]
+
+
+def test_out_of_somebody_else(capsys):
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("precious")
+    line = "error: out: mine holds files but no config.json; choose an empty directory"
+    assert refused("mlp", ["--out", "mine"], capsys) == [line]
+
+
+def test_out_of_another_config(capsys):
+    module = script("mlp")
+    mine = ["--data", "moons", "--hidden", "4", "--smoke", "--out", "mine", "--stop-after", "1"]
+    with pytest.raises(SystemExit) as stopped:
+        launch(module.main, module.Config, mine)
+    assert stopped.value.code == 0
+    capsys.readouterr()
+    there = "error: out: mine belongs to a run with other options: hidden is [4] there and [8] here"
+    assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [there]
+
+
+def test_a_set_that_no_one_has(capfd):
+    reading, line = refused("cnn", ["--data", "mnits"], capfd)
+    assert reading.startswith("reading mnits from ")
+    assert line == f"error: data: got 'mnits', allowed: {DATA} (did you mean 'mnist'?)"
+
+
+def test_a_set_that_cannot_be_had_offline(tmp_path):
+    """As a user meets it: a process of its own, without TensorFlow or a network."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('no TensorFlow here')")
+    there = tmp_path / "sets"
+    done = command("cnn", "--data", "kmnist", "--data-dir", str(there), path=str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    reading, line = done.stderr.splitlines()
+    assert reading == f"reading kmnist from {there}, once ..."
+    assert line.startswith("error: kmnist: ")
+    assert line.endswith(f"run: pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}")
+    assert not there.exists() and not list(Path().iterdir())
+
+
+def test_a_process_of_its_own():
+    done = command("mlp", "--optimizer", "adm", "--out", "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {BAD[0][2]}\n"
+    assert not list(Path().iterdir())
+
+
+def command(name: str, *arguments: str, path: str = "") -> subprocess.CompletedProcess:
+    """An experiment as a command."""
+    where = os.pathsep.join([str(EXPERIMENTS.parent), *filter(None, [path])])
+    line = [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments]
+    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": where})

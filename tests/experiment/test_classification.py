@@ -1,0 +1,81 @@
+"""A classifier's run from data to pictures: which sets it sees, what it draws."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.experiment import Classification, Run
+from jaxdl.experiment.classification import prepared
+from tests.experiment.scripts import script
+
+
+def sets(tmp_path, seed: int = 0, **changes):
+    return prepared(Run(Classification(data="moons", seed=seed, **changes), seed, tmp_path, "name"))
+
+
+def rows(data) -> set[bytes]:
+    return {row.tobytes() for row in np.asarray(data["input"])}
+
+
+def test_the_parts_share_no_example(tmp_path):
+    parts = sets(tmp_path, validation=0.25)
+    assert {name: part.size for name, part in parts.items()} == {"train": 1200, "test": 400, "validation": 400}
+    assert len(rows(parts["train"]) | rows(parts["validation"]) | rows(parts["test"])) == 2000
+
+
+def test_the_seed_draws_the_validation_set_and_never_the_test_set(tmp_path):
+    first, second = sets(tmp_path), sets(tmp_path, seed=1)
+    assert rows(first["test"]) == rows(second["test"])
+    assert rows(first["validation"]) != rows(second["validation"])
+    assert rows(first["validation"]) == rows(sets(tmp_path)["validation"])
+
+
+def test_without_validation_all_of_it_trains(tmp_path):
+    parts = sets(tmp_path, validation=0.0)
+    assert set(parts) == {"train", "test"} and parts["train"].size == 1600
+
+
+def test_statistics_are_the_training_sets(tmp_path):
+    plain, scaled = sets(tmp_path), sets(tmp_path, standardize=True)
+    mean, std = plain["train"]["input"].mean(0), plain["train"]["input"].std(0)
+    for name, part in scaled.items():
+        np.testing.assert_allclose(part["input"], (plain[name]["input"] - mean) / std, atol=1e-5)
+    np.testing.assert_allclose(scaled["train"]["input"].mean(0), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [1e-5, 0.99999])
+def test_a_share_that_leaves_nothing(tmp_path, share):
+    with pytest.raises(InputError) as raised:
+        sets(tmp_path, validation=share)
+    assert str(raised.value) == f"validation: got {share}, allowed: a share that leaves both parts of 1600 not empty"
+
+
+@pytest.mark.parametrize(
+    ("shape", "pictures"),
+    [((5,), {"curves", "confusion"}), ((6, 6, 2), {"curves", "confusion"})],
+    ids=["vectors", "two channels"],
+)
+def test_data_that_have_no_picture_of_their_own(tmp_path, shape, pictures):
+    draw = np.random.default_rng(0)
+    np.savez(tmp_path / "mine.npz", x=draw.random((80, *shape)), y=np.arange(80) % 3)
+    module = script("mlp")
+    config = module.Config(
+        data=str(tmp_path / "mine.npz"), out=str(tmp_path / "run"), hidden=(4,), batch_size=16, smoke=True
+    )
+    result = module.main(config.checked())
+    assert result["data"]["train"]["name"] == "mine"
+    assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == pictures
+
+
+def test_the_optimizer_follows_the_schedule():
+    config = dataclasses.replace(Classification(), optimizer="sgd", schedule="step", learning_rate=0.5)
+    made = config.make_optimizer(4)
+    params = {"w": jax.numpy.ones(3)}
+    state, used = made.init(params), []
+    for _ in range(4):
+        _, state = made.update(params, state, params)
+        used.append(float(state.hyperparams["learning_rate"]))
+    np.testing.assert_allclose(used, [0.5, 0.5, 0.05, 0.005], rtol=1e-6)

@@ -1,0 +1,299 @@
+"""A run's directory: what it leaves, how it goes on, what it refuses."""
+
+import dataclasses
+import json
+import math
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jaxdl
+from jaxdl import rng
+from jaxdl.errors import InputError, RunError
+from jaxdl.experiment import Options, Run, repeat
+from jaxdl.experiment.run import check_out, claim, environment, write_json
+from jaxdl.training import Patience
+
+KEYS = [
+    *("experiment", "config", "seed", "steps", "metrics", "state_sha256", "data", "environment", "seconds"),
+    "throughput",
+]
+METRICS = {"test/loss", "test/accuracy"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Few steps over few points."""
+
+    data: str = "moons"
+    batch_size: int = 16
+    steps: int | None = 8
+    log_every: int = 2
+    save_every: int = 4
+    strategy: str = "single"
+    patience: int = 0
+
+
+TASK = jaxdl.tasks.classify(jaxdl.models.MLP((4,), 2, dropout=0.2))
+NET = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.adam(0.01)))
+
+
+def one(run: Run[Config]) -> dict:
+    train, test = jaxdl.data.load(run.config.data)
+    train, validation = jaxdl.data.split(train, run.key, run.config.validation)
+    patience = Patience("loss", run.config.patience) if run.config.patience else None
+    state = run.fit(NET, train, validation, patience)
+    LAST[run.seed] = jax.device_get(state)
+    return run.finish(state, run.test(NET, state, test), train=train, validation=validation, test=test)
+
+
+#: The state that each seed's last run ended with.
+LAST: dict[int, jaxdl.State] = {}
+
+
+def config(out: Path, **changes) -> Config:
+    return dataclasses.replace(Config(out=str(out)), **changes).checked()
+
+
+def stop(out: Path, **changes) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        repeat(config(out, **changes), one)
+    assert stopped.value.code == 0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted: its directory and its result."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return out, repeat(config(out), one)
+
+
+def no_training(monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("jaxdl.experiment.run.train", refuse)
+
+
+def test_the_result_has_exactly_the_keys_it_promises(whole):
+    out, result = whole
+    assert list(result) == KEYS
+    assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
+    assert result["experiment"] == "test_run"
+    assert result["seed"] == 0 and result["steps"] == 8
+    assert result["config"] == json.loads(json.dumps(dataclasses.asdict(config(out))))
+    assert result["metrics"].keys() == METRICS
+    assert all(isinstance(value, float) and math.isfinite(value) for value in result["metrics"].values())
+    assert result["seconds"].keys() == {"total", "compile", "train", "evaluate"}
+    assert result["seconds"]["total"] >= sum(result["seconds"].values()) - result["seconds"]["total"] > 0
+    assert result["throughput"]["examples_per_second"] > 0
+
+
+def test_the_result_names_its_data(whole):
+    _, result = whole
+    train, test = jaxdl.data.load("moons")
+    assert {part: data["size"] for part, data in result["data"].items()} == {
+        "train": 1440,
+        "validation": 160,
+        "test": 400,
+    }
+    assert result["data"]["test"] == {"name": "moons", "sha256": test.sha256, "size": 400}
+    assert result["data"]["train"]["sha256"] not in (train.sha256, result["data"]["validation"]["sha256"])
+
+
+def test_the_result_belongs_to_the_state(whole):
+    _, result = whole
+    assert result["state_sha256"] == jaxdl.state_sha256(LAST[0])
+    _, test = jaxdl.data.load("moons")
+    logits = np.asarray(TASK.predict(LAST[0].params, LAST[0].extra, test["input"]))
+    assert result["metrics"]["test/accuracy"] == pytest.approx((logits.argmax(1) == test["label"]).mean(), abs=1e-6)
+
+
+def test_what_the_directory_holds(whole):
+    out, _ = whole
+    assert {path.name for path in out.iterdir()} == {"config.json", "metrics.jsonl", "checkpoints", "result.json"}
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == [2, 4, 6, 8]
+    assert [line["step"] for line in lines if "validation/loss" in line] == [4, 8]
+    kept = json.loads((out / "config.json").read_text())
+    assert kept["steps"] == 8 and "out" not in kept
+
+
+def test_a_finished_run_says_so_and_is_not_done_again(whole, monkeypatch, capsys):
+    out, result = whole
+    no_training(monkeypatch)
+    again = repeat(config(out), one)
+    assert again == json.loads(json.dumps(result))
+    shown = capsys.readouterr().out
+    assert f"{out} is finished already; this is its result" in shown
+    assert f"{100 * result['metrics']['test/accuracy']:.2f} %" in shown
+
+
+@pytest.mark.parametrize("steps", [[3], [4], [1, 6]])
+def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, steps, capsys):
+    for step in steps:
+        stop(tmp_path, stop_after=step)
+        assert f"stopped after step {step} of 8" in capsys.readouterr().out
+        assert not (tmp_path / "result.json").exists()
+    result = repeat(config(tmp_path), one)
+    for name in ("state_sha256", "metrics", "steps", "data"):
+        assert result[name] == whole[1][name], name
+
+
+def test_stopping_where_the_run_has_passed_is_refused(tmp_path):
+    stop(tmp_path, stop_after=4)
+    with pytest.raises(InputError, match=r"stop_after: got 2, allowed: at least 4, the step that .* has reached"):
+        repeat(config(tmp_path, stop_after=2), one)
+    stop(tmp_path, stop_after=4)
+
+
+def test_stopping_after_the_end_is_no_stop(whole, tmp_path):
+    assert repeat(config(tmp_path, stop_after=8), one)["state_sha256"] == whole[1]["state_sha256"]
+
+
+def test_a_run_out_of_patience_finishes_although_it_was_to_stop_later(tmp_path):
+    # A rising validation loss cannot be had for sure, so every validation counts as one without improvement.
+    result = repeat(config(tmp_path, patience=1, steps=400, save_every=1, stop_after=399, validation=0.002), one)
+    assert result["steps"] < 399
+    assert (tmp_path / "result.json").exists()
+
+
+def test_other_options_are_refused_by_name(whole):
+    out, _ = whole
+    before = (out / "config.json").read_bytes()
+    with pytest.raises(RunError) as raised:
+        repeat(config(out, batch_size=8, seed=3), one)
+    said = "batch_size is 16 there and 8 here, seed is 0 there and 3 here"
+    assert str(raised.value) == f"out: {out} belongs to a run with other options: {said}"
+    assert (out / "config.json").read_bytes() == before
+
+
+def test_options_that_only_drive_a_run_may_differ(whole, monkeypatch):
+    out, result = whole
+    no_training(monkeypatch)
+    driven = config(out, stop_after=3, strategy="sharded", tensorboard=True, deterministic=True, data_dir="x")
+    assert repeat(driven, one)["state_sha256"] == result["state_sha256"]
+
+
+def test_files_of_somebody_else_are_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError) as raised:
+        repeat(config(tmp_path), one)
+    assert str(raised.value) == f"out: {tmp_path} holds files but no config.json; choose an empty directory"
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_half_a_claim_that_a_kill_left_is_no_hindrance(tmp_path):
+    (tmp_path / "config.json.partial").write_text('{"batch_')
+    check_out(tmp_path, config(tmp_path))
+    claim(tmp_path, config(tmp_path))
+    check_out(tmp_path, config(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    claim(tmp_path, config(tmp_path))
+    (tmp_path / name).write_text('{"seed": ')
+    with pytest.raises(RunError, match=f"{name} cannot be read"):
+        repeat(config(tmp_path), one)
+
+
+def test_a_batch_that_the_devices_cannot_share_leaves_nothing(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(InputError) as raised:
+        repeat(config(out, batch_size=10, strategy="sharded"), one)
+    assert str(raised.value) == f"batch_size: got 10, allowed: a multiple of the {jax.device_count()} devices"
+    assert not out.exists()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out, allowed in [
+        (tmp_path / "file", "a directory; this is a file"),
+        (tmp_path / "file" / "run", "a directory that can be written (Not a directory)"),
+        ("a\0b", "a path"),
+    ]:
+        with pytest.raises(InputError) as raised:
+            repeat(config(out), one)
+        assert str(raised.value) == f"out: got {str(out)!r}, allowed: {allowed}"
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Two seeds, the first of which was interrupted."""
+    out = tmp_path_factory.mktemp("several")
+    stop(out, seeds=2, stop_after=5)
+    return out, repeat(config(out, seeds=2), one)
+
+
+def test_several_seeds_give_mean_and_deviation(several):
+    out, result = several
+    assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
+    members = [json.loads((out / f"seed-{seed}" / "result.json").read_text()) for seed in (0, 1)]
+    assert [list(member) for member in members] == [KEYS, KEYS]
+    assert result["seeds"] == [0, 1] and result["metrics"].keys() == METRICS
+    for name in METRICS:
+        values = [member["metrics"][name] for member in members]
+        assert values[0] != values[1]
+        np.testing.assert_allclose(result["metrics"][name], np.mean(values), rtol=1e-12)
+        np.testing.assert_allclose(result["metrics_std"][name], np.std(values, ddof=1), rtol=1e-12)
+    assert set(KEYS) <= result.keys()
+
+
+def test_a_member_is_the_run_alone(several, whole, tmp_path):
+    out, result = several
+    alone = [whole[1], repeat(config(tmp_path, seed=1), one)]
+    assert result["state_sha256"] == [run["state_sha256"] for run in alone]
+    for seed, run in enumerate(alone):
+        member = json.loads((out / f"seed-{seed}" / "result.json").read_text())
+        assert [member[name] for name in ("metrics", "data", "seed")] == [run[n] for n in ("metrics", "data", "seed")]
+
+
+def test_finished_seeds_are_not_done_again(several, monkeypatch):
+    out, result = several
+    no_training(monkeypatch)
+    assert repeat(config(out, seeds=2), one)["metrics"] == result["metrics"]
+
+
+def test_more_seeds_are_another_run(several):
+    out, _ = several
+    with pytest.raises(RunError, match="seeds is 2 there and 3 here"):
+        repeat(config(out, seeds=3), one)
+
+
+def test_write_json_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_write_json_leaves_no_other_file(tmp_path):
+    write_json(tmp_path / "x.json", [1, {"b": None}])
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    assert json.loads((tmp_path / "x.json").read_text()) == [1, {"b": None}]
+
+
+def test_environment(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--some_flag=1")
+    found = environment()
+    assert found["versions"]["jax"] == jax.__version__ == version("jax")
+    assert found["versions"]["jaxdl"] == jaxdl.__version__
+    assert found["versions"].keys() >= {"python", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
+    assert (found["platform"], found["device_count"]) == (jax.default_backend(), jax.device_count())
+    assert (found["processes"], found["xla_flags"]) == (1, "--some_flag=1")
+    assert str(jax.random.key_impl(rng.root(0))) == found["prng"] and "threefry" in found["prng"]
+    assert json.loads(json.dumps(found)) == found

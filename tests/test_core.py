@@ -1,0 +1,198 @@
+"""The contract: updates in order, one optimizer state per update, strong types, the state to predict with."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from optax.contrib import schedule_free_eval_params, schedule_free_sgd
+
+import jaxdl
+from jaxdl.core import AXIS, State, Update, inference
+from jaxdl.errors import InputError
+from jaxdl.metrics import total
+from tests.contract import lenient
+from tests.training.linear import KEY, line, points
+
+ADAM = lenient(optax.adam(0.01))
+BATCH = {"x": jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)}
+
+
+def two(key, batch):
+    """`init` with two subtrees of parameters and one number that no gradient moves."""
+    return {"a": {"v": jnp.full((), 3.0)}, "b": {"v": jnp.full((), -2.0)}}, {"seen": jnp.zeros(())}
+
+
+def pull_a(params, extra, batch, key, *, train):
+    """a towards b, and the batch's mean."""
+    error = (params["a"]["v"] - params["b"]["v"] - batch["x"]) ** 2
+    return error.mean(), ({"seen": extra["seen"] + 1}, {"a_loss": total(error)})
+
+
+def pull_b(params, extra, batch, key, *, train):
+    """b towards twice a."""
+    error = (params["b"]["v"] - 2 * params["a"]["v"]) ** 2
+    return error, ({"seen": extra["seen"] * 10}, {"b_loss": total(error[None])})
+
+
+def test_a_later_update_sees_what_an_earlier_one_changed():
+    net = jaxdl.learner(two, Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b", times=2))
+    state, metrics = net.step(net.init(KEY, BATCH), BATCH, KEY)
+    a, b, x = 3.0, -2.0, np.asarray(BATCH["x"], np.float64)
+    a_loss = ((a - b - x) ** 2).sum()
+    a -= 0.25 * 2 * (a - b - x).mean()
+    b -= 0.1 * 2 * (b - 2 * a)
+    b_loss = (b - 2 * a) ** 2  # of the second repeat: the newest counts
+    b -= 0.1 * 2 * (b - 2 * a)
+    np.testing.assert_allclose([state.params["a"]["v"], state.params["b"]["v"]], [a, b], rtol=1e-5)
+    np.testing.assert_allclose([metrics["a_loss"][0], metrics["b_loss"][0]], [a_loss, b_loss], rtol=1e-5)
+    assert float(state.extra["seen"]) == 100  # (0 + 1) * 10 * 10
+    assert int(state.step) == 1
+
+
+def test_order_is_part_of_the_meaning():
+    updates = Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b")
+    ends = []
+    for order in (updates, updates[::-1]):
+        net = jaxdl.learner(two, *order)
+        ends.append(float(net.step(net.init(KEY, BATCH), BATCH, KEY)[0].params["b"]["v"]))
+    assert ends[0] != ends[1]
+
+
+def test_repeats_share_one_optimizer_state():
+    net = jaxdl.learner(two, Update(pull_a, ADAM, "a", times=3), Update(pull_b, ADAM, "b"))
+    state, _ = net.step(net.init(KEY, BATCH), BATCH, KEY)
+    assert [int(opt[0].count) for opt in state.opt] == [3, 1]
+    v, mu, nu, x = 3.0, 0.0, 0.0, np.asarray(BATCH["x"], np.float64)
+    for t in (1, 2, 3):
+        g = 2 * (v + 2.0 - x).mean()
+        mu, nu = 0.9 * mu + 0.1 * g, 0.999 * nu + 0.001 * g * g
+        v -= 0.01 * (mu / (1 - 0.9**t)) / (np.sqrt(nu / (1 - 0.999**t)) + 1e-8)
+    np.testing.assert_allclose(state.params["a"]["v"], v, rtol=1e-6)
+
+
+def test_on_moves_its_subtree_and_keeps_state_for_nothing_else():
+    net = jaxdl.learner(two, Update(pull_a, ADAM, on="a"))
+    before = net.init(KEY, BATCH)
+    after, _ = net.step(before, BATCH, KEY)
+    assert jax.tree.structure(before.opt[0][0].mu) == jax.tree.structure(before.params["a"])
+    assert after.params["b"] == before.params["b"]
+    assert after.params["a"] != before.params["a"]
+
+
+def test_every_step_update_and_repeat_has_its_own_noise():
+    seen = []
+
+    def noisy(params, extra, batch, key, *, train):
+        seen.append(jax.random.key_data(key).tolist())
+        return params["a"]["v"] ** 2, (extra, {})
+
+    net = jaxdl.learner(two, Update(noisy, optax.sgd(0.1), times=2), Update(noisy, optax.sgd(0.1)))
+    state, _ = net.step(net.init(KEY, BATCH), BATCH, KEY)
+    net.step(state, BATCH, KEY)
+    net.evaluate(state, BATCH, KEY)
+    assert len(seen) == 8
+    assert len({tuple(key) for key in seen}) == 8
+
+
+def test_no_weak_type_survives_init():
+    def weak(key, batch):
+        return {"w": jnp.asarray(1.0) * 2, "n": 3.0}, {"count": jnp.asarray(0)}
+
+    def simple(params, extra, batch, key, *, train):
+        return (params["w"] * params["n"]) ** 2, ({"count": extra["count"] + 1}, {})
+
+    net = jaxdl.learner(weak, Update(simple, optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)))
+    state = net.init(KEY, BATCH)
+    after = jax.eval_shape(net.step, state, BATCH, KEY)[0]
+    assert not any(x.weak_type for x in jax.tree.leaves(state))
+    assert [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(after)] == [
+        (x.shape, x.dtype, False) for x in jax.tree.leaves(state)
+    ]
+
+
+def test_learning_rate_is_what_the_optimizer_used():
+    rate = optax.linear_schedule(0.5, 0.1, 4)
+    net = jaxdl.learner(two, Update(pull_a, optax.inject_hyperparams(optax.sgd)(learning_rate=rate)))
+    state, step = net.init(KEY, BATCH), jax.jit(net.step)
+    for i in range(3):
+        gradient = jax.grad(lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0])(state.params)
+        new, metrics = step(state, BATCH, KEY)
+        moved = state.params["a"]["v"] - new.params["a"]["v"]
+        used = jaxdl.metrics.means(metrics)["learning_rate"]
+        assert used == pytest.approx(0.5 - 0.1 * i, rel=1e-6)
+        np.testing.assert_allclose(moved, used * gradient["a"]["v"], rtol=1e-4)
+        state = new
+
+
+def test_learning_rates_of_two_optimizers_have_two_names():
+    sgd = optax.inject_hyperparams(optax.sgd)
+    net = jaxdl.learner(two, Update(pull_a, sgd(0.5), "a"), Update(pull_b, sgd(0.25), "b"))
+    metrics = jaxdl.metrics.means(net.step(net.init(KEY, BATCH), BATCH, KEY)[1])
+    assert (metrics["a_learning_rate"], metrics["b_learning_rate"]) == (0.5, 0.25)
+    assert "learning_rate" not in metrics
+    assert "learning_rate" not in net.evaluate(net.init(KEY, BATCH), BATCH, KEY)
+
+
+def test_inference_takes_the_average():
+    average = {"w": jnp.asarray(2.0)}
+    state = State(jnp.zeros((), jnp.int32), {"w": jnp.asarray(1.0)}, (), {"ema": average, "batch_stats": {"m": 3}})
+    assert inference(state).params == average
+    assert inference(state).extra == {"batch_stats": {"m": 3}}
+    assert state.extra["ema"] == average
+
+
+@functools.cache
+def schedule_free():
+    net, data = line(lenient(schedule_free_sgd(0.1))), points()
+    batch = {name: jnp.asarray(x[:8]) for name, x in data.arrays.items()}
+    state, step = net.init(KEY, batch), jax.jit(net.step)
+    for _ in range(3):
+        state, _ = step(state, batch, KEY)
+    return net, state, batch
+
+
+def test_inference_takes_the_schedule_free_iterate():
+    net, state, batch = schedule_free()
+    expected = schedule_free_eval_params(state.opt[0], state.params)
+    assert inference(state).params["w"].tolist() == expected["w"].tolist()
+    assert inference(state).params["w"].tolist() != state.params["w"].tolist()
+    error = batch["input"] @ expected["w"] + expected["b"] - batch["target"]
+    np.testing.assert_allclose(net.evaluate(state, batch, KEY)["loss"][0], (error**2).sum(), rtol=1e-5)
+
+
+def test_a_mapped_step_averages_gradients_and_adds_metrics():
+    net, data = line(optax.sgd(0.1)), points()
+    batch = {name: jnp.asarray(x[:8]) for name, x in data.arrays.items()}
+    parts = jax.tree.map(lambda x: x.reshape(2, 4, *x.shape[1:]), batch)
+    state, keys = net.init(KEY, batch), jax.random.split(KEY, 2)
+    mapped, metrics = jax.vmap(net.step, (None, 0, 0), axis_name=AXIS)(state, parts, keys)
+    alone = [net.step(state, jax.tree.map(lambda x, i=i: x[i], parts), keys[i]) for i in range(2)]
+    for name in ("w", "b"):
+        mean = sum(np.asarray(s.params[name]) for s, _ in alone) / 2
+        np.testing.assert_allclose(mapped.params[name], np.stack([mean, mean]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics["loss"][0][0], sum(m["loss"][0] for _, m in alone), rtol=1e-6)
+    assert float(metrics["loss"][1][0]) == 8
+
+
+ONE = Update(pull_a, optax.sgd(0.1))
+
+
+@pytest.mark.parametrize(
+    ("updates", "line"),
+    [
+        ((), "updates: got (), allowed: at least one Update(loss, optimizer)"),
+        ((ONE._replace(times=0),), "Update.times: got 0, allowed: at least 1"),
+        ((ONE._replace(on="c"),), "Update.on: got 'c', allowed: None or one of ['a', 'b']"),
+        (
+            (ONE._replace(on="a", optimizer=schedule_free_sgd(0.1)),),
+            "Update.on: got 'a', allowed: None, with a schedule-free optimizer: it averages all parameters",
+        ),
+    ],
+)
+def test_bad_updates_are_refused(updates, line):
+    with pytest.raises(InputError) as caught:
+        jaxdl.learner(two, *updates).init(KEY, BATCH)
+    assert str(caught.value) == line

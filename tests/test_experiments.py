@@ -1,0 +1,82 @@
+"""Every experiment from its command line to its pictures, short; and, slow, to the accuracy it promises."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jaxdl.experiment import launch
+from tests.experiment.scripts import EXPERIMENTS, script
+
+PICTURES = {"curves", "confusion", "mistakes", "filters"}
+
+#: Experiment, arguments, the pictures it leaves.
+SMOKE = [
+    ("mlp", ["--hidden", "16"], PICTURES),
+    ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
+    ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
+    ("mlp", ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"], {"curves", "confusion", "decisions"}),
+    ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
+    ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
+    ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1"], PICTURES),
+]
+
+#: Prepared sets, for the tests that need real data.
+TFDS = Path(os.environ.get("TFDS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "tfds")
+
+
+def run(name: str, out: Path, *arguments: str) -> dict:
+    """One experiment in this process; returns its result."""
+    module = script(name)
+    launch(module.main, module.Config, [*arguments, "--out", str(out)])
+    return json.loads((out / "result.json").read_text())
+
+
+def test_every_experiment_is_tried():
+    assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in SMOKE}
+
+
+@pytest.mark.parametrize(("name", "arguments", "pictures"), SMOKE, ids=lambda part: " ".join(sorted(part)))
+def test_smoke(name, arguments, pictures, tmp_path, capsys):
+    result = run(name, tmp_path, "--smoke", "--batch-size", "32", *arguments)
+    assert (result["experiment"], result["steps"]) == (name, 20)
+    assert 0 <= result["metrics"]["test/accuracy"] <= 1
+
+    figures = sorted((tmp_path / "figures").iterdir())
+    assert {path.name for path in figures} == {f"{picture}.png" for picture in pictures}
+    assert all(path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for path in figures)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert {record["step"] for record in records} == {5, 10, 15, 20}
+    assert any("validation/accuracy" in record for record in records)
+    assert any((tmp_path / "checkpoints").glob("*/manifest.json"))
+    assert bool(list(tmp_path.glob("tensorboard/*tfevents*"))) == ("--tensorboard" in arguments)
+
+    shown = capsys.readouterr().out
+    assert f"{100 * result['metrics']['test/accuracy']:.2f} %" in shown
+    assert "Total Parameters" in shown and "\x1b" not in shown
+    for path in [*figures, tmp_path / "result.json"]:
+        assert str(path) in shown
+
+
+def test_several_seeds(tmp_path, capsys):
+    result = run("mlp", tmp_path, "--smoke", "--data", "moons", "--hidden", "4", "--seeds", "2", "--seed", "3")
+    assert result["seeds"] == [3, 4]
+    assert result["metrics_std"]["test/loss"] > 0
+    assert " ± " in capsys.readouterr().out
+    for seed in (3, 4):
+        assert (tmp_path / f"seed-{seed}" / "figures" / "curves.png").exists()
+
+
+@pytest.mark.slow
+def test_cnn_on_digits(tmp_path):
+    assert run("cnn", tmp_path)["metrics"]["test/accuracy"] >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not (TFDS / "mnist").is_dir(), reason=f"no prepared MNIST in {TFDS}; set TFDS_DATA_DIR")
+def test_mlp_on_mnist(tmp_path):
+    result = run("mlp", tmp_path, "--data", "mnist", "--data-dir", str(TFDS), "--epochs", "2")
+    assert (result["data"]["test"]["size"], result["data"]["train"]["size"]) == (10_000, 54_000)
+    assert result["metrics"]["test/accuracy"] >= 0.96

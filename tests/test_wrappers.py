@@ -1,0 +1,169 @@
+"""Wrappers against loops: an average is its formula, parts are the whole, members are the runs alone."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxdl
+from jaxdl.core import Update, inference
+from jaxdl.errors import InputError
+from jaxdl.metrics import means
+from jaxdl.models import MLP
+from tests.contract import classifier
+from tests.training.linear import KEY, init, line, loss, points
+
+DATA = points(32)
+BATCHES = [{name: jnp.asarray(x[8 * i : 8 * i + 8]) for name, x in DATA.arrays.items()} for i in range(4)]
+
+
+@functools.cache
+def averaged() -> tuple:
+    """Four steps with and without an average: all states on the way."""
+    plain, smooth = line(), jaxdl.with_ema(line(), 0.3)
+    runs = []
+    for net in (plain, smooth):
+        states, step = [net.init(KEY, BATCHES[0])], jax.jit(net.step)
+        for batch in BATCHES:
+            states.append(step(states[-1], batch, KEY)[0])
+        runs.append(states)
+    return plain, smooth, *runs
+
+
+def test_average_is_the_formulas():
+    _, _, plain, smooth = averaged()
+    average = np.asarray(plain[0].params["w"], np.float64)
+    for t, state in enumerate(smooth[1:], 1):
+        d = min(0.3, (1 + t) / (10 + t))
+        average = d * average + (1 - d) * np.asarray(plain[t].params["w"], np.float64)
+        np.testing.assert_allclose(state.extra["ema"]["w"], average, rtol=1e-5, atol=1e-6)
+    assert (1 + 1) / (10 + 1) < 0.3 < (1 + 4) / (10 + 4)  # both branches of the minimum were taken
+
+
+def test_average_leaves_training_alone():
+    _, _, plain, smooth = averaged()
+    for a, b in zip(plain, smooth, strict=True):
+        assert jaxdl.state_sha256(a) == jaxdl.state_sha256(b.replace(extra={}))
+
+
+def test_average_is_what_is_evaluated():
+    plain, smooth, _, states = averaged()
+    state = states[-1]
+    with_average = plain.evaluate(state.replace(params=state.extra["ema"], extra={}), BATCHES[0], KEY)
+    assert means(smooth.evaluate(state, BATCHES[0], KEY)) == means(with_average)
+    assert means(smooth.evaluate(state, BATCHES[0], KEY)) != means(plain.evaluate(state.replace(extra={}), BATCHES[0], KEY))
+    assert inference(state).params == state.extra["ema"]
+
+
+def test_average_starts_apart_from_the_weights():
+    """Training gives its buffers away; two names for one buffer would give it away twice."""
+    net = jaxdl.with_ema(line(), 0.9)
+    state = net.init(KEY, BATCHES[0])
+    state, _ = jax.jit(net.step, donate_argnums=0)(state, BATCHES[0], KEY)
+    state, _ = jax.jit(net.step, donate_argnums=0)(state, BATCHES[1], KEY)
+    assert np.isfinite(state.extra["ema"]["w"]).all()
+
+
+def quiet(params, extra, batch, key, *, train):
+    return loss(params, extra, batch, key, train=False)
+
+
+@functools.cache
+def noiseless(n: int):
+    """One step of SGD with the batch in `n` parts; evaluation's loss has no noise."""
+    net = jaxdl.learner(init, jaxdl.accumulate(Update(quiet, optax.sgd(0.1)), n))
+    return net, jax.jit(net.step)
+
+
+@pytest.mark.parametrize("mask", [None, [1, 1, 0, 1, 0, 0, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0], [0] * 8])
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_parts_are_the_whole(n, mask):
+    batch = BATCHES[0] if mask is None else {**BATCHES[0], "mask": jnp.asarray(mask, jnp.float32)}
+    state = noiseless(1)[0].init(KEY, batch)
+    whole, metrics = noiseless(1)[1](state, batch, KEY)
+    parts, summed = noiseless(n)[1](state, batch, KEY)
+    np.testing.assert_allclose(parts.params["w"], whole.params["w"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(summed["loss"], metrics["loss"], rtol=1e-5)
+    assert (parts.params["w"] != state.params["w"]).any() == (mask != [0] * 8)
+
+
+def test_parts_reach_the_optimizer_as_one_gradient():
+    """An optimizer that is not linear in the gradient would tell several small steps from one."""
+    update = Update(quiet, optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1)))
+    batch = BATCHES[1]
+    nets = jaxdl.learner(init, update), jaxdl.learner(init, jaxdl.accumulate(update, 4))
+    whole, parts = (jax.jit(net.step)(net.init(KEY, batch), batch, KEY)[0] for net in nets)
+    np.testing.assert_allclose(parts.params["w"], whole.params["w"], rtol=1e-5, atol=1e-6)
+
+
+def test_each_part_has_its_own_noise():
+    keys = []
+
+    def spy(params, extra, batch, key, *, train):
+        jax.debug.callback(lambda k: keys.append(tuple(k.tolist())), jax.random.key_data(key))
+        return loss(params, extra, batch, key, train=train)
+
+    net = jaxdl.learner(init, jaxdl.accumulate(Update(spy, optax.sgd(0.1)), 4))
+    net.step(net.init(KEY, BATCHES[0]), BATCHES[0], KEY)
+    jax.effects_barrier()
+    assert len(keys) == len(set(keys)) == 4
+
+
+def test_running_statistics_run_through_the_parts():
+    row = classifier(MLP((4,), 3, norm="batch"), (5,))
+    (update,) = row.updates(optax.sgd(0.1))
+    batch = {name: jnp.asarray(x[:8]) for name, x in row.data.arrays.items()}
+    net = jaxdl.learner(row.init, jaxdl.accumulate(update, 2))
+    before = net.init(KEY, batch)
+    after, _ = jax.jit(net.step)(before, batch, KEY)
+    dense, running = before.params["dense_0"], np.zeros(4)
+    x = np.asarray(batch["input"], np.float64) @ np.asarray(dense["kernel"], np.float64) + np.asarray(dense["bias"])
+    for i in range(2):
+        running = 0.9 * running + 0.1 * x[i::2].mean(0)
+    (name,) = after.extra["batch_stats"]
+    np.testing.assert_allclose(after.extra["batch_stats"][name]["mean"], running, rtol=1e-5, atol=1e-6)
+
+
+def test_evaluation_takes_the_whole_batch():
+    net, plain = jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3)), line()
+    state = plain.init(KEY, BATCHES[0])  # 3 does not divide 8, and need not here
+    assert means(net.evaluate(state, BATCHES[0], KEY)) == means(plain.evaluate(state, BATCHES[0], KEY))
+
+
+def test_members_are_the_runs_alone_through_wrappers():
+    net = jaxdl.with_ema(line(), 0.9)
+    many, keys = jaxdl.replicas(net), jnp.stack([jaxdl.root(seed) for seed in (1, 2)])
+    stacked = jax.tree.map(lambda a, b: jnp.stack([a, b]), BATCHES[2], BATCHES[3])
+    states, _ = jax.jit(many.step)(many.init(keys, BATCHES[0]), stacked, keys)
+    judged = many.evaluate(states, BATCHES[0], keys)
+    step = jax.jit(net.step)
+    for i in range(2):
+        alone, _ = step(net.init(keys[i], BATCHES[0]), BATCHES[2 + i], keys[i])
+        jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=1e-5, atol=1e-6), alone, states)
+        expected = net.evaluate(alone, BATCHES[0], keys[i])["loss"]
+        np.testing.assert_allclose([x[i] for x in judged["loss"]], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: jaxdl.with_ema(line(), 1.0), "decay: got 1.0, allowed: a number in [0, 1)"),
+        (lambda: jaxdl.with_ema(line(), -0.1), "decay: got -0.1, allowed: a number in [0, 1)"),
+        (lambda: jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 0), "n: got 0, allowed: at least 1"),
+        (
+            lambda: _step(jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3))),
+            "n: got 3, allowed: a divisor of the batch size 8",
+        ),
+    ],
+)
+def test_bad_wrappers_are_refused(make, line):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == line
+
+
+def _step(net):
+    jax.eval_shape(net.step, jax.eval_shape(net.init, KEY, BATCHES[0]), BATCHES[0], KEY)
