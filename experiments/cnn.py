@@ -21,6 +21,8 @@ class Config(Classification):
     """best: three stages of 3x3 kernels with BatchNorm; the others: the two networks of the lectures."""
     bfloat16: bool = False
     """Compute in bfloat16; parameters stay float32."""
+    epochs: float = 20.0
+    """Passes over the training set."""
 
 
 def network(config: Config, classes: int) -> CNN:

@@ -22,7 +22,7 @@ def test_total_counts_where_the_mask_is_true(dtype):
 
 @pytest.mark.parametrize("shape", [(), (17,), (3, 5)])
 def test_total_without_a_mask_counts_everything(shape):
-    values = RNG.normal(size=shape).astype(np.float32)
+    values = np.asarray(np.random.default_rng(1).normal(size=shape), np.float32)
     value, count = metrics.total(jnp.asarray(values))
     assert float(value) == pytest.approx(values.sum(), rel=1e-5)
     assert float(count) == values.size
@@ -81,8 +81,9 @@ def test_means_are_python_floats():
 
 
 def test_accuracy_and_top_k_agree_with_sorting():
-    logits = RNG.permuted(np.tile(np.arange(9, dtype=np.float32), (40, 1)), axis=1)
-    label = RNG.integers(0, 9, 40)
+    rng = np.random.default_rng(1)
+    logits = rng.permuted(np.tile(np.arange(9, dtype=np.float32), (40, 1)), axis=1)
+    label = rng.integers(0, 9, 40)
     rank = (logits > logits[np.arange(40), label][:, None]).sum(1)
     np.testing.assert_array_equal(jax.vmap(metrics.accuracy)(logits, label), rank == 0)
     for k in (1, 3, 9):

@@ -1,5 +1,6 @@
 """A classification set from one's own `.npz` file; nothing in the file is ever run."""
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ def _name(file: Mapping[str, np.ndarray], path: Path, field: str, part: str) -> 
 def _array(file: Mapping[str, np.ndarray], path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
     try:
         array = file[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, SyntaxError, tokenize.TokenError) as error:
         if "Object arrays" in str(error):
             raise InputError(f"{name} of {path}", "Python objects", "numbers; objects are never loaded") from None
         raise InputError(f"{name} of {path}", type(error).__name__, "an array that reads back whole") from None

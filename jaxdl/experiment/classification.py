@@ -32,11 +32,13 @@ class Classification(Options):
     schedule: str = "constant"
     """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
     warmup: float = 0.0
-    """Share of the steps over which the learning rate rises from 0, in [0, 1)."""
+    """Share of the steps over which the learning rate rises, in [0, 1); 0: the schedule's own."""
+    momentum: float = 0.9
+    """Decay of the running mean of gradients, where the optimizer has one."""
     weight_decay: float = 0.0
-    """Pulls weights to zero."""
+    """Pulls kernels to zero: decoupled for adamw, lion, muon and schedule_free, else L2."""
     l1: float = 0.0
-    """Weight of the sum of absolute weights in the loss."""
+    """Weight of the sum of the kernels' absolute values in the loss."""
     clip: float = 0.0
     """Largest norm of the whole gradient; 0: any."""
     accumulate: int = 1
@@ -68,7 +70,9 @@ class Classification(Options):
     def make_optimizer(self, steps: int) -> optax.GradientTransformation:
         """The optimizer that the options describe."""
         rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
-        return optimizers.optimizer(self.optimizer, rate, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip)
+        return optimizers.optimizer(
+            self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip
+        )
 
 
 def classification(

@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import hashlib
 import io
+import itertools
 import os
 import re
 import sys
@@ -122,7 +123,7 @@ def _read(config: type[C], arguments: list[str] | None, about: str) -> C:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise JaxdlError(_first_paragraph(said.getvalue())) from None
+        raise JaxdlError(_in_one_line(said.getvalue())) from None
     if unknown:
         given = unknown[0].partition("=")[0]
         names = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config)]
@@ -132,11 +133,13 @@ def _read(config: type[C], arguments: list[str] | None, about: str) -> C:
     return read
 
 
-def _first_paragraph(box: str) -> str:
-    """What stands in a box of Tyro's between its title and its first rule, in one line."""
-    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row).strip(" |│") for row in box.splitlines()[1:]]
-    rules = [i for i, row in enumerate(rows) if not row.strip("-+─╰╯")]
-    return " ".join(rows[: min(rules, default=len(rows))]).removeprefix("Error parsing ")
+def _in_one_line(box: str) -> str:
+    """What a box of Tyro's says is wrong and, where it shows how the option is used, that."""
+    rows = (re.sub(r"\x1b\[[0-9;]*m", "", row).strip(" |│") for row in box.strip().splitlines()[1:])
+    is_text = itertools.groupby(rows, lambda row: bool(row.strip("-+─╰╯")))
+    wrong, *more = [list(part) for text, part in is_text if text] or [[]]
+    usage = more[0][1:2] if more and more[0][0] == "Argument helptext:" else []
+    return ", allowed: ".join([" ".join(wrong).removeprefix("Error parsing "), *usage])
 
 
 def _deterministic() -> None:

@@ -31,6 +31,10 @@ C = TypeVar("C", bound=Options)
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
+class Stopped(Exception):
+    """`--stop-after` was reached: the run is saved and not finished."""
+
+
 class Run(Generic[C]):
     """One seed of an experiment.
 
@@ -57,11 +61,10 @@ class Run(Generic[C]):
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
         every = Every(config.log_every or max(1, steps // 20), config.save_every or max(epoch, steps // 100))
-        writers: list[Any] = [self.latest, JsonLines(self.out / "metrics.jsonl")]
+        writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
-            writers.append(Console(steps, self.name))
-        if config.tensorboard:
-            writers.append(TensorBoard(self.out / "tensorboard"))
+            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
+            writers += [TensorBoard(self.out / "tensorboard")] if config.tensorboard else []
         try:
             state = train(
                 learner,
@@ -81,8 +84,9 @@ class Run(Generic[C]):
             for writer in writers:
                 writer.close()
         if config.stop_after is not None and int(state.step) == config.stop_after < steps:
-            print(f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on")
-            sys.exit(0)
+            raise Stopped(
+                f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
+            )
         return state
 
     def _check(self, devices: int, store: Directory) -> None:
@@ -129,7 +133,8 @@ class Run(Generic[C]):
             "seconds": {"total": time.perf_counter() - self.began, **measured},
             "throughput": {"examples_per_second": last.get("examples_per_second", 0.0)},
         }
-        write_json(self.out / "result.json", result)
+        if jax.process_index() == 0:
+            write_json(self.out / "result.json", result)
         return result
 
 
@@ -144,7 +149,8 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
       one: one run, from its `Run` to the result of `Run.finish`.
 
     Returns:
-      The result; with several seeds `metrics` holds means, `metrics_std` standard deviations.
+      The result; with several seeds `metrics` holds means, `metrics_std` standard deviations. Empty
+      if `stop_after` ended a run before its end.
 
     Raises:
       RunError: the directory belongs to a run with other options.
@@ -160,7 +166,12 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
             print(f"{place} is finished already; this is its result")
             results.append(_read_json(place / "result.json"))
         else:
-            results.append(one(Run(config, seed, place, name)))
+            try:
+                results.append(one(Run(config, seed, place, name)))
+            except Stopped as stop:
+                print(stop)
+    if len(results) < config.seeds:
+        return {}
     result = results[0] if config.seeds == 1 else _together(results, out)
     _print(result, out)
     return result

@@ -70,10 +70,15 @@ def drawable(records: Records) -> list[str]:
 
 
 def draw_curves(ax: "Axes", records: Records, name: str) -> None:
-    """Draws one metric (`loss`, `accuracy`) of training and validation on `ax`.
+    """Draws one metric of training and validation on `ax`.
 
     A long noisy line is drawn pale under its running mean. A loss that falls far is drawn on a
     logarithmic scale.
+
+    Args:
+      ax: where to draw.
+      records: as for `learning_curves`.
+      name: the metric without its part: `loss`, `accuracy`.
     """
     from matplotlib.ticker import PercentFormatter
 

@@ -131,7 +131,13 @@ def filters(
 
 
 def draw_filters(ax: "Axes", kernel: Float[np.ndarray, "h w C filters"], columns: int | None = None) -> None:
-    """Draws a convolution's filters on `ax`, at most 64."""
+    """Draws a convolution's filters on `ax`, at most 64.
+
+    Args:
+      ax: where to draw.
+      kernel: `[h, w, C, filters]`.
+      columns: how many in a row; None: about as many as rows.
+    """
     images, _ = _filter_images(np.asarray(kernel))
     draw_image_grid(ax, images, columns, cmap="RdBu_r")
     shown, of = len(images), kernel.shape[3]

@@ -12,13 +12,14 @@ import os
 import shutil
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError
@@ -82,17 +83,19 @@ class Directory:
     def __init__(self, path: str | os.PathLike, last: int = 2):
         self.path, self.last = Path(path).resolve(), last
         self.pending: threading.Thread | None = None
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
 
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
         target = self.path / str(int(state.step))
-        try:
-            response = self._begin(target, state)
-        except Exception as error:
-            raise CheckpointError(f"saving to {self.path} failed: {error}") from error
-        self.pending = threading.Thread(target=self._finish, args=(response, target, _layout(state), list(history)))
+        self._try(_make_room, target)
+        self._agree()
+        response = self._try(_begin, target, state)
+        self._agree()
+        self.pending = threading.Thread(
+            target=self._try, args=(self._finish, response, target, _layout(state), list(history))
+        )
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
@@ -115,27 +118,29 @@ class Directory:
         if self.pending is not None:
             self.pending.join()
             self.pending = None
+            self._agree()
+
+    def _try(self, function: Callable, *args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as error:
+            self.failure = error
+
+    def _agree(self) -> None:
+        """Waits for all processes; what one of them ran into ends the run for all."""
+        if jax.process_count() > 1:
+            failed = multihost_utils.process_allgather(np.asarray(self.failure is not None))
+            if failed.any():
+                self.failure = self.failure or OSError("another process could not write")
         if self.failure is not None:
             failure, self.failure = self.failure, None
             raise CheckpointError(f"saving to {self.path} failed: {failure}") from failure
 
-    def _begin(self, target: Path, state: State) -> Any:
-        from orbax.checkpoint import v1 as ocp
-
-        if jax.process_index() == 0:
-            self.path.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
-        # The training loop gives its buffers away at the next step, so the writer gets its own.
-        return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
-
     def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
-        try:
-            response.result()
-            if jax.process_index() == 0:
-                _write_manifest(target, layout, history)
-                self._tidy(int(target.name))
-        except BaseException as error:
-            self.failure = error
+        response.result()
+        if jax.process_index() == 0:
+            _write_manifest(target, layout, history)
+            self._tidy(int(target.name))
 
     def _tidy(self, saved: int) -> None:
         """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count.
@@ -206,6 +211,19 @@ def state_sha256(state: State) -> str:
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
         total.update(array.tobytes())
     return total.hexdigest()
+
+
+def _make_room(target: Path) -> None:
+    if jax.process_index() == 0:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _begin(target: Path, state: State) -> Any:
+    from orbax.checkpoint import v1 as ocp
+
+    # The training loop gives its buffers away at the next step, so the writer gets its own.
+    return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

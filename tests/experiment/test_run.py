@@ -39,7 +39,7 @@ class Config(Options):
 
 
 TASK = jaxdl.tasks.classify(jaxdl.models.MLP((4,), 2, dropout=0.2))
-NET = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.adam(0.01)))
+NET = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.sgd(0.1, momentum=0.9)))
 
 
 def one(run: Run[Config]) -> dict:

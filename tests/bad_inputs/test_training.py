@@ -1,0 +1,115 @@
+"""The loop refuses in one line, before anything compiles or is written, what cannot be trained."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxdl
+from jaxdl.data.dataset import Dataset
+from jaxdl.errors import CheckpointError, InputError, NonFinite
+from jaxdl.training import Directory, Every, Patience, Sharded, evaluate, train
+from jaxdl.training.writers import Memory
+from tests.training.linear import KEY, line, points
+
+ONE = Sharded(jax.devices()[:1])
+
+
+class Untouched:
+    """A strategy and a store at once, neither of which may be asked for anything."""
+
+    devices = ONE.devices
+
+    def __getattr__(self, name):
+        pytest.fail(f"{name} was asked for before the arguments were checked")
+
+
+CASES = [
+    ({"steps": 0}, "steps: got 0, allowed: at least 1"),
+    ({"steps": -3}, "steps: got -3, allowed: at least 1"),
+    ({"batch_size": 0}, "batch_size: got 0, allowed: 1 to 22, the size of the training set 'points'"),
+    ({"batch_size": 23}, "batch_size: got 23, allowed: 1 to 22, the size of the training set 'points'"),
+    ({"every": Every(log=0)}, "every.log: got 0, allowed: at least 1"),
+    ({"every": Every(save=-1)}, "every.save: got -1, allowed: at least 0"),
+    ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
+    ({"patience": Patience()}, "validation: got None, allowed: a set, as patience looks at its metrics"),
+    (
+        {"patience": Patience(times=0), "validation": points(4)},
+        "Patience.times: got 0, allowed: at least 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "line_of_error"), CASES)
+def test_arguments_of_train(given, line_of_error):
+    arguments = {"steps": 5, "strategy": Untouched(), "store": Untouched(), "batch_size": 4} | given
+    with pytest.raises(InputError) as caught:
+        train(line(), points(), key=KEY, **arguments)
+    assert str(caught.value) == line_of_error
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, "0", None])
+def test_seeds(seed):
+    with pytest.raises(InputError) as caught:
+        jaxdl.root(seed)
+    assert str(caught.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+
+
+def test_an_empty_set():
+    with pytest.raises(InputError) as caught:
+        Dataset({"input": np.zeros((0, 3), np.float32)}, "none")
+    assert str(caught.value) == "input rows: got 0, allowed: at least 1, not an empty set"
+
+
+def test_a_batch_that_the_devices_cannot_share_writes_nothing(tmp_path):
+    memory = Memory()
+    with pytest.raises(InputError) as caught:
+        train(
+            line(),
+            points(),
+            key=KEY,
+            steps=5,
+            batch_size=6,
+            strategy=Sharded(jax.devices()[:4]),
+            store=Directory(tmp_path / "run"),
+            writers=[memory],
+        )
+    assert str(caught.value) == "batch_size: got 6, allowed: a multiple of the 4 devices"
+    assert not (tmp_path / "run").exists()
+    assert memory.records == []
+
+
+def test_a_store_of_another_run_is_left_as_it_is(tmp_path):
+    common = {"key": KEY, "steps": 2, "batch_size": 4, "strategy": ONE}
+    train(line(), points(), store=Directory(tmp_path), **common)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    other = points()
+    wider = Dataset({"input": np.tile(other["input"], 2), "target": other["target"]}, "wider")
+    with pytest.raises(CheckpointError) as caught:
+        train(line(), wider, store=Directory(tmp_path), **common)
+    assert str(caught.value) == f"{tmp_path / '2'}: params/w is float32[3] there and float32[6] in this run"
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_nan_leaves_the_last_good_state_on_disk(tmp_path):
+    """The line names step and leaf, and what is saved can be gone on with."""
+    spoiled = points(rows={row: float("nan") for row in range(11)})
+    arguments = {"key": KEY, "steps": 9, "batch_size": 1, "strategy": ONE, "every": Every(save=1)}
+    with pytest.raises(NonFinite, match=r"^step \d+: loss is not finite; first leaf that is not finite: params/b;"):
+        train(line(), spoiled, store=Directory(tmp_path), **arguments)
+    state = train(line(), points(), store=Directory(tmp_path), **arguments)
+    assert int(state.step) == 9
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+
+
+def test_a_store_that_cannot_be_written(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(CheckpointError) as caught:
+        train(line(), points(), key=KEY, steps=1, batch_size=4, strategy=ONE, store=Directory(tmp_path / "run"))
+    assert str(caught.value).startswith(f"saving to {tmp_path / 'run'} failed: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_evaluation_of_no_rows():
+    with pytest.raises(InputError) as caught:
+        evaluate(line(), None, points(), batch_size=0)
+    assert str(caught.value) == "batch_size: got 0, allowed: at least 1"

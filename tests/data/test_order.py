@@ -1,0 +1,136 @@
+"""The order of examples: every row once, a function of (key, step), the same streamed as resident."""
+
+import hashlib
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdl
+from jaxdl.data import order
+from jaxdl.data.dataset import Dataset
+from jaxdl.data.order import epoch_order, evaluation_windows, gather, once_through, training_windows
+from jaxdl.training import Every, evaluate, state_sha256, train
+from jaxdl.training.strategies import Sharded
+from tests.training.linear import KEY, line, points
+
+
+def host(tree):
+    return tree
+
+
+def served(windows, start: int, steps: int) -> list[np.ndarray]:
+    """What the steps from `start` on read, by way of the windows."""
+    read, window = [], next(windows)
+    for step in range(start, start + steps):
+        window = window if step < window.last else next(windows)
+        assert window.first <= step < window.last
+        read.append(np.asarray(window.arrays["input"])[np.asarray(window.order[step - window.first])])
+    return read
+
+
+@pytest.fixture
+def streamed(monkeypatch, tmp_path):
+    """Makes a set of the same numbers that is memory-mapped and too large to be resident."""
+    monkeypatch.setattr(order, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(order, "WINDOW_STEPS", 3)
+
+    def make(data: Dataset) -> Dataset:
+        for name, array in data.arrays.items():
+            np.save(tmp_path / f"{name}.npy", array)
+        return Dataset({name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in data.arrays}, data.name)
+
+    return make
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1)])
+def test_every_row_at_most_once_an_epoch(size, batch_size):
+    rows = epoch_order(KEY, 3, size, batch_size)
+    assert rows.shape == (size // batch_size, batch_size)
+    assert rows.dtype == np.int32
+    assert len(set(rows.reshape(-1).tolist())) == rows.size
+    assert set(rows.reshape(-1).tolist()) <= set(range(size))
+    assert rows.size == size - size % batch_size
+
+
+def test_each_epoch_and_each_seed_has_an_order_of_its_own():
+    orders = {epoch_order(jaxdl.root(seed), epoch, 20, 5).tobytes() for seed in (0, 1, 2) for epoch in range(5)}
+    assert len(orders) == 15
+
+
+def test_rows_left_over_change_with_the_epoch():
+    left = {next(iter(set(range(9)) - set(epoch_order(KEY, e, 9, 4).reshape(-1).tolist()))) for e in range(30)}
+    assert len(left) >= 7  # 30 draws of 9: fewer than 7 has a chance below 1e-4
+
+
+def test_batches_cut_the_same_permutation():
+    assert epoch_order(KEY, 0, 12, 3).reshape(-1).tolist() == epoch_order(KEY, 0, 12, 4).reshape(-1).tolist()
+
+
+def test_the_order_of_seed_0_stays_what_it_is():
+    """A change here means that no earlier run can be repeated."""
+    found = hashlib.sha256(b"".join(epoch_order(jaxdl.root(0), e, 1000, 32).astype("<i4").tobytes() for e in (0, 1)))
+    assert found.hexdigest() == "0bfbe3d43a83922d2406255ffc0baa164ba050c502678f6c9a7ba7cc3a852e0a"
+
+
+def test_once_through_shows_every_row_once_and_fills_up():
+    for size, batch_size in itertools.product((1, 4, 5, 9), (1, 2, 4, 10)):
+        rows = once_through(size, batch_size)
+        assert rows.shape == (-(-size // batch_size), batch_size)
+        assert rows[rows >= 0].tolist() == list(range(size))
+        assert (rows.reshape(-1)[size:] == -1).all()
+
+
+def test_gather_masks_what_is_filled_up():
+    x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    rows = np.array([4, 0, -1, 4, -1], np.int32)
+    batch = jax.jit(gather)({"x": jnp.asarray(x)}, jnp.asarray(rows))
+    assert batch["mask"].tolist() == [1, 1, 0, 1, 0]
+    assert batch["mask"].dtype == jnp.float32
+    np.testing.assert_array_equal(np.asarray(batch["x"])[rows >= 0], x[rows[rows >= 0]])
+    assert np.isfinite(batch["x"]).all()
+
+
+def test_a_run_may_begin_anywhere():
+    data = points(23)
+    whole = served(training_windows(data, KEY, 2, 0, host), 0, 30)
+    for start in (0, 1, 5, 10, 11, 17, 22):
+        read = served(training_windows(data, KEY, 2, start, host), start, 6)
+        np.testing.assert_array_equal(read, whole[start : start + 6])
+
+
+def test_streamed_windows_read_what_resident_ones_do(streamed, monkeypatch):
+    data = streamed(points(23))
+    monkeypatch.setattr(order, "RESIDENT_BYTES", 2**31)
+    resident = served(training_windows(data, KEY, 2, 0, host), 0, 30)
+    monkeypatch.setattr(order, "RESIDENT_BYTES", 0)
+    for start in (0, 4, 10, 11, 16):
+        windows = training_windows(data, KEY, 2, start, host)
+        np.testing.assert_array_equal(served(windows, start, 13), resident[start : start + 13])
+
+
+def test_streamed_windows_are_small(streamed):
+    data, asked = streamed(points(40)), []
+    for window in itertools.islice(training_windows(data, KEY, 4, 0, lambda x: asked.append(x) or x), 8):
+        assert len(window.order) <= 3
+        assert len(window.arrays["input"]) == window.order.size <= 12
+
+
+def test_streamed_evaluation_shows_every_row_once(streamed):
+    data = streamed(points(23))
+    seen = []
+    for window in evaluation_windows(data, 4, host):
+        for rows in window.order:
+            seen += np.asarray(window.arrays["target"])[rows[rows >= 0]].tolist()
+    assert seen == data["target"].tolist()
+
+
+def test_streamed_training_is_resident_training(streamed, monkeypatch):
+    data, ends, one = streamed(points(23)), [], Sharded(jax.devices()[:1])
+    for limit in (0, 2**31):
+        monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
+        state = train(line(), data, key=KEY, steps=25, batch_size=2, every=Every(4, 10), strategy=one, validation=data)
+        ends.append((state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one)))
+    assert ends[0] == ends[1]

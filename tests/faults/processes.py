@@ -1,0 +1,144 @@
+"""The same run on 1, 2 and 4 devices of one process and on 2 processes with 2 devices each.
+
+    python -m tests.faults.processes
+
+prints one line per comparison and ends with exit code 1 if any loss differs by more than 1e-6 of the
+largest: the same random numbers and batches, sums in another order.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+STEPS, LIMIT = 50, 1e-6
+
+Losses = dict[str, list[float]]
+
+
+def losses(
+    devices: int, processes: int, directory: Path, *, fsdp: bool = False, stop_after: int | None = None
+) -> Losses:
+    """Training and validation losses, as the first process saw them.
+
+    Args:
+      devices: in all.
+      processes: among which they are divided.
+      directory: where checkpoints go, shared by the processes; going on from those that are there.
+      fsdp: whether large parameters are cut up.
+      stop_after: end after this step, as if interrupted.
+
+    Raises:
+      RuntimeError: a process failed, or the processes saw different losses.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(devices // processes),
+        "XLA_FLAGS": "",
+    }
+    child = [sys.executable, "-m", "tests.faults.processes", "--child", str(directory), address, str(processes)]
+    options = ["--fsdp"] * fsdp + (["--stop-after", str(stop_after)] if stop_after else [])
+    running = [
+        subprocess.Popen(
+            [*child, str(rank), *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    try:
+        said = [process.communicate(timeout=240) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, (_, errors) in zip(running, said, strict=True):
+        if process.returncode:
+            raise RuntimeError(errors[-4000:])
+    found = [json.loads(out.splitlines()[-1]) for out, _ in said]
+    if any(other != found[0] for other in found):
+        raise RuntimeError(f"the processes saw different losses: {found}")
+    return found[0]
+
+
+def difference(a: Losses, b: Losses) -> float:
+    """The largest relative difference of two runs' losses."""
+    if {name: len(values) for name, values in a.items()} != {name: len(values) for name, values in b.items()}:
+        raise RuntimeError(f"the runs logged different things: {a} and {b}")
+    pairs = [pair for name in a for pair in zip(a[name], b[name], strict=True)]
+    return max(abs(x - y) / abs(x) for x, y in pairs)
+
+
+def child(directory: str, address: str, processes: int, rank: int, fsdp: bool, stop_after: int | None) -> None:
+    """One process of a run: 50 steps of SGD on the digits, validated and saved every 20."""
+    import jax
+
+    if processes > 1:
+        jax.distributed.initialize(address, processes, rank)
+    import optax
+
+    import jaxdl
+    from jaxdl.training import Directory, Every, Patience, Sharded
+    from jaxdl.training.writers import Memory
+
+    assert jax.process_count() == processes
+    key, memory = jaxdl.root(0), Memory()
+    data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], key, 0.2)
+    task = jaxdl.tasks.classify(jaxdl.models.MLP((256,)))
+    state = jaxdl.train(
+        jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))),
+        data,
+        key=key,
+        steps=STEPS,
+        batch_size=32,
+        every=Every(log=5, save=20),
+        validation=validation,
+        patience=Patience("loss", 3),
+        strategy=Sharded(fsdp=fsdp),
+        store=Directory(directory),
+        writers=[memory],
+        stop_after=stop_after,
+    )
+    assert int(state.step) == (stop_after or STEPS)
+    names = ("train/loss", "validation/loss", "validation/accuracy")
+    print(json.dumps({name: [line[name] for _, line in memory.records if name in line] for name in names}))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.parse_args()
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        one = losses(1, 1, Path(directory) / "1-1")
+        for devices, processes in ((2, 1), (4, 1), (4, 2)):
+            found = difference(one, losses(devices, processes, Path(directory) / f"{devices}-{processes}"))
+            where = f"{devices} devices in {processes} process{'es' * (processes > 1)}"
+            print(
+                f"{where:<27} and 1: losses differ by {found:.1e} of their size at most, over {STEPS} steps", flush=True
+            )
+            worst = max(worst, found)
+    return int(worst > LIMIT)
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--child", nargs=4, required=True)
+        parser.add_argument("--fsdp", action="store_true")
+        parser.add_argument("--stop-after", type=int)
+        read = parser.parse_args()
+        where, address, processes, rank = read.child
+        child(where, address, int(processes), int(rank), read.fsdp, read.stop_after)
+    else:
+        sys.exit(main())

@@ -1,0 +1,183 @@
+"""Classification against PyTorch and NumPy; augmentation by brute force."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.metrics import means
+from jaxdl.models import MLP
+from jaxdl.tasks import classify, random_shift
+from tests.training.linear import KEY
+
+RNG = np.random.default_rng(0)
+BATCH = {
+    "input": jnp.asarray(RNG.normal(size=(6, 5)), jnp.float32),
+    "label": jnp.asarray(RNG.integers(0, 4, 6), jnp.int32),
+}
+MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
+
+
+class Linear(nn.Module):
+    """The user's own module: logits of a matrix, no bias."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(4, use_bias=False, name="out")(x)
+
+
+@functools.cache
+def started(smoothing: float = 0.0):
+    task = classify(Linear(), label_smoothing=smoothing)
+    return task, *task.init(KEY, BATCH)
+
+
+def by_torch(smoothing: float, batch) -> tuple[float, np.ndarray]:
+    """The loss over the rows that count, and its gradient by the matrix."""
+    torch = pytest.importorskip("torch")
+    rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
+    weight = torch.tensor(np.array(started()[1]["out"]["kernel"]), requires_grad=True)
+    logits = torch.tensor(np.array(batch["input"])[rows]) @ weight
+    label = torch.tensor(np.array(batch["label"])[rows])
+    label = label.long() if label.ndim == 1 else label
+    loss = torch.nn.functional.cross_entropy(logits, label, label_smoothing=smoothing)
+    loss.backward()
+    return loss.item(), weight.grad.numpy()
+
+
+SOFT = {**BATCH, "label": jnp.asarray(RNG.dirichlet(np.ones(4), 6), jnp.float32)}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("batch", [BATCH, MASKED, SOFT], ids=["whole", "masked", "soft"])
+def test_loss_and_gradient_are_pytorchs(smoothing, batch):
+    task, params, extra = started(smoothing)
+
+    def loss(params):
+        return task.loss(params, extra, batch, KEY, train=True)
+
+    (value, (_, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(params)
+    expected, slope = by_torch(smoothing, batch)
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    assert means(metrics)["loss"] == pytest.approx(expected, rel=1e-5)
+    assert float(metrics["loss"][1]) == float(batch.get("mask", jnp.ones(6)).sum())
+    np.testing.assert_allclose(grads["out"]["kernel"], slope, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluation_does_not_smooth():
+    task, params, extra = started(0.3)
+    value, _ = task.loss(params, extra, BATCH, KEY, train=False)
+    assert float(value) == pytest.approx(by_torch(0.0, BATCH)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("batch", [BATCH, MASKED, SOFT], ids=["whole", "masked", "soft"])
+def test_accuracy_is_a_count(batch):
+    task, params, extra = started()
+    _, (_, metrics) = task.loss(params, extra, batch, KEY, train=False)
+    chosen = (np.asarray(batch["input"]) @ np.asarray(params["out"]["kernel"])).argmax(1)
+    label = np.asarray(batch["label"])
+    right = chosen == (label if label.ndim == 1 else label.argmax(1))
+    mask = np.asarray(batch.get("mask", np.ones(6)))
+    assert [float(x) for x in metrics["accuracy"]] == [(right * mask).sum(), mask.sum()]
+
+
+def test_rows_that_do_not_count_may_hold_anything():
+    task, params, extra = started()
+    spoiled = {**MASKED, "input": BATCH["input"].at[2].set(7.0), "label": BATCH["label"].at[4].set(3)}
+
+    def grads(batch):
+        return jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)["out"]["kernel"]
+
+    np.testing.assert_array_equal(grads(spoiled), grads(MASKED))
+
+
+def test_predictions_are_the_softmax():
+    task, params, extra = started()
+    logits = np.asarray(BATCH["input"], np.float64) @ np.asarray(params["out"]["kernel"], np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(task.predict(params, extra, BATCH["input"]), expected, rtol=1e-5)
+
+
+def test_statistics_move_in_training_only():
+    task = classify(MLP((3,), 4, norm="batch"))
+    params, extra = task.init(KEY, BATCH)
+    assert list(extra) == ["batch_stats"]
+    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
+    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
+    assert jax.tree.structure(trained) == jax.tree.structure(extra)
+    few = task.predict(params, trained, BATCH["input"][:2])
+    np.testing.assert_allclose(few, task.predict(params, trained, BATCH["input"])[:2], rtol=1e-5)
+
+
+def test_dropout_and_augmentation_follow_the_key_in_training_only():
+    def shake(key, x):
+        return x + jax.random.normal(key, x.shape)
+
+    for task in (classify(MLP((20,), 4, dropout=0.5)), classify(Linear(), augment=shake)):
+        params, extra = task.init(KEY, BATCH)
+        loss = jax.jit(task.loss, static_argnames="train")
+        values = {
+            (seed, train): float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0])
+            for seed in (0, 1)
+            for train in (True, False)
+        }
+        assert values[0, True] != values[1, True]
+        assert values[0, False] == values[1, False]
+        assert values[0, True] == float(loss(params, extra, BATCH, jax.random.key(0), train=True)[0])
+
+
+def test_augmentation_draws_for_each_example():
+    seen = []
+
+    def spy(key, x):
+        jax.debug.callback(lambda k: seen.append(tuple(k.tolist())), jax.random.key_data(key))
+        return x
+
+    task = classify(Linear(), augment=spy)
+    task.loss(*started()[1:], BATCH, KEY, train=True)
+    jax.effects_barrier()
+    assert len(seen) == len(set(seen)) == 6
+
+
+def test_the_metrics_of_a_learner_have_the_losses_names():
+    task = started()[0]
+    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+    state = net.init(KEY, BATCH)
+    assert sorted(net.evaluate(state, BATCH, KEY)) == ["accuracy", "loss"]
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 2])
+def test_shifts_are_all_shifts_and_equally_likely(pixels):
+    image = RNG.normal(size=(3, 4, 2)).astype(np.float32)
+    wide = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
+    n = 2 * pixels + 1
+    all_shifts = {wide[i : i + 3, j : j + 4].tobytes() for i in range(n) for j in range(n)}
+    draws = 200 * n * n
+    shifted = jax.jit(jax.vmap(random_shift(pixels), (0, None)))(jax.random.split(KEY, draws), jnp.asarray(image))
+    counts: dict[bytes, int] = {}
+    for x in np.asarray(shifted):
+        counts[x.tobytes()] = counts.get(x.tobytes(), 0) + 1
+    assert set(counts) == all_shifts
+    assert len(all_shifts) == n * n
+    assert all(abs(count - 200) < 5 * 200**0.5 for count in counts.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: classify(Linear(), label_smoothing=1.0), "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
+        (lambda: classify(Linear(), label_smoothing=-0.1), "label_smoothing: got -0.1, allowed: a number in [0, 1)"),
+        (lambda: random_shift(-1), "pixels: got -1, allowed: at least 0"),
+    ],
+)
+def test_bad_values_are_refused(make, line):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == line

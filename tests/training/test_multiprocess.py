@@ -1,0 +1,28 @@
+"""Two processes with two devices each: the losses of one process, one store for both."""
+
+import pytest
+
+from jaxdl.training import Directory
+from tests.faults.processes import LIMIT, difference, losses
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    return losses(1, 1, tmp_path_factory.mktemp("one"))
+
+
+def test_two_processes_see_the_losses_of_one(single, tmp_path):
+    one, four, two_by_two = single, losses(4, 1, tmp_path / "four"), losses(4, 2, tmp_path / "two")
+    assert difference(one, four) < LIMIT
+    assert difference(one, two_by_two) < LIMIT
+    assert difference(four, two_by_two) < LIMIT
+    assert Directory(tmp_path / "two").steps() == Directory(tmp_path / "four").steps() == [40, 50]
+
+
+def test_two_processes_go_on_where_they_were_stopped(single, tmp_path):
+    losses(4, 2, tmp_path / "run", fsdp=True, stop_after=20)
+    rest = losses(4, 2, tmp_path / "run", fsdp=True)
+    begun = {name: values[-len(rest[name]) :] for name, values in single.items()}
+    assert difference(begun, rest) < LIMIT

@@ -1,0 +1,154 @@
+"""Strategies: what lives where, what is refused, and that many dispatches on forced devices end."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import PartitionSpec
+
+import jaxdl
+from jaxdl.core import Update
+from jaxdl.data.order import epoch_order, training_windows
+from jaxdl.errors import InputError
+from jaxdl.metrics import mean, total
+from jaxdl.training import Every, Pmapped, Sharded, evaluate, state_sha256, strategies, strategy, train
+from tests.contract import lenient
+from tests.training.linear import KEY, line, points
+
+
+def wide(key, batch):
+    """Parameters of many shapes."""
+    params = {
+        "across": 0.01 * jax.random.normal(key, (3, 8000)),
+        "down": 0.01 * jax.random.normal(key, (8000, 3)),
+        "odd": jnp.ones((131, 127)),
+        "small": jnp.ones((4, 4)),
+    }
+    return params, {}
+
+
+def loss(params, extra, batch, key, *, train):
+    y = (batch["input"] @ params["across"] @ params["down"]).sum(-1) * params["small"].sum() * params["odd"].mean()
+    error = (y - batch["target"]) ** 2
+    return mean(total(error)), (extra, {"loss": total(error, batch.get("mask"))})
+
+
+def net():
+    return jaxdl.learner(wide, Update(loss, lenient(optax.adam(1e-3))))
+
+
+def compiled(strategy, batch_size=8, learner=None):
+    window = next(training_windows(points(), KEY, batch_size, 0, strategy.place))
+    return strategy.compile(learner or net(), window, KEY), window
+
+
+def test_fsdp_cuts_large_leaves_along_their_widest_divisible_axis():
+    program, window = compiled(Sharded(jax.devices()[:4], fsdp=True))
+    cut = {
+        "across": PartitionSpec(None, "data"),
+        "down": PartitionSpec("data"),
+        "odd": PartitionSpec(),
+        "small": PartitionSpec(),
+    }
+    state = program.init(KEY)
+    state, _ = program.run(state, window, KEY, 2)
+    adam = state.opt[0][0]
+    for tree in (program.abstract.params, state.params, adam.mu, adam.nu):
+        assert {name: x.sharding.spec for name, x in tree.items()} == cut
+    assert adam.count.sharding.spec == PartitionSpec()
+    assert state.params["across"].addressable_shards[0].data.shape == (3, 2000)
+    assert state.params["down"].addressable_shards[0].data.shape == (2000, 3)
+    assert state.params["odd"].addressable_shards[0].data.shape == (131, 127)
+
+
+def test_fsdp_means_what_one_device_means():
+    ends = []
+    for where in (Sharded(jax.devices()[:1]), Sharded(jax.devices()[:4]), Sharded(jax.devices()[:4], fsdp=True)):
+        program, window = compiled(where, learner=jaxdl.learner(wide, Update(loss, optax.sgd(1e-4))))
+        state, (metrics, bad) = program.run(program.init(KEY), window, KEY, 2)
+        assert int(bad) == -1
+        ends.append((state, metrics["loss"]))
+    for state, metric in ends[1:]:
+        np.testing.assert_allclose(metric, ends[0][1], rtol=1e-5)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, ends[0][0])
+
+
+def test_sharded_keeps_every_leaf_whole_everywhere():
+    program, _ = compiled(Sharded(jax.devices()[:4]))
+    state = program.init(KEY)
+    assert all(x.sharding.is_fully_replicated and len(x.devices()) == 4 for x in jax.tree.leaves(state))
+
+
+def test_the_start_is_the_same_everywhere():
+    starts = []
+    for where in (Sharded(jax.devices()[:1]), Sharded(fsdp=True), Pmapped(jax.devices()[:2])):
+        starts.append(state_sha256(compiled(where)[0].init(KEY)))
+    assert len(set(starts)) == 1
+
+
+@pytest.mark.parametrize("make", [Sharded, Pmapped])
+def test_a_batch_that_the_devices_cannot_share(make):
+    with pytest.raises(InputError) as caught:
+        train(line(), points(), key=KEY, steps=1, batch_size=6, strategy=make(jax.devices()[:4]))
+    assert str(caught.value) == "batch_size: got 6, allowed: a multiple of the 4 devices"
+
+
+def test_pmap_maps_the_step_over_parts_of_the_batch():
+    """Each device has its share of the rows and its own noise; gradients are averaged, metrics added."""
+    where = Pmapped(jax.devices()[:2])
+    program, window = compiled(where, learner=line())
+    start = jax.device_get(program.init(KEY))
+    state, (metrics, _) = program.run(program.init(KEY), window, KEY, 1)
+    rows, data, ends, losses = epoch_order(KEY, 0, 22, 8)[0], points(), [], []
+    for replica in range(2):
+        mine = rows[4 * replica : 4 * replica + 4]
+        batch = {name: jnp.asarray(x[mine]) for name, x in data.arrays.items()}
+        after, found = line().step(start, batch, jax.random.fold_in(KEY, replica))
+        ends.append(np.asarray(after.params["w"]))
+        losses.append(np.asarray(found["loss"]))
+    np.testing.assert_allclose(state.params["w"], sum(ends) / 2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(metrics["loss"], sum(losses), rtol=1e-5)
+    assert (ends[0] != ends[1]).any()
+
+
+def test_pmap_judges_every_row_once():
+    state = train(line(), points(), key=KEY, steps=2, batch_size=8, strategy=Sharded(jax.devices()[:1]))
+    one = evaluate(line(), state, points(), batch_size=8, strategy=Sharded(jax.devices()[:1]))
+    mapped = evaluate(line(), state, points(), batch_size=8, strategy=Pmapped(jax.devices()[:2]))
+    assert mapped["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+
+def test_many_dispatches_on_forced_devices_end():
+    """Without a bound on the dispatches in flight this hangs: few threads, many collectives."""
+    where = Sharded(jax.devices()[:4])
+    state = train(line(), points(), key=KEY, steps=300, batch_size=8, every=Every(log=1), strategy=where)
+    assert int(state.step) == 300
+    assert compiled(where, learner=line())[0].in_flight == 1
+
+
+def test_many_steps_driven_by_the_host_end(monkeypatch):
+    monkeypatch.setattr(strategies, "_apart", lambda devices: lambda *args: True)
+    where = Sharded(jax.devices()[:4])
+    state = train(
+        line(), points(), key=KEY, steps=100, batch_size=8, strategy=where, validation=points(), every=Every(50, 50)
+    )
+    assert int(state.step) == 100
+
+
+def test_names():
+    assert [d.id for d in strategy("single").devices] == [jax.devices()[0].id]
+    assert len(strategy("auto").devices) == len(strategy("sharded").devices) == len(jax.devices())
+    assert (strategy("fsdp").fsdp, strategy("auto").fsdp) == (True, False)
+    assert isinstance(strategy("pmap"), Pmapped)
+    with pytest.raises(InputError) as caught:
+        strategy("shraded")
+    known = "auto, fsdp, pmap, sharded, single"
+    assert str(caught.value) == f"strategy: got 'shraded', allowed: {known} (did you mean 'sharded'?)"
+
+
+def test_pmap_refuses_several_processes(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError) as caught:
+        Pmapped()
+    assert str(caught.value) == "strategy: got 'pmap', allowed: sharded, when there are several processes"
