@@ -122,7 +122,7 @@ def train(
         state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
         step = start = int(state.step)
         windows = training_windows(data, key, batch_size, step, strategy.place)
-        window, waiting = next(windows), deque[Any]()
+        window, waiting = next(windows), deque[tuple[int, int, Any]]()
 
         while step < end and not (patience and patience.is_over(history)):
             if step == window.last:
@@ -135,7 +135,7 @@ def train(
             step = until
             planned = step == steps or step == _after(step - 1, every.save)
             while len(waiting) >= (1 if planned or step == end else program.in_flight):
-                journal.take(*waiting.popleft(), state)
+                journal.take(waiting.popleft(), state)
             if planned and validation is not None:
                 measured = sweep(program, state, validation, key, batch_size, strategy)
                 journal.validated(step, measured)
@@ -160,8 +160,9 @@ class _Journal:
         self.steps, self.seconds = 0, {"compile": 0.0, "train": 0.0, "evaluate": 0.0}
         self.since, self.lately = time.perf_counter(), 0.0
 
-    def take(self, step: int, count: int, found: Any, state: State) -> None:
-        """The metrics of `count` steps up to `step`; waits for the devices to have them."""
+    def take(self, block: tuple[int, int, Any], state: State) -> None:
+        """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
+        step, count, found = block
         metrics, bad = jax.device_get(found)
         if bad >= 0:
             raise NonFinite(_diagnosis(metrics, int(bad), state))
