@@ -16,8 +16,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import InputError, NonFinite
 from jaxdl.metrics import means, merge
-from jaxdl.training import Directory, Every, InMemory, Patience, Sharded, state_sha256, train
-from jaxdl.training import strategies
+from jaxdl.training import Directory, Every, InMemory, Patience, Sharded, state_sha256, strategies, train
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
@@ -116,9 +115,9 @@ def test_states_are_those_of_single_steps():
 def test_metrics_are_merged_over_the_steps_between_two_lines(log):
     _, records = run(every=Every(log))
     metrics, begin = by_hand()[1], 0
-    for step, line in records:
+    for step, told in records:
         expected = means(functools.reduce(merge, metrics[begin:step]))
-        assert line["train/loss"] == pytest.approx(expected["loss"], rel=1e-5)
+        assert told["train/loss"] == pytest.approx(expected["loss"], rel=1e-5)
         begin = step
     assert begin == 10
 
@@ -268,7 +267,7 @@ def test_a_nan_in_the_data_stops_at_its_step(save, value):
         f"step {BAD}: loss is not finite; first leaf that is not finite: params/b; "
         "the last good state stays as it was saved"
     )
-    assert sorted(store.saved) == [step for step in range(save, BAD, save)]
+    assert sorted(store.saved) == list(range(save, BAD, save))
     assert all(np.isfinite(x).all() for state, _ in store.saved.values() for x in jax.tree.leaves(state))
     assert store.closed == 1
 
@@ -335,7 +334,7 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
             strategy=ONE,
             writers=[memory],
         )
-        numbers = [{k: v for k, v in line.items() if "second" not in k} for _, line in memory.records]
+        numbers = [{k: v for k, v in told.items() if "second" not in k} for _, told in memory.records]
         ends.append((state_sha256(state), numbers))
     assert ends[0] == ends[1]
     assert found
