@@ -1,7 +1,14 @@
 """A multi-layer perceptron names images.
 
-python experiments/mlp.py
-python experiments/mlp.py --data mnist --seeds 5 --epochs 20
+    python experiments/mlp.py
+    python experiments/mlp.py --hidden --data spirals
+    python experiments/mlp.py --data mnist --seeds 5 --schedule cosine
+    python experiments/mlp.py --data mnist --seeds 5 --schedule one_cycle --learning-rate 3e-3 \\
+        --shift 1 --dropout 0.1 --ema 0.999 --validation 0
+
+Test accuracy after 20 epochs, on two cores of an Intel Xeon at 2.6 GHz: the digits 97.8 % in 6 s;
+MNIST, the lecture's 784-512-10, MLP_PLAIN (mean and deviation of 5 seeds, 20 s each);
+with shifted images, dropout and averaged weights 98.97 ± 0.05 % (45 s each).
 """
 
 import dataclasses
@@ -28,6 +35,7 @@ class Config(Classification):
     kernel_init: str = "he_normal"
     """How weights start."""
     epochs: float = 20.0
+    """Passes over the training set."""
 
 
 def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -91,8 +91,8 @@ def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *update
       *updates: one per optimizer, in order.
 
     Returns:
-      A `Learner`. Its metrics are the losses' own, and `learning_rate` as the optimizer used
-      it, if the optimizer was made by `jaxdl.optimizers` or `optax.inject_hyperparams`.
+      A `Learner`. Its metrics are the losses' own (of equal names the last update's) and, if the
+      optimizer was made by `jaxdl.optimizers` or `optax.inject_hyperparams`, the `learning_rate` it used.
 
     Raises:
       InputError: no updates, `times < 1`, or (at `init`) an `on` that `params` does not have.

@@ -15,7 +15,8 @@ def with_ema(learner: Learner, decay: float) -> Learner:
         a_t = d_t a_{t-1} + (1 - d_t) w_t,   d_t = min(decay, (1 + t) / (10 + t))
 
     The average lives in `state.extra["ema"]`; `inference(state)` puts it in the place of `params`.
-    The growing d_t keeps the random initial weights from weighing on a short run.
+    Running statistics (BatchNorm) stay those of the weights themselves. The growing d_t keeps the
+    random initial weights from weighing on a short run.
 
     Args:
       learner: any learner.
@@ -41,6 +42,8 @@ def with_ema(learner: Learner, decay: float) -> Learner:
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
+        if "ema" in state.extra:
+            raise InputError("learner", "with_ema(...)", "one that is not averaged yet")
         return state.replace(extra={**state.extra, "ema": jax.tree.map(jnp.copy, state.params)})
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
@@ -59,7 +62,8 @@ def replicas(learner: Learner) -> Learner:
     """Many members in one program: `vmap` of the three functions over keys.
 
     Every leaf of the state gets a leading axis `[N]`. Member i, driven by key i and batch i,
-    is the run that the learner would do alone with them.
+    is the run that the learner would do alone with them. `train` gives one member its batches, so
+    these steps are driven by a loop of one's own.
 
     Args:
       learner: any learner.

@@ -88,10 +88,10 @@ def how_to_get(name: str, data_dir: str) -> str:
 
     Example:
       >>> how_to_get("cifar10", "/data")
-      "pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare cifar10 --data-dir /data"
+      "pip install -e '.[tfds]' && python -m jaxdl.data.prepare cifar10 --data-dir /data"
     """
     return (
-        f"pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare {shlex.quote(name)}"
+        f"pip install -e '.[tfds]' && python -m jaxdl.data.prepare {shlex.quote(name)}"
         f" --data-dir {shlex.quote(data_dir)}"
     )
 

@@ -55,7 +55,12 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
         raise InputError("data", f"{path} with {sorted(file.files)}", "arrays input (or x) and label (or y)")
     labels = [part["label"] for part in (train, test) if part is not None]
     data = [_checked(part, path.stem, _classes(labels)) for part in (train, test) if part is not None]
-    return holdout(data[0]) if test is None else (data[0], data[1])
+    if test is None:
+        return holdout(data[0])
+    shapes = [list(part["input"].shape[1:]) for part in data]
+    if shapes[0] != shapes[1]:
+        raise InputError("data", f"{path} with inputs {shapes[0]} to train and {shapes[1]} to test", "one shape")
+    return data[0], data[1]
 
 
 def _part(file: Mapping[str, np.ndarray], path: Path, part: str) -> dict[str, Shaped[np.ndarray, "N ..."]] | None:

@@ -82,7 +82,7 @@ def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
 
 
 def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> Batch:
-    """The batch of these rows, with a `mask` that is 0 where a row is -1.
+    """The batch of these rows, with a `mask [B]`: 0 where a row is -1, or where the set has a `mask [N]` that is.
 
     Example:
       >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
@@ -90,7 +90,7 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> 
     """
     mask: Float[Array, B] = (rows >= 0).astype(jnp.float32)
     batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
-    return {**batch, "mask": mask}
+    return {**batch, "mask": mask * batch["mask"].astype(jnp.float32) if "mask" in batch else mask}
 
 
 def training_windows(

@@ -60,6 +60,8 @@ class Classification(Options):
         at_least("patience", self.patience, 0)
         in_range("label_smoothing", self.label_smoothing, 0, 1)
         in_range("ema", self.ema, 0, 1)
+        if self.ema and self.optimizer == "schedule_free":
+            raise InputError("ema", self.ema, "0 with schedule_free, which averages by itself")
         if self.patience and not self.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
         if self.batch_size % self.accumulate:

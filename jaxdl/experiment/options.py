@@ -86,7 +86,7 @@ class Options:
 C = TypeVar("C", bound=Options)
 
 #: Options that say how a run is driven, not what it is: they may differ when it goes on.
-DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "strategy", "deterministic")
+DRIVING = ("out", "stop_after", "tensorboard", "data_dir")
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:

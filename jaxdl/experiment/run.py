@@ -103,7 +103,7 @@ class Run(Generic[C]):
         return {f"test/{name}": value for name, value in found.items()}
 
     def records(self) -> list[dict]:
-        """The metrics written so far, from all sessions of this run."""
+        """The metrics written so far, those before an interruption too."""
         return read_metrics(self.out / "metrics.jsonl")
 
     def figure(self, name: str) -> Path:
@@ -155,7 +155,7 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     Raises:
       RunError: the directory belongs to a run with other options.
     """
-    name = Path(sys.modules[one.__module__].__file__ or "experiment").stem
+    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
     out = Path(config.out) if config.out else default_out(name, config)
     check_out(out, config)
     seeds = range(config.seed, config.seed + config.seeds)

@@ -1,11 +1,13 @@
 """Evaluation: every example of a set, exactly once."""
 
+from collections.abc import Iterable
+
 import jax
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import evaluation_windows
+from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import at_least
 from jaxdl.metrics import means, merge
 from jaxdl.rng import root, stream
@@ -51,26 +53,22 @@ def evaluate(
     example = next(evaluation_windows(data, size, lambda host: host))
     program = strategy.compile(learner, example, key)
     state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
-    return sweep(program, state, data, key, size, strategy)
+    return sweep(program, state, evaluation_windows(data, size, strategy.place), key)
 
 
-def sweep(
-    program: Program, state: State, data: Dataset, key: Key[Array, ""], batch_size: int, strategy: Strategy
-) -> dict[str, float]:
+def sweep(program: Program, state: State, windows: Iterable[Window], key: Key[Array, ""]) -> dict[str, float]:
     """The same with a program that is compiled already, as the training loop has one.
 
     Args:
       program: from `strategy.compile`.
       state: on the program's devices.
-      data: the set.
+      windows: from `evaluation_windows`.
       key: the run's root key; the stream "eval" is taken here.
-      batch_size: examples at once, a multiple of the devices.
-      strategy: what compiled the program.
 
     Returns:
       `{name: mean}`.
     """
     total: dict = {}
-    for window in evaluation_windows(data, batch_size, strategy.place):
+    for window in windows:
         total = merge(total, jax.device_get(program.evaluate(state, window, stream(key, "eval"))))
     return means(total)

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import training_windows
+from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, training_windows
 from jaxdl.errors import InputError, NonFinite, at_least
 from jaxdl.metrics import Metrics, means, merge
 from jaxdl.rng import stream
@@ -42,18 +42,20 @@ class Patience(NamedTuple):
     """Early stopping: ends when a validation metric has not improved for a while; the best state is returned.
 
     Attributes:
-      metric: a metric of the validation set; `accuracy` is better when larger, all others when smaller.
+      metric: a metric of the validation set.
       times: validations without improvement before the run ends, at least 1.
+      larger: whether a larger value is the better one.
     """
 
     metric: str = "loss"
     times: int = 5
+    larger: bool = False
 
     def value(self, metrics: dict[str, float]) -> float:
         """What is compared: smaller is better."""
         if self.metric not in metrics:
             raise InputError("Patience.metric", self.metric, f"one of {sorted(metrics)}")
-        return -metrics[self.metric] if self.metric.endswith("accuracy") else metrics[self.metric]
+        return -metrics[self.metric] if self.larger else metrics[self.metric]
 
     def is_over(self, history: History) -> bool:
         """Whether the last `times` validations brought nothing new."""
@@ -99,7 +101,7 @@ def train(
 
     Raises:
       InputError: an argument out of range, or patience without a validation set.
-      CheckpointError: a state could not be saved, or what `store` has is not this run's.
+      CheckpointError: a state could not be saved, or what `store` has is laid out otherwise.
       NonFinite: a metric became NaN or infinite; nothing of that is saved.
 
     Example:
@@ -111,7 +113,8 @@ def train(
       3
     """
     _check(data, steps, batch_size, every, stop_after)
-    _check_patience(patience, validation)
+    _check_patience(patience, validation, every)
+    keeping = store is not None or patience is not None
     strategy, store = strategy or by_name(), store or InMemory()
     journal = _Journal(writers, batch_size, every.log)
     end, moving = min(steps, stop_after or steps), stream(key, "train")
@@ -121,7 +124,9 @@ def train(
     with contextlib.closing(store):
         state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
         step = start = int(state.step)
+        at_least("steps", steps, start)
         windows = training_windows(data, key, batch_size, step, strategy.place)
+        judged = _again(validation, batch_size, strategy.place) if validation is not None else None
         window, waiting = next(windows), deque[tuple[int, int, Any]]()
 
         while step < end and not (patience and patience.is_over(history)):
@@ -136,13 +141,14 @@ def train(
             planned = step == steps or step == _after(step - 1, every.save)
             while len(waiting) >= (1 if planned or step == end else program.in_flight):
                 journal.take(waiting.popleft(), state)
-            if planned and validation is not None:
-                measured = sweep(program, state, validation, key, batch_size, strategy)
+            if planned and judged is not None:
+                measured = sweep(program, state, judged(), key)
                 journal.validated(step, measured)
                 history = [*history, (step, patience.value(measured) if patience else measured.get("loss", math.nan))]
             if planned or step == end:
                 _finite(state, step)
-                store.save(state, history)
+                if keeping:
+                    store.save(state, history)
 
         journal.finish(step)
         if patience and (step == steps or patience.is_over(history)):
@@ -157,8 +163,9 @@ class _Journal:
     def __init__(self, writers: Sequence[Writer], batch_size: int, every: int):
         self.writers, self.batch_size, self.every = writers, batch_size, every
         self.total: Metrics = {}
-        self.steps, self.seconds = 0, {"compile": 0.0, "train": 0.0, "evaluate": 0.0}
-        self.since, self.lately = time.perf_counter(), 0.0
+        self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}
+        self.since, self.new = time.perf_counter(), False
+        self.steps, self.lately = 0, 0.0
 
     def take(self, block: tuple[int, int, Any], state: State) -> None:
         """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
@@ -166,27 +173,34 @@ class _Journal:
         metrics, bad = jax.device_get(found)
         if bad >= 0:
             raise NonFinite(_diagnosis(metrics, int(bad), state))
-        self.total, self.steps = merge(self.total, metrics), self.steps + count
-        self.lately += self._lap("train" if self.seconds["compile"] else "compile")
+        self.total, self.new = merge(self.total, metrics), True
+        if self.seconds["compile"]:
+            self.lately += self._lap("train")
+            self.steps += count
+        else:  # the first step: its time is compilation, and no rate
+            self._lap("compile")
         if step % self.every == 0:
             self._write(step)
 
     def validated(self, step: int, measured: dict[str, float]) -> None:
         """The validation set's metrics."""
-        self.finish(step)
         self._lap("evaluate")
+        if self.new:
+            self._write(step)
         self._tell(step, {f"validation/{name}": value for name, value in measured.items()})
 
     def finish(self, step: int) -> None:
         """Whatever has not been told yet."""
-        if self.steps:
+        if self.new:
             self._write(step)
+        if self.seconds["compile"]:
+            self._tell(step, {f"seconds/{name}": value for name, value in self.seconds.items()})
 
     def _write(self, step: int) -> None:
-        rate = {"examples_per_second": self.steps * self.batch_size / max(self.lately, 1e-9)}
+        rate = {"examples_per_second": self.steps * self.batch_size / self.lately} if self.steps else {}
         seconds = {f"seconds/{name}": value for name, value in self.seconds.items()}
         self._tell(step, {f"train/{name}": value for name, value in means(self.total).items()} | rate | seconds)
-        self.total, self.steps, self.lately = {}, 0, 0.0
+        self.total, self.new, self.steps, self.lately = {}, False, 0, 0.0
 
     def _tell(self, step: int, metrics: dict[str, float]) -> None:
         for writer in self.writers:
@@ -197,6 +211,14 @@ class _Journal:
         passed, self.since = now - self.since, now
         self.seconds[name] += passed
         return passed
+
+
+def _again(data: Dataset, batch_size: int, place: Callable[[Any], Any]) -> Callable[[], Iterable[Window]]:
+    """The windows of a set that is gone through many times: a resident set is placed once."""
+    if data.nbytes > RESIDENT_BYTES:
+        return lambda: evaluation_windows(data, batch_size, place)
+    windows = list(evaluation_windows(data, batch_size, place))
+    return lambda: windows
 
 
 def _after(step: int, n: int) -> int:
@@ -218,7 +240,14 @@ def _finite(state: State, step: int) -> None:
 
 @jax.jit
 def _all_finite(state: State) -> list[Array]:
-    return [jnp.isfinite(x).all() for x in jax.tree.leaves(state)]
+    """Per leaf; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
+
+    def fine(path: Any, x: Array) -> Array:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return jnp.ones((), bool)
+        return ~jnp.isnan(x).any() if path[0].name == "opt" else jnp.isfinite(x).all()
+
+    return jax.tree.leaves(jax.tree_util.tree_map_with_path(fine, state))
 
 
 def _diagnosis(metrics: Metrics, bad: int, state: State) -> str:
@@ -243,9 +272,10 @@ def _check(data: Dataset, steps: int, batch_size: int, every: Every, stop_after:
         raise InputError("batch_size", batch_size, f"1 to {data.size}, the size of the training set {data.name!r}")
 
 
-def _check_patience(patience: Patience | None, validation: Dataset | None) -> None:
+def _check_patience(patience: Patience | None, validation: Dataset | None, every: Every) -> None:
     if patience is None:
         return
     at_least("Patience.times", patience.times, 1)
     if validation is None:
         raise InputError("validation", None, "a set, as patience looks at its metrics")
+    at_least("every.save", every.save, 1)

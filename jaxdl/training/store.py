@@ -1,8 +1,8 @@
 """Where states are kept: Orbax underneath, and what is trusted decided here.
 
 Orbax writes one pytree per directory, asynchronously and atomically. A step counts only when its
-`manifest.json` is there, written after Orbax's commit: the SHA-256 of every file, the metrics that
-belong to the step and the history of validations before it.
+`manifest.json` is there, written after Orbax's commit: the SHA-256 of every file, the state's
+layout and the history of validations up to it.
 """
 
 import hashlib

@@ -213,7 +213,7 @@ def test_a_set_that_cannot_be_had_offline(tmp_path):
     reading, line = done.stderr.splitlines()
     assert reading == f"reading kmnist from {there}, once ..."
     assert line.startswith("error: kmnist: ")
-    assert line.endswith(f"run: pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}")
+    assert line.endswith(f"run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}")
     assert not there.exists() and not list(Path().iterdir())
 
 

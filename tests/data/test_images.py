@@ -134,7 +134,7 @@ def test_what_cannot_be_had_says_which_command_gets_it(name, tmp_path, monkeypat
         prepare.prepare(name, str(tmp_path))
     assert str(raised.value) == (
         f"{name}: not prepared in {tmp_path}, and preparing needs TensorFlow and a network; where they are,"
-        f" run: pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
+        f" run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
     )
 
 
