@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import optax.contrib
 import pytest
-import torch
 
 from jaxdl import metrics
 from jaxdl.core import Learner, Update, inference, learner
@@ -129,20 +128,21 @@ def test_muon_makes_the_step_of_every_kernel_orthogonal(ours):
 @pytest.mark.parametrize(
     ("name", "options", "peer", "peer_options"),
     [
-        ("sgd", {}, torch.optim.SGD, {}),
-        ("momentum", {"momentum": 0.8}, torch.optim.SGD, {"momentum": 0.8}),
-        ("nesterov", {"momentum": 0.8}, torch.optim.SGD, {"momentum": 0.8, "nesterov": True}),
-        ("adam", {"momentum": 0.7}, torch.optim.Adam, {"betas": (0.7, 0.999)}),
-        ("adamw", {}, torch.optim.AdamW, {}),
-        ("adagrad", {}, torch.optim.Adagrad, {"initial_accumulator_value": 0.1}),
-        ("adadelta", {}, torch.optim.Adadelta, {}),
+        ("sgd", {}, "SGD", {}),
+        ("momentum", {"momentum": 0.8}, "SGD", {"momentum": 0.8}),
+        ("nesterov", {"momentum": 0.8}, "SGD", {"momentum": 0.8, "nesterov": True}),
+        ("adam", {"momentum": 0.7}, "Adam", {"betas": (0.7, 0.999)}),
+        ("adamw", {}, "AdamW", {}),
+        ("adagrad", {}, "Adagrad", {"initial_accumulator_value": 0.1}),
+        ("adadelta", {}, "Adadelta", {}),
     ],
 )
 def test_weight_decay_agrees_with_torch(name, options, peer, peer_options):
+    torch = pytest.importorskip("torch")
     _, found = run(optimizer(name, 0.1, weight_decay=0.3, **options))
     weights = {k: torch.tensor(v, requires_grad=True) for k, v in PARAMS.items()}
     groups = [{"params": [weights[k]], "weight_decay": 0.3 * KERNEL[k]} for k in weights]
-    made = peer(groups, lr=0.1, **peer_options)
+    made = getattr(torch.optim, peer)(groups, lr=0.1, **peer_options)
     for g in GRADS:
         for k, w in weights.items():
             w.grad = torch.tensor(g[k])
