@@ -59,7 +59,7 @@ def losses(
         for rank in range(processes)
     ]
     try:
-        said = [process.communicate(timeout=240) for process in running]
+        said = [process.communicate(timeout=600) for process in running]
     finally:
         for process in running:
             process.kill()

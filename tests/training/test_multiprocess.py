@@ -5,7 +5,7 @@ import pytest
 from jaxdl.training import Directory
 from tests.faults.processes import LIMIT, difference, losses
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
