@@ -245,7 +245,7 @@ def finish(name: str, directory: str) -> list[str]:
     """From every saved step to the end of the run; the hash of each end."""
     made, strategy = row(name), Sharded(jax.devices()[:1])
     net, hashes = made.learner(lenient(optax.adam(0.01))), []
-    program = strategy.compile(net, next(training_windows(made.data, KEY, BATCH, 0, strategy.place)), KEY)
+    program = strategy.compile(net, next(training_windows(made.data, KEY, BATCH, 0, strategy.place)))
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
         state, _ = store.restore(program.abstract, number)

@@ -108,12 +108,16 @@ class Clock:
 def main() -> None:
     """Times every workload, prints the table, fails below the bar."""
     options = _options()
-    rows = {name: measured(WORKLOADS[name], options.rounds, options.seconds) for name in options.only}
+    rows = {}
     print(f"{'':<10}{'contender':<10}{'best /s':>10}{'median /s':>11}{'best':>8}{'median':>8}")
-    for name, row in rows.items():
-        for contender, result in row.items():
+    for name in options.only:
+        rows[name] = measured(WORKLOADS[name], options.rounds, options.seconds)
+        for contender, result in rows[name].items():
             shown = f"{result['best']:>10.1f}{result['median']:>11.1f}"
-            print(f"{name:<10}{contender:<10}{shown}{result['best_ratio']:>8.3f}{result['median_ratio']:>8.3f}")
+            print(
+                f"{name:<10}{contender:<10}{shown}{result['best_ratio']:>8.3f}{result['median_ratio']:>8.3f}",
+                flush=True,
+            )
     if options.json:
         options.json.write_text(json.dumps({"bar": BAR, "workloads": rows}, indent=1) + "\n")
     low = [name for name, row in rows.items() if row["train"]["best_ratio"] < BAR]

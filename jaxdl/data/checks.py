@@ -40,8 +40,8 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
     _check_values(data["input"])
 
 
-def check_batch_size(data: Dataset, batch_size: int) -> None:
-    """Raises unless `1 <= batch_size <= N`.
+def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
+    """Raises unless `1 <= batch_size <= N` and the devices can share a batch evenly.
 
     Example:
       >>> check_batch_size(Dataset({"x": np.arange(3)}, "three"), 4)
@@ -51,6 +51,8 @@ def check_batch_size(data: Dataset, batch_size: int) -> None:
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if not whole or not 1 <= batch_size <= data.size:
         raise InputError("batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}")
+    if batch_size % devices:
+        raise InputError("batch_size", batch_size, f"a multiple of the {devices} devices")
 
 
 def _check_labels(label: Int[np.ndarray, "N"], classes: int | None) -> None:

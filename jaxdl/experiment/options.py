@@ -74,8 +74,6 @@ class Options:
 
     def total_steps(self, size: int) -> int:
         """Updates of the run, for a training set of `size` examples."""
-        if self.batch_size > size:
-            raise InputError("batch_size", self.batch_size, f"1 to {size}, the size of the training set")
         steps = self.steps or self.epochs * (size // self.batch_size)
         if steps >= 2**31:  # the state counts them in int32
             field = "steps" if self.steps else "epochs"
@@ -152,7 +150,8 @@ def _deterministic() -> None:
 def default_out(name: str, config: Options) -> Path:
     """A directory that every set of options has for itself, so that the same command finds its run again."""
     said = repr([(k, v) for k, v in sorted(identity(config).items())])
-    return Path("runs") / f"{name}-{Path(config.data).stem}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    data = Path(config.data).stem if config.data.endswith(".npz") else config.data.replace("/", "-")
+    return Path("runs") / f"{name}-{data}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
 def identity(config: Options) -> dict[str, Any]:

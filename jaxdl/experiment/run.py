@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxdl import rng
 from jaxdl.core import Learner, State
+from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.options import Options, default_out, identity
@@ -55,8 +56,9 @@ class Run(Generic[C]):
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint."""
         config, where = self.config, strategy(self.config.strategy)
+        check_batch_size(data, config.batch_size, len(where.devices))
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
-        self._check(len(where.devices), store)
+        self._check_stop(store)
         claim(self.out if config.seeds == 1 else self.out.parent, config)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
@@ -89,11 +91,9 @@ class Run(Generic[C]):
             )
         return state
 
-    def _check(self, devices: int, store: Directory) -> None:
+    def _check_stop(self, store: Directory) -> None:
         """What would otherwise be found out with the directory made, or not at all."""
-        size, stop, done = self.config.batch_size, self.config.stop_after, max(store.steps(), default=0)
-        if size % devices:
-            raise InputError("batch_size", size, f"a multiple of the {devices} devices")
+        stop, done = self.config.stop_after, max(store.steps(), default=0)
         if stop is not None and stop < done:
             raise InputError("stop_after", stop, f"at least {done}, the step that {self.out} has reached")
 

@@ -51,7 +51,7 @@ def evaluate(
     size = min(batch_size, data.size)
     size += -size % len(strategy.devices)
     example = next(evaluation_windows(data, size, lambda host: host))
-    program = strategy.compile(learner, example, key)
+    program = strategy.compile(learner, example)
     state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
     return sweep(program, state, evaluation_windows(data, size, strategy.place), key)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
+from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, training_windows
 from jaxdl.errors import InputError, NonFinite, at_least
@@ -112,15 +113,16 @@ def train(
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """
-    _check(data, steps, batch_size, every, stop_after)
+    strategy, keeping = strategy or by_name(), store is not None or patience is not None
+    _check(steps, every, stop_after)
+    check_batch_size(data, batch_size, len(strategy.devices))
     _check_patience(patience, validation, every)
-    keeping = store is not None or patience is not None
-    strategy, store = strategy or by_name(), store or InMemory()
+    store = store or InMemory()
     journal = _Journal(writers, batch_size, every.log)
     end, moving = min(steps, stop_after or steps), stream(key, "train")
 
     example = next(training_windows(data, key, batch_size, 0, lambda host: host))
-    program = strategy.compile(learner, example, key)
+    program = strategy.compile(learner, example)
     with contextlib.closing(store):
         state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
         step = start = int(state.step)
@@ -263,13 +265,11 @@ def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _check(data: Dataset, steps: int, batch_size: int, every: Every, stop_after: int | None) -> None:
+def _check(steps: int, every: Every, stop_after: int | None) -> None:
     at_least("steps", steps, 1)
     at_least("every.log", every.log, 1)
     at_least("every.save", every.save, 0)
     at_least("stop_after", 1 if stop_after is None else stop_after, 1)
-    if not 1 <= batch_size <= data.size:
-        raise InputError("batch_size", batch_size, f"1 to {data.size}, the size of the training set {data.name!r}")
 
 
 def _check_patience(patience: Patience | None, validation: Dataset | None, every: Every) -> None:

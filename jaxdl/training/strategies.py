@@ -5,6 +5,7 @@ gathers each step's batch from the window's arrays, so the host only says how fa
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -17,6 +18,7 @@ from jaxdl.core import AXIS, Batch, Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
 from jaxdl.metrics import Metrics, merge
+from jaxdl.rng import root
 
 #: Leaves with fewer numbers than this are not worth cutting up under `fsdp`.
 FSDP_MIN_SIZE = 2**14
@@ -54,8 +56,8 @@ class Strategy(Protocol):
         """Puts host arrays where every device can read all of them."""
         ...
 
-    def compile(self, learner: Learner, window: Window, key: Key[Array, ""]) -> Program:
-        """Compiles a learner for batches like the window's."""
+    def compile(self, learner: Learner, window: Window) -> Program:
+        """The program of a learner for batches like the window's; asked again, the same one."""
         ...
 
 
@@ -83,8 +85,8 @@ class Sharded:
     def place(self, tree: Any) -> Any:
         return jax.tree.map(lambda x: jax.device_put(x, self.everywhere), tree)
 
-    def compile(self, learner: Learner, window: Window, key: Key[Array, ""]) -> Program:
-        return _program(learner, window, key, self, read=self._read, spread=lambda function: function)
+    def compile(self, learner: Learner, window: Window) -> Program:
+        return _program(learner, _example(window), self, self._read, _once)
 
     def sharding(self, leaf: Any) -> NamedSharding:
         """Where one leaf of the state lives."""
@@ -126,8 +128,8 @@ class Pmapped:
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
-    def compile(self, learner: Learner, window: Window, key: Key[Array, ""]) -> Program:
-        return _program(learner, window, key, self.whole, read=self._read, spread=self._spread)
+    def compile(self, learner: Learner, window: Window) -> Program:
+        return _program(learner, _example(window), self.whole, self._read, self._spread)
 
     def _read(self, arrays: dict, rows: Int[Array, "B"]) -> Batch:
         return gather(arrays, rows.reshape(len(self.devices), -1)[jax.lax.axis_index(AXIS)])
@@ -144,8 +146,9 @@ class Pmapped:
         return on_all
 
 
+@cache
 def strategy(name: str = "auto") -> Strategy:
-    """A strategy by its name.
+    """A strategy by its name, the same one each time, so that what it has compiled is found again.
 
     Args:
       name: `single` (the first device), `sharded`, `fsdp` (sharded, large parameters too), `pmap`,
@@ -164,15 +167,18 @@ def strategy(name: str = "auto") -> Strategy:
     return Pmapped() if name == "pmap" else Sharded(fsdp=name == "fsdp")
 
 
-def _program(
-    learner: Learner, window: Window, key: Key[Array, ""], mesh: Sharded, read: Callable, spread: Callable
-) -> Program:
+Example = tuple[tuple[str, tuple[int, ...], Any], ...]
+
+
+@lru_cache(maxsize=32)
+def _program(learner: Learner, example: Example, mesh: Sharded, read: Callable, spread: Callable) -> Program:
     """The two loops of every strategy: over steps, and over evaluation batches.
 
     Normally the compiled program repeats a step k times. Where the step holds a convolution of
     XLA's on a CPU, which is 9-20x slower inside a loop, the host repeats a compiled step instead.
     """
-    abstract, blank = _abstract(learner, window, key, mesh)
+    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    abstract = _abstract(learner, blank, mesh)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     # Traced here once: the shapes, the look for convolutions and the loops reuse these traces.
     step, evaluate = jax.jit(learner.step), jax.jit(learner.evaluate)
@@ -231,15 +237,21 @@ def _program(
     return Program(abstract, lambda key: init(key, blank), run, evaluate_window, in_flight)
 
 
-def _abstract(learner: Learner, window: Window, key: Key[Array, ""], mesh: Sharded) -> tuple[State, Batch]:
-    """The state's shapes and places, and a batch of zeros to make it from."""
-    size = window.order.shape[1]
-    if size % len(mesh.devices):
-        raise InputError("batch_size", size, f"a multiple of the {len(mesh.devices)} devices")
+def _once(function: Callable) -> Callable:
+    """One program for all devices, as `jit` makes it."""
+    return function
+
+
+def _example(window: Window) -> Example:
+    """The names, shapes and dtypes of a window's batches."""
     batch = jax.eval_shape(gather, window.arrays, window.order[0])
-    blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)
-    state = jax.eval_shape(learner.init, key, blank)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=mesh.sharding(x)), state), blank
+    return tuple((name, x.shape, x.dtype) for name, x in batch.items())
+
+
+def _abstract(learner: Learner, blank: Batch, mesh: Sharded) -> State:
+    """The state's shapes and places."""
+    state = jax.eval_shape(learner.init, root(0), blank)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=mesh.sharding(x)), state)
 
 
 def _apart(devices: Sequence[jax.Device]) -> Callable[..., bool]:

@@ -41,7 +41,7 @@ BAD = [
     ("cnn", "--epochs 0", "epochs: got 0.0, allowed: a number above 0"),
     ("cnn", "--epochs nan", "epochs: got nan, allowed: a number above 0"),
     ("cnn", "--batch-size 0", "batch_size: got 0, allowed: at least 1"),
-    ("cnn", "--batch-size 1295", "batch_size: got 1295, allowed: 1 to 1294, the size of the training set"),
+    ("cnn", "--batch-size 1295", "batch_size: got 1295, allowed: an integer from 1 to 1294, the size of digits"),
     ("cnn", "--batch-size 30", "batch_size: got 30, allowed: a multiple of the 4 devices"),
     ("cnn", "--seed 4294967296", f"seed: got 4294967296, allowed: {SEED}"),
     ("cnn", "--seed -1", f"seed: got -1, allowed: {SEED}"),

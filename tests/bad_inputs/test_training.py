@@ -26,8 +26,8 @@ class Untouched:
 CASES = [
     ({"steps": 0}, "steps: got 0, allowed: at least 1"),
     ({"steps": -3}, "steps: got -3, allowed: at least 1"),
-    ({"batch_size": 0}, "batch_size: got 0, allowed: 1 to 22, the size of the training set 'points'"),
-    ({"batch_size": 23}, "batch_size: got 23, allowed: 1 to 22, the size of the training set 'points'"),
+    ({"batch_size": 0}, "batch_size: got 0, allowed: an integer from 1 to 22, the size of points"),
+    ({"batch_size": 23}, "batch_size: got 23, allowed: an integer from 1 to 22, the size of points"),
     ({"every": Every(log=0)}, "every.log: got 0, allowed: at least 1"),
     ({"every": Every(save=-1)}, "every.save: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),

@@ -93,3 +93,20 @@ def test_means_of_nothing_are_not_a_number(state):
     net = line()
     learner = Learner(net.init, net.step, lambda state, batch, key: {"none": (jnp.zeros(()), jnp.zeros(()))})
     assert np.isnan(evaluate(learner, state, DATA, strategy=Sharded(jax.devices()[:1]))["none"])
+
+
+def test_a_learner_is_compiled_once(state):
+    """Asked for the same again, nothing is traced; neither by `evaluate` nor by another `train`."""
+    net, traced = line(), []
+
+    def counted(state, batch, key):
+        traced.append(batch["input"].shape)
+        return net.evaluate(state, batch, key)
+
+    learner = Learner(net.init, net.step, counted)
+    found = [evaluate(learner, state, DATA, batch_size=8) for _ in range(3)]
+    assert found[0] == found[1] == found[2]
+    once = len(traced)
+    assert once > 0
+    evaluate(learner, state, DATA, batch_size=16)
+    assert {shape[0] for shape in traced[once:]} == {16}

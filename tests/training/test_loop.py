@@ -32,8 +32,8 @@ class Compiled:
     def place(self, tree):
         return self.strategy.place(tree)
 
-    def compile(self, learner, window, key):
-        self.program = self.program or self.strategy.compile(learner, window, key)
+    def compile(self, learner, window):
+        self.program = self.program or self.strategy.compile(learner, window)
         return self.program
 
 
@@ -186,8 +186,8 @@ def scripted(values: dict[int, float]) -> Compiled:
     """A strategy whose validation at each step gives the number written for it."""
 
     class Scripted(Compiled):
-        def compile(self, learner, window, key):
-            return SHARED.compile(learner, window, key)._replace(evaluate=evaluate)
+        def compile(self, learner, window):
+            return SHARED.compile(learner, window)._replace(evaluate=evaluate)
 
     def evaluate(state, window, key):
         return {"loss": (np.float32(values[int(state.step)]), np.float32(1))}
@@ -341,7 +341,7 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
 
 
 def test_a_line_runs_in_the_compiled_loop():
-    program = ONE.compile(line(), next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place)), KEY)
+    program = ONE.compile(line(), next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place)))
     window = next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
     state, (metrics, bad) = program.run(program.init(jaxdl.stream(KEY, "init")), window, jaxdl.stream(KEY, "train"), 5)
     assert int(state.step) == 5

@@ -40,7 +40,7 @@ def net():
 
 def compiled(strategy, batch_size=8, learner=None):
     window = next(training_windows(points(), KEY, batch_size, 0, strategy.place))
-    return strategy.compile(learner or net(), window, KEY), window
+    return strategy.compile(learner or net(), window), window
 
 
 def test_fsdp_cuts_large_leaves_along_their_widest_divisible_axis():
