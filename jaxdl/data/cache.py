@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,6 +17,25 @@ from jaxdl.errors import DataUnavailable, InputError
 MANIFEST = "manifest.json"
 
 Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
+
+
+def cache_root(given: str | None = None) -> Path:
+    """The directory of everything that can be made again: decoded data and compiled programs.
+
+    Args:
+      given: a directory; None: $JAXDL_CACHE, else ~/.cache/jaxdl.
+
+    Raises:
+      InputError: not a path.
+
+    Example:
+      >>> cache_root("/tmp/mine").as_posix()
+      '/tmp/mine'
+    """
+    said = given or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"
+    if "\0" in said:
+        raise InputError("cache_dir", said, "a path")
+    return Path(said).expanduser().resolve()
 
 
 def cached(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, dict[str, Any]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.data.cache import cached
+from jaxdl.data.cache import cache_root, cached
 from jaxdl.data.dataset import Dataset, holdout
 from jaxdl.data.lazy import Lazy
 from jaxdl.errors import DataUnavailable, InputError
@@ -61,10 +61,9 @@ def tfds_images(name: str, data_dir: str | None = None, cache_dir: str | None = 
     """
     if len(name) > 100 or not _NAME.fullmatch(name):
         raise unknown(name)
-    source = _absolute("data_dir", data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
-    place = Path(_absolute("cache_dir", cache_dir or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"))
+    source = _absolute(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     tag = hashlib.sha256(source.encode()).hexdigest()[:8]
-    folder = place / "tfds" / f"{name.replace('/', '@').replace(':', '=')}-{tag}"
+    folder = cache_root(cache_dir) / "tfds" / f"{name.replace('/', '@').replace(':', '=')}-{tag}"
     arrays, about = cached(folder, lambda new: _in_child(name, source, new))
 
     def part(split: str) -> Dataset:
@@ -111,8 +110,8 @@ def _in_child(name: str, source: str, folder: Path) -> None:
         raise DataUnavailable(f"{name}: the process that reads it ended with code {done.returncode}")
 
 
-def _absolute(field: str, path: str) -> str:
+def _absolute(path: str) -> str:
     """A path that means the same in the child; an address such as gs://bucket as it is."""
     if "\0" in path:
-        raise InputError(field, path, "a path")
+        raise InputError("data_dir", path, "a path")
     return path if "://" in path else str(Path(path).expanduser().resolve())

@@ -116,7 +116,7 @@ def classification(
 def prepared(run: Run[Any]) -> dict[str, Dataset]:
     """The sets of a run: the test set apart from the start, the validation set drawn from the stream "data"."""
     config = run.config
-    train, test = data.load(config.data, config.data_dir)
+    train, test = data.load(config.data, config.data_dir, config.cache_dir)
     sets = {"train": train, "test": test}
     if config.validation:
         if not 0 < round(config.validation * train.size) < train.size:

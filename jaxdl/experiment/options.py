@@ -13,6 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+import jax
+
+from jaxdl.data.cache import cache_root
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 
 
@@ -24,6 +27,8 @@ class Options:
     """Data set: digits, moons, spirals, the name of a TFDS image classification set, or a .npz file."""
     data_dir: str | None = None
     """Where prepared TFDS sets are; default: TFDS's own ($TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    cache_dir: str | None = None
+    """Where decoded data and compiled programs are kept; default: $JAXDL_CACHE or ~/.cache/jaxdl."""
     seed: int = 0
     """Every random number follows from it; in [0, 2**32)."""
     seeds: int = 1
@@ -84,7 +89,7 @@ class Options:
 C = TypeVar("C", bound=Options)
 
 #: Options that say how a run is driven, not what it is: they may differ when it goes on.
-DRIVING = ("out", "stop_after", "tensorboard", "data_dir")
+DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
@@ -101,6 +106,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
         if read.deterministic:
             _deterministic()
+        _keep_compiled(cache_root(read.cache_dir))
         main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -145,6 +151,13 @@ def _deterministic() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+
+
+def _keep_compiled(folder: Path) -> None:
+    """JAX's persistent cache of compiled programs, unless the user has set one up."""
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def default_out(name: str, config: Options) -> Path:

@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 
+import jax
 import pytest
 
 from jaxdl.errors import InputError, JaxdlError
@@ -171,3 +172,15 @@ def test_deterministic_sets_the_flag_once(monkeypatch):
     for _ in range(2):
         launch(lambda config: flags.append(os.environ["XLA_FLAGS"]), Options, ["--deterministic"])
     assert flags == ["--some=1 --xla_gpu_deterministic_ops=true"] * 2
+
+
+def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        for given, kept in ((None, str(tmp_path / "xla")), ("/mine", "/mine")):
+            jax.config.update("jax_compilation_cache_dir", given)
+            launch(lambda config: None, Options, ["--cache-dir", str(tmp_path)])
+            assert jax.config.jax_compilation_cache_dir == kept
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
