@@ -168,7 +168,9 @@ def _apply(i: int, update: Update, state: State, batch: Batch, key: Key[Array, "
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
     optimizer = optax.with_extra_args_support(update.optimizer)
-    delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
+    # Some of Optax's own code mixes dtypes, which strict promotion refuses.
+    with jax.numpy_dtype_promotion("standard"):
+        delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
     params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
     return state.replace(params=params, opt=opts, extra=extra), {**metrics, **_learning_rate(opt, update.on)}

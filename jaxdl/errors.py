@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class JaxdlError(Exception):
@@ -58,14 +59,30 @@ def one_of(field: str, value: str, known: Iterable[str]) -> str:
     raise InputError(field, value, ", ".join(names) + hint)
 
 
-def at_least(field: str, value: int | float, low: int | float) -> None:
-    """Raises unless `value >= low`.
+def at_least(field: str, value: int, low: int) -> None:
+    """Raises unless the value is an integer (of Python's or NumPy's) and `value >= low`.
 
     Example:
-      >>> at_least("steps", 3, 1)
+      >>> at_least("steps", 93.75, 1)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: steps: got 93.75, allowed: an integer, at least 1
     """
-    if not value >= low:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(field, value, f"an integer, at least {low}")
+    if value < low:
         raise InputError(field, value, f"at least {low}")
+
+
+def of_kind(field: str, value: object, kind: type, said: str) -> None:
+    """Raises unless the value is of a class, or has what a protocol asks for.
+
+    Example:
+      >>> of_kind("data", {"x": 1}, list, "a list")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a list
+    """
+    if not isinstance(value, kind):
+        raise InputError(field, value if isinstance(value, str | int | float) else type(value), said)
 
 
 def in_range(field: str, value: float, low: float, high: float) -> None:

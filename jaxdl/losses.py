@@ -22,7 +22,8 @@ def cross_entropy(
 
     Args:
       logits: `[C]`, any finite numbers.
-      label: an integer in [0, C), which is a one-hot p, or p itself `[C]`. A larger integer gives NaN.
+      label: an integer in [0, C), which is a one-hot p, or p itself `[C]`. Any other integer, -1
+        too, gives NaN, which stops a run; with a mask of 0 it does no harm.
       label_smoothing: a in [0, 1).
 
     Returns:
@@ -44,9 +45,10 @@ def cross_entropy(
     if label.shape == logits.shape:
         loss = optax.softmax_cross_entropy(logits, label.astype(logits.dtype))
     elif label.ndim == 0 and jnp.issubdtype(label.dtype, jnp.integer):
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+        # Optax gives NaN beyond the last class, but counts negative numbers from the end.
+        loss = jnp.where(label < 0, jnp.nan, optax.softmax_cross_entropy_with_integer_labels(logits, label))
     else:
-        raise InputError("label", label.shape, f"shape () of an integer, or {logits.shape}")
+        raise InputError("label", f"{label.dtype}{list(label.shape)}", f"shape () of an integer, or {logits.shape}")
     if label_smoothing == 0:
         return loss
     uniform = optax.softmax_cross_entropy(logits, jnp.full_like(logits, 1 / logits.size))

@@ -22,7 +22,8 @@ def total(values: Num[Array, "*B"], mask: Num[Array, "*B"] | Bool[Array, "*B"] |
     Args:
       values: `[B]` or any shape, one number per example.
       mask: the same shape, true (or 1) where the example counts; None: everywhere. Values
-        that do not count may be NaN.
+        that do not count may be NaN: the sum stays finite. A gradient does not, where NaN times 0
+        comes out on the way to such a value; so what it is made from must be finite.
 
     Returns:
       Two float32 scalars `(sum, count)`.

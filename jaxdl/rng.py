@@ -1,5 +1,6 @@
 """Randomness: one root key per run, one stream per purpose, nothing split or stored."""
 
+import operator
 import zlib
 
 import jax
@@ -12,7 +13,7 @@ def root(seed: int) -> Key[Array, ""]:
     """The root key of a run: `key(seed)`, threefry.
 
     Args:
-      seed: an integer in [0, 2**32); JAX would cut a larger one silently.
+      seed: an integer in [0, 2**32), Python's or NumPy's; JAX would cut a larger one silently.
 
     Raises:
       InputError: for any other seed.
@@ -21,16 +22,20 @@ def root(seed: int) -> Key[Array, ""]:
       >>> root(0).shape
       ()
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**32:
         raise InputError("seed", seed, "an integer in [0, 2**32)")
-    return jax.random.key(seed, impl="threefry2x32")
+    return jax.random.key(number, impl="threefry2x32")
 
 
 def stream(key: Key[Array, ""], name: str) -> Key[Array, ""]:
     """The stream of `key` called `name`: `fold_in(key, crc32(name))`.
 
     Streams are found by name, so adding one never moves another. The names in use are
-    "init", "data", "train", "eval" and "sample".
+    "init", "data" (and "split" below it), "train" and "eval".
 
     Args:
       key: a typed key, the root of a run.

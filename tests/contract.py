@@ -163,16 +163,6 @@ def gan() -> Row:
     return Row(updates, init, data)
 
 
-def lenient(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
-    """The same optimizer outside the suite's strict promotion: some of Optax's own code mixes dtypes."""
-
-    def update(updates, state, params=None):
-        with jax.numpy_dtype_promotion("standard"):
-            return optimizer.update(updates, state, params)
-
-    return optax.GradientTransformation(optimizer.init, update)
-
-
 ROWS: dict[str, Callable[[], Row]] = {
     "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
     "mlp_dropout": lambda: classifier(jaxdl.models.MLP((6,), 3, dropout=0.3), (5,)),

@@ -18,7 +18,7 @@ from jaxdl.data.order import gather, training_windows
 from jaxdl.metrics import means
 from jaxdl.training import Directory, Every, Pmapped, Sharded, state_sha256, train
 from jaxdl.training.writers import Memory
-from tests.contract import BATCH, ROWS, Row, lenient
+from tests.contract import BATCH, ROWS, Row
 
 KEY = jax.random.key(3)
 LIMITS = {"rtol": 2e-5, "atol": 2e-6}
@@ -149,7 +149,7 @@ def test_replica_equals_the_run_alone(name):
 def test_the_loss_of_each_update_falls_and_stays_finite(name):
     made = row(name)
     batch = batch_of(made)
-    for update in made.updates(lenient(optax.adam(3e-2))):
+    for update in made.updates(optax.adam(3e-2)):
         net = jaxdl.learner(made.init, update)
         step, state, seen = jax.jit(net.step), net.init(KEY, batch), []
         for _ in range(25):
@@ -244,7 +244,7 @@ for name in sys.argv[3:]:
 def finish(name: str, directory: str) -> list[str]:
     """From every saved step to the end of the run; the hash of each end."""
     made, strategy = row(name), Sharded(jax.devices()[:1])
-    net, hashes = made.learner(lenient(optax.adam(0.01))), []
+    net, hashes = made.learner(optax.adam(0.01)), []
     program = strategy.compile(net, next(training_windows(made.data, KEY, BATCH, 0, strategy.place)))
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
@@ -263,7 +263,7 @@ def test_stopped_at_every_step_and_finished_in_a_fresh_process(tmp_path):
     expected = {}
     for name in ROWS:
         state = train(
-            row(name).learner(lenient(optax.adam(0.01))),
+            row(name).learner(optax.adam(0.01)),
             row(name).data,
             key=KEY,
             steps=5,

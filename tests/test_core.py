@@ -13,10 +13,9 @@ import jaxdl
 from jaxdl.core import AXIS, State, Update, inference
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
-from tests.contract import lenient
 from tests.training.linear import KEY, line, points
 
-ADAM = lenient(optax.adam(0.01))
+ADAM = optax.adam(0.01)
 BATCH = {"x": jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)}
 
 
@@ -146,7 +145,7 @@ def test_inference_takes_the_average():
 
 @functools.cache
 def schedule_free():
-    net, data = line(lenient(schedule_free_sgd(0.1))), points()
+    net, data = line(schedule_free_sgd(0.1)), points()
     batch = {name: jnp.asarray(x[:8]) for name, x in data.arrays.items()}
     state, step = net.init(KEY, batch), jax.jit(net.step)
     for _ in range(3):

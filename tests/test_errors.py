@@ -51,11 +51,26 @@ def test_one_of_names_the_nearest_if_one_is_near(value, line):
 
 def test_at_least_includes_the_bound():
     errors.at_least("steps", 1, 1)
-    errors.at_least("steps", math.inf, 1)
-    for value, shown in [(0, "0"), (0.999, "0.999"), (-math.inf, "-inf"), (math.nan, "nan")]:
+    errors.at_least("steps", np.int32(7), 1)
+    for value in (0, -3):
         with pytest.raises(InputError) as raised:
             errors.at_least("steps", value, 1)
-        assert str(raised.value) == f"steps: got {shown}, allowed: at least 1"
+        assert str(raised.value) == f"steps: got {value}, allowed: at least 1"
+
+
+@pytest.mark.parametrize("value", [1.0, 93.75, math.inf, math.nan, "10", None, True])
+def test_at_least_is_about_integers(value):
+    with pytest.raises(InputError) as raised:
+        errors.at_least("steps", value, 1)
+    assert str(raised.value) == f"steps: got {value!r}, allowed: an integer, at least 1"
+
+
+def test_of_kind_shows_what_it_can_in_a_line():
+    errors.of_kind("data", [1], list, "a list")
+    for value, shown in [("runs/x", "'runs/x'"), (3, "3"), ({"x": np.zeros(9)}, "<class 'dict'>")]:
+        with pytest.raises(InputError) as raised:
+            errors.of_kind("data", value, list, "a list")
+        assert str(raised.value) == f"data: got {shown}, allowed: a list"
 
 
 def test_in_range_includes_the_low_end_only():

@@ -10,6 +10,7 @@ from jax.test_util import check_grads
 
 from jaxdl import losses
 from jaxdl.errors import InputError
+from jaxdl.metrics import total
 
 BATCH, CLASSES = 6, 5
 RNG = np.random.default_rng(0)
@@ -90,8 +91,22 @@ def test_integer_label_is_a_one_hot_label(smoothing):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_integer_label_beyond_the_classes_is_nan(smoothing):
-    assert np.isnan(losses.cross_entropy(jnp.asarray(LOGITS[0]), jnp.array(CLASSES), smoothing))
+@pytest.mark.parametrize("label", [CLASSES, 127, -1, -CLASSES, -100])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+def test_integer_label_beyond_the_classes_is_nan(smoothing, label, dtype):
+    assert np.isnan(losses.cross_entropy(jnp.asarray(LOGITS[0]), jnp.array(label, dtype), smoothing))
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES])
+def test_a_masked_label_beyond_the_classes_does_no_harm(label):
+    def loss(logits):
+        each = jax.vmap(losses.cross_entropy)(logits, jnp.array([label, 3]))
+        return total(each, jnp.array([0.0, 1.0]))[0]
+
+    value, grad = jax.value_and_grad(loss)(jnp.asarray(LOGITS[:2]))
+    expected = jax.value_and_grad(losses.cross_entropy)(jnp.asarray(LOGITS[1]), jnp.array(3))
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(grad, np.stack([np.zeros(CLASSES), expected[1]]), rtol=1e-5, atol=1e-7)
 
 
 def test_gaussian_kl_agrees_with_monte_carlo(key):
@@ -182,11 +197,11 @@ def test_unequal_shapes_are_refused_not_broadcast(loss):
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array([1])),
-            "label: got (1,), allowed: shape () of an integer, or (4,)",
+            "label: got 'int32[1]', allowed: shape () of an integer, or (4,)",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1.0)),
-            "label: got (), allowed: shape () of an integer, or (4,)",
+            "label: got 'float32[]', allowed: shape () of an integer, or (4,)",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1), 1.0),

@@ -1,15 +1,20 @@
 """Streams are found by name, and a seed means the same everywhere."""
 
+import re
 import zlib
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from jaxdl import rng
+from jaxdl.data import split
 from jaxdl.errors import InputError
+from jaxdl.training import Every, train
+from tests.training.linear import line, points
 
-NAMES = ["init", "data", "train", "eval", "sample"]
+NAMES = ["init", "data", "split", "train", "eval"]
 
 
 def bits(key):
@@ -38,6 +43,27 @@ def test_other_seeds_are_refused(seed):
     with pytest.raises(InputError) as raised:
         rng.root(seed)
     assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint32, np.uint8, np.array, jax.numpy.int32])
+def test_integers_of_other_libraries_are_seeds(kind):
+    assert bits(rng.root(kind(3))) == (0, 3)
+
+
+@pytest.mark.parametrize("seed", [np.int64(-1), np.uint64(2**32), np.float32(3), np.bool_(True), np.arange(2)])
+def test_what_is_no_seed_there_is_none_here(seed):
+    with pytest.raises(InputError) as raised:
+        rng.root(seed)
+    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+
+
+def test_the_streams_in_use_are_those_that_are_listed(monkeypatch):
+    used = set()
+    monkeypatch.setattr(rng, "zlib", SimpleNamespace(crc32=lambda name: used.add(name.decode()) or zlib.crc32(name)))
+    training, validation = split(points(), rng.root(0), 0.3)
+    train(line(), training, key=rng.root(0), steps=1, batch_size=4, every=Every(save=1), validation=validation)
+    listed = re.findall(r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0])
+    assert used == set(listed) == set(NAMES)
 
 
 def test_streams_differ_by_name_and_by_root():

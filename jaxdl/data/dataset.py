@@ -82,7 +82,7 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
     """Cuts a training set into a training and a validation part.
 
     The validation part is the first `round(fraction * N)` of a permutation drawn from the stream
-    "data" of `key`. Both parts keep the order that the set had.
+    "split" of the stream "data" of `key`. Both parts keep the order that the set had.
 
     Args:
       data: the training set.

@@ -20,12 +20,14 @@ class Lazy:
 
         y = (...((x - shift_1) / scale_1 - shift_2) / scale_2 ...)
 
-    The same float32 operations in the same order as on an array in memory, so the same bits.
+    The same float32 operations in the same order as on an array in memory, so the same bits. What
+    float32 does not hold (int32, int64, float64) is rescaled in float64 first.
 
     Attributes:
       raw: `[M, ...]`, any numeric dtype, usually memory-mapped uint8.
-      steps: pairs `(shift, scale)`, each a scalar or `[C]` for the last axis.
+      steps: pairs `(shift, scale)`, each a float64 scalar or `[C]` for the last axis.
       rows: `[N]`, the rows of `raw` that are its own; None: all of them.
+      dtype: what the rows are given as; `working` keeps all their digits.
 
     Example:
       >>> pixels = Lazy(np.array([[0], [51], [255]], np.uint8)).then(0.0, 255.0)
@@ -36,6 +38,7 @@ class Lazy:
     raw: Num[np.ndarray, "M ..."] = dataclasses.field(repr=False)
     steps: tuple[tuple[np.ndarray, np.ndarray], ...] = dataclasses.field(default=(), repr=False)
     rows: Int[np.ndarray, "N"] | None = dataclasses.field(default=None, repr=False)
+    dtype: np.dtype = dataclasses.field(default=np.dtype(np.float32), repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,9 +51,9 @@ class Lazy:
         return self.raw.ndim
 
     @property
-    def dtype(self) -> np.dtype:
-        """float32, whatever `raw` is."""
-        return np.dtype(np.float32)
+    def working(self) -> np.dtype:
+        """What the steps are computed in: float32, or float64 if float32 does not hold every value of `raw`."""
+        return np.result_type(self.raw.dtype, np.float32)
 
     @property
     def nbytes(self) -> int:
@@ -63,11 +66,11 @@ class Lazy:
     def __getitem__(self, index: Int[np.ndarray, "B"] | slice) -> Float[np.ndarray, "B ..."]:
         """The rows at `index`, rescaled."""
         chosen = self.raw[index] if self.rows is None else self.raw[self.rows[index]]
-        x = np.asarray(chosen).astype(np.float32)
+        x = np.asarray(chosen).astype(self.working)
         for shift, scale in self.steps:
-            x -= shift
-            x /= scale
-        return x
+            x -= shift.astype(x.dtype)
+            x /= scale.astype(x.dtype)
+        return x.astype(self.dtype, copy=False)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         """All rows, in memory."""
@@ -75,7 +78,7 @@ class Lazy:
 
     def then(self, shift: float | np.ndarray, scale: float | np.ndarray) -> "Lazy":
         """The same rows with one more step, `(x - shift) / scale`."""
-        step = (np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+        step = (np.asarray(shift, np.float64), np.asarray(scale, np.float64))
         return dataclasses.replace(self, steps=(*self.steps, step))
 
     def take(self, rows: Int[np.ndarray, "B"]) -> "Lazy":

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, Shaped
+from jaxtyping import Array, Bool, Int, Key, Shaped
 
 from jaxdl.core import Batch
 from jaxdl.data.dataset import Dataset
@@ -82,15 +82,35 @@ def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
 
 
 def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> Batch:
-    """The batch of these rows, with a `mask [B]`: 0 where a row is -1, or where the set has a `mask [N]` that is.
+    """The batch of these rows, with a `mask`: 0 where a row is -1, or where the set's own `mask` is.
+
+    Padding repeats row 0. If the set has a mask of its own, rows that do not count are 0 in all floating
+    fields instead, because a NaN there would spoil the gradient of a masked mean: NaN times 0 is NaN.
+
+    Args:
+      arrays: the fields of the set; `mask [N, ...]` may be one of them, 0 or false where nothing counts.
+      rows: row numbers, -1 for padding.
+
+    Returns:
+      The fields `[B, ...]`, `mask` as float32; `[B]` if the set has none.
 
     Example:
       >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
       [1.0, 0.0]
     """
-    mask: Float[Array, B] = (rows >= 0).astype(jnp.float32)
     batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
-    return {**batch, "mask": mask * batch["mask"].astype(jnp.float32) if "mask" in batch else mask}
+    if "mask" not in batch:
+        return {**batch, "mask": (rows >= 0).astype(jnp.float32)}
+    mask = _only(rows >= 0, batch["mask"].astype(jnp.float32))
+    counts = (mask > 0).any(tuple(range(1, mask.ndim)))
+    return {name: _only(counts, x) for name, x in batch.items()} | {"mask": mask}
+
+
+def _only(here: Bool[Array, "B"], x: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
+    """The rows that are here, the others 0; whole numbers as they are."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return x
+    return jnp.where(here.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.zeros((), x.dtype))
 
 
 def training_windows(

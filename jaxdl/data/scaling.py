@@ -29,7 +29,8 @@ def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple
       >>> [data["input"].ravel().tolist() for data in standardize(train, test)]
       [[-1.0, 1.0], [3.0]]
     """
-    mean, std = _statistics(train[field])
+    array = train[field]
+    mean, std = _statistics(dataclasses.replace(array, dtype=array.working) if isinstance(array, Lazy) else array)
 
     def moved(data: Dataset) -> Dataset:
         array = data[field]

@@ -74,8 +74,9 @@ class Options:
         return self.short() if self.smoke else self
 
     def short(self) -> Self:
-        """What `--smoke` runs."""
-        return dataclasses.replace(self, steps=20, save_every=10, log_every=5)
+        """What `--smoke` runs, as far as nothing shorter is asked for."""
+        steps = min(self.steps or 20, 20)
+        return dataclasses.replace(self, steps=steps, save_every=self.save_every or 10, log_every=self.log_every or 5)
 
     def total_steps(self, size: int) -> int:
         """Updates of the run, for a training set of `size` examples."""

@@ -1,17 +1,13 @@
 """A run: its directory, what it goes on from, what it leaves behind.
 
-config.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
+config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
 """
 
 import dataclasses
-import json
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,14 +18,13 @@ from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, RunError
-from jaxdl.experiment.options import Options, default_out, identity
+from jaxdl.errors import InputError
+from jaxdl.experiment.directory import check_data, check_out, claim, environment, read_json, write_json
+from jaxdl.experiment.options import Options, default_out
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
 C = TypeVar("C", bound=Options)
-
-PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 class Stopped(Exception):
@@ -57,9 +52,13 @@ class Run(Generic[C]):
         """Trains with the options of the run, going on from its newest checkpoint."""
         config, where = self.config, strategy(self.config.strategy)
         check_batch_size(data, config.batch_size, len(where.devices))
+        sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
+        check_data(self.out, sets)
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
         self._check_stop(store)
         claim(self.out if config.seeds == 1 else self.out.parent, config)
+        self.out.mkdir(exist_ok=True)
+        write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
         every = Every(config.log_every or max(1, steps // 20), config.save_every or max(epoch, steps // 100))
@@ -120,7 +119,7 @@ class Run(Generic[C]):
           **data: the sets, by their part in the run (`train`, `validation`, `test`).
         """
         last = self.latest.latest
-        measured = {part: last.get(f"seconds/{part}", 0.0) for part in ("compile", "train", "evaluate")}
+        measured = {part: last.get(f"seconds/{part}", 0.0) for part in ("compile", "train", "evaluate", "save")}
         result = {
             "experiment": self.name,
             "config": dataclasses.asdict(self.config),
@@ -164,7 +163,7 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
         place = out if config.seeds == 1 else out / f"seed-{seed}"
         if (place / "result.json").exists():
             print(f"{place} is finished already; this is its result")
-            results.append(_read_json(place / "result.json"))
+            results.append(read_json(place / "result.json"))
         else:
             try:
                 results.append(one(Run(config, seed, place, name)))
@@ -175,70 +174,6 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     result = results[0] if config.seeds == 1 else _together(results, out)
     _print(result, out)
     return result
-
-
-def environment() -> dict[str, Any]:
-    """What the numbers depend on besides the program: versions, devices, random numbers, flags."""
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "platform": jax.default_backend(),
-        "machine": platform.machine(),
-        "device_kind": jax.devices()[0].device_kind,
-        "device_count": jax.device_count(),
-        "processes": jax.process_count(),
-        "prng": str(jax.random.key_impl(rng.root(0))),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a file in one piece: it is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    partial.replace(path)
-
-
-def check_out(out: Path, config: Options) -> None:
-    """Raises if the directory is another run's; writes nothing.
-
-    Raises:
-      InputError: there is something that is no directory.
-      RunError: it holds a run with other options, or files of somebody else.
-    """
-    if "\0" in str(out):
-        raise InputError("out", str(out), "a path")
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError("out", str(out), "a directory; this is a file")
-    mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
-    if not file.exists():
-        # A kill while the directory was claimed leaves the half of that file.
-        if any(path.name != "config.json.partial" for path in out.iterdir()):
-            raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
-        return
-    theirs = _read_json(file)
-    differ = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k)]
-    if differ:
-        said = ", ".join(f"{k} is {theirs.get(k)!r} there and {mine.get(k)!r} here" for k in differ)
-        raise RunError(f"out: {out} belongs to a run with other options: {said}")
-
-
-def claim(out: Path, config: Options) -> None:
-    """Makes the directory this run's: from here on it is refused to runs with other options."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not (out / "config.json").exists():
-            write_json(out / "config.json", identity(config))
-    except OSError as error:
-        raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; choose another directory") from None
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:

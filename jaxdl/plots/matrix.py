@@ -27,7 +27,7 @@ def confusion(label: Int[np.ndarray, "N"], prediction: Int[np.ndarray, "N"], cla
       `[classes, classes]`, true by row, predicted by column.
 
     Raises:
-      InputError: unequal lengths, or a class outside [0, classes).
+      InputError: unequal lengths, values that are not integers, or a class outside [0, classes).
 
     Example:
       >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
@@ -38,7 +38,9 @@ def confusion(label: Int[np.ndarray, "N"], prediction: Int[np.ndarray, "N"], cla
         raise InputError("prediction", prediction.shape, f"one for each label, {label.shape}")
     check_classes("label", label, classes)
     check_classes("prediction", prediction, classes)
-    return np.bincount(label * classes + prediction, minlength=classes**2).reshape(classes, classes)
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (label, prediction), 1)
+    return counts
 
 
 def confusion_matrix(
@@ -123,11 +125,13 @@ def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
 
 
 def check_classes(field: str, values: Int[np.ndarray, "N"], classes: int) -> None:
-    """Raises unless every value is in [0, classes).
+    """Raises unless every value is an integer in [0, classes).
 
     Example:
       >>> check_classes("label", np.array([0, 1]), 2)
     """
+    if values.dtype.kind not in "iu":
+        raise InputError(f"{field} dtype", values.dtype.name, f"integers in [0, {classes})")
     outside = values[(values < 0) | (values >= classes)]
     if outside.size:
         raise InputError(field, int(outside[0]), f"integers in [0, {classes})")

@@ -4,14 +4,19 @@ from jaxdl.training.evaluation import evaluate
 from jaxdl.training.loop import Every, Patience, train
 from jaxdl.training.store import Directory, InMemory, state_sha256
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard
 
 __all__ = [
+    "Console",
     "Directory",
     "Every",
     "InMemory",
+    "JsonLines",
+    "Memory",
     "Patience",
     "Pmapped",
     "Sharded",
+    "TensorBoard",
     "evaluate",
     "state_sha256",
     "strategy",

@@ -8,7 +8,7 @@ from jaxtyping import Array, Key
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import Window, evaluation_windows
-from jaxdl.errors import at_least
+from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means, merge
 from jaxdl.rng import root, stream
 from jaxdl.training.strategies import Program, Strategy
@@ -37,6 +37,9 @@ def evaluate(
     Returns:
       `{name: mean}`.
 
+    Raises:
+      InputError: an argument of another kind, or another learner's state.
+
     Example:
       >>> import jaxdl, optax
       >>> train, test = jaxdl.data.load("digits")
@@ -47,13 +50,16 @@ def evaluate(
       True
     """
     at_least("batch_size", batch_size, 1)
+    of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
     key, strategy = root(0) if key is None else key, strategy or by_name()
     size = min(batch_size, data.size)
     size += -size % len(strategy.devices)
     example = next(evaluation_windows(data, size, lambda host: host))
     program = strategy.compile(learner, example)
+    if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
+        raise InputError("state", type(state), "the state that `train` returned for this very learner")
     state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
-    return sweep(program, state, evaluation_windows(data, size, strategy.place), key)
+    return sweep(program, state, evaluation_windows(data, size, strategy.place), strategy.place(stream(key, "eval")))
 
 
 def sweep(program: Program, state: State, windows: Iterable[Window], key: Key[Array, ""]) -> dict[str, float]:
@@ -63,12 +69,12 @@ def sweep(program: Program, state: State, windows: Iterable[Window], key: Key[Ar
       program: from `strategy.compile`.
       state: on the program's devices.
       windows: from `evaluation_windows`.
-      key: the run's root key; the stream "eval" is taken here.
+      key: the stream "eval" of the run's root key, on the program's devices.
 
     Returns:
       `{name: mean}`.
     """
     total: dict = {}
     for window in windows:
-        total = merge(total, jax.device_get(program.evaluate(state, window, stream(key, "eval"))))
+        total = merge(total, jax.device_get(program.evaluate(state, window, key)))
     return means(total)

@@ -3,26 +3,23 @@
 import contextlib
 import math
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, training_windows
-from jaxdl.errors import InputError, NonFinite, at_least
-from jaxdl.metrics import Metrics, means, merge
+from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, gather, training_windows
+from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import stream
 from jaxdl.training.evaluation import sweep
+from jaxdl.training.journal import Journal, check_finite
 from jaxdl.training.store import History, InMemory, Store
-from jaxdl.training.strategies import Strategy
+from jaxdl.training.strategies import Program, Strategy
 from jaxdl.training.strategies import strategy as by_name
 from jaxdl.training.writers import Writer
 
@@ -114,19 +111,24 @@ def train(
       3
     """
     strategy, keeping = strategy or by_name(), store is not None or patience is not None
+    store = store or InMemory()
+    _check_kinds(learner, data, every, strategy, store)
     _check(steps, every, stop_after)
     check_batch_size(data, batch_size, len(strategy.devices))
     _check_patience(patience, validation, every)
-    store = store or InMemory()
-    journal = _Journal(writers, batch_size, every.log)
-    end, moving = min(steps, stop_after or steps), stream(key, "train")
+    journal = Journal(writers, batch_size, every.log)
+    end = min(steps, stop_after or steps)
+    starting, moving, judging = (strategy.place(stream(key, name)) for name in ("init", "train", "eval"))
 
     example = next(training_windows(data, key, batch_size, 0, lambda host: host))
     program = strategy.compile(learner, example)
+    if patience:
+        patience.value(_metrics(learner, program, example, judging))
     with contextlib.closing(store):
-        state, history = store.restore(program.abstract) or (program.init(stream(key, "init")), [])
+        state, history = store.restore(program.abstract) or (program.init(starting), [])
         step = start = int(state.step)
-        at_least("steps", steps, start)
+        if steps < start:
+            raise InputError("steps", steps, f"at least {start}, the step that the store has reached")
         windows = training_windows(data, key, batch_size, step, strategy.place)
         judged = _again(validation, batch_size, strategy.place) if validation is not None else None
         window, waiting = next(windows), deque[tuple[int, int, Any]]()
@@ -141,78 +143,25 @@ def train(
             waiting.append((until, until - step, found))
             step = until
             planned = step == steps or step == _after(step - 1, every.save)
-            while len(waiting) >= (1 if planned or step == end else program.in_flight):
+            alone = planned or step == end or step == start + 1
+            while len(waiting) >= (1 if alone else program.in_flight):
                 journal.take(waiting.popleft(), state)
             if planned and judged is not None:
-                measured = sweep(program, state, judged(), key)
+                measured = sweep(program, state, judged(), judging)
                 journal.validated(step, measured)
                 history = [*history, (step, patience.value(measured) if patience else measured.get("loss", math.nan))]
             if planned or step == end:
-                _finite(state, step)
+                journal.flush(step)
+                check_finite(state, step)
                 if keeping:
                     store.save(state, history)
+                    journal.lap("save")
 
         journal.finish(step)
-        if patience and (step == steps or patience.is_over(history)):
+        if patience and history and (step == steps or patience.is_over(history)):
             value, best = min((_or_inf(value), at) for at, value in history)
             state, _ = (store.restore(program.abstract, best) if value < math.inf else None) or (state, history)
     return state
-
-
-class _Journal:
-    """Adds up what the steps report and tells the writers when it is time."""
-
-    def __init__(self, writers: Sequence[Writer], batch_size: int, every: int):
-        self.writers, self.batch_size, self.every = writers, batch_size, every
-        self.total: Metrics = {}
-        self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0}
-        self.since, self.new = time.perf_counter(), False
-        self.steps, self.lately = 0, 0.0
-
-    def take(self, block: tuple[int, int, Any], state: State) -> None:
-        """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
-        step, count, found = block
-        metrics, bad = jax.device_get(found)
-        if bad >= 0:
-            raise NonFinite(_diagnosis(metrics, int(bad), state))
-        self.total, self.new = merge(self.total, metrics), True
-        if self.seconds["compile"]:
-            self.lately += self._lap("train")
-            self.steps += count
-        else:  # the first step: its time is compilation, and no rate
-            self._lap("compile")
-        if step % self.every == 0:
-            self._write(step)
-
-    def validated(self, step: int, measured: dict[str, float]) -> None:
-        """The validation set's metrics."""
-        self._lap("evaluate")
-        if self.new:
-            self._write(step)
-        self._tell(step, {f"validation/{name}": value for name, value in measured.items()})
-
-    def finish(self, step: int) -> None:
-        """Whatever has not been told yet."""
-        if self.new:
-            self._write(step)
-        if self.seconds["compile"]:
-            self._tell(step, {f"seconds/{name}": value for name, value in self.seconds.items()})
-
-    def _write(self, step: int) -> None:
-        rate = {"examples_per_second": self.steps * self.batch_size / self.lately} if self.steps else {}
-        seconds = {f"seconds/{name}": value for name, value in self.seconds.items()}
-        self._tell(step, {f"train/{name}": value for name, value in means(self.total).items()} | rate | seconds)
-        self.total, self.new, self.steps, self.lately = {}, False, 0, 0.0
-
-    def _tell(self, step: int, metrics: dict[str, float]) -> None:
-        for writer in self.writers:
-            writer.write(step, metrics)
-
-    def _lap(self, name: str) -> float:
-        now = time.perf_counter()
-        passed, self.since = now - self.since, now
-        self.seconds[name] += passed
-        return passed
 
 
 def _again(data: Dataset, batch_size: int, place: Callable[[Any], Any]) -> Callable[[], Iterable[Window]]:
@@ -221,6 +170,16 @@ def _again(data: Dataset, batch_size: int, place: Callable[[Any], Any]) -> Calla
         return lambda: evaluation_windows(data, batch_size, place)
     windows = list(evaluation_windows(data, batch_size, place))
     return lambda: windows
+
+
+def _metrics(learner: Learner, program: Program, window: Window, key: Key[Array, ""]) -> dict[str, Any]:
+    """What evaluation measures; nothing is computed."""
+
+    def evaluated(state, arrays, rows, key):
+        return learner.evaluate(state, gather(arrays, rows), key)
+
+    measured = jax.eval_shape(evaluated, program.abstract, window.arrays, window.order[0], key)
+    return dict.fromkeys(measured, 0.0)
 
 
 def _after(step: int, n: int) -> int:
@@ -232,37 +191,12 @@ def _or_inf(value: float) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _finite(state: State, step: int) -> None:
-    """Raises instead of letting a NaN be saved over a good state."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    bad = [path for (path, _), ok in zip(leaves, jax.device_get(_all_finite(state)), strict=True) if not ok]
-    if bad:
-        raise NonFinite(f"step {step}: {_name(bad[0])} is not finite; the last good state stays as it was saved")
-
-
-@jax.jit
-def _all_finite(state: State) -> list[Array]:
-    """Per leaf; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
-
-    def fine(path: Any, x: Array) -> Array:
-        if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return jnp.ones((), bool)
-        return ~jnp.isnan(x).any() if path[0].name == "opt" else jnp.isfinite(x).all()
-
-    return jax.tree.leaves(jax.tree_util.tree_map_with_path(fine, state))
-
-
-def _diagnosis(metrics: Metrics, bad: int, state: State) -> str:
-    names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    ok = jax.device_get(_all_finite(state))
-    broken = [_name(path) for (path, _), fine in zip(leaves, ok, strict=True) if not fine]
-    where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
-    return f"step {bad}: {', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+def _check_kinds(learner: Learner, data: Dataset, every: Every, strategy: Strategy, store: Store) -> None:
+    of_kind("learner", learner, Learner, "a Learner")
+    of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
+    of_kind("every", every, Every, "jaxdl.Every(log, save)")
+    of_kind("strategy", strategy, Strategy, "what jaxdl.strategy(name) returns")
+    of_kind("store", store, Store, "jaxdl.Directory(path)")
 
 
 def _check(steps: int, every: Every, stop_after: int | None) -> None:

@@ -5,6 +5,7 @@ Orbax writes one pytree per directory, asynchronously and atomically. A step cou
 layout and the history of validations up to it.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxdl.core import State
-from jaxdl.errors import CheckpointError
+from jaxdl.errors import CheckpointError, at_least
 
 History = list[tuple[int, float]]
 
@@ -31,20 +32,18 @@ class _Damaged(CheckpointError):
     """Not to be trusted, unlike one that is intact but another run's: the step before may be good."""
 
 
+@runtime_checkable
 class Store(Protocol):
     """Saves states, gives them back."""
 
     def save(self, state: State, history: History) -> None:
         """Keeps a state and the validation values `(step, value)` seen so far."""
-        ...
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         """The newest good state (or that of `step`), in the shapes and places of `abstract`; None if there is none."""
-        ...
 
     def close(self) -> None:
         """Waits until everything is kept; raises if something could not be."""
-        ...
 
 
 class InMemory:
@@ -73,14 +72,18 @@ class InMemory:
 
 
 class Directory:
-    """A store of numbered step directories.
+    """A store of numbered step directories; whatever else the directory holds is left alone.
 
     Args:
       path: the directory; made if it is not there.
-      last: how many of the newest steps are kept besides the best and the last finite one.
+      last: how many of the newest steps are kept besides the best and the last finite one, at least 1.
+
+    Raises:
+      InputError: `last` below 1.
     """
 
     def __init__(self, path: str | os.PathLike, last: int = 2):
+        at_least("last", last, 1)
         self.path, self.last = Path(path).resolve(), last
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
@@ -93,9 +96,8 @@ class Directory:
         self._agree()
         response = self._try(_begin, target, state)
         self._agree()
-        self.pending = threading.Thread(
-            target=self._try, args=(self._finish, response, target, _layout(state), list(history))
-        )
+        finish = self._finish, response, target, _layout(state), list(history)
+        self.pending = threading.Thread(target=self._try, args=finish)
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
@@ -111,8 +113,7 @@ class Directory:
 
     def steps(self) -> list[int]:
         """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
-        found = self.path.glob("*/manifest.json")
-        return sorted(int(p.parent.name) for p in found if p.parent.name.isdecimal())
+        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if p.parent.name.isdecimal())
 
     def close(self) -> None:
         if self.pending is not None:
@@ -149,13 +150,11 @@ class Directory:
         """
         values = {}
         for step in self.steps():
-            try:
+            with contextlib.suppress(_Damaged):
                 values[step] = _value(step, _manifest(self.path / str(step))["history"])
-            except _Damaged:
-                continue
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
-            if where.name.isdecimal() and int(where.name) not in kept:
+            if where.name.isdecimal() and int(where.name) not in kept and not _foreign(where):
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
@@ -200,10 +199,8 @@ def state_sha256(state: State) -> str:
       64 hexadecimal digits; equal if and only if all bits are.
 
     Example:
-      >>> state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(2)})
-      True
-      >>> state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(3)})
-      False
+      >>> [state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(n)}) for n in (2, 3)]
+      [True, False]
     """
     total = hashlib.sha256()
     for name, leaf in sorted(_leaves(state).items()):
@@ -216,7 +213,15 @@ def state_sha256(state: State) -> str:
 def _make_room(target: Path) -> None:
     if jax.process_index() == 0:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if foreign := _foreign(target):
+            raise CheckpointError(f"{foreign[0]} is no part of a checkpoint and would be lost; move it away")
         shutil.rmtree(target, ignore_errors=True)
+
+
+def _foreign(where: Path) -> list[Path]:
+    """What neither this file nor Orbax, killed or not, writes into the directory of a step."""
+    there = [where] if where.is_file() else sorted(where.glob("*"))
+    return [p for p in there if p.name != "state" and not p.name.startswith(("state.orbax-", "manifest.json"))]
 
 
 def _begin(target: Path, state: State) -> Any:
@@ -268,10 +273,9 @@ def _verify(where: Path, expected: Mapping[str, str]) -> None:
 def _write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
     """Last of all, and in one piece: its being there is what makes a step count."""
     body = {"files": _files(where), "layout": dict(layout), "history": [[s, repr(v)] for s, v in history]}
-    text = json.dumps({**body, "sha256": _body_hash(body)}, indent=1)
     partial = where / "manifest.json.partial"
     with open(partial, "w") as file:
-        file.write(text)
+        file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
         file.flush()
         os.fsync(file.fileno())
     partial.rename(where / "manifest.json")

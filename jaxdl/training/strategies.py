@@ -6,7 +6,7 @@ gathers each step's batch from the window's arrays, so the host only says how fa
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ class Program(NamedTuple):
     in_flight: int
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """Where and how steps run.
 
@@ -233,7 +234,8 @@ def _program(learner: Learner, example: Example, mesh: Sharded, read: Callable, 
         return total
 
     init = jax.jit(learner.init, out_shardings=shardings)
-    in_flight = 1 if _few_threads(mesh.devices) else 2
+    # A CPU computes small dispatches before it returns: a second one would only blur what takes how long.
+    in_flight = 1 if mesh.devices[0].platform == "cpu" else 2
     return Program(abstract, lambda key: init(key, blank), run, evaluate_window, in_flight)
 
 

@@ -19,8 +19,10 @@ class Untouched:
 
     devices = ONE.devices
 
-    def __getattr__(self, name):
-        pytest.fail(f"{name} was asked for before the arguments were checked")
+    def fail(self, *args, **kwargs):
+        pytest.fail("asked for something before the arguments were checked")
+
+    place = compile = save = restore = close = fail
 
 
 CASES = [
@@ -31,6 +33,20 @@ CASES = [
     ({"every": Every(log=0)}, "every.log: got 0, allowed: at least 1"),
     ({"every": Every(save=-1)}, "every.save: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
+    ({"steps": 93.75}, "steps: got 93.75, allowed: an integer, at least 1"),
+    ({"steps": "10"}, "steps: got '10', allowed: an integer, at least 1"),
+    ({"every": Every(log=100 / 7)}, f"every.log: got {100 / 7}, allowed: an integer, at least 1"),
+    ({"every": Every(save=2.5)}, "every.save: got 2.5, allowed: an integer, at least 0"),
+    ({"stop_after": 1.5}, "stop_after: got 1.5, allowed: an integer, at least 1"),
+    ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset"),
+    ({"learner": 3}, "learner: got 3, allowed: a Learner"),
+    ({"every": 10}, "every: got 10, allowed: jaxdl.Every(log, save)"),
+    ({"strategy": "single"}, "strategy: got 'single', allowed: what jaxdl.strategy(name) returns"),
+    ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.Directory(path)"),
+    (
+        {"patience": Patience("acuracy"), "validation": points(4), "every": Every(1, 1), "strategy": ONE},
+        "Patience.metric: got 'acuracy', allowed: one of ['loss']",
+    ),
     ({"patience": Patience()}, "validation: got None, allowed: a set, as patience looks at its metrics"),
     (
         {"patience": Patience(times=0), "validation": points(4)},
@@ -42,8 +58,9 @@ CASES = [
 @pytest.mark.parametrize(("given", "line_of_error"), CASES)
 def test_arguments_of_train(given, line_of_error):
     arguments = {"steps": 5, "strategy": Untouched(), "store": Untouched(), "batch_size": 4} | given
+    arguments = {"learner": line(), "data": points(), "key": KEY} | arguments
     with pytest.raises(InputError) as caught:
-        train(line(), points(), key=KEY, **arguments)
+        train(**arguments)
     assert str(caught.value) == line_of_error
 
 

@@ -43,6 +43,14 @@ def test_becomes_an_array_where_one_is_asked_for(array):
     assert np.asarray(array, np.float64).dtype == np.float64
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32, np.uint32])
+def test_digits_that_float32_does_not_hold_are_subtracted_first(dtype):
+    raw = (10**8 + np.arange(10)).astype(dtype)[:, None]
+    found = Lazy(raw).then(10**8, 1).then(np.array([4]), 2)
+    assert found[:].ravel().tolist() == [(i - 4) / 2 for i in range(10)]
+    assert found[:].dtype == np.asarray(found).dtype == found.dtype == np.float32
+
+
 def test_the_raw_rows_are_left_alone(array):
     array[:]
     np.testing.assert_array_equal(array.raw, RAW)

@@ -93,6 +93,55 @@ def test_gather_masks_what_is_filled_up():
     assert np.isfinite(batch["x"]).all()
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 4), (5, 3), (5, 2, 4), (5, 4, 4, 2)])
+def test_the_sets_own_mask_of_any_rank(shape, dtype):
+    rows = np.array([4, 0, -1, 2], np.int32)  # as many as some masks have steps
+    draw = np.random.default_rng(0)
+    own, x = (draw.uniform(size=shape) < 0.5).astype(dtype), draw.normal(size=(5, 4)).astype(np.float32)
+    batch = jax.jit(gather)({"x": jnp.asarray(x), "mask": jnp.asarray(own)}, jnp.asarray(rows))
+    expected = np.stack([own[row] if row >= 0 else np.zeros(shape[1:]) for row in rows])
+    np.testing.assert_array_equal(batch["mask"], expected)
+    assert batch["mask"].dtype == jnp.float32
+    counts = expected.reshape(4, -1).any(1)
+    np.testing.assert_array_equal(batch["x"], np.where(counts[:, None], x[rows], 0))
+
+
+def test_rows_that_do_not_count_are_zero_in_floating_fields():
+    own, rows = np.array([0, 1, 1, 0], np.float32), np.array([3, 2, -1, 0], np.int32)
+    arrays = {
+        "x": np.array([[np.nan, 1], [2, 3], [4, 5], [6, np.inf]], np.float32),
+        "y": np.array([np.nan, 1, 2, np.nan], np.float16),
+        "label": np.array([-1, 6, 7, 8], np.int32),
+        "mask": own,
+    }
+    batch = gather({name: jnp.asarray(x) for name, x in arrays.items()}, jnp.asarray(rows))
+    assert batch["x"].tolist() == [[0, 0], [4, 5], [0, 0], [0, 0]]
+    assert batch["y"].tolist() == [0, 2, 0, 0]
+    assert batch["label"].tolist() == [8, 7, -1, -1]
+    assert batch["y"].dtype == jnp.float16
+
+
+@pytest.mark.parametrize("limit", [0, 2**31], ids=["streamed", "resident"])
+def test_a_masked_row_of_nan_trains_as_any_other_masked_row(monkeypatch, limit):
+    monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
+    mask, ends, one = np.ones(22, np.float32), [], Sharded(jax.devices()[:1])
+    mask[[0, 5]] = 0
+    for value in (np.nan, 3.0):
+        data = points(rows={0: value, 5: value})
+        data = Dataset({**data.arrays, "mask": mask}, "masked")
+        state = train(line(), data, key=KEY, steps=12, batch_size=4, strategy=one)
+        ends.append((state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one)))
+    assert ends[0] == ends[1]
+
+
+def test_a_set_without_a_mask_costs_no_selection():
+    x, mask = {"x": jnp.ones((5, 2))}, {"mask": jnp.ones(5)}
+    plain, masked = (str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1]))) for arrays in (x, x | mask))
+    # Reading rows selects too, among their numbers; what counts is what comes after it.
+    assert ["select_n" in text.split("gather")[-1] for text in (plain, masked)] == [False, True]
+
+
 def test_a_run_may_begin_anywhere():
     data = points(23)
     whole = served(training_windows(data, KEY, 2, 0, host), 0, 30)

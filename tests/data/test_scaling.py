@@ -57,6 +57,20 @@ def test_vectors_and_other_dtypes(train):
     np.testing.assert_allclose(moved.std(axes), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32])
+@pytest.mark.parametrize("kept", [0, 2**31], ids=["on disk", "in memory"])
+def test_a_large_offset_takes_no_digits(monkeypatch, dtype, kept):
+    monkeypatch.setattr(lazy, "IN_MEMORY", kept)
+    small = np.stack([np.arange(10), DRAW.permutation(10) * 3], -1)
+    raw = (small + 10**8).astype(dtype)
+    moved, other = both(raw, raw[3:5]) if kept else both(Lazy(raw), Lazy(raw[3:5]))
+    assert isinstance(moved["input"], Lazy) == (not kept)
+    expected = (small - small.mean(0)) / small.std(0)
+    np.testing.assert_allclose(np.asarray(moved["input"]), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(np.asarray(other["input"]), expected[3:5], rtol=1e-6, atol=1e-6)
+    assert moved["input"].dtype == np.asarray(moved["input"]).dtype == np.float32
+
+
 def test_other_fields_stay():
     label = np.arange(40)
     moved = standardize(Dataset({"input": TRAIN, "label": label}, "a", 40))[0]

@@ -15,7 +15,7 @@ import jaxdl
 from jaxdl import rng
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment import Options, Run, repeat
-from jaxdl.experiment.run import check_out, claim, environment, write_json
+from jaxdl.experiment.directory import check_out, claim, environment, write_json
 from jaxdl.training import Patience
 
 KEYS = [
@@ -86,7 +86,7 @@ def test_the_result_has_exactly_the_keys_it_promises(whole):
     assert result["config"] == json.loads(json.dumps(dataclasses.asdict(config(out))))
     assert result["metrics"].keys() == METRICS
     assert all(isinstance(value, float) and math.isfinite(value) for value in result["metrics"].values())
-    assert result["seconds"].keys() == {"total", "compile", "train", "evaluate"}
+    assert result["seconds"].keys() == {"total", "compile", "train", "evaluate", "save"}
     assert result["seconds"]["total"] >= sum(result["seconds"].values()) - result["seconds"]["total"] > 0
     assert result["throughput"]["examples_per_second"] > 0
 
@@ -113,7 +113,9 @@ def test_the_result_belongs_to_the_state(whole):
 
 def test_what_the_directory_holds(whole):
     out, _ = whole
-    assert {path.name for path in out.iterdir()} == {"config.json", "metrics.jsonl", "checkpoints", "result.json"}
+    assert {path.name for path in out.iterdir()} == {
+        *("config.json", "data.json", "metrics.jsonl", "checkpoints", "result.json")
+    }
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss" in line] == [2, 4, 6, 8]
     assert [line["step"] for line in lines if "validation/loss" in line] == [4, 8]
@@ -295,3 +297,21 @@ def test_environment(monkeypatch):
     assert (found["processes"], found["xla_flags"]) == (1, "--some_flag=1")
     assert str(jax.random.key_impl(rng.root(0))) == found["prng"] and "threefry" in found["prng"]
     assert json.loads(json.dumps(found)) == found
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path):
+    """The options are the same, so only the checksums can tell."""
+    stop(tmp_path, stop_after=4)
+    known = json.loads((tmp_path / "data.json").read_text())
+    assert known.keys() == {"train", "validation"}
+    write_json(tmp_path / "data.json", known | {"train": "0" * 64})
+    with pytest.raises(RunError) as raised:
+        repeat(config(tmp_path), one)
+    said = f"out: {tmp_path} was begun with other data: train is 000000000000 there and {known['train'][:12]} here"
+    assert str(raised.value) == said
+
+
+def test_the_rate_is_that_of_all_steps_but_the_first(whole):
+    result = whole[1]
+    rate = (result["steps"] - 1) * 16 / result["seconds"]["train"]
+    assert result["throughput"]["examples_per_second"] == pytest.approx(rate)

@@ -1,6 +1,7 @@
 """The confusion matrix holds the right counts, and shows them."""
 
 import numpy as np
+import pytest
 
 from jaxdl import plots
 from tests.plots.pictures import axes, pixels, refused
@@ -13,6 +14,17 @@ def test_confusion_agrees_with_brute_force():
     for i in range(6):
         for j in range(6):
             assert counts[i, j] == sum(t == i and p == j for t, p in zip(label, prediction, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint64])
+@pytest.mark.parametrize("classes", [100, 300])
+def test_confusion_is_the_same_in_every_integer_dtype(dtype, classes):
+    draw = np.random.default_rng(0)
+    label, prediction = draw.integers(0, 100, (2, 500))
+    expected = np.zeros((classes, classes), int)
+    for i, j in zip(label, prediction, strict=True):
+        expected[i, j] += 1
+    np.testing.assert_array_equal(plots.confusion(label.astype(dtype), prediction.astype(dtype), classes), expected)
 
 
 def test_confusion_matrix_writes_the_counts_where_they_fit():
@@ -40,6 +52,10 @@ def test_bad_labels_and_names(tmp_path):
         plots.confusion_matrix(np.array([0, 2]), label, 2, path)
     with refused("prediction: got -1, allowed: integers in [0, 2)"):
         plots.confusion_matrix(label, np.array([0, -1]), 2, path)
+    with refused("label dtype: got 'float32', allowed: integers in [0, 2)"):
+        plots.confusion(label.astype(np.float32), label, 2)
+    with refused("prediction dtype: got 'bool', allowed: integers in [0, 2)"):
+        plots.confusion(label, label == 1, 2)
     with refused("prediction: got (3,), allowed: one for each label, (2,)"):
         plots.confusion_matrix(label, np.array([0, 1, 1]), 2, path)
     with refused("names: got 3, allowed: as many as classes, 2"):

@@ -110,3 +110,11 @@ def test_a_learner_is_compiled_once(state):
     assert once > 0
     evaluate(learner, state, DATA, batch_size=16)
     assert {shape[0] for shape in traced[once:]} == {16}
+
+
+def test_another_learners_state_is_refused_in_one_line(state):
+    averaged = jaxdl.with_ema(line(), 0.9)
+    with pytest.raises(InputError) as caught:
+        evaluate(averaged, state, DATA, strategy=Sharded(jax.devices()[:1]))
+    said = "state: got <class 'jaxdl.core.State'>, allowed: the state that `train` returned for this very learner"
+    assert str(caught.value) == said

@@ -156,6 +156,42 @@ def test_stopped_at_every_step_in_turn():
     assert state_sha256(state) == uninterrupted()[0]
 
 
+def test_the_lines_after_an_interruption_are_the_same():
+    """Where it stopped on a save: the averages of a line never reach back behind a checkpoint."""
+
+    def lines(records):
+        return [(step, {k: v for k, v in m.items() if k.startswith("train/")}) for step, m in records]
+
+    _, whole = run(every=Every(4, 3), store=InMemory())
+    store = InMemory()
+    _, first = run(every=Every(4, 3), store=store, stop_after=6)
+    _, second = run(every=Every(4, 3), store=store)
+    told = [line for line in lines(whole) if line[1]]
+    assert [line for line in lines([*first, *second]) if line[1]] == told
+    assert [step for step, _ in told] == [3, 4, 6, 8, 9, 10]
+
+
+def test_patience_on_a_store_without_validations():
+    store = InMemory()
+    run(store=store)
+    state, _ = run(store=store, every=Every(4, 3), validation=points(7, seed=1), patience=Patience())
+    assert int(state.step) == 10
+
+
+def test_a_store_that_is_further_on():
+    store = InMemory()
+    run(store=store)
+    with pytest.raises(InputError) as caught:
+        run(store=store, steps=7)
+    assert str(caught.value) == "steps: got 7, allowed: at least 10, the step that the store has reached"
+
+
+def test_a_key_may_lie_on_any_device():
+    there = jax.device_put(KEY, jax.devices()[3])
+    state, _ = run(key=there, validation=points(7, seed=1), every=Every(4, 3))
+    assert state_sha256(state) == uninterrupted()[0]
+
+
 def test_a_finished_run_is_not_run_again():
     store = Recorder()
     first, _ = run(store=store)

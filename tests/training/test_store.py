@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxdl.core import State
-from jaxdl.errors import CheckpointError
+from jaxdl.errors import CheckpointError, InputError
 from jaxdl.training import Directory, InMemory, Sharded, state_sha256
 from jaxdl.training.store import keep
 from tests.training.linear import abstract, state_at
@@ -253,6 +253,62 @@ def test_what_a_kill_left_behind_goes(saved, tmp_path):
     store.save(state_at(3), [])
     store.close()
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["1", "3"]
+
+
+def test_what_orbax_leaves_half_written_goes(tmp_path, monkeypatch):
+    store = Directory(tmp_path / "run")
+    with monkeypatch.context() as before_the_commit:
+        before_the_commit.setattr("os.rename", lambda *names, **kwargs: (_ for _ in ()).throw(OSError("killed")))
+        store.save(state_at(1), [])
+        with pytest.raises(CheckpointError, match="killed"):
+            store.close()
+    left = [p.name for p in (tmp_path / "run" / "1").iterdir()]
+    assert left and "state" not in left, "the test has to leave what a kill leaves"
+    store.save(state_at(2), [])
+    store.close()
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["2"]
+    shutil.copytree(tmp_path / "run" / "2", tmp_path / "run" / "3" / left[0])
+    store.save(state_at(3), [])
+    assert hashed(store.restore(abstract(state_at(0)))) == state_sha256(state_at(3))
+
+
+FOREIGN = ["2023/thesis.txt", "2023/deep/thesis.txt", "2023/.hidden", "2023/manifest.txt", "2023"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_no_store_wrote_stays(tmp_path, name):
+    mine = tmp_path / "run" / name
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("mine")
+    store = Directory(tmp_path / "run", last=1)
+    for step in (1, 2):
+        store.save(state_at(step), [])
+    store.close()
+    assert store.steps() == [2]
+    assert mine.read_text() == "mine"
+    with pytest.raises(CheckpointError) as caught:
+        store.save(state_at(2023), [])
+    first = tmp_path / "run" / "/".join(name.split("/")[:2])
+    assert f"failed: {first} is no part of a checkpoint and would be lost; move it away" in str(caught.value)
+    assert mine.read_text() == "mine"
+
+
+def test_a_note_beside_a_checkpoint_keeps_it(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    (tmp_path / "run" / "1" / "note").write_text("mine")
+    store = Directory(tmp_path / "run", last=1)
+    store.save(state_at(3), [])
+    store.close()
+    assert (tmp_path / "run" / "1" / "note").read_text() == "mine"
+    assert (tmp_path / "run" / "1" / "manifest.json").exists()
+    assert store.steps() == [1, 2, 3]  # 2 is the best one, 1 is not worth keeping
+
+
+@pytest.mark.parametrize("last", [0, -1])
+def test_at_least_one_step_is_kept(tmp_path, last):
+    with pytest.raises(InputError) as caught:
+        Directory(tmp_path / "run", last=last)
+    assert str(caught.value) == f"last: got {last}, allowed: at least 1"
 
 
 def test_manifest_is_strict_json_with_hashes(saved):

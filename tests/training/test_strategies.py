@@ -13,7 +13,6 @@ from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
 from jaxdl.training import Every, Pmapped, Sharded, evaluate, state_sha256, strategies, strategy, train
-from tests.contract import lenient
 from tests.training.linear import KEY, line, points
 
 
@@ -35,7 +34,7 @@ def loss(params, extra, batch, key, *, train):
 
 
 def net():
-    return jaxdl.learner(wide, Update(loss, lenient(optax.adam(1e-3))))
+    return jaxdl.learner(wide, Update(loss, optax.adam(1e-3)))
 
 
 def compiled(strategy, batch_size=8, learner=None):

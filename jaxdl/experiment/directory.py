@@ -1,0 +1,99 @@
+"""A run's directory: whose it is, and files that are there whole or not at all."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from jaxdl import rng
+from jaxdl.errors import InputError, RunError
+from jaxdl.experiment.options import Options, identity
+
+PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def environment() -> dict[str, Any]:
+    """What the numbers depend on besides the program: versions, devices, random numbers, flags."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "platform": jax.default_backend(),
+        "machine": platform.machine(),
+        "device_kind": jax.devices()[0].device_kind,
+        "device_count": jax.device_count(),
+        "processes": jax.process_count(),
+        "prng": str(jax.random.key_impl(rng.root(0))),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a file in one piece: it is there whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.replace(path)
+
+
+def check_out(out: Path, config: Options) -> None:
+    """Raises if the directory is another run's; writes nothing.
+
+    Raises:
+      InputError: there is something that is no directory.
+      RunError: it holds a run with other options, or files of somebody else.
+    """
+    if "\0" in str(out):
+        raise InputError("out", str(out), "a path")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError("out", str(out), "a directory; this is a file")
+    mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
+    if not file.exists():
+        # A kill while the directory was claimed leaves the half of that file.
+        if any(path.name != "config.json.partial" for path in out.iterdir()):
+            raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
+        return
+    theirs = read_json(file)
+    differ = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k)]
+    if differ:
+        said = ", ".join(f"{k} is {theirs.get(k)!r} there and {mine.get(k)!r} here" for k in differ)
+        raise RunError(f"out: {out} belongs to a run with other options: {said}")
+
+
+def claim(out: Path, config: Options) -> None:
+    """Makes the directory this run's: from here on it is refused to runs with other options."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / "config.json").exists():
+            write_json(out / "config.json", identity(config))
+    except OSError as error:
+        raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
+
+
+def check_data(out: Path, sets: dict[str, str]) -> None:
+    """Raises if the run in the directory was begun with other data: its name may be the same, its bytes are not.
+
+    Args:
+      out: the run's directory.
+      sets: the SHA-256 of each set.
+
+    Raises:
+      RunError: with both checksums.
+    """
+    file = out / "data.json"
+    theirs = read_json(file) if file.exists() else sets
+    for part in sorted(theirs.keys() | sets.keys()):
+        there, here = theirs.get(part, "none"), sets.get(part, "none")
+        if there != here:
+            raise RunError(f"out: {out} was begun with other data: {part} is {there[:12]} there and {here[:12]} here")
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds; raises RunError, naming it, where that cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; choose another directory") from None

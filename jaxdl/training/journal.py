@@ -1,0 +1,114 @@
+"""What a run tells while it goes: averages, rates, times; and whether its numbers are still numbers."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxdl.core import State
+from jaxdl.errors import NonFinite
+from jaxdl.metrics import Metrics, means, merge
+from jaxdl.training.writers import Writer
+
+
+class Journal:
+    """Adds up what the steps report and tells the writers when it is time."""
+
+    def __init__(self, writers: Sequence[Writer], batch_size: int, every: int):
+        self.writers, self.batch_size, self.every = writers, batch_size, every
+        self.total: Metrics = {}
+        self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
+        self.since, self.new = time.perf_counter(), False
+        self.steps, self.lately, self.timed = 0, 0.0, 0
+
+    def take(self, block: tuple[int, int, Any], state: State) -> None:
+        """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
+        step, count, found = block
+        metrics, bad = jax.device_get(found)
+        if bad >= 0:
+            raise NonFinite(diagnosis(metrics, int(bad), state))
+        self.total, self.new = merge(self.total, metrics), True
+        if self.seconds["compile"]:
+            self.lately += self.lap("train")
+            self.steps, self.timed = self.steps + count, self.timed + count
+        else:  # the first step: its time is compilation, and no rate
+            self.lap("compile")
+        if step % self.every == 0:
+            self._write(step)
+
+    def validated(self, step: int, measured: dict[str, float]) -> None:
+        """The validation set's metrics."""
+        self.lap("evaluate")
+        self.flush(step)
+        self._tell(step, {f"validation/{name}": value for name, value in measured.items()})
+
+    def flush(self, step: int) -> None:
+        """Whatever has not been told yet; a run that goes on from here has the same lines."""
+        if self.new:
+            self._write(step)
+
+    def finish(self, step: int) -> None:
+        """The times, and the rate over all steps but the first."""
+        self.flush(step)
+        if self.seconds["compile"]:
+            self._tell(step, self._rate(self.timed, self.seconds["train"]) | self._times())
+
+    def _write(self, step: int) -> None:
+        averages = {f"train/{name}": value for name, value in means(self.total).items()}
+        self._tell(step, averages | self._rate(self.steps, self.lately) | self._times())
+        self.total, self.new, self.steps, self.lately = {}, False, 0, 0.0
+
+    def _rate(self, steps: int, seconds: float) -> dict[str, float]:
+        return {"examples_per_second": steps * self.batch_size / seconds} if steps else {}
+
+    def _times(self) -> dict[str, float]:
+        return {f"seconds/{name}": value for name, value in self.seconds.items()}
+
+    def _tell(self, step: int, metrics: dict[str, float]) -> None:
+        for writer in self.writers:
+            writer.write(step, metrics)
+
+    def lap(self, name: str) -> float:
+        """Counts the time since the last lap as spent on `name`."""
+        now = time.perf_counter()
+        passed, self.since = now - self.since, now
+        self.seconds[name] += passed
+        return passed
+
+
+def check_finite(state: State, step: int) -> None:
+    """Raises instead of letting a NaN be saved over a good state."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    bad = [path for (path, _), ok in zip(leaves, jax.device_get(_all_finite(state)), strict=True) if not ok]
+    if bad:
+        raise NonFinite(f"step {step}: {_name(bad[0])} is not finite; the last good state stays as it was saved")
+
+
+@jax.jit
+def _all_finite(state: State) -> list[Array]:
+    """Per leaf; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
+
+    def fine(path: Any, x: Array) -> Array:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return jnp.ones((), bool)
+        return ~jnp.isnan(x).any() if path[0].name == "opt" else jnp.isfinite(x).all()
+
+    return jax.tree.leaves(jax.tree_util.tree_map_with_path(fine, state))
+
+
+def diagnosis(metrics: Metrics, bad: int, state: State) -> str:
+    """The line that says what is not finite, and since when."""
+    names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    ok = jax.device_get(_all_finite(state))
+    broken = [_name(path) for (path, _), fine in zip(leaves, ok, strict=True) if not fine]
+    where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
+    return f"step {bad}: {', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
