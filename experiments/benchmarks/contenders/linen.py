@@ -1,0 +1,217 @@
+"""Flax Linen and Optax the usual way: modules, `TrainState`, a jitted step that donates it, a loop over batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax.training.train_state import TrainState
+
+from contenders.serving import Contender, count, looped, serve, with_state
+from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+
+Batch = dict[str, jax.Array]
+
+
+class MLP(nn.Module):
+    """784-512-10."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.relu(nn.Dense(512)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(10)(x)
+
+
+class CNN5(nn.Module):
+    """5x5x32, pool, 5x5x64, pool, 1024, dropout, 10."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        for features in (32, 64):
+            x = nn.max_pool(nn.relu(nn.Conv(features, (5, 5))(x)), (2, 2), (2, 2))
+        x = nn.relu(nn.Dense(1024)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(10)(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+class CNN3(nn.Module):
+    """3x3x32, 3x3x64, pool, dropout, 128, dropout, 10."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.relu(nn.Conv(32, (3, 3), padding="VALID")(x))
+        x = nn.relu(nn.Conv(64, (3, 3), padding="VALID")(x))
+        x = nn.Dropout(0.25, deterministic=not train)(nn.max_pool(x, (2, 2), (2, 2)))
+        x = nn.relu(nn.Dense(128)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(10)(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+class Text(nn.Module):
+    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+
+    cell: Callable[[int], nn.RNNCellBase]
+
+    @nn.compact
+    def __call__(self, tokens, train):
+        x = jax.nn.one_hot(tokens, ALPHABET)
+        for _ in range(2):
+            x = nn.RNN(self.cell(HIDDEN))(x)
+        return nn.Dense(ALPHABET)(x[:, -1])
+
+
+class VAE(nn.Module):
+    """784-512-256-20 and back."""
+
+    @nn.compact
+    def __call__(self, x, key):
+        h = nn.relu(nn.Dense(NARROW)(nn.relu(nn.Dense(WIDE)(x))))
+        mean, logvar = nn.Dense(LATENT)(h), nn.Dense(LATENT)(h)
+        z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+        h = nn.relu(nn.Dense(WIDE)(nn.relu(nn.Dense(NARROW)(z))))
+        return nn.Dense(784)(h), mean, logvar
+
+
+class Generator(nn.Module):
+    """Noise to images."""
+
+    @nn.compact
+    def __call__(self, z):
+        h = nn.Dense(7 * 7 * 128, use_bias=False)(z).reshape(-1, 7, 7, 128)
+        h = nn.relu(nn.BatchNorm(use_running_average=False, momentum=0.9)(h))
+        h = nn.ConvTranspose(64, (5, 5), (2, 2), use_bias=False)(h)
+        h = nn.relu(nn.BatchNorm(use_running_average=False, momentum=0.9)(h))
+        return jnp.tanh(nn.ConvTranspose(1, (5, 5), (2, 2))(h))
+
+
+class Discriminator(nn.Module):
+    """Images to logits."""
+
+    @nn.compact
+    def __call__(self, x):
+        for features in (64, 128):
+            x = nn.leaky_relu(nn.Conv(features, (5, 5), (2, 2))(x), LEAK)
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
+
+
+CLASSIFIERS: dict[str, Callable[[], nn.Module]] = {
+    "mlp": MLP,
+    "cnn5": CNN5,
+    "cnn3": CNN3,
+    "lstm": lambda: Text(nn.OptimizedLSTMCell),
+    "gru": lambda: Text(nn.GRUCell),
+}
+
+
+def build(workload: Workload, examples: int) -> Contender:
+    """The state on the device, the batches too."""
+    batches = jax.device_put(workload.batches(examples))
+    if workload.network == "dcgan":
+        state, step = gan(batches[0])
+    elif workload.network == "vae":
+        state, step = autoencoder(batches[0])
+    else:
+        state, step = classifier(CLASSIFIERS[workload.network](), batches[0])
+    params = count(jax.tree.leaves([part.params for part in jax.tree.leaves(state, is_leaf=is_state)]))
+    compiled = jax.jit(step, donate_argnums=0)
+
+    def advance(state, batch):
+        state, metrics = compiled(state, batch)
+        return state, metrics["loss"]
+
+    return Contender(looped(with_state(advance, state), batches, workload.batch_size), params)
+
+
+class GeneratorState(TrainState):
+    """With BatchNorm's running statistics."""
+
+    batch_stats: Any = None
+
+
+def is_state(node: Any) -> bool:
+    """Whether it is one network's."""
+    return isinstance(node, TrainState)
+
+
+def classifier(model: nn.Module, batch: Batch) -> tuple[TrainState, Callable]:
+    """Cross-entropy and accuracy."""
+    key = jax.random.key(0)
+    params = model.init(key, batch["input"], train=False)["params"]
+
+    def step(state, batch):
+        dropout = jax.random.fold_in(key, state.step)
+
+        def objective(params):
+            logits = state.apply_fn({"params": params}, batch["input"], train=True, rngs={"dropout": dropout})
+            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean(), logits
+
+        (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        accuracy = (logits.argmax(-1) == batch["label"]).mean()
+        return state.apply_gradients(grads=grads), {"loss": loss, "accuracy": accuracy}
+
+    return created(model, params), step
+
+
+def autoencoder(batch: Batch) -> tuple[TrainState, Callable]:
+    """Minus the evidence lower bound."""
+    model, key = VAE(), jax.random.key(0)
+
+    def step(state, batch):
+        noise = jax.random.fold_in(key, state.step)
+
+        def objective(params):
+            logits, mean, logvar = state.apply_fn({"params": params}, batch["input"], noise)
+            nll = optax.sigmoid_binary_cross_entropy(logits, batch["input"]).sum(-1)
+            kl = 0.5 * (mean**2 + jnp.exp(logvar) - 1 - logvar).sum(-1)
+            return (nll + kl).mean()
+
+        loss, grads = jax.value_and_grad(objective)(state.params)
+        return state.apply_gradients(grads=grads), {"loss": loss}
+
+    return created(model, model.init(key, batch["input"], key)["params"]), step
+
+
+def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
+    """The discriminator's update, then the generator's with new noise."""
+    generator, discriminator, key = Generator(), Discriminator(), jax.random.key(0)
+    made = generator.init(key, jnp.zeros((1, NOISE)))
+
+    def fakes(params, state, size, key):
+        z = jax.random.normal(key, (size, NOISE))
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        return state.apply_fn(variables, z, mutable=["batch_stats"])
+
+    def step(states, batch):
+        d, g = states
+        real, size = batch["input"], batch["input"].shape[0]
+        one, two = jax.random.split(jax.random.fold_in(key, d.step))
+
+        def d_loss(params):
+            fake, _ = fakes(g.params, g, size, one)
+            on_real, on_fake = (d.apply_fn({"params": params}, x) for x in (real, fake))
+            return (nn.softplus(-on_real) + nn.softplus(on_fake)).mean()
+
+        loss, grads = jax.value_and_grad(d_loss)(d.params)
+        d = d.apply_gradients(grads=grads)
+
+        def g_loss(params):
+            fake, moved = fakes(params, g, size, two)
+            return nn.softplus(-d.apply_fn({"params": d.params}, fake)).mean(), moved["batch_stats"]
+
+        grads, batch_stats = jax.grad(g_loss, has_aux=True)(g.params)
+        return (d, g.apply_gradients(grads=grads, batch_stats=batch_stats)), {"loss": loss}
+
+    first = created(discriminator, discriminator.init(key, batch["input"])["params"])
+    second = GeneratorState.create(
+        apply_fn=generator.apply, params=made["params"], tx=optax.adam(LEARNING_RATE), batch_stats=made["batch_stats"]
+    )
+    return (first, second), step
+
+
+def created(model: nn.Module, params: Any) -> TrainState:
+    """With Adam."""
+    return TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(LEARNING_RATE))
+
+
+if __name__ == "__main__":
+    serve({"linen": build})

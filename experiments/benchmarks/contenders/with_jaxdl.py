@@ -1,0 +1,229 @@
+"""jaxdl as a user gets it: a learner, and `jaxdl.train` over a set that lies on the device.
+
+jaxdl     `jaxdl.train`; several seeds by `jaxdl.replicas`
+sharded   the same by the strategy "sharded"
+alone     the same, one seed where the others train several
+step      the learner's step, jitted, in a Python loop over batches that are cut already
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxdl
+from contenders.serving import LAST, Contender, Turn, count, looped, serve, with_state
+from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from jaxdl import losses
+from jaxdl.metrics import mean, total
+
+#: Most steps between two lines of metrics: the default of `jaxdl.Every`.
+LOG = 100
+
+ConvTranspose = getattr(jaxdl.nn, "ConvTranspose", nn.ConvTranspose)
+
+
+class Text(nn.Module):
+    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+
+    layer: Callable[[int], nn.Module]
+
+    @nn.compact
+    def __call__(self, tokens, train):
+        x = jax.nn.one_hot(tokens, ALPHABET)
+        for _ in range(2):
+            x, _ = self.layer(HIDDEN)(x)
+        return nn.Dense(ALPHABET)(x[:, -1])
+
+
+class VAE(nn.Module):
+    """784-512-256-20 and back."""
+
+    @nn.compact
+    def __call__(self, x, key):
+        h = nn.relu(nn.Dense(NARROW)(nn.relu(nn.Dense(WIDE)(x))))
+        mean, logvar = nn.Dense(LATENT)(h), nn.Dense(LATENT)(h)
+        z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+        h = nn.relu(nn.Dense(WIDE)(nn.relu(nn.Dense(NARROW)(z))))
+        return nn.Dense(784)(h), mean, logvar
+
+
+class Generator(nn.Module):
+    """Noise to images."""
+
+    @nn.compact
+    def __call__(self, z, train):
+        h = nn.Dense(7 * 7 * 128, use_bias=False)(z).reshape(-1, 7, 7, 128)
+        h = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(h))
+        h = ConvTranspose(64, (5, 5), (2, 2), use_bias=False)(h)
+        h = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(h))
+        return jnp.tanh(ConvTranspose(1, (5, 5), (2, 2))(h))
+
+
+class Discriminator(nn.Module):
+    """Images to logits."""
+
+    @nn.compact
+    def __call__(self, x):
+        for features in (64, 128):
+            x = nn.leaky_relu(jaxdl.nn.Conv(features, (5, 5), (2, 2))(x), LEAK)
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
+
+
+def classifier(model: nn.Module) -> jaxdl.Learner:
+    """As in the README."""
+    task = jaxdl.tasks.classify(model)
+    return jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(LEARNING_RATE)))
+
+
+def autoencoder() -> jaxdl.Learner:
+    """Minus the evidence lower bound."""
+    model = VAE()
+
+    def init(key, batch):
+        return model.init(key, batch["input"], key)["params"], {}
+
+    def loss(params, extra, batch, key, *, train):
+        logits, mu, logvar = model.apply({"params": params}, batch["input"], key)
+        nll = jax.vmap(losses.binary_cross_entropy)(logits, batch["input"])
+        metrics = {"loss": total(nll + jax.vmap(losses.gaussian_kl)(mu, logvar), batch.get("mask"))}
+        return mean(metrics["loss"]), (extra, metrics)
+
+    return jaxdl.learner(init, jaxdl.Update(loss, optax.adam(LEARNING_RATE)))
+
+
+def gan() -> jaxdl.Learner:
+    """The discriminator's update, then the generator's with new noise."""
+    generator, discriminator = Generator(), Discriminator()
+
+    def init(key, batch):
+        made = generator.init(key, jnp.zeros((1, NOISE)), train=True)
+        judge = discriminator.init(jax.random.fold_in(key, 1), batch["input"])["params"]
+        return {"generator": made["params"], "discriminator": judge}, {"batch_stats": made["batch_stats"]}
+
+    def fakes(params, extra, batch, key, train):
+        z = jax.random.normal(key, (batch["input"].shape[0], NOISE))
+        variables = {"params": params["generator"], **extra}
+        return generator.apply(variables, z, train=train, mutable=["batch_stats"] if train else [])
+
+    def judged(params, x):
+        return discriminator.apply({"params": params["discriminator"]}, x)
+
+    def discriminator_loss(params, extra, batch, key, *, train):
+        fake, _ = fakes(params, extra, batch, key, train)  # the generator's update moves its statistics
+        each = nn.softplus(-judged(params, batch["input"])) + nn.softplus(judged(params, fake))
+        metrics = {"loss": total(each, batch.get("mask"))}
+        return mean(metrics["loss"]), (extra, metrics)
+
+    def generator_loss(params, extra, batch, key, *, train):
+        fake, moved = fakes(params, extra, batch, key, train)
+        metrics = {"generator_loss": total(nn.softplus(-judged(params, fake)), batch.get("mask"))}
+        return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
+
+    adam = optax.adam(LEARNING_RATE)
+    one, two = (discriminator_loss, "discriminator"), (generator_loss, "generator")
+    return jaxdl.learner(init, *(jaxdl.Update(loss, adam, on) for loss, on in (one, two)))
+
+
+LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
+    "mlp": lambda: classifier(jaxdl.models.softmax_mlp()),
+    "cnn5": lambda: classifier(jaxdl.models.lecture_cnn_5x5()),
+    "cnn3": lambda: classifier(jaxdl.models.lecture_cnn_3x3()),
+    "lstm": lambda: classifier(Text(jaxdl.nn.LSTM)),
+    "gru": lambda: classifier(Text(jaxdl.nn.GRU)),
+    "vae": autoencoder,
+    "dcgan": gan,
+}
+
+
+def trained(workload: Workload, examples: int, strategy: str) -> Contender:
+    """Through `jaxdl.train`, one seed or several."""
+    net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
+    if workload.seeds > 1:
+        return many(net, workload, examples)
+    run = partial(timed, net, data, workload.batch_size, jaxdl.strategy(strategy))
+    return Contender(run, parameters(net, workload))
+
+
+def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, size: int, strategy: Any, steps: int) -> Turn:
+    """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
+    log = min(LOG, max(1, steps // 5))
+    clock, steps = Clock(), (-(-steps // log) + 1) * log
+    every, key = jaxdl.Every(log=log), jaxdl.root(0)
+    jaxdl.train(net, data, key=key, steps=steps, batch_size=size, every=every, strategy=strategy, writers=[clock])
+    (first, began, _), (last, ended, _) = clock.seen[0], clock.seen[-1]
+    recent = [loss for step, _, loss in clock.seen if step > last - LAST]
+    return Turn((last - first) * size, ended - began, sum(recent) / len(recent))
+
+
+class Clock:
+    """A writer that notes when each line of metrics came, and its loss."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, float, float]] = []
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Notes the time."""
+        if "train/loss" in metrics:
+            self.seen.append((step, time.perf_counter(), metrics["train/loss"]))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def many(net: jaxdl.Learner, workload: Workload, examples: int) -> Contender:
+    """Several seeds in one program, each with an order of its own over the same set."""
+    arrays = jax.device_put(workload.arrays(examples))
+    orders = [np.random.default_rng(seed).permutation(examples) for seed in range(workload.seeds)]
+    cuts = range(0, examples - workload.batch_size + 1, workload.batch_size)
+    rows = jax.device_put([np.stack([order[i : i + workload.batch_size] for order in orders]) for i in cuts])
+    keys = jax.vmap(jax.random.key)(jnp.arange(workload.seeds))
+    members = jaxdl.replicas(net)
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state, arrays, rows):
+        state, metrics = members.step(state, {name: x[rows] for name, x in arrays.items()}, keys)
+        return state, (mean(jax.tree.map(jnp.sum, metrics["loss"])), metrics)
+
+    state = jax.jit(members.init)(keys, {name: x[: workload.batch_size] for name, x in arrays.items()})
+    step = with_state(lambda state, rows: advance(state, arrays, rows), state)
+    return Contender(
+        looped(lambda rows: step(rows)[0], rows, workload.batch_size * workload.seeds), parameters(net, workload)
+    )
+
+
+def stepped(workload: Workload, examples: int) -> Contender:
+    """The step alone."""
+    net, batches = LEARNERS[workload.network](), jax.device_put(workload.batches(examples))
+    key = jaxdl.stream(jaxdl.root(0), "train")
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state, batch):
+        state, metrics = net.step(state, batch, key)
+        return state, (mean(metrics["loss"]), metrics)
+
+    step = with_state(advance, jax.jit(net.init)(key, batches[0]))
+    return Contender(looped(lambda batch: step(batch)[0], batches, workload.batch_size), parameters(net, workload))
+
+
+def parameters(net: jaxdl.Learner, workload: Workload) -> int:
+    """Of one seed."""
+    state = jax.eval_shape(net.init, jaxdl.root(0), workload.batches(workload.batch_size)[0])
+    return count(jax.tree.leaves(state.params))
+
+
+if __name__ == "__main__":
+    serve(
+        {
+            "jaxdl": partial(trained, strategy="single"),
+            "sharded": partial(trained, strategy="sharded"),
+            "alone": lambda workload, examples: trained(workload._replace(seeds=1), examples, "single"),
+            "step": stepped,
+        }
+    )

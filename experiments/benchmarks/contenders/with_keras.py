@@ -1,0 +1,182 @@
+"""Keras 3 on JAX: `fit` over NumPy arrays; for the GAN the loop of Keras' own guide for JAX."""
+
+import os
+import time
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+import jax
+import keras
+from keras import layers, ops
+
+from contenders.serving import Contender, Turn, count, looped, serve, with_state
+from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+
+
+def mlp() -> keras.Model:
+    return keras.Sequential([layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(10)])
+
+
+def cnn5() -> keras.Model:
+    return keras.Sequential(
+        [
+            *(layers.Conv2D(32, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
+            *(layers.Conv2D(64, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
+            *(layers.Flatten(), layers.Dense(1024, activation="relu"), layers.Dropout(0.5), layers.Dense(10)),
+        ]
+    )
+
+
+def cnn3() -> keras.Model:
+    return keras.Sequential(
+        [
+            *(layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu")),
+            *(layers.MaxPooling2D(), layers.Dropout(0.25), layers.Flatten()),
+            *(layers.Dense(128, activation="relu"), layers.Dropout(0.5), layers.Dense(10)),
+        ]
+    )
+
+
+def text(layer: type[layers.Layer]) -> keras.Model:
+    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+    one_hot = layers.Lambda(lambda tokens: ops.one_hot(tokens, ALPHABET))
+    return keras.Sequential([one_hot, layer(HIDDEN, return_sequences=True), layer(HIDDEN), layers.Dense(ALPHABET)])
+
+
+class VAE(keras.Model):
+    """784-512-256-20 and back; its loss is minus the evidence lower bound."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = keras.Sequential(
+            [layers.Dense(WIDE, activation="relu"), layers.Dense(NARROW, activation="relu")]
+        )
+        self.decoder = keras.Sequential(
+            [layers.Dense(NARROW, activation="relu"), layers.Dense(WIDE, activation="relu"), layers.Dense(784)]
+        )
+        self.mean, self.logvar = layers.Dense(LATENT), layers.Dense(LATENT)
+        self.seeds = keras.random.SeedGenerator(0)
+
+    def call(self, x):
+        h = self.encoder(x)
+        mean, logvar = self.mean(h), self.logvar(h)
+        z = mean + ops.exp(0.5 * logvar) * keras.random.normal(ops.shape(mean), seed=self.seeds)
+        return self.decoder(z), mean, logvar
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        logits, mean, logvar = y_pred
+        nll = ops.sum(ops.binary_crossentropy(x, logits, from_logits=True), -1)
+        kl = 0.5 * ops.sum(mean**2 + ops.exp(logvar) - 1 - logvar, -1)
+        return ops.mean(nll + kl)
+
+
+def generator() -> keras.Model:
+    """Noise to images."""
+    return keras.Sequential(
+        [
+            *(keras.Input((NOISE,)), layers.Dense(7 * 7 * 128, use_bias=False), layers.Reshape((7, 7, 128))),
+            *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
+            layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),
+            *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
+            layers.Conv2DTranspose(1, 5, strides=2, padding="same", activation="tanh"),
+        ]
+    )
+
+
+def discriminator() -> keras.Model:
+    """Images to logits."""
+    return keras.Sequential(
+        [
+            *(keras.Input((28, 28, 1)), layers.Conv2D(64, 5, strides=2, padding="same"), layers.LeakyReLU(LEAK)),
+            *(layers.Conv2D(128, 5, strides=2, padding="same"), layers.LeakyReLU(LEAK)),
+            *(layers.Flatten(), layers.Dense(1)),
+        ]
+    )
+
+
+MODELS = {
+    "mlp": mlp,
+    "cnn5": cnn5,
+    "cnn3": cnn3,
+    "lstm": lambda: text(layers.LSTM),
+    "gru": lambda: text(layers.GRU),
+    "vae": VAE,
+}
+
+
+def build(workload: Workload, examples: int) -> Contender:
+    """Several seeds at once are nothing that Keras has."""
+    if workload.seeds > 1:
+        raise NotImplementedError("Keras trains one seed at a time")
+    keras.utils.set_random_seed(0)
+    return gan(workload, examples) if workload.network == "dcgan" else fitted(workload, examples)
+
+
+def fitted(workload: Workload, examples: int) -> Contender:
+    """By `fit`."""
+    model, size = MODELS[workload.network](), workload.batch_size
+    arrays = workload.arrays(examples)
+    x, y = arrays["input"], arrays.get("label")
+    if y is None:
+        model.compile(keras.optimizers.Adam(LEARNING_RATE))
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(LEARNING_RATE), loss, metrics=["accuracy"])
+    model(x[:size])  # makes the weights
+
+    def run(steps: int) -> Turn:
+        rows = min(steps, examples // size) * size
+        epochs = steps * size // rows
+        began = time.perf_counter()
+        history = model.fit(x[:rows], None if y is None else y[:rows], size, epochs, verbose=0)
+        return Turn(rows * epochs, time.perf_counter() - began, history.history["loss"][-1])
+
+    # A GRU of Keras has two biases that are only added to one another, for two of its three gates.
+    doubled = 2 * 2 * HIDDEN if workload.network == "gru" else 0
+    return Contender(run, count(v.value for v in model.trainable_variables) - doubled)
+
+
+def gan(workload: Workload, examples: int) -> Contender:
+    """The discriminator's update, then the generator's with new noise, in one jitted step of stateless calls."""
+    d, g = discriminator(), generator()
+    d_adam, g_adam = keras.optimizers.Adam(LEARNING_RATE), keras.optimizers.Adam(LEARNING_RATE)
+    d_adam.build(d.trainable_variables)
+    g_adam.build(g.trainable_variables)
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def fakes(weights, moving, size, key):
+        return g.stateless_call(weights, moving, jax.random.normal(key, (size, NOISE)), training=True)
+
+    def judged(weights, x):
+        return d.stateless_call(weights, [], x)[0]
+
+    def d_loss(weights, fake, real):
+        on_real, on_fake = judged(weights, real), judged(weights, fake)
+        return entropy(ops.ones_like(on_real), on_real) + entropy(ops.zeros_like(on_fake), on_fake)
+
+    def g_loss(weights, moving, judge, size, key):
+        fake, moving = fakes(weights, moving, size, key)
+        score = judged(judge, fake)
+        return entropy(ops.ones_like(score), score), moving
+
+    @jax.jit
+    def advance(state, batch):
+        dw, d_opt, gw, moving, g_opt, key = state
+        real = batch["input"]
+        one, two, key = jax.random.split(key, 3)
+        fake, _ = fakes(gw, moving, real.shape[0], one)
+        loss, grads = jax.value_and_grad(d_loss)(dw, fake, real)
+        dw, d_opt = d_adam.stateless_apply(d_opt, grads, dw)
+        grads, moving = jax.grad(g_loss, has_aux=True)(gw, moving, dw, real.shape[0], two)
+        gw, g_opt = g_adam.stateless_apply(g_opt, grads, gw)
+        return (dw, d_opt, gw, moving, g_opt, key), loss
+
+    state = [[v.value for v in held] for held in (d.trainable_variables, d_adam.variables)]
+    state += [[v.value for v in held] for held in (g.trainable_variables, g.non_trainable_variables, g_adam.variables)]
+    step = with_state(advance, (*state, jax.random.key(0)))
+    params = count(v.value for v in d.trainable_variables + g.trainable_variables)
+    return Contender(looped(step, jax.device_put(workload.batches(examples)), workload.batch_size), params)
+
+
+if __name__ == "__main__":
+    serve({"keras": build})
