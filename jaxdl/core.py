@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
@@ -46,6 +47,15 @@ class State:
     def replace(self, **changes: Any) -> "State":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def member(self, i: int) -> "State":
+        """The state of run i, where the state is that of several runs, every leaf `[N, ...]`."""
+        return jax.tree.map(lambda x: x[i], self)
+
+    @property
+    def done(self) -> int:
+        """Updates done, as a number of the host's."""
+        return int(np.max(jax.device_get(self.step)))
 
 
 class Update(NamedTuple):

@@ -6,6 +6,7 @@ A mean of means is wrong as soon as one batch is smaller; a sum of sums and coun
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,15 +63,18 @@ def merge(a: Metrics, b: Metrics) -> Metrics:
     return {**a, **b, **both}
 
 
-def means(metrics: Mapping[str, Metric]) -> dict[str, float]:
+def means(metrics: Mapping[str, Metric]) -> dict[str, Any]:
     """The host's numbers for a report: `{name: sum / count}`; NaN where nothing counted.
+
+    A float each, or for several runs in one program an array `[N]` each.
 
     Example:
       >>> means({"loss": (jnp.array(3.0), jnp.array(2.0))})
       {'loss': 1.5}
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {name: float(np.float64(s) / np.float64(n)) for name, (s, n) in jax.device_get(dict(metrics)).items()}
+        found = {name: np.float64(s) / np.float64(n) for name, (s, n) in jax.device_get(dict(metrics)).items()}
+        return {name: value if np.ndim(value) else float(value) for name, value in found.items()}
 
 
 def accuracy(logits: Float[Array, "C"], label: Int[Array, ""]) -> Float[Array, ""]:

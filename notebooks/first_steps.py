@@ -70,12 +70,6 @@ assert jaxdl.state_sha256(state) == jaxdl.state_sha256(again)
 # ## Eight seeds in one program
 
 # %%
-keys = jnp.stack([jaxdl.root(seed) for seed in range(8)])
-many = jaxdl.replicas(net)
-states = many.init(keys, batch)
-batches = jax.tree.map(lambda x: jnp.broadcast_to(x, (8, *x.shape)), batch)
-step = jax.jit(many.step)
-for _ in range(20):
-    states, metrics = step(states, batches, keys)
-loss, count = metrics["loss"]
-print(np.asarray(loss / count).round(3))
+states = jaxdl.train(net, train_set, key=jaxdl.root(range(8)), steps=300)
+accuracies = jaxdl.evaluate(net, states, test_set)["accuracy"]
+print(accuracies.round(3), f"{100 * accuracies.mean():.2f} ± {100 * accuracies.std(ddof=1):.2f} %")

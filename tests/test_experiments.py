@@ -63,8 +63,8 @@ def test_several_seeds(tmp_path, capsys):
     assert result["seeds"] == [3, 4]
     assert result["metrics_std"]["test/loss"] > 0
     assert " ± " in capsys.readouterr().out
-    for seed in (3, 4):
-        assert (tmp_path / f"seed-{seed}" / "figures" / "curves.png").exists()
+    assert [member["seed"] for member in result["members"]] == [3, 4]
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"curves", "confusion", "decisions"}
 
 
 @pytest.mark.slow

@@ -84,3 +84,16 @@ def test_a_stream_depends_on_its_name_only():
 
 def test_a_stream_is_the_same_inside_jit(key):
     assert bits(jax.jit(lambda key: rng.stream(key, "data"))(key)) == bits(rng.stream(key, "data"))
+
+
+def test_several_roots_are_the_roots_of_each():
+    keys, numbers = rng.root([3, 0, 2**32 - 1]), (3, 0, 2**32 - 1)
+    for i, number in enumerate(numbers):
+        for several, one in ((keys, rng.root(number)), (rng.stream(keys, "x"), rng.stream(rng.root(number), "x"))):
+            assert (jax.random.key_data(several[i]) == jax.random.key_data(one)).all()
+
+
+@pytest.mark.parametrize("seeds", [[], [1, -1], [0, 2.5], "12"])
+def test_bad_seeds_among_several(seeds):
+    with pytest.raises(InputError):
+        rng.root(seeds)

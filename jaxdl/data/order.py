@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Int, Key, Shaped
 
 from jaxdl.core import Batch
 from jaxdl.data.dataset import Dataset
-from jaxdl.rng import stream
+from jaxdl.rng import fold, stream
 
 #: Sets up to this size live on the device; larger ones are streamed. 2 GiB.
 RESIDENT_BYTES = 2**31
@@ -32,12 +32,13 @@ class Window(NamedTuple):
 
     Attributes:
       arrays: the fields, `[N, ...]` each.
-      order: `[S, B]`, the rows of each step; -1 where a batch has no more.
+      order: `[S, B]`, the rows of each step; -1 where a batch has no more. For several runs in one
+        program `[S, N, B]` where each reads its own.
       first: the step that reads `order[0]`.
     """
 
     arrays: dict[str, Array]
-    order: Int[Array, "S B"]
+    order: Int[Array, "S *N B"]
     first: int
 
     @property
@@ -50,22 +51,23 @@ def epoch_order(key: Key[Array, ""], epoch: int, size: int, batch_size: int) -> 
     """The rows of each step of one epoch, a permutation cut into batches.
 
     Args:
-      key: the run's root key; the stream "data" is taken here.
+      key: the run's root key; the stream "data" is taken here. Or `[M]`, of M runs in one program.
       epoch: from 0.
       size: N, examples in the set.
       batch_size: B, at most N.
 
     Returns:
-      int32 `[N // B, B]`.
+      int32 `[N // B, B]`, or `[N // B, M, B]`.
 
     Example:
       >>> import jaxdl
       >>> epoch_order(jaxdl.root(0), 0, 7, 3).shape
       (2, 3)
     """
-    shuffled = _permutation(jax.random.fold_in(stream(key, "data"), epoch), size)
+    shuffled = np.asarray(_permutation(fold(stream(key, "data"), epoch), size), np.int32)
     steps = size // batch_size
-    return np.asarray(shuffled, np.int32)[: steps * batch_size].reshape(steps, batch_size)
+    rows = shuffled[..., : steps * batch_size].reshape(*key.shape, steps, batch_size)
+    return rows if key.ndim == 0 else rows.swapaxes(0, 1)
 
 
 def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
@@ -189,4 +191,4 @@ def _from(first: int) -> Iterator[int]:
 
 @partial(jax.jit, static_argnums=1)
 def _permutation(key: Key[Array, ""], size: int) -> Int[Array, "N"]:
-    return jax.random.permutation(key, size)
+    return jax.random.permutation(key, size) if key.ndim == 0 else jax.vmap(lambda k: _permutation(k, size))(key)

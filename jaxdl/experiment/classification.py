@@ -17,6 +17,7 @@ from jaxdl.experiment.options import Options
 from jaxdl.experiment.run import Run
 from jaxdl.models import table
 from jaxdl.plots.page import PALETTE
+from jaxdl.rng import root
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, with_ema
 
@@ -50,7 +51,7 @@ class Classification(Options):
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     patience: int = 0
-    """Stop after this many validations without a smaller loss; 0: never."""
+    """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
     standardize: bool = False
     """Rescale inputs to mean 0 and variance 1 with the training set's statistics."""
 
@@ -109,12 +110,12 @@ def classification(
     patience = Patience("loss", config.patience) if config.patience else None
     state = run.fit(net, sets["train"], sets.get("validation"), patience)
     metrics = run.test(net, state, sets["test"])
-    draw(run, task, inference(state), sets["test"], first_layer)
+    draw(run, task, inference(run.first(state)), sets["test"], first_layer)
     return run.finish(state, metrics, **sets)
 
 
 def prepared(run: Run[Any]) -> dict[str, Dataset]:
-    """The sets of a run: the test set apart from the start, the validation set drawn from the stream "data"."""
+    """The sets of a run: the test set apart from the start, the validation set the same for every seed."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
     sets = {"train": train, "test": test}
@@ -123,7 +124,7 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
             raise InputError(
                 "validation", config.validation, f"a share that leaves both parts of {train.size} not empty"
             )
-        sets["train"], sets["validation"] = data.split(train, run.key, config.validation)
+        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
     if config.standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets

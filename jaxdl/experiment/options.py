@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import io
 import itertools
+import math
 import os
 import re
 import sys
@@ -32,7 +33,7 @@ class Options:
     seed: int = 0
     """Every random number follows from it; in [0, 2**32)."""
     seeds: int = 1
-    """Repeats with seed, seed + 1, ...; the result then has mean and standard deviation."""
+    """Repeats with seed, seed + 1, ... in one program; the result then has mean and standard deviation."""
     epochs: float = 10.0
     """Passes over the training set."""
     steps: int | None = None
@@ -108,6 +109,8 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         if read.deterministic:
             _deterministic()
         _keep_compiled(cache_root(read.cache_dir))
+        if read.seeds > 1 and read.strategy != "single":
+            _cores_as_devices(read.seeds)
         main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -159,6 +162,13 @@ def _keep_compiled(folder: Path) -> None:
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _cores_as_devices(seeds: int) -> None:
+    """Lets a CPU train one seed per core; no effect where there is an accelerator, or XLA was told a number."""
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
+            jax.config.update("jax_num_cpu_devices", math.gcd(seeds, os.cpu_count() or 1))
 
 
 def default_out(name: str, config: Options) -> Path:

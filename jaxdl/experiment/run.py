@@ -4,7 +4,6 @@ config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
 """
 
 import dataclasses
-import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -32,18 +31,19 @@ class Stopped(Exception):
 
 
 class Run(Generic[C]):
-    """One seed of an experiment.
+    """One run of an experiment, with all its seeds in one program.
 
     Attributes:
       config: the options.
-      seed: this run's.
+      seeds: the seed of each member.
       out: its directory; nothing is written there before `fit` has checked what it was given.
-      key: its root key.
+      key: its root key; `[N]` of them for several seeds.
     """
 
-    def __init__(self, config: C, seed: int, out: Path, name: str):
-        self.config, self.seed, self.out, self.name = config, seed, out, name
-        self.key = rng.root(seed)
+    def __init__(self, config: C, out: Path, name: str):
+        self.config, self.out, self.name = config, out, name
+        self.seeds = range(config.seed, config.seed + config.seeds)
+        self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
         self.began, self.latest = time.perf_counter(), Memory()
 
     def fit(
@@ -51,13 +51,12 @@ class Run(Generic[C]):
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint."""
         config, where = self.config, strategy(self.config.strategy)
-        check_batch_size(data, config.batch_size, len(where.devices))
+        check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
         self._check_stop(store)
-        claim(self.out if config.seeds == 1 else self.out.parent, config)
-        self.out.mkdir(exist_ok=True)
+        claim(self.out, config)
         write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
@@ -84,7 +83,7 @@ class Run(Generic[C]):
         finally:
             for writer in writers:
                 writer.close()
-        if config.stop_after is not None and int(state.step) == config.stop_after < steps:
+        if config.stop_after is not None and state.done == config.stop_after < steps:
             raise Stopped(
                 f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
             )
@@ -96,8 +95,8 @@ class Run(Generic[C]):
         if stop is not None and stop < done:
             raise InputError("stop_after", stop, f"at least {done}, the step that {self.out} has reached")
 
-    def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, float]:
-        """The test set's metrics: asked for once, at the end."""
+    def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
+        """The test set's metrics, of several seeds an array each: asked for once, at the end."""
         found = evaluate(learner, state, data, key=self.key, strategy=strategy(self.config.strategy))
         return {f"test/{name}": value for name, value in found.items()}
 
@@ -110,23 +109,30 @@ class Run(Generic[C]):
         (self.out / "figures").mkdir(parents=True, exist_ok=True)
         return self.out / "figures" / f"{name}.png"
 
-    def finish(self, state: State, metrics: Mapping[str, float], **data: Dataset) -> dict[str, Any]:
+    def first(self, state: State) -> State:
+        """The state to draw: the only one, or that of the first seed."""
+        return state if self.key.ndim == 0 else state.member(0)
+
+    def finish(self, state: State, metrics: Mapping[str, Any], **data: Dataset) -> dict[str, Any]:
         """Writes `result.json`, which marks the run as finished.
 
         Args:
           state: the state that the metrics belong to.
-          metrics: flat names to numbers.
+          metrics: flat names to numbers; to arrays `[N]` of several seeds, of which the result has mean, standard
+            deviation (of a sample), and all.
           **data: the sets, by their part in the run (`train`, `validation`, `test`).
         """
+        state = jax.device_get(state)
         last = self.latest.latest
         measured = {part: last.get(f"seconds/{part}", 0.0) for part in ("compile", "train", "evaluate", "save")}
         result = {
             "experiment": self.name,
             "config": dataclasses.asdict(self.config),
-            "seed": self.seed,
-            "steps": int(state.step),
-            "metrics": {name: float(value) for name, value in metrics.items()},
-            "state_sha256": state_sha256(jax.device_get(state)),
+            "seed": self.config.seed,
+            "steps": state.done,
+            "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
+            "state_sha256": state_sha256(state),
+            **(self._members(state, metrics) if self.key.ndim else {}),
             "data": _described(data),
             "environment": environment(),
             "seconds": {"total": time.perf_counter() - self.began, **measured},
@@ -136,20 +142,31 @@ class Run(Generic[C]):
             write_json(self.out / "result.json", result)
         return result
 
+    def _members(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "seeds": list(self.seeds),
+            "metrics_std": {name: float(np.std(value, ddof=1)) for name, value in metrics.items()},
+            "members": [
+                {
+                    "seed": seed,
+                    "metrics": {name: float(value[i]) for name, value in metrics.items()},
+                    "state_sha256": state_sha256(state.member(i)),
+                }
+                for i, seed in enumerate(self.seeds)
+            ],
+        }
+
 
 def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
-    """Runs an experiment once per seed and prints what came out.
-
-    Each seed is a run of its own in the directory, so all of them can be interrupted and gone on
-    with. A finished run is not run again.
+    """Runs an experiment, with all its seeds at once, and prints what came out; a finished one is not run again.
 
     Args:
       config: the options.
-      one: one run, from its `Run` to the result of `Run.finish`.
+      one: from a `Run` to the result of `Run.finish`.
 
     Returns:
-      The result; with several seeds `metrics` holds means, `metrics_std` standard deviations. Empty
-      if `stop_after` ended a run before its end.
+      The result; with several seeds `metrics` holds means, `metrics_std` standard deviations, `members` each one's
+      own. Empty if `stop_after` ended the run before its end.
 
     Raises:
       RunError: the directory belongs to a run with other options.
@@ -157,46 +174,21 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
     out = Path(config.out) if config.out else default_out(name, config)
     check_out(out, config)
-    seeds = range(config.seed, config.seed + config.seeds)
-    results = []
-    for seed in seeds:
-        place = out if config.seeds == 1 else out / f"seed-{seed}"
-        if (place / "result.json").exists():
-            print(f"{place} is finished already; this is its result")
-            results.append(read_json(place / "result.json"))
+    try:
+        if (out / "result.json").exists():
+            print(f"{out} is finished already; this is its result")
+            result = read_json(out / "result.json")
         else:
-            try:
-                results.append(one(Run(config, seed, place, name)))
-            except Stopped as stop:
-                print(stop)
-    if len(results) < config.seeds:
+            result = one(Run(config, out, name))
+    except Stopped as stop:
+        print(stop)
         return {}
-    result = results[0] if config.seeds == 1 else _together(results, out)
     _print(result, out)
     return result
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:
     return {part: {"name": d.name, "sha256": d.sha256, "size": d.size} for part, d in data.items()}
-
-
-def _together(results: list[dict[str, Any]], out: Path) -> dict[str, Any]:
-    """Mean and (sample) standard deviation over the seeds."""
-    table = {name: [r["metrics"][name] for r in results] for name in results[0]["metrics"]}
-    together = {
-        **{name: results[0][name] for name in ("experiment", "config", "seed", "steps", "data", "environment")},
-        "seeds": [r["seed"] for r in results],
-        "metrics": {name: statistics.fmean(values) for name, values in table.items()},
-        "metrics_std": {name: statistics.stdev(values) for name, values in table.items()},
-        "runs": {str(r["seed"]): {"metrics": r["metrics"], "state_sha256": r["state_sha256"]} for r in results},
-        "state_sha256": [r["state_sha256"] for r in results],
-        "seconds": {name: sum(r["seconds"][name] for r in results) for name in results[0]["seconds"]},
-        "throughput": {
-            name: float(np.median([r["throughput"][name] for r in results])) for name in results[0]["throughput"]
-        },
-    }
-    write_json(out / "result.json", together)
-    return together
 
 
 def _print(result: Mapping[str, Any], out: Path) -> None:

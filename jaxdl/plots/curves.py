@@ -72,8 +72,8 @@ def drawable(records: Records) -> list[str]:
 def draw_curves(ax: "Axes", records: Records, name: str) -> None:
     """Draws one metric of training and validation on `ax`.
 
-    A long noisy line is drawn pale under its running mean. A loss that falls far is drawn on a
-    logarithmic scale.
+    A long noisy line is drawn pale under its running mean, several seeds pale under their mean. A loss
+    that falls far is drawn on a logarithmic scale.
 
     Args:
       ax: where to draw.
@@ -84,6 +84,8 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
 
     everything = [np.empty(0)]
     for part, color in PARTS.items():
+        for member in members(records, f"{part}/{name}"):
+            ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
         steps, values = series(records, f"{part}/{name}")
         if len(steps):
             _line(ax, steps, values, color, part)
@@ -108,6 +110,16 @@ def series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
     """
     found = [(record["step"], record[name]) for record in records if name in record]
     return np.array([step for step, _ in found], np.int64), np.array([value for _, value in found], np.float64)
+
+
+def members(records: Records, name: str) -> list[str]:
+    """The names of each run's own metric, where a run has several seeds: `name/0`, `name/1`, ...
+
+    Example:
+      >>> members([{"step": 1, "a": 2.0, "a/0": 1.0, "a/1": 3.0}], "a")
+      ['a/0', 'a/1']
+    """
+    return sorted({each for record in records for each in record if each.startswith(f"{name}/")})
 
 
 def _line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, label: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
@@ -11,7 +12,9 @@ from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means, merge
 from jaxdl.rng import root, stream
-from jaxdl.training.strategies import Program, Strategy
+from jaxdl.training.members import for_runs
+from jaxdl.training.program import Program
+from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
 
 
@@ -30,12 +33,13 @@ def evaluate(
       learner: as it was trained.
       state: its state, on any devices; `inference(state)` is what the learner evaluates.
       data: the set; the last batch is padded and masked.
-      key: the run's root key, for evaluations that draw noise; None: that of seed 0.
+      key: the run's root key (of several runs one each, or one for all), for evaluations that draw noise;
+        None: that of seed 0.
       batch_size: examples at once, at least 1; cut to the size of the set.
       strategy: where to run; None: all devices.
 
     Returns:
-      `{name: mean}`.
+      `{name: mean}`; of several runs in one program an array `[N]` each.
 
     Raises:
       InputError: an argument of another kind, or another learner's state.
@@ -51,9 +55,11 @@ def evaluate(
     """
     at_least("batch_size", batch_size, 1)
     of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
-    key, strategy = root(0) if key is None else key, strategy or by_name()
+    key = root(0) if key is None else key
+    key = jnp.broadcast_to(key, state.step.shape)
+    strategy = for_runs(key, strategy or by_name())
     size = min(batch_size, data.size)
-    size += -size % len(strategy.devices)
+    size += -size % (1 if key.ndim else len(strategy.devices))
     example = next(evaluation_windows(data, size, lambda host: host))
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]

@@ -1,6 +1,7 @@
 """What a run tells while it goes: averages, rates, times; and whether its numbers are still numbers."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ from jaxdl.training.writers import Writer
 class Journal:
     """Adds up what the steps report and tells the writers when it is time."""
 
-    def __init__(self, writers: Sequence[Writer], batch_size: int, every: int):
-        self.writers, self.batch_size, self.every = writers, batch_size, every
+    def __init__(self, writers: Sequence[Writer], examples: int, every: int):
+        self.writers, self.examples, self.every = writers, examples, every
         self.total: Metrics = {}
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         self.since, self.new = time.perf_counter(), False
@@ -29,8 +30,8 @@ class Journal:
         """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
         step, count, found = block
         metrics, bad = jax.device_get(found)
-        if bad >= 0:
-            raise NonFinite(diagnosis(metrics, int(bad), state))
+        if (bad >= 0).all():  # of several runs those that are finite go on
+            raise NonFinite(diagnosis(metrics, int(bad.max()), state))
         self.total, self.new = merge(self.total, metrics), True
         if self.seconds["compile"]:
             self.lately += self.lap("train")
@@ -40,7 +41,7 @@ class Journal:
         if step % self.every == 0:
             self._write(step)
 
-    def validated(self, step: int, measured: dict[str, float]) -> None:
+    def validated(self, step: int, measured: dict[str, Any]) -> None:
         """The validation set's metrics."""
         self.lap("evaluate")
         self.flush(step)
@@ -63,14 +64,15 @@ class Journal:
         self.total, self.new, self.steps, self.lately = {}, False, 0, 0.0
 
     def _rate(self, steps: int, seconds: float) -> dict[str, float]:
-        return {"examples_per_second": steps * self.batch_size / seconds} if steps else {}
+        return {"examples_per_second": steps * self.examples / seconds} if steps else {}
 
     def _times(self) -> dict[str, float]:
         return {f"seconds/{name}": value for name, value in self.seconds.items()}
 
-    def _tell(self, step: int, metrics: dict[str, float]) -> None:
+    def _tell(self, step: int, metrics: dict[str, Any]) -> None:
+        told = {name: value for each in metrics.items() for name, value in _named(*each)}
         for writer in self.writers:
-            writer.write(step, metrics)
+            writer.write(step, told)
 
     def lap(self, name: str) -> float:
         """Counts the time since the last lap as spent on `name`."""
@@ -82,20 +84,21 @@ class Journal:
 
 def check_finite(state: State, step: int) -> None:
     """Raises instead of letting a NaN be saved over a good state."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    bad = [path for (path, _), ok in zip(leaves, jax.device_get(_all_finite(state)), strict=True) if not ok]
-    if bad:
-        raise NonFinite(f"step {step}: {_name(bad[0])} is not finite; the last good state stays as it was saved")
+    fine = np.stack(jax.device_get(_all_finite(state)))
+    if not fine.all(0).any():
+        broken = _broken(state, fine)
+        raise NonFinite(f"step {step}: {broken[0]} is not finite; the last good state stays as it was saved")
 
 
 @jax.jit
 def _all_finite(state: State) -> list[Array]:
-    """Per leaf; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
+    """Per leaf and run; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
 
     def fine(path: Any, x: Array) -> Array:
         if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return jnp.ones((), bool)
-        return ~jnp.isnan(x).any() if path[0].name == "opt" else jnp.isfinite(x).all()
+            return jnp.ones(state.step.shape, bool)
+        good = ~jnp.isnan(x) if path[0].name == "opt" else jnp.isfinite(x)
+        return good.reshape(*state.step.shape, -1).all(-1)
 
     return jax.tree.leaves(jax.tree_util.tree_map_with_path(fine, state))
 
@@ -103,11 +106,24 @@ def _all_finite(state: State) -> list[Array]:
 def diagnosis(metrics: Metrics, bad: int, state: State) -> str:
     """The line that says what is not finite, and since when."""
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    ok = jax.device_get(_all_finite(state))
-    broken = [_name(path) for (path, _), fine in zip(leaves, ok, strict=True) if not fine]
+    broken = _broken(state, np.stack(jax.device_get(_all_finite(state))))
     where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
     return f"step {bad}: {', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
+
+
+def _broken(state: State, fine: np.ndarray) -> list[str]:
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return [_name(path) for (path, _), good in zip(leaves, fine, strict=True) if not good.all()]
+
+
+def _named(name: str, value: Any) -> list[tuple[str, float]]:
+    """A number under its name; of several runs their mean, and each run's own under `name/i`."""
+    if not np.ndim(value):
+        return [(name, value)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no run has a number left
+        mean = float(np.nanmean(value))
+    return [(name, mean), *((f"{name}/{i}", float(each)) for i, each in enumerate(value))]
 
 
 def _name(path: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
@@ -18,8 +19,10 @@ from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import stream
 from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
+from jaxdl.training.members import for_runs
+from jaxdl.training.program import Program
 from jaxdl.training.store import History, InMemory, Store
-from jaxdl.training.strategies import Program, Strategy
+from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
 from jaxdl.training.writers import Writer
 
@@ -49,11 +52,13 @@ class Patience(NamedTuple):
     times: int = 5
     larger: bool = False
 
-    def value(self, metrics: dict[str, float]) -> float:
-        """What is compared: smaller is better."""
-        if self.metric not in metrics:
+    def value(self, metrics: dict[str, Any], missing: float | None = None) -> float:
+        """What is compared: smaller is better. Of several runs the mean of those that are finite."""
+        if self.metric not in metrics and missing is None:
             raise InputError("Patience.metric", self.metric, f"one of {sorted(metrics)}")
-        return -metrics[self.metric] if self.larger else metrics[self.metric]
+        found = np.asarray(metrics.get(self.metric, missing))
+        value = float(found[np.isfinite(found)].mean()) if np.isfinite(found).any() else math.nan
+        return -value if self.larger else value
 
     def is_over(self, history: History) -> bool:
         """Whether the last `times` validations brought nothing new."""
@@ -83,12 +88,14 @@ def train(
     Args:
       learner: what to train.
       data: the training set.
-      key: the run's root key; every random number of the run follows from it and the step.
+      key: the run's root key; every random number of the run follows from it and the step. Or several,
+        `root(range(8))`: as many runs in one program, every leaf of the state `[N, ...]`, run i
+        (`state.member(i)`) the one that key i would give alone on one device.
       steps: updates in all, at least 1 (counting those that `store` has already).
       batch_size: examples per step, at most the size of the set.
       every: how often to log, and to validate and save.
       validation: a set to look at during training; never the test set.
-      patience: early stopping on that set; the best state seen is returned.
+      patience: early stopping on that set; the best state seen is returned. Of several runs the mean counts.
       strategy: where to run; None: all devices.
       store: where states are kept; None: nowhere beyond this call.
       writers: who is told the metrics.
@@ -114,9 +121,10 @@ def train(
     store = store or InMemory()
     _check_kinds(learner, data, every, strategy, store)
     _check(steps, every, stop_after)
-    check_batch_size(data, batch_size, len(strategy.devices))
+    strategy = for_runs(key, strategy)
+    check_batch_size(data, batch_size, len(strategy.devices) if key.ndim == 0 else 1)
     _check_patience(patience, validation, every)
-    journal = Journal(writers, batch_size, every.log)
+    journal = Journal(writers, batch_size * (key.size if key.ndim else 1), every.log)
     end = min(steps, stop_after or steps)
     starting, moving, judging = (strategy.place(stream(key, name)) for name in ("init", "train", "eval"))
 
@@ -126,7 +134,7 @@ def train(
         patience.value(_metrics(learner, program, example, judging))
     with contextlib.closing(store):
         state, history = store.restore(program.abstract) or (program.init(starting), [])
-        step = start = int(state.step)
+        step = start = state.done
         if steps < start:
             raise InputError("steps", steps, f"at least {start}, the step that the store has reached")
         windows = training_windows(data, key, batch_size, step, strategy.place)
@@ -149,7 +157,7 @@ def train(
             if planned and judged is not None:
                 measured = sweep(program, state, judged(), judging)
                 journal.validated(step, measured)
-                history = [*history, (step, patience.value(measured) if patience else measured.get("loss", math.nan))]
+                history = [*history, (step, (patience or Patience()).value(measured, math.nan))]
             if planned or step == end:
                 journal.flush(step)
                 check_finite(state, step)
@@ -178,6 +186,8 @@ def _metrics(learner: Learner, program: Program, window: Window, key: Key[Array,
     def evaluated(state, arrays, rows, key):
         return learner.evaluate(state, gather(arrays, rows), key)
 
+    if key.ndim:
+        evaluated = jax.vmap(evaluated, (0, None, 0, 0))
     measured = jax.eval_shape(evaluated, program.abstract, window.arrays, window.order[0], key)
     return dict.fromkeys(measured, 0.0)
 

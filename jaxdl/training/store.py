@@ -53,7 +53,7 @@ class InMemory:
         self.states: dict[int, tuple[State, History]] = {}
 
     def save(self, state: State, history: History) -> None:
-        self.states[int(state.step)] = jax.tree.map(jnp.copy, state), list(history)
+        self.states[state.done] = jax.tree.map(jnp.copy, state), list(history)
         kept = keep({step: _value(step, h) for step, (_, h) in self.states.items()})
         self.states = {step: self.states[step] for step in kept}
 
@@ -91,7 +91,7 @@ class Directory:
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
-        target = self.path / str(int(state.step))
+        target = self.path / str(state.done)
         self._try(_make_room, target)
         self._agree()
         response = self._try(_begin, target, state)

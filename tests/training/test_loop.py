@@ -16,7 +16,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import InputError, NonFinite
 from jaxdl.metrics import means, merge
-from jaxdl.training import Directory, Every, InMemory, Patience, Sharded, state_sha256, strategies, train
+from jaxdl.training import Directory, Every, InMemory, Patience, Sharded, program, state_sha256, train
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
@@ -343,7 +343,7 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
         3,
     )
     task = jaxdl.tasks.classify(Convolution())
-    net, found, look = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.1))), [], strategies._apart
+    net, found, look = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.1))), [], program._apart
 
     def watched(devices):
         inner = look(devices)
@@ -356,7 +356,7 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
 
     ends = []
     for chosen in (watched, lambda devices: lambda *args: False):
-        monkeypatch.setattr(strategies, "_apart", chosen)
+        monkeypatch.setattr(program, "_apart", chosen)
         memory = Memory()
         state = train(
             net,

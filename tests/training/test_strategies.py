@@ -12,7 +12,7 @@ from jaxdl.core import Update
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
-from jaxdl.training import Every, Pmapped, Sharded, evaluate, state_sha256, strategies, strategy, train
+from jaxdl.training import Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
 from tests.training.linear import KEY, line, points
 
 
@@ -127,7 +127,7 @@ def test_many_dispatches_on_forced_devices_end():
 
 
 def test_many_steps_driven_by_the_host_end(monkeypatch):
-    monkeypatch.setattr(strategies, "_apart", lambda devices: lambda *args: True)
+    monkeypatch.setattr(program, "_apart", lambda devices: lambda *args: True)
     where = Sharded(jax.devices()[:4])
     state = train(
         line(), points(), key=KEY, steps=100, batch_size=8, strategy=where, validation=points(), every=Every(50, 50)

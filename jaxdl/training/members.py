@@ -1,0 +1,102 @@
+"""Several runs in one program: seeds, one per key."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Key
+
+from jaxdl.core import Learner
+from jaxdl.data.order import Window, gather
+from jaxdl.errors import InputError
+from jaxdl.rng import root
+from jaxdl.training.program import Example, Program, example_of, program
+from jaxdl.training.strategies import Pmapped, Sharded, Strategy
+
+
+class Members:
+    """Several runs in one program: every leaf of the state gets a leading axis `[N]`.
+
+    Run i is the one that the learner would do alone with key i. On a CPU, and where a step holds a
+    convolution, the members of a device take their K steps one after the other; elsewhere they are one
+    `vmap`. Measured on one core, 8 members of the MLP 784-512-10 in batches of 128: one after the other 1.02 times
+    the cost of one alone each, `vmap` 1.32, step by step in turns 2.01; of the 3x3 CNN `vmap` 1.6. On
+    accelerators `vmap` over the kernels of a convolution becomes a grouped one, several times slower.
+
+    Args:
+      count: N.
+      devices: which ones; as many of them are used as can share the members evenly.
+    """
+
+    def __init__(self, count: int, devices: Sequence[jax.Device]):
+        self.count = count
+        self.whole = Sharded(devices[: math.gcd(count, len(devices))])
+        self.devices = self.whole.devices
+
+    def place(self, tree: Any) -> Any:
+        return self.whole.place(tree)
+
+    def compile(self, learner: Learner, window: Window) -> Program:
+        example = example_of(window._replace(order=window.order[:, 0] if window.order.ndim == 3 else window.order))
+        in_turns = self.devices[0].platform == "cpu" or _convolves(learner, example)
+        spread = self._in_turns if in_turns else self._at_once
+        return program(learner, example, self.whole, gather, spread, self.count)
+
+    def _in_turns(self, function: Callable) -> Callable:
+        return self._spread(function, jax.lax.map)
+
+    def _at_once(self, function: Callable) -> Callable:
+        return self._spread(function, lambda one, members: jax.vmap(one)(members))
+
+    def _spread(self, function: Callable, each: Callable) -> Callable:
+        """The function for every member: the state and the key are theirs, in training the order too."""
+
+        def here(state, arrays, order, first, key, *rest):
+            if order.ndim == 2:
+                return each(lambda own: function(own[0], arrays, order, first, own[1], *rest), (state, key))
+            own = (state, order.swapaxes(0, 1), key)
+            return each(lambda own: function(own[0], arrays, own[1], first, own[2], *rest), own)
+
+        def everywhere(state, arrays, order, first, key, *rest):
+            if len(self.devices) == 1:
+                return here(state, arrays, order, first, key, *rest)
+            member, shared = PartitionSpec("data"), PartitionSpec()
+            rows = shared if order.ndim == 2 else PartitionSpec(None, "data")
+            specs = (member, shared, rows, shared, member, *[shared] * len(rest))
+            divided = jax.shard_map(here, mesh=self.whole.mesh, in_specs=specs, out_specs=member, check_vma=False)
+            return divided(state, arrays, order, first, key, *rest)
+
+        return everywhere
+
+
+def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
+    """The strategy for as many runs as there are keys.
+
+    Args:
+      key: a root key: `given` as it is; or `[N]` of them: `Members` on its devices.
+      given: the strategy of one run.
+
+    Raises:
+      InputError: several runs under `pmap`.
+    """
+    if key.ndim == 0 or isinstance(given, Members):
+        return given
+    if isinstance(given, Pmapped):
+        raise InputError("strategy", "pmap", "sharded or single, for several runs in one program")
+    return _members(key.shape[0], tuple(given.devices))
+
+
+@cache
+def _members(count: int, devices: tuple[jax.Device, ...]) -> Members:
+    """The same one each time, so that what it has compiled is found again."""
+    return Members(count, devices)
+
+
+def _convolves(learner: Learner, example: Example) -> bool:
+    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    state = jax.eval_shape(learner.init, root(0), blank)
+    return "conv_general_dilated" in str(jax.make_jaxpr(learner.step)(state, blank, root(0)))
