@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models.mlp import MLP, normalized
-from jaxdl.nn.activations import activation
+from jaxdl.nn.activations import KEEPS_LARGEST, activation
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.pool import avg_pool, max_pool
@@ -57,6 +57,12 @@ class Stage:
         """Height (or width) after the stage, `(W - F + 2P)/S + 1` twice; below 1: it does not fit."""
         size = out_size(size, self.kernel, self.strides, self.padding)
         return size if self.pool is None else out_size(size, self.window, self.window, "VALID")
+
+    def pooled(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J C"]:
+        """The images after the stage's pooling."""
+        if self.pool is None:
+            return x
+        return (max_pool if self.pool == "max" else avg_pool)(x, self.window)
 
 
 class CNN(nn.Module):
@@ -139,9 +145,12 @@ class CNN(nn.Module):
             bias_init=nn.initializers.constant(self.bias_init),
             name=f"conv_{i}",
         )(x)
-        x = activation(self.activation)(normalized(x, self.norm, f"norm_{i}", train))
-        if stage.pool is not None:
-            x = (max_pool if stage.pool == "max" else avg_pool)(x, stage.window)
+        x = normalized(x, self.norm, f"norm_{i}", train)
+        # The largest first: the same numbers, and fewer of them to activate.
+        early = stage.pool == "max" and self.activation in KEEPS_LARGEST
+        x = stage.pooled(x) if early else x
+        x = activation(self.activation)(x)
+        x = x if early else stage.pooled(x)
         return nn.Dropout(stage.dropout, deterministic=not train)(x)
 
     def _check(self, x: Array) -> None:

@@ -2,7 +2,23 @@
 
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv import Conv, conv2d, out_size
+from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.pool import avg_pool, max_pool
+from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 
-__all__ = ["Conv", "WeightNormDense", "activation", "avg_pool", "conv2d", "initializer", "max_pool", "out_size"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Conv",
+    "ConvTranspose",
+    "SimpleRNN",
+    "WeightNormDense",
+    "activation",
+    "avg_pool",
+    "conv2d",
+    "conv_transpose2d",
+    "initializer",
+    "max_pool",
+    "out_size",
+]

@@ -12,6 +12,10 @@ from jaxdl.errors import one_of
 
 Activation = Callable[[Float[Array, "*S"]], Float[Array, "*S"]]
 
+#: The activations of which `f(max(x)) == max(f(x))` to the last bit, and with the same gradient. Rounding makes
+#: others (tanh, elu, softplus) fall by a digit here and there; step and sign know no largest to give a gradient to.
+KEEPS_LARGEST = frozenset({"leaky_relu", "linear", "piecewise_linear", "relu"})
+
 
 @jax.custom_jvp
 def step(x: Float[Array, "*S"]) -> Float[Array, "*S"]:

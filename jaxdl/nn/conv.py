@@ -4,9 +4,7 @@ XLA's own convolution on a CPU is 9 to 20 times slower inside `scan` than outsid
 products are not. So a CPU gets products of image patches, every other platform the library's.
 """
 
-import itertools
-from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -17,14 +15,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.nn.products import Pads, convolve, kernel_gradient, spread
 
 Padding = Literal["SAME", "VALID"]
-_Pads = tuple[tuple[int, int, int], ...]
-
-# Measured on one core at 26x26x32: 107, 99, 89 GFLOP/s in blocks of 2, 4, 8 neighbours; 35 in one block.
-_BLOCK = 2
-# Up to so many values under the kernel one product of whole patches beats one product per kernel row.
-_SMALL = 32
 
 
 def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
@@ -84,8 +77,8 @@ def conv2d(
     at_least("strides", min(strides), 1)
     if padding == "VALID" and any(f > n for f, n in zip(kernel.shape, x.shape[1:3], strict=False)):
         raise InputError("kernel", kernel.shape, f"at most the image, {x.shape[1]}x{x.shape[2]}")
-    (top, bottom), (left, right) = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
-    return _conv(x, kernel, tuple(strides), ((top, bottom, 0), (left, right, 0)))
+    vertical, horizontal = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    return _conv(x, kernel, tuple(strides), (vertical, horizontal))
 
 
 class Conv(nn.Module):
@@ -143,16 +136,16 @@ class Conv(nn.Module):
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    products = partial(_products, strides=strides, pads=pads)
+def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
+    products = partial(convolve, strides=strides, pads=pads)
     return lax.platform_dependent(x, kernel, cpu=products, default=partial(_library, strides=strides, pads=pads))
 
 
-def _conv_forward(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> tuple[Array, tuple[Array, Array]]:
+def _conv_forward(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> tuple[Array, tuple[Array, Array]]:
     return _conv(x, kernel, strides, pads), (x, kernel)
 
 
-def _conv_backward(strides: tuple[int, int], pads: _Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _conv_backward(strides: tuple[int, int], pads: Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = saved
     return lax.platform_dependent(
         x,
@@ -166,109 +159,10 @@ def _conv_backward(strides: tuple[int, int], pads: _Pads, saved: tuple[Array, Ar
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
-def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    padding = [(low, high) for low, high, _ in pads]
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
+    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _products(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    """The convolution as matrix products, block by block."""
-    y = _blocks(lambda x: _block(x, kernel, strides, pads), x)
-    return y.reshape(x.shape[0], *y.shape[2:])
-
-
-def _products_backward(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: _Pads) -> tuple[Array, Array]:
-    """The gradients of `_products` with respect to `x` and `kernel`, given that of its result."""
-    dx = _blocks(lambda g: _spread(g, kernel, x.shape[1:3], strides, pads), g)
-    return dx.reshape(x.shape), _kernel_gradient(x, kernel, g, strides, pads)
-
-
-def _spread(
-    g: Array, kernel: Array, size: tuple[int, ...], strides: tuple[int, int], pads: _Pads
-) -> Float[Array, "B H W C"]:
-    """What every position's gradient gives back to the values under the kernel, added up where they overlap.
-
-    At 26x26x32 110 GFLOP/s; the same as a convolution of the gradient with the kernel turned around 62.
-    """
-    f, g_width, c, d = kernel.shape
-    columns = _matmul(g.reshape(-1, d), kernel.reshape(-1, d).T).reshape(*g.shape[:3], f, g_width, c)
-
-    def edges(axis: int, offset: int) -> tuple[int, int, int]:
-        low, stride = offset - pads[axis][0], strides[axis]
-        return low, size[axis] - low - (g.shape[1 + axis] - 1) * stride - 1, stride - 1
-
-    zero = jnp.zeros((), columns.dtype)
-    taps = itertools.product(range(f), range(g_width))
-    placed = (lax.pad(columns[:, :, :, i, j], zero, ((0, 0, 0), edges(0, i), edges(1, j), (0, 0, 0))) for i, j in taps)
-    return reduce(jnp.add, placed).astype(g.dtype)
-
-
-def _kernel_gradient(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    """`sum patches^T g`, added up block by block; the smaller of the two is turned around before the product.
-
-    A product whose left side is transposed runs at half the rate (78 for 170 GFLOP/s at 288x1152x64).
-    """
-    f, g_width, c, d = kernel.shape
-    few = f * g_width * c <= _SMALL
-
-    def add(total: list[Array], block: list[Array]) -> tuple[list[Array], None]:
-        x, g = block
-        g = g.reshape(-1, d)
-        patches = [p.reshape(-1, p.shape[-1]) for p in _patches(_padded(x, pads), kernel.shape, strides)]
-        # Without the barrier the transposition becomes part of the product again.
-        turned = lax.optimization_barrier([p.T for p in patches] if few else [g.T])
-        products = [_matmul(t, g) for t in turned] if few else [_matmul(turned[0], p) for p in patches]
-        return [t + p for t, p in zip(total, products, strict=True)], None
-
-    shapes = [(f * g_width * c, d)] if few else [(d, g_width * c)] * f
-    # Inside shard_map a sum starts from a zero that varies over the devices as what is added to it does, and the
-    # gradient of what does not vary, such as the kernel, is the sum over them: that of adding such a zero to it.
-    zero = (x.ravel()[0] == g.ravel()[0]) & False
-    start = [jnp.broadcast_to(zero.astype(_exact(x.dtype)), shape) for shape in shapes]
-    sums, _ = lax.scan(add, start, [_in_blocks(x), _in_blocks(g)])
-    rows = sums if few else [s.T for s in sums]
-    total = jnp.stack(rows).reshape(kernel.shape).astype(kernel.dtype)
-    return jax.vjp(lambda kernel: kernel + zero.astype(kernel.dtype), kernel)[1](total)[0]
-
-
-def _block(x: Array, kernel: Array, strides: tuple[int, int], pads: _Pads) -> Array:
-    patches = _patches(_padded(x, pads), kernel.shape, strides)
-    weights = kernel.reshape(len(patches), -1, kernel.shape[-1])
-    flat = [p.reshape(-1, p.shape[-1]) for p in patches]
-    rows = (_matmul(p, weights[n]) for n, p in enumerate(flat))
-    return reduce(jnp.add, rows).astype(x.dtype).reshape(*patches[0].shape[:3], -1)
-
-
-def _padded(x: Array, pads: _Pads) -> Array:
-    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *pads, (0, 0, 0)))
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    """Results are still to be added, so they keep more digits than bfloat16."""
-    return jnp.matmul(a, b, preferred_element_type=_exact(a.dtype))
-
-
-def _exact(dtype: Any) -> Any:
-    return jnp.float32 if dtype in (jnp.bfloat16, jnp.float16) else dtype
-
-
-def _blocks(f: Callable[..., Array], *images: Array) -> Array:
-    """`f` of every block of a few neighbouring images, stacked in front."""
-    if images[0].shape[0] <= _BLOCK:
-        return f(*images)[None]
-    return lax.map(lambda block: f(*block), [_in_blocks(x) for x in images])
-
-
-def _in_blocks(x: Array) -> Array:
-    """`[B, ...] -> [B / n, n, ...]`, n as large as divides B and is at most `_BLOCK`."""
-    size = max(n for n in range(1, _BLOCK + 1) if x.shape[0] % n == 0)
-    return x.reshape(-1, size, *x.shape[1:])
-
-
-def _patches(x: Array, shape: tuple[int, ...], strides: tuple[int, int]) -> list[Array]:
-    """What lies under the kernel at every position: `[B, I, J, GC]` for each kernel row, or once `[B, I, J, FGC]`."""
-    (f, g, c, _), (down, right) = shape, strides
-    i, j = (out_size(*each, "VALID") for each in zip(x.shape[1:3], (f, g), strides, strict=True))
-    wide = jnp.concatenate([x[:, :, n : n + (j - 1) * right + 1 : right] for n in range(g)], -1)
-    rows = [wide[:, n : n + (i - 1) * down + 1 : down] for n in range(f)]
-    return [jnp.concatenate(rows, -1)] if f * g * c <= _SMALL else rows
+def _products_backward(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: Pads) -> tuple[Array, Array]:
+    height, width = x.shape[1:3]
+    return spread(g, kernel, (height, width), strides, pads), kernel_gradient(x, kernel, g, strides, pads)

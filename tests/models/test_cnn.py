@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.nn.activations import KEEPS_LARGEST, activation
+from jaxdl.nn.pool import max_pool
 from tests.models.drawn import drawn
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 9, 8, 2)), jnp.float32)
@@ -28,6 +30,36 @@ def test_is_its_layers_one_after_the_other():
         h = h if name == "out" else jnp.tanh(h)
     y = jax.jit(lambda v: model.apply(v, X, train=False))(variables)
     np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(KEEPS_LARGEST))
+def test_the_largest_activation_is_the_activation_of_the_largest(name):
+    f, g = activation(name), jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32)
+    x = 2 * jnp.asarray(np.random.default_rng(5).normal(size=(32, 12, 12, 8)), jnp.float32)
+    last, first = (jax.vjp(h, x) for h in (lambda x: max_pool(f(x), 2), lambda x: f(max_pool(x, 2))))
+    np.testing.assert_array_equal(last[0], first[0])
+    np.testing.assert_array_equal(last[1](g)[0], first[1](g)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "early"), [("relu", "max", True), ("relu", "average", False), ("tanh", "max", False)]
+)
+def test_pooling_comes_first_where_that_changes_nothing(monkeypatch, name, pool, early):
+    model = CNN((Stage(4, pool=pool), Stage(5, 2, pool=pool)), outputs=3, activation=name, norm="batch")
+    variables = drawn(model, X)
+
+    def loss(variables):
+        return jnp.sin(model.apply(variables, X, train=False)).sum()
+
+    def measured():
+        step = jax.value_and_grad(lambda variables: loss(variables))
+        return str(jax.make_jaxpr(step)(variables)), jax.jit(step)(variables)
+
+    program, found = measured()
+    monkeypatch.setattr("jaxdl.models.cnn.KEEPS_LARGEST", frozenset())
+    program_after, found_after = measured()
+    assert (program != program_after) == early
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, found_after)
 
 
 @pytest.mark.parametrize("stage", [*TWO, Stage(3, 5, pool=None), Stage(3, 4, strides=3, padding="VALID", pool=None)])

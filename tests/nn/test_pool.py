@@ -1,4 +1,4 @@
-"""Pooling against Linen, whether windows overlap or not."""
+"""Pooling against Linen and PyTorch, whether windows overlap or not."""
 
 import flax.linen as nn
 import jax
@@ -9,39 +9,92 @@ import pytest
 from jaxdl.nn import avg_pool, max_pool, out_size
 
 PAIRS = [(max_pool, nn.max_pool), (avg_pool, nn.avg_pool)]
-WINDOWS = [(2, None), ((2, 3), None), (3, 2), ((2, 2), (1, 3)), (1, None)]
+WINDOWS = [(2, None), ((2, 3), None), (3, 2), ((2, 2), (1, 3)), (1, None), (7, None), ((3, 4), (2, 1))]
 
 
 def pair(size):
     return (size, size) if isinstance(size, int) else size
 
 
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def pulled(f, x, seed):
+    """What `f` returns, and the gradient that a random one gives back."""
+    g = normal(seed, *jax.eval_shape(f, x).shape)
+
+    @jax.jit
+    def both(x, g):
+        y, back = jax.vjp(f, x)
+        return y, back(g)[0]
+
+    return g, *both(x, g)
+
+
 @pytest.mark.parametrize(("window", "strides"), WINDOWS)
 @pytest.mark.parametrize(("ours", "linens"), PAIRS)
 def test_is_linens_with_its_gradient(ours, linens, window, strides):
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 8, 4)), jnp.float32)
+    x = normal(0, 3, 7, 8, 4)
     moves = pair(window if strides is None else strides)
-    y, back = jax.vjp(lambda x: ours(x, window, strides), x)
+    _, y, back = pulled(lambda x: ours(x, window, strides), x, 1)
     with jax.numpy_dtype_promotion("standard"):
-        expected, expected_back = jax.vjp(lambda x: linens(x, pair(window), strides=moves), x)
+        _, expected, expected_back = pulled(lambda x: linens(x, pair(window), strides=moves), x, 1)
     np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
     assert y.shape[1:3] == tuple(
         out_size(n, f, s, "VALID") for n, f, s in zip((7, 8), pair(window), moves, strict=True)
     )
-    g = jnp.asarray(np.random.default_rng(1).normal(size=y.shape), jnp.float32)
-    np.testing.assert_allclose(back(g)[0], expected_back(g)[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(back, expected_back, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(("window", "strides"), [(2, None), (3, None), (3, 2), ((2, 2), (1, 3))])
+def test_the_first_of_equals_gets_the_gradient_as_in_pytorch(window, strides):
+    torch = pytest.importorskip("torch")
+    x = jnp.asarray(np.random.default_rng(2).integers(0, 3, (5, 8, 9, 3)), jnp.float32)
+    g, y, back = pulled(lambda x: max_pool(x, window, strides), x, 3)
+    tx = torch.tensor(np.array(x), requires_grad=True)
+    ty = torch.nn.functional.max_pool2d(tx.permute(0, 3, 1, 2), window, strides).permute(0, 2, 3, 1)
+    ty.backward(torch.tensor(np.array(g)))
+    np.testing.assert_array_equal(y, ty.detach().numpy())
+    np.testing.assert_allclose(back, tx.grad.numpy(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("strides", [None, 1])
+@pytest.mark.parametrize("window", [2, 3])
+def test_what_is_not_a_number_is_the_largest(window, strides):
+    x = normal(4, 2, 6, 6, 2).at[0, 1, 1, 0].set(jnp.nan).at[1, 3, 4, 1].set(jnp.nan)
+    expected = nn.max_pool(x, (window, window), pair(window if strides is None else strides))
+    assert np.isnan(expected).any()
+    pool = jax.jit(lambda x: max_pool(x, window, strides))
+    np.testing.assert_array_equal(pool(x), expected)
+    np.testing.assert_array_equal(pulled(pool, x, 5)[1], expected)
+
+
+@pytest.mark.parametrize(("window", "strides"), [(2, None), (3, None), (3, 2)])
 @pytest.mark.parametrize("ours", [max_pool, avg_pool])
-def test_keeps_bfloat16_and_needs_no_window_loop(ours):
-    x = jnp.asarray(np.random.default_rng(2).normal(size=(2, 4, 4, 3)), jnp.bfloat16)
-    assert ours(x, 2).dtype == jnp.bfloat16
-    text = jax.jit(jax.grad(lambda x: ours(x, 2).astype(jnp.float32).sum())).lower(x).as_text()
+def test_derivatives_agree_forward_backward_and_by_differences(ours, window, strides):
+    x, direction, h = normal(6, 2, 7, 7, 3), normal(7, 2, 7, 7, 3), 1e-3
+    pool = jax.jit(lambda x: ours(x, window, strides))
+    y, slope = jax.jit(lambda x, direction: jax.jvp(pool, (x,), (direction,)))(x, direction)
+    np.testing.assert_allclose(slope, (pool(x + h * direction) - y) / h, atol=5e-3)
+    g, _, back = pulled(pool, x, 8)
+    np.testing.assert_allclose(jnp.vdot(back, direction), jnp.vdot(g, slope), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("strides", [None, 1])
+@pytest.mark.parametrize("ours", [max_pool, avg_pool])
+def test_keeps_bfloat16_and_needs_no_window_loop(ours, strides):
+    x = normal(9, 2, 4, 4, 3).astype(jnp.bfloat16)
+    y = ours(x, 2, strides)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y, ours(x.astype(jnp.float32), 2, strides).astype(jnp.bfloat16))
+    text = jax.jit(jax.grad(lambda x: ours(x, 2, strides).astype(jnp.float32).sum())).lower(x).as_text()
     assert "reduce_window" not in text
     assert "select_and_scatter" not in text
 
 
-def test_equal_largest_values_share_the_gradient():
-    x = jnp.array([[1.0, 5.0], [5.0, 2.0]]).reshape(1, 2, 2, 1)
-    grad = jax.grad(lambda x: max_pool(x, 2).sum())(x)
-    assert grad.reshape(2, 2).tolist() == [[0.0, 0.5], [0.5, 0.0]]
+@pytest.mark.parametrize(("window", "strides"), [(2, None), (3, None), (3, 2)])
+def test_vmap_is_a_python_loop(window, strides):
+    xs = normal(10, 3, 2, 7, 7, 2)
+    grad = jax.jit(jax.grad(lambda x: jnp.sin(max_pool(x, window, strides)).sum()))
+    np.testing.assert_allclose(jax.jit(jax.vmap(grad))(xs), jnp.stack([grad(x) for x in xs]), rtol=1e-6, atol=1e-6)

@@ -1,11 +1,13 @@
 """jaxdl as a user gets it: a learner, and `jaxdl.train` over a set that lies on the device.
 
-jaxdl     `jaxdl.train`; several seeds by `jaxdl.replicas`
+jaxdl     `jaxdl.train`; several seeds by several keys
 sharded   the same by the strategy "sharded"
 alone     the same, one seed where the others train several
 step      the learner's step, jitted, in a Python loop over batches that are cut already
 """
 
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,7 +16,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import jaxdl
@@ -145,21 +146,24 @@ LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
 def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
     net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
-    if workload.seeds > 1:
-        return many(net, workload, examples)
-    run = partial(timed, net, data, workload.batch_size, jaxdl.strategy(strategy))
+    several = workload.seeds > 1
+    if several and jax.config.jax_num_cpu_devices < 1:  # as `--seeds` does
+        jax.config.update("jax_num_cpu_devices", math.gcd(workload.seeds, len(os.sched_getaffinity(0))))
+    key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
+    where = jaxdl.strategy("auto" if several else strategy)
+    run = partial(timed, net, data, key, workload.batch_size, where)
     return Contender(run, parameters(net, workload))
 
 
-def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, size: int, strategy: Any, steps: int) -> Turn:
+def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, key: jax.Array, size: int, strategy: Any, steps: int) -> Turn:
     """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
     log = min(LOG, max(1, steps // 5))
     clock, steps = Clock(), (-(-steps // log) + 1) * log
-    every, key = jaxdl.Every(log=log), jaxdl.root(0)
+    every = jaxdl.Every(log=log)
     jaxdl.train(net, data, key=key, steps=steps, batch_size=size, every=every, strategy=strategy, writers=[clock])
     (first, began, _), (last, ended, _) = clock.seen[0], clock.seen[-1]
     recent = [loss for step, _, loss in clock.seen if step > last - LAST]
-    return Turn((last - first) * size, ended - began, sum(recent) / len(recent))
+    return Turn((last - first) * size * key.size, ended - began, sum(recent) / len(recent))
 
 
 class Clock:
@@ -175,27 +179,6 @@ class Clock:
 
     def close(self) -> None:
         """Nothing to end."""
-
-
-def many(net: jaxdl.Learner, workload: Workload, examples: int) -> Contender:
-    """Several seeds in one program, each with an order of its own over the same set."""
-    arrays = jax.device_put(workload.arrays(examples))
-    orders = [np.random.default_rng(seed).permutation(examples) for seed in range(workload.seeds)]
-    cuts = range(0, examples - workload.batch_size + 1, workload.batch_size)
-    rows = jax.device_put([np.stack([order[i : i + workload.batch_size] for order in orders]) for i in cuts])
-    keys = jax.vmap(jax.random.key)(jnp.arange(workload.seeds))
-    members = jaxdl.replicas(net)
-
-    @partial(jax.jit, donate_argnums=0)
-    def advance(state, arrays, rows):
-        state, metrics = members.step(state, {name: x[rows] for name, x in arrays.items()}, keys)
-        return state, (mean(jax.tree.map(jnp.sum, metrics["loss"])), metrics)
-
-    state = jax.jit(members.init)(keys, {name: x[: workload.batch_size] for name, x in arrays.items()})
-    step = with_state(lambda state, rows: advance(state, arrays, rows), state)
-    return Contender(
-        looped(lambda rows: step(rows)[0], rows, workload.batch_size * workload.seeds), parameters(net, workload)
-    )
 
 
 def stepped(workload: Workload, examples: int) -> Contender:

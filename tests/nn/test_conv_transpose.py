@@ -1,0 +1,232 @@
+"""Transposed convolution against its definition, Linen, PyTorch and the convolution it is the adjoint of."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxdl.errors import InputError
+from jaxdl.nn import ConvTranspose, conv2d, conv_transpose2d
+
+# (image, kernel, strides): odd and even, larger and smaller than the stride, than the image; few values and many.
+CASES = [
+    ((4, 5, 6, 2), (3, 2, 2, 3), (1, 1)),
+    ((16, 4, 5, 8), (5, 5, 8, 1), (2, 2)),
+    ((6, 4, 4, 10), (4, 4, 10, 5), (2, 2)),
+    ((11, 3, 4, 5), (4, 3, 5, 2), (2, 3)),
+    ((1, 1, 2, 7), (5, 4, 7, 3), (1, 2)),
+    ((4, 3, 3, 40), (1, 2, 40, 3), (3, 3)),
+]
+PADDINGS = ["SAME", "VALID"]
+
+
+def normal(seed, *shape, dtype=jnp.float32):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def definition(x, kernel, strides, padding):
+    """Every value of an image adds the kernel, turned around, to what is around its place; in float64."""
+    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)[::-1, ::-1]
+    (batch, height, width, _), (f, g, _, d) = x.shape, kernel.shape
+    (down, right), beyond = strides, [max(n - s, 0) for n, s in zip(kernel.shape, strides, strict=False)]
+    y = np.zeros((batch, height * down + beyond[0], width * right + beyond[1], d))
+    for i in range(height):
+        for j in range(width):
+            for k in range(f):
+                for m in range(g):
+                    y[:, i * down + k, j * right + m] += x[:, i, j] @ kernel[k, m]
+    if padding == "VALID":
+        return y
+    top, left = beyond[0] // 2, beyond[1] // 2
+    return y[:, top : top + height * down, left : left + width * right]
+
+
+def sine(kernel, x):
+    return jnp.sin(conv_transpose2d(x, kernel, (2, 2))).sum()
+
+
+def librarys_sine(kernel, x):
+    return jnp.sin(lax.conv_transpose(x, kernel, (2, 2), "SAME")).sum()
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize(("image", "shape", "strides"), CASES)
+def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, padding):
+    x, kernel = normal(0, *image), normal(1, *shape)
+    expected = definition(x, kernel, strides, padding)
+    g = normal(2, *expected.shape)
+
+    @jax.jit
+    def both(x, kernel, g):
+        y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
+        theirs, back_theirs = jax.vjp(lambda *a: lax.conv_transpose(*a, strides, padding), x, kernel)
+        return (y, *back(g)), (theirs, *back_theirs(g))
+
+    ours, theirs = both(x, kernel, g)
+    np.testing.assert_allclose(ours[0], expected, rtol=1e-5, atol=1e-5)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+@pytest.mark.parametrize(("window", "strides"), [((5, 4), (1, 1)), ((5, 4), (2, 2)), ((3, 6), (3, 2))])
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_agrees_with_pytorch(padding, window, strides):
+    torch = pytest.importorskip("torch")
+    x, kernel = normal(3, 4, 5, 4, 3), normal(4, *window, 3, 2)
+    y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
+    g = normal(5, *y.shape)
+    tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
+    pads = [(n - s) // 2 if padding == "SAME" else 0 for n, s in zip(window, strides, strict=True)]
+    turned = tk.flip(0, 1).permute(2, 3, 0, 1)
+    ty = torch.nn.functional.conv_transpose2d(tx.permute(0, 3, 1, 2), turned, stride=strides, padding=pads)
+    ty = ty.permute(0, 2, 3, 1)[:, : y.shape[1], : y.shape[2]]
+    ty.backward(torch.tensor(np.array(g)))
+    for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize(("image", "shape", "strides"), CASES[:4])
+def test_is_the_adjoint_of_a_convolution(image, shape, strides, padding):
+    y, kernel = normal(6, *image), normal(7, *shape)
+    larger = jax.jit(conv_transpose2d, static_argnums=(2, 3))(y, kernel, strides, padding)
+    x = normal(8, *larger.shape)
+    smaller = jax.jit(conv2d, static_argnums=(2, 3))(x, kernel[::-1, ::-1].swapaxes(2, 3), strides, padding)
+    assert smaller.shape == y.shape
+    a, b = (np.vdot(np.asarray(p, np.float64), np.asarray(q, np.float64)) for p, q in ((smaller, y), (x, larger)))
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4)
+    assert abs(a) > 1
+
+
+@pytest.mark.parametrize(("padding", "use_bias"), [("SAME", True), ("VALID", False)])
+def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
+    x = normal(9, 16, 4, 4, 6)
+    options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
+    ours, theirs = ConvTranspose(7, (4, 5), **options), nn.ConvTranspose(7, (4, 5), **options)
+    variables = jax.jit(theirs.init)(key, x)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
+    moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    np.testing.assert_allclose(jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5)
+
+
+def test_initializers_are_those_given(key):
+    init, x = nn.initializers.normal(0.02), normal(10, 2, 3, 3, 4, dtype=jnp.bfloat16)
+    options = {"kernel_init": init, "bias_init": init, "param_dtype": jnp.bfloat16}
+    ours, theirs = (layer(3, (2, 2), **options).init(key, x) for layer in (ConvTranspose, nn.ConvTranspose))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert {leaf.dtype for leaf in jax.tree.leaves(ours)} == {jnp.dtype("bfloat16")}
+
+
+def test_bfloat16_is_as_close_as_linens(key):
+    x = normal(11, 16, 4, 4, 16)
+    variables = jax.jit(nn.ConvTranspose(8, (3, 3), (2, 2)).init)(key, x)
+    exact = np.asarray(nn.ConvTranspose(8, (3, 3), (2, 2)).apply(variables, x))
+
+    @jax.jit
+    def loss(variables):
+        y = ConvTranspose(8, (3, 3), (2, 2), dtype=jnp.bfloat16).apply(variables, x)
+        return y.astype(jnp.float32).sum(), y
+
+    grads, y = jax.grad(loss, has_aux=True)(variables)
+    assert y.dtype == jnp.bfloat16
+    linen = nn.ConvTranspose(8, (3, 3), (2, 2), dtype=jnp.bfloat16).apply(variables, x)
+    error, error_linen = (np.abs(np.asarray(a, np.float32) - exact).max() for a in (y, linen))
+    assert 0 < error <= 1.5 * error_linen
+    assert {leaf.dtype for leaf in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("features", [1, 8])
+def test_a_cpu_runs_no_convolution_and_an_accelerator_does(features):
+    x, kernel = normal(12, 16, 4, 4, 8), normal(13, 5, 5, 8, features)
+    for traced in (jax.jit(conv_transpose2d).trace(x, kernel), jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x)):
+        assert "stablehlo.convolution" not in traced.lower(lowering_platforms=("cpu",)).as_text()
+        assert "stablehlo.convolution" in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_vmap_over_kernels_is_a_python_loop():
+    x, kernels = normal(14, 16, 4, 4, 4), normal(15, 3, 3, 3, 4, 5)
+    many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
+    values, grads = many(kernels, x)
+    assert "stablehlo.convolution" not in many.lower(kernels, x).as_text()
+    one = jax.jit(jax.value_and_grad(sine))
+    for i, kernel in enumerate(kernels):
+        value, grad = one(kernel, x)
+        np.testing.assert_allclose(values[i], value, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
+
+
+def test_inside_scan_is_outside():
+    xs, kernel = normal(16, 3, 16, 4, 4, 4), normal(17, 3, 3, 4, 5)
+
+    def step(kernel, x):
+        return kernel - 1e-3 * jax.grad(sine)(kernel, x), None
+
+    inside, _ = jax.jit(lambda kernel: lax.scan(step, kernel, xs))(kernel)
+    outside = kernel
+    for x in xs:
+        outside, _ = jax.jit(step)(outside, x)
+    np.testing.assert_allclose(inside, outside, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_of_gradients_are_the_librarys():
+    x, kernel = normal(18, 4, 3, 3, 4), normal(19, 3, 3, 4, 5)
+
+    def penalty(sine):
+        return jax.grad(lambda kernel: (jax.grad(sine, 1)(kernel, x) ** 2).sum())
+
+    ours, theirs = jax.jit(lambda kernel: (penalty(sine)(kernel), penalty(librarys_sine)(kernel)))(kernel)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
+
+
+@pytest.fixture
+def devices():
+    if len(jax.devices()) < 4:
+        pytest.skip("needs four devices")
+    return Mesh(np.array(jax.devices()[:4]), ("data",))
+
+
+# 12 images are three blocks of one and a half pairs on each of four devices.
+@pytest.mark.parametrize("batch", [64, 12])
+def test_sharded_batch_is_a_single_device(devices, batch):
+    x, kernel = normal(20, batch, 5, 5, 7), normal(21, 3, 3, 7, 5)
+    step = jax.jit(jax.value_and_grad(sine))
+    placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
+    value, grad = step(*placed)
+    np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(grad, jax.grad(librarys_sine)(kernel, x), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("window", [1, 3])
+def test_inside_shard_map_gradients_are_summed(devices, window, check):
+    x, kernel = normal(22, 16, 5, 5, 7), normal(23, window, window, 7, 5)
+
+    def grads(kernel, x):
+        own, back = jax.grad(sine, (0, 1))(kernel, x)
+        return (own if check else lax.psum(own, "data")), back
+
+    specs = (PartitionSpec(), PartitionSpec("data"))
+    mapped = jax.shard_map(grads, mesh=devices, in_specs=specs, out_specs=specs, check_vma=check)
+    for ours, theirs in zip(jax.jit(mapped)(kernel, x), jax.grad(librarys_sine, (0, 1))(kernel, x), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
+
+
+X, KERNEL = jnp.zeros((2, 8, 8, 1)), jnp.zeros((3, 3, 1, 4))
+BAD = [
+    (lambda: conv_transpose2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
+    (lambda: conv_transpose2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),
+    (lambda: conv_transpose2d(X.reshape(2, 4, 8, 2), KERNEL), "kernel: got (3, 3, 1, 4), allowed: [F, G, 2, D]"),
+    (lambda: conv_transpose2d(X, KERNEL, (1, 1), "FULL"), "padding: got 'FULL', allowed: SAME, VALID"),
+    (lambda: conv_transpose2d(X, KERNEL, (0, 1)), "strides: got 0, allowed: at least 1"),
+    (lambda: ConvTranspose(4, padding="same").init(jax.random.key(0), X), "padding: got 'same', allowed: SAME, VALID"),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), BAD, ids=[line.split(",")[0] for _, line in BAD])
+def test_says_in_one_line_what_is_allowed(call, line):
+    with pytest.raises(InputError) as error:
+        call()
+    assert str(error.value) == line
