@@ -1,5 +1,6 @@
 """A run's directory: whose it is, and files that are there whole or not at all."""
 
+import contextlib
 import json
 import os
 import platform
@@ -27,6 +28,27 @@ def environment() -> dict[str, Any]:
         "processes": jax.process_count(),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def peak_memory() -> dict[str, int | None]:
+    """The most bytes that this process has held, on the host and on its fullest device.
+
+    None where nobody counts: devices such as a CPU, whose arrays are the host's, and a host without POSIX's counters.
+
+    Example:
+      >>> sorted(peak_memory()), peak_memory()["host_bytes"] > 2**20
+      (['device_bytes', 'host_bytes'], True)
+    """
+    host = None
+    with contextlib.suppress(ImportError):
+        import resource
+
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    counted = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
+    return {
+        "host_bytes": host,
+        "device_bytes": max((bytes for bytes in counted if bytes is not None), default=None),
     }
 
 

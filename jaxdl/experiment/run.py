@@ -18,7 +18,7 @@ from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
-from jaxdl.experiment.directory import check_data, check_out, claim, environment, read_json, write_json
+from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_json, write_json
 from jaxdl.experiment.options import Options, default_out
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
@@ -137,6 +137,7 @@ class Run(Generic[C]):
             "environment": environment(),
             "seconds": {"total": time.perf_counter() - self.began, **measured},
             "throughput": {"examples_per_second": last.get("examples_per_second", 0.0)},
+            "memory": peak_memory(),
         }
         if jax.process_index() == 0:
             write_json(self.out / "result.json", result)
@@ -200,6 +201,10 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
         if name in spread:
             said += f" ± {100 * spread[name]:.2f} %" if percent else f" ± {spread[name]:.4f}"
         print(f"{name:<22} {said}")
+    seconds, rate = result["seconds"], result["throughput"]["examples_per_second"]
+    print(
+        f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s to the first step; {rate:,.0f} examples/s"
+    )
     for picture in sorted(out.glob("**/figures/*.png")):
         print(f"{'picture':<22} {picture}")
     print(f"{'result':<22} {out / 'result.json'}")

@@ -12,8 +12,8 @@ from jaxdl.errors import one_of
 
 Activation = Callable[[Float[Array, "*S"]], Float[Array, "*S"]]
 
-#: The activations of which `f(max(x)) == max(f(x))` to the last bit, and with the same gradient. Rounding makes
-#: others (tanh, elu, softplus) fall by a digit here and there; step and sign know no largest to give a gradient to.
+#: The activations of which `max(f(x)) == f(max(x))` to the last bit, with the same gradient where no two are equal.
+#: Rounding lets others (tanh, elu, softplus) fall by a digit here and there; step and sign make all values equal.
 KEEPS_LARGEST = frozenset({"leaky_relu", "linear", "piecewise_linear", "relu"})
 
 

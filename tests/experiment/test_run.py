@@ -20,7 +20,7 @@ from jaxdl.training import Patience
 
 KEYS = [
     *("experiment", "config", "seed", "steps", "metrics", "state_sha256", "data", "environment", "seconds"),
-    "throughput",
+    *("throughput", "memory"),
 ]
 METRICS = {"test/loss", "test/accuracy"}
 
@@ -89,6 +89,7 @@ def test_the_result_has_exactly_the_keys_it_promises(whole):
     assert result["seconds"].keys() == {"total", "compile", "train", "evaluate", "save"}
     assert result["seconds"]["total"] >= sum(result["seconds"].values()) - result["seconds"]["total"] > 0
     assert result["throughput"]["examples_per_second"] > 0
+    assert 2**20 < result["memory"]["host_bytes"] < 2**40
 
 
 def test_the_result_names_its_data(whole):
