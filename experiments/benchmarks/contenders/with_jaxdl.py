@@ -27,8 +27,6 @@ from jaxdl.metrics import mean, total
 #: Most steps between two lines of metrics: the default of `jaxdl.Every`.
 LOG = 100
 
-ConvTranspose = getattr(jaxdl.nn, "ConvTranspose", nn.ConvTranspose)
-
 
 class Text(nn.Module):
     """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
@@ -62,9 +60,9 @@ class Generator(nn.Module):
     def __call__(self, z, train):
         h = nn.Dense(7 * 7 * 128, use_bias=False)(z).reshape(-1, 7, 7, 128)
         h = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(h))
-        h = ConvTranspose(64, (5, 5), (2, 2), use_bias=False)(h)
+        h = jaxdl.nn.ConvTranspose(64, (5, 5), (2, 2), use_bias=False)(h)
         h = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(h))
-        return jnp.tanh(ConvTranspose(1, (5, 5), (2, 2))(h))
+        return jnp.tanh(jaxdl.nn.ConvTranspose(1, (5, 5), (2, 2))(h))
 
 
 class Discriminator(nn.Module):
