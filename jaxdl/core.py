@@ -50,6 +50,8 @@ class State:
 
     def member(self, i: int) -> "State":
         """The state of run i, where the state is that of several runs, every leaf `[N, ...]`."""
+        if self.step.ndim != 1 or not 0 <= i < len(self.step):
+            raise InputError("member", i, f"a number below {self.step.size}, of a state of several runs")
         return jax.tree.map(lambda x: x[i], self)
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key
 
 from jaxdl.errors import InputError
@@ -16,7 +17,7 @@ def root(seed: int | Sequence[int]) -> Key[Array, "*N"]:
 
     Args:
       seed: an integer in [0, 2**32), Python's or NumPy's; JAX would cut a larger one silently. Or
-        several of them, `root(range(8))`, for as many runs in one program.
+        several of them, `root(range(8))`, a sequence or an array, for as many runs in one program.
 
     Returns:
       A typed key, or `[N]` of them.
@@ -28,15 +29,29 @@ def root(seed: int | Sequence[int]) -> Key[Array, "*N"]:
       >>> root(0).shape, root(range(8)).shape
       ((), (8,))
     """
-    if isinstance(seed, Sequence) and not isinstance(seed, str) and len(seed):
+    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) and np.ndim(seed) and len(seed):
         return jnp.stack([root(each) for each in seed])
     try:
         number = -1 if isinstance(seed, bool) else operator.index(seed)  # type: ignore[arg-type]
     except TypeError:
         number = -1
     if not 0 <= number < 2**32:
-        raise InputError("seed", seed, "an integer in [0, 2**32)")
+        raise InputError("seed", seed, "an integer in [0, 2**32), or several of them")
     return jax.random.key(number, impl="threefry2x32")
+
+
+def check_key(key: Key[Array, "*N"]) -> None:
+    """Raises unless it is what `root` gives.
+
+    Example:
+      >>> check_key(jnp.zeros(2, jnp.uint32))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: key: got 'uint32[2]', allowed: root(seed) or root(range(n))
+    """
+    typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.ndim > 1:
+        shown = f"{key.dtype}{list(key.shape)}" if isinstance(key, jax.Array) else key
+        raise InputError("key", shown, "root(seed) or root(range(n))")
 
 
 def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:

@@ -42,7 +42,7 @@ def test_every_seed_of_the_range_is_its_own():
 def test_other_seeds_are_refused(seed):
     with pytest.raises(InputError) as raised:
         rng.root(seed)
-    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint32, np.uint8, np.array, jax.numpy.int32])
@@ -50,11 +50,11 @@ def test_integers_of_other_libraries_are_seeds(kind):
     assert bits(rng.root(kind(3))) == (0, 3)
 
 
-@pytest.mark.parametrize("seed", [np.int64(-1), np.uint64(2**32), np.float32(3), np.bool_(True), np.arange(2)])
+@pytest.mark.parametrize("seed", [np.int64(-1), np.uint64(2**32), np.float32(3), np.bool_(True), np.zeros((2, 2))])
 def test_what_is_no_seed_there_is_none_here(seed):
     with pytest.raises(InputError) as raised:
         rng.root(seed)
-    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
 
 
 def test_the_streams_in_use_are_those_that_are_listed(monkeypatch):
@@ -91,6 +91,10 @@ def test_several_roots_are_the_roots_of_each():
     for i, number in enumerate(numbers):
         for several, one in ((keys, rng.root(number)), (rng.stream(keys, "x"), rng.stream(rng.root(number), "x"))):
             assert (jax.random.key_data(several[i]) == jax.random.key_data(one)).all()
+
+
+def test_an_array_of_seeds():
+    assert (jax.random.key_data(rng.root(np.arange(3))) == jax.random.key_data(rng.root(range(3)))).all()
 
 
 @pytest.mark.parametrize("seeds", [[], [1, -1], [0, 2.5], "12"])

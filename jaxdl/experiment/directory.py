@@ -13,6 +13,7 @@ import jax
 from jaxdl import rng
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.options import Options, identity
+from jaxdl.training.writers import strict
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -55,8 +56,17 @@ def peak_memory() -> dict[str, int | None]:
 def write_json(path: Path, value: Any) -> None:
     """Writes a file in one piece: it is there whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
+    partial.write_text(json.dumps(_strict(value), indent=1, allow_nan=False) + "\n")
     partial.replace(path)
+
+
+def _strict(value: Any) -> Any:
+    """The value without the NaN and infinities that JSON lacks: those as strings."""
+    if isinstance(value, dict):
+        return {name: _strict(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(each) for each in value]
+    return strict(value) if isinstance(value, float) else value
 
 
 def check_out(out: Path, config: Options) -> None:

@@ -56,8 +56,9 @@ class Run(Generic[C]):
         check_data(self.out, sets)
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
         self._check_stop(store)
-        claim(self.out, config)
-        write_json(self.out / "data.json", sets)
+        if jax.process_index() == 0:
+            claim(self.out, config)
+            write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
         every = Every(config.log_every or max(1, steps // 20), config.save_every or max(epoch, steps // 100))
@@ -197,9 +198,9 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
     print()
     for name, value in result["metrics"].items():
         percent = name.endswith("accuracy")
-        said = f"{100 * value:.2f} %" if percent else f"{value:.4f}"
+        said = f"{100 * float(value):.2f} %" if percent else f"{float(value):.4f}"
         if name in spread:
-            said += f" ± {100 * spread[name]:.2f} %" if percent else f" ± {spread[name]:.4f}"
+            said += f" ± {100 * float(spread[name]):.2f} %" if percent else f" ± {float(spread[name]):.4f}"
         print(f"{name:<22} {said}")
     seconds, rate = result["seconds"], result["throughput"]["examples_per_second"]
     print(

@@ -11,7 +11,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means, merge
-from jaxdl.rng import root, stream
+from jaxdl.rng import check_key, root, stream
 from jaxdl.training.members import for_runs
 from jaxdl.training.program import Program
 from jaxdl.training.strategies import Strategy
@@ -55,7 +55,11 @@ def evaluate(
     """
     at_least("batch_size", batch_size, 1)
     of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
+    of_kind("state", state, State, "the state that `train` returned")
     key = root(0) if key is None else key
+    check_key(key)
+    if key.ndim > state.step.ndim:
+        raise InputError("key", f"{len(key)} keys", "one key, for the state of one run")
     key = jnp.broadcast_to(key, state.step.shape)
     strategy = for_runs(key, strategy or by_name())
     size = min(batch_size, data.size)

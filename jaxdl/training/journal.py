@@ -25,13 +25,17 @@ class Journal:
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         self.since, self.new = time.perf_counter(), False
         self.steps, self.lately, self.timed = 0, 0.0, 0
+        self.lost: set[int] = set()
 
     def take(self, block: tuple[int, int, Any], state: State) -> None:
         """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
         step, count, found = block
         metrics, bad = jax.device_get(found)
-        if (bad >= 0).all():  # of several runs those that are finite go on
+        if (bad >= 0).all():
             raise NonFinite(diagnosis(metrics, int(bad.max()), state))
+        for i in set(np.flatnonzero(bad >= 0).tolist()) - self.lost:
+            self.lost.add(i)
+            warnings.warn(f"run {i} is not finite since step {bad[i]}; the others go on", stacklevel=2)
         self.total, self.new = merge(self.total, metrics), True
         if self.seconds["compile"]:
             self.lately += self.lap("train")
@@ -120,10 +124,7 @@ def _named(name: str, value: Any) -> list[tuple[str, float]]:
     """A number under its name; of several runs their mean, and each run's own under `name/i`."""
     if not np.ndim(value):
         return [(name, value)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no run has a number left
-        mean = float(np.nanmean(value))
-    return [(name, mean), *((f"{name}/{i}", float(each)) for i, each in enumerate(value))]
+    return [(name, float(np.mean(value))), *((f"{name}/{i}", float(each)) for i, each in enumerate(value))]
 
 
 def _name(path: Any) -> str:

@@ -16,7 +16,7 @@ from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, gather, training_windows
 from jaxdl.errors import InputError, at_least, of_kind
-from jaxdl.rng import stream
+from jaxdl.rng import check_key, stream
 from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
 from jaxdl.training.members import for_runs
@@ -53,11 +53,10 @@ class Patience(NamedTuple):
     larger: bool = False
 
     def value(self, metrics: dict[str, Any], missing: float | None = None) -> float:
-        """What is compared: smaller is better. Of several runs the mean of those that are finite."""
+        """What is compared: smaller is better. Of several runs the mean: not finite as soon as one of them is not."""
         if self.metric not in metrics and missing is None:
             raise InputError("Patience.metric", self.metric, f"one of {sorted(metrics)}")
-        found = np.asarray(metrics.get(self.metric, missing))
-        value = float(found[np.isfinite(found)].mean()) if np.isfinite(found).any() else math.nan
+        value = float(np.mean(metrics.get(self.metric, missing)))  # type: ignore[arg-type]
         return -value if self.larger else value
 
     def is_over(self, history: History) -> bool:
@@ -90,7 +89,8 @@ def train(
       data: the training set.
       key: the run's root key; every random number of the run follows from it and the step. Or several,
         `root(range(8))`: as many runs in one program, every leaf of the state `[N, ...]`, run i
-        (`state.member(i)`) the one that key i would give alone on one device.
+        (`state.member(i)`) the one that key i would give alone on one device: bit for
+        bit on a CPU, elsewhere to rounding.
       steps: updates in all, at least 1 (counting those that `store` has already).
       batch_size: examples per step, at most the size of the set.
       every: how often to log, and to validate and save.
@@ -107,7 +107,8 @@ def train(
     Raises:
       InputError: an argument out of range, or patience without a validation set.
       CheckpointError: a state could not be saved, or what `store` has is laid out otherwise.
-      NonFinite: a metric became NaN or infinite; nothing of that is saved.
+      NonFinite: a metric became NaN or infinite; nothing of that is saved. Of several runs, all of them;
+        one that does warns, and the others go on.
 
     Example:
       >>> import jaxdl, optax
@@ -120,6 +121,7 @@ def train(
     strategy, keeping = strategy or by_name(), store is not None or patience is not None
     store = store or InMemory()
     _check_kinds(learner, data, every, strategy, store)
+    check_key(key)
     _check(steps, every, stop_after)
     strategy = for_runs(key, strategy)
     check_batch_size(data, batch_size, len(strategy.devices) if key.ndim == 0 else 1)

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Key
@@ -14,16 +15,19 @@ from jaxdl.core import Learner
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
-from jaxdl.training.program import Example, Program, example_of, program
+from jaxdl.training.program import Example, Program, example_of, needs_host, program
 from jaxdl.training.strategies import Pmapped, Sharded, Strategy
 
 
 class Members:
     """Several runs in one program: every leaf of the state gets a leading axis `[N]`.
 
-    Run i is the one that the learner would do alone with key i. On a CPU, and where a step holds a
-    convolution, the members of a device take their K steps one after the other; elsewhere they are one
-    `vmap`. Measured on one core, 8 members of the MLP 784-512-10 in batches of 128: one after the other 1.02 times
+    Run i is the one that the learner would do alone with key i: bit for bit on a CPU, elsewhere to
+    rounding. On a CPU, and where a step holds a convolution, the members of a device take their K steps
+    one after the other; elsewhere they are one `vmap`. Where a CPU's step holds a convolution of XLA's
+    own, which is slow inside a loop, the host drives one member after the other.
+
+    Measured on one core, 8 members of the MLP 784-512-10 in batches of 128: one after the other 1.02 times
     the cost of one alone each, `vmap` 1.32, step by step in turns 2.01; of the 3x3 CNN `vmap` 1.6. On
     accelerators `vmap` over the kernels of a convolution becomes a grouped one, several times slower.
 
@@ -35,16 +39,36 @@ class Members:
     def __init__(self, count: int, devices: Sequence[jax.Device]):
         self.count = count
         self.whole = Sharded(devices[: math.gcd(count, len(devices))])
-        self.devices = self.whole.devices
+        self.devices, self.one = self.whole.devices, Sharded(self.whole.devices[:1])
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        example = example_of(window._replace(order=window.order[:, 0] if window.order.ndim == 3 else window.order))
-        in_turns = self.devices[0].platform == "cpu" or _convolves(learner, example)
+        example, on_cpu = example_of(_of_member(window, 0)), self.devices[0].platform == "cpu"
+        if on_cpu and needs_host(learner, example):
+            return self._from_host(learner, window)
+        in_turns = on_cpu or _convolves(learner, example)
         spread = self._in_turns if in_turns else self._at_once
         return program(learner, example, self.whole, gather, spread, self.count)
+
+    def _from_host(self, learner: Learner, window: Window) -> Program:
+        alone = self.one.compile(learner, _of_member(window, 0))
+
+        def init(keys):
+            return _stack([alone.init(key) for key in keys])
+
+        def run(state, window, keys, k):
+            done = [alone.run(state.member(i), _of_member(window, i), key, k) for i, key in enumerate(keys)]
+            return _stack(done)
+
+        def evaluate(state, window, keys):
+            return _stack([alone.evaluate(state.member(i), window, key) for i, key in enumerate(keys)])
+
+        def all_of(x):
+            return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)
+
+        return Program(jax.tree.map(all_of, alone.abstract), init, run, evaluate, alone.in_flight)
 
     def _in_turns(self, function: Callable) -> Callable:
         return self._spread(function, jax.lax.map)
@@ -81,12 +105,15 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
       given: the strategy of one run.
 
     Raises:
-      InputError: several runs under `pmap`.
+      InputError: several runs under `pmap` or `fsdp`, or in several processes.
     """
     if key.ndim == 0 or isinstance(given, Members):
         return given
-    if isinstance(given, Pmapped):
-        raise InputError("strategy", "pmap", "sharded or single, for several runs in one program")
+    if jax.process_count() > 1:
+        raise InputError("key", f"{key.shape[0]} keys", "one, where there are several processes")
+    if isinstance(given, Pmapped) or getattr(given, "fsdp", False):
+        name = "pmap" if isinstance(given, Pmapped) else "fsdp"
+        raise InputError("strategy", name, "sharded or single, for several runs in one program")
     return _members(key.shape[0], tuple(given.devices))
 
 
@@ -94,6 +121,14 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
 def _members(count: int, devices: tuple[jax.Device, ...]) -> Members:
     """The same one each time, so that what it has compiled is found again."""
     return Members(count, devices)
+
+
+def _of_member(window: Window, i: int) -> Window:
+    return window._replace(order=window.order[:, i]) if window.order.ndim == 3 else window
+
+
+def _stack(members: list) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
 
 
 def _convolves(learner: Learner, example: Example) -> bool:

@@ -145,6 +145,13 @@ def _apart(devices: Sequence[jax.Device]) -> Callable[..., bool]:
     return apart
 
 
+def needs_host(learner: Learner, example: Example) -> bool:
+    """Whether a CPU's step holds a convolution of XLA's own, so that the host has to repeat it."""
+    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    state = jax.eval_shape(learner.init, root(0), blank)
+    return "stablehlo.convolution" in jax.jit(learner.step).lower(state, blank, root(0)).as_text()
+
+
 def _few_threads(devices: Sequence[jax.Device]) -> bool:
     """Forced host devices deadlock when several collective programs wait for the same few threads."""
     return devices[0].platform == "cpu" and len(devices) > 1

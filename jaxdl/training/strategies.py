@@ -63,7 +63,14 @@ class Sharded:
         self.by_rows = NamedSharding(self.mesh, PartitionSpec("data"))
 
     def place(self, tree: Any) -> Any:
-        return jax.tree.map(lambda x: jax.device_put(x, self.everywhere), tree)
+        return jax.tree.map(self._place, tree)
+
+    def _place(self, x: Any) -> Any:
+        if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.device_put(x, self.everywhere)
+        # Keys themselves cannot be put where other processes' devices are.
+        bits = jax.device_put(jax.random.key_data(x), self.everywhere)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(x))
 
     def compile(self, learner: Learner, window: Window) -> Program:
         return program(learner, example_of(window), self, self._read, _once)

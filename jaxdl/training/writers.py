@@ -86,7 +86,7 @@ class JsonLines:
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends one line."""
-        line = {"step": int(step)} | {name: _strict(float(value)) for name, value in metrics.items()}
+        line = {"step": int(step)} | {name: strict(float(value)) for name, value in metrics.items()}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
 
@@ -126,7 +126,13 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     return [records[step] for step in sorted(records)]
 
 
-def _strict(value: float) -> float | str:
+def strict(value: float) -> float | str:
+    """A number as JSON can have it: NaN and infinities as strings.
+
+    Example:
+      >>> strict(0.5), strict(math.nan)
+      (0.5, 'NaN')
+    """
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

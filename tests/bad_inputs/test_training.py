@@ -39,6 +39,8 @@ CASES = [
     ({"every": Every(save=2.5)}, "every.save: got 2.5, allowed: an integer, at least 0"),
     ({"stop_after": 1.5}, "stop_after: got 1.5, allowed: an integer, at least 1"),
     ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset"),
+    ({"key": 0}, "key: got 0, allowed: root(seed) or root(range(n))"),
+    ({"key": jax.random.PRNGKey(0)}, "key: got 'uint32[2]', allowed: root(seed) or root(range(n))"),
     ({"learner": 3}, "learner: got 3, allowed: a Learner"),
     ({"every": 10}, "every: got 10, allowed: jaxdl.Every(log, save)"),
     ({"strategy": "single"}, "strategy: got 'single', allowed: what jaxdl.strategy(name) returns"),
@@ -68,7 +70,7 @@ def test_arguments_of_train(given, line_of_error):
 def test_seeds(seed):
     with pytest.raises(InputError) as caught:
         jaxdl.root(seed)
-    assert str(caught.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32)"
+    assert str(caught.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
 
 
 def test_an_empty_set():

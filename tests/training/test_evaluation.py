@@ -118,3 +118,12 @@ def test_another_learners_state_is_refused_in_one_line(state):
         evaluate(averaged, state, DATA, strategy=Sharded(jax.devices()[:1]))
     said = "state: got <class 'jaxdl.core.State'>, allowed: the state that `train` returned for this very learner"
     assert str(caught.value) == said
+
+
+def test_what_is_no_state(state):
+    with pytest.raises(InputError) as caught:
+        evaluate(line(), state.params, DATA)
+    assert str(caught.value) == "state: got <class 'dict'>, allowed: the state that `train` returned"
+    with pytest.raises(InputError) as caught:
+        evaluate(line(), state, DATA, key=jaxdl.root([1, 2]))
+    assert str(caught.value) == "key: got '2 keys', allowed: one key, for the state of one run"

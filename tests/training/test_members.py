@@ -3,6 +3,7 @@
 import functools
 import math
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
@@ -107,20 +108,21 @@ def test_one_that_diverges_does_not_stop_the_others():
         return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
 
     net = jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1)))
-    state, records = run(net=net, store=InMemory())
+    with pytest.warns(UserWarning, match=r"^run \d is not finite since step \d+; the others go on$") as warned:
+        state, records = run(net=net, store=InMemory(), validation=points(7, seed=1))
     fine = np.isfinite(np.asarray(state.params["w"])).all(1)
-    assert fine.any() and not fine.all()
-    assert math.isfinite(records[0][1]["train/loss"])
+    assert fine.any() and not fine.all() and len(warned) == (~fine).sum()
+    assert [math.isfinite(records[-2][1][f"validation/loss/{i}"]) for i in range(4)] == fine.tolist()
     rates[:] = math.inf
     with pytest.raises(NonFinite):
         run(net=jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1))))
 
 
-def test_patience_looks_at_the_mean_of_those_that_are_finite():
-    found = {"loss": np.array([1.0, np.nan, 3.0]), "accuracy": np.array([0.25, 0.75])}
+def test_patience_looks_at_the_mean_and_never_at_the_survivors():
+    found = {"loss": np.array([1.0, 3.0]), "accuracy": np.array([0.25, 0.75])}
     assert Patience("loss").value(found) == 2.0
     assert Patience("accuracy", larger=True).value(found) == -0.5
-    assert math.isnan(Patience("loss").value({"loss": np.array([np.nan, np.inf])}))
+    assert math.isnan(Patience("loss").value({"loss": np.array([1.0, np.nan])}))
     state, _ = run(validation=points(7, seed=1), patience=Patience("loss", 2))
     assert state.step.shape == (4,)
 
@@ -135,7 +137,41 @@ def test_the_same_program_is_found_again():
     assert for_runs(KEY, ONE) is ONE
 
 
-def test_pmap_is_refused():
+@pytest.mark.parametrize("name", ["pmap", "fsdp"])
+def test_strategies_that_cannot(name):
+    where = Pmapped(jax.devices()[:2]) if name == "pmap" else Sharded(jax.devices()[:2], fsdp=True)
     with pytest.raises(InputError) as caught:
-        run(strategy=Pmapped(jax.devices()[:2]))
-    assert str(caught.value) == "strategy: got 'pmap', allowed: sharded or single, for several runs in one program"
+        run(strategy=where)
+    assert str(caught.value) == f"strategy: got {name!r}, allowed: sharded or single, for several runs in one program"
+
+
+def test_several_processes_have_one_seed(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError) as caught:
+        run()
+    assert str(caught.value) == "key: got '4 keys', allowed: one, where there are several processes"
+
+
+class Library(nn.Module):
+    """A convolution of XLA's own."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(2)(nn.relu(nn.Conv(3, (3, 3))(x)).reshape(x.shape[0], -1))
+
+
+def test_with_a_convolution_of_xlas_own_too():
+    task = jaxdl.tasks.classify(Library())
+    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+    state, _ = run(net=net, data=IMAGES)
+    alone, _ = run(key=jaxdl.root(SEEDS[2]), net=net, data=IMAGES)
+    assert state_sha256(state.member(2)) == state_sha256(alone)
+    found = evaluate(net, state, IMAGES, strategy=ONE)["loss"]
+    assert found.shape == (4,) and found[2] == evaluate(net, alone, IMAGES, strategy=ONE)["loss"]
+
+
+@pytest.mark.parametrize("i", [-1, 4, 7])
+def test_a_member_that_there_is_not(i):
+    with pytest.raises(InputError) as caught:
+        run(steps=1)[0].member(i)
+    assert str(caught.value) == f"member: got {i}, allowed: a number below 4, of a state of several runs"
