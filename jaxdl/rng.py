@@ -29,7 +29,7 @@ def root(seed: int | Sequence[int]) -> Key[Array, "*N"]:
       >>> root(0).shape, root(range(8)).shape
       ((), (8,))
     """
-    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) and np.ndim(seed) and len(seed):
+    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) and np.ndim(seed) == 1 and len(seed):
         return jnp.stack([root(each) for each in seed])
     try:
         number = -1 if isinstance(seed, bool) else operator.index(seed)  # type: ignore[arg-type]
