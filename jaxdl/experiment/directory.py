@@ -49,7 +49,7 @@ def peak_memory() -> dict[str, int | None]:
     counted = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
     return {
         "host_bytes": host,
-        "device_bytes": max((bytes for bytes in counted if bytes is not None), default=None),
+        "device_bytes": max((peak for peak in counted if peak is not None), default=None),
     }
 
 

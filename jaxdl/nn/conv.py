@@ -4,18 +4,16 @@ XLA's own convolution on a CPU is 9 to 20 times slower inside `scan` than outsid
 products are not. So a CPU gets products of image patches, every other platform the library's.
 """
 
-from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.products import Pads, convolve, kernel_gradient, spread
+from jaxdl.nn.products import Pads, convolve, kernel_gradient, lowered, spread
 
 Padding = Literal["SAME", "VALID"]
 
@@ -98,6 +96,7 @@ class Conv(nn.Module):
       bias_init: initializer of `bias`, `[D]`.
 
     Example:
+      >>> import jax
       >>> x = jnp.zeros((2, 28, 28, 1))
       >>> variables = Conv(32, (5, 5)).init(jax.random.key(0), x)
       >>> variables["params"]["kernel"].shape, Conv(32, (5, 5)).apply(variables, x).shape
@@ -135,30 +134,6 @@ class Conv(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
-    products = partial(convolve, strides=strides, pads=pads)
-    return lax.platform_dependent(x, kernel, cpu=products, default=partial(_library, strides=strides, pads=pads))
-
-
-def _conv_forward(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _conv(x, kernel, strides, pads), (x, kernel)
-
-
-def _conv_backward(strides: tuple[int, int], pads: Pads, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    return lax.platform_dependent(
-        x,
-        kernel,
-        g,
-        cpu=partial(_products_backward, strides=strides, pads=pads),
-        default=lambda x, kernel, g: jax.vjp(partial(_library, strides=strides, pads=pads), x, kernel)[1](g),
-    )
-
-
-_conv.defvjp(_conv_forward, _conv_backward)
-
-
 def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
     return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -166,3 +141,6 @@ def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> A
 def _products_backward(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: Pads) -> tuple[Array, Array]:
     height, width = x.shape[1:3]
     return spread(g, kernel, (height, width), strides, pads), kernel_gradient(x, kernel, g, strides, pads)
+
+
+_conv = lowered(convolve, _products_backward, _library)

@@ -3,11 +3,9 @@
 It is the gradient of a convolution in its images, so a CPU gets the matrix products of that one.
 """
 
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
@@ -15,7 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.nn.conv import Padding
-from jaxdl.nn.products import Pads, convolve, kernel_gradient, spread
+from jaxdl.nn.products import Pads, convolve, kernel_gradient, lowered, spread
 
 
 def conv_transpose2d(
@@ -77,6 +75,7 @@ class ConvTranspose(nn.Module):
       bias_init: initializer of `bias`, `[D]`.
 
     Example:
+      >>> import jax
       >>> x = jnp.zeros((2, 7, 7, 16))
       >>> variables = ConvTranspose(8, (5, 5), (2, 2)).init(jax.random.key(0), x)
       >>> variables["params"]["kernel"].shape, ConvTranspose(8, (5, 5), (2, 2)).apply(variables, x).shape
@@ -114,30 +113,6 @@ class ConvTranspose(nn.Module):
         return y if bias is None else y + bias.reshape(1, 1, 1, -1)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _transposed(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    products = partial(_products, strides=strides, padding=padding)
-    return lax.platform_dependent(x, kernel, cpu=products, default=partial(_library, strides=strides, padding=padding))
-
-
-def _forward(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> tuple[Array, tuple[Array, Array]]:
-    return _transposed(x, kernel, strides, padding), (x, kernel)
-
-
-def _backward(strides: tuple[int, int], padding: Padding, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    return lax.platform_dependent(
-        x,
-        kernel,
-        g,
-        cpu=partial(_products_backward, strides=strides, padding=padding),
-        default=lambda x, kernel, g: jax.vjp(partial(_library, strides=strides, padding=padding), x, kernel)[1](g),
-    )
-
-
-_transposed.defvjp(_forward, _backward)
-
-
 def _library(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
     return lax.conv_transpose(x, kernel, strides, padding)
 
@@ -170,3 +145,6 @@ def _geometry(x: Array, kernel: Array, strides: tuple[int, int], padding: Paddin
 
     (height, vertical), (width, horizontal) = map(along, x.shape[1:3], kernel.shape[:2], strides)
     return (height, width), (vertical, horizontal)
+
+
+_transposed = lowered(_products, _products_backward, _library)

@@ -5,7 +5,7 @@
 
 import itertools
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -120,6 +120,36 @@ def kernel_gradient(
     rows = sums if few else [s.T for s in sums]
     total = jnp.stack(rows).reshape(kernel.shape).astype(kernel.dtype)
     return jax.vjp(lambda kernel: kernel + zero.astype(kernel.dtype), kernel)[1](total)[0]
+
+
+def lowered(products: Callable, gradients: Callable, library: Callable) -> Callable[..., Array]:
+    """`f(x, kernel, strides, padding)`: on a CPU products with gradients of their own, elsewhere the library's.
+
+    Args:
+      products: of `(x, kernel, strides, padding)`.
+      gradients: of `(x, kernel, g, strides, padding)`: those of `x` and `kernel`, given that of the result.
+      library: as `products`; JAX differentiates it.
+    """
+
+    @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+    def f(x: Array, kernel: Array, strides: Any, padding: Any) -> Array:
+        cpu, default = (lambda x, kernel, of=of: of(x, kernel, strides, padding) for of in (products, library))
+        return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
+
+    def forward(x: Array, kernel: Array, strides: Any, padding: Any) -> tuple[Array, tuple[Array, Array]]:
+        return f(x, kernel, strides, padding), (x, kernel)
+
+    def backward(strides: Any, padding: Any, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+        def default(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+            return jax.vjp(lambda x, kernel: library(x, kernel, strides, padding), x, kernel)[1](g)
+
+        def cpu(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+            return gradients(x, kernel, g, strides, padding)
+
+        return lax.platform_dependent(*saved, g, cpu=cpu, default=default)
+
+    f.defvjp(forward, backward)
+    return f
 
 
 def accumulator(dtype: Any) -> Any:

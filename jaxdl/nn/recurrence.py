@@ -29,6 +29,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from jaxdl.nn.products import accumulator
+
 Carry = tuple[Float[Array, "B H"], ...]
 Cell = Callable[[Array, Carry], Carry]
 
@@ -193,7 +195,7 @@ def _run_back(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):
     """The gradients of weights, `x` and carry, given those of ys and of the last carry."""
     a, before = saved
     inside = cpu and x.nbytes + before[-1].nbytes + a.nbytes > _CACHE
-    none = jax.tree.map(lambda w: jnp.zeros_like(x, _exact(w), w.shape), weights) if inside else None
+    none = jax.tree.map(lambda w: jnp.zeros_like(x, accumulator(w.dtype), w.shape), weights) if inside else None
 
     def step(state, inputs):
         g_carry, sums = state
@@ -216,7 +218,7 @@ def _shares(weights: Weights, x: Array, h: Array, g_a: Array, cpu: bool) -> tupl
     """The gradient of the weights, from one step `[B, A]` or from all `[T, B, A]`, and that of `x`."""
     gates = weights.kernel.shape[1]
     g_p, g_u = g_a[..., :gates], g_a[..., -gates:]
-    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=_exact(g_a))
+    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=accumulator(g_a.dtype))
     g_weights = Weights(_over_rows(x, g_p, cpu), _over_rows(h, g_u, cpu), g_bias)
     return g_weights, _product(g_p, weights.kernel.T).astype(x.dtype)
 
@@ -241,7 +243,7 @@ def _meet(p: Array, u: Array, bias: Array) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, preferred_element_type=_exact(a))
+    return jnp.matmul(a, b, preferred_element_type=accumulator(a.dtype))
 
 
 def _over_rows(a: Float[Array, "*N M"], b: Float[Array, "*N G"], cpu: bool) -> Float[Array, "M G"]:
@@ -251,9 +253,4 @@ def _over_rows(a: Float[Array, "*N M"], b: Float[Array, "*N G"], cpu: bool) -> F
         # devices is gathered for it, so elsewhere the axes stay apart.
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
     rows = tuple(range(a.ndim - 1))
-    return lax.dot_general(a, b, ((rows, rows), ((), ())), preferred_element_type=_exact(a))
-
-
-def _exact(a: Array) -> jnp.dtype:
-    """The dtype in which products are added up."""
-    return jnp.dtype(jnp.float32) if a.dtype in (jnp.bfloat16, jnp.float16) else a.dtype
+    return lax.dot_general(a, b, ((rows, rows), ((), ())), preferred_element_type=accumulator(a.dtype))

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Key
 
@@ -15,7 +14,7 @@ from jaxdl.core import Learner
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
-from jaxdl.training.program import Example, Program, example_of, needs_host, program
+from jaxdl.training.program import Example, Program, blank_of, example_of, needs_host, program
 from jaxdl.training.strategies import Pmapped, Sharded, Strategy
 
 
@@ -131,7 +130,8 @@ def _stack(members: list) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
 
 
+@lru_cache(maxsize=32)
 def _convolves(learner: Learner, example: Example) -> bool:
-    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
     return "conv_general_dilated" in str(jax.make_jaxpr(learner.step)(state, blank, root(0)))

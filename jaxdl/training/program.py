@@ -49,7 +49,7 @@ def program(
     Normally the compiled program repeats a step k times. Where the step holds a convolution of
     XLA's on a CPU, which is 9-20x slower inside a loop, the host repeats a compiled step instead.
     """
-    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    blank = blank_of(example)
     init = learner.init if count is None else _init_all(learner)
     abstract = _abstract(init, blank, mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
@@ -119,6 +119,11 @@ def example_of(window: Window) -> Example:
     return tuple((name, x.shape, x.dtype) for name, x in batch.items())
 
 
+def blank_of(example: Example) -> Any:
+    """A batch of zeros."""
+    return {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+
+
 def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> State:
     """The state's shapes and places; of several runs each lives on one device."""
     state = jax.eval_shape(init, root(0 if count is None else range(count)), blank)
@@ -145,9 +150,10 @@ def _apart(devices: Sequence[jax.Device]) -> Callable[..., bool]:
     return apart
 
 
+@lru_cache(maxsize=32)
 def needs_host(learner: Learner, example: Example) -> bool:
-    """Whether a CPU's step holds a convolution of XLA's own, so that the host has to repeat it."""
-    blank: Any = {name: np.zeros(shape, dtype) for name, shape, dtype in example}
+    """Whether a CPU's step holds a convolution of XLA's own, so that the host has to repeat it; looked up once."""
+    blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
     return "stablehlo.convolution" in jax.jit(learner.step).lower(state, blank, root(0)).as_text()
 
