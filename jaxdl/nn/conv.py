@@ -1,7 +1,7 @@
 """Convolution that is fast on a CPU too, also inside a loop.
 
-XLA's own convolution on a CPU is 9 to 20 times slower inside `scan` than outside it; matrix
-products are not. So a CPU gets products of image patches, every other platform the library's.
+XLA's own convolution on a CPU is 9 to 20 times slower inside `scan` than outside it, for the sake of its
+gradients; those of `jaxdl.nn.convolution` are not.
 """
 
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.products import Pads, convolve, kernel_gradient, lowered, spread
+from jaxdl.nn.arrays import add_bias
+from jaxdl.nn.convolution import Geometry, convolve
 
 Padding = Literal["SAME", "VALID"]
 
@@ -75,8 +76,9 @@ def conv2d(
     at_least("strides", min(strides), 1)
     if padding == "VALID" and any(f > n for f, n in zip(kernel.shape, x.shape[1:3], strict=False)):
         raise InputError("kernel", kernel.shape, f"at most the image, {x.shape[1]}x{x.shape[2]}")
-    vertical, horizontal = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
-    return _conv(x, kernel, tuple(strides), (vertical, horizontal))
+    size, window = x.shape[1:3], kernel.shape[:2]
+    vertical, horizontal = lax.padtype_to_pads(size, window, strides, padding)
+    return convolve(x, kernel, Geometry(size, window, tuple(strides), (vertical, horizontal)))
 
 
 class Conv(nn.Module):
@@ -131,16 +133,4 @@ class Conv(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv2d(x, kernel, self.strides, self.padding)
-        return y if bias is None else y + bias.reshape(1, 1, 1, -1)
-
-
-def _library(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
-    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-
-
-def _products_backward(x: Array, kernel: Array, g: Array, strides: tuple[int, int], pads: Pads) -> tuple[Array, Array]:
-    height, width = x.shape[1:3]
-    return spread(g, kernel, (height, width), strides, pads), kernel_gradient(x, kernel, g, strides, pads)
-
-
-_conv = lowered(convolve, _products_backward, _library)
+        return y if bias is None else add_bias(y, bias)

@@ -1,6 +1,6 @@
 """Transposed convolution that is fast on a CPU too, also inside a loop.
 
-It is the gradient of a convolution in its images, so a CPU gets the matrix products of that one.
+It is the gradient of a convolution in its images, and made as that one is.
 """
 
 from typing import Any
@@ -8,12 +8,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
-from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.nn.arrays import add_bias
 from jaxdl.nn.conv import Padding
-from jaxdl.nn.products import Pads, convolve, kernel_gradient, lowered, spread
+from jaxdl.nn.convolution import Geometry, spread
 
 
 def conv_transpose2d(
@@ -55,7 +55,7 @@ def conv_transpose2d(
         raise InputError("kernel", kernel.shape, f"[F, G, {x.shape[3]}, D]")
     one_of("padding", padding, ("SAME", "VALID"))
     at_least("strides", min(strides), 1)
-    return _transposed(x, kernel, tuple(strides), padding)
+    return spread(x, kernel[::-1, ::-1].swapaxes(2, 3), _geometry(x, kernel, strides, padding))
 
 
 class ConvTranspose(nn.Module):
@@ -110,41 +110,17 @@ class ConvTranspose(nn.Module):
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose2d(x, kernel, self.strides, self.padding)
-        return y if bias is None else y + bias.reshape(1, 1, 1, -1)
+        return y if bias is None else add_bias(y, bias)
 
 
-def _library(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    return lax.conv_transpose(x, kernel, strides, padding)
-
-
-def _products(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Array:
-    size, pads = _geometry(x, kernel, strides, padding)
-    return spread(x, _turned(kernel), size, strides, pads)
-
-
-def _products_backward(
-    x: Array, kernel: Array, g: Array, strides: tuple[int, int], padding: Padding
-) -> tuple[Array, Array]:
-    _, pads = _geometry(x, kernel, strides, padding)
-    turned = _turned(kernel)
-    return convolve(g, turned, strides, pads), _turned(kernel_gradient(g, turned, x, strides, pads))
-
-
-def _turned(kernel: Array) -> Array:
-    """The kernel of the convolution whose gradient this is; its own inverse."""
-    return kernel[::-1, ::-1].swapaxes(2, 3)
-
-
-def _geometry(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> tuple[tuple[int, int], Pads]:
-    """The size of the result, and how the convolution that goes back from it to `x` is padded."""
+def _geometry(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Geometry:
+    """How the convolution moves that goes back from the result to `x`."""
 
     def along(n: int, window: int, stride: int) -> tuple[int, tuple[int, int]]:
         beyond = max(window - stride, 0)
         size, low = (n * stride, beyond // 2) if padding == "SAME" else (n * stride + beyond, 0)
         return size, (low, (n - 1) * stride + window - size - low)
 
-    (height, vertical), (width, horizontal) = map(along, x.shape[1:3], kernel.shape[:2], strides)
-    return (height, width), (vertical, horizontal)
-
-
-_transposed = lowered(_products, _products_backward, _library)
+    window = kernel.shape[:2]
+    (height, vertical), (width, horizontal) = map(along, x.shape[1:3], window, strides)
+    return Geometry((height, width), window, tuple(strides), (vertical, horizontal))

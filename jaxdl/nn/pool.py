@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.nn.products import accumulator
+from jaxdl.nn.arrays import accumulator
 
 Window = int | tuple[int, int]
 

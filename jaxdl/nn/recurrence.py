@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.nn.products import accumulator
+from jaxdl.nn.arrays import accumulator, alike
 
 Carry = tuple[Float[Array, "B H"], ...]
 Cell = Callable[[Array, Carry], Carry]
@@ -137,13 +137,7 @@ def scan_cell(
       >>> ys.ravel().round(2).tolist()
       [0.0, 0.7..., 0.9...]
     """
-    return _scan_cell(cell, *_same_axes(weights, x, carry), mask, reverse)
-
-
-def _same_axes(*trees):
-    """The same arrays; inside `shard_map` they now vary over the same axes, and gradients of shared ones add up."""
-    zero = sum(jnp.zeros_like(a, shape=()) for a in jax.tree.leaves(trees))
-    return jax.tree.map(lambda a: a + zero, trees)
+    return _scan_cell(cell, *alike(weights, x, carry), mask, reverse)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 5))

@@ -3,9 +3,10 @@
 The compiled loop gathers each step's batch from the window's arrays, so the host only says how far to go.
 """
 
+import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import cache, lru_cache
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +40,11 @@ class Program(NamedTuple):
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
 
+_FORM = re.compile(
+    r"\[b(, \d)+, f\]x\[(\d, )+i, o\]->\[b(, \d)+, f\].*reverse = \[false(, false)*\].*"
+    r"batch_group_count = 1 .*feature_group_count = 1 "
+)
+
 
 @lru_cache(maxsize=32)
 def program(
@@ -46,8 +52,8 @@ def program(
 ) -> Program:
     """The two loops of every strategy: over steps, and over evaluation batches.
 
-    Normally the compiled program repeats a step k times. Where the step holds a convolution of
-    XLA's on a CPU, which is 9-20x slower inside a loop, the host repeats a compiled step instead.
+    Normally the compiled program repeats a step k times. Where the step holds a convolution that
+    a CPU does 9-100 times slower inside a loop, the host repeats a compiled step instead.
     """
     blank = blank_of(example)
     init = learner.init if count is None else _init_all(learner)
@@ -79,16 +85,29 @@ def program(
         metrics = jax.eval_shape(judge, state, arrays, order, first, key, 0)
         return jax.lax.fori_loop(0, order.shape[0], body, _zeros(metrics))
 
-    moving: dict[str, Any] = {"donate_argnums": 0, "out_shardings": (shardings, mesh.everywhere)}
-    run_many, run_one = jax.jit(spread(many), **moving), jax.jit(spread(advance), **moving)
-    judge_all, judge_one = (jax.jit(spread(f), out_shardings=mesh.everywhere) for f in (sweep, judge))
-    # Members take their turns in a loop anyway.
-    apart = _apart(mesh.devices) if count is None else lambda *_: False
+    on_cpu = mesh.devices[0].platform == "cpu"
+
+    def compiled(one: Callable, all_of_them: Callable, **options: Any) -> Callable[..., tuple[bool, Any, Any]]:
+        """Both functions compiled, and whether the host has to repeat the first; decided at the first call."""
+
+        @_remembered
+        def ready(*args: Any) -> tuple[bool, Any, Any]:
+            found = convolutions(jax.jit(spread(one), **options).lower(*args).as_text()) if on_cpu else "none"
+            options["compiler_options"] = _for_convolutions() if found != "none" else {}
+            # Members take their turns in a loop anyway.
+            apart = found == "slow" and count is None
+            return apart, jax.jit(spread(one), **options), jax.jit(spread(all_of_them), **options)
+
+        return ready
+
+    running = compiled(advance, many, donate_argnums=0, out_shardings=(shardings, mesh.everywhere))
+    judging = compiled(judge, sweep, out_shardings=mesh.everywhere)
     wait = 1 if _few_threads(mesh.devices) else 8
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
         args = w.arrays, w.order, np.int32(w.first), key
-        if not apart(run_one, state, *args):
+        apart, run_one, run_many = running(state, *args)
+        if not apart:
             return run_many(state, *args, np.int32(k))
         state, found = run_one(state, *args)
         for i in range(1, k):
@@ -100,7 +119,8 @@ def program(
 
     def evaluate_window(state: State, w: Window, key: Key[Array, ""]) -> Metrics:
         args = state, w.arrays, w.order, np.int32(w.first), key
-        if not apart(judge_one, *args, np.int32(0)):
+        apart, judge_one, judge_all = judging(*args, np.int32(0))
+        if not apart:
             return judge_all(*args)
         total = judge_one(*args, np.int32(0))
         for i in range(1, w.order.shape[0]):
@@ -136,26 +156,47 @@ def _init_all(learner: Learner) -> Callable[[Key[Array, "N"], Batch], State]:
     return lambda keys, blank: jax.lax.map(lambda key: learner.init(key, blank), keys)
 
 
-def _apart(devices: Sequence[jax.Device]) -> Callable[..., bool]:
-    """Whether the host has to repeat this function, looked up once per function."""
-    known: dict[int, bool] = {}
-
-    def apart(function: Any, *args: Any) -> bool:
-        if devices[0].platform != "cpu":
-            return False
-        if id(function) not in known:
-            known[id(function)] = "stablehlo.convolution" in function.lower(*args).as_text()
-        return known[id(function)]
-
-    return apart
-
-
 @lru_cache(maxsize=32)
 def needs_host(learner: Learner, example: Example) -> bool:
-    """Whether a CPU's step holds a convolution of XLA's own, so that the host has to repeat it; looked up once."""
+    """Whether a CPU's step holds a convolution that is slow in loops, so that the host has to repeat it."""
     blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
-    return "stablehlo.convolution" in jax.jit(learner.step).lower(state, blank, root(0)).as_text()
+    return convolutions(jax.jit(learner.step).lower(state, blank, root(0)).as_text()) == "slow"
+
+
+def _remembered(function: Callable) -> Callable:
+    """What the first call returned, whatever the later ones ask."""
+    known: list = []
+
+    def first(*args: Any) -> Any:
+        if not known:
+            known.append(function(*args))
+        return known[0]
+
+    return first
+
+
+def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
+    """What convolutions a CPU's program holds: fast is the form that has a routine in loops too."""
+    found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
+    if not found:
+        return "none"
+    return "fast" if all(map(_FORM.search, found)) else "slow"
+
+
+@cache
+def _for_convolutions() -> dict[str, str]:
+    """Compiler options of a CPU's programs that convolve.
+
+    A CPU has two routines for a convolution. The one that is not taken by default is up to five times faster on
+    two cores (`jaxdl/nn/convolution.py`); products of matrices stay with their own.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    try:
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # a version of XLA that does not know the words
+        return {}
+    return options
 
 
 def _few_threads(devices: Sequence[jax.Device]) -> bool:

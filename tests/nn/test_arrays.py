@@ -1,0 +1,70 @@
+"""Sums in blocks and biases against NumPy, wherever a step may run."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxdl.nn.arrays import add_bias, sum_over_blocks
+
+
+def normal(seed, *shape, dtype=jnp.float32):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def squared(bias, y):
+    return (add_bias(y, bias) ** 2).sum()
+
+
+# One block, whole ones, blocks of one example (37 is prime), two of 15.
+@pytest.mark.parametrize("count", [1, 16, 96, 37, 30])
+def test_blocks_add_up_to_the_whole(count):
+    x, y = normal(0, count, 3), normal(1, count, 2)
+    total = jax.jit(lambda *a: sum_over_blocks(lambda x, y: x.T @ y, *a))(x, y)
+    np.testing.assert_allclose(total, np.asarray(x, np.float64).T @ np.asarray(y, np.float64), rtol=1e-5, atol=1e-5)
+
+
+def test_a_block_holds_whole_neighbouring_examples():
+    seen = []
+    sum_over_blocks(lambda x: (seen.append(x.shape), x.sum())[1], normal(2, 48, 3))
+    assert set(seen) == {(16, 3)}
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (34, 3, 2, 4), (64, 4)])
+def test_gradient_of_a_bias_is_the_sum(shape):
+    y, bias = normal(3, *shape), normal(4, shape[-1])
+    g_bias, g_y = jax.jit(jax.grad(squared, (0, 1)))(bias, y)
+    g = 2 * (np.asarray(y, np.float64) + np.asarray(bias))
+    np.testing.assert_allclose(g_y, g, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(g_bias, g.reshape(-1, shape[-1]).sum(0), rtol=1e-4, atol=1e-4)
+
+
+def test_bias_has_gradients_of_gradients_and_members():
+    y, bias = normal(5, 34, 3), normal(6, 3)
+    hessian = jax.jit(jax.jacrev(jax.grad(squared)))(bias, y)
+    np.testing.assert_allclose(hessian, 2 * 34 * np.eye(3), rtol=1e-6)
+    biases = normal(7, 4, 3)
+    many = jax.jit(jax.vmap(jax.grad(squared), (0, None)))(biases, y)
+    for i in range(4):
+        np.testing.assert_allclose(many[i], jax.grad(squared)(biases[i], y), rtol=1e-6)
+
+
+def test_bfloat16_is_summed_in_float32():
+    y, bias = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((1,), jnp.bfloat16)
+    assert float(jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)[0]) == 1024
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_inside_shard_map_gradients_are_summed(check):
+    if len(jax.devices()) < 4:
+        pytest.skip("needs four devices")
+    y, bias = normal(8, 128, 5, 3), normal(9, 3)
+
+    def grad(bias, y):
+        own = jax.grad(squared)(bias, y)
+        return own if check else jax.lax.psum(own, "data")
+
+    mesh, specs = Mesh(np.array(jax.devices()[:4]), ("data",)), (PartitionSpec(), PartitionSpec("data"))
+    mapped = jax.shard_map(grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
+    np.testing.assert_allclose(jax.jit(mapped)(bias, y), jax.grad(squared)(bias, y), rtol=1e-4, atol=1e-3)
