@@ -5,7 +5,7 @@ from jaxdl.core import Learner, State, Update, inference, learner
 from jaxdl.rng import root, stream
 from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.version import __version__
-from jaxdl.wrappers import accumulate, replicas, with_ema
+from jaxdl.wrappers import accumulate, replicas, sweep, with_ema
 
 __all__ = [
     "__version__",
@@ -29,6 +29,7 @@ __all__ = [
     "state_sha256",
     "strategy",
     "stream",
+    "sweep",
     "tasks",
     "train",
     "training",

@@ -83,11 +83,14 @@ class Learner(NamedTuple):
       init: `init(key, batch) -> State`; of the batch only shapes and dtypes matter.
       step: `step(state, batch, key) -> (State, metrics)`; folds `state.step` into the key.
       evaluate: `evaluate(state, batch, key) -> metrics`.
+      runs: of several runs that differ in more than their keys, what `init` is given besides: name and one number
+        per run (`sweep`).
     """
 
-    init: Callable[[Key[Array, ""], Batch], State]
+    init: Callable[..., State]
     step: Callable[[State, Batch, Key[Array, ""]], tuple[State, Metrics]]
     evaluate: Callable[[State, Batch, Key[Array, ""]], Metrics]
+    runs: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update) -> Learner:
@@ -163,6 +166,9 @@ def inference(state: State) -> State:
       (0.0, {})
     """
     extra = dict(state.extra)
+    if "sweep" in extra:
+        del extra["sweep"]
+        state = state.replace(extra=extra)
     if "ema" in extra:
         return state.replace(params=extra.pop("ema"), extra=extra)
     for free in _schedule_free(state.opt):

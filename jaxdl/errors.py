@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 from numbers import Integral
 
+import jax
+
 
 class JaxdlError(Exception):
     """Everything that jaxdl raises on purpose; a script ends with its line and exit code 2."""
@@ -73,6 +75,16 @@ def at_least(field: str, value: int, low: int) -> None:
         raise InputError(field, value, f"at least {low}")
 
 
+def is_traced(value: object) -> bool:
+    """Whether a number is one of JAX's that is known only when the program runs.
+
+    Example:
+      >>> is_traced(0.5)
+      False
+    """
+    return isinstance(value, jax.core.Tracer)
+
+
 def of_kind(field: str, value: object, kind: type, said: str) -> None:
     """Raises unless the value is of a class, or has what a protocol asks for.
 
@@ -86,10 +98,10 @@ def of_kind(field: str, value: object, kind: type, said: str) -> None:
 
 
 def in_range(field: str, value: float, low: float, high: float) -> None:
-    """Raises unless `low <= value < high`.
+    """Raises unless `low <= value < high`; what is still being traced has no value to look at.
 
     Example:
       >>> in_range("dropout", 0.5, 0, 1)
     """
-    if not low <= value < high:
+    if not is_traced(value) and not low <= value < high:
         raise InputError(field, value, f"a number in [{low}, {high})")

@@ -1,5 +1,7 @@
 """Change a learner or an update by wrapping it; nothing is subclassed."""
 
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
@@ -86,6 +88,64 @@ def replicas(learner: Learner) -> Learner:
         jax.vmap(learner.step),
         jax.vmap(learner.evaluate, in_axes=(0, None, 0)),
     )
+
+
+def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
+    """Several runs in one program that differ in their hyper-parameters; each is compiled for all of them at once.
+
+    Run i is `make` with the i-th value of every name, driven by key i. `train` gives all runs their batches, on
+    several devices side by side. A value is an input of the program, kept in `state.extra["sweep"]` and
+    so with every checkpoint: learning rate, dropout, weight decay, label smoothing, any number that the program
+    computes with; not one that decides shapes, such as a width. It wraps other wrappers: `with_ema` belongs in `make`.
+
+    Args:
+      make: `make(**numbers) -> Learner`, of scalars float32.
+      **values: by name, as many numbers as there are runs.
+
+    Returns:
+      A learner for `train(..., key=root([seed] * N))` with as many keys: equal ones, so that only the values
+      differ, or others. Its states are `[N, ...]`.
+
+    Raises:
+      InputError: no values, or not the same number of each.
+
+    Example:
+      >>> import jaxdl
+      >>> data, _ = jaxdl.data.load("digits")
+      >>> def make(learning_rate, dropout):
+      ...     task = jaxdl.tasks.classify(jaxdl.models.MLP([32], dropout=dropout))
+      ...     adam = jaxdl.optimizers.optimizer("adam", learning_rate)
+      ...     return jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))
+      >>> net = sweep(make, learning_rate=[1e-4, 1e-2, 1e-2], dropout=[0.0, 0.0, 0.5])
+      >>> states = jaxdl.train(net, data, key=jaxdl.root([0, 0, 0]), steps=100)
+      >>> [float(a) > 0.8 for a in jaxdl.evaluate(net, states, data)["accuracy"]]
+      [False, True, True]
+    """
+    runs = tuple((name, tuple(float(value) for value in given)) for name, given in values.items())
+    counts = {name: len(given) for name, given in runs}
+    if not counts or 0 in counts.values() or len(set(counts.values())) > 1:
+        raise InputError("values", counts, "the same number of values, at least one, for at least one name")
+
+    def init(key: Key[Array, ""], batch: Batch, **own: Array) -> State:
+        own = own or {name: jnp.float32(given[0]) for name, given in runs}
+        state = make(**own).init(key, batch)
+        return state.replace(extra={**state.extra, "sweep": own})
+
+    def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
+        net, own, state = opened(state)
+        state, metrics = net.step(state, batch, key)
+        return state.replace(extra={**state.extra, "sweep": own}), metrics
+
+    def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
+        net, _, state = opened(state)
+        return net.evaluate(state, batch, key)
+
+    def opened(state: State) -> tuple[Learner, dict[str, Array], State]:
+        extra = dict(state.extra)
+        own = extra.pop("sweep")
+        return make(**own), own, state.replace(extra=extra)
+
+    return Learner(init, step, evaluate, runs)
 
 
 def accumulate(update: Update, n: int) -> Update:

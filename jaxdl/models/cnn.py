@@ -13,6 +13,7 @@ from jaxdl.models.mlp import MLP, normalized
 from jaxdl.nn.activations import KEEPS_LARGEST, activation
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
+from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import avg_pool, max_pool
 
 
@@ -151,7 +152,7 @@ class CNN(nn.Module):
         x = stage.pooled(x) if early else x
         x = activation(self.activation)(x)
         x = x if early else stage.pooled(x)
-        return nn.Dropout(stage.dropout, deterministic=not train)(x)
+        return Dropout(stage.dropout)(x, train)
 
     def _check(self, x: Array) -> None:
         if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):

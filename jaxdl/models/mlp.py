@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.activations import activation
 from jaxdl.nn.dense import WeightNormDense, initializer
+from jaxdl.nn.dropout import Dropout
 
 
 class MLP(nn.Module):
@@ -87,7 +88,7 @@ class MLP(nn.Module):
         for i, width in enumerate(self.hidden):
             h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
             h = activation(self.activation)(normalized(h, self.norm, f"norm_{i}", train))
-            h = nn.Dropout(self.dropout, deterministic=not train)(h)
+            h = Dropout(self.dropout)(h, train)
         y = self._dense(self.outputs, "out")(h)
         return y.astype(jnp.float32)
 

@@ -19,7 +19,7 @@ from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import check_key, stream
 from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
-from jaxdl.training.members import for_runs
+from jaxdl.training.members import check_runs, for_runs
 from jaxdl.training.program import Program
 from jaxdl.training.store import History, InMemory, Store
 from jaxdl.training.strategies import Strategy
@@ -123,6 +123,7 @@ def train(
     _check_kinds(learner, data, every, strategy, store)
     check_key(key)
     _check(steps, every, stop_after)
+    check_runs(learner, key)
     strategy = for_runs(key, strategy)
     check_batch_size(data, batch_size, len(strategy.devices) if key.ndim == 0 else 1)
     _check_patience(patience, validation, every)

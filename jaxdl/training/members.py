@@ -116,6 +116,13 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     return _members(key.shape[0], tuple(given.devices))
 
 
+def check_runs(learner: Learner, key: Key[Array, "*N"]) -> None:
+    """Raises unless a sweep has one key per run."""
+    for _, values in learner.runs[:1]:
+        if key.shape != (len(values),):
+            raise InputError("key", f"{list(key.shape)} keys", f"{len(values)}, one per run of the sweep")
+
+
 @cache
 def _members(count: int, devices: tuple[jax.Device, ...]) -> Members:
     """The same one each time, so that what it has compiled is found again."""

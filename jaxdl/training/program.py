@@ -153,7 +153,12 @@ def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> Sta
 
 def _init_all(learner: Learner) -> Callable[[Key[Array, "N"], Batch], State]:
     """One after the other: under `vmap` some initializers would round differently."""
-    return lambda keys, blank: jax.lax.map(lambda key: learner.init(key, blank), keys)
+
+    def init(keys: Key[Array, "N"], blank: Batch) -> State:
+        own = {name: jnp.asarray(values, jnp.float32) for name, values in learner.runs}
+        return jax.lax.map(lambda each: learner.init(each[0], blank, **each[1]), (keys, own))
+
+    return init
 
 
 @lru_cache(maxsize=32)
@@ -191,7 +196,7 @@ def _for_convolutions() -> dict[str, str]:
     A CPU has two routines for a convolution. The one that is not taken by default is up to five times faster on
     two cores (`jaxdl/nn/convolution.py`); products of matrices stay with their own.
     """
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except jax.errors.JaxRuntimeError:  # a version of XLA that does not know the words

@@ -8,6 +8,7 @@ import pytest
 
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.nn.activations import KEEPS_LARGEST, activation
+from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
 from tests.models.drawn import drawn
 
@@ -98,7 +99,7 @@ def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
 
     @jax.jit
     def seen(key):
-        dropouts = lambda module, _: isinstance(module, nn.Dropout)  # noqa: E731
+        dropouts = lambda module, _: isinstance(module, Dropout)  # noqa: E731
         return model.apply(variables, x, train=True, rngs={"dropout": key}, capture_intermediates=dropouts)[1]
 
     seen = seen(key)["intermediates"]
