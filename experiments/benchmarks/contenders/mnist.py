@@ -1,0 +1,14 @@
+"""What the ways to 99 % on MNIST share."""
+
+import json
+
+#: Test accuracy that ends the race.
+GOAL = 0.99
+
+#: The small recipe: one-cycle Adam.
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 1.5, 128, 1e-2
+
+
+def said(epoch: float, accuracy: float) -> None:
+    """One line for the parent, which has the clock."""
+    print(json.dumps({"epoch": epoch, "accuracy": accuracy}), flush=True)

@@ -1,0 +1,73 @@
+"""MNIST in PyTorch as its tutorials write it: a process from its imports to a test accuracy of 99 %.
+
+python -m contenders.mnist_torch small|lecture seed mnist.npz
+"""
+
+import sys
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from contenders.mnist import BATCH_SIZE, EPOCHS, GOAL, LEARNING_RATE, said
+
+
+def small() -> nn.Module:
+    """The same network; its weights start as JAX's do."""
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 16, 5, 2, 2, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
+        *(nn.Conv2d(16, 32, 5, 2, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(7 * 7 * 32, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)),
+    )
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+    return net
+
+
+def lecture() -> nn.Module:
+    """The 3x3 network of the lectures."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
+        *(nn.Flatten(), nn.Linear(12 * 12 * 64, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+    )
+
+
+def main(name: str, seed: int, file: str) -> None:
+    """The small network for its epochs, that of the lectures until it is there."""
+    torch.manual_seed(seed)
+    with np.load(file) as arrays:
+        images = {part: torch.from_numpy(arrays[f"{part}_input"]).permute(0, 3, 1, 2) for part in ("train", "test")}
+        labels = {part: torch.from_numpy(arrays[f"{part}_label"]).long() for part in ("train", "test")}
+    net, count = {"small": small, "lecture": lecture}[name](), len(images["train"])
+    epoch = count // BATCH_SIZE
+    steps, test_at, rate = (int(EPOCHS * count // BATCH_SIZE),) * 2 + (LEARNING_RATE,)
+    if name == "lecture":
+        steps, test_at, rate = 20 * epoch, epoch, 1e-3
+    optimizer = torch.optim.Adam(net.parameters(), rate)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, cycle_momentum=False)
+    for step in range(steps):
+        if step % epoch == 0:
+            shuffled = torch.randperm(count)
+        rows = shuffled[step % epoch * BATCH_SIZE :][:BATCH_SIZE]
+        loss = F.cross_entropy(net(images["train"][rows].float() / 255), labels["train"][rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if name == "small":
+            cycle.step()
+        if (step + 1) % test_at:
+            continue
+        net.eval()
+        with torch.no_grad():
+            parts = zip(images["test"].split(500), labels["test"].split(500), strict=True)
+            right = sum(int((net(x.float() / 255).argmax(1) == y).sum()) for x, y in parts)
+        said((step + 1) / epoch, right / len(labels["test"]))
+        if right / len(labels["test"]) >= GOAL:
+            return
+        net.train()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
