@@ -31,6 +31,8 @@ class Config(Classification):
     """best: three stages of 3x3 kernels with BatchNorm; the others: the two networks of the lectures."""
     bfloat16: bool = False
     """Compute in bfloat16; parameters stay float32."""
+    remat: bool = False
+    """Keep only what goes into each stage, and compute the stage again for its gradient: less memory, more time."""
     epochs: float = 20.0
     """Passes over the training set."""
 
@@ -39,11 +41,11 @@ def network(config: Config, classes: int) -> CNN:
     """The network that the options name."""
     dtype = jnp.bfloat16 if config.bfloat16 else None
     if config.network == "lecture-5x5":
-        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype)
+        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype, remat=config.remat)
     if config.network == "lecture-3x3":
-        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype)
+        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype, remat=config.remat)
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
-    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype)
+    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype, remat=config.remat)
 
 
 def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -83,8 +83,8 @@ class Learner(NamedTuple):
       init: `init(key, batch) -> State`; of the batch only shapes and dtypes matter.
       step: `step(state, batch, key) -> (State, metrics)`; folds `state.step` into the key.
       evaluate: `evaluate(state, batch, key) -> metrics`.
-      runs: of several runs that differ in more than their keys, what `init` is given besides: name and one number
-        per run (`sweep`).
+      runs: of runs that differ in more than their keys, the names and numbers in which they do (`sweep`); `init` is
+        then `init(key, batch, run)`, the run's index last.
     """
 
     init: Callable[..., State]

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from numbers import Integral
+from typing import Any
 
 import jax
 
@@ -97,7 +98,7 @@ def of_kind(field: str, value: object, kind: type, said: str) -> None:
         raise InputError(field, value if isinstance(value, str | int | float) else type(value), said)
 
 
-def in_range(field: str, value: float, low: float, high: float) -> None:
+def in_range(field: str, value: Any, low: float, high: float) -> None:
     """Raises unless `low <= value < high`; what is still being traced has no value to look at.
 
     Example:

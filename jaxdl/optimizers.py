@@ -75,7 +75,9 @@ def optimizer(
         in_range(field, value, 0, math.inf)
 
     def build(learning_rate: Any) -> optax.GradientTransformation:
-        parts = [optax.clip_by_global_norm(clip)] if _given(clip) else []
+        # 0 is no limit, also where it is known only when the program runs.
+        limit = jnp.where(clip > 0, clip, jnp.inf) if is_traced(clip) else clip
+        parts = [optax.clip_by_global_norm(limit)] if _given(clip) else []
         parts += [_add_l1(l1)] if _given(l1) else []
         if name in _DECOUPLED:
             return optax.chain(*parts, _DECOUPLED[name](learning_rate, momentum, weight_decay))

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+import numpy as np
+from jaxtyping import Array, Int, Key
 
 from jaxdl.core import Batch, Learner, State, Update
 from jaxdl.errors import InputError, at_least, in_range
@@ -41,6 +42,7 @@ def with_ema(learner: Learner, decay: float) -> Learner:
       ['ema']
     """
     in_range("decay", decay, 0, 1)
+    _plain(learner)
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
@@ -83,6 +85,7 @@ def replicas(learner: Learner) -> Learner:
       >>> net.init(keys, batch).step.shape
       (3,)
     """
+    _plain(learner)
     return Learner(
         jax.vmap(learner.init, in_axes=(0, None)),
         jax.vmap(learner.step),
@@ -91,15 +94,15 @@ def replicas(learner: Learner) -> Learner:
 
 
 def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
-    """Several runs in one program that differ in their hyper-parameters; each is compiled for all of them at once.
+    """Runs that differ in their hyper-parameters, in one program.
 
     Run i is `make` with the i-th value of every name, driven by key i. `train` gives all runs their batches, on
     several devices side by side. A value is an input of the program, kept in `state.extra["sweep"]` and
-    so with every checkpoint: learning rate, dropout, weight decay, label smoothing, any number that the program
-    computes with; not one that decides shapes, such as a width. It wraps other wrappers: `with_ema` belongs in `make`.
+    so with every checkpoint: learning rate, weight decay, label smoothing, the rate of `jaxdl.nn.Dropout`, any number
+    that the program computes with; not one that decides shapes, such as a width. Other wrappers belong in `make`.
 
     Args:
-      make: `make(**numbers) -> Learner`, of scalars float32.
+      make: `make(**numbers) -> Learner`, of scalars float32; called once with each run's own, to have them checked.
       **values: by name, as many numbers as there are runs.
 
     Returns:
@@ -107,7 +110,7 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
       differ, or others. Its states are `[N, ...]`.
 
     Raises:
-      InputError: no values, or not the same number of each.
+      InputError: no values, not the same number of each, or what `make` raises.
 
     Example:
       >>> import jaxdl
@@ -121,13 +124,18 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
       >>> [float(a) > 0.8 for a in jaxdl.evaluate(net, states, data)["accuracy"]]
       [False, True, True]
     """
+    for name, given in values.items():
+        if np.ndim(given) != 1:
+            raise InputError(name, given, "one number per run")
     runs = tuple((name, tuple(float(value) for value in given)) for name, given in values.items())
     counts = {name: len(given) for name, given in runs}
     if not counts or 0 in counts.values() or len(set(counts.values())) > 1:
         raise InputError("values", counts, "the same number of values, at least one, for at least one name")
+    for i in range(len(runs[0][1])):
+        _plain(make(**{name: given[i] for name, given in runs}))
 
-    def init(key: Key[Array, ""], batch: Batch, **own: Array) -> State:
-        own = own or {name: jnp.float32(given[0]) for name, given in runs}
+    def init(key: Key[Array, ""], batch: Batch, run: Int[Array, ""] | int = 0) -> State:
+        own = {name: jnp.asarray(given, jnp.float32)[run] for name, given in runs}
         state = make(**own).init(key, batch)
         return state.replace(extra={**state.extra, "sweep": own})
 
@@ -201,6 +209,12 @@ def accumulate(update: Update, n: int) -> Update:
         return value, (extra, jax.tree.map(lambda m: m.sum(0), metrics))
 
     return update._replace(loss=loss)
+
+
+def _plain(learner: Learner) -> None:
+    """Raises for a sweep, whose `init` needs to know which run it is for."""
+    if learner.runs:
+        raise InputError("learner", "sweep(...)", "a learner that is not swept: wrap what sweep's `make` returns")
 
 
 def _parts(batch: Batch, n: int) -> Batch:

@@ -9,6 +9,7 @@ import textwrap
 import jax
 import pytest
 
+from jaxdl.errors import DataUnavailable
 from tests.experiment.scripts import EXPERIMENTS, script
 
 sys.path.insert(0, str(EXPERIMENTS / "benchmarks"))
@@ -274,3 +275,32 @@ def test_all_contenders_train_the_same_network(network, start):
     losses = {peer: child.run(steps)["loss"] for peer, child in children.items()}
     middle = statistics.median(losses.values())
     assert all(middle / 2.5 < loss < 2.5 * middle for loss in losses.values()), losses
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["jaxdl-warm", "torch-small"])
+def test_the_small_recipe_gets_near_99_percent(name, tmp_path):
+    if name.startswith("torch") and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed: pip install 'jaxdl[bench]'")
+    to_99 = script("benchmarks/to_99")
+    try:
+        to_99.lay_out(tmp_path)
+    except DataUnavailable as reason:
+        pytest.skip(str(reason))
+    done = to_99.race(name, 0, tmp_path)
+    assert 0.985 < done.accuracy < 1
+    assert done.epochs == 1.5
+    assert done.seconds > 1
+
+
+def test_the_bars_of_the_race_are_of_racers():
+    to_99 = script("benchmarks/to_99")
+    assert {*to_99.BARS, *to_99.RATIOS} <= set(to_99.NAMES)
+
+
+@pytest.mark.slow
+def test_dividing_a_batch_is_measured_in_one_process_and_two():
+    scaling = script("benchmarks/scaling")
+    for devices, processes, name in ((1, 1, "sharded"), (2, 1, "pmap"), (2, 2, "fsdp")):
+        assert 0.05 < scaling.measured(devices, processes, name, 32 * devices) < 1000

@@ -4,7 +4,7 @@
     python experiments/benchmarks/to_99.py --only jaxdl-warm torch-small --seeds 3
 
     jaxdl-cold, jaxdl-warm  two convolutions with strides 2, one dense layer, BatchNorm; one-cycle Adam at 0.01,
-                            one and a half epochs in batches of 128. Cold has no compiled programs on disk, warm has them
+                            1.5 epochs in batches of 128. Cold has no compiled programs on disk, warm has them
     torch-small             the same network and recipe in PyTorch, eager
     torch-lecture           the 3x3 network of the lectures in PyTorch, Adam at 0.001, tested after each epoch
     keras-lecture           the same by `fit` of Keras 3 on JAX
@@ -53,6 +53,15 @@ class Race(NamedTuple):
     epochs: float
 
 
+def lay_out(folder: Path) -> None:
+    """Writes the images as the arrays that the peers read."""
+    arrays = {}
+    for part, data in zip(("train", "test"), jaxdl.data.load("mnist"), strict=True):
+        arrays[f"{part}_input"] = np.round(255 * data["input"]).astype(np.uint8)
+        arrays[f"{part}_label"] = data["label"]
+    np.savez(folder / "mnist.npz", **arrays)
+
+
 def race(name: str, seed: int, folder: Path) -> Race:
     """Starts a process and waits for its last line."""
     framework, kind = name.split("-")
@@ -81,12 +90,7 @@ def main() -> None:
     seen: dict[str, list[Race]] = {name: [] for name in options.only}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        train, test = jaxdl.data.load("mnist")
-        arrays = {}
-        for part, data in (("train", train), ("test", test)):
-            arrays[f"{part}_input"] = np.round(255 * data["input"]).astype(np.uint8)
-            arrays[f"{part}_label"] = data["label"]
-        np.savez(folder / "mnist.npz", **arrays)
+        lay_out(folder)
         if "jaxdl-warm" in seen:
             race("jaxdl-warm", 0, folder)
         for seed in range(options.seeds):

@@ -83,6 +83,8 @@ class CNN(nn.Module):
       kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
       bias_init: what every bias starts at.
       dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+      remat: rematerialisation: training keeps only what goes into each stage and computes the stage again for
+        its gradient, a third more time for less memory. For accelerators: a CPU's compiler joins the two again.
 
     Raises:
       InputError: when built, for a field that cannot be used.
@@ -104,6 +106,7 @@ class CNN(nn.Module):
     kernel_init: str = "he_normal"
     bias_init: float = 0.0
     dtype: Any = None
+    remat: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.stages, Sequence) or not all(isinstance(s, Stage) for s in self.stages):
@@ -130,8 +133,9 @@ class CNN(nn.Module):
           InputError: wrong rank, not float, or an image that a stage shrinks to nothing.
         """
         self._check(x)
+        run = nn.remat(CNN._stage, static_argnums=(1, 2, 4)) if self.remat else CNN._stage
         for i, stage in enumerate(self.stages):
-            x = self._stage(i, stage, x, train)
+            x = run(self, i, stage, x, train)
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:

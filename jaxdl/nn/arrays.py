@@ -54,18 +54,19 @@ def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
       561.0
     """
     count = arrays[0].shape[0]
-    size = max(n for n in range(1, _BLOCK + 1) if count % n == 0)
-    if size == count:
+    if count <= _BLOCK:
         return f(*arrays)
 
-    def of(i: Any) -> Array:
-        return f(*(jax.lax.dynamic_slice_in_dim(a, i * size, size) for a in arrays))
+    def block(i: Any) -> Array:
+        return f(*(jax.lax.dynamic_slice_in_dim(a, i * _BLOCK, _BLOCK) for a in arrays))
 
     # The first block is where the sum starts: its type is right under shard_map too.
-    return jax.lax.fori_loop(1, count // size, lambda i, total: total + of(i), of(0))
+    total = jax.lax.fori_loop(1, count // _BLOCK, lambda i, total: total + block(i), block(0))
+    rest = count % _BLOCK
+    return total + f(*(a[-rest:] for a in arrays)) if rest else total
 
 
-def add_bias(y: Float[Array, "*N D"], bias: Float[Array, "D"]) -> Float[Array, "*N D"]:
+def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, "D"]) -> Float[Array, "B *N D"]:
     """`y + bias`, with a gradient of the bias that a CPU sums block by block.
 
     Args:

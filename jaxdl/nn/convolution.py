@@ -228,7 +228,8 @@ def _correlate(
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *cut, (0, 0, 0)))
     pads = tuple((max(low, 0), max(high, 0)) for low, high in pads)
     if 0 in kernel.shape or 0 in x.shape:
-        size = (n + sum(p) - f + 1 for n, p, f in zip(x.shape[1:3], pads, kernel.shape, strict=False))
+        axes = zip(x.shape[1:3], pads, kernel.shape[:2], strides, dilation, strict=True)
+        size = (1 + (n + sum(pad) - (f - 1) * d - 1) // s for n, pad, f, s, d in axes)
         return jnp.zeros_like(x, shape=(x.shape[0], *size, kernel.shape[-1]))
     return _one_by_one(pads, strides, dilation)(x, kernel)
 

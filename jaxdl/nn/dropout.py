@@ -33,7 +33,7 @@ class Dropout(nn.Module):
       ([0.0, 1.333], True)
     """
 
-    rate: float
+    rate: float | Float[Array, ""]
 
     def __post_init__(self) -> None:
         in_range("rate", self.rate, 0, 1)

@@ -19,7 +19,7 @@ from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import check_key, stream
 from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
-from jaxdl.training.members import check_runs, for_runs
+from jaxdl.training.members import check_runs, check_values, for_runs
 from jaxdl.training.program import Program
 from jaxdl.training.store import History, InMemory, Store
 from jaxdl.training.strategies import Strategy
@@ -124,6 +124,8 @@ def train(
     check_key(key)
     _check(steps, every, stop_after)
     check_runs(learner, key)
+    if learner.runs and patience:
+        raise InputError("patience", patience, "None, for runs that differ in their hyper-parameters")
     strategy = for_runs(key, strategy)
     check_batch_size(data, batch_size, len(strategy.devices) if key.ndim == 0 else 1)
     _check_patience(patience, validation, every)
@@ -137,6 +139,7 @@ def train(
         patience.value(_metrics(learner, program, example, judging))
     with contextlib.closing(store):
         state, history = store.restore(program.abstract) or (program.init(starting), [])
+        check_values(learner, state)
         step = start = state.done
         if steps < start:
             raise InputError("steps", steps, f"at least {start}, the step that the store has reached")

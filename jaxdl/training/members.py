@@ -7,14 +7,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Key
 
-from jaxdl.core import Learner
+from jaxdl.core import Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
-from jaxdl.training.program import Example, Program, blank_of, example_of, needs_host, program
+from jaxdl.training.program import Example, Program, blank_of, example_of, init_all, needs_host, program
 from jaxdl.training.strategies import Pmapped, Sharded, Strategy
 
 
@@ -53,9 +54,8 @@ class Members:
 
     def _from_host(self, learner: Learner, window: Window) -> Program:
         alone = self.one.compile(learner, _of_member(window, 0))
-
-        def init(keys):
-            return _stack([alone.init(key) for key in keys])
+        blank = blank_of(example_of(_of_member(window, 0)))
+        started = jax.jit(lambda keys: init_all(learner)(keys, blank), out_shardings=self.one.everywhere)
 
         def run(state, window, keys, k):
             done = [alone.run(state.member(i), _of_member(window, i), key, k) for i, key in enumerate(keys)]
@@ -67,7 +67,7 @@ class Members:
         def all_of(x):
             return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)
 
-        return Program(jax.tree.map(all_of, alone.abstract), init, run, evaluate, alone.in_flight)
+        return Program(jax.tree.map(all_of, alone.abstract), started, run, evaluate, alone.in_flight)
 
     def _in_turns(self, function: Callable) -> Callable:
         return self._spread(function, jax.lax.map)
@@ -118,9 +118,16 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
 
 def check_runs(learner: Learner, key: Key[Array, "*N"]) -> None:
     """Raises unless a sweep has one key per run."""
-    for _, values in learner.runs[:1]:
-        if key.shape != (len(values),):
-            raise InputError("key", f"{list(key.shape)} keys", f"{len(values)}, one per run of the sweep")
+    if learner.runs and key.shape != (count := len(learner.runs[0][1]),):
+        raise InputError("key", f"{key.size} keys", f"{count} in a row, one per run of the sweep")
+
+
+def check_values(learner: Learner, state: State) -> None:
+    """Raises unless the state has the sweep's numbers, as one from another sweep's store has not."""
+    for name, values in learner.runs:
+        kept = np.asarray(state.extra["sweep"][name])
+        if not np.array_equal(kept, np.asarray(values, np.float32)):
+            raise InputError(name, list(values), f"those of the checkpoint, {kept.tolist()}")
 
 
 @cache

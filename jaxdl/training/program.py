@@ -56,7 +56,7 @@ def program(
     a CPU does 9-100 times slower inside a loop, the host repeats a compiled step instead.
     """
     blank = blank_of(example)
-    init = learner.init if count is None else _init_all(learner)
+    init = learner.init if count is None else init_all(learner)
     abstract = _abstract(init, blank, mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     # Traced here once: the shapes, the look for convolutions and the loops reuse these traces.
@@ -93,10 +93,9 @@ def program(
         @_remembered
         def ready(*args: Any) -> tuple[bool, Any, Any]:
             found = convolutions(jax.jit(spread(one), **options).lower(*args).as_text()) if on_cpu else "none"
-            options["compiler_options"] = _for_convolutions() if found != "none" else {}
+            made = partial(jax.jit, compiler_options=_for_convolutions() if found != "none" else {}, **options)
             # Members take their turns in a loop anyway.
-            apart = found == "slow" and count is None
-            return apart, jax.jit(spread(one), **options), jax.jit(spread(all_of_them), **options)
+            return found == "slow" and count is None, made(spread(one)), made(spread(all_of_them))
 
         return ready
 
@@ -151,12 +150,13 @@ def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> Sta
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where(x)), state)
 
 
-def _init_all(learner: Learner) -> Callable[[Key[Array, "N"], Batch], State]:
+def init_all(learner: Learner) -> Callable[[Key[Array, "N"], Batch], State]:
     """One after the other: under `vmap` some initializers would round differently."""
 
     def init(keys: Key[Array, "N"], blank: Batch) -> State:
-        own = {name: jnp.asarray(values, jnp.float32) for name, values in learner.runs}
-        return jax.lax.map(lambda each: learner.init(each[0], blank, **each[1]), (keys, own))
+        if not learner.runs:
+            return jax.lax.map(lambda key: learner.init(key, blank), keys)
+        return jax.lax.map(lambda each: learner.init(each[0], blank, each[1]), (keys, jnp.arange(len(keys))))
 
     return init
 
@@ -166,7 +166,8 @@ def needs_host(learner: Learner, example: Example) -> bool:
     """Whether a CPU's step holds a convolution that is slow in loops, so that the host has to repeat it."""
     blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
-    return convolutions(jax.jit(learner.step).lower(state, blank, root(0)).as_text()) == "slow"
+    traced = jax.jit(learner.step).trace(state, blank, root(0))
+    return convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) == "slow"
 
 
 def _remembered(function: Callable) -> Callable:

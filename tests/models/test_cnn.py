@@ -156,3 +156,24 @@ def test_weights_and_biases_start_as_told(key):
         assert 0.1 < float(jnp.abs(layer["kernel"]).max()) <= 0.2
     told = lecture_cnn_5x5()
     assert (told.kernel_init, told.bias_init, told.dropout) == ("truncated_normal", 0.1, 0.5)
+
+
+def test_rematerialised_stages_give_the_same_for_less_memory(key):
+    x = jnp.asarray(np.random.default_rng(5).normal(size=(32, 16, 16, 1)), jnp.float32)
+    stages = (Stage(16, pool=None, dropout=0.2), Stage(16, pool=None), Stage(16, pool=None), Stage(16))
+    plain, again = (CNN(stages, norm="batch", remat=remat) for remat in (False, True))
+    variables, found = drawn(plain, x), []
+    for model in (plain, again):
+
+        def loss(params, model=model):
+            rest = {name: value for name, value in variables.items() if name != "params"}
+            said = {"rngs": {"dropout": key}, "mutable": ["batch_stats"]}
+            y, moved = model.apply({"params": params, **rest}, x, train=True, **said)
+            return (y**2).sum(), moved
+
+        kept = jax.eval_shape(lambda params, loss=loss: jax.vjp(loss, params, has_aux=True)[1], variables["params"])
+        size = sum(leaf.size for leaf in jax.tree.leaves(kept))
+        found.append((jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"]), size))
+    (one, memory), (other, less) = found
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(a).max()), one, other)
+    assert less < 0.5 * memory

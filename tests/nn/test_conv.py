@@ -11,13 +11,15 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxdl.nn import Conv, conv2d, out_size
 from jaxdl.training.program import convolutions
 
-# (image, kernel, strides): both lowerings (few and many values under the kernel), one block, many, a ragged number.
+# (image, kernel, strides): few and many values under the kernel; kernels larger than the image (SAME), smaller than
+# the strides; one block of images, several, a rest.
 CASES = [
     ((4, 7, 6, 2), (3, 2, 2, 3), (1, 1)),
     ((16, 9, 10, 1), (5, 5, 1, 4), (1, 1)),
     ((24, 7, 7, 5), (3, 3, 5, 4), (1, 1)),
     ((11, 8, 9, 5), (3, 4, 5, 2), (2, 3)),
     ((10, 9, 8, 40), (1, 1, 40, 3), (2, 2)),
+    ((37, 6, 7, 6), (2, 4, 6, 7), (3, 1)),
 ]
 PADDINGS = ["SAME", "VALID"]
 
@@ -125,7 +127,7 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(channels):
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
 
-def test_vmap_over_kernels_is_a_python_loop():
+def test_vmap_over_kernels_is_one_after_the_other():
     x, kernels = normal(12, 16, 6, 6, 4), normal(13, 3, 3, 3, 4, 5)
     many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
     values, grads = many(kernels, x)
@@ -135,6 +137,28 @@ def test_vmap_over_kernels_is_a_python_loop():
         value, grad = one(kernel, x)
         np.testing.assert_allclose(values[i], value, rtol=1e-5, atol=1e-4)
         np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_over_either_or_both(axes):
+    x, kernel = (
+        normal(24 + i, *([3] if axis == 0 else []), *s)
+        for i, (axis, s) in enumerate(zip(axes, ((5, 6, 6, 4), (3, 3, 4, 5)), strict=True))
+    )
+    ours = jax.jit(jax.vmap(jax.grad(lambda x, kernel: sine(kernel, x), (0, 1)), axes))(x, kernel)
+    for i in range(3):
+        alone = jax.grad(lambda x, kernel: sine(kernel, x), (0, 1))(
+            *(a[i] if axis == 0 else a for a, axis in zip((x, kernel), axes, strict=True))
+        )
+        for mine, other in zip(ours, alone, strict=True):
+            np.testing.assert_allclose(mine[i], other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
+def test_no_images_give_no_gradient(strides):
+    kernel = normal(26, 3, 3, 8, 5)
+    value, grad = jax.value_and_grad(lambda kernel: conv2d(jnp.zeros((0, 8, 8, 8)), kernel, strides).sum())(kernel)
+    assert float(value) == 0 and not np.any(grad)
 
 
 def test_inside_scan_is_outside():

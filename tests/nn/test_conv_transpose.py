@@ -147,7 +147,7 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(features):
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
 
-def test_vmap_over_kernels_is_a_python_loop():
+def test_vmap_over_kernels_is_one_after_the_other():
     x, kernels = normal(14, 16, 4, 4, 4), normal(15, 3, 3, 3, 4, 5)
     many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
     values, grads = many(kernels, x)

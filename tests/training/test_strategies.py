@@ -151,3 +151,8 @@ def test_pmap_refuses_several_processes(monkeypatch):
     with pytest.raises(InputError) as caught:
         Pmapped()
     assert str(caught.value) == "strategy: got 'pmap', allowed: sharded, when there are several processes"
+
+
+def test_a_cpus_convolutions_have_their_routine():
+    """Without the option a new version of XLA would cost up to five times the time, silently."""
+    assert program._for_convolutions()

@@ -46,7 +46,8 @@ def main(name: str, seed: int, file: str) -> None:
     if name == "lecture":
         steps, test_at, rate = 20 * epoch, epoch, 1e-3
     optimizer = torch.optim.Adam(net.parameters(), rate)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, cycle_momentum=False)
+    if name == "small":  # it starts by lowering the rate, so only where it is stepped
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, cycle_momentum=False)
     for step in range(steps):
         if step % epoch == 0:
             shuffled = torch.randperm(count)
