@@ -14,9 +14,8 @@ the last command 99.61 ± 0.03 % (3 seeds, 13 minutes each).
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.experiment import Classification, Run, classification, launch, repeat
@@ -29,17 +28,17 @@ class Config(Classification):
 
     network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
     """best: three stages of 3x3 kernels with BatchNorm; the others: the two networks of the lectures."""
-    bfloat16: bool = False
-    """Compute in bfloat16; parameters stay float32."""
     remat: bool = False
     """Keep only what goes into each stage, and compute the stage again for its gradient: less memory, more time."""
     epochs: float = 20.0
     """Passes over the training set."""
 
+    divides_cores: ClassVar[bool] = False
+
 
 def network(config: Config, classes: int) -> CNN:
     """The network that the options name."""
-    dtype = jnp.bfloat16 if config.bfloat16 else None
+    dtype = config.dtype
     if config.network == "lecture-5x5":
         return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype, remat=config.remat)
     if config.network == "lecture-3x3":

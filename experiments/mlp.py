@@ -56,6 +56,7 @@ def main(config: Config) -> dict[str, Any]:
                 dropout=config.dropout,
                 norm=config.norm,
                 kernel_init=config.kernel_init,
+                dtype=config.dtype,
             )
 
         return classification(run, model, first_layer)

@@ -13,13 +13,13 @@ PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
 
 #: Experiment, arguments, the pictures it leaves.
 SMOKE = [
-    ("mlp", ["--hidden", "16"], PICTURES),
+    ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
     ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
     ("mlp", ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"], {"curves", "confusion", "decisions"}),
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
-    ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1"], PICTURES),
+    ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
 ]
 
 #: Prepared sets, for the tests that need real data.

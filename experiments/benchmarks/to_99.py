@@ -4,7 +4,7 @@
     python experiments/benchmarks/to_99.py --only jaxdl-warm torch-small --seeds 3
 
     jaxdl-cold, jaxdl-warm  two convolutions with strides 2, one dense layer, BatchNorm; one-cycle Adam at 0.01,
-                            1.5 epochs in batches of 128. Cold has no compiled programs on disk, warm has them
+                            1.75 epochs in batches of 128. Cold has no compiled programs on disk, warm has them
     torch-small             the same network and recipe in PyTorch, eager
     torch-lecture           the 3x3 network of the lectures in PyTorch, Adam at 0.001, tested after each epoch
     keras-lecture           the same by `fit` of Keras 3 on JAX
@@ -108,7 +108,7 @@ def main() -> None:
     for name, races in seen.items():
         accuracy = statistics.mean(one.accuracy for one in races)
         faster = f"{median[name] / median['jaxdl-warm']:.2f}x" if "jaxdl-warm" in median else ""
-        print(f"{name:<14}{median[name]:>10.1f}{races[0].epochs:>8.1f}{accuracy:>15.2%}{faster:>15}")
+        print(f"{name:<14}{median[name]:>10.1f}{races[0].epochs:>8.2f}{accuracy:>15.2%}{faster:>15}")
     if options.json:
         about = {
             "cpus": len(os.sched_getaffinity(0)),

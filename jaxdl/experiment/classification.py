@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -52,6 +53,8 @@ class Classification(Options):
     """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     patience: int = 0
     """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
+    bfloat16: bool = False
+    """Compute in bfloat16; parameters stay float32."""
     standardize: bool = False
     """Rescale inputs to mean 0 and variance 1 with the training set's statistics."""
 
@@ -69,6 +72,11 @@ class Classification(Options):
             raise InputError("accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}")
         self.make_optimizer(1)  # names and numbers, before data are read
         return super().checked()
+
+    @property
+    def dtype(self) -> Any:
+        """Of the computation: bfloat16, or None, that of the input."""
+        return jnp.bfloat16 if self.bfloat16 else None
 
     def make_optimizer(self, steps: int) -> optax.GradientTransformation:
         """The optimizer that the options describe."""

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import jax
 
@@ -58,6 +58,9 @@ class Options:
     """The same code for a few steps, to see that it runs."""
     deterministic: bool = False
     """Ask accelerators for the same bits every time; a CPU gives them anyway."""
+
+    #: Whether several seeds share out a CPU's cores; a convolution takes them all, so its seeds take turns.
+    divides_cores: ClassVar[bool] = True
 
     def checked(self) -> Self:
         """Itself, if its values can be used together; with `smoke`, its short form."""
@@ -109,7 +112,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         if read.deterministic:
             _deterministic()
         _keep_compiled(cache_root(read.cache_dir))
-        if read.seeds > 1 and read.strategy != "single":
+        if read.seeds > 1 and read.strategy != "single" and read.divides_cores:
             _cores_as_devices(read.seeds)
         main(read)
     except JaxdlError as error:

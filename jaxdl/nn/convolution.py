@@ -183,7 +183,8 @@ def _cpu_spread(y: Array, kernel: Array, at: Geometry) -> Array:
             line.append(_correlate(y, turned, (pad, sides)))
         rows.append(jnp.stack(line, 3))
     x = jnp.stack(rows, 2)
-    return x.reshape(y.shape[0], x.shape[1] * x.shape[2], -1, c)[:, : at.size[0], : at.size[1]]
+    _, count, down, counts, right, _ = x.shape
+    return x.reshape(-1, count * down, counts * right, c)[:, : at.size[0], : at.size[1]]
 
 
 def _phases(at: Geometry, axis: int) -> list[tuple[int, Pair]]:

@@ -5,7 +5,7 @@ The compiled loop gathers each step's batch from the window's arrays, so the hos
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax

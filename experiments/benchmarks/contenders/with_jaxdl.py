@@ -145,7 +145,8 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
     net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
-    if several and jax.config.jax_num_cpu_devices < 1:  # as `--seeds` does
+    convolves = workload.network in ("cnn5", "cnn3", "dcgan")
+    if several and not convolves and jax.config.jax_num_cpu_devices < 1:  # as `--seeds` does
         jax.config.update("jax_num_cpu_devices", math.gcd(workload.seeds, len(os.sched_getaffinity(0))))
     key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
     where = jaxdl.strategy("auto" if several else strategy)
