@@ -14,7 +14,7 @@ from jaxdl.errors import InputError, in_range, is_traced
 
 
 def cross_entropy(
-    logits: Float[Array, "C"], label: Int[Array, ""] | Num[Array, "C"], label_smoothing: float = 0.0
+    logits: Float[Array, " C"], label: Int[Array, ""] | Num[Array, " C"], label_smoothing: float = 0.0
 ) -> Float[Array, ""]:
     """Cross-entropy of a softmax from its logits.
 
@@ -172,7 +172,7 @@ def gaussian_kl(mean: Float[Array, "*Z"], logvar: Float[Array, "*Z"]) -> Float[A
     return (mean**2 + jnp.expm1(logvar) - logvar).sum() / 2
 
 
-def categorical_kl(logits_p: Float[Array, "C"], logits_q: Float[Array, "C"]) -> Float[Array, ""]:
+def categorical_kl(logits_p: Float[Array, " C"], logits_q: Float[Array, " C"]) -> Float[Array, ""]:
     """Divergence of one softmax from another.
 
         KL(p || q) = sum_c p_c (log p_c - log q_c),   p = softmax(x_p), q = softmax(x_q)

@@ -77,7 +77,7 @@ def means(metrics: Mapping[str, Metric]) -> dict[str, Any]:
         return {name: value if np.ndim(value) else float(value) for name, value in found.items()}
 
 
-def accuracy(logits: Float[Array, "C"], label: Int[Array, ""]) -> Float[Array, ""]:
+def accuracy(logits: Float[Array, " C"], label: Int[Array, ""]) -> Float[Array, ""]:
     """1 if the largest logit is the label's, else 0; for one example, `vmap` outside.
 
     Example:
@@ -87,7 +87,7 @@ def accuracy(logits: Float[Array, "C"], label: Int[Array, ""]) -> Float[Array, "
     return (logits.argmax() == label).astype(jnp.float32)
 
 
-def top_k(logits: Float[Array, "C"], label: Int[Array, ""], k: int) -> Float[Array, ""]:
+def top_k(logits: Float[Array, " C"], label: Int[Array, ""], k: int) -> Float[Array, ""]:
     """1 if the label is among the `k` largest logits, else 0; for one example.
 
     Example:

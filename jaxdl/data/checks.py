@@ -55,7 +55,7 @@ def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
         raise InputError("batch_size", batch_size, f"a multiple of the {devices} devices")
 
 
-def _check_labels(label: Int[np.ndarray, "N"], classes: int | None) -> None:
+def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     if label.dtype.kind not in "iu":
         raise InputError("label dtype", label.dtype.name, "integers, the number of each example's class")
     if label.ndim != 1:

@@ -72,7 +72,7 @@ class Dataset:
         array: Any = self.arrays[one_of("field", field, self.arrays)]
         return array
 
-    def take(self, rows: Int[np.ndarray, "B"]) -> "Dataset":
+    def take(self, rows: Int[np.ndarray, " B"]) -> "Dataset":
         """The examples with these row numbers, in this order; at least one."""
         arrays = {f: a.take(rows) if isinstance(a, Lazy) else a[rows] for f, a in self.arrays.items()}
         return dataclasses.replace(self, arrays=arrays)
@@ -146,7 +146,7 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     return _apart(data, test)
 
 
-def _apart(data: Dataset, second: Int[np.ndarray, "B"]) -> tuple[Dataset, Dataset]:
+def _apart(data: Dataset, second: Int[np.ndarray, " B"]) -> tuple[Dataset, Dataset]:
     """The rows that are not in `second`, and those that are."""
     chosen = np.zeros(data.size, bool)
     chosen[second] = True

@@ -77,6 +77,6 @@ def spirals() -> tuple[Dataset, Dataset]:
     return _points("spirals", radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1), label)
 
 
-def _points(name: str, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, "N"]) -> tuple[Dataset, Dataset]:
+def _points(name: str, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"]) -> tuple[Dataset, Dataset]:
     arrays = {"input": points.astype(np.float32), "label": label.astype(np.int32)}
     return holdout(Dataset(arrays, name, int(label.max()) + 1))

@@ -37,7 +37,7 @@ class Lazy:
 
     raw: Num[np.ndarray, "M ..."] = dataclasses.field(repr=False)
     steps: tuple[tuple[np.ndarray, np.ndarray], ...] = dataclasses.field(default=(), repr=False)
-    rows: Int[np.ndarray, "N"] | None = dataclasses.field(default=None, repr=False)
+    rows: Int[np.ndarray, " N"] | None = dataclasses.field(default=None, repr=False)
     dtype: np.dtype = dataclasses.field(default=np.dtype(np.float32), repr=False)
 
     @property
@@ -63,7 +63,7 @@ class Lazy:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: Int[np.ndarray, "B"] | slice) -> Float[np.ndarray, "B ..."]:
+    def __getitem__(self, index: Int[np.ndarray, " B"] | slice) -> Float[np.ndarray, "B ..."]:
         """The rows at `index`, rescaled."""
         chosen = self.raw[index] if self.rows is None else self.raw[self.rows[index]]
         x = np.asarray(chosen).astype(self.working)
@@ -81,7 +81,7 @@ class Lazy:
         step = (np.asarray(shift, np.float64), np.asarray(scale, np.float64))
         return dataclasses.replace(self, steps=(*self.steps, step))
 
-    def take(self, rows: Int[np.ndarray, "B"]) -> "Lazy":
+    def take(self, rows: Int[np.ndarray, " B"]) -> "Lazy":
         """Some of the rows, still on disk."""
         own = np.arange(len(self)) if self.rows is None else self.rows
         return dataclasses.replace(self, rows=own[rows])

@@ -83,7 +83,7 @@ def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     return rows.reshape(steps, batch_size)
 
 
-def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> Batch:
+def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) -> Batch:
     """The batch of these rows, with a `mask`: 0 where a row is -1, or where the set's own `mask` is.
 
     Padding repeats row 0. If the set has a mask of its own, rows that do not count are 0 in all floating
@@ -108,7 +108,7 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, "B"]) -> 
     return {name: _only(counts, x) for name, x in batch.items()} | {"mask": mask}
 
 
-def _only(here: Bool[Array, "B"], x: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
+def _only(here: Bool[Array, " B"], x: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
     """The rows that are here, the others 0; whole numbers as they are."""
     if not jnp.issubdtype(x.dtype, jnp.inexact):
         return x
@@ -190,5 +190,5 @@ def _from(first: int) -> Iterator[int]:
 
 
 @partial(jax.jit, static_argnums=1)
-def _permutation(key: Key[Array, ""], size: int) -> Int[Array, "N"]:
+def _permutation(key: Key[Array, ""], size: int) -> Int[Array, " N"]:
     return jax.random.permutation(key, size) if key.ndim == 0 else jax.vmap(lambda k: _permutation(k, size))(key)

@@ -43,7 +43,7 @@ def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple
     return tuple(moved(data) for data in (train, *others))
 
 
-def _statistics(array: Shaped[np.ndarray, "N ... C"]) -> tuple[Float[np.ndarray, "C"], Float[np.ndarray, "C"]]:
+def _statistics(array: Shaped[np.ndarray, "N ... C"]) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
     """Mean and standard deviation of every channel in float64, 1 where the channel is constant."""
 
     def over(reduce: np.ufunc, of=lambda x: x) -> np.ndarray:

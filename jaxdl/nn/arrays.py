@@ -66,7 +66,7 @@ def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
     return total + f(*(a[-rest:] for a in arrays)) if rest else total
 
 
-def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, "D"]) -> Float[Array, "B *N D"]:
+def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, " D"]) -> Float[Array, "B *N D"]:
     """`y + bias`, with a gradient of the bias that a CPU sums block by block.
 
     Args:

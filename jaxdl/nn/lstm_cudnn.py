@@ -44,7 +44,7 @@ def nvidia_gpus() -> int:
         return 0
 
 
-def pack(weights: Weights) -> Float[Array, "N"]:
+def pack(weights: Weights) -> Float[Array, " N"]:
     """The weights as cuDNN wants them: W^T, R^T, b and a second bias of zeros, one after the other.
 
     The order of the gates is the same, (i, f, g, o).

@@ -49,7 +49,7 @@ class Weights(NamedTuple):
 
     kernel: Float[Array, "D G"]
     recurrent_kernel: Float[Array, "H G"]
-    bias: Float[Array, "A"]
+    bias: Float[Array, " A"]
 
 
 def rnn_cell(a: Float[Array, "B H"], carry: Carry) -> Carry:

@@ -19,7 +19,7 @@ Predict = Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, "M K"]]
 
 
 def decision_map(
-    predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, "N"], path: str | os.PathLike[str]
+    predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], path: str | os.PathLike[str]
 ) -> Path:
     """Draws the plane in the classes' colours, mixed by their probabilities, and the points on it.
 
@@ -52,7 +52,7 @@ def decision_map(
 
 
 def draw_decision_map(
-    ax: "Axes", predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, "N"]
+    ax: "Axes", predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"]
 ) -> None:
     """Draws the map on `ax`; arguments as for `decision_map`."""
     from matplotlib.colors import to_rgb

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def worst(label: Int[np.ndarray, "N"], probabilities: Float[np.ndarray, "N K"], count: int) -> Int[np.ndarray, "M"]:
+def worst(label: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int) -> Int[np.ndarray, " M"]:
     """The rows of the worst mistakes: of those whose likeliest class is wrong, where the true one got least.
 
     Args:
@@ -45,7 +45,7 @@ def worst(label: Int[np.ndarray, "N"], probabilities: Float[np.ndarray, "N K"], 
 
 def mistakes(
     images: Images,
-    label: Int[np.ndarray, "N"],
+    label: Int[np.ndarray, " N"],
     probabilities: Float[np.ndarray, "N K"],
     path: str | os.PathLike[str],
     count: int = 25,
@@ -85,7 +85,7 @@ def mistakes(
 def draw_mistakes(
     ax: "Axes",
     images: Images,
-    label: Int[np.ndarray, "N"],
+    label: Int[np.ndarray, " N"],
     probabilities: Float[np.ndarray, "N K"],
     count: int = 25,
     names: Sequence[str] | None = None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def confusion(label: Int[np.ndarray, "N"], prediction: Int[np.ndarray, "N"], classes: int) -> Int[np.ndarray, "K K"]:
+def confusion(label: Int[np.ndarray, " N"], prediction: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray, "K K"]:
     """How often class i was taken for class j: `m[i, j] = #{n: label_n = i, prediction_n = j}`.
 
     Args:
@@ -44,8 +44,8 @@ def confusion(label: Int[np.ndarray, "N"], prediction: Int[np.ndarray, "N"], cla
 
 
 def confusion_matrix(
-    label: Int[np.ndarray, "N"],
-    prediction: Int[np.ndarray, "N"],
+    label: Int[np.ndarray, " N"],
+    prediction: Int[np.ndarray, " N"],
     classes: int,
     path: str | os.PathLike[str],
     names: Sequence[str] | None = None,
@@ -124,7 +124,7 @@ def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
     return [str(name) for name in (range(classes) if names is None else names)]
 
 
-def check_classes(field: str, values: Int[np.ndarray, "N"], classes: int) -> None:
+def check_classes(field: str, values: Int[np.ndarray, " N"], classes: int) -> None:
     """Raises unless every value is an integer in [0, classes).
 
     Example:

@@ -14,7 +14,7 @@ from jaxdl.plots.page import INK, RED, page
 
 def hero(
     images: Images,
-    label: Int[np.ndarray, "N"],
+    label: Int[np.ndarray, " N"],
     probabilities: Float[np.ndarray, "N K"],
     records: Records,
     kernel: Float[np.ndarray, "h w C filters"],

@@ -150,10 +150,10 @@ def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> Sta
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where(x)), state)
 
 
-def init_all(learner: Learner) -> Callable[[Key[Array, "N"], Batch], State]:
+def init_all(learner: Learner) -> Callable[[Key[Array, " N"], Batch], State]:
     """One after the other: under `vmap` some initializers would round differently."""
 
-    def init(keys: Key[Array, "N"], blank: Batch) -> State:
+    def init(keys: Key[Array, " N"], blank: Batch) -> State:
         if not learner.runs:
             return jax.lax.map(lambda key: learner.init(key, blank), keys)
         return jax.lax.map(lambda each: learner.init(each[0], blank, each[1]), (keys, jnp.arange(len(keys))))

@@ -84,7 +84,7 @@ class Sharded:
         widest = max(axes, key=lambda axis: leaf.shape[axis])
         return NamedSharding(self.mesh, PartitionSpec(*[None] * widest, "data"))
 
-    def _read(self, arrays: dict, rows: Int[Array, "B"]) -> Batch:
+    def _read(self, arrays: dict, rows: Int[Array, " B"]) -> Batch:
         if len(self.devices) == 1:
             return gather(arrays, rows)
         batch = gather(arrays, jax.lax.with_sharding_constraint(rows, self.by_rows))
@@ -118,7 +118,7 @@ class Pmapped:
     def compile(self, learner: Learner, window: Window) -> Program:
         return program(learner, example_of(window), self.whole, self._read, self._spread)
 
-    def _read(self, arrays: dict, rows: Int[Array, "B"]) -> Batch:
+    def _read(self, arrays: dict, rows: Int[Array, " B"]) -> Batch:
         return gather(arrays, rows.reshape(len(self.devices), -1)[jax.lax.axis_index(AXIS)])
 
     def _spread(self, function: Callable) -> Callable:
