@@ -38,13 +38,12 @@ class Config(Classification):
 
 def network(config: Config, classes: int) -> CNN:
     """The network that the options name."""
-    dtype = config.dtype
     if config.network == "lecture-5x5":
-        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype, remat=config.remat)
+        return lecture_cnn_5x5().clone(outputs=classes, dtype=config.dtype, remat=config.remat)
     if config.network == "lecture-3x3":
-        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype, remat=config.remat)
+        return lecture_cnn_3x3().clone(outputs=classes, dtype=config.dtype, remat=config.remat)
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
-    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype, remat=config.remat)
+    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=config.dtype, remat=config.remat)
 
 
 def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -86,6 +86,16 @@ def is_traced(value: object) -> bool:
     return isinstance(value, jax.core.Tracer)
 
 
+def is_zero(value: Any) -> bool:
+    """Whether a number is 0 and known to be, so that what it would scale can be left out.
+
+    Example:
+      >>> is_zero(0.0), is_zero(0.5)
+      (True, False)
+    """
+    return not is_traced(value) and value == 0
+
+
 def of_kind(field: str, value: object, kind: type, said: str) -> None:
     """Raises unless the value is of a class, or has what a protocol asks for.
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num
 
-from jaxdl.errors import InputError, in_range, is_traced
+from jaxdl.errors import InputError, in_range, is_zero
 
 
 def cross_entropy(
@@ -49,7 +49,7 @@ def cross_entropy(
         loss = jnp.where(label < 0, jnp.nan, optax.softmax_cross_entropy_with_integer_labels(logits, label))
     else:
         raise InputError("label", f"{label.dtype}{list(label.shape)}", f"shape () of an integer, or {logits.shape}")
-    if not is_traced(label_smoothing) and label_smoothing == 0:
+    if is_zero(label_smoothing):
         return loss
     uniform = optax.softmax_cross_entropy(logits, jnp.full_like(logits, 1 / logits.size))
     return (1 - label_smoothing) * loss + label_smoothing * uniform

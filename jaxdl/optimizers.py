@@ -10,7 +10,7 @@ import optax
 import optax.contrib
 from jaxtyping import Array
 
-from jaxdl.errors import InputError, at_least, in_range, is_traced, one_of
+from jaxdl.errors import InputError, at_least, in_range, is_traced, is_zero, one_of
 
 
 def optimizer(
@@ -69,7 +69,7 @@ def optimizer(
     if not callable(learning_rate):
         _check_rate(learning_rate)
     in_range("momentum", momentum, 0, 1)
-    if name == "schedule_free" and not _given(momentum):
+    if name == "schedule_free" and is_zero(momentum):
         raise InputError("momentum", momentum, "a number in (0, 1) with schedule_free, which divides by it")
     for field, value in {"weight_decay": weight_decay, "l1": l1, "clip": clip}.items():
         in_range(field, value, 0, math.inf)
@@ -77,11 +77,11 @@ def optimizer(
     def build(learning_rate: Any) -> optax.GradientTransformation:
         # 0 is no limit, also where it is known only when the program runs.
         limit = jnp.where(clip > 0, clip, jnp.inf) if is_traced(clip) else clip
-        parts = [optax.clip_by_global_norm(limit)] if _given(clip) else []
-        parts += [_add_l1(l1)] if _given(l1) else []
+        parts = [optax.clip_by_global_norm(limit)] if not is_zero(clip) else []
+        parts += [_add_l1(l1)] if not is_zero(l1) else []
         if name in _DECOUPLED:
             return optax.chain(*parts, _DECOUPLED[name](learning_rate, momentum, weight_decay))
-        parts += [optax.add_decayed_weights(weight_decay, _kernels)] if _given(weight_decay) else []
+        parts += [optax.add_decayed_weights(weight_decay, _kernels)] if not is_zero(weight_decay) else []
         return optax.chain(*parts, _COUPLED[name](learning_rate, momentum))
 
     made = optax.inject_hyperparams(build)(learning_rate=learning_rate)
@@ -193,11 +193,6 @@ def _promoting(function: Callable[..., Any]) -> Callable[..., Any]:
 def _check_rate(rate: float) -> None:
     if not is_traced(rate) and not 0 < rate < math.inf:
         raise InputError("learning_rate", rate, "a finite number above 0")
-
-
-def _given(number: Any) -> bool:
-    """Whether a number is not 0, as one that is still being traced may not be."""
-    return is_traced(number) or number != 0
 
 
 def _add_l1(strength: float) -> optax.GradientTransformation:

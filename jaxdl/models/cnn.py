@@ -84,7 +84,7 @@ class CNN(nn.Module):
       bias_init: what every bias starts at.
       dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
       remat: rematerialisation: training keeps only what goes into each stage and computes the stage again for
-        its gradient, a third more time for less memory. For accelerators: a CPU's compiler joins the two again.
+        its gradient: more time, less memory. For accelerators: a CPU's compiler joins the two again.
 
     Raises:
       InputError: when built, for a field that cannot be used.

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import in_range
+from jaxdl.errors import in_range, is_zero
 
 # The rate is rounded to multiples of 1 / _LEVELS.
 _LEVELS = 2**16
@@ -50,7 +50,7 @@ class Dropout(nn.Module):
         Returns:
           Of the shape and dtype of `x`.
         """
-        if not train or (isinstance(self.rate, int | float) and self.rate == 0):
+        if not train or is_zero(self.rate):
             return x
         kept = jnp.clip(jnp.round((1 - jnp.asarray(self.rate, jnp.float32)) * _LEVELS), 1, _LEVELS)
         shape = x.shape or (1,)
