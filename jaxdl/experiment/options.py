@@ -44,6 +44,8 @@ class Options:
     """Share of the training set kept for validation; 0: none."""
     strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
     """Where steps run; auto: sharded over all devices."""
+    cpu_devices: int = 1
+    """Devices to make of a CPU, among which a batch is divided; the last bits of a result depend on it."""
     log_every: int = 0
     """Steps between two lines of metrics; 0: twenty times in a run."""
     save_every: int = 0
@@ -71,6 +73,7 @@ class Options:
             raise InputError("epochs", self.epochs, "a number above 0")
         at_least("steps", 1 if self.steps is None else self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
+        at_least("cpu_devices", self.cpu_devices, 1)
         at_least("log_every", self.log_every, 0)
         at_least("save_every", self.save_every, 0)
         at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
@@ -112,8 +115,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         if read.deterministic:
             _deterministic()
         _keep_compiled(cache_root(read.cache_dir))
-        if read.seeds > 1 and read.strategy != "single" and read.divides_cores:
-            _cores_as_devices(read.seeds)
+        _make_cpu_devices(_wanted(read))
         main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -167,11 +169,17 @@ def _keep_compiled(folder: Path) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _cores_as_devices(seeds: int) -> None:
-    """Lets a CPU train one seed per core; no effect where there is an accelerator, or XLA was told a number."""
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+def _wanted(config: Options) -> int:
+    """Devices of a CPU: as many as are asked for, or as can take turns with the seeds, one core each."""
+    share = config.seeds > 1 and config.strategy != "single" and config.divides_cores
+    return max(config.cpu_devices, math.gcd(config.seeds, os.cpu_count() or 1) if share else 1)
+
+
+def _make_cpu_devices(count: int) -> None:
+    """No effect where there is an accelerator, or XLA was told a number."""
+    if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
-            jax.config.update("jax_num_cpu_devices", math.gcd(seeds, os.cpu_count() or 1))
+            jax.config.update("jax_num_cpu_devices", count)
 
 
 def default_out(name: str, config: Options) -> Path:

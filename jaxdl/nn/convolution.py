@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.nn.arrays import accumulator, alike, sum_over_blocks
+from jaxdl.nn.arrays import accumulator, alike, by_parts, sum_over_blocks
 
 Pair = tuple[int, int]
 
@@ -78,7 +78,7 @@ def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "F G C D"], at: Ge
       >>> convolve(x, kernel, Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
       [1.0, 5.0]
     """
-    return _convolve(*alike(x, kernel), at)
+    return by_parts(lambda *a: _convolve(*alike(*a), at), (0, None), 0, x, kernel)
 
 
 def spread(y: Float[Array, "B I J D"], kernel: Float[Array, "F G C D"], at: Geometry) -> Float[Array, "B H W C"]:
@@ -101,7 +101,7 @@ def spread(y: Float[Array, "B I J D"], kernel: Float[Array, "F G C D"], at: Geom
       >>> spread(y, kernel, Geometry((1, 7), (1, 3), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
       [1.0, 2.0, 4.0, 2.0, 4.0, 2.0, 3.0]
     """
-    return _spread(*alike(y, kernel), at)
+    return by_parts(lambda *a: _spread(*alike(*a), at), (0, None), 0, y, kernel)
 
 
 def kernel_gradient(x: Float[Array, "B H W C"], y: Float[Array, "B I J D"], at: Geometry) -> Float[Array, "F G C D"]:

@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.nn.arrays import accumulator, alike
+from jaxdl.nn.arrays import accumulator, alike, by_parts
 
 Carry = tuple[Float[Array, "B H"], ...]
 Cell = Callable[[Array, Carry], Carry]
@@ -137,7 +137,11 @@ def scan_cell(
       >>> ys.ravel().round(2).tolist()
       [0.0, 0.7..., 0.9...]
     """
-    return _scan_cell(cell, *alike(weights, x, carry), mask, reverse)
+
+    def run(weights, x, carry, mask):
+        return _scan_cell(cell, *alike(weights, x, carry), mask, reverse)
+
+    return by_parts(run, (None, 1, 0, 1), (1, 0), weights, x, carry, mask)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 5))

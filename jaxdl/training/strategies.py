@@ -4,7 +4,7 @@ A strategy says where a state and its batches live, and has the learner's progra
 """
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -73,7 +73,7 @@ class Sharded:
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(x))
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        return program(learner, example_of(window), self, self._read, _once)
+        return program(learner, example_of(window), self, self._read, self._named)
 
     def sharding(self, leaf: Any) -> NamedSharding:
         """Where one leaf of the state lives."""
@@ -89,6 +89,16 @@ class Sharded:
             return gather(arrays, rows)
         batch = gather(arrays, jax.lax.with_sharding_constraint(rows, self.by_rows))
         return jax.lax.with_sharding_constraint(batch, self.by_rows)
+
+    def _named(self, function: Callable) -> Callable:
+        """Layers that divide a batch themselves see while tracing that there is something to divide it among."""
+
+        @wraps(function)
+        def inside(*args):
+            with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
+                return function(*args)
+
+        return inside
 
 
 class Pmapped:
@@ -152,8 +162,3 @@ def strategy(name: str = "auto") -> Strategy:
     if name == "single":
         return Sharded(jax.local_devices()[:1])
     return Pmapped() if name == "pmap" else Sharded(fsdp=name == "fsdp")
-
-
-def _once(function: Callable) -> Callable:
-    """One program for all devices, as `jit` makes it."""
-    return function

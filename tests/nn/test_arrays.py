@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxdl.nn import LSTM, Conv, ConvTranspose
 from jaxdl.nn.arrays import add_bias, sum_over_blocks
 
 
@@ -68,3 +69,51 @@ def test_inside_shard_map_gradients_are_summed(check):
     mesh, specs = Mesh(np.array(jax.devices()[:4]), ("data",)), (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
     np.testing.assert_allclose(jax.jit(mapped)(bias, y), jax.grad(squared)(bias, y), rtol=1e-4, atol=1e-3)
+
+
+def layer(name):
+    """A layer as a function of parameters and batch, its parameters, and the shape of an example."""
+    if name == "lstm":
+        net = LSTM(8)
+        return lambda params, x: net.apply(params, x)[0], net.init(jax.random.key(0), normal(10, 4, 5, 3)), (5, 3)
+    net = (Conv if name == "conv" else ConvTranspose)(6, (3, 3))
+    return net.apply, net.init(jax.random.key(0), normal(10, 4, 7, 7, 2)), (7, 7, 2)
+
+
+@pytest.fixture
+def mesh():
+    if len(jax.devices()) < 4:
+        pytest.skip("needs four devices")
+    return Mesh(np.array(jax.devices()[:4]), ("data",), axis_types=(AxisType.Auto,))
+
+
+@pytest.mark.parametrize("name", ["lstm", "conv", "transpose"])
+def test_each_device_computes_its_own_part(name, mesh):
+    apply, params, shape = layer(name)
+    x = normal(11, 160, *shape)
+
+    def loss(params, x):
+        return jnp.sin(apply(params, x)).sum()
+
+    alone = jax.grad(loss, (0, 1))(params, x)
+    specs = PartitionSpec(), PartitionSpec("data")
+    placed = [jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip((params, x), specs, strict=True)]
+    with jax.set_mesh(mesh):
+        step = jax.jit(jax.grad(loss, (0, 1))).lower(*placed).compile()
+    for own, other in zip(jax.tree.leaves(step(*placed)), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
+    # No batch is gathered, and gradients are added up once, not in each turn of a loop.
+    assert "all-gather" not in step.as_text()
+    reduced = [line for line in step.as_text().splitlines() if "all-reduce(" in line and "while" in line]
+    assert not reduced
+
+
+@pytest.mark.parametrize("name", ["lstm", "conv"])
+def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
+    apply, params, shape = layer(name)
+    x = normal(12, 3, *shape)
+    each = jax.jit(jax.vmap(lambda x: apply(params, x[None])[0]))
+    with jax.set_mesh(mesh):
+        together, one_by_one = jax.jit(apply)(params, x), each(x)
+    np.testing.assert_allclose(together, apply(params, x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(one_by_one, apply(params, x), rtol=1e-5, atol=1e-6)

@@ -7,7 +7,6 @@ step      the learner's step, jitted, in a Python loop over batches that are cut
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 import optax
 
 import jaxdl
-from contenders.serving import LAST, Contender, Turn, count, looped, serve, with_state
+from contenders.serving import LAST, Contender, Turn, cores, count, looped, serve, with_state
 from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
 from jaxdl import losses
 from jaxdl.metrics import mean, total
@@ -145,13 +144,18 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
     net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
-    convolves = workload.network in ("cnn5", "cnn3", "dcgan")
-    if several and not convolves and jax.config.jax_num_cpu_devices < 1:  # as `--seeds` does
-        jax.config.update("jax_num_cpu_devices", math.gcd(workload.seeds, len(os.sched_getaffinity(0))))
+    if jax.config.jax_num_cpu_devices < 1:
+        jax.config.update("jax_num_cpu_devices", cpu_devices(workload))
     key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
-    where = jaxdl.strategy("auto" if several else strategy)
+    where = jaxdl.strategy("auto" if len(jax.devices()) > 1 else strategy)
     run = partial(timed, net, data, key, workload.batch_size, where)
     return Contender(run, parameters(net, workload))
+
+
+def cpu_devices(workload: Workload) -> int:
+    """As `--seeds` and `--cpu-devices` make them: a seed, or a part of the batch of a recurrent network, per core."""
+    divided = {"mlp": workload.seeds, "lstm": workload.batch_size, "gru": workload.batch_size}
+    return math.gcd(divided.get(workload.network, 1), cores())
 
 
 def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, key: jax.Array, size: int, strategy: Any, steps: int) -> Turn:
