@@ -1,20 +1,21 @@
 """What functions with a gradient of their own share."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.experimental.xla_metadata import set_xla_metadata
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 # The axis of devices that divides a batch; so `jaxdl.training.strategies` calls it too.
 _AXIS = "data"
 
-# Examples per block. Kernel gradients at 26x26x32 by 3x3x64, batch 128: 119, 119, 110, 101, 103 GFLOP/s in blocks
-# of 4, 8, 16, 32, 64; at 14x14x32 by 5x5x64: 66, 141, 147, 139, 157.
-_BLOCK = 16
+# A block is as many examples as have so many bytes, and at least so many. Kernel gradients at batch 128: at 26x26x32
+# by 3x3x64 119, 119, 110, 101, 103 GFLOP/s in blocks of 4, 8, 16, 32, 64; at 14x14x32 by 5x5x64 66, 141, 147, 139,
+# 157; at 14x14x16 by 5x5x32 with strides 2 66 in blocks of 16 and 150 as a whole.
+_BLOCK_BYTES, _LEAST = 4 * 2**20, 16
 
 
 def accumulator(dtype: Any) -> Any:
@@ -72,11 +73,53 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
     return jax.shard_map(f, in_specs=tuple(map(spec, inputs)), out_specs=jax.tree.map(spec, outputs))(*args)
 
 
+def computed_once(f: Callable) -> Callable:
+    """`f` whose result a CPU keeps, where XLA would compute cheap work again in each place that reads it.
+
+    The backward pass of pooling and dropout, which three convolutions and sums read, took 22 of 108 ms in a step
+    of the 3x3 CNN at batch 128. Barriers do not help: they are gone before XLA fuses.
+
+    Args:
+      f: a function of arrays; the result may be its argument.
+
+    Returns:
+      A function of the same arrays. Under `vmap` it is just `f`.
+
+    Example:
+      >>> float(computed_once(jnp.sin)(0.0))
+      0.0
+    """
+
+    def call(*arrays: Array) -> Array:
+        # XLA compiles by itself what it may not inline.
+        with set_xla_metadata(inlineable="false"):
+            return jax.jit(f)(*arrays)
+
+    return call
+
+
+def kept(x: Array) -> Array:
+    """`x`, computed once on a CPU and then read by all that follows.
+
+    Args:
+      x: any array.
+
+    Returns:
+      The same numbers.
+
+    Example:
+      >>> kept(jnp.arange(2)).tolist()
+      [0, 1]
+    """
+    return jax.lax.platform_dependent(x, cpu=computed_once(_same), default=_same)
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
 def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
     """`f` of a few neighbouring examples at a time, summed; the blocks stay in a CPU's cache.
-
-    XLA computes what a loop reads once, and repeats cheap work that leads to several products or sums in each
-    of them (22 ms of 108 in a step of the 3x3 CNN at batch 128).
 
     Args:
       f: of as many arrays.
@@ -90,21 +133,22 @@ def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
       561.0
     """
     count = arrays[0].shape[0]
-    if count <= _BLOCK:
+    size = max(_LEAST, _BLOCK_BYTES * count // max(1, sum(a.nbytes for a in arrays)))
+    if count <= size:
         return f(*arrays)
 
     def block(i: Any) -> Array:
-        return f(*(jax.lax.dynamic_slice_in_dim(a, i * _BLOCK, _BLOCK) for a in arrays))
+        return f(*(jax.lax.dynamic_slice_in_dim(a, i * size, size) for a in arrays))
 
-    # The first block is where the sum starts: its type is right under shard_map too. At batch 32 XLA takes the one
-    # turn that is left out of its loop, and then the two blocks are computed side by side.
-    total = jax.lax.fori_loop(1, count // _BLOCK, lambda i, total: total + block(i), block(0))
-    rest = count % _BLOCK
+    # The first block is where the sum starts: its type is right under shard_map too. Of two blocks XLA takes the one
+    # turn that is left out of its loop, and then they are computed side by side.
+    total = jax.lax.fori_loop(1, count // size, lambda i, total: total + block(i), block(0))
+    rest = count % size
     return total + f(*(a[-rest:] for a in arrays)) if rest else total
 
 
 def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, " D"]) -> Float[Array, "B *N D"]:
-    """`y + bias`, with a gradient of the bias that a CPU sums block by block.
+    """`y + bias`, whose gradient a CPU computes once, for the sum over it and for what comes before.
 
     Args:
       y: `[B, ..., D]`, float.
@@ -126,11 +170,8 @@ def _add_bias(y: Array, bias: Array) -> Array:
 
 
 def _backward(_: None, g: Array) -> tuple[Array, Array]:
-    def of_examples(g: Array) -> Array:
-        return g.sum(tuple(range(g.ndim - 1)), dtype=accumulator(g.dtype))
-
-    blocks, whole = partial(sum_over_blocks, of_examples), of_examples
-    return g, jax.lax.platform_dependent(g, cpu=blocks, default=whole).astype(g.dtype)
+    g = kept(g)
+    return g, g.sum(tuple(range(g.ndim - 1)), dtype=accumulator(g.dtype)).astype(g.dtype)
 
 
 _add_bias.defvjp(lambda y, bias: (_add_bias(y, bias), None), _backward)

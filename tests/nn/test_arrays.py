@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxdl.nn import LSTM, Conv, ConvTranspose
-from jaxdl.nn.arrays import add_bias, sum_over_blocks
+from jaxdl.nn import LSTM, Conv, ConvTranspose, arrays
+from jaxdl.nn.arrays import add_bias, computed_once, kept, sum_over_blocks
 
 
 def normal(seed, *shape, dtype=jnp.float32):
@@ -19,17 +19,39 @@ def squared(bias, y):
 
 
 # None, one block, whole ones, a rest.
+@pytest.mark.parametrize("bytes_per_block", [0, 400, 2**20])
 @pytest.mark.parametrize("count", [0, 1, 16, 96, 37, 30])
-def test_blocks_add_up_to_the_whole(count):
+def test_blocks_add_up_to_the_whole(count, bytes_per_block, monkeypatch):
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
     x, y = normal(0, count, 3), normal(1, count, 2)
     total = jax.jit(lambda *a: sum_over_blocks(lambda x, y: x.T @ y, *a))(x, y)
     np.testing.assert_allclose(total, np.asarray(x, np.float64).T @ np.asarray(y, np.float64), rtol=1e-5, atol=1e-5)
 
 
-def test_a_block_holds_whole_neighbouring_examples():
+# 12 bytes an example.
+@pytest.mark.parametrize(("bytes_per_block", "examples"), [(0, 16), (250, 20), (2**20, 80)])
+def test_a_block_holds_whole_neighbouring_examples(bytes_per_block, examples, monkeypatch):
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
     seen = []
-    sum_over_blocks(lambda x: (seen.append(x.shape), x.sum())[1], normal(2, 48, 3))
-    assert set(seen) == {(16, 3)}
+    sum_over_blocks(lambda x: (seen.append(x.shape), x.sum())[1], normal(2, 80, 3))
+    assert set(seen) == {(examples, 3)}
+
+
+def test_what_is_computed_once_stays_apart():
+    def three_times(f):
+        x = normal(13, 64, 64)
+        step = jax.jit(lambda x: (lambda y: (y.T * 2, y[:8] + 1, y @ y))(f(x))).lower(x).compile()
+        return step.as_text().count(" sine("), step(x), f(x)
+
+    (count, (turned, *_), y), (alone, *_) = three_times(computed_once(jnp.sin)), three_times(jnp.sin)
+    np.testing.assert_array_equal(turned, y.T * 2)
+    assert count == 1 and (alone > 1 or jax.default_backend() != "cpu")
+
+
+def test_kept_has_every_derivative_and_members():
+    x = normal(14, 5)
+    np.testing.assert_allclose(jax.hessian(lambda x: (kept(x) ** 3).sum())(x), np.diag(6 * x), rtol=1e-6)
+    np.testing.assert_array_equal(jax.vmap(kept)(x), x)
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (34, 3, 2, 4), (64, 4)])

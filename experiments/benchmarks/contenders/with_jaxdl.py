@@ -160,7 +160,8 @@ def cpu_devices(workload: Workload) -> int:
 
 def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, key: jax.Array, size: int, strategy: Any, steps: int) -> Turn:
     """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
-    log = min(LOG, max(1, steps // 5))
+    # Members take turns between two lines, each with its whole state: at every step would be nobody's run.
+    log = min(LOG, max(10 if key.size > 1 else 1, steps // 5))
     clock, steps = Clock(), (-(-steps // log) + 1) * log
     every = jaxdl.Every(log=log)
     jaxdl.train(net, data, key=key, steps=steps, batch_size=size, every=every, strategy=strategy, writers=[clock])
