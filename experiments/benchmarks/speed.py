@@ -69,7 +69,7 @@ def companions(workload: Workload) -> list[str]:
     """What jaxdl is compared with of its own."""
     if workload.seeds > 1:
         return ["alone"]
-    return {"mlp": ["sharded"], "cnn3": ["step"], "cnn5": ["step"]}.get(workload.network, [])
+    return {"mlp": ["sharded", "streamed"], "cnn3": ["step", "streamed"], "cnn5": ["step"]}.get(workload.network, [])
 
 
 def taken(workload: Workload, children: Mapping[str, Child], rounds: int, seconds: float) -> Row:

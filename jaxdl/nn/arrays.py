@@ -62,7 +62,8 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
       (4, 3)
     """
     mesh = jax.sharding.get_abstract_mesh()
-    devices = mesh.shape[_AXIS] if _AXIS in mesh.auto_axes else 1
+    # Inside a shard_map of somebody's own, what is here may be a part already.
+    devices = mesh.shape[_AXIS] if _AXIS in mesh.auto_axes and not mesh.manual_axes else 1
     pairs = [(a, axis) for arg, axis in zip(args, inputs, strict=True) for a in jax.tree.leaves(arg)]
     if devices == 1 or any(axis is not None and a.shape[axis] % devices for a, axis in pairs):
         return f(*args)
@@ -70,10 +71,11 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
     def spec(axis: int | None) -> PartitionSpec:
         return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, _AXIS)
 
-    return jax.shard_map(f, in_specs=tuple(map(spec, inputs)), out_specs=jax.tree.map(spec, outputs))(*args)
+    specs = tuple(map(spec, inputs)), jax.tree.map(spec, outputs)
+    return jax.shard_map(f, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*args)
 
 
-def computed_once(f: Callable) -> Callable:
+def computed_once(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
     """`f` whose result a CPU keeps, where XLA would compute cheap work again in each place that reads it.
 
     The backward pass of pooling and dropout, which three convolutions and sums read, took 22 of 108 ms in a step
@@ -81,19 +83,21 @@ def computed_once(f: Callable) -> Callable:
 
     Args:
       f: a function of arrays; the result may be its argument.
+      static_argnums: arguments that are no arrays, as for `jax.jit`.
 
     Returns:
-      A function of the same arrays. Under `vmap` it is just `f`.
+      A function of the same arguments, to be made once. Under `vmap` it is just `f`.
 
     Example:
       >>> float(computed_once(jnp.sin)(0.0))
       0.0
     """
+    compiled = jax.jit(f, static_argnums=static_argnums)
 
-    def call(*arrays: Array) -> Array:
+    def call(*args: Any) -> Array:
         # XLA compiles by itself what it may not inline.
         with set_xla_metadata(inlineable="false"):
-            return jax.jit(f)(*arrays)
+            return compiled(*args)
 
     return call
 
@@ -111,11 +115,14 @@ def kept(x: Array) -> Array:
       >>> kept(jnp.arange(2)).tolist()
       [0, 1]
     """
-    return jax.lax.platform_dependent(x, cpu=computed_once(_same), default=_same)
+    return jax.lax.platform_dependent(x, cpu=_kept, default=_same)
 
 
 def _same(x: Array) -> Array:
     return x
+
+
+_kept = computed_once(_same)
 
 
 def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:

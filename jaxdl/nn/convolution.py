@@ -162,10 +162,11 @@ def _librarys_gradient(x: Array, y: Array, at: Geometry) -> Array:
 
 def _cpu_convolve(x: Array, kernel: Array, at: Geometry) -> Array:
     if 0 < math.prod(kernel.shape[:3]) <= _FEW:
-        return computed_once(partial(_sum_of_taps, at=at))(x, kernel)
+        return _sum_of_taps(x, kernel, at)
     return _correlate(x, kernel, at.pads, at.strides)
 
 
+@partial(computed_once, static_argnums=2)
 def _sum_of_taps(x: Array, kernel: Array, at: Geometry) -> Array:
     """A moved image times one tap, added up over all of them."""
     (down, right), (i, j) = at.strides, at.positions

@@ -131,6 +131,19 @@ def test_each_device_computes_its_own_part(name, mesh):
 
 
 @pytest.mark.parametrize("name", ["lstm", "conv"])
+def test_other_axes_of_a_mesh_are_left_to_xla(name, mesh):
+    apply, params, shape = layer(name)
+    x, grad = normal(15, 8, *shape), jax.grad(lambda params, x: jnp.sin(apply(params, x)).sum())
+    both = Mesh(mesh.devices.reshape(2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    specs = PartitionSpec(), PartitionSpec("data")
+    placed = [jax.device_put(a, NamedSharding(both, spec)) for a, spec in zip((params, x), specs, strict=True)]
+    with jax.set_mesh(both):
+        found = jax.jit(grad)(*placed)
+    for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(grad(params, x)), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lstm", "conv"])
 def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
     apply, params, shape = layer(name)
     x = normal(12, 3, *shape)

@@ -2,6 +2,7 @@
 
 jaxdl     `jaxdl.train`; several seeds by several keys
 sharded   the same by the strategy "sharded"
+streamed  the same with data read ahead from the host, as those that do not fit onto the device are
 alone     the same, one seed where the others train several
 step      the learner's step, jitted, in a Python loop over batches that are cut already
 """
@@ -21,6 +22,7 @@ import jaxdl
 from contenders.serving import LAST, Contender, Turn, cores, count, looped, serve, with_state
 from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
 from jaxdl import losses
+from jaxdl.data import order
 from jaxdl.metrics import mean, total
 
 #: Most steps between two lines of metrics: the default of `jaxdl.Every`.
@@ -152,6 +154,12 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     return Contender(run, parameters(net, workload))
 
 
+def streamed(workload: Workload, examples: int) -> Contender:
+    """As if the set were too large for the device."""
+    order.RESIDENT_BYTES = 0
+    return trained(workload, examples, "single")
+
+
 def cpu_devices(workload: Workload) -> int:
     """As `--seeds` and `--cpu-devices` make them: a seed, or a part of the batch of a recurrent network, per core."""
     divided = {"mlp": workload.seeds, "lstm": workload.batch_size, "gru": workload.batch_size}
@@ -210,6 +218,7 @@ if __name__ == "__main__":
         {
             "jaxdl": partial(trained, strategy="single"),
             "sharded": partial(trained, strategy="sharded"),
+            "streamed": streamed,
             "alone": lambda workload, examples: trained(workload._replace(seeds=1), examples, "single"),
             "step": stepped,
         }
