@@ -19,6 +19,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.metrics import Metrics
+from jaxdl.once import kept
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
@@ -185,6 +186,8 @@ def _apply(i: int, update: Update, state: State, batch: Batch, key: Key[Array, "
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
+    # A CPU updates parameters in place only where all that reads them comes before.
+    grads = kept(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
     # Some of Optax's own code mixes dtypes, which strict promotion refuses.
     with jax.numpy_dtype_promotion("standard"):

@@ -45,7 +45,7 @@ class Options:
     strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
     """Where steps run; auto: sharded over all devices."""
     cpu_devices: int = 1
-    """Devices to make of a CPU, among which a batch is divided; the last bits of a result depend on it."""
+    """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it."""
     log_every: int = 0
     """Steps between two lines of metrics; 0: twenty times in a run."""
     save_every: int = 0
@@ -74,6 +74,10 @@ class Options:
         at_least("steps", 1 if self.steps is None else self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
         at_least("cpu_devices", self.cpu_devices, 1)
+        if self.cpu_devices > 1 and (self.seeds > 1 or self.strategy == "single"):
+            raise InputError("cpu_devices", self.cpu_devices, "1 with several seeds or the strategy single")
+        if self.batch_size % self.cpu_devices:
+            raise InputError("cpu_devices", self.cpu_devices, f"a divisor of the batch size, {self.batch_size}")
         at_least("log_every", self.log_every, 0)
         at_least("save_every", self.save_every, 0)
         at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
@@ -115,7 +119,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         if read.deterministic:
             _deterministic()
         _keep_compiled(cache_root(read.cache_dir))
-        _make_cpu_devices(_wanted(read))
+        _make_cpu_devices(read)
         main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -169,17 +173,16 @@ def _keep_compiled(folder: Path) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def _wanted(config: Options) -> int:
-    """Devices of a CPU: as many as are asked for, or as can take turns with the seeds, one core each."""
-    share = config.seeds > 1 and config.strategy != "single" and config.divides_cores
-    return max(config.cpu_devices, math.gcd(config.seeds, os.cpu_count() or 1) if share else 1)
-
-
-def _make_cpu_devices(count: int) -> None:
-    """No effect where there is an accelerator, or XLA was told a number."""
+def _make_cpu_devices(config: Options) -> None:
+    """As many as are asked for, or as can take turns with the seeds, one core each; accelerators are left alone."""
+    count = config.cpu_devices
+    if config.seeds > 1 and config.strategy != "single" and config.divides_cores:
+        count = math.gcd(config.seeds, os.cpu_count() or 1)
     if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
             jax.config.update("jax_num_cpu_devices", count)
+    if config.cpu_devices > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
+        raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
 
 
 def default_out(name: str, config: Options) -> Path:

@@ -5,9 +5,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.xla_metadata import set_xla_metadata
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
+
+from jaxdl.once import kept
 
 # The axis of devices that divides a batch; so `jaxdl.training.strategies` calls it too.
 _AXIS = "data"
@@ -44,7 +45,8 @@ def alike(*trees: Any) -> Any:
 def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any) -> Any:
     """`f(*args)`, computed by each device on its own part of a batch that is divided over devices.
 
-    That it is, the mesh in the context says by an axis "data": strategies set it, and `jax.set_mesh` does. XLA divides
+    That it is, the mesh in the context says by an axis "data" of type Auto: strategies over several devices name
+    theirs, and a loop of one's own does by `jax.set_mesh`. XLA divides
     single operations by itself, but gathers the batch for a loop over examples, and adds up gradients over the
     devices in each turn of a loop over time. Elsewhere, and where the devices do not divide the batch, this is `f`.
 
@@ -71,58 +73,20 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
     def spec(axis: int | None) -> PartitionSpec:
         return PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, _AXIS)
 
+    # Gradients of what belongs to all examples are added up over the devices in the dtype that goes in.
+    dtypes = [jax.tree.map(lambda a: a.dtype, arg) for arg in args]
+    shared = [axis is None for axis in inputs]
+    wide = [jax.tree.map(_widened, arg) if all_ones else arg for arg, all_ones in zip(args, shared, strict=True)]
+
+    def on_one_device(*args: Any) -> Any:
+        return f(*(jax.tree.map(lambda a, dtype: a.astype(dtype), *pair) for pair in zip(args, dtypes, strict=True)))
+
     specs = tuple(map(spec, inputs)), jax.tree.map(spec, outputs)
-    return jax.shard_map(f, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*args)
+    return jax.shard_map(on_one_device, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*wide)
 
 
-def computed_once(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
-    """`f` whose result a CPU keeps, where XLA would compute cheap work again in each place that reads it.
-
-    The backward pass of pooling and dropout, which three convolutions and sums read, took 22 of 108 ms in a step
-    of the 3x3 CNN at batch 128. Barriers do not help: they are gone before XLA fuses.
-
-    Args:
-      f: a function of arrays; the result may be its argument.
-      static_argnums: arguments that are no arrays, as for `jax.jit`.
-
-    Returns:
-      A function of the same arguments, to be made once. Under `vmap` it is just `f`.
-
-    Example:
-      >>> float(computed_once(jnp.sin)(0.0))
-      0.0
-    """
-    compiled = jax.jit(f, static_argnums=static_argnums)
-
-    def call(*args: Any) -> Array:
-        # XLA compiles by itself what it may not inline.
-        with set_xla_metadata(inlineable="false"):
-            return compiled(*args)
-
-    return call
-
-
-def kept(x: Array) -> Array:
-    """`x`, computed once on a CPU and then read by all that follows.
-
-    Args:
-      x: any array.
-
-    Returns:
-      The same numbers.
-
-    Example:
-      >>> kept(jnp.arange(2)).tolist()
-      [0, 1]
-    """
-    return jax.lax.platform_dependent(x, cpu=_kept, default=_same)
-
-
-def _same(x: Array) -> Array:
-    return x
-
-
-_kept = computed_once(_same)
+def _widened(a: Array) -> Array:
+    return a.astype(accumulator(a.dtype))
 
 
 def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:

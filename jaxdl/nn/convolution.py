@@ -30,14 +30,16 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.nn.arrays import accumulator, alike, by_parts, computed_once, kept, sum_over_blocks
+from jaxdl.nn.arrays import accumulator, alike, by_parts, sum_over_blocks
+from jaxdl.once import computed_once, kept
 
 Pair = tuple[int, int]
 
-# Up to so many values under the kernel a convolution is a sum over them, 0.28 ms where the routine takes 2.2 (28x28x1
-# by 3x3x32, batch 128; by 5x5x32 1.4 and 5.3), and `spread` one product and a sum of shifted columns, 1.5 ms where
-# convolutions take 5.4 (14x14x64 to 28x28x1 by 5x5, strides 2).
-_FEW = 32
+# Up to so many values under the kernel `spread` is one product and a sum of shifted columns: 1.5 ms where
+# convolutions with so few features take 5.4 (14x14x64 to 28x28x1 by 5x5, strides 2, batch 128). With so few channels
+# besides, a convolution is a sum over taps: 0.28 ms where the routine takes 2.2 (28x28x1 by 3x3x32, batch 128), 1.4
+# and 5.3 (by 5x5x32), 3.3 and 6.1 (32x32x3 by 3x3x32); 10.0 and 6.1 with 32 channels (28x28x32 by 1x1x64).
+_FEW, _COLOURS = 32, 3
 _ORDER = ("NHWC", "HWIO", "NHWC")
 
 
@@ -161,7 +163,7 @@ def _librarys_gradient(x: Array, y: Array, at: Geometry) -> Array:
 
 
 def _cpu_convolve(x: Array, kernel: Array, at: Geometry) -> Array:
-    if 0 < math.prod(kernel.shape[:3]) <= _FEW:
+    if 0 < kernel.shape[2] <= _COLOURS and 0 < math.prod(kernel.shape[:3]) <= _FEW:
         return _sum_of_taps(x, kernel, at)
     return _correlate(x, kernel, at.pads, at.strides)
 

@@ -46,8 +46,9 @@ class Sharded:
 
     Statistics of BatchNorm, dropout masks and masked means are those of the whole batch, because
     the program is written for the whole batch and only its placement is divided. With one device
-    this is plain `jit` with a donated state. Several hosts need `jax.distributed.initialize()` first
-    and nothing else.
+    this is plain `jit` with a donated state. With several, layers see the mesh in the context while a step is
+    traced, and a `jax.shard_map` of one's own takes it from there, without `mesh=`. Several hosts need
+    `jax.distributed.initialize()` first and nothing else.
 
     Args:
       devices: which ones; None: all of them.
@@ -98,7 +99,7 @@ class Sharded:
             with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
                 return function(*args)
 
-        return inside
+        return inside if len(self.devices) > 1 else function
 
 
 class Pmapped:

@@ -5,6 +5,8 @@ import dataclasses
 import inspect
 import math
 import os
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -57,6 +59,13 @@ BAD = [
     ({"steps": 0}, "steps: got 0, allowed: at least 1"),
     ({"steps": -3, "smoke": True}, "steps: got -3, allowed: at least 1"),
     ({"batch_size": 0}, "batch_size: got 0, allowed: at least 1"),
+    ({"cpu_devices": 0}, "cpu_devices: got 0, allowed: at least 1"),
+    ({"cpu_devices": 3}, "cpu_devices: got 3, allowed: a divisor of the batch size, 128"),
+    ({"cpu_devices": 2, "seeds": 2}, "cpu_devices: got 2, allowed: 1 with several seeds or the strategy single"),
+    (
+        {"cpu_devices": 2, "strategy": "single"},
+        "cpu_devices: got 2, allowed: 1 with several seeds or the strategy single",
+    ),
     ({"log_every": -1}, "log_every: got -1, allowed: at least 0"),
     ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
@@ -184,3 +193,24 @@ def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "said"),
+    [
+        (["--cpu-devices", "2"], "", "2 devices"),
+        (["--seeds", "2"], "", f"{math.gcd(2, os.cpu_count() or 1)} devices"),
+        (["--cpu-devices", "4"], "--xla_force_host_platform_device_count=2", "cpu_devices: got 4, allowed: 2"),
+    ],
+)
+def test_a_cpu_becomes_as_many_devices(options, flags, said, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import jax\n"
+        "from jaxdl.experiment import Options, launch\n"
+        "def main(config):\n    print(jax.device_count(), 'devices')\n"
+        "launch(main, Options)\n"
+    )
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAXDL_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, env=environment)
+    assert said in done.stdout + done.stderr

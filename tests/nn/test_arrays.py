@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxdl.nn import LSTM, Conv, ConvTranspose, arrays
-from jaxdl.nn.arrays import add_bias, computed_once, kept, sum_over_blocks
+from jaxdl.nn.arrays import add_bias, sum_over_blocks
 
 
 def normal(seed, *shape, dtype=jnp.float32):
@@ -35,23 +35,6 @@ def test_a_block_holds_whole_neighbouring_examples(bytes_per_block, examples, mo
     seen = []
     sum_over_blocks(lambda x: (seen.append(x.shape), x.sum())[1], normal(2, 80, 3))
     assert set(seen) == {(examples, 3)}
-
-
-def test_what_is_computed_once_stays_apart():
-    def three_times(f):
-        x = normal(13, 64, 64)
-        step = jax.jit(lambda x: (lambda y: (y.T * 2, y[:8] + 1, y @ y))(f(x))).lower(x).compile()
-        return step.as_text().count(" sine("), step(x), f(x)
-
-    (count, (turned, *_), y), (alone, *_) = three_times(computed_once(jnp.sin)), three_times(jnp.sin)
-    np.testing.assert_array_equal(turned, y.T * 2)
-    assert count == 1 and (alone > 1 or jax.default_backend() != "cpu")
-
-
-def test_kept_has_every_derivative_and_members():
-    x = normal(14, 5)
-    np.testing.assert_allclose(jax.hessian(lambda x: (kept(x) ** 3).sum())(x), np.diag(6 * x), rtol=1e-6)
-    np.testing.assert_array_equal(jax.vmap(kept)(x), x)
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (34, 3, 2, 4), (64, 4)])
@@ -110,7 +93,8 @@ def mesh():
 
 
 @pytest.mark.parametrize("name", ["lstm", "conv", "transpose"])
-def test_each_device_computes_its_own_part(name, mesh):
+def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
+    monkeypatch.setattr(arrays, "_BLOCK_BYTES", 0)
     apply, params, shape = layer(name)
     x = normal(11, 160, *shape)
 
@@ -152,3 +136,11 @@ def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
         together, one_by_one = jax.jit(apply)(params, x), each(x)
     np.testing.assert_allclose(together, apply(params, x), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(one_by_one, apply(params, x), rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision_is_added_up_over_devices_in_float32(mesh):
+    y, bias = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((1,), jnp.bfloat16)
+    y = y.at[256:].set(2**-6)
+    grad = jax.grad(lambda bias: (add_bias(y, bias) * y).astype(jnp.float32).sum())
+    with jax.set_mesh(mesh):
+        assert jax.jit(grad)(bias) == jax.jit(grad)(bias) == float(jnp.bfloat16(256 + 12))

@@ -61,6 +61,21 @@ def test_fsdp_cuts_large_leaves_along_their_widest_divisible_axis():
     assert state.params["odd"].addressable_shards[0].data.shape == (131, 127)
 
 
+@pytest.mark.parametrize("devices", [1, 4])
+def test_layers_see_among_how_many_devices_a_batch_is_divided(devices):
+    seen = []
+
+    def noted(params, extra, batch, key, *, train):
+        seen.append(dict(jax.sharding.get_abstract_mesh().shape))
+        return loss(params, extra, batch, key, train=train)
+
+    where = Sharded(jax.devices()[:devices])
+    program, window = compiled(where, learner=jaxdl.learner(wide, Update(noted, optax.sgd(1e-4))))
+    state, _ = program.run(program.init(KEY), window, KEY, 1)
+    program.evaluate(state, window, KEY)
+    assert seen and all(shape == ({"data": 4} if devices == 4 else {}) for shape in seen)
+
+
 def test_fsdp_means_what_one_device_means():
     ends = []
     for where in (Sharded(jax.devices()[:1]), Sharded(jax.devices()[:4]), Sharded(jax.devices()[:4], fsdp=True)):

@@ -146,10 +146,11 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
     net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
+    count = cpu_devices(workload)
     if jax.config.jax_num_cpu_devices < 1:
-        jax.config.update("jax_num_cpu_devices", cpu_devices(workload))
+        jax.config.update("jax_num_cpu_devices", count)
     key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
-    where = jaxdl.strategy("auto" if len(jax.devices()) > 1 else strategy)
+    where = jaxdl.strategy("auto" if several or (count > 1 and jax.default_backend() == "cpu") else strategy)
     run = partial(timed, net, data, key, workload.batch_size, where)
     return Contender(run, parameters(net, workload))
 
