@@ -86,7 +86,8 @@ def _of_one(row: Row, workload: Workload) -> Iterator[Check]:
     yield Check(f"{name}, of PyTorch eager", row.ratio("torch"), _least_of_torch(workload))
     yield Check(f"{name}, inside the loop, of its own steps one by one", row.ratio("step"), 1.0)
     yield Check(f"{name}, sharded over one device, of single", 1 / row.ratio("sharded"), 0.99)
-    yield Check(f"{name}, streamed, of resident", 1 / row.ratio("streamed"), 0.9)
+    if is_cnn:  # reading takes one of the cores that a small network's step needs too
+        yield Check(f"{name}, streamed, of resident", 1 / row.ratio("streamed"), 0.9)
     if name in ROOFLINES:
         yield Check(f"{name}, fraction of the roofline", row.fraction(), ROOFLINES[name])
     if workload.seeds > 1:
