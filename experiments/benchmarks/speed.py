@@ -69,7 +69,8 @@ def companions(workload: Workload) -> list[str]:
     """What jaxdl is compared with of its own."""
     if workload.seeds > 1:
         return ["alone"]
-    return {"mlp": ["sharded", "streamed"], "cnn3": ["step", "streamed"], "cnn5": ["step"]}.get(workload.network, [])
+    own = {"mlp": ["sharded", "streamed"], "cnn3": ["step", "streamed"], "cnn5": ["step"]}
+    return {**own, "lstm": ["undivided"], "gru": ["undivided"]}.get(workload.network, [])
 
 
 def taken(workload: Workload, children: Mapping[str, Child], rounds: int, seconds: float) -> Row:

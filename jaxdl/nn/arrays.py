@@ -75,14 +75,19 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
 
     # Gradients of what belongs to all examples are added up over the devices in the dtype that goes in.
     dtypes = [jax.tree.map(lambda a: a.dtype, arg) for arg in args]
-    shared = [axis is None for axis in inputs]
-    wide = [jax.tree.map(_widened, arg) if all_ones else arg for arg, all_ones in zip(args, shared, strict=True)]
+    args = tuple(jax.tree.map(_widened, arg) if axis is None else arg for arg, axis in zip(args, inputs, strict=True))
 
     def on_one_device(*args: Any) -> Any:
-        return f(*(jax.tree.map(lambda a, dtype: a.astype(dtype), *pair) for pair in zip(args, dtypes, strict=True)))
+        # The sum belongs where an array becomes the device's own: before it is made small again.
+        own = [jax.tree.map(_own, arg) if axis is None else arg for arg, axis in zip(args, inputs, strict=True)]
+        return f(*(jax.tree.map(lambda a, dtype: a.astype(dtype), *pair) for pair in zip(own, dtypes, strict=True)))
 
     specs = tuple(map(spec, inputs)), jax.tree.map(spec, outputs)
-    return jax.shard_map(on_one_device, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*wide)
+    return jax.shard_map(on_one_device, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*args)
+
+
+def _own(a: Array) -> Array:
+    return jax.lax.pcast(a, _AXIS, to="varying")
 
 
 def _widened(a: Array) -> Array:

@@ -19,7 +19,7 @@ PATIENCE = 1200
 #: The file of each contender.
 MODULES = {
     "roofline": "roofline",
-    **dict.fromkeys(("jaxdl", "sharded", "streamed", "alone", "step"), "with_jaxdl"),
+    **dict.fromkeys(("jaxdl", "sharded", "streamed", "undivided", "alone", "step"), "with_jaxdl"),
     "raw": "raw",
     "linen": "linen",
     "keras": "with_keras",

@@ -3,6 +3,7 @@
 jaxdl     `jaxdl.train`; several seeds by several keys
 sharded   the same by the strategy "sharded"
 streamed  the same with data read ahead from the host, as those that do not fit onto the device are
+undivided the same on one device, where the others divide a CPU's cores
 alone     the same, one seed where the others train several
 step      the learner's step, jitted, in a Python loop over batches that are cut already
 """
@@ -146,11 +147,11 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
     net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
-    count = cpu_devices(workload)
+    devices = cpu_devices(workload)
     if jax.config.jax_num_cpu_devices < 1:
-        jax.config.update("jax_num_cpu_devices", count)
+        jax.config.update("jax_num_cpu_devices", devices)
     key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
-    where = jaxdl.strategy("auto" if several or (count > 1 and jax.default_backend() == "cpu") else strategy)
+    where = jaxdl.strategy("auto" if several or (devices > 1 and jax.default_backend() == "cpu") else strategy)
     run = partial(timed, net, data, key, workload.batch_size, where)
     return Contender(run, parameters(net, workload))
 
@@ -158,6 +159,12 @@ def trained(workload: Workload, examples: int, strategy: str) -> Contender:
 def streamed(workload: Workload, examples: int) -> Contender:
     """As if the set were too large for the device."""
     order.RESIDENT_BYTES = 0
+    return trained(workload, examples, "single")
+
+
+def undivided(workload: Workload, examples: int) -> Contender:
+    """One device, as without `--cpu-devices`."""
+    jax.config.update("jax_num_cpu_devices", 1)
     return trained(workload, examples, "single")
 
 
@@ -220,6 +227,7 @@ if __name__ == "__main__":
             "jaxdl": partial(trained, strategy="single"),
             "sharded": partial(trained, strategy="sharded"),
             "streamed": streamed,
+            "undivided": undivided,
             "alone": lambda workload, examples: trained(workload._replace(seeds=1), examples, "single"),
             "step": stepped,
         }
