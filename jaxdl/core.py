@@ -37,7 +37,8 @@ class State:
       step: int32 scalar, updates done.
       params: what the gradients train, a dictionary by layer.
       opt: a tuple, one Optax state per `Update`.
-      extra: what the model carries and no gradient trains, by collection (`batch_stats`); {} if nothing.
+      extra: what the model carries and no gradient trains, by collection (`batch_stats`); {} if nothing. What is
+        in `carry` has a row per example of the batch, and goes with it where a batch is divided over devices.
     """
 
     step: Int[Array, ""]
@@ -217,6 +218,34 @@ def _mean_over_replicas(tree: Any) -> Any:
     if not _mapped():
         return tree
     return jax.tree.map(lambda x: jax.lax.pmean(x, AXIS) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+
+
+def own_rows(tree: Any) -> Any:
+    """Of what has a row per example of the batch, those of the examples that are here: inside `pmap` a part.
+
+    Example:
+      >>> own_rows({"h": jnp.zeros((4, 2))})["h"].shape
+      (4, 2)
+    """
+    if not _mapped():
+        return tree
+    count, here = jax.lax.axis_size(AXIS), jax.lax.axis_index(AXIS)
+
+    def part(x: Array) -> Array:
+        size = x.shape[0] // count
+        return jax.lax.dynamic_slice_in_dim(x, here * size, size)
+
+    return jax.tree.map(part, tree)
+
+
+def all_rows(tree: Any) -> Any:
+    """The rows of all devices, from what each has: what `own_rows` takes apart.
+
+    Example:
+      >>> all_rows({"h": jnp.zeros((4, 2))})["h"].shape
+      (4, 2)
+    """
+    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree) if _mapped() else tree
 
 
 def _sum_over_replicas(metrics: Metrics) -> Metrics:

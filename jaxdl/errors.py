@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 import jax
+import numpy as np
 
 
 class JaxdlError(Exception):
@@ -93,7 +94,7 @@ def is_zero(value: Any) -> bool:
       >>> is_zero(0.0), is_zero(0.5)
       (True, False)
     """
-    return not is_traced(value) and value == 0
+    return isinstance(value, int | float | np.number) and value == 0
 
 
 def of_kind(field: str, value: object, kind: type, said: str) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flax.linen as nn
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 import jaxdl
-from jaxdl import losses
+from jaxdl import losses, models, nn
 from jaxdl.core import Learner, Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.metrics import mean, total
@@ -41,7 +41,7 @@ def random_set(seed: int, **fields: np.ndarray) -> Dataset:
     return Dataset(fields, f"random {seed}")
 
 
-def classifier(model: nn.Module, shape: tuple[int, ...], exact_pmap: bool = False) -> Row:
+def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = False) -> Row:
     rng = np.random.default_rng(1)
     data = random_set(
         1,
@@ -52,50 +52,52 @@ def classifier(model: nn.Module, shape: tuple[int, ...], exact_pmap: bool = Fals
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=exact_pmap)
 
 
-class CharacterGRU(nn.Module):
-    """Predicts each next token from those before it."""
+def language(carried: bool) -> Row:
+    """Random tokens in windows that follow each other; some of the windows shorter."""
+    rng = np.random.default_rng(2)
+    net = models.SequenceNet(models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2), 5)
+    tokens = rng.integers(0, 5, SIZE * 7 + 1).astype(np.int32)
+    fields = {"input": tokens[:-1].reshape(SIZE, 7), "label": tokens[1:].reshape(SIZE, 7)}
+    if not carried:
+        fields["length"] = rng.integers(1, 8, SIZE).astype(np.int32)
+    task = jaxdl.tasks.language(net, carried=carried)
+    data = Dataset(fields, "random 2", contiguous=carried)
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=carried)
 
-    vocabulary: int = 5
 
-    @nn.compact
-    def __call__(self, tokens):
-        x = nn.Embed(self.vocabulary, 6)(tokens)
-        x = nn.RNN(nn.GRUCell(7))(x)
-        return nn.Dense(self.vocabulary)(x)
-
-
-def language() -> Row:
-    rng, model = np.random.default_rng(2), CharacterGRU()
+def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
+    """Ids of different lengths to one of two classes, by a sigmoid."""
+    rng = np.random.default_rng(5)
     data = random_set(
-        2,
-        tokens=rng.integers(0, 5, (SIZE, 7)).astype(np.int32),
-        length=rng.integers(2, 8, SIZE).astype(np.int32),
+        5,
+        input=rng.integers(1, 6, (SIZE, 7)).astype(np.int32),
+        length=rng.integers(1, 8, SIZE).astype(np.int32),
+        label=rng.integers(0, 2, SIZE).astype(np.int32),
     )
-
-    def init(key, batch):
-        return model.init(key, batch["tokens"][:, :-1])["params"], {}
-
-    def loss(params, extra, batch, key, *, train):
-        tokens = batch["tokens"]
-        logits = model.apply({"params": params}, tokens[:, :-1])
-        each = jax.vmap(jax.vmap(losses.cross_entropy))(logits, tokens[:, 1:])
-        inside = jnp.arange(1, tokens.shape[1])[None, :] < batch["length"][:, None]
-        mask = inside.astype(jnp.float32) * batch.get("mask", jnp.ones(tokens.shape[0]))[:, None]
-        metrics = {"loss": total(each, mask)}
-        return mean(metrics["loss"]), (extra, metrics)
-
-    return Row(lambda optimizer: (Update(loss, optimizer),), init, data)
+    task = jaxdl.tasks.classify(models.SequenceNet(nn.Embedding(6, 4), body, 1, pool))
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
 
 
-class VAE(nn.Module):
+def sequence_regression() -> Row:
+    rng = np.random.default_rng(6)
+    data = random_set(
+        6,
+        input=rng.normal(size=(SIZE, 7, 2)).astype(np.float32),
+        target=rng.normal(size=(SIZE, 1)).astype(np.float32),
+    )
+    task = jaxdl.tasks.regress(models.SequenceNet(None, models.TCN((4, 4), 2), 1, "last"))
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
+
+
+class VAE(linen.Module):
     """Encoder and decoder of one hidden layer each."""
 
-    @nn.compact
+    @linen.compact
     def __call__(self, x, key):
-        h = nn.tanh(nn.Dense(8)(x))
-        mu, logvar = nn.Dense(2)(h), nn.Dense(2)(h)
+        h = linen.tanh(linen.Dense(8)(x))
+        mu, logvar = linen.Dense(2)(h), linen.Dense(2)(h)
         z = mu + jnp.exp(0.5 * logvar) * jax.random.normal(key, mu.shape)
-        return nn.Dense(x.shape[-1])(nn.tanh(nn.Dense(8)(z))), mu, logvar
+        return linen.Dense(x.shape[-1])(linen.tanh(linen.Dense(8)(z))), mu, logvar
 
 
 def vae() -> Row:
@@ -114,17 +116,17 @@ def vae() -> Row:
     return Row(lambda optimizer: (Update(loss, optimizer),), init, data)
 
 
-class Generator(nn.Module):
-    @nn.compact
+class Generator(linen.Module):
+    @linen.compact
     def __call__(self, z, train):
-        h = nn.BatchNorm(use_running_average=not train)(nn.Dense(8, use_bias=False)(z))
-        return nn.Dense(2)(nn.relu(h))
+        h = linen.BatchNorm(use_running_average=not train)(linen.Dense(8, use_bias=False)(z))
+        return linen.Dense(2)(linen.relu(h))
 
 
-class Discriminator(nn.Module):
-    @nn.compact
+class Discriminator(linen.Module):
+    @linen.compact
     def __call__(self, x):
-        return nn.Dense(1)(nn.leaky_relu(nn.Dense(8)(x)))[..., 0]
+        return linen.Dense(1)(linen.leaky_relu(linen.Dense(8)(x)))[..., 0]
 
 
 def gan() -> Row:
@@ -145,13 +147,13 @@ def gan() -> Row:
         fake, _ = fakes(params, extra, batch, key, train)  # the generator's update moves its statistics
         real = discriminator.apply({"params": params["discriminator"]}, batch["input"])
         fake = discriminator.apply({"params": params["discriminator"]}, fake)
-        metrics = {"discriminator_loss": total(nn.softplus(-real) + nn.softplus(fake), batch.get("mask"))}
+        metrics = {"discriminator_loss": total(linen.softplus(-real) + linen.softplus(fake), batch.get("mask"))}
         return mean(metrics["discriminator_loss"]), (extra, metrics)
 
     def generator_loss(params, extra, batch, key, *, train):
         fake, moved = fakes(params, extra, batch, key, train)
         score = discriminator.apply({"params": params["discriminator"]}, fake)
-        metrics = {"generator_loss": total(nn.softplus(-score), batch.get("mask"))}
+        metrics = {"generator_loss": total(linen.softplus(-score), batch.get("mask"))}
         return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
 
     def updates(optimizer):
@@ -169,7 +171,11 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cnn_batchnorm": lambda: classifier(
         jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)
     ),
-    "gru_language": language,
+    "lstm_language": lambda: language(carried=False),
+    "gru_language_carried": lambda: language(carried=True),
+    "birnn_classifier": lambda: sequence_classifier(nn.RNN("simple", 4, bidirectional=True), "mean"),
+    "conv1d_classifier": lambda: sequence_classifier(models.Conv1DStack((4,), 3), "max"),
+    "tcn_regression": sequence_regression,
     "vae": vae,
     "gan": gan,
 }

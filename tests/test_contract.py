@@ -217,10 +217,10 @@ def test_state_holds_arrays_only(name):
 def test_accumulated_update_equals_the_whole_batch(name):
     made = row(name)
     batch = batch_of(made)
-    if name not in ("mlp", "gru_language"):
+    if name not in ("mlp", "lstm_language"):
         pytest.skip("draws noise, or normalises, over the whole batch")
     ragged = {**batch, "mask": jnp.array([1, 1, 0, 1, 1, 1, 0, 1], jnp.float32)}
-    if name == "gru_language":
+    if name == "lstm_language":
         ragged = {**batch, "length": jnp.full_like(batch["length"], 5)}
     net = made.learner(optax.sgd(0.1))
     parts = jaxdl.learner(made.init, *(jaxdl.accumulate(update, 4) for update in made.updates(optax.sgd(0.1))))

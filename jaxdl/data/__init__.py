@@ -1,8 +1,41 @@
-"""Data sets: what is embedded, what is read, how it is cut, ordered and checked."""
+"""Data sets: what is embedded, generated or read, how it is cut, ordered and checked."""
 
 from jaxdl.data.checks import check_batch_size, check_classification
 from jaxdl.data.dataset import Dataset, holdout, split
+from jaxdl.data.memory import adding, copy_memory
+from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, sentiment_grammar
 from jaxdl.data.scaling import standardize
+from jaxdl.data.series import chronological, forecast_windows, series
 from jaxdl.data.sources import load
+from jaxdl.data.text import held_out, judged, read_text, streams, windows
+from jaxdl.data.vectors import read_vectors
+from jaxdl.data.video import moving_digits
+from jaxdl.data.vocabulary import Vocabulary, check_ids
 
-__all__ = ["Dataset", "check_batch_size", "check_classification", "holdout", "load", "split", "standardize"]
+__all__ = [
+    "Dataset",
+    "Reviews",
+    "Vocabulary",
+    "adding",
+    "check_batch_size",
+    "check_classification",
+    "check_ids",
+    "chronological",
+    "copy_memory",
+    "encode_reviews",
+    "forecast_windows",
+    "held_out",
+    "holdout",
+    "judged",
+    "load",
+    "moving_digits",
+    "read_reviews",
+    "read_text",
+    "read_vectors",
+    "sentiment_grammar",
+    "series",
+    "split",
+    "standardize",
+    "streams",
+    "windows",
+]

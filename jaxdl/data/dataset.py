@@ -25,6 +25,8 @@ class Dataset:
         larger than `lazy.IN_MEMORY`. Classifiers read `input` and `label`.
       name: what the set is called in results.
       classes: how many there are, labels being in [0, classes); None: not a classification.
+      contiguous: whether each row goes on where the one before ends, as windows of a text do; training then reads
+        them in order (`jaxdl.data.order.lanes`) instead of shuffled.
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows.
@@ -38,6 +40,7 @@ class Dataset:
     arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | Lazy] = dataclasses.field(repr=False)
     name: str
     classes: int | None = None
+    contiguous: bool = False
 
     def __post_init__(self) -> None:
         arrays = {field: _kept(array) for field, array in self.arrays.items()}

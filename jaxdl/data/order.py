@@ -3,8 +3,9 @@
     rows(key, step) = permutation_e[B s : B (s + 1)],   e, s = divmod(step, N // B)
 
 One fresh permutation per epoch from the stream "data"; the N mod B rows left over rest for that
-epoch. A device sees the data through a `Window`: a resident set is one window per epoch whose
-arrays never change; a streamed set is read on the host into windows of a few steps.
+epoch. Rows that go on from one another (`Dataset.contiguous`) are read in order, in B lanes at once. A device
+sees the data through a `Window`: a resident set is one window per epoch whose arrays never change; a
+streamed set is read on the host into windows of a few steps.
 """
 
 from collections.abc import Callable, Iterator
@@ -70,6 +71,31 @@ def epoch_order(key: Key[Array, ""], epoch: int, size: int, batch_size: int) -> 
     return rows if key.ndim == 0 else rows.swapaxes(0, 1)
 
 
+def lanes(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+    """The rows of each step of one epoch over contiguous rows: lane b of every batch goes on from the batch before.
+
+        row(t, b) = (b S + t) mod N,    S = N // B,    t = S epoch + s
+
+    Each lane reads the whole set round and round, the lanes S rows apart: whoever carries a state along is always
+    where it left off, but for the jump from the last row to the first.
+
+    Args:
+      epoch: from 0.
+      size: N, rows in the set.
+      batch_size: B, at most N.
+
+    Returns:
+      int32 `[N // B, B]`.
+
+    Example:
+      >>> lanes(0, 7, 3).tolist(), lanes(1, 7, 3).tolist()
+      ([[0, 2, 4], [1, 3, 5]], [[2, 4, 6], [3, 5, 0]])
+    """
+    steps = size // batch_size
+    first = np.arange(batch_size, dtype=np.int64) * steps + epoch * steps
+    return ((first[None] + np.arange(steps)[:, None]) % size).astype(np.int32)
+
+
 def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     """Every row once, in order, for evaluation: the last batch is filled up with -1.
 
@@ -131,7 +157,8 @@ def training_windows(
       `Window`s, the first one holding step `start`, each next one beginning where the last ends.
     """
     steps = data.size // batch_size
-    order = partial(epoch_order, key, size=data.size, batch_size=batch_size)
+    in_order = lanes if data.contiguous else partial(epoch_order, key)
+    order = partial(in_order, size=data.size, batch_size=batch_size)
     if data.nbytes <= RESIDENT_BYTES:
         arrays = place(dict(data.arrays))
         for epoch in _from(start // steps):

@@ -1,6 +1,7 @@
 """Prepares a set of TensorFlow Datasets, in a process of its own because preparing imports TensorFlow.
 
     python -m jaxdl.data.prepare mnist --data-dir DIR
+    python -m jaxdl.data.prepare tiny_shakespeare --data-dir DIR --text
 
 Reading what is prepared needs no TensorFlow; with `--out` the decoded arrays go into that folder, for
 the cache.
@@ -12,6 +13,7 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,46 +27,49 @@ from jaxdl.errors import DataUnavailable, InputError
 BLOCK = 512
 
 
-def prepare(name: str, data_dir: str, out: Path | None = None) -> None:
+def prepare(name: str, data_dir: str, out: Path | None = None, text: bool = False) -> None:
     """Prepares a set as array_record files if it is not prepared yet, and decodes it.
 
     Args:
       name: `set`, `set/config`, either with `:version` behind.
       data_dir: where TFDS keeps prepared sets.
       out: an empty folder for the decoded arrays; None: prepare only.
+      text: whether it is to be a set of texts; else one of images.
 
     Raises:
       InputError: TFDS has no such set.
-      DataUnavailable: it cannot be prepared here, or holds no images of one size with one label.
+      DataUnavailable: it cannot be prepared here, or holds no images of one size with one label, or
+        (if `text`) not just texts.
     """
+    how = how_to_get(name, data_dir) + " --text" * text
     try:
         builder = _builder(name, data_dir)
-        fields = _fields(builder, name)
+        decode = _text(builder, name) if text else _images(builder, name)
         if not builder.is_prepared():
-            _prepare(builder, name, data_dir)
+            _prepare(builder, name, data_dir, how)
         if out is not None:
-            _decode(builder, name, fields, out)
+            decode(out)
     except (DataUnavailable, InputError):
         raise
     except Exception as error:
         # Downloads, decoders and TFDS itself fail in too many ways to list them.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        message = f"{name}: could not be had ({reason}); where there is a network, run: {how_to_get(name, data_dir)}"
-        raise DataUnavailable(message) from error
+        raise DataUnavailable(f"{name}: could not be had ({reason}); where there is a network, run: {how}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m jaxdl.data.prepare", description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="an image classification set of TFDS: mnist, emnist/letters, cifar10, ...")
+    parser.add_argument("name", help="an image classification set of TFDS (mnist, emnist/letters), or a text")
     parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
     parser.add_argument("--out", type=Path, help="an empty folder for the decoded arrays")
+    parser.add_argument("--text", action="store_true", help="a set of texts (tiny_shakespeare), not of images")
     options = parser.parse_args(arguments)
     data_dir = options.data_dir if "://" in options.data_dir else os.path.expanduser(options.data_dir)
     try:
         # What TFDS prints is for people; stdout is for the process that asked.
         with contextlib.redirect_stdout(sys.stderr):
-            prepare(options.name, data_dir, options.out)
+            prepare(options.name, data_dir, options.out, options.text)
     except (InputError, DataUnavailable) as error:
         print(f"{error}", file=sys.stdout if options.out else sys.stderr)
         return UNKNOWN if isinstance(error, InputError) else UNAVAILABLE
@@ -97,13 +102,17 @@ def _builder(name: str, data_dir: str) -> Any:
         raise
 
 
-def _prepare(builder: Any, name: str, data_dir: str) -> None:
+def _prepare(builder: Any, name: str, data_dir: str, how: str) -> None:
     if importlib.util.find_spec("tensorflow") is None:
-        raise DataUnavailable(
-            f"{name}: not prepared in {data_dir}, and preparing needs TensorFlow and a network;"
-            f" where they are, run: {how_to_get(name, data_dir)}"
-        )
+        needs = "preparing needs TensorFlow and a network; where they are, run"
+        raise DataUnavailable(f"{name}: not prepared in {data_dir}, and {needs}: {how}")
     builder.download_and_prepare()
+
+
+def _images(builder: Any, name: str) -> Callable[[Path], None]:
+    """What decodes a set of images, if it is one."""
+    fields = _fields(builder, name)
+    return lambda out: _decode(builder, name, fields, out)
 
 
 def _decode(builder: Any, name: str, fields: tuple[str, str, int], out: Path) -> None:
@@ -142,6 +151,23 @@ def _fields(builder: Any, name: str) -> tuple[str, str, int]:
     if None in pixels.shape or pixels.np_dtype != np.uint8:
         raise DataUnavailable(f"{name}: images are {pixels.np_dtype} {pixels.shape}, not uint8 of one size")
     return image, label, named.num_classes
+
+
+def _text(builder: Any, name: str) -> Callable[[Path], None]:
+    """What decodes a set of texts: writes `text.npy`, the bytes of all parts, the training part first."""
+    from tensorflow_datasets import features
+
+    known = builder.info.features
+    if set(known) != {"text"} or not isinstance(known["text"], features.Text):
+        raise DataUnavailable(f"{name}: not a set of texts and nothing else")
+
+    def decode(out: Path) -> None:
+        parts = [part for part in ("train", "validation", "test") if part in builder.info.splits]
+        texts = [row["text"] for part in parts for row in builder.as_data_source(part)]
+        np.save(out / "text.npy", np.frombuffer(b"".join(texts), np.uint8))
+        seal(out, {"name": name, "version": str(builder.version)})
+
+    return decode
 
 
 if __name__ == "__main__":

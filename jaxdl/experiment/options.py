@@ -44,8 +44,9 @@ class Options:
     """Share of the training set kept for validation; 0: none."""
     strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
     """Where steps run; auto: sharded over all devices."""
-    cpu_devices: int = 1
-    """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it."""
+    cpu_devices: int | None = None
+    """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it.
+    Default: what suits the network, 2 for recurrent ones, else 1."""
     log_every: int = 0
     """Steps between two lines of metrics; 0: twenty times in a run."""
     save_every: int = 0
@@ -63,9 +64,14 @@ class Options:
 
     #: Whether several seeds share out a CPU's cores; a convolution takes them all, so its seeds take turns.
     divides_cores: ClassVar[bool] = True
+    #: How many CPU devices a network gains from; one where seeds, the strategy or the batch size allow no more.
+    best_cpu_devices: ClassVar[int] = 1
 
     def checked(self) -> Self:
-        """Itself, if its values can be used together; with `smoke`, its short form."""
+        """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""
+        if self.cpu_devices is None:
+            single = self.seeds != 1 or self.strategy == "single" or self.batch_size % self.best_cpu_devices or _told()
+            return dataclasses.replace(self, cpu_devices=1 if single else self.best_cpu_devices).checked()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
@@ -173,15 +179,20 @@ def _keep_compiled(folder: Path) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def _told() -> bool:
+    """Whether XLA has been told how many devices to make of a CPU."""
+    return "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+
+
 def _make_cpu_devices(config: Options) -> None:
     """As many as are asked for, or as can take turns with the seeds, one core each; accelerators are left alone."""
-    count = config.cpu_devices
+    count = config.cpu_devices or 1
     if config.seeds > 1 and config.strategy != "single" and config.divides_cores:
         count = math.gcd(config.seeds, os.cpu_count() or 1)
-    if count > 1 and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    if count > 1 and not _told():
         with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
             jax.config.update("jax_num_cpu_devices", count)
-    if config.cpu_devices > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
+    if (config.cpu_devices or 1) > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
         raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
 
 

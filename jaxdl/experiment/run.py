@@ -1,6 +1,6 @@
 """A run: its directory, what it goes on from, what it leaves behind.
 
-config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  result.json
+config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
 """
 
 import dataclasses
@@ -47,9 +47,14 @@ class Run(Generic[C]):
         self.began, self.latest = time.perf_counter(), Memory()
 
     def fit(
-        self, learner: Learner, data: Dataset, validation: Dataset | None = None, patience: Patience | None = None
+        self,
+        learner: Learner,
+        data: Dataset,
+        validation: Dataset | None = None,
+        patience: Patience | None = None,
+        watch: Callable[[State], None] | None = None,
     ) -> State:
-        """Trains with the options of the run, going on from its newest checkpoint."""
+        """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
         config, where = self.config, strategy(self.config.strategy)
         check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
@@ -80,6 +85,7 @@ class Run(Generic[C]):
                 store=store,
                 writers=writers,
                 stop_after=config.stop_after,
+                watch=watch,
             )
         finally:
             for writer in writers:
@@ -109,6 +115,11 @@ class Run(Generic[C]):
         """Where the picture called `name` goes."""
         (self.out / "figures").mkdir(parents=True, exist_ok=True)
         return self.out / "figures" / f"{name}.png"
+
+    def sample(self, name: str) -> Path:
+        """Where what the trained network made goes: a file called `name`."""
+        (self.out / "samples").mkdir(parents=True, exist_ok=True)
+        return self.out / "samples" / name
 
     def first(self, state: State) -> State:
         """The state to draw: the only one, or that of the first seed."""
@@ -173,8 +184,7 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     Raises:
       RunError: the directory belongs to a run with other options.
     """
-    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    out = Path(config.out) if config.out else default_out(name, config)
+    name, out = place(config, one)
     check_out(out, config)
     try:
         if (out / "result.json").exists():
@@ -187,6 +197,12 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
         return {}
     _print(result, out)
     return result
+
+
+def place(config: Options, one: Callable) -> tuple[str, Path]:
+    """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
+    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
+    return name, Path(config.out) if config.out else default_out(name, config)
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:

@@ -1,7 +1,22 @@
 """The networks, as Flax Linen modules; one idea per file."""
 
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models.conv1d import Conv1DStack
 from jaxdl.models.mlp import MLP, softmax_mlp
+from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.table import table
+from jaxdl.models.tcn import TCN
 
-__all__ = ["CNN", "MLP", "Stage", "lecture_cnn_3x3", "lecture_cnn_5x5", "softmax_mlp", "table"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "TCN",
+    "Conv1DStack",
+    "OneHot",
+    "SequenceNet",
+    "Stage",
+    "lecture_cnn_3x3",
+    "lecture_cnn_5x5",
+    "softmax_mlp",
+    "table",
+]

@@ -2,25 +2,39 @@
 
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv import Conv, conv2d, out_size
+from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.embedding import Embedding
+from jaxdl.nn.gates import gates
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
+from jaxdl.nn.rnn import RNN
+from jaxdl.nn.sequences import TimeDistributed, lengths_of, pool_steps, steps
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Conv",
+    "Conv1D",
     "ConvTranspose",
     "Dropout",
+    "Embedding",
     "SimpleRNN",
+    "TimeDistributed",
     "WeightNormDense",
     "activation",
     "avg_pool",
+    "conv1d",
     "conv2d",
     "conv_transpose2d",
+    "gates",
     "initializer",
+    "lengths_of",
     "max_pool",
     "out_size",
+    "pool_steps",
+    "steps",
 ]

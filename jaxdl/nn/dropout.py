@@ -23,6 +23,8 @@ class Dropout(nn.Module):
 
     Attributes:
       rate: p, in [0, 1), rounded to a multiple of 2^-16; a number or a scalar array.
+      shared: axes along which all numbers are kept or dropped together: `(1,)` for one mask at every step of a
+        sequence `[B, T, D]`.
 
     Raises:
       InputError: when built, for another rate.
@@ -34,6 +36,7 @@ class Dropout(nn.Module):
     """
 
     rate: float | Float[Array, ""]
+    shared: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         in_range("rate", self.rate, 0, 1)
@@ -53,9 +56,10 @@ class Dropout(nn.Module):
         if not train or is_zero(self.rate):
             return x
         kept = jnp.clip(jnp.round((1 - jnp.asarray(self.rate, jnp.float32)) * _LEVELS), 1, _LEVELS)
-        shape = x.shape or (1,)
+        shape = tuple(1 if axis in self.shared else size for axis, size in enumerate(x.shape)) or (1,)
         # Two numbers share 32 bits; both are of the same example, so that a batch can be divided.
         bits = jax.random.bits(self.make_rng("dropout"), (*shape[:-1], -(-shape[-1] // 2)), jnp.uint32)
-        halves = jnp.concatenate([bits & (_LEVELS - 1), bits >> 16], -1)[..., : shape[-1]].reshape(x.shape)
+        halves = jnp.concatenate([bits & (_LEVELS - 1), bits >> 16], -1)[..., : shape[-1]]
+        halves = jnp.broadcast_to(halves.reshape(shape if x.ndim else ()), x.shape)
         scale = (_LEVELS / kept).astype(x.dtype)
         return jnp.where(halves < kept.astype(jnp.uint32), x * scale, jnp.zeros_like(x))

@@ -3,13 +3,17 @@
 The files appear whole or not at all. Nothing here touches `matplotlib.pyplot`.
 """
 
+from jaxdl.plots.clips import film, film_gif
 from jaxdl.plots.curves import draw_curves, learning_curves
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
+from jaxdl.plots.forecasts import error_bars, forecast_lines
 from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid
+from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.overview import hero
 from jaxdl.plots.page import page
+from jaxdl.plots.texts import draw_text_heat, text_heat
 
 __all__ = [
     "confusion",
@@ -18,14 +22,22 @@ __all__ = [
     "draw_confusion_matrix",
     "draw_curves",
     "draw_decision_map",
+    "draw_error_by_length",
     "draw_filters",
     "draw_image_grid",
     "draw_mistakes",
+    "draw_text_heat",
+    "error_bars",
+    "error_by_length",
+    "film",
+    "film_gif",
     "filters",
+    "forecast_lines",
     "hero",
     "image_grid",
     "learning_curves",
     "mistakes",
     "page",
+    "text_heat",
     "worst",
 ]

@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.errors import at_least, in_range
 from jaxdl.metrics import Metrics, accuracy, mean, total
+from jaxdl.tasks.applying import applied, initial, lengths_in
 
 Augment = Callable[[Key[Array, ""], Float[Array, "H W C"]], Float[Array, "H W C"]]
 
@@ -22,12 +23,12 @@ class Classifier(NamedTuple):
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
       loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      predict: `predict(params, extra, inputs [B, ...]) -> probabilities [B, C]`.
+      predict: `predict(params, extra, inputs [B, ...], lengths=None) -> probabilities [B, C]`.
     """
 
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
     loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    predict: Callable[[Params, Any, Float[Array, "B ..."]], Float[Array, "B C"]]
+    predict: Callable[..., Float[Array, "B C"]]
 
 
 def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None) -> Classifier:
@@ -36,14 +37,15 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
         L = -1/|B| sum_i m_i log softmax(f(x_i))[y_i]
 
     Args:
-      model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`; its
-        collections beside `params` (BatchNorm's `batch_stats`) travel in `extra`.
+      model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`, with `lengths=` where a
+        batch has them; its collections beside `params` (BatchNorm's `batch_stats`) travel in `extra`. One logit
+        `[B, 1]` is a sigmoid: the probability of class 1 of two.
       label_smoothing: in [0, 1), the share of the target spread over all classes, in training only.
       augment: `augment(key, input) -> input` for one example, in training only.
 
     Returns:
-      A `Classifier`. A batch has `input [B, ...]`, `label [B]` (integers, or `[B, C]` probabilities)
-      and, if some rows do not count, `mask [B]`. Metrics: `loss` and `accuracy`.
+      A `Classifier`. A batch has `input [B, ...]`, `label [B]` (integers, or `[B, C]` probabilities), for sequences
+      of different lengths `length [B]`, and, if some rows do not count, `mask [B]`. Metrics: `loss` and `accuracy`.
 
     Raises:
       InputError: a label smoothing outside [0, 1).
@@ -59,32 +61,32 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
     in_range("label_smoothing", label_smoothing, 0, 1)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        extra = dict(model.init(key, batch["input"], train=False))
-        return extra.pop("params"), extra
+        return initial(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         inputs, label, mask = batch["input"], batch["label"], batch.get("mask")
         dropout, changes = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         if train and augment is not None:
             inputs = jax.vmap(augment)(jax.random.split(changes, inputs.shape[0]), inputs)
-        logits, moved = model.apply(
-            {"params": params, **extra},
-            inputs,
-            train=train,
-            rngs={"dropout": dropout},
-            mutable=list(extra) if train else [],
-        )
+        logits, extra = applied(model, params, extra, inputs, dropout, train=train, **lengths_in(batch))
+        logits = _of_classes(logits)
         smoothing = label_smoothing if train else 0.0
         each = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
         correct = jax.vmap(accuracy)(logits, label if label.ndim == 1 else label.argmax(-1))
         metrics = {"loss": total(each, mask), "accuracy": total(correct, mask)}
-        return mean(metrics["loss"]), ({**extra, **moved}, metrics)
+        return mean(metrics["loss"]), (extra, metrics)
 
-    def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Float[Array, "B C"]:
-        logits: Any = model.apply({"params": params, **extra}, inputs, train=False)
-        return jax.nn.softmax(logits)
+    def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."], lengths: Int[Array, " B"] | None = None):
+        more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
+        logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **more)
+        return jax.nn.softmax(_of_classes(logits))
 
     return Classifier(init, loss, predict)
+
+
+def _of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
+    """One logit x as the two (0, x), whose softmax is its sigmoid."""
+    return logits if logits.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(logits), logits], -1)
 
 
 def random_shift(pixels: int) -> Augment:

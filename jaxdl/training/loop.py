@@ -79,6 +79,7 @@ def train(
     store: Store | None = None,
     writers: Sequence[Writer] = (),
     stop_after: int | None = None,
+    watch: Callable[[State], None] | None = None,
 ) -> State:
     """Trains a learner; goes on where `store` stopped.
 
@@ -100,6 +101,8 @@ def train(
       store: where states are kept; None: nowhere beyond this call.
       writers: who is told the metrics.
       stop_after: end after this step, saved, as if interrupted; None: do not.
+      watch: is shown the state at every validation, before it is saved: to draw samples. The state is the loop's
+        own and is gone after the next step. After an interruption it may be shown the same state again.
 
     Returns:
       The last state, or the best one under `patience`.
@@ -167,6 +170,9 @@ def train(
             if planned or step == end:
                 journal.flush(step)
                 check_finite(state, step)
+                if planned and watch is not None:
+                    watch(state)
+                    journal.lap("evaluate")
                 if keeping:
                     store.save(state, history)
                     journal.lap("save")

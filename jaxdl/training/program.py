@@ -146,8 +146,17 @@ def blank_of(example: Example) -> Any:
 def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> State:
     """The state's shapes and places; of several runs each lives on one device."""
     state = jax.eval_shape(init, root(0 if count is None else range(count)), blank)
-    where = mesh.sharding if count is None else lambda leaf: mesh.by_rows
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where(x)), state)
+
+    def placed(path: Any, x: Any) -> Any:
+        by_rows = count is not None or _is_carry(path)
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=mesh.by_rows if by_rows else mesh.sharding(x))
+
+    return jax.tree_util.tree_map_with_path(placed, state)
+
+
+def _is_carry(path: Any) -> bool:
+    """Whether a leaf of a state lies in `extra["carry"]`: it has a row per example."""
+    return path[0].name == "extra" and len(path) > 1 and getattr(path[1], "key", None) == "carry"
 
 
 def init_all(learner: Learner) -> Callable[[Key[Array, " N"], Batch], State]:

@@ -11,7 +11,7 @@ import pytest
 import jaxdl
 from jaxdl.data import order
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import epoch_order, evaluation_windows, gather, once_through, training_windows
+from jaxdl.data.order import epoch_order, evaluation_windows, gather, lanes, once_through, training_windows
 from jaxdl.training import Every, evaluate, state_sha256, train
 from jaxdl.training.strategies import Sharded
 from tests.training.linear import KEY, line, points
@@ -183,3 +183,51 @@ def test_streamed_training_is_resident_training(streamed, monkeypatch):
         state = train(line(), data, key=KEY, steps=25, batch_size=2, every=Every(4, 10), strategy=one, validation=data)
         ends.append((state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one)))
     assert ends[0] == ends[1]
+
+
+# Rows that go on from one another.
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1), (23, 5), (8, 3)])
+def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
+    steps, epochs = size // batch_size, 3 * size
+    read = np.concatenate([lanes(epoch, size, batch_size) for epoch in range(epochs)])
+    assert read.shape == (epochs * steps, batch_size)
+    assert read.dtype == np.int32
+    for b in range(batch_size):
+        row = b * steps
+        for found in read[:, b]:
+            assert found == row
+            row = row + 1 if row + 1 < size else 0
+        assert set(read[:, b].tolist()) == set(range(size))
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (23, 5)])
+def test_no_row_is_in_two_lanes_of_an_epoch(size, batch_size):
+    for epoch in range(7):
+        rows = lanes(epoch, size, batch_size).reshape(-1).tolist()
+        assert len(set(rows)) == len(rows) == size - size % batch_size
+
+
+def contiguous(data: Dataset) -> Dataset:
+    return Dataset(data.arrays, data.name, contiguous=True)
+
+
+@pytest.mark.parametrize("limit", [0, 2**31], ids=["streamed", "resident"])
+def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, limit):
+    monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
+    monkeypatch.setattr(order, "WINDOW_STEPS", 3)
+    data = contiguous(points(23))
+    rows = np.concatenate([lanes(epoch, 23, 5) for epoch in range(9)])
+    for start in (0, 1, 4, 6, 11):
+        for key in (KEY, jax.random.key(1)):
+            read = served(training_windows(data, key, 5, start, host), start, 10)
+            np.testing.assert_array_equal(read, data["input"][rows[start : start + 10]])
+
+
+def test_what_is_taken_of_a_contiguous_set_is_one_too_and_others_are_shuffled():
+    data = contiguous(points(12))
+    assert data.take(np.arange(4, 10)).contiguous
+    shuffled = next(training_windows(points(12), KEY, 4, 0, host)).order
+    assert (shuffled != lanes(0, 12, 4)).any()
+    np.testing.assert_array_equal(shuffled, epoch_order(KEY, 0, 12, 4))

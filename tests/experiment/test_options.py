@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import jax
 import pytest
@@ -100,10 +101,51 @@ def test_values_that_cannot_be_used(config, changes, line):
 
 
 def test_checked_changes_nothing_but_for_smoke():
-    config = Classification(epochs=3.0, seeds=2)
+    config = Classification(epochs=3.0, seeds=2, cpu_devices=1)
     assert config.checked() is config
     short = dataclasses.replace(config, smoke=True).checked()
     assert (short.steps, short.save_every, short.log_every, short.seeds) == (20, 10, 5, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Divided(Options):
+    """Options of a network that gains from two devices."""
+
+    best_cpu_devices: ClassVar[int] = 2
+
+
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        (Options(), 1),
+        (Classification(seeds=3), 1),
+        (Divided(), 2),
+        (Divided(smoke=True), 2),
+        (Divided(strategy="sharded"), 2),
+        (Divided(strategy="pmap", batch_size=6), 2),
+        (Divided(batch_size=7), 1),
+        (Divided(seeds=2), 1),
+        (Divided(strategy="single"), 1),
+        (Divided(cpu_devices=1), 1),
+        (Divided(cpu_devices=4), 4),
+    ],
+)
+def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count):
+    checked = config.checked()
+    assert checked.cpu_devices == count
+    assert checked.checked() is checked or checked.smoke
+    assert dataclasses.replace(config, cpu_devices=count).checked() == checked
+    assert default_out("rnn", checked) == default_out("rnn", dataclasses.replace(config, cpu_devices=count).checked())
+
+
+def test_what_is_wrong_is_said_of_what_was_asked_for():
+    for changes, line in (
+        ({"batch_size": 0}, "batch_size: got 0, allowed: at least 1"),
+        ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
+    ):
+        with pytest.raises(InputError) as raised:
+            Divided(**changes).checked()
+        assert str(raised.value) == line
 
 
 def test_steps_follow_from_epochs():
@@ -147,7 +189,7 @@ def test_a_command_line_becomes_options(monkeypatch):
     launch(main, Classification, ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"])
     launch(main, Classification)
     assert seen[0] == Classification(batch_size=32, seed=4, data="moons", smoke=True, ema=0.9).checked()
-    assert seen[1] == Classification(batch_size=7)
+    assert seen[1] == Classification(batch_size=7, cpu_devices=1)
 
 
 @pytest.mark.parametrize(

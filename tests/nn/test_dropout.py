@@ -62,3 +62,21 @@ def test_keeps_bfloat16():
 def test_other_rates_are_refused(rate):
     with pytest.raises(InputError, match=r"^rate: got .*, allowed: a number in \[0, 1\)$"):
         Dropout(rate)
+
+
+@pytest.mark.parametrize("shared", [(1,), (0,), (2,), (0, 1), (1, 2), (0, 1, 2)])
+def test_shared_axes_are_kept_or_dropped_together(shared):
+    x = jnp.asarray(np.random.default_rng(2).uniform(1, 2, (30, 6, 41)), jnp.float32)
+    y = np.asarray(Dropout(0.4, shared=shared).apply({}, x, True, rngs={"dropout": KEY}))
+    kept = y != 0
+    one = kept[tuple(slice(1) if axis in shared else slice(None) for axis in range(3))]
+    np.testing.assert_array_equal(kept, np.broadcast_to(one, kept.shape))
+    assert abs(one.mean() - 0.6) <= max(0.6 * (one.size == 1), 4.5 * (0.24 / one.size) ** 0.5)
+    np.testing.assert_allclose(y[kept], np.asarray(x)[kept] / 0.6, rtol=1e-3)
+
+
+def test_what_is_not_shared_is_independent():
+    x = jnp.ones((4000, 5, 2))
+    kept = np.asarray(Dropout(0.5, shared=(1,)).apply({}, x, True, rngs={"dropout": KEY}))[:, 0] != 0
+    for a, b in ((kept[:, 0], kept[:, 1]), (kept[1:, 0], kept[:-1, 0])):
+        assert abs((a == b).mean() - 0.5) < 4.5 * 0.5 / len(a) ** 0.5

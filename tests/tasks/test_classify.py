@@ -87,6 +87,53 @@ def test_accuracy_is_a_count(batch):
     assert [float(x) for x in metrics["accuracy"]] == [(right * mask).sum(), mask.sum()]
 
 
+class OneLogit(nn.Module):
+    """The logit of the second of two classes; with lengths, from the numbers that count alone."""
+
+    @nn.compact
+    def __call__(self, x, train, lengths=None):
+        if lengths is not None:
+            x = jnp.where(jnp.arange(x.shape[1])[None] < lengths[:, None], x, 0)
+        return nn.Dense(1, name="out")(x)
+
+
+LENGTHS = jnp.asarray([5, 1, 2, 3, 4, 5], jnp.int32)
+TWO = {**BATCH, "label": jnp.asarray([0, 1, 1, 0, 1, 1], jnp.int32)}
+
+
+@pytest.mark.parametrize("mask", [np.ones(6), np.array([1, 1, 0, 1, 0, 1])], ids=["whole", "masked"])
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_one_logit_is_a_sigmoid(mask, lengths, smoothing):
+    task = classify(OneLogit(), label_smoothing=smoothing)
+    params, extra = task.init(KEY, TWO)
+    batch = {**TWO, "mask": jnp.asarray(mask, jnp.float32)} | ({} if lengths is None else {"length": lengths})
+    x = np.asarray(TWO["input"], np.float64)
+    if lengths is not None:
+        x = np.where(np.arange(5)[None] < np.asarray(lengths)[:, None], x, 0)
+    p = 1 / (1 + np.exp(-(x @ np.asarray(params["out"]["kernel"], np.float64))[:, 0]))
+    target = (1 - smoothing) * np.asarray(TWO["label"]) + smoothing / 2
+    entropy = -target * np.log(p) - (1 - target) * np.log(1 - p)
+    value, (_, metrics) = task.loss(params, extra, batch, KEY, train=True)
+    assert float(value) == pytest.approx((entropy * mask).sum() / mask.sum(), rel=1e-5)
+    right = (p > 0.5) == np.asarray(TWO["label"])
+    assert [float(n) for n in metrics["accuracy"]] == [(right * mask).sum(), mask.sum()]
+    found = task.predict(params, extra, TWO["input"], lengths)
+    np.testing.assert_allclose(found, np.stack([1 - p, p], 1), rtol=1e-4)
+
+
+def test_lengths_are_handed_on_or_left_out():
+    task = classify(OneLogit())
+    params, extra = task.init(KEY, {**TWO, "length": LENGTHS})
+    short = task.predict(params, extra, TWO["input"], LENGTHS)
+    for i, n in enumerate(LENGTHS):
+        alone = TWO["input"][i : i + 1].at[:, int(n) :].set(0)
+        np.testing.assert_allclose(short[i], task.predict(params, extra, alone)[0], rtol=1e-5)
+    assert (short != task.predict(params, extra, TWO["input"])).any()
+    with pytest.raises(TypeError, match="lengths"):
+        classify(Linear()).init(KEY, {**BATCH, "length": LENGTHS})
+
+
 def test_rows_that_do_not_count_may_hold_anything():
     task, params, extra = started()
     spoiled = {**MASKED, "input": BATCH["input"].at[2].set(7.0), "label": BATCH["label"].at[4].set(3)}

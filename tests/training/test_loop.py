@@ -21,6 +21,7 @@ from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
 ONE = Sharded(jax.devices()[:1])
+NAN, INF = math.nan, math.inf
 
 
 class Compiled:
@@ -215,6 +216,84 @@ def test_a_directory_does_what_memory_does(tmp_path):
     assert Directory(tmp_path).steps()[-2:] == [9, 10]
 
 
+# Who watches.
+
+
+class Watcher:
+    """Notes the step and the bits of every state that it is shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, state):
+        self.seen.append((int(state.step), state_sha256(state)))
+
+
+@pytest.mark.parametrize(("save", "seen"), [(0, [10]), (3, [3, 6, 9, 10]), (5, [5, 10]), (1, list(range(1, 11)))])
+@pytest.mark.parametrize("validation", [None, points(7, seed=1)], ids=["none", "validated"])
+def test_every_validation_is_watched_with_its_state_before_it_is_saved(save, seen, validation):
+    store, watcher, known = Recorder(), Watcher(), []
+
+    def watch(state):
+        watcher(state)
+        known.append(sorted(store.saved))
+
+    state, _ = run(every=Every(4, save), validation=validation, store=store, watch=watch)
+    assert [step for step, _ in watcher.seen] == seen
+    assert watcher.seen == [(step, state_sha256(store.saved[step][0])) for step in seen]
+    assert known == [seen[:i] for i in range(len(seen))]
+    assert state_sha256(state) == state_sha256(run(every=Every(4, save))[0])
+
+
+@pytest.mark.parametrize(
+    ("stop", "before", "after"),
+    [(1, [], [3, 6, 9, 10]), (3, [3], [6, 9, 10]), (5, [3], [6, 9, 10]), (9, [3, 6, 9], [10]), (10, [3, 6, 9, 10], [])],
+)
+def test_a_mere_stop_is_not_watched(stop, before, after):
+    store, watchers = Recorder(), [Watcher(), Watcher(), Watcher()]
+    common = {"every": Every(4, 3), "validation": points(7, seed=1), "store": store}
+    run(stop_after=stop, watch=watchers[0], **common)
+    run(watch=watchers[1], **common)
+    run(watch=watchers[2], **common)
+    assert [[step for step, _ in watcher.seen] for watcher in watchers] == [before, after, []]
+    whole = Watcher()
+    run(every=Every(4, 3), validation=points(7, seed=1), watch=whole)
+    assert watchers[0].seen + watchers[1].seen == whole.seen
+
+
+def test_a_state_that_was_not_saved_is_watched_again():
+    """The process dies after the look and before the save."""
+    store, watcher = Recorder(), Watcher()
+
+    def dies(state):
+        watcher(state)
+        if int(state.step) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(every=Every(4, 3), store=store, watch=dies)
+    assert (sorted(store.saved), store.closed) == ([3], 1)
+    run(every=Every(4, 3), store=store, watch=watcher)
+    assert [step for step, _ in watcher.seen] == [3, 6, 6, 9, 10]
+    assert watcher.seen[1] == watcher.seen[2]
+
+
+def test_what_is_not_finite_is_not_watched():
+    watcher, row = Watcher(), int(epoch_order(KEY, 0, 22, 4)[4, 2])
+    with pytest.raises(NonFinite):
+        train(
+            line(),
+            points(rows={row: NAN}),
+            key=KEY,
+            steps=10,
+            batch_size=4,
+            every=Every(100, 1),
+            strategy=SHARED,
+            watch=watcher,
+        )
+    assert [step for step, _ in watcher.seen] == [1, 2, 3, 4]
+
+
 # Early stopping, with validation values written down.
 
 
@@ -229,9 +308,6 @@ def scripted(values: dict[int, float]) -> Compiled:
         return {"loss": (np.float32(values[int(state.step)]), np.float32(1))}
 
     return Scripted()
-
-
-NAN, INF = math.nan, math.inf
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Strategies: what lives where, what is refused, and that many dispatches on forced devices end."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +11,11 @@ from jax.sharding import PartitionSpec
 
 import jaxdl
 from jaxdl.core import Update
+from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
-from jaxdl.training import Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
+from jaxdl.training import Directory, Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
 from tests.training.linear import KEY, line, points
 
 
@@ -171,3 +174,77 @@ def test_pmap_refuses_several_processes(monkeypatch):
 def test_a_cpus_convolutions_have_their_routine():
     """Without the option a new version of XLA would cost up to five times the time, silently."""
     assert program._for_convolutions()
+
+
+# What is carried from batch to batch has a row per example.
+
+
+@cache
+def carried():
+    """A language model that carries its state, and random tokens in windows that follow each other."""
+    model = jaxdl.models.SequenceNet(jaxdl.models.OneHot(4), jaxdl.nn.RNN("lstm", 5), 4)
+    task = jaxdl.tasks.language(model, carried=True)
+    tokens = np.random.default_rng(0).integers(0, 4, 22 * 6 + 1).astype(np.int32)
+    fields = {"input": tokens[:-1].reshape(22, 6), "label": tokens[1:].reshape(22, 6)}
+    return jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.5))), Dataset(fields, "text", contiguous=True)
+
+
+@cache
+def of_one_device():
+    learner, data = carried()
+    state = train(learner, data, key=KEY, steps=7, batch_size=4, strategy=Sharded(jax.devices()[:1]))
+    return jax.device_get(state)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        Sharded(jax.devices()[:2]),
+        Sharded(jax.devices()[:2], fsdp=True),
+        Sharded(jax.devices()[:4]),
+        Pmapped(jax.devices()[:2]),
+    ],
+    ids=["sharded", "fsdp", "four", "pmap"],
+)
+def test_a_carry_goes_with_the_rows_of_its_batch(where):
+    learner, data = carried()
+    window = next(training_windows(data, KEY, 4, 0, where.place))
+    program = where.compile(learner, window)
+    state = train(learner, data, key=KEY, steps=7, batch_size=4, strategy=where)
+    for leaf in (*jax.tree.leaves(program.abstract.extra["carry"]), *jax.tree.leaves(state.extra["carry"])):
+        assert leaf.shape == (4, 5)
+        assert leaf.sharding.spec == PartitionSpec("data")
+        assert leaf.sharding.shard_shape(leaf.shape) == (4 // len(where.devices), 5)
+    assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves((state.params, state.opt, state.step)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), jax.device_get(state), of_one_device()
+    )
+    assert all(x.any() for x in jax.tree.leaves(of_one_device().extra["carry"]))
+
+
+def test_a_carry_moves_between_numbers_of_devices(tmp_path):
+    """A run begun on one device goes on on two."""
+    learner, data = carried()
+    for devices, stop in ((1, 3), (2, None)):
+        state = train(
+            learner,
+            data,
+            key=KEY,
+            steps=7,
+            batch_size=4,
+            strategy=Sharded(jax.devices()[:devices]),
+            store=Directory(tmp_path),
+            stop_after=stop,
+        )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), jax.device_get(state), of_one_device()
+    )
+
+
+def test_runs_with_carries_are_each_run_alone():
+    learner, data = carried()
+    both = train(learner, data, key=jaxdl.root(range(2)), steps=4, batch_size=4)
+    for seed in range(2):
+        common = {"steps": 4, "batch_size": 4, "strategy": Sharded(jax.devices()[:1])}
+        alone = train(learner, data, key=jaxdl.root(seed), **common)
+        assert state_sha256(jax.device_get(both.member(seed))) == state_sha256(jax.device_get(alone))

@@ -1,0 +1,124 @@
+"""What the experiments that minimise one loss share: the optimizer's options, and a run from task to test."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+
+from jaxdl import optimizers
+from jaxdl.core import State, Update, learner
+from jaxdl.data.dataset import Dataset
+from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.experiment.options import Options
+from jaxdl.experiment.run import Run, place, repeat
+from jaxdl.models import table
+from jaxdl.training import Patience
+from jaxdl.wrappers import accumulate, with_ema
+
+
+@dataclasses.dataclass(frozen=True)
+class Training(Options):
+    """Options of everything that one optimizer trains."""
+
+    optimizer: str = "adam"
+    """sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, lion, muon, schedule_free."""
+    learning_rate: float = 1e-3
+    """The largest of the run."""
+    schedule: str = "constant"
+    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
+    warmup: float = 0.0
+    """Share of the steps over which the learning rate rises, in [0, 1); 0: the schedule's own."""
+    momentum: float = 0.9
+    """Decay of the running mean of gradients, where the optimizer has one."""
+    weight_decay: float = 0.0
+    """Pulls kernels to zero: decoupled for adamw, lion, muon and schedule_free, else L2."""
+    l1: float = 0.0
+    """Weight of the sum of the kernels' absolute values in the loss."""
+    clip: float = 0.0
+    """Largest norm of the whole gradient; 0: any."""
+    accumulate: int = 1
+    """Parts of a batch whose gradients are added up one after the other."""
+    ema: float = 0.0
+    """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
+    patience: int = 0
+    """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
+    bfloat16: bool = False
+    """Compute in bfloat16; parameters stay float32."""
+
+    def checked(self) -> Self:
+        at_least("accumulate", self.accumulate, 1)
+        at_least("patience", self.patience, 0)
+        in_range("ema", self.ema, 0, 1)
+        if self.ema and self.optimizer == "schedule_free":
+            raise InputError("ema", self.ema, "0 with schedule_free, which averages by itself")
+        if self.patience and not self.validation:
+            raise InputError("patience", self.patience, "0, when there is no validation set")
+        if self.batch_size % self.accumulate:
+            raise InputError("accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}")
+        self.make_optimizer(1)  # names and numbers, before data are read
+        return super().checked()
+
+    @property
+    def dtype(self) -> Any:
+        """Of the computation: bfloat16, or None, that of the input."""
+        return jnp.bfloat16 if self.bfloat16 else None
+
+    def make_optimizer(self, steps: int) -> optax.GradientTransformation:
+        """The optimizer that the options describe."""
+        rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
+        return optimizers.optimizer(
+            self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip
+        )
+
+
+def fitted(
+    run: Run[Any],
+    model: nn.Module,
+    task: Any,
+    sets: Mapping[str, Dataset],
+    watch: Callable[[State], None] | None = None,
+) -> tuple[State, dict[str, Any]]:
+    """Trains a task with the options of the run and tests it once.
+
+    Args:
+      run: the run; its options are a `Training`.
+      model: what the task trains, to be shown.
+      task: has `init` and `loss`.
+      sets: `train`, `test` and, if there is one, `validation`.
+      watch: is shown the state at every validation (`jaxdl.train`).
+
+    Returns:
+      The trained state and the test set's metrics.
+    """
+    config, train = run.config, sets["train"]
+    update = Update(task.loss, config.make_optimizer(config.total_steps(train.size)))
+    net = learner(task.init, accumulate(update, config.accumulate))
+    net = with_ema(net, config.ema) if config.ema else net
+    print(table(model, train["input"][:1]))
+    patience = Patience("loss", config.patience) if config.patience else None
+    state = run.fit(net, train, sets.get("validation"), patience, watch)
+    return state, run.test(net, state, sets["test"])
+
+
+def compare(
+    config: Any, variants: Mapping[str, Mapping[str, Any]], one: Callable[[Run[Any]], dict[str, Any]]
+) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """Runs an experiment once for each variant, each in a directory of its own; finished ones are not run again.
+
+    Args:
+      config: the options; `out`, or its default, is the directory of all.
+      variants: by the name of its directory, the options in which each differs.
+      one: from a `Run` to the result of `Run.finish`.
+
+    Returns:
+      The directory of all, and the results by name, without those that `stop_after` left unfinished.
+    """
+    out, results = place(config, one)[1], {}
+    for name, changes in variants.items():
+        print(f"\n{name}")
+        results[name] = repeat(dataclasses.replace(config, **changes, out=str(out / name)), one)
+    return out, {name: result for name, result in results.items() if result}

@@ -1,0 +1,132 @@
+"""Temporal convolutional networks: causal convolutions that see twice as far with every block."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.nn.conv1d import Conv1D
+from jaxdl.nn.dense import initializer
+from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.sequences import steps
+
+
+class TCN(nn.Module):
+    """A stack of residual blocks of causal convolutions, block i with dilation 2^i.
+
+        u = dropout(relu(h_{i-1} * K_i + b_i)),    v = dropout(relu(u * K'_i + b'_i)),    h_i = relu(v + h_{i-1} S_i)
+
+    S_i, with a bias of its own, stands only where a block changes the width. An output depends on its own step and
+    on the `receptive_field` - 1 steps before it. Dropout takes whole channels, over all steps of a sequence.
+
+    Source: Bai, Kolter, Koltun 2018, An empirical evaluation of generic convolutional and recurrent networks for
+    sequence modeling.
+
+    Attributes:
+      features: the width of each block, from the input on.
+      kernel_size: K, how many steps each convolution sees.
+      dropout: the share of channels that training drops after each convolution, in [0, 1).
+      norm: "weight": weight normalization of the blocks' convolutions; None: none.
+      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
+      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+
+    Raises:
+      InputError: when built, for a field that cannot be used.
+
+    Example:
+      >>> model, x = TCN((8, 8), kernel_size=3), jnp.zeros((2, 20, 5))
+      >>> (ys, carry), variables = model.init_with_output(jax.random.key(0), x, train=False)
+      >>> ys.shape, carry, model.receptive_field
+      ((2, 20, 8), (), 13)
+    """
+
+    features: Sequence[int]
+    kernel_size: int = 7
+    dropout: float = 0.0
+    norm: Literal["weight"] | None = "weight"
+    kernel_init: str = "he_normal"
+    dtype: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.features, Sequence) or not self.features:
+            raise InputError("features", self.features, "a sequence of widths, at least one")
+        for width in self.features:
+            at_least("features", width, 1)
+        at_least("kernel_size", self.kernel_size, 1)
+        in_range("dropout", self.dropout, 0, 1)
+        initializer(self.kernel_init)
+        if self.norm is not None:
+            one_of("norm", self.norm, ("weight",))
+        super().__post_init__()
+
+    @property
+    def receptive_field(self) -> int:
+        """How many steps an output sees, its own included: `1 + 2 (K - 1) (2^n - 1)` of n blocks."""
+        return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.features) - 1)
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        train: bool,
+        lengths: Int[Array, " B"] | None = None,
+        carry: tuple[()] | None = None,
+    ) -> tuple[Float[Array, "B T H"], tuple[()]]:
+        """The last block's outputs.
+
+        Args:
+          x: `[B, T, D]`, float.
+          train: whether to drop (random stream "dropout").
+          lengths: `[B]` in [1, T], how many steps of each sequence count; behind them the output is 0. None: all.
+          carry: nothing is carried: None or ().
+
+        Returns:
+          `(ys [B, T, H], ())`.
+
+        Raises:
+          InputError: wrong rank, not float, lengths out of range, a carry.
+        """
+        check_body(x, carry)
+        for i, width in enumerate(self.features):
+            x = self._block(i, width, x, train)
+        if lengths is not None:
+            x = jnp.where(steps(lengths, x.shape[1])[..., None], x, jnp.zeros_like(x))
+        return x, ()
+
+    def _block(self, i: int, width: int, x: Array, train: bool) -> Array:
+        init = initializer(self.kernel_init)
+        h = x
+        for name in (f"conv_{i}a", f"conv_{i}b"):
+            weight_norm = self.norm == "weight"
+            conv = Conv1D(
+                width,
+                self.kernel_size,
+                dilation=2**i,
+                padding="CAUSAL",
+                weight_norm=weight_norm,
+                dtype=self.dtype,
+                kernel_init=init,
+                name=name,
+            )
+            h = Dropout(self.dropout, shared=(1,))(jax.nn.relu(conv(h)), train)
+        if x.shape[-1] != width:
+            x = Conv1D(width, 1, dtype=self.dtype, kernel_init=init, name=f"skip_{i}")(x)
+        return jax.nn.relu(h + x.astype(h.dtype))
+
+
+def check_body(x: Float[Array, "B T D"], carry: Any) -> None:
+    """Raises unless `x` is a batch of sequences and there is nothing to carry.
+
+    Example:
+      >>> check_body(jnp.zeros((2, 3)), None)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: x: got 'float32[2, 3]', allowed: floats [B, T, D]
+    """
+    if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, T, D]")
+    if carry is not None and not (isinstance(carry, tuple) and not carry):
+        raise InputError("carry", type(carry), "None or (): a convolution carries nothing on")

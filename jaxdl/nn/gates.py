@@ -1,0 +1,73 @@
+"""What goes on inside a recurrent layer, step by step: its gates and what it carries."""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from jaxdl.errors import InputError, one_of
+
+
+def gates(
+    cell: Literal["simple", "lstm", "gru"], params: Any, x: Float[Array, "B T D"]
+) -> dict[str, Float[Array, "B T H"]]:
+    """The gates, the memory and the output of a recurrent layer at every step, from zeros on: to be looked at.
+
+        lstm: input s(i), forget s(f), output s(o), cell c        gru: reset s(r), update s(z)
+
+    in the equations of `jaxdl.nn.LSTM`, `GRU` and `SimpleRNN`, with s the logistic function. A plain loop: training
+    uses a faster one that keeps none of them.
+
+    Args:
+      cell: "simple", "lstm" or "gru".
+      params: of the layer, `kernel`, `recurrent_kernel`, `bias` and, of a GRU, `recurrent_bias`.
+      x: `[B, T, D]`, the layer's input.
+
+    Returns:
+      By name `[B, T, H]` each: the gates in (0, 1); `cell` of an LSTM; `h`, what the layer gives on.
+
+    Raises:
+      InputError: an unknown cell, or not sequences.
+
+    Example:
+      >>> from jaxdl.nn import LSTM
+      >>> x, layer = jnp.ones((2, 5, 4)), LSTM(3)
+      >>> (ys, _), variables = layer.init_with_output(jax.random.key(0), x)
+      >>> found = gates("lstm", variables["params"], x)
+      >>> sorted(found), bool(jnp.allclose(found["h"], ys, atol=1e-6))
+      (['cell', 'forget', 'h', 'input', 'output'], True)
+    """
+    one_of("cell", cell, ("simple", "lstm", "gru"))
+    if x.ndim != 3:
+        raise InputError("x", x.shape, "sequences [B, T, D]")
+    size = params["recurrent_kernel"].shape[0]
+    start = jnp.zeros((x.shape[0], size), x.dtype)
+    step = {"simple": _simple, "lstm": _lstm, "gru": _gru}[cell]
+    p = x @ params["kernel"] + params["bias"][None, None]
+
+    def move(carry: Any, p: Array) -> tuple[Any, dict[str, Array]]:
+        found = step(params, p, carry)
+        return (found.get("cell", found["h"]), found["h"]), found
+
+    _, found = lax.scan(move, (start, start), p.swapaxes(0, 1))
+    return {name: value.swapaxes(0, 1) for name, value in found.items()}
+
+
+def _simple(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
+    return {"h": jnp.tanh(p + carry[1] @ params["recurrent_kernel"])}
+
+
+def _lstm(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
+    i, f, g, o = jnp.split(p + carry[1] @ params["recurrent_kernel"], 4, -1)
+    i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
+    c = f * carry[0] + i * jnp.tanh(g)
+    return {"input": i, "forget": f, "output": o, "cell": c, "h": o * jnp.tanh(c)}
+
+
+def _gru(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
+    (r, z, n), (r_h, z_h, n_h) = jnp.split(p, 3, -1), jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1)
+    r, z = jax.nn.sigmoid(r + r_h), jax.nn.sigmoid(z + z_h)
+    n = jnp.tanh(n + r * (n_h + params["recurrent_bias"][None]))
+    return {"reset": r, "update": z, "h": (1 - z) * n + z * carry[1]}

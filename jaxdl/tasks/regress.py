@@ -1,0 +1,69 @@
+"""Regression: numbers from inputs, by least squares."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float, Int, Key
+
+from jaxdl import losses
+from jaxdl.core import Batch, Params
+from jaxdl.metrics import Metrics, mean, total
+from jaxdl.tasks.applying import applied, initial, lengths_in
+
+
+class Regressor(NamedTuple):
+    """What `regress` returns: pure functions, to use together or alone.
+
+    Attributes:
+      init: `init(key, batch) -> (params, extra)`.
+      loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
+      predict: `predict(params, extra, inputs [B, ...], lengths=None) -> predictions [B, D]`.
+    """
+
+    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
+    loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
+    predict: Callable[..., Float[Array, "B D"]]
+
+
+def regress(model: nn.Module) -> Regressor:
+    """The task of saying numbers.
+
+        L = 1/|B| sum_i m_i mean_d (f(x_i)_d - y_id)^2
+
+    Args:
+      model: a Linen module called as `model(inputs [B, ...], train=bool) -> [B, D]`, with `lengths=` where a batch has
+        them; its collections beside `params` travel in `extra`.
+
+    Returns:
+      A `Regressor`. A batch has `input [B, ...]`, `target [B, D]`, for sequences of different lengths `length [B]`,
+      and, if some rows do not count, `mask [B]`. Metrics: `loss`, the mean squared error, and `mae`, the mean
+      absolute one.
+
+    Example:
+      >>> import jaxdl, jax.numpy as jnp
+      >>> task = regress(jaxdl.models.MLP([16], 2))
+      >>> batch = {"input": jnp.ones((3, 5)), "target": jnp.zeros((3, 2))}
+      >>> params, extra = task.init(jaxdl.root(0), batch)
+      >>> task.predict(params, extra, batch["input"]).shape
+      (3, 2)
+    """
+
+    def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+        return initial(model, key, batch)
+
+    def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        y, extra = applied(model, params, extra, batch["input"], key, train=train, **lengths_in(batch))
+        mask = batch.get("mask")
+        metrics = {
+            "loss": total(jax.vmap(losses.mse)(y, batch["target"]), mask),
+            "mae": total(jax.vmap(losses.mae)(y, batch["target"]), mask),
+        }
+        return mean(metrics["loss"]), (extra, metrics)
+
+    def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."], lengths: Int[Array, " B"] | None = None):
+        more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
+        return model.apply({"params": params, **extra}, inputs, train=False, **more)
+
+    return Regressor(init, loss, predict)

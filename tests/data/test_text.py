@@ -1,0 +1,213 @@
+"""Running text: where it comes from, how it is held out, and that windows are the text."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+
+from jaxdl.data.text import held_out, judged, read_text, streams, windows
+from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.errors import InputError
+from tests.data import real
+
+
+def tokens(length, seed=0):
+    return np.random.RandomState(seed).randint(0, 50, length)
+
+
+def test_english_is_always_there_and_english():
+    text = read_text("english")
+    assert len(text) > 300_000
+    words = set(Vocabulary.of(text, "word", size=60, lower=True).tokens)
+    assert {"the", "of", "is", "and", "a", "to", "in"} < words
+    paragraphs = text.removesuffix("\n").split("\n\n")
+    assert len(set(paragraphs)) == len(paragraphs)
+
+
+def test_english_is_every_paragraph_of_the_manual():
+    from pydoc_data.topics import topics
+
+    assert all(isinstance(topic, str) for topic in topics.values())
+    text = read_text("english")
+    for topic in topics.values():
+        for paragraph in topic.strip("\n").split("\n\n"):
+            assert paragraph in text
+
+
+def test_files_by_their_path(tmp_path, monkeypatch):
+    content = "Zeile eins — “ja”\r\nand a second\n"
+    (tmp_path / "a.txt").write_bytes(content.encode())
+    (tmp_path / "bare").write_bytes(b"\xef\xbb\xbf" + content.encode())
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(content.encode()))
+    for name in ("a.txt", "bare", "a.txt.gz"):
+        assert read_text(tmp_path / name) == read_text(str(tmp_path / name)) == content
+    monkeypatch.chdir(tmp_path)
+    assert read_text("bare") == content
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_text("~/a.txt") == content
+
+
+def test_bad_files(tmp_path):
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(InputError, match=r"^data: got '.*empty.txt', allowed: a text that is not empty$"):
+        read_text(tmp_path / "empty.txt")
+    (tmp_path / "bad.txt").write_bytes(b"fine\xe9")
+    with pytest.raises(InputError, match=r"^.*bad.txt, byte 4: got '0xe9', allowed: UTF-8$"):
+        read_text(tmp_path / "bad.txt")
+    with pytest.raises(InputError, match=r"^data: got '.*none.txt', allowed: a file that exists$"):
+        read_text(tmp_path / "none.txt")
+    with pytest.raises(InputError, match=r"Is a directory"):
+        read_text(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("englsh", " (did you mean 'english'?)"),
+        ("tiny-shakespeare", " (did you mean 'tiny_shakespeare'?)"),
+        *(("zzz", ""), ("a\0b/c", ""), ("", "")),
+    ],
+)
+def test_names_that_no_text_has(name, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as raised:
+        read_text(name)
+    assert str(raised.value) == (
+        f"data: got {name!r}, allowed: english, tiny_shakespeare or a text file that exists{hint}"
+    )
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 1 / 3, 0.5, 0.999])
+@pytest.mark.parametrize("length", [1000, 1001, 12345])
+def test_the_end_is_held_out(length, fraction):
+    text = "".join(map(chr, np.random.RandomState(length).randint(32, 1000, length)))
+    train, test = held_out(text, fraction)
+    assert train + test == text
+    assert len(test) == round(fraction * length)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
+def test_fractions_that_are_none(fraction):
+    with pytest.raises(InputError, match=rf"^fraction: got {fraction}, allowed: a number in \(0, 1\)$"):
+        held_out("text", fraction)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_no_part_is_empty(fraction):
+    with pytest.raises(InputError, match="leaves both parts of 4 characters not empty"):
+        held_out("text", fraction)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize(("length", "window"), [(101, 10), (100, 10), (99, 1), (11, 10), (57, 7), (2, 1)])
+def test_streams_go_on_where_they_ended(length, window, dtype):
+    text = tokens(length).astype(dtype)
+    data = streams(text, window, "mine")
+    rows = [text[i * window : (i + 1) * window] for i in range((length - 1) // window)]
+    labels = [text[i * window + 1 : (i + 1) * window + 1] for i in range((length - 1) // window)]
+    np.testing.assert_array_equal(data["input"], rows)
+    np.testing.assert_array_equal(data["label"], labels)
+    assert (data["input"].dtype, data["label"].dtype, data.name) == (np.int32, np.int32, "mine")
+    assert data.contiguous
+    np.testing.assert_array_equal(data["input"].ravel(), text[: data["input"].size])
+    assert data.take(np.arange(1)).size == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "window", "stride"), [(100, 40, 3), (41, 40, 3), (100, 7, 1), (50, 5, 12), (9, 1, 2)]
+)
+def test_windows_begin_every_stride(length, window, stride):
+    text = tokens(length)
+    data = windows(text, window, stride)
+    starts = [s for s in range(0, length, stride) if s + window < length]
+    np.testing.assert_array_equal(data["input"], [text[s : s + window] for s in starts])
+    np.testing.assert_array_equal(data["label"], [text[s + 1 : s + window + 1] for s in starts])
+    # What a network that reads whole windows is to say.
+    np.testing.assert_array_equal(data["label"][:, -1], [text[s + window] for s in starts])
+    assert (data["input"].dtype, data["label"].dtype) == (np.int32, np.int32)
+    assert not data.contiguous
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_token_but_the_first_is_judged_once(seed):
+    draw = np.random.RandomState(seed)
+    length, window = draw.randint(2, 80), draw.randint(1, 20)
+    context = draw.randint(0, window)
+    text = draw.permutation(length)  # the token says where it stands
+    place = np.argsort(text)
+    data = judged(text, window, context)
+    width = min(window, length - 1)
+    assert data["input"].shape == data["label"].shape == data["mask"].shape == (data.size, width)
+    assert data["mask"].dtype == np.float32
+    counted = data["mask"] == 1
+    assert (counted | (data["mask"] == 0)).all()
+    assert sorted(place[data["label"][counted]]) == list(range(1, length))
+    for i in range(data.size):
+        np.testing.assert_array_equal(np.diff(place[data["input"][i]]), 1)
+        np.testing.assert_array_equal(place[data["label"][i]], place[data["input"][i]] + 1)
+        if i:
+            assert np.flatnonzero(counted[i])[0] >= context
+    # As few windows as there can be.
+    assert data.size == 1 + -(-max(0, length - 1 - width) // (window - context))
+
+
+def test_what_is_too_short_says_both_numbers():
+    for cut in (streams, windows):
+        with pytest.raises(InputError, match=r"^tokens: got '40 tokens', allowed: at least 41, for windows of 40$"):
+            cut(tokens(40), 40)
+    with pytest.raises(InputError, match=r"^tokens: got '1 tokens', allowed: at least 2, for windows of 40$"):
+        judged(tokens(1), 40, 10)
+
+
+@pytest.mark.parametrize("cut", [streams, windows, lambda text, length: judged(text, length, 0)])
+def test_what_is_no_text(cut):
+    with pytest.raises(InputError, match=r"^length: got 0, allowed: at least 1$"):
+        cut(tokens(10), 0)
+    with pytest.raises(InputError, match=r"^tokens shape: got \(5, 2\), allowed: \[L\]$"):
+        cut(tokens(10).reshape(5, 2), 2)
+    with pytest.raises(InputError, match=r"^tokens dtype: got 'float64', allowed: integers$"):
+        cut(np.zeros(10), 2)
+    with pytest.raises(InputError, match=r"^tokens\[3\]: got -1, allowed: "):
+        cut(np.array([0, 1, 2, -1, -5, 3]), 2)
+
+
+def test_what_does_not_fit_the_window():
+    with pytest.raises(InputError, match=r"^stride: got 0, allowed: at least 1$"):
+        windows(tokens(100), 40, 0)
+    for context in (-1, 10, 2.5):
+        with pytest.raises(InputError, match=rf"^context: got {context}, allowed: "):
+            judged(tokens(100), 10, context)
+
+
+def test_the_callers_tokens_stay_as_they_are_and_are_not_held():
+    text = tokens(100).astype(np.int32)
+    sets = streams(text, 10), windows(text, 10), judged(text, 10, 5)
+    before = [data.sha256 for data in sets]
+    text[:] = 0
+    assert [
+        data.sha256 for data in (streams(tokens(100), 10), windows(tokens(100), 10), judged(tokens(100), 10, 5))
+    ] == before
+    for data in sets:
+        np.testing.assert_array_equal(data["input"][0], tokens(100)[:10])
+
+
+@real.needs(real.SHERLOCK)
+def test_a_whole_book():
+    text = read_text(real.SHERLOCK)
+    train, test = held_out(text, 0.1)
+    vocabulary = Vocabulary.of(train)
+    ids = vocabulary.encode(test)
+    data = judged(ids, 256, 128)
+    assert data["mask"].sum() == len(ids) - 1
+    assert vocabulary.decode(streams(vocabulary.encode(train), 100)["input"].ravel()) in train
+    assert windows(vocabulary.encode(train))["input"].shape == ((len(train) - 41) // 3 + 1, 40)
+
+
+@real.needs(real.SHAKESPEARE)
+def test_shakespeare_from_a_packed_file():
+    text = read_text(real.SHAKESPEARE)
+    # What is published of it.
+    assert len(text) == 1_115_394
+    assert len(set(text)) == 65
+    assert re.match(r"First Citizen:\nBefore we proceed any further", text)

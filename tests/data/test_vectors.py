@@ -1,0 +1,104 @@
+"""Word vectors from text files, line by line."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from jaxdl.data.vectors import read_vectors
+from jaxdl.data.vocabulary import Vocabulary
+from jaxdl.errors import InputError
+
+WORDS = ["the", "cat", "don't", "élan", "中", "1", ".", "hat", "zzz"]
+VOCABULARY = Vocabulary.of("cat hat don't élan 中 1 . dog", "word")
+DRAW = np.random.RandomState(0)
+VECTORS = DRAW.normal(size=(len(WORDS), 5)).astype(np.float32)
+
+
+def lines(words=WORDS, vectors=VECTORS):
+    return [f"{word} {' '.join(repr(float(x)) for x in vector)}" for word, vector in zip(words, vectors, strict=True)]
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content, name="vectors.txt"):
+        data = ("\n".join(content) + "\n").encode() if isinstance(content, list) else content
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
+@pytest.mark.parametrize("head", [[], [f"{len(WORDS)} 5"]])
+def test_rows_are_those_of_the_words(written, name, head):
+    vectors, found = read_vectors(written(head + lines(), name), VOCABULARY)
+    assert vectors.shape == (len(VOCABULARY), 5)
+    assert (vectors.dtype, found.dtype) == (np.float32, bool)
+    for row, token in enumerate(VOCABULARY.tokens):
+        assert found[row] == (token in WORDS)
+        expected = VECTORS[WORDS.index(token)] if token in WORDS else np.zeros(5)
+        np.testing.assert_array_equal(vectors[row], expected)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n"])
+def test_ends_of_lines(written, end):
+    vectors, found = read_vectors(written(end.join(line.encode() for line in lines()) + end), VOCABULARY)
+    np.testing.assert_array_equal(vectors[VOCABULARY.index["hat"]], VECTORS[WORDS.index("hat")])
+    assert found.sum() == 7
+
+
+def test_words_may_contain_spaces_and_be_there_twice(written):
+    words = ["the", ". . .", "cat", "at name@domain.com", "hat", "cat"]
+    vectors, found = read_vectors(written(lines(words, VECTORS[:6])), VOCABULARY)
+    np.testing.assert_array_equal(vectors[VOCABULARY.index["cat"]], VECTORS[2])
+    assert {VOCABULARY.tokens[i] for i in np.flatnonzero(found)} == {"cat", "hat"}
+
+
+def test_letters_written_in_two_signs_are_found(written):
+    _, found = read_vectors(written(lines(["e\u0301lan"], VECTORS[:1])), VOCABULARY)
+    assert found[VOCABULARY.index["élan"]]
+
+
+def test_unknown_may_have_a_vector_and_padding_has_none(written):
+    vectors, found = read_vectors(written(lines(["<pad>", "<unk>", "cat"], VECTORS[:3])), VOCABULARY)
+    assert found[:2].tolist() == [False, True]
+    np.testing.assert_array_equal(vectors[:2], [np.zeros(5), VECTORS[1]])
+
+
+@pytest.mark.parametrize("bad", ["x", "nan", "inf", "-inf", "1e39", "", "0,5"])
+@pytest.mark.parametrize("word", ["cat", "nobody"])
+def test_numbers_are_finite_and_the_line_is_named(written, bad, word):
+    content = [*lines()[:3], f"{word} 1 2 {bad} 4 5", *lines()[4:]]
+    with pytest.raises(InputError, match=rf"^.*vectors.txt, line 4: got '{bad}', allowed: finite numbers behind the"):
+        read_vectors(written(content), VOCABULARY)
+
+
+@pytest.mark.parametrize(("line", "count"), [("cat 1 2 3 4", 4), ("cat 1 2 3 4 5 6", 6), ("cat", 0), ("", 0)])
+@pytest.mark.parametrize("head", [[], ["9 5"]])
+def test_another_width_is_refused(written, line, count, head):
+    content = [*head, *lines()[:2], line]
+    said = rf"^.*, line {len(content)}: got '{count} numbers', allowed: a word and 5 numbers$"
+    with pytest.raises(InputError, match=said):
+        read_vectors(written(content), VOCABULARY)
+
+
+def test_a_header_that_says_another_width(written):
+    with pytest.raises(InputError, match=r"^.*, line 2: got '5 numbers', allowed: a word and 7 numbers$"):
+        read_vectors(written(["9 7", *lines()]), VOCABULARY)
+
+
+def test_files_that_are_none(written, tmp_path):
+    with pytest.raises(InputError, match="a file that exists"):
+        read_vectors(tmp_path / "none", VOCABULARY)
+    with pytest.raises(InputError, match="a gzip file that unpacks whole"):
+        (tmp_path / "cut.gz").write_bytes(gzip.compress(b"cat 1 2\n" * 999)[:-9])
+        read_vectors(tmp_path / "cut.gz", VOCABULARY)
+    with pytest.raises(InputError, match=r"line 2, byte 1: got '0xe9', allowed: UTF-8"):
+        read_vectors(written(b"cat 1 2\nh\xe9 1 2\n"), VOCABULARY)
+    for content in (b"", b"9 5\n", b"nobody 1 2\n", b"<unk> 1 2\n"):
+        with pytest.raises(InputError, match=r"^vectors: got '.*', allowed: a file with at least one of the voc"):
+            read_vectors(written(content), VOCABULARY)
+    with pytest.raises(InputError, match="line 1: got '0 numbers', allowed: a word and more numbers"):
+        read_vectors(written(b"cat\n"), VOCABULARY)

@@ -1,0 +1,194 @@
+"""TCN against a loop in NumPy and PyTorch's layers; what an output depends on, by brute force."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.models.tcn import TCN
+from jaxdl.nn.dropout import Dropout
+from tests.models.drawn import drawn
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 4)), jnp.float32)
+
+
+def run(model, variables, x, **more):
+    return jax.jit(lambda v, x: model.apply(v, x, train=False, **more)[0])(variables, x)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def normed(params):
+    """A convolution's weights, in float64."""
+    kernel = np.asarray(params["kernel"], np.float64)
+    if "scale" not in params:
+        return kernel
+    return np.stack([np.asarray(g) * w / np.linalg.norm(w) for g, w in zip(params["scale"], kernel.T, strict=True)]).T
+
+
+def causal(params, x, dilation):
+    """Step by step, for one sequence `[T, C]`."""
+    kernel, y = normed(params), np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64)
+    for t in range(len(x)):
+        for k in range(len(kernel)):
+            step = t - (len(kernel) - 1 - k) * dilation
+            if step >= 0:
+                y[t] += x[step] @ kernel[k]
+    return y
+
+
+@pytest.mark.parametrize(("features", "norm"), [((5, 5), "weight"), ((4, 6, 3), None)])
+def test_is_the_loop_over_its_blocks(features, norm):
+    model = TCN(features, kernel_size=3, norm=norm)
+    variables = drawn(model, X)
+    params, ys = variables["params"], run(model, variables, X)
+    for x, y in zip(X, ys, strict=True):
+        h = np.asarray(x, np.float64)
+        for i in range(len(features)):
+            u = relu(causal(params[f"conv_{i}a"], h, 2**i))
+            v = relu(causal(params[f"conv_{i}b"], u, 2**i))
+            h = relu(v + (causal(params[f"skip_{i}"], h, 1) if f"skip_{i}" in params else h))
+        np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
+    skips = {f"skip_{i}" for i, (a, b) in enumerate(zip((4, *features), features, strict=False)) if a != b}
+    assert {name for name in params if name.startswith("skip")} == skips
+    assert ("scale" in params["conv_0a"]) == (norm == "weight")
+
+
+def test_is_pytorchs_layers_with_their_gradients():
+    torch = pytest.importorskip("torch")
+    model = TCN((5, 6), kernel_size=3)
+    variables = drawn(model, X)
+
+    def layer(params, dilation):
+        kernel = torch.tensor(np.array(params["kernel"])).permute(2, 1, 0)
+        made = torch.nn.Conv1d(kernel.shape[1], kernel.shape[0], kernel.shape[2], dilation=dilation)
+        if "scale" in params:
+            made = torch.nn.utils.parametrizations.weight_norm(made)
+            weight = made.parametrizations.weight
+        with torch.no_grad():
+            made.bias.copy_(torch.tensor(np.array(params["bias"])))
+            if "scale" not in params:
+                made.weight.copy_(kernel)
+                return made
+            weight.original0.copy_(torch.tensor(np.array(params["scale"]))[:, None, None])
+            weight.original1.copy_(kernel)
+        return made
+
+    layers = {name: layer(p, 2 ** int(name[5]) if "conv" in name else 1) for name, p in variables["params"].items()}
+    h = torch.tensor(np.array(X)).permute(0, 2, 1)
+    for i in range(2):
+        u = h
+        for name in (f"conv_{i}a", f"conv_{i}b"):
+            u = torch.relu(layers[name](torch.nn.functional.pad(u, (2 * 2**i, 0))))
+        h = torch.relu(u + layers[f"skip_{i}"](h))
+    h.square().sum().backward()
+
+    def loss(variables):
+        ys, _ = model.apply(variables, X, train=False)
+        return (ys**2).sum(), ys
+
+    (_, ys), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables)
+    np.testing.assert_allclose(ys, h.detach().permute(0, 2, 1).numpy(), rtol=1e-4, atol=1e-5)
+    for name, grad in grads["params"].items():
+        theirs = layers[name]
+        weight = theirs.parametrizations.weight.original1 if "scale" in grad else theirs.weight
+        close = {"rtol": 1e-3, "atol": 1e-4 * float(jnp.abs(grad["kernel"]).max())}
+        np.testing.assert_allclose(grad["kernel"], weight.grad.permute(2, 1, 0).numpy(), **close)
+        np.testing.assert_allclose(grad["bias"], theirs.bias.grad.numpy(), **close)
+
+
+@pytest.mark.parametrize(("blocks", "kernel_size"), [(1, 4), (2, 3), (3, 2), (2, 1)])
+def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(blocks, kernel_size):
+    model = TCN((6,) * blocks, kernel_size)
+    size = model.receptive_field + 3
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(1, size, 6)), jnp.float32)
+    # All positive: no ReLU hides what comes in.
+    variables = jax.tree.map(jnp.abs, drawn(model, x))
+    changed = np.asarray(
+        run(model, variables, jnp.concatenate([x + 9.0, *(x.at[:, t].add(1.0) + 9.0 for t in range(size))]))
+    )
+    for t in range(size):
+        steps = np.flatnonzero((changed[1 + t] != changed[0]).any(-1))
+        assert steps.tolist() == list(range(t, min(size, t + model.receptive_field)))
+
+
+def test_a_padded_sequence_is_the_sequence_alone():
+    model = TCN((5, 5), kernel_size=3)
+    variables, lengths = drawn(model, X), jnp.array([12, 5, 1])
+    ys = run(model, variables, X, lengths=lengths)
+    for x, y, length in zip(X, ys, lengths.tolist(), strict=True):
+        np.testing.assert_allclose(y[:length], run(model, variables, x[None, :length])[0], rtol=1e-5, atol=1e-6)
+        assert not np.any(y[length:])
+
+
+def test_dropout_takes_whole_channels_at_its_rate(key):
+    x = jnp.ones((40, 6, 4))
+    model = TCN((50,), dropout=0.3)
+    variables = jax.tree.map(jnp.abs, drawn(model, x))
+    dropouts = lambda module, _: isinstance(module, Dropout)  # noqa: E731
+    more = {"rngs": {"dropout": key}, "capture_intermediates": dropouts}
+    seen = jax.jit(lambda v: model.apply(v, x, train=True, **more)[1])(variables)
+    masks = [np.asarray(value["__call__"][0]) == 0 for value in seen["intermediates"].values()]
+    assert len(masks) == 2
+    for mask in masks:
+        assert (mask == mask[:, :1]).all()
+        assert abs(mask.mean() - 0.3) <= 4 * (0.3 * 0.7 / mask[:, 0].size) ** 0.5
+    assert (masks[0][:, 0] != masks[1][:, 0]).any()
+
+
+def test_every_parameter_has_a_gradient(key):
+    model = TCN((6, 8), kernel_size=3, dropout=0.1)
+    params = drawn(model, X)["params"]
+
+    def loss(params):
+        return (model.apply({"params": params}, X, train=True, rngs={"dropout": key})[0] ** 2).sum()
+
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(loss))(params)):
+        assert np.isfinite(leaf).all() and np.any(leaf)
+
+
+def test_bfloat16_computes_near():
+    exact, rounded = (TCN((8, 8), 3, dtype=dtype) for dtype in (None, jnp.bfloat16))
+    variables = drawn(exact, X)
+    a, b = (run(model, variables, X) for model in (exact, rounded))
+    assert b.dtype == jnp.bfloat16
+    assert 0 < float(jnp.abs(a - b.astype(jnp.float32)).max()) < 0.05 * float(jnp.abs(a).max())
+
+
+def called(x, *args):
+    return jax.eval_shape(lambda: TCN((3,)).init(jax.random.key(0), x, False, *args))
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda: TCN(()), "features: got (), allowed: a sequence of widths, at least one"),
+        (lambda: TCN(8), "features: got 8, allowed: a sequence of widths, at least one"),
+        (lambda: TCN((8, 0)), "features: got 0, allowed: at least 1"),
+        (lambda: TCN((8,), 0), "kernel_size: got 0, allowed: at least 1"),
+        (lambda: TCN((8,), dropout=1.0), "dropout: got 1.0, allowed: a number in [0, 1)"),
+        (lambda: TCN((8,), norm="layer"), "norm: got 'layer', allowed: weight"),
+        (lambda: called(X[0]), "x: got 'float32[12, 4]', allowed: floats [B, T, D]"),
+        (lambda: called(X, jnp.array([1, 13, 2])), "length[1]: got 13, allowed: an integer in [1, 12]"),
+        (
+            lambda: called(X, None, jnp.ones(3)),
+            "carry: got {}, allowed: None or (): a convolution carries nothing on",
+        ),
+    ],
+)
+def test_says_in_one_line_what_is_allowed(call, line):
+    with pytest.raises(InputError) as error:
+        call()
+    text = str(error.value)
+    assert text == line.format(text.split("got ")[1].split(", allowed")[0])
+
+
+def test_an_empty_carry_is_none():
+    model = TCN((3,))
+    variables = drawn(model, X)
+    ys, carry = jax.jit(lambda v: model.apply(v, X, False, None, ()))(variables)
+    assert carry == ()
+    np.testing.assert_array_equal(ys, run(model, variables, X))

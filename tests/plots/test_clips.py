@@ -1,0 +1,80 @@
+"""Films: every frame in its place, in rows and as a moving picture."""
+
+import numpy as np
+import pytest
+
+from jaxdl.plots.clips import draw_film, film, film_gif, gif_frames
+from tests.plots.pictures import axes, pixels, refused
+
+CLIPS = np.random.default_rng(0).random((3, 5, 6, 9, 1))
+TITLES = ["left", "right: LSTM says left", "up $x"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_stand_in_rows_under_their_titles(channels, tmp_path):
+    ax, clips = axes(), np.repeat(CLIPS, channels, -1)
+    draw_film(ax, clips, TITLES)
+    assert len(ax.images) == 15
+    places = [image.get_extent() for image in ax.images]
+    for i, image in enumerate(ax.images):
+        expected = clips[i // 5, i % 5]
+        np.testing.assert_array_equal(image.get_array(), expected[..., 0] if channels == 1 else expected)
+        left, right, bottom, top = places[i]
+        assert (right - left) / (bottom - top) == pytest.approx(1.5), "keeps its proportions"
+        assert all(left >= other[1] or right <= other[0] or top >= other[2] for other in places[:i])
+    titles = [text for text in ax.texts if text.get_text() in TITLES]
+    assert [text.get_text() for text in titles] == TITLES
+    for row, text in enumerate(titles):
+        above, below = (places[5 * r][e] if r >= 0 else -9 for r, e in ((row - 1, 2), (row, 3)))
+        assert above < text.get_position()[1] <= below
+    pixels(film(clips, TITLES, tmp_path / "film.png"))
+
+
+def test_long_and_single_films(tmp_path):
+    pixels(film(np.random.default_rng(0).random((2, 60, 8, 8, 1)), ["a", "b"], tmp_path / "long.png"))
+    pixels(film(CLIPS[:1, :1], ["the only frame of a film with a rather long title"], tmp_path / "short.png"))
+
+
+def test_gif_moves_and_begins_again(tmp_path):
+    from PIL import Image
+
+    path = film_gif(CLIPS, TITLES, tmp_path / "new" / "film.gif")
+    with Image.open(path) as found:
+        assert (found.n_frames, found.info["loop"]) == (5, 0)
+        durations, pages = [], []
+        for t in range(5):
+            found.seek(t)
+            durations.append(found.info["duration"])
+            pages.append(np.asarray(found.convert("RGB")).astype(int))
+    assert durations == [250] * 4 + [750]
+    for page, expected in zip(pages, gif_frames(CLIPS, TITLES), strict=True):
+        assert abs(page - expected).max() <= 4, "but for a palette of 256 colours"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pages_hold_every_pixel_as_a_square(channels):
+    clips = np.repeat(CLIPS, channels, -1)
+    pages = gif_frames(clips, TITLES)
+    assert pages.dtype == np.uint8
+    times = 20
+    for t, page in enumerate(pages):
+        for clip in clips:
+            square = np.ones((times, times, 1))
+            large = np.kron((255 * clip[t]).round(), square).astype(np.uint8)
+            height, width, _ = large.shape
+            places = np.argwhere((page[: -height + 1, : -width + 1] == large[0, 0]).all(-1))
+            assert any((page[y : y + height, x : x + width] == large).all() for y, x in places)
+    for edge in (pages[:, 0], pages[:, -1], pages[:, :, 0], pages[:, :, -1]):
+        assert (edge == 255).all()
+
+
+def test_bad_clips(tmp_path):
+    path, allowed = tmp_path / "x.png", "the shape [N, T, H, W, C], N and T at least 1, C 1 or 3"
+    for draw in (film, film_gif):
+        for shape in ((2, 4, 8, 8), (0, 4, 8, 8, 1), (2, 4, 8, 8, 2)):
+            with refused(f"clips: got {shape}, allowed: {allowed}"):
+                draw(np.zeros(shape), [""] * shape[0], path)
+        with refused("titles: got 1, allowed: as many as clips, 2"):
+            draw(np.zeros((2, 4, 8, 8, 1)), ["one"], path)
+    assert not path.exists()

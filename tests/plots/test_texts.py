@@ -1,0 +1,84 @@
+"""Heat maps over texts: every character on the cell of its value."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from jaxdl.plots.texts import PALE, draw_text_heat, readable, text_heat
+from tests.plots.pictures import axes, pixels, refused
+
+TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
+
+
+def test_every_character_stands_on_its_value():
+    draw, ax = np.random.default_rng(0), axes()
+    values = draw.uniform(-1, 1, len(TEXT))
+    draw_text_heat(ax, TEXT, values, 10)
+    cells = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+    assert cells.shape == (5, 10)
+    for i, text in enumerate(ax.texts):
+        x, y = text.get_position()
+        assert (x, y) == (i % 10, i // 10)
+        assert cells[y, x] == values[i]
+        assert text.get_text() == {"\n": "↵", "\t": "⇥"}.get(TEXT[i], TEXT[i])
+    assert len(ax.texts) == len(TEXT)
+    assert np.isnan(cells.ravel()[len(TEXT) :]).all()
+
+
+def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
+    def colors(values):
+        ax = axes()
+        draw_text_heat(ax, "abc", np.array(values))
+        return ax.images[0].to_rgba(np.array(values))[:, :3], np.array(ax.images[0].get_clim()) / PALE
+
+    signed, limits = colors([-0.9, 0.0, 0.9])
+    assert limits.tolist() == [-1, 1]
+    assert signed[0, 2] > signed[0, 0] + 0.2
+    assert signed[2, 0] > signed[2, 2] + 0.2
+    assert signed[1].min() > 0.95
+    gate, limits = colors([0.0, 0.5, 1.0])
+    assert limits.tolist() == [0, 1]
+    assert gate[0].min() > 0.95
+    assert (np.diff(gate.sum(1)) < -0.3).all()
+    assert colors([-4.0, 0.0, 1.0])[1].tolist() == [-4, 4]
+    assert colors([np.nan, 0.5, np.inf])[1].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("lowest", [-1, 0])
+def test_letters_can_be_read_on_every_cell(lowest):
+    """Contrast as the Web Content Accessibility Guidelines define it."""
+    values, ax = np.linspace(lowest, 1, 64), axes()
+    draw_text_heat(ax, "x" * 64, values)
+    cells, letters = ax.images[0].to_rgba(values)[:, :3], [to_rgb(text.get_color()) for text in ax.texts]
+    light, dark = (
+        np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92) @ [0.2126, 0.7152, 0.0722]
+        for c in (cells, np.array(letters))
+    )
+    assert ((light + 0.05) / (dark + 0.05)).min() > 3
+
+
+def test_what_the_font_lacks_gets_a_box():
+    assert readable("a\n\U0001f600\x00ß$") == ["a", "↵", "▯", "▯", "ß", "$"]
+    assert readable(["th", "e\n"]) == ["th", "e↵"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "width"),
+    [(TEXT * 6, ["cell 3", "input gate", "forget gate"], 64), ("x", ["one"], 64), (["the ", "qu", "ick"], ["a"], 2)],
+)
+def test_pictures_of_much_and_little(text, rows, width, tmp_path):
+    values = np.random.default_rng(0).uniform(0.1, 1, (len(rows), len(text)))
+    assert pixels(text_heat(text, values, rows, tmp_path / "text.png", width)).shape[0] > 60
+
+
+def test_bad_texts(tmp_path):
+    path = tmp_path / "x.png"
+    with refused("values shape: got (1, 3), allowed: [R, T] = [1, 2], R at least 1"):
+        text_heat("ab", np.zeros((1, 3)), ["a"], path)
+    with refused("values shape: got (0, 2), allowed: [R, T] = [0, 2], R at least 1"):
+        text_heat("ab", np.zeros((0, 2)), [], path)
+    with refused("text: got '', allowed: at least one symbol, none of them empty"):
+        text_heat("", np.zeros((1, 0)), ["a"], path)
+    with refused("width: got 0, allowed: at least 1"):
+        text_heat("ab", np.zeros((1, 2)), ["a"], path, 0)
+    assert not path.exists()

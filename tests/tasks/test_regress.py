@@ -1,0 +1,83 @@
+"""Regression against NumPy."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdl
+from jaxdl.metrics import means
+from jaxdl.models import MLP
+from jaxdl.tasks import regress
+from tests.training.linear import KEY
+
+RNG = np.random.default_rng(0)
+BATCH = {
+    "input": jnp.asarray(RNG.normal(size=(6, 5)), jnp.float32),
+    "target": jnp.asarray(RNG.normal(size=(6, 3)), jnp.float32),
+}
+MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
+
+
+class Linear(nn.Module):
+    """Three numbers; with lengths, from the steps that count alone."""
+
+    @nn.compact
+    def __call__(self, x, train, lengths=None):
+        if lengths is not None:
+            x = jnp.where(jnp.arange(x.shape[1])[None] < lengths[:, None], x, 0)
+        return nn.Dense(3, name="out")(x)
+
+
+def started():
+    task = regress(Linear())
+    return task, *task.init(KEY, BATCH)
+
+
+def errors(params, inputs) -> np.ndarray:
+    out = jax.tree.map(lambda x: np.asarray(x, np.float64), params["out"])
+    return np.asarray(inputs, np.float64) @ out["kernel"] + out["bias"] - np.asarray(BATCH["target"], np.float64)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
+def test_loss_is_the_mean_square_and_mae_the_mean_distance(batch, train):
+    task, params, extra = started()
+    value, (after, metrics) = task.loss(params, extra, batch, KEY, train=train)
+    rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
+    error = errors(params, batch["input"])[rows]
+    assert float(value) == pytest.approx((error**2).mean(), rel=1e-5)
+    assert means(metrics) == pytest.approx({"loss": (error**2).mean(), "mae": np.abs(error).mean()}, rel=1e-5)
+    assert {float(count) for _, count in metrics.values()} == {len(rows)}
+    assert after == extra == {}
+
+
+def test_gradient():
+    task, params, extra = started()
+    found = jax.grad(lambda p: task.loss(p, extra, MASKED, KEY, train=True)[0])(params)["out"]
+    error = errors(params, BATCH["input"]) * np.asarray(MASKED["mask"])[:, None] * 2 / (4 * 3)
+    np.testing.assert_allclose(found["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["bias"], error.sum(0), rtol=1e-4, atol=1e-6)
+
+
+def test_lengths_are_handed_on():
+    task, params, extra = started()
+    lengths = jnp.array([5, 1, 2, 3, 4, 5])
+    short = jnp.where(jnp.arange(5)[None] < lengths[:, None], BATCH["input"], 0)
+    value, _ = task.loss(params, extra, {**BATCH, "length": lengths}, KEY, train=False)
+    assert float(value) == pytest.approx((errors(params, short) ** 2).mean(), rel=1e-5)
+    predicted = task.predict(params, extra, BATCH["input"], lengths)
+    np.testing.assert_allclose(predicted - BATCH["target"], errors(params, short), rtol=1e-4, atol=1e-6)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(predicted, task.predict(params, extra, BATCH["input"]))
+
+
+def test_statistics_move_in_training_only():
+    task = regress(MLP((4,), 3, norm="batch"))
+    params, extra = task.init(KEY, BATCH)
+    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
+    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
+    few = task.predict(params, trained, BATCH["input"][:2])
+    np.testing.assert_allclose(few, task.predict(params, trained, BATCH["input"])[:2], rtol=1e-5)
