@@ -71,7 +71,7 @@ class Config(Training):
     """Windows per step."""
     epochs: float = 20.0
     """Passes over the training text."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     """The largest of the run."""
     schedule: str = "one_cycle"
     """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import jaxdl
 from jaxdl.experiment import launch
 from tests.experiment.scripts import EXPERIMENTS, script
 
@@ -20,6 +21,20 @@ SMOKE = [
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
     ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
+    ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
+    ("text_generation", ["--by", "word", "--embedding", "8", "--stride", "50", "--cell", "gru"], {"curves", "units"}),
+    ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
+    ("sentiment", ["--cell", "conv", "--no-baseline"], {"curves", "confusion", "read-best", "read-worst"}),
+    ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
+    ("row_by_row", ["--cell", "tcn", "--features", "4", "--permuted"], {"curves", "confusion", "mistakes"}),
+]
+
+#: Experiments that compare several runs: arguments, the runs, the pictures of all.
+COMPARED = [
+    ("memory", ["--cells", "gru", "tcn", "--lengths", "12"], {"gru-12", "tcn-12"}, {"errors.png"}),
+    ("memory", ["--task", "copy", "--cells", "lstm", "--lengths", "8", "--seeds", "2"], {"lstm-8"}, {"errors.png"}),
+    ("video", [], {"frames", "recurrent"}, {"film.png", "film.gif"}),
+    ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
 ]
 
 #: Prepared sets, for the tests that need real data.
@@ -34,7 +49,7 @@ def run(name: str, out: Path, *arguments: str) -> dict:
 
 
 def test_every_experiment_is_tried():
-    assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in SMOKE}
+    assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in [*SMOKE, *COMPARED]}
 
 
 @pytest.mark.parametrize(("name", "arguments", "pictures"), SMOKE, ids=[" ".join([n, *a]) for n, a, _ in SMOKE])
@@ -48,7 +63,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
     assert all(path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for path in figures)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {record["step"] for record in records} == {5, 10, 15, 20}
-    assert any("validation/loss" in record for record in records)
+    assert any("validation/loss" in record for record in records) or name == "text_generation"
     assert any((tmp_path / "checkpoints").glob("*/manifest.json"))
     assert bool(list(tmp_path.glob("tensorboard/*tfevents*"))) == ("--tensorboard" in arguments)
 
@@ -56,6 +71,38 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
     assert all(metric in shown for metric in result["metrics"]) and "\x1b" not in shown
     for path in [*figures, tmp_path / "result.json"]:
         assert str(path) in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "runs", "pictures"), COMPARED, ids=[" ".join([n, *a]) for n, a, *_ in COMPARED]
+)
+def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys):
+    module = script(name)
+    command = ["--smoke", "--batch-size", "32", *arguments, "--out", str(tmp_path)]
+    launch(module.main, module.Config, command)
+    assert {path.name for path in tmp_path.iterdir()} == runs | pictures
+    for each in runs:
+        result = json.loads((tmp_path / each / "result.json").read_text())
+        assert (result["experiment"], result["steps"]) == (name, 20)
+    shown = capsys.readouterr().out
+    assert all(str(tmp_path / picture) in shown for picture in pictures)
+    # Finished runs are not run again; the picture is drawn anew.
+    launch(module.main, module.Config, command)
+    assert capsys.readouterr().out.count("is finished already") == len(runs)
+
+
+def test_texts_are_the_same_again_and_stay(tmp_path):
+    """Samples are files named by their step; the same seed writes the same, whatever came between."""
+    first = ["--smoke", "--batch-size", "32", "--stop-after", "10"]
+    module = script("text_generation")
+    launch(module.main, module.Config, [*first, "--out", str(tmp_path / "a")])
+    launch(module.main, module.Config, [*first[:3], "--out", str(tmp_path / "a")])
+    run("text_generation", tmp_path / "b", *first[:3])
+    written = [{path.name: path.read_text() for path in (tmp_path / each / "samples").iterdir()} for each in "ab"]
+    assert written[0] == written[1]
+    assert set(written[0]) == {"step-0000010.txt", "step-0000020.txt"}
+    vocabulary = jaxdl.data.Vocabulary.load(tmp_path / "a" / "vocabulary.json")
+    assert len(vocabulary) > 50
 
 
 def test_several_seeds(tmp_path, capsys):
