@@ -1,4 +1,4 @@
-"""Tomorrow's temperature from ten days of weather: recurrent, convolutional, and "as now".
+"""Tomorrow's temperature from five days of weather: recurrent, convolutional, and "as now".
 
     python experiments/forecast.py
     python experiments/forecast.py --no-structure
@@ -16,7 +16,7 @@ import numpy as np
 from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
-from jaxdl.errors import at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.experiment import Run, Training, compare, fitted, launch
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN
@@ -34,6 +34,10 @@ class Config(Training):
     """Whether there is something to be learned; else the temperature is a random walk."""
     networks: tuple[str, ...] = NETWORKS
     """rnn: a recurrent network; conv: a one-dimensional convolutional one."""
+    days: int = 1260
+    """Of the series; its last 15 % are the test set."""
+    validation: float = 0.15
+    """Share of the series, the part before, that is looked at during training."""
     history: int = 120
     """Hours that a forecast looks back."""
     ahead: int = 24
@@ -58,20 +62,25 @@ class Config(Training):
     best_cpu_devices: ClassVar[int] = 2
 
     def checked(self) -> Self:
+        one_of("data", self.data, ["weather"])
+        if not self.networks:
+            raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
             one_of("networks", name, NETWORKS)
-        for name in ("history", "ahead", "stride", "features"):
+        for name in ("days", "history", "ahead", "stride", "features"):
             at_least(name, getattr(self, name), 1)
         in_range("dropout", self.dropout, 0, 1)
+        in_range("validation", self.validation, 0.05, 0.8)
         return super().checked()
 
     def short(self) -> Self:
-        return dataclasses.replace(super().short(), history=min(self.history, 48), features=8)
+        return dataclasses.replace(super().short(), days=60, history=min(self.history, 48), features=8)
 
 
-def prepared(config: Config) -> tuple[dict[str, Dataset], float]:
-    """Windows of the three parts in the order of time, and the degrees that 1 stands for."""
-    parts = data.chronological(data.series(config.structure))
+def prepared(config: Config) -> tuple[dict[str, Dataset], float, float]:
+    """Windows of the three parts in the order of time, and the degrees that 0 and a step of 1 stand for."""
+    shares = (0.85 - config.validation, config.validation)
+    parts = data.chronological(data.series(config.structure, 24 * config.days), shares)
     cut = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     sets = {
         name: data.forecast_windows(
@@ -79,7 +88,7 @@ def prepared(config: Config) -> tuple[dict[str, Dataset], float]:
         )
         for name, part in cut.items()
     }
-    return sets, float(parts.std[0])
+    return sets, float(parts.mean[0]), float(parts.std[0])
 
 
 def network(config: Config) -> SequenceNet:
@@ -94,7 +103,7 @@ def network(config: Config) -> SequenceNet:
 def one(run: Run[Config]) -> dict[str, Any]:
     """One network, all seeds at once."""
     config = run.config
-    sets, degrees = prepared(config)
+    sets, _, degrees = prepared(config)
     model = network(config)
     task = tasks.regress(model)
     state, metrics = fitted(run, model, task, sets)
@@ -110,13 +119,11 @@ def main(config: Config) -> dict[str, Any]:
     out, results = compare(config, {name: {"networks": (name,)} for name in config.networks}, one)
     if len(results) < len(config.networks):
         return results
-    sets, degrees = prepared(config)
-    truth = np.asarray(sets["test"]["target"])[:, 0] * degrees
-    said = {
-        name: np.load(out / name / "samples" / "forecasts.npy", allow_pickle=False) * degrees
-        for name in config.networks
-    }
-    said["as now"] = np.asarray(sets["test"]["input"])[:, -1, 0] * degrees
+    sets, zero, degrees = prepared(config)
+    parts = {name: np.load(out / name / "samples" / "forecasts.npy", allow_pickle=False) for name in config.networks}
+    parts["as now"] = np.asarray(sets["test"]["input"])[:, -1, 0]
+    truth = np.asarray(sets["test"]["target"])[:, 0] * degrees + zero
+    said = {name: values * degrees + zero for name, values in parts.items()}
     errors = {name: degrees_off(results[name]) for name in config.networks}
     errors["as now"] = [float(np.abs(said["as now"] - truth).mean())]
     print("\nmean absolute error in °C, " + f"{config.ahead} hours ahead")
@@ -126,7 +133,7 @@ def main(config: Config) -> dict[str, Any]:
     stds = np.array([np.std(found, ddof=1) if len(found) > 1 else 0.0 for found in errors.values()])
     bars = plots.error_bars(list(errors), means, stds, out / "errors.png", label="mean absolute error (°C)")
     hours = np.arange(len(truth), dtype=np.float64)
-    lines = plots.forecast_lines(hours, truth, said, out / "week.png", label="temperature (°C, from the mean)")
+    lines = plots.forecast_lines(hours, truth, said, out / "week.png", label="temperature (°C)")
     print(f"picture  {bars}\npicture  {lines}")
     return results
 

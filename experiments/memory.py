@@ -13,6 +13,7 @@ import math
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from jax.nn.initializers import normal
 
 from jaxdl import data, plots, tasks
 from jaxdl.data import Dataset
@@ -42,26 +43,27 @@ class Config(Training):
     """Features of a TCN, which has as many blocks as it needs to see the whole sequence."""
     kernel: int = 8
     """Steps that a TCN's kernels see."""
-    examples: int = 20_000
+    examples: int = 40_000
     """Sequences to learn from."""
     tested: int = 1_000
     """Sequences to test on."""
-    steps: int | None = 2_000
+    steps: int | None = 4_000
     """Updates."""
     batch_size: int = 32
     """Sequences per step."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     """The largest of the run."""
     schedule: str = "one_cycle"
     """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
     clip: float = 1.0
     """Largest norm of the whole gradient; 0: any."""
     validation: float = 0.0
-    """Share of the training set kept for validation; 0: none."""
+    """More sequences to validate on, as a share of `examples`; 0: none."""
 
     best_cpu_devices: ClassVar[int] = 2
 
     def checked(self) -> Self:
+        one_of("data", self.data, ["generated"])
         for cell in self.cells:
             one_of("cells", cell, CELLS)
         for length in self.lengths:
@@ -84,7 +86,13 @@ def network(config: Config, cell: str, length: int) -> SequenceNet:
         blocks = math.ceil(math.log2((sees - 1) / (2 * (config.kernel - 1)) + 1))
         body: Any = TCN((config.channels,) * max(1, blocks), config.kernel, dtype=config.dtype)
     else:
-        body = RNN(cell, config.features, return_sequences=config.task == "copy", dtype=config.dtype)  # type: ignore
+        body = RNN(
+            cell,  # type: ignore[arg-type]
+            config.features,
+            return_sequences=config.task == "copy",
+            dtype=config.dtype,
+            kernel_init=normal(0.5) if config.task == "copy" else "lecun_normal",
+        )
     if config.task == "copy":
         return SequenceNet(OneHot(10), body, 10)
     return SequenceNet(None, body, 1, pool="last" if cell == "tcn" else None)

@@ -92,20 +92,20 @@ def main(config: Config) -> dict[str, Any]:
 
     def one(run: Run[Config]) -> dict[str, Any]:
         train, test = data.load(config.data, config.data_dir, config.cache_dir)
-        images = test
+        if train.classes is None:
+            raise InputError("data", config.data, "a set with classes")
         sets = {"train": as_steps(config, train), "test": as_steps(config, test)}
         if config.validation:
             sets["train"], sets["validation"] = data.split(sets["train"], root(0), config.validation)
-        if train.classes is None:
-            raise InputError("data", config.data, "a set with classes")
-        task = tasks.classify(network(config, train.classes))
-        state, metrics = fitted(run, network(config, train.classes), task, sets)
+        model = network(config, train.classes)
+        task = tasks.classify(model)
+        state, metrics = fitted(run, model, task, sets)
         shown = inference(run.first(state))
         probabilities = tasks.in_parts(task.predict, shown, sets["test"]["input"])
         label = np.asarray(test["label"])
         plots.learning_curves(run.records(), run.figure("curves"))
         plots.confusion_matrix(label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion"))
-        plots.mistakes(np.asarray(images["input"]), label, probabilities, run.figure("mistakes"))
+        plots.mistakes(np.asarray(test["input"]), label, probabilities, run.figure("mistakes"))
         return run.finish(state, metrics, **sets)
 
     return repeat(config, one)

@@ -19,6 +19,7 @@ from jax.nn.initializers import glorot_uniform, normal
 from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset, Vocabulary
+from jaxdl.data.vocabulary import PADDING, UNKNOWN
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment import Run, Training, fitted, launch, repeat
 from jaxdl.models import OneHot, SequenceNet
@@ -51,8 +52,8 @@ class Config(Training):
     """Units of each layer."""
     layers: int = 2
     """How many layers."""
-    embedding: int = 0
-    """Numbers per token; 0: one-hot vectors."""
+    embedding: int | None = None
+    """Numbers per token; 0: one-hot vectors. Default: 0 for characters, 128 for words."""
     dropout: float = 0.1
     """Share of each layer's output that training drops, in [0, 1)."""
     variational: bool = False
@@ -86,6 +87,8 @@ class Config(Training):
         for name in ("length", "features", "layers", "written"):
             at_least(name, getattr(self, name), 1)
         at_least("stride", self.stride, 0)
+        if self.embedding is None:
+            return dataclasses.replace(self, embedding=0 if self.by == "character" else 128).checked()
         at_least("embedding", self.embedding, 0)
         at_least("vocabulary", 3 if self.vocabulary is None else self.vocabulary, 3)
         in_range("dropout", self.dropout, 0, 1)
@@ -142,13 +145,20 @@ def writer(run: Run[Config], task: Language, vocabulary: Vocabulary, text: str) 
     """A function from a state to what the network writes on one prompt; prints it and keeps it in a file."""
     config = run.config
     prompt = config.prompt or text[-100:]
-    ids = jnp.asarray(vocabulary.encode(prompt))[None]
+    ids = vocabulary.encode(prompt)
+    if config.prompt and (not len(ids) or UNKNOWN in ids):
+        raise InputError("prompt", prompt, f"{config.by}s that the training text has")
     key = stream(run.key if run.key.ndim == 0 else run.key[0], "sample")
-    drawn = {"temperature": config.temperature, "top_k": config.top_k, "top_p": config.top_p}
+    drawn = {
+        "temperature": config.temperature,
+        "top_k": config.top_k,
+        "top_p": config.top_p,
+        "never": (PADDING, UNKNOWN),
+    }
 
     def write(state: State) -> str:
         one = inference(run.first(state))
-        tokens = task.generate(one.params, one.extra, ids, key, length=config.written, **drawn)
+        tokens = task.generate(one.params, one.extra, ids[None], key, length=config.written, **drawn)
         written = vocabulary.decode(np.asarray(tokens[0]))
         if jax.process_index() == 0:
             run.sample(f"step-{state.done:07d}.txt").write_text(f"{prompt}|{written}\n", encoding="utf-8")
@@ -169,6 +179,7 @@ def main(config: Config) -> dict[str, Any]:
         state, metrics = fitted(run, model, task, sets, write)
         vocabulary.save(run.out / "vocabulary.json")
         metrics["test/perplexity"] = np.exp(metrics["test/loss"])
+        metrics["test/unknown"] = np.full(np.shape(metrics["test/loss"]), (held_out == UNKNOWN).mean())
         plots.learning_curves(run.records(), run.figure("curves"))
         draw(run, model, inference(run.first(state)), vocabulary, held_out[:8192])
         return run.finish(state, metrics, **sets)
@@ -194,6 +205,8 @@ def draw(run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabul
     rows, titles = [], []
     for name, values in doing.items():
         unit, r = follower(memory, values)
+        if rows and abs(r) < 0.4:  # nobody does
+            continue
         rows.append(memory[shown, unit])
         titles.append(f"memory of unit {unit}, which follows {name} (r = {r:.2f})")
         if "forget" in found and len(rows) == 1:

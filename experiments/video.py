@@ -3,8 +3,8 @@
     python experiments/video.py
     python experiments/video.py --question count
 
-A convolutional network that sees every frame by itself, and votes, against the same network with a recurrent one behind
-it. `direction`: which way does the digit go? `count`: how many different digits came by?
+A convolutional network that sees one frame alone, against the same network with a recurrent one behind it.
+`direction`: which way does the digit go? `count`: how many different digits came by?
 """
 
 import dataclasses
@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxdl import data, plots, tasks
 from jaxdl.core import inference
-from jaxdl.errors import at_least, in_range, one_of
+from jaxdl.data import Dataset
+from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.experiment import Run, Training, compare, fitted, launch
 from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
@@ -32,7 +33,7 @@ class Config(Training):
     question: Literal["direction", "count"] = "direction"
     """Which way does the digit go, or how many different ones came by."""
     networks: tuple[str, ...] = ("frames", "recurrent")
-    """frames: each frame by itself; recurrent: with a memory."""
+    """frames: one frame alone; recurrent: with a memory."""
     films: int = 4_000
     """To learn from; a fifth as many to test on."""
     frames: int = 8
@@ -53,6 +54,9 @@ class Config(Training):
     divides_cores: ClassVar[bool] = False
 
     def checked(self) -> Self:
+        one_of("data", self.data, ["generated"])
+        if not self.networks:
+            raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
             one_of("networks", name, ("frames", "recurrent"))
         at_least("features", self.features, 1)
@@ -63,14 +67,21 @@ class Config(Training):
         return dataclasses.replace(super().short(), films=min(self.films, 200), features=8)
 
 
-def network(config: Config) -> SequenceNet:
+def network(config: Config) -> CNN | SequenceNet:
     """The one of the name that stands first in `networks`."""
     stages = (Stage(16), Stage(32))
-    frame = TimeDistributed(CNN(stages, (), config.features, dtype=config.dtype))
     if config.networks[0] == "frames":
-        return SequenceNet(frame, None, 4, pool="mean", dropout=config.dropout)
+        return CNN(stages, (config.features,), 4, dropout=config.dropout, dtype=config.dtype)
     body = RNN("gru", config.features, return_sequences=False, dtype=config.dtype)
+    frame = TimeDistributed(CNN(stages, (), config.features, dtype=config.dtype))
     return SequenceNet(frame, body, 4, dropout=config.dropout)
+
+
+def as_frames(films: Dataset) -> Dataset:
+    """Every frame an image `[N T, H, W, 1]` with the label of its film."""
+    clips, label = np.asarray(films["input"]), np.asarray(films["label"])
+    arrays = {"input": clips.reshape(-1, *clips.shape[2:]), "label": np.repeat(label, clips.shape[1])}
+    return Dataset(arrays, films.name, films.classes)
 
 
 def one(run: Run[Config]) -> dict[str, Any]:
@@ -80,10 +91,13 @@ def one(run: Run[Config]) -> dict[str, Any]:
     sets = {"train": train, "test": test}
     if config.validation:
         sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    alone = config.networks[0] == "frames"
+    sets = {part: as_frames(films) for part, films in sets.items()} if alone else sets
     model = network(config)
     task = tasks.classify(model)
     state, metrics = fitted(run, model, task, sets)
-    p = tasks.in_parts(task.predict, inference(run.first(state)), np.asarray(test["input"]), batch_size=100)
+    p = tasks.in_parts(task.predict, inference(run.first(state)), np.asarray(sets["test"]["input"]), batch_size=100)
+    p = p.reshape(len(test), -1, 4).mean(1)  # of a film that was seen frame by frame what they say together
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(np.asarray(test["label"]), p.argmax(1), 4, run.figure("confusion"))
     np.save(run.sample("answers.npy"), p.argmax(1).astype(np.int32))

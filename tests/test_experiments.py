@@ -22,10 +22,14 @@ SMOKE = [
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
     ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
-    ("text_generation", ["--by", "word", "--embedding", "8", "--stride", "50", "--cell", "gru"], {"curves", "units"}),
     ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
-    ("sentiment", ["--cell", "conv", "--no-baseline"], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
+]
+
+#: More of the same; they take long to compile.
+SLOW = [
+    ("text_generation", ["--by", "word", "--embedding", "8", "--stride", "50", "--cell", "gru"], {"curves", "units"}),
+    ("sentiment", ["--cell", "conv", "--no-baseline"], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--cell", "tcn", "--features", "4", "--permuted"], {"curves", "confusion", "mistakes"}),
 ]
 
@@ -52,7 +56,11 @@ def test_every_experiment_is_tried():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in [*SMOKE, *COMPARED]}
 
 
-@pytest.mark.parametrize(("name", "arguments", "pictures"), SMOKE, ids=[" ".join([n, *a]) for n, a, _ in SMOKE])
+CASES = [*(pytest.param(*row, id=" ".join([row[0], *row[1]])) for row in SMOKE)]
+CASES += [pytest.param(*row, id=" ".join([row[0], *row[1]]), marks=pytest.mark.slow) for row in SLOW]
+
+
+@pytest.mark.parametrize(("name", "arguments", "pictures"), CASES)
 def test_smoke(name, arguments, pictures, tmp_path, capsys):
     result = run(name, tmp_path, "--smoke", "--batch-size", "32", *arguments)
     assert (result["experiment"], result["steps"]) == (name, 20)

@@ -8,8 +8,9 @@
 are the largest difference of the training losses of 50 steps (bar 1e-4), and the held-out losses (bar 1 %). `time`:
 each in a process of its own, one after the other, with dropout; printed are seconds from the start of the process, and
 bits per held-out character (bar: 1.93 on The Adventures of Sherlock Holmes, in less time than PyTorch). Ends with
-exit code 1 below a bar. The network: one-hot characters, two LSTM layers of 128, batches of 32 windows of 64 characters
-with carried state, one-cycle Adam, the last tenth of the text held out.
+exit code 1 below a bar. Both get the same arrays, rates, order and first weights in a file, and PyTorch imports no
+JAX. The network: one-hot characters, two LSTM layers of 128, batches of 32 windows of 64 characters with carried state,
+one-cycle Adam, the last tenth of the text held out.
 """
 
 import argparse
@@ -17,9 +18,10 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,36 +29,47 @@ LAYERS, FEATURES, BATCH, LENGTH, CONTEXT = 2, 128, 32, 64, 256
 RATE, DROPOUT, CLIP = 2e-2, 0.1, 1.0
 
 
-def sets(path: str) -> tuple[Any, Any, int]:
-    """The training windows, the held-out ones, and how many characters there are."""
+class Recipe(NamedTuple):
+    """What both are given: arrays, so that who has no JAX needs none.
+
+    Attributes:
+      train: `input` and `label` of the training windows `[N, T]`.
+      test: those of the held-out windows, and which of their tokens count, `mask`.
+      order: the rows of each step `[S, B]`, as jaxdl reads them.
+      rates: the learning rate of each step `[S]`.
+      weights: the first ones, by jaxdl's names.
+      vocabulary: how many characters there are.
+    """
+
+    train: dict[str, np.ndarray]
+    test: dict[str, np.ndarray]
+    order: np.ndarray
+    rates: np.ndarray
+    weights: dict[str, np.ndarray]
+    vocabulary: int
+
+
+def recipe(path: str, epochs: int) -> Recipe:
+    """The recipe for a text."""
+    import jax
+    from flax.traverse_util import flatten_dict
+
+    import jaxdl
     from jaxdl import data
+    from jaxdl.data.order import lanes
 
     train, test = data.held_out(data.read_text(path), 0.1)
     known = data.Vocabulary.of(train)
-    return (
-        data.streams(known.encode(train), LENGTH, "train"),
-        data.judged(known.encode(test), 2 * CONTEXT, CONTEXT, "test"),
-        len(known),
-    )
-
-
-def rates(steps: int) -> Any:
-    """The learning rate of each step, by jaxdl's schedule."""
-    from jaxdl import optimizers
-
-    return optimizers.schedule("one_cycle", RATE, steps)
-
-
-def batches(train: Any, steps: int) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of a run, as jaxdl orders them."""
-    from jaxdl.data.order import lanes
-
-    per_epoch = train.size // BATCH
-    for step in range(steps):
-        if step % per_epoch == 0:
-            order = lanes(step // per_epoch, train.size, BATCH)
-        rows = order[step % per_epoch]
-        yield {name: train[name][rows] for name in ("input", "label")}
+    windows = data.streams(known.encode(train), LENGTH, "train")
+    judged = data.judged(known.encode(test), 2 * CONTEXT, CONTEXT, "test")
+    steps = epochs * (windows.size // BATCH)
+    order = np.concatenate([lanes(epoch, windows.size, BATCH) for epoch in range(epochs)])
+    rates = np.asarray(jax.vmap(jaxdl.optimizers.schedule("one_cycle", RATE, steps))(np.arange(steps)))
+    batch = {name: windows[name][:BATCH] for name in ("input", "label")}
+    _, net = jaxdl_net(len(known), steps, 0.0)
+    params = net.init(jaxdl.stream(jaxdl.root(0), "init"), batch).params
+    weights = {"/".join(name): np.asarray(x) for name, x in flatten_dict(params).items()}
+    return Recipe(dict(windows.arrays), dict(judged.arrays), order, rates, weights, len(known))
 
 
 def jaxdl_net(vocabulary: int, steps: int, dropout: float) -> tuple[Any, Any]:
@@ -69,52 +82,49 @@ def jaxdl_net(vocabulary: int, steps: int, dropout: float) -> tuple[Any, Any]:
 
     body = RNN("lstm", FEATURES, LAYERS, dropout=dropout, kernel_init=jax.nn.initializers.normal(0.5))
     task = tasks.language(SequenceNet(OneHot(vocabulary), body, vocabulary, dropout=dropout), carried=True)
-    adam = optimizers.optimizer("adam", rates(steps), clip=CLIP)
+    adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", RATE, steps), clip=CLIP)
     return task, learner(task.init, Update(task.loss, adam))
 
 
 class TorchNet:
-    """The same in PyTorch; biases that are only added to another one do not train."""
+    """The same in PyTorch, from the same weights; biases that are only added to another one do not train."""
 
-    def __init__(self, vocabulary: int, steps: int, dropout: float):
+    def __init__(self, recipe: Recipe, dropout: float):
         import torch
 
-        self.torch, self.vocabulary, self.rate = torch, vocabulary, rates(steps)
-        self.lstm = torch.nn.LSTM(vocabulary, FEATURES, LAYERS, batch_first=True, dropout=dropout)
-        self.drop, self.out = torch.nn.Dropout(dropout), torch.nn.Linear(FEATURES, vocabulary)
+        self.torch, self.recipe = torch, recipe
+        self.lstm = torch.nn.LSTM(recipe.vocabulary, FEATURES, LAYERS, batch_first=True, dropout=dropout)
+        self.drop, self.out = torch.nn.Dropout(dropout), torch.nn.Linear(FEATURES, recipe.vocabulary)
         for i in range(LAYERS):
+            layer = f"body/lstm_{i}"
+            self._set(self.lstm, f"weight_ih_l{i}", recipe.weights[f"{layer}/kernel"].T)
+            self._set(self.lstm, f"weight_hh_l{i}", recipe.weights[f"{layer}/recurrent_kernel"].T)
+            self._set(self.lstm, f"bias_ih_l{i}", recipe.weights[f"{layer}/bias"])
             getattr(self.lstm, f"bias_hh_l{i}").requires_grad_(False).zero_()
-            bias = getattr(self.lstm, f"bias_ih_l{i}").data.zero_()
-            bias[FEATURES : 2 * FEATURES] = 1.0
+        self._set(self.out, "weight", recipe.weights["out/kernel"].T)
+        self._set(self.out, "bias", recipe.weights["out/bias"])
         self.params = [p for part in (self.lstm, self.out) for p in part.parameters() if p.requires_grad]
         self.adam = torch.optim.Adam(self.params, RATE)
         self.carry, self.done = None, 0
 
-    def load(self, params: Any) -> None:
-        """Takes jaxdl's weights."""
-        tensor = self.torch.tensor
-        for i in range(LAYERS):
-            layer = params["body"][f"lstm_{i}"]
-            getattr(self.lstm, f"weight_ih_l{i}").data = tensor(np.array(layer["kernel"]).T.copy())
-            getattr(self.lstm, f"weight_hh_l{i}").data = tensor(np.array(layer["recurrent_kernel"]).T.copy())
-            getattr(self.lstm, f"bias_ih_l{i}").data = tensor(np.array(layer["bias"]))
-        self.out.weight.data = tensor(np.array(params["out"]["kernel"]).T.copy())
-        self.out.bias.data = tensor(np.array(params["out"]["bias"]))
+    def _set(self, part: Any, name: str, value: np.ndarray) -> None:
+        getattr(part, name).data = self.torch.tensor(np.ascontiguousarray(value))
 
     def losses(self, batch: dict[str, np.ndarray], carry: Any) -> tuple[Any, Any]:
         """Nats of every character `[B T]`, and the carry."""
         inputs, label = (self.torch.tensor(batch[name]).long() for name in ("input", "label"))
-        hot = self.torch.nn.functional.one_hot(inputs, self.vocabulary).float()
+        hot = self.torch.nn.functional.one_hot(inputs, self.recipe.vocabulary).float()
         ys, carry = self.lstm(hot, carry)
-        logits = self.out(self.drop(ys)).reshape(-1, self.vocabulary)
+        logits = self.out(self.drop(ys)).reshape(-1, self.recipe.vocabulary)
         each = self.torch.nn.functional.cross_entropy(logits, label.reshape(-1), reduction="none")
         return each, tuple(part.detach() for part in carry)
 
-    def step(self, batch: dict[str, np.ndarray]) -> Any:
+    def step(self) -> Any:
         """One update; returns its loss, still on the way."""
+        rows = self.recipe.order[self.done]
         for group in self.adam.param_groups:
-            group["lr"] = float(self.rate(self.done))
-        each, self.carry = self.losses(batch, self.carry)
+            group["lr"] = float(self.recipe.rates[self.done])
+        each, self.carry = self.losses({name: x[rows] for name, x in self.recipe.train.items()}, self.carry)
         loss = each.mean()
         self.adam.zero_grad()
         loss.backward()
@@ -123,13 +133,13 @@ class TorchNet:
         self.done += 1
         return loss.detach()
 
-    def judge(self, test: Any) -> float:
+    def judge(self) -> float:
         """Nats per held-out character."""
-        total = count = 0.0
+        total, count, test = 0.0, 0.0, self.recipe.test
         self.drop.eval(), self.lstm.eval()
         with self.torch.no_grad():
-            for i in range(0, test.size, BATCH):
-                batch = {name: test[name][i : i + BATCH] for name in ("input", "label", "mask")}
+            for i in range(0, len(test["input"]), BATCH):
+                batch = {name: x[i : i + BATCH] for name, x in test.items()}
                 each = self.losses(batch, None)[0].numpy() * batch["mask"].reshape(-1)
                 total, count = total + float(each.sum()), count + float(batch["mask"].sum())
         self.drop.train(), self.lstm.train()
@@ -141,49 +151,71 @@ def same(path: str, epochs: int) -> dict[str, float]:
     import jax
 
     import jaxdl
+    from jaxdl.data import Dataset
 
-    train, test, vocabulary = sets(path)
-    steps = epochs * (train.size // BATCH)
-    task, net = jaxdl_net(vocabulary, steps, 0.0)
-    other, key = TorchNet(vocabulary, steps, 0.0), jaxdl.root(0)
-    state = net.init(jaxdl.stream(key, "init"), next(batches(train, 1)))
-    other.load(state.params)
+    given = recipe(path, epochs)
+    _, net = jaxdl_net(given.vocabulary, len(given.order), 0.0)
+    other, key = TorchNet(given, 0.0), jaxdl.root(0)
     step, apart, training = jax.jit(net.step), 0.0, jaxdl.stream(key, "train")
-    for i, batch in enumerate(batches(train, steps)):
-        state, metrics = step(state, batch, training)
-        loss = other.step(batch)
+    state = net.init(jaxdl.stream(key, "init"), {name: x[:BATCH] for name, x in given.train.items()})
+    for i, rows in enumerate(given.order):
+        state, metrics = step(state, {name: x[rows] for name, x in given.train.items()}, training)
+        loss = other.step()
         if i < 50:
             apart = max(apart, abs(float(metrics["loss"][0] / metrics["loss"][1]) - float(loss)))
         if i % 200 == 0:
-            print(f"step {i} of {steps}, losses apart by {apart:.1e} in the first 50", file=sys.stderr, flush=True)
-    ours = jaxdl.evaluate(net, state, test)["loss"]
-    return {"apart": apart, "jaxdl": ours, "torch": other.judge(test)}
+            print(f"step {i} of {len(given.order)}, losses of the first 50 apart by {apart:.1e}", file=sys.stderr)
+    ours = jaxdl.evaluate(net, state, Dataset(given.test, "test"), batch_size=BATCH)["loss"]
+    return {"apart": apart, "jaxdl": ours, "torch": other.judge()}
 
 
-def timed(who: str, path: str, epochs: int) -> dict[str, float]:
-    """One framework's whole run in a process of its own."""
+def timed(who: str, file: Path) -> dict[str, float]:
+    """One framework's whole run in a process of its own, which reads the recipe from a file."""
     began = time.perf_counter()
-    command = [sys.executable, __file__, path, "--child", who, "--epochs", str(epochs)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, __file__, str(file), "--child", who], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
     return {"loss": json.loads(done.stdout.splitlines()[-1]), "seconds": time.perf_counter() - began}
 
 
-def child(who: str, path: str, epochs: int) -> float:
-    """Trains and tests one of them; nats per held-out character."""
-    train, test, vocabulary = sets(path)
-    steps = epochs * (train.size // BATCH)
-    if who == "torch":
-        net = TorchNet(vocabulary, steps, DROPOUT)
-        for batch in batches(train, steps):
-            net.step(batch)
-        return net.judge(test)
-    import jaxdl
+def write(given: Recipe, file: Path) -> None:
+    """The recipe as one file of arrays."""
+    parts = {"train": given.train, "test": given.test, "weights": given.weights}
+    arrays = {f"{part}:{name}": x for part, each in parts.items() for name, x in each.items()}
+    np.savez(file, order=given.order, rates=given.rates, vocabulary=given.vocabulary, **arrays)
 
-    _, learner = jaxdl_net(vocabulary, steps, DROPOUT)
-    state = jaxdl.train(learner, train, key=jaxdl.root(0), steps=steps, batch_size=BATCH, every=jaxdl.Every(log=1000))
-    return jaxdl.evaluate(learner, state, test)["loss"]
+
+def read(file: Path) -> Recipe:
+    """What `write` wrote."""
+    with np.load(file, allow_pickle=False) as arrays:
+        parts: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}, "weights": {}}
+        for name in arrays.files:
+            part, _, field = name.partition(":")
+            if field:
+                parts[part][field] = arrays[name]
+        rest = arrays["order"], arrays["rates"]
+        return Recipe(parts["train"], parts["test"], *rest, parts["weights"], int(arrays["vocabulary"]))
+
+
+def child(who: str, file: Path) -> float:
+    """Trains and tests one of them; nats per held-out character."""
+    given = read(file)
+    if who == "torch":
+        net = TorchNet(given, DROPOUT)
+        for _ in given.order:
+            net.step()
+        return net.judge()
+    import jax
+
+    import jaxdl
+    from jaxdl.data import Dataset
+
+    jax.config.update("jax_num_cpu_devices", 2)
+    steps, key, every = len(given.order), jaxdl.root(0), jaxdl.Every(log=1000)
+    _, learner = jaxdl_net(given.vocabulary, steps, DROPOUT)
+    train = Dataset(given.train, "train", contiguous=True)
+    state = jaxdl.train(learner, train, key=key, steps=steps, batch_size=BATCH, every=every)
+    return jaxdl.evaluate(learner, state, Dataset(given.test, "test"), batch_size=BATCH)["loss"]
 
 
 def main() -> int:
@@ -196,11 +228,7 @@ def main() -> int:
     parser.add_argument("--child", choices=["jaxdl", "torch"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        if options.child == "jaxdl":
-            import jax
-
-            jax.config.update("jax_num_cpu_devices", 2)
-        print(json.dumps(child(options.child, options.text, options.epochs)))
+        print(json.dumps(child(options.child, Path(options.text))))
         return 0
     good = True
     if options.only != "time":
@@ -211,7 +239,10 @@ def main() -> int:
         print(f"held-out nats after {options.same_epochs} epochs: {found['jaxdl']:.4f}, PyTorch {found['torch']:.4f}")
         print(f"  apart by {100 * off:.2f} % (bar 1 %)")
     if options.only != "same":
-        ours, theirs = (timed(who, options.text, options.epochs) for who in ("jaxdl", "torch"))
+        with tempfile.TemporaryDirectory() as place:
+            file = Path(place) / "recipe.npz"
+            write(recipe(options.text, options.epochs), file)
+            ours, theirs = (timed(who, file) for who in ("jaxdl", "torch"))
         bits = ours["loss"] / math.log(2)
         good &= bits <= 1.93 and ours["seconds"] < theirs["seconds"]
         print(f"jaxdl   {bits:.3f} bits per held-out character in {ours['seconds']:.0f} s (bar 1.93)")

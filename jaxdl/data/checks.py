@@ -21,8 +21,8 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
     Looks at every number, in blocks, so that a set on disk is never in memory as a whole.
 
     Args:
-      data: `input [N, H, W, C]` images in [0, 1] or standardized, or `[N, D]` vectors, floating;
-        `label [N]`, integers.
+      data: `input [N, H, W, C]` images in [0, 1] or standardized, or `[N, D]` vectors, floating; sequences
+        `[N, T, ...]` of any kind, if they have a `length [N]`; `label [N]`, integers.
       classes: labels are to be in [0, classes); None: what the set itself says.
 
     Raises:
@@ -36,8 +36,32 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
       jaxdl.errors.InputError: label[2]: got 9, allowed: an integer in [0, 2)
     """
     _check_labels(data["label"], data.classes if classes is None else classes)
+    check_lengths(data)
+    if "length" in data.arrays:
+        for first, block in blocks(data["input"]):
+            _check_finite(block, first)
+        return
     _check_layout(data["input"])
     _check_values(data["input"])
+
+
+def check_lengths(data: Dataset) -> None:
+    """Raises unless the set's field `length`, where it has one, is integers in [1, T], T the steps of `input`.
+
+    Example:
+      >>> check_lengths(Dataset({"input": np.zeros((2, 5)), "length": np.array([5, 0])}, "mine"))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
+    """
+    if "length" not in data.arrays or "input" not in data.arrays:
+        return
+    length, steps = np.asarray(data["length"]), data["input"].shape[1:2]
+    if length.ndim != 1 or length.dtype.kind not in "iu" or not steps:
+        raise InputError("length", f"{length.dtype}{list(length.shape)}", "integers [N], one per input [N, T]")
+    bad = (length < 1) | (length > steps[0])
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"length[{row}]", int(length[row]), f"an integer in [1, {steps[0]}]")
 
 
 def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
@@ -73,7 +97,7 @@ def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:
     """The shape and dtype of images `[N, H, W, C]` or vectors `[N, D]`."""
     shape = images.shape
     if images.ndim == 3:
-        raise InputError("input shape", shape, "[N, H, W, C]; grey images get their channel by x[..., None]")
+        raise InputError("input shape", shape, "[N, H, W, C], grey images by x[..., None]; sequences need a `length`")
     if images.ndim not in (2, 4) or 0 in shape:
         raise InputError("input shape", shape, "images [N, H, W, C] or vectors [N, D]")
     if images.ndim == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS and shape[1] < min(shape[2:]):

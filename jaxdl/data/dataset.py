@@ -76,9 +76,9 @@ class Dataset:
         return array
 
     def take(self, rows: Int[np.ndarray, " B"]) -> "Dataset":
-        """The examples with these row numbers, in this order; at least one."""
+        """The examples with these row numbers, in this order; at least one. They follow each other no longer."""
         arrays = {f: a.take(rows) if isinstance(a, Lazy) else a[rows] for f, a in self.arrays.items()}
-        return dataclasses.replace(self, arrays=arrays)
+        return dataclasses.replace(self, arrays=arrays, contiguous=False)
 
 
 def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset, Dataset]:
@@ -96,7 +96,7 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
       `(train, validation)`, disjoint, together all of `data`.
 
     Raises:
-      InputError: a fraction outside (0, 1), or one that leaves a part empty.
+      InputError: a fraction outside (0, 1), or one that leaves a part empty; a contiguous set.
 
     Example:
       >>> from jaxdl.rng import root
@@ -106,6 +106,8 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
     """
     if not 0 < fraction < 1:
         raise InputError("fraction", fraction, "a number in (0, 1)")
+    if data.contiguous:
+        raise InputError("data", data.name, "rows that can be shuffled; cut a text by `held_out`, before it is windows")
     count = round(fraction * data.size)
     if not 0 < count < data.size:
         raise InputError("fraction", fraction, f"a share that leaves both parts of {data.size} examples not empty")

@@ -165,7 +165,8 @@ def _part(part: Path, classes: list[str]) -> Reviews:
     for label, name in enumerate(classes):
         if not (part / name).is_dir():
             raise InputError("data", str(part), f"a folder per class; there is no {name}")
-        found = [_read(part / name / file) for file in sorted(os.listdir(part / name)) if file.endswith(".txt")]
+        files = [file for file in sorted(os.listdir(part / name)) if file.endswith(".txt") and file[0] != "."]
+        found = [_read(part / name / file) for file in files]
         if not found:
             raise InputError("data", str(part / name), "a folder with .txt files; there are none")
         texts += found

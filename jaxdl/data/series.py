@@ -105,6 +105,8 @@ def chronological(values: Float[np.ndarray, "T C"], fractions: tuple[float, floa
       ([[5.0]], [2.0], [1.0])
     """
     values, size = _checked(values), len(values)
+    if not all(0 <= share <= 1 for share in fractions):
+        raise InputError("fractions", fractions, "two shares in [0, 1]")
     first, second = round(fractions[0] * size), round(sum(fractions) * size)
     if not 0 < first < second < size:
         raise InputError("fractions", fractions, f"shares that leave no part of {size} rows empty")

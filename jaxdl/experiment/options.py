@@ -48,7 +48,7 @@ class Options:
     """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it.
     Default: what suits the network, 2 for recurrent ones, else 1."""
     log_every: int = 0
-    """Steps between two lines of metrics; 0: twenty times in a run."""
+    """Steps between two lines of metrics; 0: about twenty times in a run."""
     save_every: int = 0
     """Steps between two validations, each saved; 0: once an epoch."""
     stop_after: int | None = None

@@ -66,7 +66,7 @@ class Run(Generic[C]):
             write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
-        every = Every(config.log_every or max(1, steps // 20), config.save_every or max(epoch, steps // 100))
+        every = often(config, steps, epoch)
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
@@ -104,7 +104,8 @@ class Run(Generic[C]):
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
         """The test set's metrics, of several seeds an array each: asked for once, at the end."""
-        found = evaluate(learner, state, data, key=self.key, strategy=strategy(self.config.strategy))
+        size, where = min(500, self.config.batch_size), strategy(self.config.strategy)
+        found = evaluate(learner, state, data, key=self.key, batch_size=size, strategy=where)
         return {f"test/{name}": value for name, value in found.items()}
 
     def records(self) -> list[dict]:
@@ -197,6 +198,21 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
         return {}
     _print(result, out)
     return result
+
+
+def often(config: Options, steps: int, epoch: int) -> Every:
+    """How often to log and to save, where the options do not say: about 20 lines in a run, and once an epoch.
+
+    A validation falls on a line, so that no line is an average over the few steps between the two.
+
+    Example:
+      >>> often(Options(), steps=4210, epoch=421)
+      Every(log=210, save=420)
+    """
+    save = config.save_every or max(epoch, steps // 100)
+    lines = max(1, round(20 * save / steps))
+    log = config.log_every or max(1, save // lines)
+    return Every(log, config.save_every or max(1, save // log) * log)
 
 
 def place(config: Options, one: Callable) -> tuple[str, Path]:

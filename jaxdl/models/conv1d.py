@@ -64,6 +64,11 @@ class Conv1DStack(nn.Module):
         initializer(self.kernel_init)
         super().__post_init__()
 
+    @property
+    def causal(self) -> bool:
+        """What comes out at a step depends on later ones too."""
+        return False
+
     @nn.compact
     def __call__(
         self,

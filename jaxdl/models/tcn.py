@@ -64,6 +64,11 @@ class TCN(nn.Module):
         super().__post_init__()
 
     @property
+    def causal(self) -> bool:
+        """What comes out at a step depends on no later one."""
+        return True
+
+    @property
     def receptive_field(self) -> int:
         """How many steps an output sees, its own included: `1 + 2 (K - 1) (2^n - 1)` of n blocks."""
         return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.features) - 1)

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from jaxdl.errors import one_of
 
 
-def initializer(name: str) -> Initializer:
-    """The initializer of weights called `name`.
+def initializer(name: str | Initializer) -> Initializer:
+    """The initializer of weights called `name`; one that is a function already as it is.
 
     Source: Glorot, Bengio 2010; He et al. 2015; LeCun et al. 1998, Efficient BackProp.
 
@@ -31,6 +31,8 @@ def initializer(name: str) -> Initializer:
       >>> bool(jnp.abs(initializer("truncated_normal")(jax.random.key(0), (50,))).max() <= 0.2)
       True
     """
+    if callable(name):
+        return name
     by_fan = ("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform")
     if one_of("kernel_init", name, [*by_fan, "truncated_normal"]) in by_fan:
         return getattr(jax.nn.initializers, name)()

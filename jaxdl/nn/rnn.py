@@ -10,6 +10,7 @@ from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.sequences import steps
@@ -40,8 +41,8 @@ class RNN(nn.Module):
       dropout: the share of what goes from one layer into the next that training drops, in [0, 1).
       variational: one dropout mask for all steps of a sequence; else a new one at every step.
       dtype: of the computation; None: that of input and parameters.
-      kernel_init: initializer of the first layer's `kernel`, `[D, ...]`. The default is for inputs of mean square 1; of
-        one-hot vectors one number of D is not 0, and `normal(0.5)` learns several times as fast.
+      kernel_init: initializer of the first layer's `kernel`, `[D, ...]`, or its name. The default is for inputs of mean
+        square 1; of one-hot vectors one number of D is not 0, and `normal(0.5)` learns several times as fast.
 
     Raises:
       InputError: when built, for a field that cannot be used.
@@ -61,14 +62,20 @@ class RNN(nn.Module):
     dropout: float = 0.0
     variational: bool = False
     dtype: Any = None
-    kernel_init: Initializer = jax.nn.initializers.glorot_uniform()
+    kernel_init: str | Initializer = "glorot_uniform"
 
     def __post_init__(self) -> None:
         one_of("cell", self.cell, CELLS)
         at_least("features", self.features, 1)
         at_least("layers", self.layers, 1)
         in_range("dropout", self.dropout, 0, 1)
+        initializer(self.kernel_init)
         super().__post_init__()
+
+    @property
+    def causal(self) -> bool:
+        """Whether what comes out at a step depends on no later one."""
+        return not self.bidirectional
 
     @nn.compact
     def __call__(
@@ -94,8 +101,10 @@ class RNN(nn.Module):
         Raises:
           InputError: wrong rank, lengths out of range, a carry of another shape or number.
         """
-        if x.ndim != 3:
-            raise InputError("x", x.shape, "sequences [B, T, D]")
+        if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InputError("x", f"{x.dtype}{list(x.shape)}", "sequences of floats [B, T, D]")
+        if lengths is not None and lengths.shape != x.shape[:1]:
+            raise InputError("length", lengths.shape, f"[B], {x.shape[:1]}")
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != self.layers):
             raise InputError("carry", type(carry), f"a tuple of {self.layers}, one per layer")
         mask = None if lengths is None else steps(lengths, x.shape[1])
@@ -120,7 +129,7 @@ class RNN(nn.Module):
     def _kernel_init(self, i: int) -> Initializer:
         gain = GAINS[self.cell]
         deeper = jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
-        return deeper if i else self.kernel_init
+        return deeper if i else initializer(self.kernel_init)
 
     def _last(self, end: Any) -> Array:
         """h of the last step that each direction has computed."""

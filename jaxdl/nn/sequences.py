@@ -125,7 +125,7 @@ class TimeDistributed(nn.Module):
         y_bt = f(x_bt)
 
     Attributes:
-      model: called as `model(inputs [B T, ...], train)`; to BatchNorm all steps are one batch.
+      model: called as `model(inputs [B T, ...], train)`; to BatchNorm all steps are one batch, padding too.
 
     Example:
       >>> import jax

@@ -56,7 +56,8 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
       perplexity), `bits`, `accuracy`.
 
     Raises:
-      InputError: while tracing, a batch of another size than the carry has, or nothing to be carried.
+      InputError: a body that sees later steps; while tracing, answers that are not one per step, a batch of another
+        size than the carry has, or nothing to be carried.
 
     Example:
       >>> import jaxdl
@@ -66,6 +67,9 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
       >>> task.generate(params, extra, ids, jaxdl.root(1), length=4).shape
       (2, 4)
     """
+    body = getattr(model, "body", None)
+    if not getattr(body, "causal", True):
+        raise InputError("model", type(body).__name__, "a body that sees no later step than the one it answers at")
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         params, extra = initial(model, key, batch)
@@ -105,6 +109,7 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        never: tuple[int, ...] = (),
     ) -> Int[Array, "B N"]:
         """Continues each prompt, one token after the other, in one compiled program.
 
@@ -119,30 +124,31 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
           temperature: above 0, below 1 more careful; 0: always the likeliest.
           top_k: draw from the k likeliest; 0: from all.
           top_p: draw from the fewest that have this probability together, in (0, 1] (nucleus sampling).
+          never: ids that are not written, such as that of unknown words.
 
         Returns:
-          int32 `[B, length]`, without the prompt.
+          int32 `[B, length]`, without the prompt; -1 behind an id that the model does not know.
 
         Raises:
-          InputError: an empty prompt, a number out of range, or a network that reads in both directions.
+          InputError: an empty prompt, or a number out of range.
         """
-        if getattr(model.body if hasattr(model, "body") else model, "bidirectional", False):
-            raise InputError("bidirectional", True, "False, for a network that is to write: it cannot know what comes")
         at_least("length", length, 1)
+        prompt = jnp.asarray(prompt)
         if prompt.ndim != 2 or 0 in prompt.shape:
             raise InputError("prompt", prompt.shape, "ids [B, P], at least one each")
         check_filters(temperature, top_k, top_p)
-        drawn = {"greedy": temperature == 0, "length": length, "top_k": top_k, "top_p": float(top_p)}
+        drawn = {"greedy": temperature == 0, "length": length, "top_k": top_k, "top_p": float(top_p), "never": never}
         return written(params, _without_carry(extra), prompt, key, jnp.float32(temperature), **drawn)
 
-    @partial(jax.jit, static_argnames=("greedy", "length", "top_k", "top_p"))
-    def written(params, extra, prompt, key, temperature, *, greedy, length, top_k, top_p):
+    @partial(jax.jit, static_argnames=("greedy", "length", "top_k", "top_p", "never"))
+    def written(params, extra, prompt, key, temperature, *, greedy, length, top_k, top_p, never):
         rows, start = prompt.shape
 
         def drawn(logits: Array, t: Array) -> Array:
             keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, t)))(jnp.arange(rows))
-            heat = 0.0 if greedy else temperature
-            return jax.vmap(lambda x, k: draw(x, k, heat, top_k, top_p))(logits, keys)
+            heat, known = 0.0 if greedy else temperature, jnp.isfinite(logits).all(-1)
+            logits = logits.at[:, list(never)].set(-jnp.inf) if never else logits
+            return jnp.where(known, jax.vmap(lambda x, k: draw(x, k, heat, top_k, top_p))(logits, keys), -1)
 
         def step(state: tuple, t: Array) -> tuple[tuple, Array]:
             logits, carry = state
@@ -167,6 +173,8 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
 def _measured(logits: Float[Array, "B T V"], batch: Batch) -> Metrics:
     """Loss, bits and accuracy per token that counts."""
     label, size = batch["label"], logits.shape[-1]
+    if logits.shape[:-1] != label.shape:
+        raise InputError("logits", logits.shape, f"[B, T, V], an answer at each of the steps {label.shape}")
     mask = jnp.ones(label.shape, jnp.float32)
     if "length" in batch:
         mask = jnp.where(jnp.arange(label.shape[1])[None] < batch["length"][:, None], mask, 0)

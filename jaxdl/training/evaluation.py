@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
+from jaxdl.data.checks import check_lengths
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
@@ -55,6 +56,7 @@ def evaluate(
     """
     at_least("batch_size", batch_size, 1)
     of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
+    check_lengths(data)
     of_kind("state", state, State, "the state that `train` returned")
     key = root(0) if key is None else key
     check_key(key)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State
-from jaxdl.data.checks import check_batch_size
+from jaxdl.data.checks import check_batch_size, check_lengths
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, gather, training_windows
 from jaxdl.errors import InputError, at_least, of_kind
@@ -131,6 +131,9 @@ def train(
         raise InputError("patience", patience, "None, for runs that differ in their hyper-parameters")
     strategy = for_runs(key, strategy)
     check_batch_size(data, batch_size, len(strategy.devices) if key.ndim == 0 else 1)
+    for each in (data, validation):
+        if each is not None:
+            check_lengths(each)
     _check_patience(patience, validation, every)
     journal = Journal(writers, batch_size * (key.size if key.ndim else 1), every.log)
     end = min(steps, stop_after or steps)
@@ -138,6 +141,8 @@ def train(
 
     example = next(training_windows(data, key, batch_size, 0, lambda host: host))
     program = strategy.compile(learner, example)
+    if "carry" in program.abstract.extra and not data.contiguous:
+        raise InputError("data", data.name, "a contiguous set, for a network that carries its state on")
     if patience:
         patience.value(_metrics(learner, program, example, judging))
     with contextlib.closing(store):

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import jaxdl
 from jaxdl import root
 from jaxdl.data import Dataset, check_batch_size, check_classification, holdout, load, split, standardize
 from jaxdl.errors import InputError
@@ -75,7 +76,7 @@ TABLE = {
     ),
     "no channel": (
         lambda: check(IMAGES[..., 0]),
-        "input shape: got (10, 8, 8), allowed: [N, H, W, C]; grey images get their channel by x[..., None]",
+        "input shape: got (10, 8, 8), allowed: [N, H, W, C], grey images by x[..., None]; sequences need a `length`",
     ),
     "no pixels": (
         lambda: check(IMAGES[:, :0]),
@@ -266,3 +267,46 @@ def test_a_bad_file_is_one_line(row, tmp_path):
     with pytest.raises(InputError) as raised:
         load(path)
     assert str(raised.value) == message.format(path=path)
+
+
+def lengths(**fields):
+    ids = np.random.default_rng(0).integers(0, 5, (6, 4)).astype(np.int32)
+    return Dataset({"input": ids, "label": np.arange(6) % 2, "length": np.full(6, 4), **fields}, "mine", 2)
+
+
+@pytest.mark.parametrize(
+    ("length", "line"),
+    [
+        (np.array([4, 1, 0, 2, 2, 2]), "length[2]: got 0, allowed: an integer in [1, 4]"),
+        (np.array([4, 1, 2, 2, 2, 5]), "length[5]: got 5, allowed: an integer in [1, 4]"),
+        (np.ones(6), "length: got 'float64[6]', allowed: integers [N], one per input [N, T]"),
+    ],
+)
+def test_lengths_are_looked_at_before_anything_compiles(length, line):
+    task = jaxdl.tasks.classify(jaxdl.models.MLP((3,), 2))
+    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
+    for look in (
+        lambda data: check_classification(data),
+        lambda data: jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=2),
+        lambda data: jaxdl.train(net, lengths(), key=jaxdl.root(0), steps=1, batch_size=2, validation=data),
+    ):
+        with pytest.raises(InputError) as caught:
+            look(lengths(length=length))
+        assert str(caught.value) == line
+    check_classification(lengths())
+
+
+def test_rows_that_follow_each_other_are_not_shuffled_or_cut_at_random():
+    data = jaxdl.data.streams(np.random.default_rng(0).integers(0, 5, 200), 8)
+    assert data.contiguous and not data.take(np.array([3, 1])).contiguous
+    with pytest.raises(InputError, match="rows that can be shuffled; cut a text by `held_out`"):
+        jaxdl.data.split(data, jaxdl.root(0), 0.5)
+
+
+def test_a_carried_state_needs_rows_that_follow_each_other():
+    model = jaxdl.models.SequenceNet(jaxdl.models.OneHot(5), jaxdl.nn.RNN("gru", 3), 5)
+    task = jaxdl.tasks.language(model, carried=True)
+    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
+    data = jaxdl.data.windows(np.random.default_rng(0).integers(0, 5, 200), 8, 8)
+    with pytest.raises(InputError, match="data: got 'text', allowed: a contiguous set, for a network that carries"):
+        jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4)

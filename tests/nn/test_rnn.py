@@ -130,7 +130,11 @@ def test_wrong_fields_and_inputs_are_named():
     assert message(x, False, cell="lsmt") == "cell: got 'lsmt', allowed: gru, lstm, simple (did you mean 'lstm'?)"
     assert message(x, False, layers=0) == "layers: got 0, allowed: at least 1"
     assert message(x, False, dropout=1.0) == "dropout: got 1.0, allowed: a number in [0, 1)"
-    assert message(x[0], False) == "x: got (5, 4), allowed: sequences [B, T, D]"
+    assert message(x[0], False) == "x: got 'float32[5, 4]', allowed: sequences of floats [B, T, D]"
+    integers = "x: got 'int32[4, 5, 4]', allowed: sequences of floats [B, T, D]"
+    assert message(x.astype(jnp.int32), False) == integers
+    assert message(x, False, jnp.array([5, 1])) == "length: got (2,), allowed: [B], (4,)"
+    assert message(x, False, kernel_init="glorot").startswith("kernel_init: got 'glorot', allowed: glorot_normal")
     assert message(x, False, jnp.array([5, 0, 1, 2])) == "length[1]: got 0, allowed: an integer in [1, 5]"
     assert message(x, False, jnp.array([5, 1, 1, 6])) == "length[3]: got 6, allowed: an integer in [1, 5]"
     assert message(x, False, None, (1,)) == "carry: got <class 'tuple'>, allowed: a tuple of 2, one per layer"

@@ -15,7 +15,7 @@ from jaxdl.core import Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import TCN, OneHot, SequenceNet
+from jaxdl.models import TCN, Conv1DStack, OneHot, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.tasks import language
 from jaxdl.training import Directory, Every, Sharded, state_sha256, train
@@ -345,8 +345,25 @@ def test_a_network_that_carries_nothing_reads_the_whole_text_again():
         language(model, carried=True).init(KEY, BATCH)
 
 
-def test_who_reads_backwards_cannot_write():
-    task = language(SequenceNet(OneHot(V), RNN("gru", 5, bidirectional=True), V))
-    params, extra = task.init(KEY, BATCH)
-    with pytest.raises(InputError, match="bidirectional: got True, allowed: False"):
-        task.generate(params, extra, BATCH["input"], KEY, length=2)
+@pytest.mark.parametrize("body", [RNN("gru", 5, bidirectional=True), Conv1DStack((4,), pool=1)])
+def test_who_sees_later_steps_is_no_language_model(body):
+    with pytest.raises(InputError, match="allowed: a body that sees no later step than the one it answers at"):
+        language(SequenceNet(OneHot(V), body, V))
+
+
+def test_one_answer_per_sequence_is_refused():
+    task = language(SequenceNet(OneHot(V), RNN("gru", 5, return_sequences=False), V))
+    batch = {name: x[:, :B] for name, x in BATCH.items()}  # as many steps as sequences: shapes would broadcast
+    params, extra = task.init(KEY, batch)
+    with pytest.raises(InputError, match=r"logits: got \(6, 4\), allowed: \[B, T, V\]"):
+        task.loss(params, extra, batch, KEY, train=True)
+
+
+def test_some_ids_are_never_written_and_unknown_ones_end_a_text():
+    task, _, params, extra = started()
+    drawn = {"length": 40, "temperature": 2.0}
+    assert set(np.unique(task.generate(params, extra, PROMPT, KEY, **drawn))) == set(range(V))
+    assert set(np.unique(task.generate(params, extra, PROMPT, KEY, **drawn, never=(0, 2)))) == {1, 3}
+    strange = np.array([[1, V], [1, 2]])
+    found = np.asarray(task.generate(params, extra, strange, KEY, length=3))
+    assert (found[0] == -1).all() and (found[1] >= 0).all()
