@@ -6,6 +6,9 @@
 The station is made up (`jaxdl.data.series`): fronts announce themselves days before, by two signs that only together
 tell when and how much. Without structure the temperature is a random walk, and the best forecast is "as now": a network
 that seems to beat it there has seen the future.
+
+Mean absolute error 24 hours ahead (`--epochs 8`, two cores of an AMD EPYC): recurrent 2.08 °C in 23 s, convolutional
+2.95 °C in 13 s, "as now" 3.19 °C.
 """
 
 import dataclasses

@@ -6,6 +6,8 @@
 
 One picture: the test error of each network against the length of the sequences, every seed by itself, next to the
 error of who remembers nothing: 1/6 for the sum of two marked numbers, 10 ln 8 / (T + 20) for copying ten symbols.
+
+MEMORY
 """
 
 import dataclasses

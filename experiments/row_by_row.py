@@ -1,8 +1,10 @@
 """Networks over time read an image row by row, or pixel by pixel, and name it at the end.
 
-python experiments/row_by_row.py
-python experiments/row_by_row.py --data mnist --cell lstm --epochs 15 --schedule one_cycle --validation 0
-python experiments/row_by_row.py --data mnist --cell tcn --by pixel --permuted
+    python experiments/row_by_row.py
+    python experiments/row_by_row.py --data mnist --cell lstm --epochs 10 --schedule one_cycle --validation 0
+    python experiments/row_by_row.py --data mnist --cell tcn --by pixel --permuted
+
+MNIST, the second command, 128 units, two cores of an AMD EPYC: LSTM 99.04 % in 81 s.
 """
 
 import dataclasses

@@ -287,8 +287,8 @@ def test_lengths_are_looked_at_before_anything_compiles(length, line):
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
     for look in (
         lambda data: check_classification(data),
-        lambda data: jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=2),
-        lambda data: jaxdl.train(net, lengths(), key=jaxdl.root(0), steps=1, batch_size=2, validation=data),
+        lambda data: jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4),
+        lambda data: jaxdl.train(net, lengths(), key=jaxdl.root(0), steps=1, batch_size=4, validation=data),
     ):
         with pytest.raises(InputError) as caught:
             look(lengths(length=length))
