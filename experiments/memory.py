@@ -7,7 +7,8 @@
 One picture: the test error of each network against the length of the sequences, every seed by itself, next to the
 error of who remembers nothing: 1/6 for the sum of two marked numbers, 10 ln 8 / (T + 20) for copying ten symbols.
 
-MEMORY
+The adding problem at 200 steps (`--lengths 200`), mean squared error of one seed, two cores of an AMD EPYC: simple
+0.167, which is nothing, LSTM 3.5e-4, GRU 4.0e-5, TCN 5.3e-4; 31, 103, 107 and 76 s.
 """
 
 import dataclasses

@@ -4,7 +4,8 @@
     python experiments/row_by_row.py --data mnist --cell lstm --epochs 10 --schedule one_cycle --validation 0
     python experiments/row_by_row.py --data mnist --cell tcn --by pixel --permuted
 
-MNIST, the second command, 128 units, two cores of an AMD EPYC: LSTM 99.04 % in 81 s.
+MNIST, the second command, 128 units, two cores of an AMD EPYC: LSTM 99.04 % in 81 s, GRU 98.80 % in 75 s,
+simple 98.14 % in 26 s.
 """
 
 import dataclasses

@@ -6,7 +6,8 @@
 A convolutional network that sees one frame alone, against the same network with a recurrent one behind it.
 `direction`: which way does the digit go? `count`: how many different digits came by?
 
-Which way, two cores of an AMD EPYC: with a memory 100.00 % of 800 films in 17 s, one frame alone FRAMES.
+Which way, two cores of an AMD EPYC: with a memory 100.00 % of 800 films in 14 s, one frame alone 25.05 %, which is
+chance.
 """
 
 import dataclasses
