@@ -55,7 +55,7 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
 def language(carried: bool) -> Row:
     """Random tokens in windows that follow each other; some of the windows shorter."""
     rng = np.random.default_rng(2)
-    net = models.SequenceNet(models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2), 5)
+    net = models.SequenceNet(models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2 if carried else 1), 5)
     tokens = rng.integers(0, 5, SIZE * 7 + 1).astype(np.int32)
     fields = {"input": tokens[:-1].reshape(SIZE, 7), "label": tokens[1:].reshape(SIZE, 7)}
     if not carried:
@@ -85,7 +85,7 @@ def sequence_regression() -> Row:
         input=rng.normal(size=(SIZE, 7, 2)).astype(np.float32),
         target=rng.normal(size=(SIZE, 1)).astype(np.float32),
     )
-    task = jaxdl.tasks.regress(models.SequenceNet(None, models.TCN((4, 4), 2), 1, "last"))
+    task = jaxdl.tasks.regress(models.SequenceNet(None, models.TCN((4,), 2), 1, "last"))
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
 
 

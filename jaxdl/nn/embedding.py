@@ -145,4 +145,4 @@ def _looked_up(table: Array, ids: Array) -> Array:
     32x300 ids, V 100, D 64 (V 1,000: 0.18; 20,000: 3.5, of which Adam takes 1.9). As a product with one-hot vectors 3.2
     (24), with one for the gradient alone 2.1 (23), with a sum over sorted ids 1.8 (2.1; 5.9).
     """
-    return table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    return jnp.asarray(table).at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)

@@ -225,9 +225,7 @@ def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, lim
             np.testing.assert_array_equal(read, data["input"][rows[start : start + 10]])
 
 
-def test_what_is_taken_of_a_contiguous_set_is_one_too_and_others_are_shuffled():
-    data = contiguous(points(12))
-    assert data.take(np.arange(4, 10)).contiguous
+def test_what_is_not_contiguous_is_shuffled():
     shuffled = next(training_windows(points(12), KEY, 4, 0, host)).order
     assert (shuffled != lanes(0, 12, 4)).any()
     np.testing.assert_array_equal(shuffled, epoch_order(KEY, 0, 12, 4))

@@ -195,3 +195,9 @@ def test_says_in_one_line_what_is_allowed(call, line):
     with pytest.raises(InputError) as error:
         call()
     assert str(error.value) == line
+
+
+def test_parameters_may_be_the_hosts(key):
+    layer, ids = Embedding(5, 3), jnp.array([[4, 0]])
+    variables = layer.init(key, ids)
+    np.testing.assert_array_equal(layer.apply(jax.device_get(variables), ids), layer.apply(variables, ids))
