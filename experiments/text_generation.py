@@ -6,10 +6,11 @@
     python experiments/text_generation.py --data sherlock.txt --length 40 --stride 3 --epochs 10
 
 The Adventures of Sherlock Holmes, its last tenth held out (`--data sherlock.txt --epochs 30`): 1.890 bits per character
-in 246 s on two cores of an AMD EPYC that other work shared. After 4 epochs it writes words, after 30 "and there was a
-soft or tobacco. I should be all asleep". One of its units follows the quotation marks, as the heat map `units.png`
-shows: its forget gate empties it at each of them and nowhere else. With `--features 256 --dropout 0.35 --epochs 25
---ema 0.998 --learning-rate 1e-2`: 1.846 bits in 785 s; there another unit counts how long the line is.
+in 246 s on two cores of an AMD EPYC that other work shared. After 4 epochs it writes "I was ear of the door in the had
+somether against his hand", after 30 "there was a soft or tobacco. I should be all asleep and down the office". One of
+its units follows the quotation marks, as the heat map `units.png` shows: its forget gate empties it at each of them and
+nowhere else. With `--features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2`: 1.846 bits in 785 s;
+there another unit counts how long the line is.
 """
 
 import dataclasses
