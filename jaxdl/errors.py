@@ -109,6 +109,25 @@ def of_kind(field: str, value: object, kind: type, said: str) -> None:
         raise InputError(field, value if isinstance(value, str | int | float) else type(value), said)
 
 
+def lengths_within(lengths: Any, size: int) -> None:
+    """Raises unless they are integers `[B]` in [1, size], naming the first that is not; traced ones have no value.
+
+    Example:
+      >>> lengths_within(np.array([3, 0]), 5)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
+    """
+    if lengths.ndim != 1 or not np.issubdtype(lengths.dtype, np.integer):
+        raise InputError("length", f"{lengths.dtype}{list(lengths.shape)}", "integers [B], one per sequence")
+    if is_traced(lengths):
+        return
+    values = np.asarray(lengths)
+    bad = (values < 1) | (values > size)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"length[{row}]", int(values[row]), f"an integer in [1, {size}]")
+
+
 def in_range(field: str, value: Any, low: float, high: float) -> None:
     """Raises unless `low <= value < high`; what is still being traced has no value to look at.
 

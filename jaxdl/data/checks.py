@@ -6,7 +6,7 @@ from jaxtyping import Float, Int, Shaped
 
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.lazy import blocks
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, lengths_within
 
 #: Numbers of channels that an image may have when its layout is judged by its shape.
 CHANNELS = (1, 3)
@@ -55,13 +55,9 @@ def check_lengths(data: Dataset) -> None:
     """
     if "length" not in data.arrays or "input" not in data.arrays:
         return
-    length, steps = np.asarray(data["length"]), data["input"].shape[1:2]
-    if length.ndim != 1 or length.dtype.kind not in "iu" or not steps:
-        raise InputError("length", f"{length.dtype}{list(length.shape)}", "integers [N], one per input [N, T]")
-    bad = (length < 1) | (length > steps[0])
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(f"length[{row}]", int(length[row]), f"an integer in [1, {steps[0]}]")
+    if data["input"].ndim < 2:
+        raise InputError("input shape", data["input"].shape, "[N, T, ...], where there is a `length`")
+    lengths_within(data["length"], data["input"].shape[1])
 
 
 def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:

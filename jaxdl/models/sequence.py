@@ -49,8 +49,7 @@ class SequenceNet(nn.Module):
     Attributes:
       embed: called as `embed(inputs, train) -> [B, T, D]`: `jaxdl.nn.Embedding`, `OneHot`, `TimeDistributed(CNN)`;
         None: the inputs are vectors already.
-      body: called as `body(x [B, T, D], train, lengths, carry) -> (y, carry)`: `jaxdl.nn.RNN`, `TCN`, `Conv1DStack`;
-        None: y is x, and every step stands alone.
+      body: called as `body(x [B, T, D], train, lengths, carry) -> (y, carry)`: `jaxdl.nn.RNN`, `TCN`, `Conv1DStack`.
       outputs: how many numbers per answer.
       pool: "last", "mean" or "max" over the steps that count; None: what the body gives.
       dropout: the share of the body's output that training drops, in [0, 1).
@@ -68,7 +67,7 @@ class SequenceNet(nn.Module):
     """
 
     embed: nn.Module | None
-    body: nn.Module | None
+    body: nn.Module
     outputs: int
     pool: Pool | None = None
     dropout: float = 0.0
@@ -118,7 +117,7 @@ class SequenceNet(nn.Module):
           The answers, and what the body carries at the end.
         """
         x = inputs if self.embed is None else self.embed(inputs, train)
-        y, carry = (x, ()) if self.body is None else self.body(x, train, lengths, carry)
+        y, carry = self.body(x, train, lengths, carry)
         if self.pool is not None:
             self._check_pool(y, x, lengths)
             y = pool_steps(y, self.pool, lengths if y.shape[1] == x.shape[1] else None)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
-from jaxdl.errors import InputError, is_traced, one_of
+from jaxdl.errors import InputError, is_traced, lengths_within, one_of
 
 Pool = Literal["last", "mean", "max"]
 
@@ -31,27 +31,8 @@ def steps(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
       >>> steps(jnp.array([1, 3]), 3).astype(int).tolist()
       [[1, 0, 0], [1, 1, 1]]
     """
-    check_lengths(lengths, size)
+    lengths_within(lengths, size)
     return jnp.arange(size)[None] < lengths[:, None]
-
-
-def check_lengths(lengths: Int[Array, " B"] | Int[np.ndarray, " B"], size: int) -> None:
-    """Raises unless they are integers in [1, size]; names the first that is not.
-
-    Example:
-      >>> check_lengths(np.array([3, 0]), 5)
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
-    """
-    if lengths.ndim != 1 or not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise InputError("length", f"{lengths.dtype}{list(lengths.shape)}", "integers [B], one per sequence")
-    if is_traced(lengths):
-        return
-    values = np.asarray(lengths)
-    bad = (values < 1) | (values > size)
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(f"length[{row}]", int(values[row]), f"an integer in [1, {size}]")
 
 
 def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]:

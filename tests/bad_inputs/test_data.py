@@ -279,7 +279,7 @@ def lengths(**fields):
     [
         (np.array([4, 1, 0, 2, 2, 2]), "length[2]: got 0, allowed: an integer in [1, 4]"),
         (np.array([4, 1, 2, 2, 2, 5]), "length[5]: got 5, allowed: an integer in [1, 4]"),
-        (np.ones(6), "length: got 'float64[6]', allowed: integers [N], one per input [N, T]"),
+        (np.ones(6), "length: got 'float64[6]', allowed: integers [B], one per sequence"),
     ],
 )
 def test_lengths_are_looked_at_before_anything_compiles(length, line):

@@ -118,6 +118,15 @@ def test_dropout_masks_are_one_for_all_steps_or_new_at_each(variational):
     assert (np.asarray(quiet) != 0).all()
 
 
+@pytest.mark.parametrize(("cell", "gates", "gain"), [("simple", 1, 1), ("lstm", 4, 3), ("gru", 3, 2)])
+def test_deeper_layers_start_with_larger_kernels(cell, gates, gain):
+    made = RNN(cell, 32, 2, kernel_init=jax.nn.initializers.constant(0.25))
+    params = made.init(jax.random.key(0), jnp.zeros((1, 1, D)), False)["params"]
+    assert (params[f"{cell}_0"]["kernel"] == 0.25).all()
+    limit = gain * np.sqrt(6 / (32 + gates * 32))
+    assert 0.95 * limit < float(jnp.abs(params[f"{cell}_1"]["kernel"]).max()) <= limit * 1.0001
+
+
 def message(*args, **fields):
     with pytest.raises(InputError) as caught:
         model = RNN(**{"features": H, "layers": 2, **fields})
