@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # What one test process has compiled, the others and the scripts that they start need not compile again.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla"))
@@ -11,6 +10,16 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import pytest
+
+FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
+#: Most of the tests' time is compilation; without the dear passes it is a third less.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
+def pytest_configure(config):
+    """The default tests compile quickly; all others, the `exact` ones among them, get the code that users get."""
+    quick = config.option.markexpr == "not slow"
+    os.environ.setdefault("XLA_FLAGS", f"{FOUR_DEVICES} {QUICK}" if quick else FOUR_DEVICES)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 import inspect
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +25,15 @@ from tests.contract import BATCH, ROWS, Row
 KEY = jax.random.key(3)
 LIMITS = {"rtol": 2e-5, "atol": 2e-6}
 
+#: How often a row's step and evaluation were traced.
+TRACES: Counter[tuple[str, str]] = Counter()
+
 rows = pytest.mark.parametrize("name", ROWS)
+
+
+def fast_for(*names: str) -> list:
+    """Every row; all but those named in the slow tests."""
+    return [pytest.param(name, marks=() if name in names else pytest.mark.slow) for name in ROWS]
 
 
 @cache
@@ -32,11 +42,55 @@ def row(name: str) -> Row:
 
 
 @cache
+def sgd(name: str) -> Learner:
+    """The row's learner; one and the same, so that what is compiled for one law serves the others."""
+    net = row(name).learner(optax.sgd(0.05, momentum=0.5))
+
+    def counted(part: str) -> Callable:
+        def call(*args):
+            TRACES[name, part] += 1
+            return getattr(net, part)(*args)
+
+        return call
+
+    return Learner(net.init, counted("step"), counted("evaluate"))
+
+
+@cache
+def step(name: str) -> Callable:
+    """Its compiled step."""
+    return jax.jit(sgd(name).step)
+
+
+@cache
+def init(name: str) -> Callable:
+    """Its compiled start."""
+    return jax.jit(sgd(name).init)
+
+
+@cache
+def alone(name: str, i: int) -> tuple:
+    """25 steps of Adam by the i-th of the row's updates alone, on one batch: update, learner, states and metrics."""
+    update, batch = row(name).updates(optax.adam(3e-2))[i], batch_of(row(name))
+    net = jaxdl.learner(row(name).init, update)
+    move, states, seen = jax.jit(net.step), [jax.jit(net.init)(KEY, batch)], []
+    for _ in range(25):
+        state, metrics = move(states[-1], batch, KEY)
+        states, seen = [*states, state], [*seen, means(metrics)]
+    return update, net, states, seen
+
+
+def each_alone(name: str) -> list[tuple]:
+    """`alone`, for every update of the row."""
+    return [alone(name, i) for i in range(len(row(name).updates(optax.sgd(0.1))))]
+
+
+@cache
 def run(name: str, devices: int, log: int = 1) -> tuple:
-    """Six steps of SGD over three epochs, with validation; shared by the laws."""
-    memory, made = Memory(), row(name)
+    """Six steps of SGD over three epochs, with validation: state, records, how often what was traced."""
+    memory, made, before = Memory(), row(name), Counter(TRACES)
     state = train(
-        made.learner(optax.sgd(0.05)),
+        sgd(name),
         made.data,
         key=KEY,
         steps=6,
@@ -46,7 +100,7 @@ def run(name: str, devices: int, log: int = 1) -> tuple:
         strategy=Sharded(jax.devices()[:devices]),
         writers=[memory],
     )
-    return jax.device_get(state), memory.records
+    return jax.device_get(state), memory.records, {part: n for (_, part), n in (TRACES - before).items()}
 
 
 def batch_of(made: Row) -> dict:
@@ -61,23 +115,22 @@ def assert_close(a, b, **limits):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **(limits or LIMITS)), a, b)
 
 
-@rows
+@pytest.mark.parametrize("name", fast_for("mlp", "gan"))
 def test_jit_equals_eager(name):
-    made = row(name)
-    net, batch = made.learner(optax.sgd(0.05)), batch_of(made)
-    state = net.init(KEY, batch)
-    eager, eager_metrics = net.step(state, batch, KEY)
-    fast, metrics = jax.jit(net.step)(state, batch, KEY)
+    batch = batch_of(row(name))
+    state = init(name)(KEY, batch)
+    eager, eager_metrics = sgd(name).step(state, batch, KEY)
+    fast, metrics = step(name)(state, batch, KEY)
     assert_close(eager, fast)
     assert_close(eager_metrics, metrics)
 
 
 @rows
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_sharded_equals_single(name, devices):
-    (one, one_records), (many, many_records) = run(name, 1), run(name, devices)
+    (one, one_records, _), (many, many_records, _) = run(name, 1), run(name, devices)
     assert_close(one, many)
-    for metric in means(row(name).learner(optax.sgd(0.05)).evaluate(one, batch_of(row(name)), KEY)):
+    for metric in jax.eval_shape(sgd(name).evaluate, one, batch_of(row(name)), KEY):
         for part in ("train", "validation"):
             expected = history(one_records, f"{part}/{metric}")
             np.testing.assert_allclose(history(many_records, f"{part}/{metric}"), expected, rtol=1e-6, atol=1e-6)
@@ -87,7 +140,7 @@ def test_sharded_equals_single(name, devices):
 def test_pmap_means_what_its_docstring_says(name):
     made = row(name)
     mapped = train(
-        made.learner(optax.sgd(0.05)),
+        sgd(name),
         made.data,
         key=KEY,
         steps=6,
@@ -103,6 +156,7 @@ def test_pmap_means_what_its_docstring_says(name):
             assert_close(single, jax.device_get(mapped))
 
 
+@pytest.mark.exact
 @rows
 def test_steps_in_one_dispatch_equal_single_dispatches(name):
     assert state_sha256(run(name, 1, log=1)[0]) == state_sha256(run(name, 1, log=100)[0])
@@ -110,66 +164,38 @@ def test_steps_in_one_dispatch_equal_single_dispatches(name):
 
 @rows
 def test_traced_once(name):
-    made, counts = row(name), {"step": 0, "evaluate": 0}
-    net = made.learner(optax.sgd(0.05))
-
-    def counted(function):
-        def call(*args):
-            counts[function] += 1
-            return getattr(net, function)(*args)
-
-        return call
-
-    watched = Learner(net.init, counted("step"), counted("evaluate"))
-    train(watched, made.data, key=KEY, steps=5, batch_size=BATCH, every=Every(2, 2), validation=made.data)
-    assert counts == {"step": 1, "evaluate": 1}
+    assert run(name, 1)[2] == {"step": 1, "evaluate": 1}
 
 
 @rows
 def test_replica_equals_the_run_alone(name):
-    made = row(name)
-    net, batch = made.learner(optax.sgd(0.05)), batch_of(made)
+    batch, many = batch_of(row(name)), jaxdl.replicas(sgd(name))
     keys = jnp.stack([jaxdl.root(seed) for seed in (5, 6, 7)])
     batches = jax.tree.map(lambda x: jnp.stack([x, x[::-1], jnp.roll(x, 1, 0)]), batch)
-    many = jaxdl.replicas(net)
-    states = many.init(keys, batch)
-    states, metrics = jax.jit(many.step)(states, batches, keys)
-    states, metrics = jax.jit(many.step)(states, batches, keys)
-    step = jax.jit(net.step)
+    states, all_step = jax.jit(many.init)(keys, batch), jax.jit(many.step)
+    states, metrics = all_step(states, batches, keys)
+    states, metrics = all_step(states, batches, keys)
     for i in range(3):
-        state, mine = net.init(keys[i], batch), jax.tree.map(lambda x: x[i], batches)
-        state, _ = step(state, mine, keys[i])
-        state, alone = step(state, mine, keys[i])
+        state, mine = init(name)(keys[i], batch), jax.tree.map(lambda x: x[i], batches)
+        state, _ = step(name)(state, mine, keys[i])
+        state, own = step(name)(state, mine, keys[i])
         assert_close(state, jax.tree.map(lambda x: x[i], states))
-        assert_close(alone, jax.tree.map(lambda x: x[i], metrics))
+        assert_close(own, jax.tree.map(lambda x: x[i], metrics))
     assert len({state_sha256(jax.tree.map(lambda x: x[i], states)) for i in range(3)}) == 3
 
 
 @rows
 def test_the_loss_of_each_update_falls_and_stays_finite(name):
-    made = row(name)
-    batch = batch_of(made)
-    for update in made.updates(optax.adam(3e-2)):
-        net = jaxdl.learner(made.init, update)
-        step, state, seen = jax.jit(net.step), net.init(KEY, batch), []
-        for _ in range(25):
-            state, metrics = step(state, batch, KEY)
-            seen += [value for metric, value in means(metrics).items() if metric.endswith("loss")]
+    for _, _, states, metrics in each_alone(name):
+        seen = [value for found in metrics for metric, value in found.items() if metric.endswith("loss")]
         assert np.isfinite(seen).all()
-        assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(states[-1]))
         assert np.mean(seen[-5:]) < 0.9 * np.mean(seen[:2])
 
 
 @rows
 def test_every_update_moves_its_parameters_and_no_other(name):
-    made = row(name)
-    batch = batch_of(made)
-    for update in made.updates(optax.sgd(0.1)):
-        net = jaxdl.learner(made.init, update)
-        before = net.init(KEY, batch)
-        after = before
-        for _ in range(2):
-            after, _ = jax.jit(net.step)(after, batch, KEY)
+    for update, _, (before, _, after, *_), _ in each_alone(name):
         for path, old in jax.tree_util.tree_flatten_with_path(before.params)[0]:
             new = dict(jax.tree_util.tree_flatten_with_path(after.params)[0])[path]
             should = update.on is None or path[0].key == update.on
@@ -179,16 +205,9 @@ def test_every_update_moves_its_parameters_and_no_other(name):
 
 @rows
 def test_running_statistics_move_in_exactly_one_update(name):
-    made = row(name)
-    batch, movers = batch_of(made), 0
-    for update in made.updates(optax.sgd(0.1)):
-        net = jaxdl.learner(made.init, update)
-        before = net.init(KEY, batch)
-        if not before.extra:
-            pytest.skip("carries nothing but parameters")
-        after, _ = jax.jit(net.step)(before, batch, KEY)
-        movers += state_sha256(before.extra) != state_sha256(after.extra)
-        assert state_sha256(net.evaluate(before, batch, KEY)) == state_sha256(net.evaluate(before, batch, KEY))
+    if not init(name)(KEY, batch_of(row(name))).extra:
+        pytest.skip("carries nothing but parameters")
+    movers = sum(state_sha256(states[0].extra) != state_sha256(states[1].extra) for _, _, states, _ in each_alone(name))
     assert movers == 1
 
 
@@ -208,9 +227,8 @@ def test_signatures(name):
 
 @rows
 def test_state_holds_arrays_only(name):
-    made = row(name)
-    state = made.learner(optax.adam(0.1)).init(KEY, batch_of(made))
-    assert all(isinstance(x, jax.Array) and not x.weak_type for x in jax.tree.leaves(state))
+    for _, _, (first, *_), _ in each_alone(name):
+        assert all(isinstance(x, jax.Array) and not x.weak_type for x in jax.tree.leaves(first))
 
 
 @rows
@@ -224,7 +242,7 @@ def test_accumulated_update_equals_the_whole_batch(name):
         ragged = {**batch, "length": jnp.full_like(batch["length"], 5)}
     net = made.learner(optax.sgd(0.1))
     parts = jaxdl.learner(made.init, *(jaxdl.accumulate(update, 4) for update in made.updates(optax.sgd(0.1))))
-    state = net.init(KEY, batch)
+    state = jax.jit(net.init)(KEY, batch)
     whole, whole_metrics = jax.jit(net.step)(state, ragged, KEY)
     summed, summed_metrics = jax.jit(parts.step)(state, ragged, KEY)
     assert_close(whole, summed)
@@ -243,9 +261,8 @@ for name in sys.argv[3:]:
 
 def finish(name: str, directory: str) -> list[str]:
     """From every saved step to the end of the run; the hash of each end."""
-    made, strategy = row(name), Sharded(jax.devices()[:1])
-    net, hashes = made.learner(optax.adam(0.01)), []
-    program = strategy.compile(net, next(training_windows(made.data, KEY, BATCH, 0, strategy.place)))
+    made, strategy, hashes = row(name), Sharded(jax.devices()[:1]), []
+    program = strategy.compile(sgd(name), next(training_windows(made.data, KEY, BATCH, 0, strategy.place)))
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
         state, _ = store.restore(program.abstract, number)
@@ -259,11 +276,12 @@ def finish(name: str, directory: str) -> list[str]:
     return hashes
 
 
+@pytest.mark.exact
 def test_stopped_at_every_step_and_finished_in_a_fresh_process(tmp_path):
     expected = {}
     for name in ROWS:
         state = train(
-            row(name).learner(optax.adam(0.01)),
+            sgd(name),
             row(name).data,
             key=KEY,
             steps=5,

@@ -17,10 +17,7 @@ SMOKE = [
     ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
     ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
-    ("mlp", ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"], {"curves", "confusion", "decisions"}),
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
-    ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
-    ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
     ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
@@ -28,6 +25,9 @@ SMOKE = [
 
 #: More of the same; they take long to compile.
 SLOW = [
+    ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
+    ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
+    ("mlp", ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"], {"curves", "confusion", "decisions"}),
     ("text_generation", ["--by", "word", "--embedding", "8", "--stride", "50", "--cell", "gru"], {"curves", "units"}),
     ("sentiment", ["--cell", "conv", "--no-baseline"], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--cell", "tcn", "--features", "4", "--permuted"], {"curves", "confusion", "mistakes"}),
@@ -35,10 +35,12 @@ SLOW = [
 
 #: Experiments that compare several runs: arguments, the runs, the pictures of all.
 COMPARED = [
-    ("memory", ["--cells", "gru", "tcn", "--lengths", "12"], {"gru-12", "tcn-12"}, {"errors.png"}),
-    ("memory", ["--task", "copy", "--cells", "lstm", "--lengths", "8", "--seeds", "2"], {"lstm-8"}, {"errors.png"}),
+    ("memory", ["--task", "copy", "--cells", "gru", "tcn", "--lengths", "8"], {"gru-8", "tcn-8"}, {"errors.png"}),
     ("video", [], {"frames", "recurrent"}, {"film.png", "film.gif"}),
     ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
+]
+SLOW_COMPARED = [
+    ("memory", ["--cells", "lstm", "--lengths", "8", "12", "--seeds", "2"], {"lstm-8", "lstm-12"}, {"errors.png"})
 ]
 
 #: Prepared sets, for the tests that need real data.
@@ -56,11 +58,13 @@ def test_every_experiment_is_tried():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in [*SMOKE, *COMPARED]}
 
 
-CASES = [*(pytest.param(*row, id=" ".join([row[0], *row[1]])) for row in SMOKE)]
-CASES += [pytest.param(*row, id=" ".join([row[0], *row[1]]), marks=pytest.mark.slow) for row in SLOW]
+def cases(fast: list, slow: list) -> list:
+    """Both, named by their commands."""
+    marked = [(row, ()) for row in fast] + [(row, pytest.mark.slow) for row in slow]
+    return [pytest.param(*row, id=" ".join([row[0], *row[1]]), marks=marks) for row, marks in marked]
 
 
-@pytest.mark.parametrize(("name", "arguments", "pictures"), CASES)
+@pytest.mark.parametrize(("name", "arguments", "pictures"), cases(SMOKE, SLOW))
 def test_smoke(name, arguments, pictures, tmp_path, capsys):
     result = run(name, tmp_path, "--smoke", "--batch-size", "32", *arguments)
     assert (result["experiment"], result["steps"]) == (name, 20)
@@ -81,9 +85,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
         assert str(path) in shown
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "runs", "pictures"), COMPARED, ids=[" ".join([n, *a]) for n, a, *_ in COMPARED]
-)
+@pytest.mark.parametrize(("name", "arguments", "runs", "pictures"), cases(COMPARED, SLOW_COMPARED))
 def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys):
     module = script(name)
     command = ["--smoke", "--batch-size", "32", *arguments, "--out", str(tmp_path)]

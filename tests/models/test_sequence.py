@@ -44,6 +44,12 @@ def made(body: str, pool: str | None = None):
     return drawn(model, IDS), jax.jit(run)
 
 
+@functools.cache
+def body_alone(body: str):
+    """The body compiled: `(its parameters, x [B, T, D]) -> (outputs, carry)`."""
+    return jax.jit(lambda params, x: BODIES[body].apply({"params": params}, x, False))
+
+
 # One-hot vectors.
 
 
@@ -76,7 +82,7 @@ def by_hand(body: str, pool: str | None, variables, ids, length: int | None = No
     """One sequence: rows of the table, the body, a loop over steps for the pool, a product."""
     p = variables["params"]
     x = np.asarray(p["embed"]["embedding"])[np.asarray(ids)][None, :length]
-    ys = np.asarray(BODIES[body].apply({"params": p["body"]}, jnp.asarray(x), False)[0], np.float64)[0]
+    ys = np.asarray(body_alone(body)(p["body"], x)[0], np.float64)[0]
     if pool == "last":
         ys = ys[-1]
     elif pool == "mean":
@@ -112,11 +118,8 @@ def test_padded_answers_at_every_step_are_each_sequences_own(body):
     y, carry = run(variables, IDS, jnp.asarray(LENGTHS))
     for b, length in enumerate(LENGTHS):
         close(y[b, :length], by_hand(body, None, variables, IDS[b], length))
-        _, alone = BODIES[body].apply(
-            {"params": variables["params"]["body"]},
-            variables["params"]["embed"]["embedding"][IDS[b : b + 1, :length]],
-            False,
-        )
+        p = variables["params"]
+        _, alone = body_alone(body)(p["body"], p["embed"]["embedding"][IDS[b : b + 1, :length]])
         jax.tree.map(close, jax.tree.map(lambda x: x[b : b + 1], carry), alone)
 
 

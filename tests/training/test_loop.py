@@ -411,6 +411,8 @@ class Convolution(nn.Module):
         return nn.Dense(3)(nn.relu(nn.Conv(2, (3, 3))(x)).reshape(x.shape[0], -1))
 
 
+@pytest.mark.slow
+@pytest.mark.exact
 def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
     rng = np.random.default_rng(0)
     data = Dataset(

@@ -50,6 +50,8 @@ def test_each_is_the_run_alone_bit_for_bit(devices):
         assert state_sha256(state.member(i)) == state_sha256(run(key=jaxdl.root(seed))[0])
 
 
+@pytest.mark.slow
+@pytest.mark.exact
 def test_so_it_is_with_noise_running_statistics_and_averaged_weights():
     net = jaxdl.with_ema(CNN, 0.9)
     state, _ = run(net=net, data=IMAGES)

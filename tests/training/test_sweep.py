@@ -70,6 +70,8 @@ def test_l2_and_other_optimizers_too():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), mine.params, alone.params)
 
 
+@pytest.mark.slow
+@pytest.mark.exact
 @pytest.mark.parametrize("devices", [2, 3, 4])
 def test_it_does_not_matter_who_runs_beside(devices):
     first = jaxdl.sweep(make, **{name: values[:1] for name, values in VALUES.items()})
