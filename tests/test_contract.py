@@ -136,7 +136,7 @@ def test_sharded_equals_single(name, devices):
             np.testing.assert_allclose(history(many_records, f"{part}/{metric}"), expected, rtol=1e-6, atol=1e-6)
 
 
-@rows
+@pytest.mark.parametrize("name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried"))
 def test_pmap_means_what_its_docstring_says(name):
     made = row(name)
     mapped = train(

@@ -14,7 +14,6 @@ PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
 
 #: Experiment, arguments, the pictures it leaves.
 SMOKE = [
-    ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
     ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
@@ -25,6 +24,7 @@ SMOKE = [
 
 #: More of the same; they take long to compile.
 SLOW = [
+    ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
     ("mlp", ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"], {"curves", "confusion", "decisions"}),
@@ -101,6 +101,7 @@ def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys
     assert capsys.readouterr().out.count("is finished already") == len(runs)
 
 
+@pytest.mark.slow
 def test_texts_are_the_same_again_and_stay(tmp_path):
     """Samples are files named by their step; the same seed writes the same, whatever came between."""
     first = ["--smoke", "--batch-size", "32", "--stop-after", "10"]

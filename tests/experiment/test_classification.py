@@ -52,6 +52,7 @@ def test_a_share_that_leaves_nothing(tmp_path, share):
     assert str(raised.value) == f"validation: got {share}, allowed: a share that leaves both parts of 1600 not empty"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "pictures"),
     [((5,), {"curves", "confusion"}), ((6, 6, 2), {"curves", "confusion"})],

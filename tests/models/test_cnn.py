@@ -158,6 +158,7 @@ def test_weights_and_biases_start_as_told(key):
     assert (told.kernel_init, told.bias_init, told.dropout) == ("truncated_normal", 0.1, 0.5)
 
 
+@pytest.mark.slow
 def test_rematerialised_stages_give_the_same_for_less_memory(key):
     x = jnp.asarray(np.random.default_rng(5).normal(size=(32, 16, 16, 1)), jnp.float32)
     stages = (Stage(16, pool=None, dropout=0.2), Stage(16, pool=None), Stage(16, pool=None), Stage(16))

@@ -114,6 +114,7 @@ def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
     assert not reduced
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", "conv"])
 def test_other_axes_of_a_mesh_are_left_to_xla(name, mesh):
     apply, params, shape = layer(name)

@@ -139,6 +139,7 @@ def test_vmap_over_kernels_is_one_after_the_other():
         np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
 def test_vmap_over_either_or_both(axes):
     x, kernel = (
@@ -154,6 +155,7 @@ def test_vmap_over_either_or_both(axes):
             np.testing.assert_allclose(mine[i], other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_no_images_give_no_gradient(strides):
     kernel = normal(26, 3, 3, 8, 5)

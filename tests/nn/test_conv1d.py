@@ -167,6 +167,7 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops():
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
 def test_vmap_over_either_or_both(axes):
     shapes = ((3, 4, 5), (4, 10, 4))
@@ -212,6 +213,7 @@ def test_sharded_batch_is_a_single_device(devices):
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", [True, False])
 def test_inside_shard_map_gradients_are_summed(devices, check):
     kernel, x = normal(25, 3, 4, 5), normal(26, 16, 11, 4)

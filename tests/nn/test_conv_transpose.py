@@ -190,6 +190,7 @@ def devices():
 
 
 # 12 images are three blocks of one and a half pairs on each of four devices.
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [64, 12])
 def test_sharded_batch_is_a_single_device(devices, batch):
     x, kernel = normal(20, batch, 5, 5, 7), normal(21, 3, 3, 7, 5)

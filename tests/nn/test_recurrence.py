@@ -74,6 +74,7 @@ def test_gradients_are_autodiffs_of_a_python_loop(name, way, masked, go):
     close(ours, expected(name, masked, masked, 1))
 
 
+@pytest.mark.slow
 @each_once
 def test_second_derivatives_are_autodiffs_of_a_python_loop(name, way, go):
     go(way)
@@ -81,6 +82,7 @@ def test_second_derivatives_are_autodiffs_of_a_python_loop(name, way, go):
     close(ours, expected(name, True, False, 2), 1e-4)
 
 
+@pytest.mark.slow
 @each_once
 def test_vmap_over_parameters_is_each_alone(name, way, go):
     go(way)
@@ -111,6 +113,7 @@ def test_a_batch_over_devices_is_one_device(name, way, go):
     close(jax.jit(mapped)(variables, x), alone)
 
 
+@pytest.mark.slow
 @each_once
 def test_bfloat16_computes_coarsely_with_float32_parameters(name, way, go):
     go(way)

@@ -226,6 +226,7 @@ def test_a_run_carries_each_lane_through_the_text():
     jax.tree.map(close, state.extra["carry"], carry)
 
 
+@pytest.mark.slow
 def test_a_carried_run_goes_on_from_a_directory_bit_for_bit(tmp_path):
     task = started(carried=True)[0]
     net, data = jaxdl.learner(task.init, Update(task.loss, optax.adam(0.03))), text()
@@ -332,6 +333,7 @@ def test_what_cannot_be_generated(prompt, changed, line):
     assert str(caught.value) == line
 
 
+@pytest.mark.slow
 def test_a_network_that_carries_nothing_reads_the_whole_text_again():
     model = SequenceNet(OneHot(V), TCN((6, 6), 2), V)
     task = language(model)

@@ -59,6 +59,7 @@ def test_so_it_is_with_noise_running_statistics_and_averaged_weights():
     assert state_sha256(state.member(1)) == state_sha256(alone)
 
 
+@pytest.mark.slow
 def test_at_once_is_in_turns_to_rounding():
     members = Members(4, ONE.devices)
     members._in_turns = members._at_once
@@ -162,6 +163,7 @@ class Library(nn.Module):
         return nn.Dense(2)(nn.relu(nn.Conv(3, (3, 3))(x)).reshape(x.shape[0], -1))
 
 
+@pytest.mark.slow
 def test_with_a_convolution_of_xlas_own_too():
     task = jaxdl.tasks.classify(Library())
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))

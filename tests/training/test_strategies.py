@@ -222,6 +222,7 @@ def test_a_carry_goes_with_the_rows_of_its_batch(where):
     assert all(x.any() for x in jax.tree.leaves(of_one_device().extra["carry"]))
 
 
+@pytest.mark.slow
 def test_a_carry_moves_between_numbers_of_devices(tmp_path):
     """A run begun on one device goes on on two."""
     learner, data = carried()
@@ -241,6 +242,7 @@ def test_a_carry_moves_between_numbers_of_devices(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_runs_with_carries_are_each_run_alone():
     learner, data = carried()
     both = train(learner, data, key=jaxdl.root(range(2)), steps=4, batch_size=4)

@@ -50,7 +50,7 @@ def together():
     return run(swept())
 
 
-@pytest.mark.parametrize("i", [0, 1, 2])
+@pytest.mark.parametrize("i", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
 def test_each_is_the_run_alone_with_its_numbers(i):
     alone = run(make(**{name: values[i] for name, values in VALUES.items()}), KEYS[i])
     mine = together().member(i)
@@ -62,6 +62,7 @@ def test_each_is_the_run_alone_with_its_numbers(i):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), mine, alone)
 
 
+@pytest.mark.slow
 def test_l2_and_other_optimizers_too():
     numbers = {name: values[1] for name, values in VALUES.items()}
     net = jaxdl.sweep(functools.partial(make, decoupled=False), **{name: [v, v / 2] for name, v in numbers.items()})
@@ -96,6 +97,7 @@ def test_metrics_and_rates_are_each_runs_own():
         np.testing.assert_allclose(told[f"train/learning_rate/{i}"], used, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_states_are_evaluated_together_in_part_and_alone(devices):
     state, where = together(), Sharded(jax.devices()[:devices])
@@ -117,6 +119,7 @@ class Linens(nn.Module):
         return nn.Dense(2)(nn.relu(nn.Conv(2, (3, 3))(x)).reshape(x.shape[0], -1))
 
 
+@pytest.mark.slow
 def test_the_host_gives_each_run_its_numbers_too():
     def make(learning_rate):
         task = jaxdl.tasks.classify(Linens())
@@ -130,6 +133,7 @@ def test_the_host_gives_each_run_its_numbers_too():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clip", "l1", "weight_decay", "momentum"])
 def test_zero_means_none(name):
     def make(**numbers):
