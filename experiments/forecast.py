@@ -8,7 +8,8 @@ tell when and how much. Without structure the temperature is a random walk, and 
 that seems to beat it there has seen the future.
 
 Mean absolute error 24 hours ahead (`--epochs 8`, two cores of an AMD EPYC): recurrent 2.08 °C in 23 s, convolutional
-2.95 °C in 13 s, "as now" 3.19 °C.
+2.95 °C in 13 s, "as now" 3.19 °C. Without structure (`--no-structure --epochs 8`): 0.410, 0.606 and 0.403 °C: nothing
+beats "as now".
 """
 
 import dataclasses

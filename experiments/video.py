@@ -7,7 +7,7 @@ A convolutional network that sees one frame alone, against the same network with
 `direction`: which way does the digit go? `count`: how many different digits came by?
 
 Which way, two cores of an AMD EPYC: with a memory 100.00 % of 800 films in 14 s, one frame alone 25.05 %, which is
-chance.
+chance. How many, with 20 epochs: 37.6 % in 28 s and 26.0 %; 4,000 films are learned by heart.
 """
 
 import dataclasses

@@ -11,6 +11,10 @@ bits per held-out character (bar: 1.93 on The Adventures of Sherlock Holmes, in 
 exit code 1 below a bar. Both get the same arrays, rates, order and first weights in a file, and PyTorch imports no
 JAX. The network: one-hot characters, two LSTM layers of 128, batches of 32 windows of 64 characters with carried state,
 one-cycle Adam, the last tenth of the text held out.
+
+The Adventures of Sherlock Holmes, two cores of an AMD EPYC: losses of 50 steps apart by at most 6.7e-6; after 5 epochs
+1.3867 held-out nats, PyTorch 1.3878, apart by 0.08 %; 30 epochs with dropout: jaxdl 1.890 bits in 188 s, PyTorch 1.898
+bits in 239 s.
 """
 
 import argparse
