@@ -1,6 +1,6 @@
 """jaxdl: the classic networks of deep learning, as pure functions in JAX."""
 
-from jaxdl import data, losses, metrics, models, nn, optimizers, tasks, training
+from jaxdl import data, losses, metrics, models, nn, optimizers, scores, tasks, training
 from jaxdl.core import Learner, State, Update, inference, learner
 from jaxdl.rng import root, stream
 from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
@@ -26,6 +26,7 @@ __all__ = [
     "optimizers",
     "replicas",
     "root",
+    "scores",
     "state_sha256",
     "strategy",
     "stream",

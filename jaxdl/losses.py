@@ -5,6 +5,8 @@ so that its parts add up to a bound; what is an error (`mse`, `mae`, `huber`) is
 equal: `(4,)` against `(4, 1)` would broadcast to sixteen differences. Computed in float32 at least.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -76,6 +78,63 @@ def binary_cross_entropy(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -
     """
     logits, target = _same("target", logits, target)
     return optax.sigmoid_binary_cross_entropy(logits, target).sum()
+
+
+def continuous_bernoulli(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:
+    """Negative log density of independent continuous Bernoulli features, from logits, summed over the features.
+
+        L = -sum_d [t_d log l_d + (1 - t_d) log(1 - l_d) + log C(l_d)],   l = sigmoid(x),   C = x / tanh(x / 2)
+
+    The cross-entropy of grey pixels is no density: it does not integrate to 1 over [0, 1]. This one does.
+
+    Args:
+      logits: x, any shape, any finite numbers.
+      target: the same shape, in [0, 1].
+
+    Returns:
+      A scalar, in nats; of a density, so it may be below 0.
+
+    Raises:
+      InputError: unequal shapes.
+
+    Source: Loaiza-Ganem and Cunningham (2019), The continuous Bernoulli.
+
+    Example:
+      >>> round(float(continuous_bernoulli(jnp.zeros(2), jnp.array([0.0, 1.0]))), 4)
+      0.0
+    """
+    logits, target = _same("target", logits, target)
+    near = jnp.abs(logits) < 1e-2
+    x = jnp.where(near, 1.0, logits)
+    # log(x / tanh(x / 2)) = log 2 + x^2 / 12 - 7 x^4 / 1440 ...
+    log_c = jnp.where(near, jnp.log(2.0) + logits**2 / 12, jnp.log(x / jnp.tanh(x / 2)))
+    return (optax.sigmoid_binary_cross_entropy(logits, target) - log_c).sum()
+
+
+def gaussian_nll(mean: Float[Array, "*D"], target: Num[Array, "*D"], sigma: float = 1.0) -> Float[Array, ""]:
+    """Negative log density of independent Gaussian features of one width, summed over the features.
+
+        L = sum_d [(t_d - m_d)^2 / (2 s^2) + log s + log(2 pi) / 2]
+
+    Args:
+      mean: m, any shape.
+      target: t, the same shape.
+      sigma: s, above 0.
+
+    Returns:
+      A scalar, in nats; of a density, so it may be below 0.
+
+    Raises:
+      InputError: unequal shapes, or a sigma that is not above 0.
+
+    Example:
+      >>> round(float(gaussian_nll(jnp.zeros(2), jnp.array([0.0, 1.0]))), 4)
+      2.3379
+    """
+    if not sigma > 0:
+        raise InputError("sigma", sigma, "a number above 0")
+    mean, target = _same("target", mean, target)
+    return (((target - mean) / sigma) ** 2 / 2 + math.log(sigma) + math.log(2 * math.pi) / 2).sum()
 
 
 def mse(prediction: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:

@@ -4,16 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as linen
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 import jaxdl
-from jaxdl import losses, models, nn
+from jaxdl import models, nn
 from jaxdl.core import Learner, Update
 from jaxdl.data.dataset import Dataset
-from jaxdl.metrics import mean, total
 
 SIZE, BATCH = 22, 8  # two steps an epoch; the last evaluation batch holds 6
 
@@ -89,80 +86,45 @@ def sequence_regression() -> Row:
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
 
 
-class VAE(linen.Module):
-    """Encoder and decoder of one hidden layer each."""
-
-    @linen.compact
-    def __call__(self, x, key):
-        h = linen.tanh(linen.Dense(8)(x))
-        mu, logvar = linen.Dense(2)(h), linen.Dense(2)(h)
-        z = mu + jnp.exp(0.5 * logvar) * jax.random.normal(key, mu.shape)
-        return linen.Dense(x.shape[-1])(linen.tanh(linen.Dense(8)(z))), mu, logvar
+def pictures(seed: int, *shape: int) -> Dataset:
+    """Random things, each about as grey in one place as in another, with the class of each."""
+    rng = np.random.default_rng(seed)
+    grey = rng.uniform(size=(SIZE, 1, 1, 1)) + rng.uniform(-0.2, 0.2, size=(SIZE, *shape))
+    grey = grey.clip(0, 1).astype(np.float32)
+    return random_set(seed, input=grey, label=rng.integers(0, 3, SIZE).astype(np.int32))
 
 
-def vae() -> Row:
-    rng, model = np.random.default_rng(3), VAE()
-    data = random_set(3, input=rng.integers(0, 2, (SIZE, 6)).astype(np.float32))
-
-    def init(key, batch):
-        return model.init(key, batch["input"], key)["params"], {}
-
-    def loss(params, extra, batch, key, *, train):
-        logits, mu, logvar = model.apply({"params": params}, batch["input"], key)
-        nll = optax.sigmoid_binary_cross_entropy(logits, batch["input"]).sum(-1)
-        metrics = {"loss": total(nll + jax.vmap(losses.gaussian_kl)(mu, logvar), batch.get("mask"))}
-        return mean(metrics["loss"]), (extra, metrics)
-
-    return Row(lambda optimizer: (Update(loss, optimizer),), init, data)
+def reconstruction() -> Row:
+    """A denoising convolutional autoencoder."""
+    encoder = models.CNN((models.Stage(3, pool=None, strides=2),), outputs=None, norm="batch")
+    net = models.Autoencoder(encoder, models.Deconv((models.Up(1),)))
+    task = jaxdl.tasks.reconstruct(net, likelihood="gaussian", corrupt=jaxdl.tasks.gaussian_noise(0.1))
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(7, 6, 6, 1))
 
 
-class Generator(linen.Module):
-    @linen.compact
-    def __call__(self, z, train):
-        h = linen.BatchNorm(use_running_average=not train)(linen.Dense(8, use_bias=False)(z))
-        return linen.Dense(2)(linen.relu(h))
-
-
-class Discriminator(linen.Module):
-    @linen.compact
-    def __call__(self, x):
-        return linen.Dense(1)(linen.leaky_relu(linen.Dense(8)(x)))[..., 0]
+def vae(conditional: bool) -> Row:
+    """A dense one on black and white; or a conditional one with a rising weight of the divergence."""
+    parts = models.MLP((8,), 4, "tanh"), models.Shaped(models.MLP((8,), 4, "tanh"), (2, 2, 1))
+    if conditional:
+        parts = tuple(models.Conditional(part, 3, 4) for part in parts)
+    task = jaxdl.tasks.vae(models.VAE(*parts, latent=2), **({"warmup": 3} if conditional else {"binarize": 0.5}))
+    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(3, 2, 2, 1))
 
 
 def gan() -> Row:
-    rng, generator, discriminator = np.random.default_rng(4), Generator(), Discriminator()
-    data = random_set(4, input=rng.normal(2.0, 0.5, size=(SIZE, 2)).astype(np.float32))
+    """Dense networks; the generator has running statistics."""
+    generator = models.Shaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
+    task = jaxdl.tasks.gan(generator, models.MLP((8,), 1, "leaky_relu"), latent=3)
+    return Row(lambda optimizer: task.updates(optimizer, optimizer, critic=2), task.init, pictures(4, 2, 2, 1))
 
-    def init(key, batch):
-        made = generator.init(key, jnp.zeros((1, 3)), train=False)
-        judge = discriminator.init(jax.random.fold_in(key, 1), batch["input"])["params"]
-        return {"generator": made["params"], "discriminator": judge}, {"batch_stats": made["batch_stats"]}
 
-    def fakes(params, extra, batch, key, train):
-        z = jax.random.normal(key, (batch["input"].shape[0], 3))
-        variables = {"params": params["generator"], **extra}
-        return generator.apply(variables, z, train=train, mutable=["batch_stats"] if train else [])
-
-    def discriminator_loss(params, extra, batch, key, *, train):
-        fake, _ = fakes(params, extra, batch, key, train)  # the generator's update moves its statistics
-        real = discriminator.apply({"params": params["discriminator"]}, batch["input"])
-        fake = discriminator.apply({"params": params["discriminator"]}, fake)
-        metrics = {"discriminator_loss": total(linen.softplus(-real) + linen.softplus(fake), batch.get("mask"))}
-        return mean(metrics["discriminator_loss"]), (extra, metrics)
-
-    def generator_loss(params, extra, batch, key, *, train):
-        fake, moved = fakes(params, extra, batch, key, train)
-        score = discriminator.apply({"params": params["discriminator"]}, fake)
-        metrics = {"generator_loss": total(linen.softplus(-score), batch.get("mask"))}
-        return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
-
-    def updates(optimizer):
-        return (
-            Update(discriminator_loss, optimizer, on="discriminator", times=2),
-            Update(generator_loss, optimizer, on="generator"),
-        )
-
-    return Row(updates, init, data)
+def conditional_dcgan() -> Row:
+    """Convolutional networks that know the class, with a penalty on the gradient between the real and the drawn."""
+    generator = models.Conditional(models.Deconv((models.Up(1),), (3, 3, 4), norm="batch"), 3, 2)
+    discriminator = models.CNN((models.Stage(4, 4, 2, pool=None),), (), 1, "leaky_relu")
+    both = generator, models.Conditional(discriminator, 3)
+    task = jaxdl.tasks.gan(*both, latent=3, cost="hinge", penalty=1.0)
+    return Row(lambda optimizer: task.updates(optimizer, optimizer), task.init, pictures(8, 6, 6, 1))
 
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -176,6 +138,9 @@ ROWS: dict[str, Callable[[], Row]] = {
     "birnn_classifier": lambda: sequence_classifier(nn.RNN("simple", 4, bidirectional=True), "mean"),
     "conv1d_classifier": lambda: sequence_classifier(models.Conv1DStack((4,), 3), "max"),
     "tcn_regression": sequence_regression,
-    "vae": vae,
+    "denoising_autoencoder": reconstruction,
+    "vae": lambda: vae(conditional=False),
+    "conditional_vae": lambda: vae(conditional=True),
     "gan": gan,
+    "conditional_dcgan": conditional_dcgan,
 }

@@ -20,10 +20,20 @@ SMOKE = [
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
     ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
+    (
+        "vae",
+        ["--latent", "2", "--binarize", "none", "--warm", "0.5", "--importance", "2"],
+        {"curves", "samples", "reconstructions", "between", "plane", "grid"},
+    ),
 ]
 
 #: More of the same; they take long to compile.
 SLOW = [
+    (
+        "vae",
+        ["--seeds", "2", "--likelihood", "gaussian", "--binarize", "none"],
+        {"curves", "samples", "reconstructions", "between"},
+    ),
     ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     ("cnn", ["--network", "lecture-3x3", "--accumulate", "2", "--label-smoothing", "0.1", "--remat"], PICTURES),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),

@@ -32,6 +32,7 @@ ARROWS = {
     "metrics": {"errors"},
     "rng": {"errors"},
     "losses": {"errors"},
+    "scores": {"errors"},
     "optimizers": {"errors"},
     "plots": {"errors"},
     "once": set(),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from scipy.stats import norm
 
 from jaxdl import losses
 from jaxdl.errors import InputError
@@ -21,6 +22,8 @@ UNIT = RNG.uniform(size=(BATCH, CLASSES)).astype(np.float32)
 
 PAIRS = {
     "binary_cross_entropy": (losses.binary_cross_entropy, LOGITS, UNIT),
+    "continuous_bernoulli": (losses.continuous_bernoulli, LOGITS, UNIT),
+    "gaussian_nll": (functools.partial(losses.gaussian_nll, sigma=0.6), LOGITS, TARGET),
     "mse": (losses.mse, LOGITS, TARGET),
     "mae": (losses.mae, LOGITS, TARGET),
     "huber": (functools.partial(losses.huber, delta=1.7), LOGITS, TARGET),
@@ -39,6 +42,11 @@ def peer(name, x, y):
     standard = torch.distributions.Normal(0.0, 1.0)
     return {
         "binary_cross_entropy": lambda: functional.binary_cross_entropy_with_logits(x, y, **none).sum(-1),
+        # In float64: PyTorch goes through probabilities, and loses digits near 1.
+        "continuous_bernoulli": lambda: (
+            -torch.distributions.ContinuousBernoulli(logits=x.double()).log_prob(y.double()).sum(-1)
+        ),
+        "gaussian_nll": lambda: -torch.distributions.Normal(x, 0.6).log_prob(y).sum(-1),
         "mse": lambda: functional.mse_loss(x, y, **none).mean(-1),
         "mae": lambda: functional.l1_loss(x, y, **none).mean(-1),
         "huber": lambda: functional.huber_loss(x, y, delta=1.7, **none).mean(-1),
@@ -127,6 +135,32 @@ def test_gaussian_kl_keeps_its_digits_near_zero():
     assert float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v]))) == pytest.approx(v**2 / 4, rel=1e-3)
 
 
+def test_continuous_bernoulli_is_a_density():
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    target = jnp.asarray((nodes + 1) / 2, jnp.float32)
+    logits = np.array([0, 1e-6, 1e-3, 0.00999, 0.01001, 0.3, 2, 5, 30], np.float32)
+    logits = np.concatenate([logits, -logits])
+    over = jax.vmap(jax.vmap(losses.continuous_bernoulli, (None, 0)), (0, None))
+    density = np.exp(-np.asarray(jax.jit(over)(logits, target), np.float64))
+    np.testing.assert_allclose(density @ (weights / 2), np.ones(len(logits)), rtol=1e-5)
+
+
+def test_continuous_bernoullis_gradient_near_zero_is_finite_and_exact():
+    """dL/dx = E[t] - t; the mean is 1/2 + x/12 - x^3/720 there, and its slope 1/12."""
+    x, target = np.array([0, 1e-30, 1e-3, 0.00999, 0.01001, -0.01001, -0.1], np.float32), UNIT[0, 0]
+    both = jax.jit(jax.vmap(jax.value_and_grad(jax.grad(losses.continuous_bernoulli)), (0, None)))
+    slope, bend = both(x, target)
+    np.testing.assert_allclose(slope, 1 / 2 + x / 12 - x**3 / 720 - target, atol=3e-5)
+    np.testing.assert_allclose(bend, np.full(len(x), 1 / 12), atol=5e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 1.0, 7.5])
+def test_gaussian_nll_is_scipys(sigma):
+    loss = jax.vmap(functools.partial(losses.gaussian_nll, sigma=sigma))
+    expected = -norm.logpdf(TARGET.astype(np.float64), LOGITS.astype(np.float64), sigma).sum(-1)
+    np.testing.assert_allclose(loss(LOGITS, TARGET), expected, rtol=1e-5)
+
+
 def test_divergences_are_positive_and_zero_at_equality():
     assert (jax.vmap(losses.categorical_kl)(LOGITS, OTHER) > 0.01).all()
     np.testing.assert_allclose(jax.vmap(losses.categorical_kl)(LOGITS, LOGITS + 7), np.zeros(BATCH), atol=1e-5)
@@ -142,6 +176,7 @@ def test_extreme_logits_stay_finite(size):
         lambda x: losses.cross_entropy(x, jnp.array(1), 0.1),
         lambda x: losses.cross_entropy(x, jnp.array([0.25, 0.0, 0.0, 0.75])),
         lambda x: losses.binary_cross_entropy(x, jnp.array([0.0, 1.0, 0.5, 1.0])),
+        lambda x: losses.continuous_bernoulli(x, jnp.array([0.0, 1.0, 0.5, 1.0])),
         lambda x: losses.categorical_kl(x, -x),
         lambda x: losses.mae(x, -x),
         lambda x: losses.huber(x, jnp.zeros(4)),
@@ -169,10 +204,12 @@ def test_integer_targets_are_numbers():
     assert losses.mse(x, bits) == losses.mse(x, bits.astype(jnp.float32))
 
 
-@pytest.mark.parametrize("loss", [losses.binary_cross_entropy, losses.mse, losses.mae, losses.huber])
-def test_unequal_shapes_are_refused_not_broadcast(loss):
+@pytest.mark.parametrize(
+    "name", ["binary_cross_entropy", "continuous_bernoulli", "gaussian_nll", "mse", "mae", "huber"]
+)
+def test_unequal_shapes_are_refused_not_broadcast(name):
     with pytest.raises(InputError) as raised:
-        loss(jnp.arange(4.0), jnp.ones((4, 1)))
+        PAIRS[name][0](jnp.arange(4.0), jnp.ones((4, 1)))
     assert str(raised.value) == "target: got (4, 1), allowed: shape (4,)"
 
 
@@ -210,6 +247,14 @@ def test_unequal_shapes_are_refused_not_broadcast(loss):
         (
             lambda: losses.huber(jnp.ones(4), jnp.ones(4), 0.0),
             "delta: got 0.0, allowed: a number above 0",
+        ),
+        (
+            lambda: losses.gaussian_nll(jnp.ones(4), jnp.ones(4), -0.5),
+            "sigma: got -0.5, allowed: a number above 0",
+        ),
+        (
+            lambda: losses.gaussian_nll(jnp.ones(4), jnp.ones(4), float("nan")),
+            "sigma: got nan, allowed: a number above 0",
         ),
     ],
 )

@@ -1,9 +1,13 @@
 """The networks, as Flax Linen modules; one idea per file."""
 
+from jaxdl.models.autoencoder import VAE, Autoencoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv1d import Conv1DStack
+from jaxdl.models.deconv import Deconv, Up
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.sequence import OneHot, SequenceNet
+from jaxdl.models.shaped import Shaped
 from jaxdl.models.table import table
 from jaxdl.models.tcn import TCN
 
@@ -11,10 +15,16 @@ __all__ = [
     "CNN",
     "MLP",
     "TCN",
+    "VAE",
+    "Autoencoder",
+    "Conditional",
     "Conv1DStack",
+    "Deconv",
     "OneHot",
     "SequenceNet",
+    "Shaped",
     "Stage",
+    "Up",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
     "softmax_mlp",

@@ -76,7 +76,7 @@ class CNN(nn.Module):
     Attributes:
       stages: from the image on.
       dense: widths of the head's hidden layers.
-      outputs: how many numbers per image, one per class.
+      outputs: how many numbers per image, one per class; None: no head, the last stage's maps are the outputs.
       activation: its name, see `jaxdl.nn.activation`.
       dropout: the share of each hidden layer of the head that training drops, in [0, 1).
       norm: None, or "batch" (collection `batch_stats`), in stages and head.
@@ -99,7 +99,7 @@ class CNN(nn.Module):
 
     stages: Sequence[Stage]
     dense: Sequence[int] = ()
-    outputs: int = 10
+    outputs: int | None = 10
     activation: str = "relu"
     dropout: float = 0.0
     norm: Literal["batch"] | None = None
@@ -115,11 +115,16 @@ class CNN(nn.Module):
             one_of("norm", self.norm, ("batch",))
         for width in self.dense:
             at_least("dense", width, 1)
+        if self.outputs is None and (self.dense or self.dropout):
+            raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
+        activation(self.activation)
+        initializer(self.kernel_init)
         super().__post_init__()
-        _head(self, parent=None)  # checks the head's fields
+        if self.outputs is not None:
+            _head(self, parent=None)  # checks the head's fields
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B K"]:
+    def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B ..."]:
         """The outputs, for a classifier its logits.
 
         Args:
@@ -127,7 +132,7 @@ class CNN(nn.Module):
           train: whether to drop (random stream "dropout") and to use the batch's own statistics.
 
         Returns:
-          `[B, outputs]`, float32.
+          `[B, outputs]`, or the maps `[B, I, J, D]`; float32.
 
         Raises:
           InputError: wrong rank, not float, or an image that a stage shrinks to nothing.
@@ -136,7 +141,7 @@ class CNN(nn.Module):
         run = nn.remat(CNN._stage, static_argnums=(1, 2, 4)) if self.remat else CNN._stage
         for i, stage in enumerate(self.stages):
             x = run(self, i, stage, x, train)
-        return _head(self, name="head")(x, train)
+        return x.astype(jnp.float32) if self.outputs is None else _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
         x = Conv(

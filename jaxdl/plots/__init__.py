@@ -9,6 +9,7 @@ from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
 from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid
+from jaxdl.plots.latents import draw_latent_map, latent_map
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.overview import hero
@@ -25,6 +26,7 @@ __all__ = [
     "draw_error_by_length",
     "draw_filters",
     "draw_image_grid",
+    "draw_latent_map",
     "draw_mistakes",
     "draw_text_heat",
     "error_bars",
@@ -35,6 +37,7 @@ __all__ = [
     "forecast_lines",
     "hero",
     "image_grid",
+    "latent_map",
     "learning_curves",
     "mistakes",
     "page",

@@ -2,19 +2,36 @@
 
 from jaxdl.tasks.applying import in_parts
 from jaxdl.tasks.classify import Classifier, classify, random_shift
+from jaxdl.tasks.gan import Adversarial, gan
 from jaxdl.tasks.language import Language, language
+from jaxdl.tasks.latent import interpolate, latent_grid
+from jaxdl.tasks.likelihoods import likelihood
+from jaxdl.tasks.reconstruct import Reconstructor, gaussian_noise, reconstruct, salt_and_pepper
 from jaxdl.tasks.regress import Regressor, regress
 from jaxdl.tasks.sampling import check_filters, draw
+from jaxdl.tasks.vae import Variational, binarized, vae
 
 __all__ = [
+    "Adversarial",
     "Classifier",
     "Language",
+    "Reconstructor",
     "Regressor",
+    "Variational",
+    "binarized",
     "check_filters",
     "classify",
     "draw",
+    "gan",
+    "gaussian_noise",
     "in_parts",
+    "interpolate",
     "language",
+    "latent_grid",
+    "likelihood",
     "random_shift",
+    "reconstruct",
     "regress",
+    "salt_and_pepper",
+    "vae",
 ]

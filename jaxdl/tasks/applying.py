@@ -46,7 +46,7 @@ def applied(
       params: its parameters.
       extra: its other collections, which training may move.
       inputs: `[B, ...]`.
-      key: of the random stream "dropout".
+      key: of the random stream "dropout"; None: nothing is drawn.
       train: whether it is training.
       **more: handed on, such as `lengths`; `method` names another function of the module.
 
@@ -54,9 +54,8 @@ def applied(
       `(outputs, extra)`.
     """
     collections = list(extra) if train else []
-    y, moved = model.apply(
-        {"params": params, **extra}, inputs, train=train, rngs={"dropout": key}, mutable=collections, **more
-    )
+    rngs = {} if key is None else {"dropout": key}
+    y, moved = model.apply({"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=collections, **more)
     return y, {**extra, **moved}
 
 

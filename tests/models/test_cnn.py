@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.nn import Conv
 from jaxdl.nn.activations import KEEPS_LARGEST, activation
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
@@ -31,6 +33,36 @@ def test_is_its_layers_one_after_the_other():
         h = h if name == "out" else jnp.tanh(h)
     y = jax.jit(lambda v: model.apply(v, X, train=False))(variables)
     np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
+
+
+def test_without_outputs_the_last_stages_maps_come_out():
+    model = CNN(TWO, outputs=None, activation="tanh")
+    variables = drawn(model, X)
+    params = variables["params"]
+    assert set(params) == {"conv_0", "conv_1"}
+    h = jnp.tanh(Conv(4, (3, 3), padding="VALID").apply({"params": params["conv_0"]}, X))
+    h = h[:, :6].reshape(6, 3, 2, 3, 2, 4).mean((2, 4))
+    h = max_pool(jnp.tanh(Conv(5, (2, 2), (2, 2)).apply({"params": params["conv_1"]}, h)), 2)
+    y = jax.jit(lambda v: model.apply(v, X, train=False))(variables)
+    assert (y.shape, y.dtype) == ((6, 1, 1, 5), jnp.float32)
+    np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", [{"dense": (8,)}, {"dropout": 0.5}])
+def test_without_outputs_there_is_no_head(head):
+    with pytest.raises(InputError) as caught:
+        CNN(TWO, outputs=None, **head)
+    assert str(caught.value) == "outputs: got None, allowed: a number, with a head's dense layers or dropout"
+
+
+@pytest.mark.parametrize("wrong", [{"activation": "rel"}, {"kernel_init": "he"}, {"norm": "layer"}])
+def test_without_outputs_the_stages_fields_are_checked_as_with(wrong):
+    lines = []
+    for outputs in (3, None):
+        with pytest.raises(InputError) as caught:
+            CNN(TWO, outputs=outputs, **wrong)
+        lines.append(str(caught.value))
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.parametrize("name", sorted(KEEPS_LARGEST))

@@ -1,0 +1,194 @@
+"""Generative adversarial networks: one network draws, another tells the drawn from the real."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.nn import relu, softplus
+from jaxtyping import Array, Float, Key
+
+from jaxdl.core import Batch, Params, Update
+from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.metrics import Metrics, mean, total
+from jaxdl.models.autoencoder import Labels
+from jaxdl.models.conditional import check_label, classes_of, told
+from jaxdl.tasks.applying import applied
+
+
+class Adversarial(NamedTuple):
+    """What `gan` returns: pure functions, to use together or alone. `label [B]` is for conditional networks.
+
+    Attributes:
+      init: `init(key, batch) -> (params, extra)`, both by player: "discriminator" and "generator".
+      discriminator_loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
+      generator_loss: of the same signature.
+      updates: `updates(discriminator's optimizer, generator's optimizer, critic=1)`, the two updates of a learner:
+        `critic` steps of the discriminator, each with noise of its own, then one of the generator.
+      sample: `sample(params, extra, key, n, label=None) -> things [n, ...]`.
+      generate: `generate(params, extra, latent [B, Z], label=None) -> things [B, ...]`.
+      score: `score(params, extra, inputs [B, ...], label=None) -> [B]`, the discriminator's, large for the real.
+    """
+
+    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
+    discriminator_loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
+    generator_loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
+    updates: Callable[..., tuple[Update, Update]]
+    sample: Callable[..., Float[Array, "N ..."]]
+    generate: Callable[..., Float[Array, "B ..."]]
+    score: Callable[..., Float[Array, " B"]]
+
+
+#: Of a score: what a real one costs the discriminator, what a drawn one costs it, what a drawn one costs the generator.
+COSTS: dict[str, tuple[Callable, Callable, Callable]] = {
+    "nonsaturating": (lambda d: softplus(-d), softplus, lambda d: softplus(-d)),
+    "hinge": (lambda d: relu(1 - d), lambda d: relu(1 + d), lambda d: -d),
+    "wasserstein": (lambda d: -d, lambda d: d, lambda d: -d),
+}
+
+
+def gan(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    *,
+    latent: int = 64,
+    cost: str = "nonsaturating",
+    smoothing: float = 0.0,
+    penalty: float = 0.0,
+    r1: float = 0.0,
+) -> Adversarial:
+    """The game of a generator G and a discriminator D.
+
+        nonsaturating:  L_D = E softplus(-D(x)) + E softplus(D(G(z))),    L_G = E softplus(-D(G(z)))
+        hinge:          L_D = E (1 - D(x))_+    + E (1 + D(G(z)))_+,      L_G = -E D(G(z))
+        wasserstein:    L_D = E D(G(z)) - E D(x),                         L_G = -E D(G(z))
+        and in L_D      + penalty E (|dD/dx'| - 1)^2,   x' = u x + (1 - u) G(z)         + r1/2 E |dD/dx|^2
+
+    Each player's running statistics (`batch_stats`) move in its own update only. For a discriminator with spectral
+    norm or a norm over batches see its model; a gradient penalty wants one without a norm over the batch.
+
+    Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al. 2017 (Wasserstein,
+    penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1).
+
+    Args:
+      generator: called as `generator(z [B, latent], train=bool) -> things`. `Conditional` networks get the batch's
+        `label`.
+      discriminator: called as `discriminator(things, train=bool) -> scores [B, 1]`.
+      latent: how many normal numbers a thing is made of, at least 1.
+      cost: "nonsaturating", "hinge" or "wasserstein".
+      smoothing: one-sided: the probability of being drawn that the discriminator should give to real things, in
+        [0, 1); only for the nonsaturating cost.
+      penalty: weight of the gradient penalty between real and drawn things.
+      r1: weight of the gradient penalty at real things.
+
+    Returns:
+      An `Adversarial`. A batch has `input [B, ...]`, `label [B]` for conditional networks, and `mask [B]` if some rows
+      do not count. Metrics: `discriminator_loss`, `generator_loss`, and the mean scores `real` and `drawn`.
+
+    Raises:
+      InputError: an unknown cost, a number out of range, smoothing for another cost; while tracing, drawn things of
+        another shape than the data's.
+
+    Example:
+      >>> import jaxdl
+      >>> from jaxdl.models import MLP, Shaped
+      >>> task, x = gan(Shaped(MLP((16,), 64), (8, 8, 1)), MLP((16,), 1), latent=8), jnp.zeros((4, 8, 8, 1))
+      >>> net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3), optax.adam(1e-3)))
+      >>> state, metrics = net.step(net.init(jaxdl.root(0), {"input": x}), {"input": x}, jaxdl.root(0))
+      >>> task.sample(state.params, state.extra, jaxdl.root(1), 2).shape, sorted(metrics)
+      ((2, 8, 8, 1), ['discriminator_loss', 'drawn', 'generator_loss', 'real'])
+    """
+    at_least("latent", latent, 1)
+    one_of("cost", cost, COSTS)
+    in_range("smoothing", smoothing, 0, 1 if cost == "nonsaturating" else 1e-9)
+    in_range("penalty", penalty, 0, float("inf"))
+    in_range("r1", r1, 0, float("inf"))
+    of_real, of_drawn, of_generator = COSTS[cost]
+    classes = classes_of(generator, discriminator)
+
+    def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+        x, label = batch["input"], batch.get("label")
+        z = jnp.zeros((x.shape[0], latent))
+        made = {
+            "discriminator": dict(_init(discriminator, jax.random.fold_in(key, 0), x, label)),
+            "generator": dict(_init(generator, jax.random.fold_in(key, 1), z, label)),
+        }
+        params = {player: variables.pop("params") for player, variables in made.items()}
+        return params, {player: rest for player, rest in made.items() if rest}
+
+    def played(player: str, params: Params, extra: Any, x: Array, label: Labels, key: Any, *, train: bool):
+        """What one of the two says, and `extra` after it."""
+        net = generator if player == "generator" else discriminator
+        y, moved = applied(net, params[player], extra.get(player, {}), x, key, train=train, **told(net, label))
+        return y, {**extra, player: moved} if player in extra else extra
+
+    def draw(params: Params, extra: Any, batch: Batch, key: Any, *, train: bool):
+        x, label = batch["input"], batch.get("label")
+        z = jax.random.normal(jax.random.fold_in(key, 0), (x.shape[0], latent))
+        y, extra = played("generator", params, extra, z, label, jax.random.fold_in(key, 1), train=train)
+        if y.shape != x.shape:
+            raise InputError("generator", list(y.shape), f"things as the data's, {list(x.shape)}")
+        return y, extra
+
+    def discriminator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        x, label, mask = batch["input"], batch.get("label"), batch.get("mask")
+        keys = [jax.random.fold_in(key, i) for i in range(4)]
+        # The generator is another player: its statistics stay, and no gradient goes there.
+        drawn = jax.lax.stop_gradient(draw(params, extra, batch, keys[0], train=train)[0])
+        real_score, moved = played("discriminator", params, extra, x, label, keys[1], train=train)
+        drawn_score, moved = played("discriminator", params, moved, drawn, label, keys[1], train=train)
+        real_score, drawn_score = real_score.reshape(-1), drawn_score.reshape(-1)
+        each = of_real(real_score) + of_drawn(drawn_score)
+        if smoothing:
+            each = each + smoothing * (of_drawn(real_score) - of_real(real_score))
+
+        def slope(at: Array) -> Array:
+            """The norm of the gradient of each score in its own thing, squared."""
+
+            def scores(x: Array) -> Array:
+                return played("discriminator", params, extra, x, label, keys[1], train=train)[0].sum()
+
+            return (jax.grad(scores)(at) ** 2).reshape(at.shape[0], -1).sum(-1)
+
+        if penalty and train:
+            u = jax.random.uniform(keys[2], (x.shape[0],) + (1,) * (x.ndim - 1))
+            # The root has no slope at 0.
+            each = each + penalty * (jnp.sqrt(slope(u * x + (1 - u) * drawn) + 1e-12) - 1) ** 2
+        if r1 and train:
+            each = each + r1 / 2 * slope(x)
+        parts = {"discriminator_loss": each, "real": real_score, "drawn": drawn_score}
+        metrics = {name: total(values, mask) for name, values in parts.items()}
+        return mean(metrics["discriminator_loss"]), (moved, metrics)
+
+    def generator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        drawn, moved = draw(params, extra, batch, jax.random.fold_in(key, 0), train=train)
+        keys, label = jax.random.fold_in(key, 1), batch.get("label")
+        score, _ = played("discriminator", params, extra, drawn, label, keys, train=train)
+        metrics = {"generator_loss": total(of_generator(score.reshape(-1)), batch.get("mask"))}
+        return mean(metrics["generator_loss"]), (moved, metrics)
+
+    def updates(first: optax.GradientTransformation, second: optax.GradientTransformation, critic: int = 1):
+        return (
+            Update(discriminator_loss, first, on="discriminator", times=critic),
+            Update(generator_loss, second, on="generator"),
+        )
+
+    def generate(params: Params, extra: Any, z: Float[Array, "B Z"], label: Labels = None):
+        check_label(classes, label)
+        return played("generator", params, extra, z, label, None, train=False)[0]
+
+    def sample(params: Params, extra: Any, key: Key[Array, ""], n: int, label: Labels = None):
+        at_least("n", n, 1)
+        return generate(params, extra, jax.random.normal(key, (n, latent)), label)
+
+    def score(params: Params, extra: Any, x: Float[Array, "B ..."], label: Labels = None):
+        check_label(classes, label)
+        return played("discriminator", params, extra, x, label, None, train=False)[0].reshape(-1)
+
+    return Adversarial(init, discriminator_loss, generator_loss, updates, sample, generate, score)
+
+
+def _init(net: nn.Module, key: Any, x: Array, label: Labels) -> Any:
+    return net.init(key, x, train=False, **told(net, label))

@@ -1,0 +1,117 @@
+"""Autoencoder and VAE against their two halves applied by hand, with and without classes."""
+
+import functools
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.models import CNN, MLP, VAE, Autoencoder, Conditional, Deconv, Shaped, Stage, Up
+from tests.models.drawn import drawn
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 6, 1)), jnp.float32)
+FLAT = X.reshape(5, 24)
+LABEL = jnp.array([2, 0, 1, 2, 1])
+ENCODER, DECODER = MLP((7,), 4, activation="tanh"), MLP((6,), 24, activation="tanh")
+
+
+def part(model, params, name, *inputs, **told):
+    return getattr(model, name).apply({"params": params[name]}, *inputs, train=False, **told)
+
+
+def test_is_the_decoder_of_the_encoder():
+    model = Autoencoder(CNN((Stage(3),), outputs=None), Deconv((Up(1),)))
+    variables = drawn(model, X)
+    params = variables["params"]
+    assert set(params) == {"encoder", "decoder"}
+    z = part(model, params, "encoder", X)
+    assert z.shape == (5, 2, 3, 3)
+    y = part(model, params, "decoder", z)
+    assert y.shape == X.shape
+    np.testing.assert_allclose(model.apply(variables, X, train=False, method="encode"), z, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.apply(variables, z, train=False, method="decode"), y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.apply(variables, X, train=False), y, rtol=1e-5, atol=1e-6)
+
+
+def test_a_vae_says_mean_then_logvar_and_draws_from_the_mean():
+    model = VAE(ENCODER, Shaped(DECODER, (4, 6, 1)), latent=2)
+    variables = drawn(model, X)
+    params = variables["params"]
+    code = part(model, params, "encoder", X)
+    mean, logvar = model.apply(variables, X, train=False, method="encode")
+    np.testing.assert_allclose(mean, code[:, :2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(logvar, code[:, 2:], rtol=1e-5, atol=1e-6)
+    y = part(model, params, "decoder", code[:, :2])
+    np.testing.assert_allclose(model.apply(variables, X, train=False), y, rtol=1e-5, atol=1e-6)
+    assert float(jnp.abs(y - part(model, params, "decoder", code[:, 2:])).max()) > 0.1
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_both_halves_hear_whether_this_is_training(train):
+    model = VAE(MLP((7,), 4, norm="batch"), MLP((6,), 24, norm="batch"), latent=2)
+    variables = drawn(model, FLAT)
+    moved = model.apply(variables, FLAT, train=train, mutable=["batch_stats"])[1]["batch_stats"]
+    for half in ("encoder", "decoder"):
+        before, after = (stats[half]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved))
+        assert (np.asarray(before) != np.asarray(after)).all() == train
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+@pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True)])
+def test_the_label_goes_to_the_conditional_halves_only(kind, first, second):
+    encoder = Conditional(ENCODER, 3, 5) if first else ENCODER
+    decoder = Conditional(DECODER, 3, 6) if second else DECODER
+    model = kind(encoder, decoder)
+    params = drawn(SimpleNamespace(init=functools.partial(model.init, label=LABEL)), FLAT)["params"]
+    z = part(model, params, "encoder", FLAT, **({"label": LABEL} if first else {}))
+    z = z[:, :2] if kind is VAE else z
+    y = part(model, params, "decoder", z, **({"label": LABEL} if second else {}))
+    run = jax.jit(lambda label: model.apply({"params": params}, FLAT, train=False, label=label))
+    np.testing.assert_allclose(run(LABEL), y, rtol=1e-5, atol=1e-6)
+    assert (jnp.abs(run((LABEL + 1) % 3) - y).max(1) > 1e-2).all()
+    with pytest.raises(InputError) as caught:
+        model.apply({"params": params}, FLAT, train=False)
+    assert str(caught.value) == "label: got None, allowed: the class of each input, in [0, 3)"
+
+
+def test_a_label_changes_nothing_where_no_half_is_conditional():
+    model = Autoencoder(ENCODER, DECODER)
+    variables = drawn(model, FLAT)
+    plain, told = (model.apply(variables, FLAT, train=False, label=label) for label in (None, LABEL))
+    np.testing.assert_array_equal(plain, told)
+
+
+def test_knows_its_classes():
+    known = Conditional(ENCODER, 3)
+    for kind in (Autoencoder, VAE):
+        assert kind(ENCODER, DECODER).classes is None
+        assert kind(known, DECODER).classes == kind(ENCODER, known).classes == kind(known, known).classes == 3
+        with pytest.raises(InputError) as caught:
+            _ = kind(known, Conditional(DECODER, 4)).classes
+        assert str(caught.value) == "classes: got [3, 4], allowed: one number for all parts"
+
+
+def init(model, x):
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+
+
+TWICE = "two numbers for each of the latent"
+BAD = [
+    (lambda: VAE(ENCODER, DECODER, latent=0), "latent: got 0, allowed: at least 1"),
+    (lambda: VAE(ENCODER, DECODER, latent=2.0), "latent: got 2.0, allowed: an integer, at least 1"),
+    (lambda: init(VAE(ENCODER, DECODER, latent=4), X), f"encoder: got [5, 4], allowed: [B, 8], {TWICE}"),
+    (
+        lambda: init(VAE(CNN((Stage(4),), outputs=None), DECODER), X),
+        f"encoder: got [5, 2, 3, 4], allowed: [B, 4], {TWICE}",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), BAD, ids=[line.split(", allowed")[0] for _, line in BAD])
+def test_says_in_one_line_what_is_allowed(call, line):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value) == line

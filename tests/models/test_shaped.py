@@ -1,0 +1,71 @@
+"""Shaped against NumPy's reshape of what its body says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.models import CNN, MLP, Shaped, Stage
+from tests.models.drawn import drawn
+
+RNG = np.random.default_rng(0)
+X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 3), (5, 4, 6, 2)))
+
+
+@pytest.mark.parametrize(
+    ("body", "x", "shape"),
+    [
+        (MLP((4,), 24), X, (2, 3, 4)),
+        (MLP((), 24), X, (24,)),
+        (MLP((), 1), X, ()),
+        (CNN((Stage(3),), outputs=None), IMAGES, (3, 6)),
+    ],
+)
+def test_is_its_bodys_numbers_in_their_order(body, x, shape):
+    model = Shaped(body, shape)
+    variables = drawn(model, x)
+    said = body.apply({"params": variables["params"]["body"]}, x, train=False)
+    y = model.apply(variables, x, train=False)
+    np.testing.assert_array_equal(y, np.asarray(said).reshape(5, *shape))
+    assert y.size == np.unique(y).size or said.ndim == 4, "numbers that are all different show their order"
+
+
+def test_the_body_hears_whether_this_is_training():
+    model = Shaped(MLP((6,), 6, norm="batch"), (2, 3))
+    variables = drawn(model, X)
+    for train in (True, False):
+        moved = model.apply(variables, X, train=train, mutable=["batch_stats"])[1]["batch_stats"]
+        before, after = (stats["body"]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved))
+        assert (np.asarray(before) != np.asarray(after)).all() == train
+
+
+def init(model, x):
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+
+
+BAD = [
+    (lambda: Shaped(MLP(), (5, 0)), "shape: got 0, allowed: at least 1"),
+    (lambda: Shaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
+    (
+        lambda: init(Shaped(MLP((), 10), (3, 4)), X),
+        "shape: got (3, 4), allowed: as many numbers as the body says, 10",
+    ),
+    # As many numbers in all, fewer of each thing: five things must not become four.
+    (
+        lambda: init(Shaped(MLP((), 4), (5, 1)), X),
+        "shape: got (5, 1), allowed: as many numbers as the body says, 4",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "line"), BAD, ids=[str(i) for i in range(len(BAD))])
+def test_says_in_one_line_what_is_allowed(call, line):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value) == line
+
+
+def test_a_number_is_no_shape():
+    with pytest.raises(InputError, match="^shape: got 7, allowed: "):
+        Shaped(MLP(), 7)

@@ -1,0 +1,46 @@
+"""The map of codes: every point is drawn in its class's colour, every class is named at its middle."""
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from jaxdl.errors import InputError
+from jaxdl.plots import draw_latent_map, latent_map
+
+RNG = np.random.default_rng(0)
+CODES, LABEL = RNG.normal(size=(60, 2)), RNG.permutation(np.repeat([0, 2, 5], 20))
+
+
+def test_points_lie_where_they_are_in_their_class_colour():
+    ax = Figure().subplots()
+    draw_latent_map(ax, CODES, LABEL, "codes")
+    points = ax.collections[0]
+    np.testing.assert_array_equal(points.get_offsets(), CODES)
+    np.testing.assert_allclose(points.get_facecolors()[:, :3], colormaps["tab10"](LABEL)[:, :3])
+    named = {text.get_text(): text.get_position() for text in ax.texts}
+    assert set(named) == {"0", "2", "5"}
+    for name, place in named.items():
+        np.testing.assert_allclose(place, np.median(CODES[int(name) == LABEL], 0))
+    assert ax.get_title(loc="left") == "codes" or ax.get_title() == "codes"
+
+
+def test_a_file_is_written(tmp_path):
+    path = latent_map(CODES, LABEL + 9, tmp_path / "plane.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("codes", "label", "line"),
+    [
+        (CODES[:, :1], LABEL, "codes: got (60, 1), allowed: finite numbers [N, 2], N at least 1"),
+        (CODES * np.nan, LABEL, "codes: got (60, 2), allowed: finite numbers [N, 2], N at least 1"),
+        (CODES, LABEL[:3], "label: got (3,), allowed: integers in [0, 20), as many as codes, 60"),
+        (CODES, LABEL + 20, "label: got (60,), allowed: integers in [0, 20), as many as codes, 60"),
+    ],
+)
+def test_bad_input(codes, label, line, tmp_path):
+    with pytest.raises(InputError) as caught:
+        latent_map(codes, label, tmp_path / "plane.png")
+    assert str(caught.value) == line
+    assert not list(tmp_path.iterdir())

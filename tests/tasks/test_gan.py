@@ -1,0 +1,268 @@
+"""The adversarial game: costs against NumPy, penalties against PyTorch and closed forms, and a tiny game played."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.special import expit
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.metrics import means
+from jaxdl.models import MLP, Conditional, Shaped
+from jaxdl.tasks import gan
+from tests.training.linear import KEY
+
+RNG = np.random.default_rng(0)
+BATCH = {
+    "input": jnp.asarray(RNG.normal(size=(6, 3, 1)), jnp.float32),
+    "label": jnp.asarray(RNG.integers(0, 4, 6), jnp.int32),
+}
+MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
+G, D, FLAT = Shaped(MLP((5,), 3, "tanh"), (3, 1)), MLP((5,), 1, "tanh"), MLP((), 1)
+
+
+@functools.cache
+def started(discriminator=D, generator=G, **options):
+    task = gan(generator, discriminator, latent=2, **options)
+    losses = [jax.jit(loss, static_argnames="train") for loss in (task.discriminator_loss, task.generator_loss)]
+    # Away from the start's zero biases.
+    params, extra = task.init(KEY, BATCH)
+    params = jax.tree.map(
+        lambda x: x + jnp.asarray(0.5 * np.random.default_rng(1).normal(size=x.shape), x.dtype), params
+    )
+    return task, params, extra, *losses
+
+
+def latent() -> jax.Array:
+    """What both losses draw with `KEY`."""
+    return jax.random.normal(jax.random.fold_in(jax.random.fold_in(KEY, 0), 0), (6, 2))
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0, x)
+
+
+COSTS = {
+    "nonsaturating": lambda real, drawn: (softplus(-real) + softplus(drawn), softplus(-drawn)),
+    "hinge": lambda real, drawn: (np.maximum(1 - real, 0) + np.maximum(1 + drawn, 0), -drawn),
+    "wasserstein": lambda real, drawn: (drawn - real, -drawn),
+}
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
+@pytest.mark.parametrize("cost", COSTS)
+def test_costs_are_those_of_the_scores(cost, batch, train):
+    task, params, extra, *losses = started(cost=cost)
+    rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
+    drawn = task.generate(params, extra, latent())
+    real, fake = (np.asarray(task.score(params, extra, x), np.float64)[rows] for x in (batch["input"], drawn))
+    first, second = (each.mean() for each in COSTS[cost](real, fake))
+    names = {"discriminator_loss": first, "real": real.mean(), "drawn": fake.mean()}, {"generator_loss": second}
+    for loss, expected in zip(losses, names, strict=True):
+        value, (after, metrics) = loss(params, extra, batch, KEY, train=train)
+        assert float(value) == pytest.approx(next(iter(expected.values())), rel=1e-5)
+        assert means(metrics) == pytest.approx(expected, rel=1e-5)
+        assert {float(count) for _, count in metrics.values()} == {len(rows)}
+        assert after == extra == {}
+    other = losses[1](params, extra, batch, jax.random.key(1), train=train)[0]
+    assert float(other) != float(value)
+
+
+@pytest.mark.parametrize(("cost", "values"), [("nonsaturating", (2 * np.log(2), np.log(2))), ("hinge", (2, 0))])
+def test_a_discriminator_that_cannot_tell(cost, values):
+    _, params, extra, *losses = started(cost=cost)
+    params = {**params, "discriminator": jax.tree.map(jnp.zeros_like, params["discriminator"])}
+    found = [float(loss(params, extra, BATCH, KEY, train=True)[0]) for loss in losses]
+    assert found == pytest.approx(values, rel=1e-6)
+
+
+def test_smoothing_is_the_cross_entropy_with_a_target_below_one():
+    task, params, extra, loss, _ = started(smoothing=0.2)
+    drawn = task.generate(params, extra, latent())
+    real, fake = (expit(np.asarray(task.score(params, extra, x), np.float64)) for x in (BATCH["input"], drawn))
+    expected = -(0.8 * np.log(real) + 0.2 * np.log(1 - real) + np.log(1 - fake)).mean()
+    assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == pytest.approx(expected, rel=1e-5)
+
+
+def by_torch(params, at: np.ndarray, penalty: float, r1: float) -> tuple[float, dict]:
+    """The penalty of the discriminator `D` at some things, and its gradient by the parameters."""
+    torch = pytest.importorskip("torch")
+    p = jax.tree.map(lambda x: torch.tensor(np.array(x), requires_grad=True), params["discriminator"])
+    x = torch.tensor(at.reshape(6, 3), requires_grad=True)
+    h = torch.tanh(x @ p["dense_0"]["kernel"] + p["dense_0"]["bias"])
+    score = h @ p["out"]["kernel"] + p["out"]["bias"]
+    (slope,) = torch.autograd.grad(score.sum(), x, create_graph=True)
+    value = (penalty * (slope.norm(dim=1) - 1) ** 2 + r1 / 2 * (slope**2).sum(1)).mean()
+    value.backward()
+    return value.item(), jax.tree.map(lambda x: np.zeros(x.shape) if x.grad is None else x.grad.numpy(), p)
+
+
+@pytest.mark.parametrize("weights", [{"penalty": 3.0}, {"r1": 2.0}], ids=["penalty", "r1"])
+def test_penalties_and_their_gradients_are_pytorchs(weights):
+    task, params, extra, loss, _ = started(**weights)
+    bare = started()[3]
+    found = [
+        jax.value_and_grad(lambda p, one=one: one(p, extra, BATCH, KEY, train=True)[0])(params) for one in (loss, bare)
+    ]
+    value, grads = jax.tree.map(lambda a, b: np.asarray(a - b), *found)
+    u = np.asarray(jax.random.uniform(jax.random.fold_in(KEY, 2), (6, 1, 1)))
+    at = np.asarray(BATCH["input"])
+    if "penalty" in weights:
+        at = u * at + (1 - u) * np.asarray(task.generate(params, extra, latent()))
+    expected, slopes = by_torch(params, at, weights.get("penalty", 0), weights.get("r1", 0))
+    assert float(value) == pytest.approx(expected, rel=1e-4)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=2e-6), grads["discriminator"], slopes)
+    assert float(loss(params, extra, BATCH, KEY, train=False)[0]) == float(
+        bare(params, extra, BATCH, KEY, train=False)[0]
+    )
+
+
+def test_penalties_of_a_line_depend_on_its_slope_alone():
+    _, params, extra, loss, _ = started(FLAT, cost="wasserstein", penalty=3.0, r1=2.0)
+    bare = started(FLAT, cost="wasserstein")[3]
+    w = np.asarray(params["discriminator"]["out"]["kernel"], np.float64)
+    size = np.linalg.norm(w)
+    for batch in (BATCH, MASKED):
+        both = [
+            jax.value_and_grad(lambda p, one=one, b=batch: one(p, extra, b, KEY, train=True)[0])(params)
+            for one in (loss, bare)
+        ]
+        value, grads = jax.tree.map(lambda a, b: np.asarray(a - b), *both)
+        assert float(value) == pytest.approx(3 * (size - 1) ** 2 + size**2, rel=1e-4)
+        expected = 6 * (size - 1) * w / size + 2 * w
+        np.testing.assert_allclose(grads["discriminator"]["out"]["kernel"], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_flat_discriminator_has_a_finite_gradient():
+    _, params, extra, loss, _ = started(FLAT, cost="wasserstein", penalty=3.0, r1=2.0)
+    params = jax.tree.map(jnp.zeros_like, params)
+    value, grads = jax.value_and_grad(lambda p: loss(p, extra, BATCH, KEY, train=True)[0])(params)
+    assert float(value) == pytest.approx(3, rel=1e-4)
+    assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(grads))
+
+
+def test_whose_gradient_it_is():
+    _, params, extra, *losses = started(penalty=3.0, r1=2.0)
+    first, second = (jax.grad(lambda p, f=f: f(p, extra, BATCH, KEY, train=True)[0])(params) for f in losses)
+    assert not any(bool(x.any()) for x in jax.tree.leaves(first["generator"]))
+    assert any(bool(x.any()) for x in jax.tree.leaves(first["discriminator"]))
+    assert all(bool(x.any()) for x in jax.tree.leaves(second["generator"]))
+
+
+def test_statistics_move_in_the_players_own_update_only():
+    normed = MLP((5,), 1, norm="batch"), Shaped(MLP((5,), 3, norm="batch"), (3, 1))
+    _, params, extra, *losses = started(*normed)
+    assert sorted(extra) == ["discriminator", "generator"]
+    for loss, player, other in zip(losses, sorted(extra), sorted(extra, reverse=True), strict=True):
+        trained, judged = (loss(params, extra, BATCH, KEY, train=train)[1][0] for train in (True, False))
+        assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
+        assert jaxdl.state_sha256(trained[other]) == jaxdl.state_sha256(extra[other])
+        assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), trained[player], extra[player])))
+
+
+def test_labels_reach_both_players():
+    flat = {**BATCH, "input": BATCH["input"][..., 0]}
+    task = gan(Conditional(MLP((5,), 3), 4, 3), Conditional(MLP((5,), 1), 4, 3), latent=2)
+    params, extra = task.init(KEY, flat)
+    other = {**flat, "label": (flat["label"] + 1) % 4}
+    for loss in (task.discriminator_loss, task.generator_loss):
+        values = [float(loss(params, extra, batch, KEY, train=True)[0]) for batch in (flat, other)]
+        assert values[0] != values[1]
+    drawn = [task.sample(params, extra, KEY, 6, batch["label"]) for batch in (flat, other)]
+    assert drawn[0].shape == (6, 3)
+    assert bool((drawn[0] != drawn[1]).any(-1).all())
+    scores = [task.score(params, extra, flat["input"], batch["label"]) for batch in (flat, other)]
+    assert bool((scores[0] != scores[1]).all())
+    with pytest.raises(InputError) as caught:
+        task.sample(params, extra, KEY, 2)
+    assert str(caught.value) == "label: got None, allowed: the class of each, in [0, 4)"
+
+
+def test_samples_are_standard_normal_numbers_drawn_from():
+    task, params, extra, *_ = started()
+    found = task.sample(params, extra, KEY, 7)
+    assert found.shape == (7, 3, 1)
+    np.testing.assert_array_equal(found, task.generate(params, extra, jax.random.normal(KEY, (7, 2))))
+
+
+@pytest.mark.parametrize(
+    ("options", "rate", "critic"),
+    [({"r1": 0.1}, 5e-3, 2), ({"cost": "wasserstein", "penalty": 1.0}, 2e-3, 5)],
+    ids=["r1", "wasserstein"],
+)
+def test_a_game_finds_the_mean_of_a_gaussian(options, rate, critic):
+    task = gan(MLP((16,), 2), MLP((16,), 1, "leaky_relu"), latent=2, **options)
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(rate, 0.5), optax.adam(rate, 0.5), critic=critic))
+    mean = jnp.array([2.0, -1.5])
+
+    def step(state, key):
+        batch = {"input": mean + 0.5 * jax.random.normal(key, (64, 2))}
+        return net.step(state, batch, KEY)[0], None
+
+    mean = jnp.broadcast_to(mean, (64, 2))
+    start = net.init(KEY, {"input": mean})
+    state, _ = jax.jit(lambda state: jax.lax.scan(step, state, jax.random.split(KEY, 700)))(start)
+    before, after = (np.asarray(task.sample(s.params, s.extra, KEY, 1000)) for s in (start, state))
+    # A game goes around its end and does not stay there.
+    assert np.linalg.norm(after.mean(0) - [2, -1.5]) < 1
+    assert np.linalg.norm(before.mean(0) - [2, -1.5]) > 2
+    assert (after.std(0) > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"latent": 0}, "latent: got 0, allowed: at least 1"),
+        ({"cost": "mse"}, "cost: got 'mse', allowed: hinge, nonsaturating, wasserstein"),
+        ({"smoothing": 1.0}, "smoothing: got 1.0, allowed: a number in [0, 1)"),
+        ({"smoothing": -0.1}, "smoothing: got -0.1, allowed: a number in [0, 1)"),
+        ({"penalty": -1.0}, "penalty: got -1.0, allowed: a number in [0, inf)"),
+        ({"r1": float("nan")}, "r1: got nan, allowed: a number in [0, inf)"),
+    ],
+)
+def test_bad_values_are_refused(options, line):
+    with pytest.raises(InputError) as caught:
+        gan(G, D, **options)
+    assert str(caught.value) == line
+
+
+def test_smoothing_is_refused_for_other_costs():
+    for cost in ("hinge", "wasserstein"):
+        with pytest.raises(InputError, match=r"^smoothing: got 0\.1, allowed: "):
+            gan(G, D, cost=cost, smoothing=0.1)
+
+
+@pytest.mark.parametrize(
+    ("use", "line"),
+    [
+        (
+            lambda task, *at: task.generator_loss(*at, {"input": BATCH["input"][:, :2]}, KEY, train=True),
+            "generator: got [6, 3, 1], allowed: things as the data's, [6, 2, 1]",
+        ),
+        (lambda task, *at: task.sample(*at, KEY, 0), "n: got 0, allowed: at least 1"),
+        (
+            lambda task, *at: task.sample(*at, KEY, 2, 3),
+            "label: got 3, allowed: None, for a network without classes",
+        ),
+        (
+            lambda task, *at: task.score(*at, BATCH["input"], 3),
+            "label: got 3, allowed: None, for a network without classes",
+        ),
+    ],
+)
+def test_bad_uses_are_refused(use, line):
+    task, params, extra, *_ = started()
+    with pytest.raises(InputError) as caught:
+        use(task, params, extra)
+    assert str(caught.value) == line
+
+
+def test_players_of_different_classes_are_refused():
+    with pytest.raises(InputError) as caught:
+        gan(Conditional(MLP((), 3), 4), Conditional(MLP((), 1), 5))
+    assert str(caught.value) == "classes: got [4, 5], allowed: one number for all parts"

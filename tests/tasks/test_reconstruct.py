@@ -1,0 +1,145 @@
+"""Reconstruction against NumPy; corruptions by their moments."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.metrics import means
+from jaxdl.models import MLP, Autoencoder, Shaped
+from jaxdl.tasks import gaussian_noise, reconstruct, salt_and_pepper
+from tests.training.linear import KEY
+
+RNG = np.random.default_rng(0)
+BATCH = {"input": jnp.asarray(RNG.uniform(size=(6, 3, 2, 1)), jnp.float32)}
+MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
+MODEL = Autoencoder(MLP((5,), 2, "tanh"), Shaped(MLP((5,), 6, "tanh"), (3, 2, 1)))
+
+
+@functools.cache
+def started(likelihood="bernoulli", corrupt=None):
+    task = reconstruct(MODEL, likelihood=likelihood, corrupt=corrupt)
+    return task, *task.init(KEY, BATCH), jax.jit(task.loss, static_argnames="train")
+
+
+def by_hand(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row the loss and the mean squared error."""
+    y, x = np.asarray(y, np.float64).reshape(6, -1), np.asarray(x, np.float64).reshape(6, -1)
+    if likelihood == "gaussian":
+        return ((y - x) ** 2 / 2 + np.log(2 * np.pi) / 2).sum(1), ((y - x) ** 2).mean(1)
+    entropy = -x * np.log(expit(y)) - (1 - x) * np.log(expit(-y))
+    if likelihood == "bernoulli":
+        return entropy.sum(1), ((expit(y) - x) ** 2).mean(1)
+    expected = 1 / (1 - np.exp(-y)) - 1 / y
+    return (entropy - np.log(y / np.tanh(y / 2))).sum(1), ((expected - x) ** 2).mean(1)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
+def test_loss_and_mse_are_those_of_the_outputs(likelihood, batch, train):
+    task, params, extra, loss = started(likelihood)
+    value, (after, metrics) = loss(params, extra, batch, KEY, train=train)
+    y = MODEL.apply({"params": params}, batch["input"], train=False)
+    rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
+    nll, mse = (each[rows].mean() for each in by_hand(likelihood, y, batch["input"]))
+    assert float(value) == pytest.approx(nll, rel=1e-4)
+    assert means(metrics) == pytest.approx({"loss": nll, "mse": mse}, rel=1e-4)
+    assert {float(count) for _, count in metrics.values()} == {len(rows)}
+    assert after == extra == {}
+
+
+def shake(key, x):
+    """A corruption that sees one image without the batch axis."""
+    assert x.shape == (3, 2, 1)
+    return x + jax.random.normal(key, x.shape)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_what_is_corrupted_is_seen_and_what_is_clean_is_the_target(train):
+    seen = []
+
+    def spy(key, x):
+        y = shake(key, x)
+        jax.debug.callback(lambda clean, noisy: seen.append((np.array(clean), np.array(noisy))), x, y)
+        return y
+
+    task = reconstruct(MODEL, likelihood="gaussian", corrupt=spy)
+    params, extra = task.init(KEY, BATCH)
+    value, _ = task.loss(params, extra, BATCH, KEY, train=train)
+    jax.effects_barrier()
+    clean, noisy = (np.stack(images) for images in zip(*seen, strict=True))
+    noise = (noisy - clean).reshape(6, -1)
+    assert len({row.tobytes() for row in noise.round(4)}) == 6
+    y = MODEL.apply({"params": params}, jnp.asarray(noisy), train=False)
+    assert float(value) == pytest.approx(by_hand("gaussian", y, clean)[0].mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_noise_follows_the_key(train):
+    _, params, extra, loss = started("bernoulli", shake)
+    values = [float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0]) for seed in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_reconstruction_is_decoding_what_is_encoded_without_corruption(likelihood):
+    task, params, extra, _ = started(likelihood, shake)
+    codes = task.encode(params, extra, BATCH["input"])
+    found = task.reconstruct(params, extra, BATCH["input"])
+    assert codes.shape == (6, 2)
+    np.testing.assert_array_equal(found, task.decode(params, extra, codes))
+    y = np.asarray(MODEL.apply({"params": params}, BATCH["input"], train=False))
+    np.testing.assert_allclose(found, expit(y) if likelihood == "bernoulli" else y, rtol=1e-5)
+
+
+def test_statistics_of_both_parts_move_in_training_only():
+    task = reconstruct(Autoencoder(MLP((4,), 2, norm="batch"), Shaped(MLP((4,), 6, norm="batch"), (3, 2, 1))))
+    params, extra = task.init(KEY, BATCH)
+    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
+    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
+    assert all(jax.tree.leaves(moved)), moved
+
+
+def test_gaussian_noise_has_its_moments():
+    x = jnp.asarray(RNG.uniform(size=20000), jnp.float32)
+    noise = np.asarray(gaussian_noise(0.3)(KEY, x) - x, np.float64) / 0.3
+    assert all(abs((noise**n).mean() - exact) < bound for n, exact, bound in [(1, 0, 0.03), (2, 1, 0.05), (4, 3, 0.4)])
+    assert abs(np.corrcoef(noise, x)[0, 1]) < 0.03
+    np.testing.assert_array_equal(gaussian_noise(0.0)(KEY, x), x)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_salt_and_pepper_have_equal_shares(share):
+    x = jnp.asarray(RNG.uniform(0.1, 0.9, size=20000), jnp.float32)
+    y = np.asarray(salt_and_pepper(share)(KEY, x))
+    assert (y == 0).mean() == pytest.approx(share / 2, abs=0.015)
+    assert (y == 1).mean() == pytest.approx(share / 2, abs=0.015)
+    grey = (y != 0) & (y != 1)
+    np.testing.assert_array_equal(y[grey], np.asarray(x)[grey])
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (
+            lambda: reconstruct(MODEL, likelihood="mse"),
+            "likelihood: got 'mse', allowed: bernoulli, continuous_bernoulli, gaussian",
+        ),
+        (lambda: gaussian_noise(-0.1), "sigma: got -0.1, allowed: a number in [0, inf)"),
+        (lambda: gaussian_noise(float("nan")), "sigma: got nan, allowed: a number in [0, inf)"),
+        (lambda: salt_and_pepper(1.0), "share: got 1.0, allowed: a number in [0, 1)"),
+        (lambda: salt_and_pepper(-0.1), "share: got -0.1, allowed: a number in [0, 1)"),
+    ],
+)
+def test_bad_values_are_refused(make, line):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == line

@@ -1,0 +1,218 @@
+"""Variational autoencoders: the bound of a linear one against the exact density, its parts against Monte Carlo."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal, norm
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.metrics import means
+from jaxdl.models import MLP, VAE, Conditional, Shaped
+from jaxdl.tasks import binarized, vae
+from tests.training.linear import KEY
+
+RNG = np.random.default_rng(0)
+BATCH = {
+    "input": jnp.asarray(RNG.uniform(size=(6, 3, 2, 1)), jnp.float32),
+    "label": jnp.asarray(RNG.integers(0, 4, 6), jnp.int32),
+}
+MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
+PARTS = MLP((5,), 4, "tanh"), Shaped(MLP((5,), 6, "tanh"), (3, 2, 1))
+PLAIN, TOLD = VAE(*PARTS, latent=2), VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
+
+
+@functools.cache
+def started(model=PLAIN, **options):
+    task = vae(model, **options)
+    return task, *task.init(KEY, BATCH), jax.jit(task.loss, static_argnames="train")
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
+def test_loss_and_bound_are_sums_of_their_parts(batch, train):
+    task, params, extra, loss = started(beta=0.3)
+    value, (_, metrics) = loss(params, extra, batch, KEY, train=train)
+    found = means(metrics)
+    assert set(found) == {"loss", "bound", "nll", "kl"}
+    assert found["bound"] == pytest.approx(found["nll"] + found["kl"], rel=1e-5)
+    assert found["loss"] == pytest.approx(found["nll"] + 0.3 * found["kl"], rel=1e-5)
+    assert float(value) == pytest.approx(found["loss"], rel=1e-6)
+    rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
+    assert {float(count) for _, count in metrics.values()} == {len(rows)}
+    mean, logvar = (np.asarray(part, np.float64)[rows] for part in task.encode(params, extra, batch["input"]))
+    s = np.exp(logvar / 2)
+    z = mean + s * RNG.normal(size=(20000, *mean.shape))
+    ratio = (norm.logpdf(z, mean, s) - norm.logpdf(z)).sum(-1).mean(-1)
+    assert found["kl"] == pytest.approx(ratio.mean(), abs=5 * ratio.std() / len(ratio) ** 0.5)
+
+
+def test_the_weight_of_the_divergence_rises():
+    _, params, extra, loss = started(beta=0.6, warmup=3)
+    weights = []
+    for _ in range(5):
+        _, (judged, _) = loss(params, extra, BATCH, KEY, train=False)
+        assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
+        _, (extra, metrics) = loss(params, extra, BATCH, KEY, train=True)
+        found = means(metrics)
+        weights.append((found["loss"] - found["nll"]) / found["kl"])
+        assert found["bound"] == pytest.approx(found["nll"] + found["kl"], rel=1e-5)
+    np.testing.assert_allclose(weights, 0.6 * np.array([0, 1 / 3, 2 / 3, 1, 1]), atol=1e-5)
+
+
+def matrices() -> dict[str, np.ndarray]:
+    kernels = {"encoder": 0.3 * RNG.normal(size=(3, 4)), "decoder": 0.7 * RNG.normal(size=(2, 3))}
+    return {**kernels, "encoder_bias": 0.3 * RNG.normal(size=4), "decoder_bias": RNG.normal(size=3)}
+
+
+@functools.cache
+def linear():
+    """`p(x | z) = N(z K + b, 0.8^2)`, so that `p(x) = N(b, K^T K + 0.8^2)`."""
+    task, made = vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8), matrices()
+    x = RNG.normal(size=(5, 3)) + made["decoder_bias"]
+    params = {
+        part: {
+            "out": {
+                "kernel": jnp.asarray(made[part], jnp.float32),
+                "bias": jnp.asarray(made[f"{part}_bias"], jnp.float32),
+            }
+        }
+        for part in ("encoder", "decoder")
+    }
+    covariance = made["decoder"].T @ made["decoder"] + 0.64 * np.eye(3)
+    exact = -multivariate_normal(made["decoder_bias"], covariance).logpdf(x)
+    x32 = jnp.asarray(x, jnp.float32)
+    started_with = jax.tree.map(jnp.shape, task.init(KEY, {"input": x32})[0])
+    assert started_with == jax.tree.map(jnp.shape, params)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def bounds(k, draws):
+        return jax.vmap(lambda key: task.bound(params, {}, x32, key, k))(jax.random.split(KEY, draws))
+
+    return made, x, exact, lambda k, draws: np.asarray(bounds(k, draws), np.float64)
+
+
+def test_many_codes_give_the_exact_density():
+    _, _, exact, bounds = linear()
+    np.testing.assert_allclose(bounds(4000, 1)[0], exact, atol=0.05)
+    means_of = np.stack([bounds(k, draws).mean(0) for k, draws in [(1, 4000), (5, 4000), (50, 400)]])
+    assert (means_of > exact - 0.01).all()
+    assert (np.diff(means_of, axis=0) < 0).all()
+
+
+def test_one_code_gives_the_evidence_bound():
+    made, x, _, bounds = linear()
+    mean, logvar = np.split(x @ made["encoder"] + made["encoder_bias"], 2, 1)
+    distance = ((x - mean @ made["decoder"] - made["decoder_bias"]) ** 2).sum(1)
+    distance += np.exp(logvar) @ (made["decoder"] ** 2).sum(1)
+    nll = distance / 1.28 + 3 * np.log(0.8) + 1.5 * np.log(2 * np.pi)
+    kl = (mean**2 + np.exp(logvar) - 1 - logvar).sum(1) / 2
+    found = bounds(1, 4000)
+    assert (np.abs(found.mean(0) - nll - kl) < 5 * found.std(0) / 4000**0.5).all()
+
+
+def test_samples_are_standard_normal_codes_decoded():
+    task, params, extra, _ = started(warmup=3)
+    things = task.sample(params, extra, KEY, 7)
+    assert things.shape == (7, 3, 2, 1)
+    np.testing.assert_array_equal(things, task.decode(params, extra, jax.random.normal(KEY, (7, 2))))
+    mean, _ = task.encode(params, extra, BATCH["input"])
+    np.testing.assert_array_equal(task.reconstruct(params, extra, BATCH["input"]), task.decode(params, extra, mean))
+
+
+def test_dynamic_binarization_keeps_the_means():
+    grey = jnp.asarray(np.concatenate([RNG.uniform(size=20), [0.0, 1.0]]), jnp.float32)
+    drawn = np.asarray(jax.vmap(binarized("dynamic"), (0, None))(jax.random.split(KEY, 4000), grey))
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    np.testing.assert_allclose(drawn.mean(0), grey, atol=0.04)
+    assert (drawn[:, -2] == 0).all()
+    assert (drawn[:, -1] == 1).all()
+    bad = binarized("dynamic")(KEY, jnp.array([-0.01, 0.3, 1.01, jnp.nan]))
+    assert np.isnan(bad).tolist() == [True, False, True, True]
+    np.testing.assert_array_equal(binarized(0.3)(KEY, grey), np.asarray(grey) > np.float32(0.3))
+    np.testing.assert_array_equal(binarized(None)(KEY, grey), grey)
+
+
+def test_dynamic_binarization_draws_anew_for_each_key():
+    task, params, extra, loss = started(binarize="dynamic")
+    for train in (True, False):
+        first, again, other = (
+            means(loss(params, extra, BATCH, jax.random.key(seed), train=train)[1][1])["kl"] for seed in (0, 0, 1)
+        )
+        assert first == again != other
+    assert np.isfinite(np.asarray(task.bound(params, extra, BATCH["input"], KEY, 2))).all()
+
+
+def test_a_threshold_is_what_the_loss_sees():
+    (_, params, extra, loss), (*_, plain) = started(binarize=0.4), started()
+    white = {**BATCH, "input": (BATCH["input"] > 0.4).astype(jnp.float32)}
+    found = loss(params, extra, BATCH, KEY, train=True)[0]
+    assert float(found) == pytest.approx(float(plain(params, extra, white, KEY, train=True)[0]), rel=1e-6)
+
+
+def test_labels_go_to_conditional_models_only():
+    task, params, extra, loss = started(TOLD)
+    other = {**BATCH, "label": (BATCH["label"] + 1) % 4}
+    assert float(loss(params, extra, BATCH, KEY, train=True)[0]) != float(
+        loss(params, extra, other, KEY, train=True)[0]
+    )
+    drawn = [task.sample(params, extra, KEY, 6, batch["label"]) for batch in (BATCH, other)]
+    assert (drawn[0] != drawn[1]).any()
+    assert task.bound(params, extra, BATCH["input"], KEY, 2, BATCH["label"]).shape == (6,)
+    _, params, extra, loss = started()
+    bare = {"input": BATCH["input"]}
+    assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == float(loss(params, extra, bare, KEY, train=True)[0])
+
+
+def test_statistics_of_both_parts_move_in_training_only():
+    parts = MLP((4,), 4, norm="batch"), Shaped(MLP((4,), 6, norm="batch"), (3, 2, 1))
+    _, params, extra, loss = started(VAE(*parts, latent=2))
+    trained, judged = (loss(params, extra, BATCH, KEY, train=train)[1][0] for train in (True, False))
+    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
+    assert all(jax.tree.leaves(moved)), moved
+
+
+NEEDED, REFUSED = "got None, allowed: the class of each, in [0, 4)", "allowed: None, for a network without classes"
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (lambda: vae(PLAIN, beta=-0.1), "beta: got -0.1, allowed: a number in [0, inf)"),
+        (lambda: vae(PLAIN, warmup=-1), "warmup: got -1, allowed: at least 0"),
+        (
+            lambda: vae(PLAIN, likelihood="mse"),
+            "likelihood: got 'mse', allowed: bernoulli, continuous_bernoulli, gaussian",
+        ),
+        *(
+            (
+                functools.partial(vae, PLAIN, binarize=how),
+                f"binarize: got {how!r}, allowed: 'dynamic', a threshold in [0, 1) or None",
+            )
+            for how in ("static", 1.0, -0.1)
+        ),
+        (lambda: used("sample", KEY, 0), "n: got 0, allowed: at least 1"),
+        (lambda: used("bound", BATCH["input"], KEY, 0), "k: got 0, allowed: at least 1"),
+        (lambda: used("sample", KEY, 2, 3), f"label: got 3, {REFUSED}"),
+        (lambda: used("encode", BATCH["input"], 3), f"label: got 3, {REFUSED}"),
+        (lambda: used("bound", BATCH["input"], KEY, 2, model=TOLD), f"label: {NEEDED}"),
+        (lambda: used("sample", KEY, 2, model=TOLD), f"label: {NEEDED}"),
+        (
+            lambda: started(TOLD)[0].init(KEY, {"input": BATCH["input"]}),
+            "label: got None, allowed: the class of each input, in [0, 4)",
+        ),
+    ],
+)
+def test_bad_values_are_refused(make, line):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == line
+
+
+def used(function: str, *arguments, model=PLAIN):
+    task, params, extra, _ = started(model)
+    return getattr(task, function)(params, extra, *arguments)

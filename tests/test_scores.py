@@ -1,0 +1,100 @@
+"""Scores of drawn things against SciPy, brute force and cases whose answer is known."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from jaxdl.errors import InputError
+from jaxdl.scores import coverage, frechet_distance, nearest, precision_recall
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("size", [3, 20])
+def test_frechet_distance_is_that_of_scipys_root(size):
+    mix = RNG.normal(size=(size, size))
+    a, b = RNG.normal(size=(200, size)), RNG.normal(size=(300, size)) @ mix + 0.5
+    c1, c2 = np.cov(a.T), np.cov(b.T)
+    root = scipy.linalg.sqrtm(c1 @ c2).real
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_set_is_at_no_distance_from_itself_even_where_features_say_the_same():
+    a = RNG.normal(size=(50, 2))
+    a = np.concatenate([a, a, np.zeros((50, 1))], 1)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_of_one_feature_it_is_means_and_deviations():
+    a, b = RNG.normal(1, 2, (400, 1)), RNG.normal(3, 0.5, (300, 1))
+    expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected)
+
+
+def test_coverage_counts_classes_and_their_entropy():
+    label = RNG.permutation(np.repeat([0, 1, 3], [600, 399, 1]))
+    p = np.array([0.6, 0.399, 0.001])
+    assert coverage(label, 4) == (2, pytest.approx(-(p * np.log(p)).sum()))
+    assert coverage(np.arange(10), 10) == (10, pytest.approx(np.log(10)))
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_nearest_is_brute_force(k):
+    a, b = RNG.normal(size=(1100, 5)), RNG.normal(size=(40, 5))
+    apart = np.linalg.norm(a[:, None] - b[None], axis=2)
+    distance, row = nearest(a, b, k)
+    np.testing.assert_array_equal(row, apart.argsort(1)[:, :k])
+    np.testing.assert_allclose(distance, np.sort(apart, 1)[:, :k])
+
+
+def test_a_copy_is_found_at_no_distance_far_from_the_origin():
+    b = RNG.normal(1e4, 1, (30, 5))
+    distance, row = nearest(b[[7, 3]], b)
+    assert row.tolist() == [[7], [3]]
+    assert distance.tolist() == [[0.0], [0.0]]
+
+
+def test_precision_and_recall_are_brute_force():
+    real, drawn = RNG.normal(size=(60, 3)), 0.4 * RNG.normal(size=(50, 3))
+
+    def share(things, others):
+        radius = [np.sort(np.linalg.norm(x - others, axis=1))[3] for x in others]
+        return np.mean([any(np.linalg.norm(t - x) <= r for x, r in zip(others, radius, strict=True)) for t in things])
+
+    precision, recall = precision_recall(real, drawn)
+    assert (precision, recall) == (share(drawn, real), share(real, drawn))
+    assert recall < precision  # what was drawn lies in the middle only
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda: frechet_distance(np.zeros((3, 2)), np.zeros((3, 4))),
+            "features: got [(3, 2), (3, 4)], allowed: [N, D] and [M, D], N and M at least 2",
+        ),
+        (
+            lambda: frechet_distance(np.zeros((1, 2)), np.zeros((3, 2))),
+            "features: got [(1, 2), (3, 2)], allowed: [N, D] and [M, D], N and M at least 2",
+        ),
+        (
+            lambda: nearest(np.full((2, 2), np.nan), np.zeros((3, 2))),
+            "features: got 'nan or infinite', allowed: finite numbers",
+        ),
+        (
+            lambda: nearest(np.zeros((2, 2)), np.zeros((3, 2)), 4),
+            "k: got 4, allowed: at most the things to look among, 3",
+        ),
+        (
+            lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))),
+            "features: got [(3, 2), (9, 2)], allowed: [N, D] and [M, D], N and M at least 4",
+        ),
+        (lambda: coverage(np.array([0, 3]), 3), "label: got (2,), allowed: integers [N] in [0, 3), at least one"),
+    ],
+)
+def test_bad_input(call, line):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value) == line
