@@ -11,6 +11,11 @@ somether against his hand", after 30 "there was a soft or tobacco. I should be a
 its units follows the quotation marks, as the heat map `units.png` shows: its forget gate empties it at each of them and
 nowhere else. With `--features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2`: 1.846 bits in 785 s;
 there another unit counts how long the line is.
+
+Tiny Shakespeare, its last tenth held out, two layers of 256 for 12 epochs, nats per character: 1.422 with `--features
+256 --epochs 12 --learning-rate 5e-3 --dropout 0.2 --optimizer adamw --weight-decay 0.1`. More dropout does not replace
+the decay of the weights: with Adam, `--learning-rate 1e-2` and dropout 0.1, 0.3, or 0.3 with one mask for all steps
+1.462, 1.450, 1.454, and with 0.4, 25 epochs and averaged weights 1.449.
 """
 
 import dataclasses

@@ -99,14 +99,14 @@ def one(run: Run[Config]) -> dict[str, Any]:
     if config.validation:
         sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
     task = task_of(config, shape, config.total_steps(sets["train"].size))
-    noise, pages = stream(run.key if run.key.ndim == 0 else run.key[0], "sample"), []
+    noise = stream(run.key if run.key.ndim == 0 else run.key[0], "sample")
     draw = jax.jit(lambda params, extra: task.sample(params, extra, noise, SHOWN))
 
     def watch(state: State) -> None:
         """The same codes again and again, while the decoder learns."""
         shown = inference(run.first(state))
-        pages.append(np.asarray(draw(shown.params, shown.extra)))
-        plots.image_grid(pages[-1], run.sample(f"step-{state.done:07d}.png"), 10)
+        drawn = np.asarray(draw(shown.params, shown.extra))
+        plots.image_grid(drawn, run.sample(f"step-{state.done:07d}.png"), 10)
 
     state, metrics = fitted(run, network(config, shape), task, sets, watch)
     if config.importance:

@@ -79,9 +79,9 @@ def gan(
       latent: how many normal numbers a thing is made of, at least 1.
       cost: "nonsaturating", "hinge" or "wasserstein".
       smoothing: one-sided: the probability of being drawn that the discriminator should give to real things, in
-        [0, 1); only for the nonsaturating cost.
-      penalty: weight of the gradient penalty between real and drawn things.
-      r1: weight of the gradient penalty at real things.
+        [0, 1), in training only; only for the nonsaturating cost.
+      penalty: weight of the gradient penalty between real and drawn things, in training only.
+      r1: weight of the gradient penalty at real things, in training only.
 
     Returns:
       An `Adversarial`. A batch has `input [B, ...]`, `label [B]` for conditional networks, and `mask [B]` if some rows
@@ -102,7 +102,9 @@ def gan(
     """
     at_least("latent", latent, 1)
     one_of("cost", cost, COSTS)
-    in_range("smoothing", smoothing, 0, 1 if cost == "nonsaturating" else 1e-9)
+    in_range("smoothing", smoothing, 0, 1)
+    if smoothing and cost != "nonsaturating":
+        raise InputError("smoothing", smoothing, f"0, with the cost {cost}")
     in_range("penalty", penalty, 0, float("inf"))
     in_range("r1", r1, 0, float("inf"))
     of_real, of_drawn, of_generator = COSTS[cost]
@@ -141,7 +143,7 @@ def gan(
         drawn_score, moved = played("discriminator", params, moved, drawn, label, keys[1], train=train)
         real_score, drawn_score = real_score.reshape(-1), drawn_score.reshape(-1)
         each = of_real(real_score) + of_drawn(drawn_score)
-        if smoothing:
+        if smoothing and train:
             each = each + smoothing * (of_drawn(real_score) - of_real(real_score))
 
         def slope(at: Array) -> Array:
