@@ -6,12 +6,13 @@ python experiments/vae.py --data mnist --epochs 10
 """
 
 import dataclasses
+import math
 from typing import Any, ClassVar, Literal, Self
 
 import jax
 import numpy as np
 
-from jaxdl import data, plots, tasks
+from jaxdl import data, losses, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment import Run, Training, fitted, launch, repeat
@@ -39,7 +40,7 @@ class Config(Training):
     """dynamic: a pixel is white with the probability of its grey, each time anew; threshold: above 1/2."""
     beta: float = 1.0
     """Weight of the divergence from the standard normal in training."""
-    warm: float = 0.0
+    kl_warmup: float = 0.0
     """Share of the steps over which that weight rises from 0, in [0, 1)."""
     importance: int = 100
     """Codes for each test image in the importance-weighted bound; 0: leave it out."""
@@ -56,17 +57,19 @@ class Config(Training):
 
     def checked(self) -> Self:
         at_least("latent", self.latent, 1)
-        in_range("warm", self.warm, 0, 1)
+        in_range("kl_warmup", self.kl_warmup, 0, 1)
+        in_range("beta", self.beta, 0, math.inf)
         at_least("importance", self.importance, 0)
-        if not self.sigma > 0:
-            raise InputError("sigma", self.sigma, "a number above 0")
+        losses.check_sigma(self.sigma)
         if self.likelihood != "bernoulli" and self.binarize != "none":
             raise InputError("binarize", self.binarize, f"none, with the likelihood {self.likelihood}")
         network(self, (8, 8, 1))  # widths and names, before data are read
         return super().checked()
 
     def short(self) -> Self:
-        return dataclasses.replace(super().short(), hidden=(32,), importance=min(self.importance, 5))
+        return dataclasses.replace(
+            super().short(), hidden=min(self.hidden, (32,), key=sum), importance=min(self.importance, 5)
+        )
 
 
 def network(config: Config, shape: tuple[int, ...]) -> VAE:
@@ -83,7 +86,7 @@ def task_of(config: Config, shape: tuple[int, ...], steps: int) -> tasks.Variati
         likelihood=config.likelihood,
         sigma=config.sigma,
         beta=config.beta,
-        warmup=round(config.warm * steps),
+        warmup=math.ceil(config.kl_warmup * steps) * config.accumulate,
         binarize={"dynamic": "dynamic", "threshold": 0.5, "none": None}[config.binarize],  # type: ignore[arg-type]
     )
 
@@ -93,8 +96,10 @@ def one(run: Run[Config]) -> dict[str, Any]:
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
     shape = train["input"].shape[1:]
-    if len(shape) != 3:
-        raise InputError("data", config.data, "a set of images")
+    if len(shape) != 3 or shape[-1] not in (1, 3) or test.size < 20:
+        raise InputError("data", f"{config.data} {[test.size, *shape]}", "grey or RGB images, at least 20 to test on")
+    if config.latent == 2 and (test.classes or 0) > 20:
+        raise InputError("latent", 2, f"another number for {test.classes} classes: the map of the plane has 20 colours")
     sets = {"train": train, "test": test}
     if config.validation:
         sets["train"], sets["validation"] = data.split(train, root(0), config.validation)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Num
 
-from jaxdl.errors import InputError, in_range, is_zero
+from jaxdl.errors import InputError, in_range, is_traced, is_zero
 
 
 def cross_entropy(
@@ -104,10 +104,11 @@ def continuous_bernoulli(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -
       0.0
     """
     logits, target = _same("target", logits, target)
-    near = jnp.abs(logits) < 1e-2
-    x = jnp.where(near, 1.0, logits)
-    # log(x / tanh(x / 2)) = log 2 + x^2 / 12 - 7 x^4 / 1440 ...
-    log_c = jnp.where(near, jnp.log(2.0) + logits**2 / 12, jnp.log(x / jnp.tanh(x / 2)))
+    near = jnp.abs(logits) < 1e-1
+    # What is not taken stays finite, for the gradient's sake.
+    x, small = jnp.where(near, 1.0, logits), jnp.where(near, logits, 0.0)
+    # Near 0 the quotient loses its digits: log(x / tanh(x / 2)) = log 2 + x^2 / 12 - 7 x^4 / 1440 ...
+    log_c = jnp.where(near, jnp.log(2.0) + small**2 / 12 - 7 * small**4 / 1440, jnp.log(x / jnp.tanh(x / 2)))
     return (optax.sigmoid_binary_cross_entropy(logits, target) - log_c).sum()
 
 
@@ -119,22 +120,21 @@ def gaussian_nll(mean: Float[Array, "*D"], target: Num[Array, "*D"], sigma: floa
     Args:
       mean: m, any shape.
       target: t, the same shape.
-      sigma: s, above 0.
+      sigma: s, a finite number above 0.
 
     Returns:
       A scalar, in nats; of a density, so it may be below 0.
 
     Raises:
-      InputError: unequal shapes, or a sigma that is not above 0.
+      InputError: unequal shapes, or a sigma that is not a finite number above 0.
 
     Example:
       >>> round(float(gaussian_nll(jnp.zeros(2), jnp.array([0.0, 1.0]))), 4)
       2.3379
     """
-    if not sigma > 0:
-        raise InputError("sigma", sigma, "a number above 0")
+    check_sigma(sigma)
     mean, target = _same("target", mean, target)
-    return (((target - mean) / sigma) ** 2 / 2 + math.log(sigma) + math.log(2 * math.pi) / 2).sum()
+    return (((target - mean) / sigma) ** 2 / 2 + jnp.log(sigma) + math.log(2 * math.pi) / 2).sum()
 
 
 def mse(prediction: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array, ""]:
@@ -252,6 +252,18 @@ def categorical_kl(logits_p: Float[Array, " C"], logits_q: Float[Array, " C"]) -
     """
     p, q = _same("logits_q", _vector("logits_p", logits_p), logits_q)
     return optax.losses.kl_divergence_with_log_targets(jax.nn.log_softmax(q), jax.nn.log_softmax(p))
+
+
+def check_sigma(sigma: float | Float[Array, ""]) -> None:
+    """Raises unless it is a finite number above 0; what is still being traced has no value to look at.
+
+    Example:
+      >>> check_sigma(0.0)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: sigma: got 0.0, allowed: a finite number above 0
+    """
+    if not is_traced(sigma) and not 0 < sigma < math.inf:
+        raise InputError("sigma", sigma, "a finite number above 0")
 
 
 def _vector(field: str, x: Array) -> Array:

@@ -63,8 +63,11 @@ def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
     """
     label = np.asarray(label)
     at_least("classes", classes, 1)
-    if label.ndim != 1 or not label.size or label.min() < 0 or label.max() >= classes:
-        raise InputError("label", label.shape, f"integers [N] in [0, {classes}), at least one")
+    if label.ndim != 1 or not label.size or not np.issubdtype(label.dtype, np.integer):
+        raise InputError("label", f"{label.dtype}{list(label.shape)}", "integers [N], at least one")
+    bad = label[(label < 0) | (label >= classes)]
+    if bad.size:
+        raise InputError("label", int(bad[0]), f"an integer in [0, {classes})")
     share = np.bincount(label, minlength=classes) / label.size
     some = share[share > 0]
     return int((share >= 0.1 / classes).sum()), float(-(some * np.log(some)).sum())
@@ -89,7 +92,7 @@ def nearest(things: Num[np.ndarray, "N D"], among: Num[np.ndarray, "M D"], k: in
       >>> distance.round(3).tolist(), row.tolist()
       ([[0.1]], [[1]])
     """
-    things, among = _pair(things, among, 1)
+    things, among = _centred(*_pair(things, among, 1))
     at_least("k", k, 1)
     if k > len(among):
         raise InputError("k", k, f"at most the things to look among, {len(among)}")
@@ -129,7 +132,7 @@ def precision_recall(real: Features, drawn: Features, k: int = 3) -> tuple[float
       ((1.0, 1.0), (0.0, 0.0))
     """
     at_least("k", k, 1)
-    real, drawn = _pair(real, drawn, k + 1)
+    real, drawn = _centred(*_pair(real, drawn, k + 1))
     return _within(drawn, real, k), _within(real, drawn, k)
 
 
@@ -139,8 +142,14 @@ def _within(things: Float[np.ndarray, "N D"], others: Float[np.ndarray, "M D"], 
     squares, inside = (others**2).sum(1), 0
     for part in np.array_split(things, -(-len(things) // 500)):
         apart = (part**2).sum(1)[:, None] + squares[None] - 2 * part @ others.T
-        inside += int((apart <= radius[None] ** 2 + 1e-9 * squares.max()).any(1).sum())
+        inside += int((apart <= radius[None] ** 2 + 1e-12 * squares.max()).any(1).sum())
     return inside / len(things)
+
+
+def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both around 0: the squares of what lies far away drown their differences."""
+    middle = b.mean(0)
+    return a - middle[None], b - middle[None]
 
 
 def _pair(a: np.ndarray, b: np.ndarray, low: int) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "M D"]]:

@@ -190,7 +190,8 @@ def test_the_loss_of_each_update_falls_and_stays_finite(name):
         seen = [value for found in metrics for metric, value in found.items() if metric.endswith("loss")]
         assert np.isfinite(seen).all()
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(states[-1]))
-        assert np.mean(seen[-5:]) < 0.9 * np.mean(seen[:2])
+        first = np.mean(seen[:2])  # of a hinge below 0
+        assert first - np.mean(seen[-5:]) > 0.1 * abs(first)
 
 
 @rows

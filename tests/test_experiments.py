@@ -22,7 +22,7 @@ SMOKE = [
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
     (
         "vae",
-        ["--latent", "2", "--binarize", "none", "--warm", "0.5", "--importance", "2"],
+        ["--latent", "2", "--binarize", "none", "--kl-warmup", "0.5", "--importance", "2"],
         {"curves", "samples", "reconstructions", "between", "plane", "grid"},
     ),
 ]

@@ -250,11 +250,11 @@ def test_unequal_shapes_are_refused_not_broadcast(name):
         ),
         (
             lambda: losses.gaussian_nll(jnp.ones(4), jnp.ones(4), -0.5),
-            "sigma: got -0.5, allowed: a number above 0",
+            "sigma: got -0.5, allowed: a finite number above 0",
         ),
         (
             lambda: losses.gaussian_nll(jnp.ones(4), jnp.ones(4), float("nan")),
-            "sigma: got nan, allowed: a number above 0",
+            "sigma: got nan, allowed: a finite number above 0",
         ),
     ],
 )

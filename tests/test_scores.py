@@ -56,6 +56,14 @@ def test_a_copy_is_found_at_no_distance_far_from_the_origin():
     assert distance.tolist() == [[0.0], [0.0]]
 
 
+def test_where_the_things_lie_does_not_matter():
+    a, b = RNG.normal(0, 0.01, (200, 3)), RNG.normal(0.1, 0.01, (200, 3))
+    assert precision_recall(a, b) == precision_recall(a + 1e4, b + 1e4) == (0, 0)
+    points = RNG.normal(0, 1e-5, (500, 3)) + 1e3
+    copies = points[:100] + RNG.normal(0, 1e-9, (100, 3))
+    np.testing.assert_array_equal(nearest(copies, points)[1][:, 0], np.arange(100))
+
+
 def test_precision_and_recall_are_brute_force():
     real, drawn = RNG.normal(size=(60, 3)), 0.4 * RNG.normal(size=(50, 3))
 
@@ -91,7 +99,8 @@ def test_precision_and_recall_are_brute_force():
             lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))),
             "features: got [(3, 2), (9, 2)], allowed: [N, D] and [M, D], N and M at least 4",
         ),
-        (lambda: coverage(np.array([0, 3]), 3), "label: got (2,), allowed: integers [N] in [0, 3), at least one"),
+        (lambda: coverage(np.array([0, 3]), 3), "label: got 3, allowed: an integer in [0, 3)"),
+        (lambda: coverage(np.array([0.5]), 3), "label: got 'float64[1]', allowed: integers [N], at least one"),
     ],
 )
 def test_bad_input(call, line):

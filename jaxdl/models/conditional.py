@@ -62,8 +62,9 @@ class Conditional(nn.Module):
         """
         if label is None:
             raise InputError("label", None, f"the class of each input, in [0, {self.classes})")
-        if label.shape != x.shape[:1]:
-            raise InputError("label", list(label.shape), f"[{x.shape[0]}], one for each input")
+        label = jnp.asarray(label)
+        if label.shape != x.shape[:1] or not jnp.issubdtype(label.dtype, jnp.integer):
+            raise InputError("label", f"{label.dtype}{list(label.shape)}", f"integers [{x.shape[0]}], one for each")
         if x.ndim not in (2, 4):
             raise InputError("x", list(x.shape), "[B, D] or images [B, H, W, C]")
         shape = (x.shape[0], self.features) if x.ndim == 2 else (*x.shape[:3], 1)

@@ -11,7 +11,7 @@ from jax.nn import relu, softplus
 from jaxtyping import Array, Float, Key
 
 from jaxdl.core import Batch, Params, Update
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, is_zero, one_of
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, classes_of, told
@@ -66,8 +66,8 @@ def gan(
         wasserstein:    L_D = E D(G(z)) - E D(x),                         L_G = -E D(G(z))
         and in L_D      + penalty E (|dD/dx'| - 1)^2,   x' = u x + (1 - u) G(z)         + r1/2 E |dD/dx|^2
 
-    Each player's running statistics (`batch_stats`) move in its own update only. For a discriminator with spectral
-    norm or a norm over batches see its model; a gradient penalty wants one without a norm over the batch.
+    Each player's running statistics (`batch_stats`) move in its own update only. The discriminator sees the real things
+    and the drawn ones as two batches.
 
     Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al. 2017 (Wasserstein,
     penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1).
@@ -89,7 +89,8 @@ def gan(
 
     Raises:
       InputError: an unknown cost, a number out of range, smoothing for another cost; while tracing, drawn things of
-        another shape than the data's.
+        another shape than the data's, a discriminator that says more than one number, or one with a norm over the
+        batch under a penalty.
 
     Example:
       >>> import jaxdl
@@ -103,7 +104,7 @@ def gan(
     at_least("latent", latent, 1)
     one_of("cost", cost, COSTS)
     in_range("smoothing", smoothing, 0, 1)
-    if smoothing and cost != "nonsaturating":
+    if not is_zero(smoothing) and cost != "nonsaturating":
         raise InputError("smoothing", smoothing, f"0, with the cost {cost}")
     in_range("penalty", penalty, 0, float("inf"))
     in_range("r1", r1, 0, float("inf"))
@@ -117,6 +118,8 @@ def gan(
             "discriminator": dict(_init(discriminator, jax.random.fold_in(key, 0), x, label)),
             "generator": dict(_init(generator, jax.random.fold_in(key, 1), z, label)),
         }
+        if "batch_stats" in made["discriminator"] and not (is_zero(penalty) and is_zero(r1)):
+            raise InputError("discriminator", "a norm over the batch", "none, with a penalty on each thing's gradient")
         params = {player: variables.pop("params") for player, variables in made.items()}
         return params, {player: rest for player, rest in made.items() if rest}
 
@@ -124,6 +127,8 @@ def gan(
         """What one of the two says, and `extra` after it."""
         net = generator if player == "generator" else discriminator
         y, moved = applied(net, params[player], extra.get(player, {}), x, key, train=train, **told(net, label))
+        if player == "discriminator" and y.size != x.shape[0]:
+            raise InputError(player, list(y.shape), f"one score for each thing, [{x.shape[0]}, 1]")
         return y, {**extra, player: moved} if player in extra else extra
 
     def draw(params: Params, extra: Any, batch: Batch, key: Any, *, train: bool):
@@ -143,7 +148,7 @@ def gan(
         drawn_score, moved = played("discriminator", params, moved, drawn, label, keys[1], train=train)
         real_score, drawn_score = real_score.reshape(-1), drawn_score.reshape(-1)
         each = of_real(real_score) + of_drawn(drawn_score)
-        if smoothing and train:
+        if train and not is_zero(smoothing):
             each = each + smoothing * (of_drawn(real_score) - of_real(real_score))
 
         def slope(at: Array) -> Array:
@@ -154,11 +159,11 @@ def gan(
 
             return (jax.grad(scores)(at) ** 2).reshape(at.shape[0], -1).sum(-1)
 
-        if penalty and train:
+        if train and not is_zero(penalty):
             u = jax.random.uniform(keys[2], (x.shape[0],) + (1,) * (x.ndim - 1))
             # The root has no slope at 0.
             each = each + penalty * (jnp.sqrt(slope(u * x + (1 - u) * drawn) + 1e-12) - 1) ** 2
-        if r1 and train:
+        if train and not is_zero(r1):
             each = each + r1 / 2 * slope(x)
         parts = {"discriminator_loss": each, "real": real_score, "drawn": drawn_score}
         metrics = {name: total(values, mask) for name, values in parts.items()}
@@ -172,6 +177,7 @@ def gan(
         return mean(metrics["generator_loss"]), (moved, metrics)
 
     def updates(first: optax.GradientTransformation, second: optax.GradientTransformation, critic: int = 1):
+        at_least("critic", critic, 1)
         return (
             Update(discriminator_loss, first, on="discriminator", times=critic),
             Update(generator_loss, second, on="generator"),

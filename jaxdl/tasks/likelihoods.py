@@ -39,13 +39,14 @@ def likelihood(name: str, sigma: float = 1.0) -> Likelihood:
       A `Likelihood`.
 
     Raises:
-      InputError: an unknown name; while tracing, a sigma that is not above 0.
+      InputError: an unknown name, or a sigma that is not a finite number above 0.
 
     Example:
       >>> round(float(likelihood("bernoulli").mean(jnp.array(0.0))), 2)
       0.5
     """
     one_of("likelihood", name, LIKELIHOODS)
+    losses.check_sigma(sigma)
     if name == "gaussian":
         return Likelihood(partial(losses.gaussian_nll, sigma=sigma), lambda y: y)
     if name == "bernoulli":
@@ -60,5 +61,5 @@ def _within(nll: Callable, outputs: Array, image: Array) -> Array:
 def _continuous_mean(logits: Array) -> Array:
     """`l / (2 l - 1) + 1 / (2 atanh(1 - 2 l))` of l = sigmoid(x): `sigmoid(x) / tanh(x / 2) - 1 / x`."""
     near = jnp.abs(logits) < 1e-1
-    x = jnp.where(near, 1.0, logits)
-    return jnp.where(near, 0.5 + logits / 12 - logits**3 / 720, jax.nn.sigmoid(x) / jnp.tanh(x / 2) - 1 / x)
+    x, small = jnp.where(near, 1.0, logits), jnp.where(near, logits, 0.0)
+    return jnp.where(near, 0.5 + small / 12 - small**3 / 720, jax.nn.sigmoid(x) / jnp.tanh(x / 2) - 1 / x)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
-from jaxdl.errors import in_range
+from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.tasks.applying import applied, initial
 from jaxdl.tasks.likelihoods import likelihood as likelihood_called
@@ -53,7 +53,7 @@ def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Cor
       nats, and `mse`, the mean squared error of the expected pixels.
 
     Raises:
-      InputError: an unknown likelihood.
+      InputError: an unknown likelihood, or a conditional model.
 
     Example:
       >>> import jaxdl
@@ -65,6 +65,8 @@ def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Cor
       ((3, 2), (3, 8, 8, 1))
     """
     nll, expected = likelihood_called(likelihood)
+    if getattr(model, "classes", None) is not None:
+        raise InputError("model", "Conditional", "an autoencoder without classes; a conditional one is a `VAE`")
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return initial(model, key, {"input": batch["input"]})

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
-from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
@@ -62,8 +62,9 @@ def vae(
       model: a `VAE`; with `Conditional` networks batches have a `label`.
       likelihood: "bernoulli", "continuous_bernoulli" or "gaussian", see `jaxdl.tasks.likelihood`.
       sigma: of the Gaussian likelihood.
-      beta: b, at least 0, in training.
-      warmup: over this many steps b rises from 0 to `beta`; their count is `extra["warmup"]`.
+      beta: b, at least 0.
+      warmup: over this many batches of training b rises from 0 to `beta`; evaluation has `beta` from the start. Their
+        count is `extra["warmup"]`; under `accumulate` every part of a batch counts.
       binarize: "dynamic": every pixel is white with the probability of its grey, drawn anew each time; a threshold in
         [0, 1); None: as it is.
 
@@ -73,7 +74,8 @@ def vae(
       `kl`, its parts.
 
     Raises:
-      InputError: an unknown likelihood or binarization, a beta or a warmup below 0.
+      InputError: a model that is no `VAE`, an unknown likelihood or binarization, one that do not go together, a sigma
+        that is not above 0, a beta or a warmup below 0.
 
     Example:
       >>> import jaxdl
@@ -85,6 +87,9 @@ def vae(
       ((5, 8, 8, 1), (3,))
     """
     nll, expected = likelihood_called(likelihood, sigma)
+    of_kind("model", model, VAE, "a VAE")
+    if likelihood != "bernoulli" and binarize is not None:
+        raise InputError("binarize", binarize, f"None, with the likelihood {likelihood}: black and white is no density")
     in_range("beta", beta, 0, float("inf"))
     at_least("warmup", warmup, 0)
     black_or_white = binarized(binarize)
@@ -104,8 +109,9 @@ def vae(
             model, params, moved, z, jax.random.fold_in(dropout, 1), train=train, method="decode", **more
         )
         b: Any = beta
-        if warmup:
+        if warmup and train:
             b = beta * jnp.minimum(1.0, extra["warmup"] / warmup)
+        if warmup:
             moved = {**moved, "warmup": extra["warmup"] + int(train)}
         parts = {"nll": jax.vmap(nll)(y, x), "kl": jax.vmap(losses.gaussian_kl)(m, logvar)}
         each = {"loss": parts["nll"] + b * parts["kl"], "bound": parts["nll"] + parts["kl"], **parts}
@@ -155,7 +161,7 @@ def binarized(how: Literal["dynamic"] | float | None) -> Callable[[Key[Array, ""
       how: "dynamic": a pixel is white with the probability of its grey; a threshold in [0, 1): above it; None: no.
 
     Returns:
-      `(key, images in [0, 1]) -> images`.
+      `(key, images in [0, 1]) -> images`; a pixel outside of [0, 1] becomes NaN, which stops a run.
 
     Raises:
       InputError: for anything else.
@@ -167,16 +173,14 @@ def binarized(how: Literal["dynamic"] | float | None) -> Callable[[Key[Array, ""
     """
     if how is None:
         return lambda key, x: x
-    if how == "dynamic":
-
-        def drawn(key: Key[Array, ""], x: Array) -> Array:
-            white = (jax.random.uniform(key, x.shape) < x).astype(x.dtype)
-            return jnp.where((x >= 0) & (x <= 1), white, jnp.nan)
-
-        return drawn
-    if isinstance(how, str) or not 0 <= how < 1:
+    if how != "dynamic" and not (isinstance(how, int | float) and 0 <= how < 1):
         raise InputError("binarize", how, "'dynamic', a threshold in [0, 1) or None")
-    return lambda key, x: (x > how).astype(x.dtype)
+
+    def drawn(key: Key[Array, ""], x: Array) -> Array:
+        white = jax.random.uniform(key, x.shape) < x if how == "dynamic" else x > how
+        return jnp.where((x >= 0) & (x <= 1), white.astype(x.dtype), jnp.nan)
+
+    return drawn
 
 
 def _collections(extra: Any) -> dict[str, Any]:

@@ -86,7 +86,11 @@ BAD = [
     (lambda: init(VECTORS, X, None), "label: got None, allowed: the class of each input, in [0, 4)"),
     (lambda: init(VECTORS, X[:, None]), "x: got [5, 1, 3], allowed: [B, D] or images [B, H, W, C]"),
     (lambda: init(VECTORS, X[:, 0]), "x: got [5], allowed: [B, D] or images [B, H, W, C]"),
-    (lambda: init(VECTORS, X, LABEL.astype(jnp.float32)), "ids dtype: got 'float32', allowed: integers"),
+    (
+        lambda: init(VECTORS, X, LABEL.astype(jnp.float32)),
+        "label: got 'float32[5]', allowed: integers [5], one for each",
+    ),
+    (lambda: init(VECTORS, X, LABEL[:2]), "label: got 'int32[2]', allowed: integers [5], one for each"),
     (
         lambda: classes_of(VECTORS, MLP(), Conditional(MLP(), 3)),
         "classes: got [3, 4], allowed: one number for all parts",

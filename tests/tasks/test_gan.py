@@ -269,3 +269,33 @@ def test_players_of_different_classes_are_refused():
     with pytest.raises(InputError) as caught:
         gan(Conditional(MLP((), 3), 4), Conditional(MLP((), 1), 5))
     assert str(caught.value) == "classes: got [4, 5], allowed: one number for all parts"
+
+
+def test_a_discriminator_says_one_number_and_looks_at_each_thing_alone_under_a_penalty():
+    with pytest.raises(InputError) as caught:
+        task = gan(G, MLP((5,)), latent=2)
+        task.discriminator_loss(*task.init(KEY, BATCH), BATCH, KEY, train=True)
+    assert str(caught.value) == "discriminator: got [6, 10], allowed: one score for each thing, [6, 1]"
+    for option in ("penalty", "r1"):
+        with pytest.raises(InputError) as caught:
+            gan(G, MLP((5,), 1, norm="batch"), latent=2, **{option: 1.0}).init(KEY, BATCH)
+        said = "discriminator: got 'a norm over the batch', allowed: none, with a penalty on each thing's gradient"
+        assert str(caught.value) == said
+    with pytest.raises(InputError) as caught:
+        gan(G, D).updates(optax.sgd(0.1), optax.sgd(0.1), critic=0)
+    assert str(caught.value) == "critic: got 0, allowed: at least 1"
+
+
+def test_runs_may_differ_in_their_penalties():
+    def make(penalty, r1, smoothing):
+        task = gan(G, D, latent=2, penalty=penalty, r1=r1, smoothing=smoothing)
+        return jaxdl.learner(task.init, *task.updates(optax.sgd(0.1), optax.sgd(0.1)))
+
+    values = {"penalty": [0.5, 2.0], "r1": [0.1, 0.3], "smoothing": [0.1, 0.2]}
+    net = jaxdl.sweep(make, **values)
+    for i in range(2):
+        alone = make(*(value[i] for value in values.values()))
+        _, metrics = jax.jit(net.step)(net.init(KEY, BATCH, i), BATCH, KEY)
+        _, expected = jax.jit(alone.step)(alone.init(KEY, BATCH), BATCH, KEY)
+        for name, value in means(expected).items():
+            assert means(metrics)[name] == pytest.approx(value, rel=1e-5)

@@ -11,7 +11,7 @@ from scipy.special import expit
 import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import MLP, Autoencoder, Shaped
+from jaxdl.models import MLP, Autoencoder, Conditional, Shaped
 from jaxdl.tasks import gaussian_noise, reconstruct, salt_and_pepper
 from tests.training.linear import KEY
 
@@ -143,3 +143,9 @@ def test_bad_values_are_refused(make, line):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == line
+
+
+def test_a_conditional_autoencoder_is_refused():
+    with pytest.raises(InputError) as caught:
+        reconstruct(Autoencoder(Conditional(MLP((), 2), 3), MLP((), 4)))
+    assert str(caught.value).startswith("model: got 'Conditional', allowed: an autoencoder without classes")

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import MLP, VAE, Conditional, Shaped
+from jaxdl.models import MLP, VAE, Autoencoder, Conditional, Shaped
 from jaxdl.tasks import binarized, vae
 from tests.training.linear import KEY
 
@@ -54,8 +54,11 @@ def test_the_weight_of_the_divergence_rises():
     _, params, extra, loss = started(beta=0.6, warmup=3)
     weights = []
     for _ in range(5):
-        _, (judged, _) = loss(params, extra, BATCH, KEY, train=False)
+        _, (judged, metrics) = loss(params, extra, BATCH, KEY, train=False)
         assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
+        # A model is chosen by what is aimed at, not by what is trained just now.
+        found = means(metrics)
+        assert found["loss"] == pytest.approx(found["nll"] + 0.6 * found["kl"], rel=1e-5)
         _, (extra, metrics) = loss(params, extra, BATCH, KEY, train=True)
         found = means(metrics)
         weights.append((found["loss"] - found["nll"]) / found["kl"])
@@ -184,6 +187,12 @@ NEEDED, REFUSED = "got None, allowed: the class of each, in [0, 4)", "allowed: N
     [
         (lambda: vae(PLAIN, beta=-0.1), "beta: got -0.1, allowed: a number in [0, inf)"),
         (lambda: vae(PLAIN, warmup=-1), "warmup: got -1, allowed: at least 0"),
+        (lambda: vae(Autoencoder(*PARTS)), f"model: got {Autoencoder}, allowed: a VAE"),
+        (
+            lambda: vae(PLAIN, likelihood="gaussian", binarize=0.5),
+            "binarize: got 0.5, allowed: None, with the likelihood gaussian: black and white is no density",
+        ),
+        (lambda: vae(PLAIN, binarize=[0.5]), "binarize: got [0.5], allowed: 'dynamic', a threshold in [0, 1) or None"),
         (
             lambda: vae(PLAIN, likelihood="mse"),
             "likelihood: got 'mse', allowed: bernoulli, continuous_bernoulli, gaussian",
@@ -216,3 +225,9 @@ def test_bad_values_are_refused(make, line):
 def used(function: str, *arguments, model=PLAIN):
     task, params, extra, _ = started(model)
     return getattr(task, function)(params, extra, *arguments)
+
+
+@pytest.mark.parametrize("how", ["dynamic", 0.5])
+def test_a_pixel_out_of_range_is_not_made_black_or_white(how):
+    found = binarized(how)(KEY, jnp.array([0.0, 1.0, -1e-9, 255.0, jnp.nan]))
+    assert np.isnan(found).tolist() == [False, False, True, True, True]
