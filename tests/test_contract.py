@@ -229,6 +229,23 @@ def test_signatures(name):
 
 
 @rows
+def test_step_and_evaluation_are_the_same_program_twice(name):
+    """Nothing is drawn, counted or looked up while a function is traced: not host numbers, clocks or globals."""
+    batch = batch_of(row(name))
+    state = init(name)(KEY, batch)
+
+    def program(part):
+        traced = jax.make_jaxpr(lambda *given: getattr(row(name).learner(optax.sgd(0.1)), part)(*given))
+        closed = traced(state, batch, KEY)
+        return str(closed), [
+            np.asarray(x).tobytes() for x in closed.consts if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        ]
+
+    for part in ("step", "evaluate"):
+        assert program(part) == program(part)
+
+
+@rows
 def test_state_holds_arrays_only(name):
     for _, _, (first, *_), _ in each_alone(name):
         assert all(isinstance(x, jax.Array) and not x.weak_type for x in jax.tree.leaves(first))

@@ -141,7 +141,7 @@ def gan(
 
     def discriminator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         x, label, mask = batch["input"], batch.get("label"), batch.get("mask")
-        keys = [jax.random.fold_in(key, i) for i in range(4)]
+        keys = [jax.random.fold_in(key, i) for i in range(3)]
         # The generator is another player: its statistics stay, and no gradient goes there.
         drawn = jax.lax.stop_gradient(draw(params, extra, batch, keys[0], train=train)[0])
         real_score, moved = played("discriminator", params, extra, x, label, keys[1], train=train)
@@ -171,8 +171,8 @@ def gan(
 
     def generator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         drawn, moved = draw(params, extra, batch, jax.random.fold_in(key, 0), train=train)
-        keys, label = jax.random.fold_in(key, 1), batch.get("label")
-        score, _ = played("discriminator", params, extra, drawn, label, keys, train=train)
+        label, dropout = batch.get("label"), jax.random.fold_in(key, 1)
+        score, _ = played("discriminator", params, extra, drawn, label, dropout, train=train)
         metrics = {"generator_loss": total(of_generator(score.reshape(-1)), batch.get("mask"))}
         return mean(metrics["generator_loss"]), (moved, metrics)
 
