@@ -112,9 +112,9 @@ def vae(conditional: bool) -> Row:
 
 
 def gan() -> Row:
-    """Dense networks; the generator has running statistics."""
+    """Dense networks; the generator has running statistics, the discriminator spectral norm."""
     generator = models.Shaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
-    task = jaxdl.tasks.gan(generator, models.MLP((8,), 1, "leaky_relu"), latent=3)
+    task = jaxdl.tasks.gan(generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral=True)
     return Row(lambda optimizer: task.updates(optimizer, optimizer, critic=2), task.init, pictures(4, 2, 2, 1))
 
 

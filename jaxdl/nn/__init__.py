@@ -12,6 +12,7 @@ from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
 from jaxdl.nn.sequences import TimeDistributed, lengths_of, pool_steps, steps
+from jaxdl.nn.spectral import spectral_norm, spectral_vectors
 
 __all__ = [
     "GRU",
@@ -36,5 +37,7 @@ __all__ = [
     "max_pool",
     "out_size",
     "pool_steps",
+    "spectral_norm",
+    "spectral_vectors",
     "steps",
 ]

@@ -15,6 +15,7 @@ from jaxdl.errors import InputError, at_least, in_range, is_zero, one_of
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, classes_of, told
+from jaxdl.nn import spectral_norm, spectral_vectors
 from jaxdl.tasks.applying import applied
 
 
@@ -58,6 +59,7 @@ def gan(
     smoothing: float = 0.0,
     penalty: float = 0.0,
     r1: float = 0.0,
+    spectral: bool = False,
 ) -> Adversarial:
     """The game of a generator G and a discriminator D.
 
@@ -70,7 +72,8 @@ def gan(
     and the drawn ones as two batches.
 
     Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al. 2017 (Wasserstein,
-    penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1).
+    penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral
+    norm).
 
     Args:
       generator: called as `generator(z [B, latent], train=bool) -> things`. `Conditional` networks get the batch's
@@ -82,6 +85,8 @@ def gan(
         [0, 1), in training only; only for the nonsaturating cost.
       penalty: weight of the gradient penalty between real and drawn things, in training only.
       r1: weight of the gradient penalty at real things, in training only.
+      spectral: the discriminator's kernels are divided by their largest singular value (`jaxdl.nn.spectral_norm`); the
+        vectors of its power iteration are `extra["spectral"]` and move in the discriminator's update.
 
     Returns:
       An `Adversarial`. A batch has `input [B, ...]`, `label [B]` for conditional networks, and `mask [B]` if some rows
@@ -121,7 +126,17 @@ def gan(
         if "batch_stats" in made["discriminator"] and not (is_zero(penalty) and is_zero(r1)):
             raise InputError("discriminator", "a norm over the batch", "none, with a penalty on each thing's gradient")
         params = {player: variables.pop("params") for player, variables in made.items()}
-        return params, {player: rest for player, rest in made.items() if rest}
+        extra = {player: rest for player, rest in made.items() if rest}
+        if spectral:
+            extra["spectral"] = spectral_vectors(params["discriminator"], jax.random.fold_in(key, 2))
+        return params, extra
+
+    def narrowed(params: Params, extra: Any, *, train: bool) -> tuple[Params, Any]:
+        """The discriminator with kernels of spectral norm 1, if that is asked for; in training the vectors move."""
+        if not spectral:
+            return params, extra
+        normed, vectors = spectral_norm(params["discriminator"], extra["spectral"])
+        return {**params, "discriminator": normed}, {**extra, "spectral": vectors} if train else extra
 
     def played(player: str, params: Params, extra: Any, x: Array, label: Labels, key: Any, *, train: bool):
         """What one of the two says, and `extra` after it."""
@@ -142,6 +157,7 @@ def gan(
     def discriminator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         x, label, mask = batch["input"], batch.get("label"), batch.get("mask")
         keys = [jax.random.fold_in(key, i) for i in range(3)]
+        params, extra = narrowed(params, extra, train=train)
         # The generator is another player: its statistics stay, and no gradient goes there.
         drawn = jax.lax.stop_gradient(draw(params, extra, batch, keys[0], train=train)[0])
         real_score, moved = played("discriminator", params, extra, x, label, keys[1], train=train)
@@ -172,6 +188,7 @@ def gan(
     def generator_loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         drawn, moved = draw(params, extra, batch, jax.random.fold_in(key, 0), train=train)
         label, dropout = batch.get("label"), jax.random.fold_in(key, 1)
+        params, _ = narrowed(params, extra, train=train)
         score, _ = played("discriminator", params, extra, drawn, label, dropout, train=train)
         metrics = {"generator_loss": total(of_generator(score.reshape(-1)), batch.get("mask"))}
         return mean(metrics["generator_loss"]), (moved, metrics)
@@ -193,6 +210,7 @@ def gan(
 
     def score(params: Params, extra: Any, x: Float[Array, "B ..."], label: Labels = None):
         check_label(classes, label)
+        params, _ = narrowed(params, extra, train=False)
         return played("discriminator", params, extra, x, label, None, train=False)[0].reshape(-1)
 
     return Adversarial(init, discriminator_loss, generator_loss, updates, sample, generate, score)

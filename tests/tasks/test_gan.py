@@ -165,6 +165,28 @@ def test_statistics_move_in_the_players_own_update_only():
         assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), trained[player], extra[player])))
 
 
+def test_a_discriminator_of_spectral_norm_one_is_steeper_nowhere():
+    task, params, extra, loss, _ = started(spectral=True)
+    # The first guess of the singular vectors gets better with every look at a batch.
+    for _ in range(100):
+        extra = loss(params, extra, BATCH, KEY, train=True)[1][0]
+    x = jnp.asarray(RNG.normal(size=(200, 3, 1)), jnp.float32)
+
+    def slopes(task, extra):
+        return np.linalg.norm(jax.grad(lambda x: task.score(params, extra, x).sum())(x).reshape(200, -1), axis=1)
+
+    assert slopes(started()[0], {}).max() > 1.1 > 1.001 > slopes(task, extra).max() > 0.5
+
+
+def test_the_vectors_of_the_spectral_norm_move_in_the_discriminators_training_only():
+    _, params, extra, *losses = started(spectral=True)
+    for loss in losses:
+        for train in (True, False):
+            moved = loss(params, extra, BATCH, KEY, train=train)[1][0]["spectral"]
+            still = all(np.array_equal(moved[path], u) for path, u in extra["spectral"].items())
+            assert still == (loss is losses[1] or not train)
+
+
 def test_labels_reach_both_players():
     flat = {**BATCH, "input": BATCH["input"][..., 0]}
     task = gan(Conditional(MLP((5,), 3), 4, 3), Conditional(MLP((5,), 1), 4, 3), latent=2)
