@@ -3,8 +3,8 @@
 The files appear whole or not at all. Nothing here touches `matplotlib.pyplot`.
 """
 
-from jaxdl.plots.clips import film, film_gif
-from jaxdl.plots.curves import draw_curves, learning_curves
+from jaxdl.plots.clips import film, film_gif, pictures_gif
+from jaxdl.plots.curves import draw_curves, game_curves, learning_curves
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
@@ -35,12 +35,14 @@ __all__ = [
     "film_gif",
     "filters",
     "forecast_lines",
+    "game_curves",
     "hero",
     "image_grid",
     "latent_map",
     "learning_curves",
     "mistakes",
     "page",
+    "pictures_gif",
     "text_heat",
     "worst",
 ]

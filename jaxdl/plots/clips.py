@@ -101,11 +101,54 @@ def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) 
     """
     from PIL import Image
 
-    clips, path = _checked(clips, titles), Path(path)
-    pages = [Image.fromarray(each).quantize(256, dither=Image.Dither.NONE) for each in gif_frames(clips, titles)]
+    clips = _checked(clips, titles)
+    return _moving([Image.fromarray(each) for each in gif_frames(clips, titles)], Path(path), FRAME, LAST)
+
+
+def pictures_gif(
+    pictures: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str], seconds: float = 6.0
+) -> Path:
+    """Joins pictures into a moving one that begins again and again: how samples change while a network learns.
+
+    Args:
+      pictures: files of pictures of one size, at least one, in their order.
+      path: the GIF file; it appears whole or not at all.
+      seconds: how long all pictures take; the last one is held 1.5 seconds longer.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: no pictures, or pictures of different sizes.
+
+    Example:
+      >>> import tempfile
+      >>> from jaxdl.plots import image_grid
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     pages = [image_grid(np.full((4, 8, 8, 1), i / 2), f"{directory}/{i}.png") for i in range(3)]
+      ...     pictures_gif(pages, f"{directory}/all.gif").name
+      'all.gif'
+    """
+    from PIL import Image
+
+    if not len(pictures):
+        raise InputError("pictures", [], "at least one")
+    pages = [Image.open(each).convert("RGB") for each in pictures]
+    sizes = {each.size for each in pages}
+    if len(sizes) > 1:
+        raise InputError("pictures", sorted(sizes), "pictures of one size")
+    each = round(1000 * seconds / len(pages) / 10) * 10  # a GIF counts hundredths of a second
+    return _moving(pages, Path(path), max(20, each), max(20, each) + 1500)
+
+
+def _moving(pages: Sequence[Any], path: Path, each: int, last: int) -> Path:
+    """Writes the GIF; times in milliseconds."""
+    from PIL import Image
+
+    pages = [page.quantize(256, dither=Image.Dither.NONE) for page in pages]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    durations = [FRAME] * (len(pages) - 1) + [LAST]
+    durations = [each] * (len(pages) - 1) + [last]
     try:
         pages[0].save(unfinished, "GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0)
         unfinished.replace(path)

@@ -52,6 +52,48 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
+def game_curves(records: Records, path: str | os.PathLike[str]) -> Path:
+    """Draws the losses of both players of a game, and what the discriminator says of real and drawn things.
+
+    Where the two scores meet it cannot tell; where they part for good it has won.
+
+    Args:
+      records: as for `learning_curves`, with `train/discriminator_loss`, `train/generator_loss`, `train/real` and
+        `train/drawn`.
+      path: the PNG file.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: one of these is in no record.
+
+    Example:
+      >>> import tempfile
+      >>> names = ("discriminator_loss", "generator_loss", "real", "drawn")
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     game_curves([{"step": 1, **{f"train/{name}": 0.5 for name in names}}], f"{directory}/curves.png").name
+      'curves.png'
+    """
+    panels = {
+        "loss": {"discriminator": "discriminator_loss", "generator": "generator_loss"},
+        "mean score": {"real": "real", "drawn": "drawn"},
+    }
+    with page(path, 9.0, 3.2) as figure:
+        for ax, (title, lines) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for (label, name), color in zip(lines.items(), (BLUE, RED), strict=True):
+                for member in members(records, f"train/{name}"):
+                    ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
+                steps, values = series(records, f"train/{name}")
+                if not len(steps):
+                    raise InputError("records", sorted({n for r in records for n in r}), f"records with 'train/{name}'")
+                _line(ax, steps, values, color, label)
+            ax.set_title(title)
+            _steps(ax, records)
+            _legend(ax)
+    return Path(path)
+
+
 def drawable(records: Records) -> list[str]:
     """Which of `loss` and `accuracy` the records have.
 
@@ -97,8 +139,7 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
         _logarithmic(ax, values.max() / values.min())
     ax.set_title(name)
     _steps(ax, records)
-    # In the line of the title, where no curve can run into it.
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6)
+    _legend(ax)
 
 
 def series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +172,11 @@ def _line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, label: 
     ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
     smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
     ax.plot(steps[width // 2 :][: len(smooth)], smooth, color=color, label=label)
+
+
+def _legend(ax: "Axes") -> None:
+    """In the line of the title, where no curve can run into it."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6)
 
 
 def _logarithmic(ax: "Axes", ratio: float) -> None:

@@ -53,7 +53,7 @@ def event(wall_time: float, step: int, content: bytes) -> bytes:
       wall_time: seconds since 1970.
       step: the step, at least 0.
       content: what happened: `VERSION` (the first event of a file), `START` (a run begins, or goes on,
-        at `step`: what an interrupted one wrote from there on no longer counts) or `scalars(...)`.
+        at `step`: what an interrupted one wrote from there on no longer counts), `scalars(...)` or `picture(...)`.
 
     Example:
       >>> event(0.0, 300, scalars({"loss": 1.0})).hex()
@@ -72,6 +72,19 @@ def scalars(metrics: Mapping[str, float]) -> bytes:
     with np.errstate(over="ignore"):
         values = {name: np.float32(value).astype("<f4").tobytes() for name, value in metrics.items()}
     return _bytes(5, b"".join(_bytes(1, _bytes(1, name.encode()) + b"\x15" + data) for name, data in values.items()))
+
+
+def picture(name: str, png: bytes) -> bytes:
+    """The `summary` of an event: one picture, the bytes of a PNG file.
+
+    Example:
+      >>> header = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8) + struct.pack(">II", 3, 2)
+      >>> picture("a", header)[:16].hex()
+      '2a270a250a0161222008021003180422'
+    """
+    width, height = struct.unpack(">II", png[16:24])  # the first chunk of every PNG
+    image = _number(1, height) + _number(2, width) + _number(3, 4) + _bytes(4, png)  # 4: RGBA
+    return _bytes(5, _bytes(1, _bytes(1, name.encode()) + _bytes(4, image)))
 
 
 def _masked(data: bytes) -> bytes:

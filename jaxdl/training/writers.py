@@ -204,8 +204,9 @@ class Console:
         if now and self._first and self._step > self._first[0]:
             step, began = self._first
             parts.append(f"{_clock((now - began) / (self._step - step) * (self._steps - self._step))} left")
-        if "train/loss" in self._latest:
-            parts.append(f"loss {self._latest['train/loss']:.4f}")
+        for name in ("loss", "discriminator_loss", "generator_loss"):
+            if f"train/{name}" in self._latest:
+                parts.append(f"{name.replace('_', ' ')} {self._latest[f'train/{name}']:.4f}")
         if "validation/accuracy" in self._latest:
             parts.append(f"val {self._latest['validation/accuracy']:.1%}".replace("%", " %"))
         elif "validation/loss" in self._latest:
@@ -270,19 +271,26 @@ class TensorBoard:
         # TensorBoard reads the files of a directory in the order of their names.
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file, self._begun = open(Path(directory) / name, "xb"), False  # noqa: SIM115
-        self._append(0, tensorboard.VERSION)
+        self._event(0, tensorboard.VERSION)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends one event with all the metrics."""
-        if not self._begun:
-            self._append(step, tensorboard.START)
-            self._begun = True
         self._append(step, tensorboard.scalars(metrics))
+
+    def picture(self, step: int, name: str, path: str | os.PathLike[str]) -> None:
+        """Appends one event with the picture of a PNG file."""
+        self._append(step, tensorboard.picture(name, Path(path).read_bytes()))
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
     def _append(self, step: int, content: bytes) -> None:
+        if not self._begun:
+            self._event(step, tensorboard.START)
+            self._begun = True
+        self._event(step, content)
+
+    def _event(self, step: int, content: bytes) -> None:
         self._file.write(tensorboard.record(tensorboard.event(time.time(), int(step), content)))
         self._file.flush()

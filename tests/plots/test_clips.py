@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl.plots.clips import draw_film, film, film_gif, gif_frames
+from jaxdl.plots.clips import draw_film, film, film_gif, gif_frames, pictures_gif
 from tests.plots.pictures import axes, pixels, refused
 
 CLIPS = np.random.default_rng(0).random((3, 5, 6, 9, 1))
@@ -78,3 +78,33 @@ def test_bad_clips(tmp_path):
         with refused("titles: got 1, allowed: as many as clips, 2"):
             draw(np.zeros((2, 4, 8, 8, 1)), ["one"], path)
     assert not path.exists()
+
+
+def test_pictures_follow_each_other(tmp_path):
+    from PIL import Image
+
+    colors = np.random.default_rng(0).integers(0, 256, (4, 3), np.uint8)
+    paths = []
+    for i, color in enumerate(colors):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(np.broadcast_to(color, (6, 9, 3)).copy()).save(paths[-1])
+    with Image.open(pictures_gif(paths, tmp_path / "new" / "all.gif", seconds=1.0)) as found:
+        assert (found.n_frames, found.size, found.info["loop"]) == (4, (9, 6), 0)
+        for i, color in enumerate(colors):
+            found.seek(i)
+            assert found.info["duration"] == (1750 if i == 3 else 250)
+            assert abs(np.asarray(found.convert("RGB")).astype(int) - color).max() <= 4
+    with Image.open(pictures_gif(paths[:1], tmp_path / "one.gif")) as found:
+        assert found.size == (9, 6)
+
+
+def test_bad_pictures(tmp_path):
+    from PIL import Image
+
+    for i in (1, 2):
+        Image.new("RGB", (i, 2)).save(tmp_path / f"{i}.png")
+    with refused("pictures: got [(1, 2), (2, 2)], allowed: pictures of one size"):
+        pictures_gif([tmp_path / "1.png", tmp_path / "2.png"], tmp_path / "all.gif")
+    with refused("pictures: got [], allowed: at least one"):
+        pictures_gif([], tmp_path / "all.gif")
+    assert not (tmp_path / "all.gif").exists()

@@ -51,3 +51,15 @@ def test_records_without_a_loss():
     assert (steps.tolist(), values.tolist()) == ([3], [1.0])
     with refused("records: got ['a', 'step'], allowed: records with 'train/loss' or 'validation/loss'"):
         plots.learning_curves([{"step": 3, "a": 1.0}], "nowhere.png")
+
+
+def test_curves_of_a_game(tmp_path):
+    names = ("discriminator_loss", "generator_loss", "real", "drawn")
+    draw = np.random.default_rng(0)
+    records = [{"step": s, **{f"train/{name}": draw.normal() for name in names}} for s in range(300)]
+    several = [{**record, "train/drawn/0": 1.0, "train/drawn/1": -1.0} for record in records[:5]]
+    long, short = (pixels(plots.game_curves(r, tmp_path / f"{len(r)}.png")) for r in (records, several))
+    assert long.shape == short.shape
+    assert (long != short).any()
+    with refused("records: got ['step'], allowed: records with 'train/discriminator_loss'"):
+        plots.game_curves([{"step": 1}], tmp_path / "none.png")

@@ -288,6 +288,22 @@ def test_event_files_decode(tmp_path):
     assert [str(value) for value in read[1].values()] == ["nan", "inf", "inf"]
 
 
+def test_a_picture_is_there_whole(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)).save(tmp_path / "grid.png")
+    writer = TensorBoard(tmp_path / "events")
+    writer.picture(300, "samples", tmp_path / "grid.png")
+    writer.close()
+    (path,) = (tmp_path / "events").iterdir()
+    _, start, event = [dict(_message(body)) for body in _records(path.read_bytes())]
+    assert (start[2], event[2]) == (300, 300)
+    value = dict(_message(dict(_message(event[5]))[1]))
+    assert value[1] == b"samples"
+    image = dict(_message(value[4]))
+    assert (image[1], image[2], image[4]) == (5, 7, (tmp_path / "grid.png").read_bytes())
+
+
 def test_files_of_two_runs_sort_by_their_beginning(tmp_path):
     (first,) = _write(tmp_path)
     assert _write(tmp_path)[0] == first
