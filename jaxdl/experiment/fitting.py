@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxdl import optimizers
-from jaxdl.core import State, Update, learner
+from jaxdl.core import Learner, State, Update, learner
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment.options import Options
@@ -74,10 +74,20 @@ class Training(Options):
             self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip
         )
 
+    def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
+        """What a step of the run does."""
+        return (Update(task.loss, self.make_optimizer(steps)),)
+
+    def make_learner(self, task: Any, size: int) -> Learner:
+        """The learner that the options describe, for a training set of `size` examples."""
+        updates = self.make_updates(task, self.total_steps(size))
+        net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
+        return with_ema(net, self.ema) if self.ema else net
+
 
 def fitted(
     run: Run[Any],
-    model: nn.Module,
+    model: nn.Module | None,
     task: Any,
     sets: Mapping[str, Dataset],
     watch: Callable[[State], None] | None = None,
@@ -86,8 +96,8 @@ def fitted(
 
     Args:
       run: the run; its options are a `Training`.
-      model: what the task trains, to be shown.
-      task: has `init` and `loss`.
+      model: what the task trains, to be shown; None: it has been.
+      task: has `init`, and what the options' `make_updates` asks for.
       sets: `train`, `test` and, if there is one, `validation`.
       watch: is shown the state at every validation (`jaxdl.train`).
 
@@ -95,10 +105,9 @@ def fitted(
       The trained state and the test set's metrics.
     """
     config, train = run.config, sets["train"]
-    update = Update(task.loss, config.make_optimizer(config.total_steps(train.size)))
-    net = learner(task.init, accumulate(update, config.accumulate))
-    net = with_ema(net, config.ema) if config.ema else net
-    print(table(model, train["input"][:1]))
+    net = config.make_learner(task, train.size)
+    if model is not None:
+        print(table(model, train["input"][:1]))
     patience = Patience("loss", config.patience) if config.patience else None
     state = run.fit(net, train, sets.get("validation"), patience, watch)
     return state, run.test(net, state, sets["test"])

@@ -66,6 +66,8 @@ class Options:
     divides_cores: ClassVar[bool] = True
     #: How many CPU devices a network gains from; one where seeds, the strategy or the batch size allow no more.
     best_cpu_devices: ClassVar[int] = 1
+    #: How many validations and checkpoints a run has at most, where the options do not say.
+    most_saves: ClassVar[int] = 100
 
     def checked(self) -> Self:
         """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""

@@ -20,6 +20,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_json, write_json
 from jaxdl.experiment.options import Options, default_out
+from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
@@ -38,6 +39,8 @@ class Run(Generic[C]):
       seeds: the seed of each member.
       out: its directory; nothing is written there before `fit` has checked what it was given.
       key: its root key; `[N]` of them for several seeds.
+      about: what else the result says, by name: what the numbers were measured with.
+      warnings: what does not look like success, for the result; see `warn`.
     """
 
     def __init__(self, config: C, out: Path, name: str):
@@ -45,6 +48,9 @@ class Run(Generic[C]):
         self.seeds = range(config.seed, config.seed + config.seeds)
         self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
         self.began, self.latest = time.perf_counter(), Memory()
+        self.about: dict[str, Any] = {}
+        self.warnings: list[str] = []
+        self._board: TensorBoard | None = None
 
     def fit(
         self,
@@ -70,7 +76,8 @@ class Run(Generic[C]):
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
-            writers += [TensorBoard(self.out / "tensorboard")] if config.tensorboard else []
+            self._board = TensorBoard(self.out / "tensorboard") if config.tensorboard else None
+            writers += [self._board] if self._board else []
         try:
             state = train(
                 learner,
@@ -122,6 +129,25 @@ class Run(Generic[C]):
         (self.out / "samples").mkdir(parents=True, exist_ok=True)
         return self.out / "samples" / name
 
+    def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
+        """Draws what the network makes at this step into a file of its own, and for TensorBoard."""
+        if jax.process_index():
+            return
+        path = image_grid(images, self.sample(f"step-{step:07d}.png"), columns)
+        if self._board:
+            self._board.picture(step, "samples", path)
+
+    def moving(self) -> None:
+        """Joins the grids of all steps into `figures/training.gif`."""
+        grids = sorted((self.out / "samples").glob("step-*.png"))
+        pictures_gif(grids, self.figure("training").with_suffix(".gif"))
+
+    def warn(self, said: str) -> None:
+        """Tells the log, and later the result, of something that does not look like success; once."""
+        if said not in self.warnings:
+            self.warnings.append(said)
+            print(f"warning: {said}", file=sys.stderr, flush=True)
+
     def first(self, state: State) -> State:
         """The state to draw: the only one, or that of the first seed."""
         return state if self.key.ndim == 0 else state.member(0)
@@ -146,6 +172,8 @@ class Run(Generic[C]):
             "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
             "state_sha256": state_sha256(state),
             **(self._members(state, metrics) if self.key.ndim else {}),
+            "warnings": self.warnings,
+            **self.about,
             "data": _described(data),
             "environment": environment(),
             "seconds": {"total": time.perf_counter() - self.began, **measured},
@@ -209,7 +237,7 @@ def often(config: Options, steps: int, epoch: int) -> Every:
       >>> often(Options(), steps=4210, epoch=421)
       Every(log=210, save=420)
     """
-    save = config.save_every or max(epoch, steps // 100)
+    save = config.save_every or max(epoch, steps // config.most_saves)
     lines = max(1, round(20 * save / steps))
     log = config.log_every or max(1, save // lines)
     return Every(log, config.save_every or max(1, save // log) * log)
@@ -238,6 +266,8 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
     print(
         f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s to the first step; {rate:,.0f} examples/s"
     )
-    for picture in sorted(out.glob("**/figures/*.png")):
+    for said in result.get("warnings", []):
+        print(f"{'warning':<22} {said}")
+    for picture in sorted(out.glob("**/figures/*.*")):
         print(f"{'picture':<22} {picture}")
     print(f"{'result':<22} {out / 'result.json'}")

@@ -10,12 +10,13 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Num
 
 
-def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."]) -> str:
+def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: Any) -> str:
     """The layers of a model as text; nothing is computed, only shapes.
 
     Args:
       model: called as `model(inputs, train=bool)`.
       inputs: `[B, ...]`, an example of what it gets.
+      **more: what else it is called with, such as `label`.
 
     Returns:
       A line per layer: its path, output shape, parameters' shapes, and how many numbers they are.
@@ -31,13 +32,13 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."]) -> str:
     params: dict[str, dict[str, Any]] = {}
 
     def init() -> Any:
-        variables = model.init(jax.random.key(0), inputs, train=False)
+        variables = model.init(jax.random.key(0), inputs, train=False, **more)
         # Here layers still stand in the order of their calls; JAX sorts what it returns.
         for (*layer, name), leaf in flatten_dict(variables["params"]).items():
             params.setdefault("/".join(layer), {})[name] = leaf
         return variables
 
-    seen = jax.eval_shape(partial(_intermediates, model), jax.eval_shape(init), inputs)
+    seen = jax.eval_shape(partial(_intermediates, model, more), jax.eval_shape(init), inputs)
     rows = [("layer", "output", "parameters", "numbers")]
     for layer, leaves in params.items():
         shapes = ", ".join(f"{name} {list(leaf.shape)}" for name, leaf in leaves.items())
@@ -47,8 +48,8 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."]) -> str:
     return "\n".join(f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows)
 
 
-def _intermediates(model: nn.Module, variables: Any, inputs: Array) -> Any:
-    _, seen = model.apply(variables, inputs, train=False, capture_intermediates=True, mutable=["intermediates"])
+def _intermediates(model: nn.Module, more: Any, variables: Any, inputs: Array) -> Any:
+    _, seen = model.apply(variables, inputs, train=False, capture_intermediates=True, mutable=["intermediates"], **more)
     return seen["intermediates"]
 
 

@@ -1,0 +1,54 @@
+"""A convolutional GAN that is told which class to draw: the same noise in a column, a class in a row.
+
+    python experiments/conditional_dcgan.py
+    python experiments/conditional_dcgan.py --data mnist --epochs 20
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+from jaxdl.errors import InputError
+from jaxdl.experiment import Game, Run, game, launch, repeat
+from jaxdl.models import CNN, Conditional, Deconv, Shaped, Stage, Up
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Game):
+    """Options of the conditional convolutional GAN."""
+
+    features: int = 32
+    """Kernels of the discriminator's first convolution; the others have multiples of it."""
+    embedding: int = 32
+    """Numbers that the generator knows a class by."""
+    epochs: float = 100.0
+    """Passes over the training set."""
+
+
+def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of images whose sides are multiples of 4; both see the class."""
+    height, width, channels = shape
+    if height % 4 or width % 4:
+        raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
+    n, dtype = config.features, config.dtype
+    drawn = Deconv((Up(2 * n), Up(channels)), (height // 4, width // 4, 4 * n), norm="batch", dtype=dtype)
+    stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
+    told = CNN(stages, (), 1, "leaky_relu", dtype=dtype)
+    return (
+        Conditional(Shaped(drawn, shape, "sigmoid"), classes, config.embedding),
+        Conditional(told, classes),
+    )
+
+
+def main(config: Config) -> dict[str, Any]:
+    """One run per seed."""
+
+    def one(run: Run[Config]) -> dict[str, Any]:
+        return game(run, lambda shape, classes: networks(config, shape, classes))
+
+    return repeat(config, one)
+
+
+if __name__ == "__main__":
+    launch(main, Config)

@@ -1,0 +1,49 @@
+"""A deep convolutional GAN: transposed convolutions draw, convolutions tell the drawn from the real.
+
+python experiments/dcgan.py
+python experiments/dcgan.py --data mnist --epochs 20
+"""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+
+from jaxdl.errors import InputError
+from jaxdl.experiment import Game, Run, game, launch, repeat
+from jaxdl.models import CNN, Deconv, Shaped, Stage, Up
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Game):
+    """Options of the convolutional GAN."""
+
+    features: int = 32
+    """Kernels of the discriminator's first convolution; the others have multiples of it."""
+    epochs: float = 100.0
+    """Passes over the training set."""
+
+
+def networks(config: Any, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of images whose sides are multiples of 4."""
+    height, width, channels = shape
+    if height % 4 or width % 4:
+        raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
+    n, dtype = config.features, config.dtype
+    start = height // 4, width // 4, 4 * n
+    drawn = Deconv((Up(2 * n), Up(channels)), start, norm="batch", dtype=dtype)
+    stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
+    return Shaped(drawn, shape, "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """One run per seed."""
+
+    def one(run: Run[Config]) -> dict[str, Any]:
+        return game(run, lambda shape, classes: networks(config, shape))
+
+    return repeat(config, one)
+
+
+if __name__ == "__main__":
+    launch(main, Config)

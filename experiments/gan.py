@@ -1,0 +1,45 @@
+"""A generative adversarial network of dense layers: one draws, the other tells the drawn from the real.
+
+python experiments/gan.py
+python experiments/gan.py --data mnist --epochs 30
+python experiments/gan.py --cost wasserstein --penalty 10 --critic 5
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import flax.linen as nn
+
+from jaxdl.experiment import Game, Run, game, launch, repeat
+from jaxdl.models import MLP, Shaped
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Game):
+    """Options of the dense GAN."""
+
+    hidden: tuple[int, ...] = (256, 512)
+    """Widths of the generator's hidden layers; the discriminator's are the same, backwards."""
+    epochs: float = 200.0
+    """Passes over the training set."""
+
+
+def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """As the lectures draw it: dense layers, in the generator with BatchNorm, leaky ones in the discriminator."""
+    drawn = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
+    told = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
+    return Shaped(drawn, shape, "sigmoid"), told
+
+
+def main(config: Config) -> dict[str, Any]:
+    """One run per seed."""
+
+    def one(run: Run[Config]) -> dict[str, Any]:
+        return game(run, lambda shape, classes: networks(config, shape))
+
+    return repeat(config, one)
+
+
+if __name__ == "__main__":
+    launch(main, Config)

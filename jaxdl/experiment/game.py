@@ -1,0 +1,167 @@
+"""What the experiments with two players share: options, and a run from data to pictures and numbers."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jaxdl import data, plots, scores, tasks
+from jaxdl.core import State, Update, inference
+from jaxdl.errors import InputError, at_least
+from jaxdl.experiment.fitting import Training, fitted
+from jaxdl.experiment.judge import Judge, collapse, judge_of, judged
+from jaxdl.experiment.run import Run
+from jaxdl.models import table
+from jaxdl.models.conditional import classes_of, told
+from jaxdl.rng import root, stream
+
+#: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
+SIDE = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Game(Training):
+    """Options of every generator with a discriminator."""
+
+    latent: int = 64
+    """Random numbers that an image is made of."""
+    cost: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
+    """What the players want."""
+    critic: int = 1
+    """Updates of the discriminator for each of the generator."""
+    smoothing: float = 0.0
+    """How sure of real images the discriminator should not be, in [0, 1); for nonsaturating only."""
+    penalty: float = 0.0
+    """Weight of the gradient penalty between real and drawn images, for a discriminator without BatchNorm."""
+    r1: float = 0.0
+    """Weight of the gradient penalty at real images, for a discriminator without BatchNorm."""
+    spectral: bool = False
+    """Divide the discriminator's kernels by their largest singular value."""
+    judge: str | None = None
+    """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
+    batch_size: int = 64
+    """Images per step."""
+    learning_rate: float = 1e-3
+    """Of both players, the largest of the run."""
+    momentum: float = 0.5
+    """Decay of the running mean of gradients, where the optimizer has one."""
+    validation: float = 0.0
+    """Share of the training set kept for validation; 0: none."""
+
+    divides_cores: ClassVar[bool] = False
+    most_saves: ClassVar[int] = 30  # each draws a grid
+
+    def checked(self) -> Self:
+        if self.patience:
+            raise InputError("patience", self.patience, "0: no loss of a game says when to stop")
+        at_least("critic", self.critic, 1)
+        # Names and numbers, before data are read.
+        self.make_task(nn.Dense(1), nn.Dense(1))
+        return super().checked()
+
+    def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Adversarial:
+        """The game that the options describe."""
+        return tasks.gan(
+            generator,
+            discriminator,
+            latent=self.latent,
+            cost=self.cost,
+            smoothing=self.smoothing,
+            penalty=self.penalty,
+            r1=self.r1,
+            spectral=self.spectral,
+        )
+
+    def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
+        return task.updates(self.make_optimizer(steps), self.make_optimizer(steps), self.critic)
+
+
+def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]) -> dict[str, Any]:
+    """Trains generator and discriminator, draws, has the drawn images judged and writes the result.
+
+    Args:
+      run: the run; its options are a `Game`.
+      networks: `networks(shape of an image, classes) -> (generator, discriminator)`.
+
+    Returns:
+      The result of `Run.finish`: the losses on the test set, and the judge's numbers as `drawn/...`.
+    """
+    config = run.config
+    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    shape, classes = train["input"].shape[1:], train.classes
+    if len(shape) != 3 or shape[-1] not in (1, 3) or classes is None:
+        raise InputError("data", f"{config.data} {[train.size, *shape]}", "grey or RGB images with classes")
+    judge = judge_of(config, train, test)
+    sets = {"train": train, "test": test}
+    if config.validation:
+        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    players = networks(shape, classes)
+    task, rows = config.make_task(*players), min(SIDE, classes)
+    conditional = classes_of(*players) is not None
+    # In a column the same noise, in a row the same class.
+    z = noise(run.seeds[0], config.latent, SIDE if conditional else SIDE * SIDE)
+    shown = (np.tile(z, (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE)) if conditional else (z,)
+    for net, x in zip(players, (z[:1], train["input"][:1]), strict=True):
+        print(table(net, x, **told(net, np.zeros(1, np.int32))), "\n")
+    draw, real = jax.jit(task.generate), float(np.asarray(test["input"]).std(0).mean())
+
+    def watch(state: State) -> None:
+        """The same noise again and again, while the generator learns."""
+        one = inference(run.first(state))
+        drawn = np.asarray(draw(one.params, one.extra, *shown))
+        run.grid(state.done, drawn, SIDE)
+        if drawn.std(0).mean() < 0.1 * real:
+            run.warn("the generator has collapsed: what it draws hardly differs")
+
+    state, metrics = fitted(run, None, task, sets, watch)
+    metrics |= numbers(run, task, state, judge, conditional)
+    pictures(run, task, inference(run.first(state)), judge, shown)
+    return run.finish(state, metrics, **sets)
+
+
+def noise(seed: int, latent: int, n: int) -> np.ndarray:
+    """What the drawn images of a run are made of, `[n, latent]`.
+
+    Example:
+      >>> noise(0, 8, 3).shape
+      (3, 8)
+    """
+    return np.asarray(jax.random.normal(stream(root(seed), "sample"), (n, latent)))
+
+
+def numbers(run: Run[Any], task: tasks.Adversarial, state: State, judge: Judge, conditional: bool) -> dict[str, Any]:
+    """What the judge says of each seed's images, as `drawn/...`; what does not look like success is a warning."""
+    found, n = [], judge.test.size
+    labels = (np.asarray(judge.test["label"]),) if conditional else ()
+    for i, seed in enumerate(run.seeds):
+        one = inference(state if run.key.ndim == 0 else state.member(i))
+        drawn = tasks.in_parts(task.generate, one, noise(seed, run.config.latent, n), *labels)
+        found.append(judged(judge, drawn, *labels))
+        for said in collapse(found[-1], judge.test.classes or 0):
+            run.warn(f"seed {seed}: {said}")
+    last = [record["train/discriminator_loss"] for record in run.records() if "train/discriminator_loss" in record]
+    if run.config.cost != "wasserstein" and last[-1] < 0.05:
+        run.warn(f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more")
+    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.data}
+    each = {f"drawn/{name}": np.array([one[name] for one in found]) for name in found[0]}
+    return {name: values if run.key.ndim else values[0] for name, values in each.items()}
+
+
+def pictures(run: Run[Any], task: tasks.Adversarial, state: State, judge: Judge, shown: tuple) -> None:
+    """Curves, samples, how they came to be, ways between them, and the training image nearest to each."""
+    plots.game_curves(run.records(), run.figure("curves"))
+    drawn = tasks.in_parts(task.generate, state, *shown)
+    plots.image_grid(drawn, run.figure("samples"), SIDE)
+    run.moving()
+    z, *label = shown
+    ways = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
+    classes = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
+    between = np.concatenate(ways)[: len(classes[0]) if classes else None]
+    plots.image_grid(tasks.in_parts(task.generate, state, between, *classes), run.figure("between"), SIDE)
+    some = drawn[:: len(drawn) // SIDE][:SIDE]
+    known = np.asarray(judge.train["input"])
+    _, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
+    plots.image_grid(np.concatenate([some, known[row[:, 0]]]), run.figure("nearest"), len(some))
