@@ -1,7 +1,7 @@
 """A convolutional GAN that is told which class to draw: the same noise in a column, a class in a row.
 
-    python experiments/conditional_dcgan.py
-    python experiments/conditional_dcgan.py --data mnist --epochs 20
+python experiments/conditional_dcgan.py
+python experiments/conditional_dcgan.py --data mnist --epochs 20
 """
 
 import dataclasses

@@ -1,5 +1,7 @@
 """Numbers for pictures: how near drawn things are to real ones, in the features of some classifier; on the host."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Int, Num
 
@@ -105,6 +107,68 @@ def nearest(things: Num[np.ndarray, "N D"], among: Num[np.ndarray, "M D"], k: in
         distances.append(np.take_along_axis(apart, inner, 1))
         rows.append(np.take_along_axis(order, inner, 1))
     return np.concatenate(distances), np.concatenate(rows)
+
+
+def psnr(true: Float[np.ndarray, "*D"], found: Float[np.ndarray, "*D"]) -> float:
+    """The peak signal-to-noise ratio of images in [0, 1], in decibel.
+
+        psnr = -10 log10 mean (x - y)^2
+
+    Args:
+      true: of any shape.
+      found: of the same.
+
+    Returns:
+      A number, the larger the nearer; infinity where they are equal.
+
+    Raises:
+      InputError: unequal shapes, or no pixels.
+
+    Example:
+      >>> round(psnr(np.zeros(4), np.full(4, 0.1)), 3)
+      20.0
+    """
+    if np.shape(true) != np.shape(found) or not np.size(true):
+        raise InputError("found", np.shape(found), f"the shape of the true images, {np.shape(true)}, not empty")
+    error = float(((np.asarray(true, np.float64) - found) ** 2).mean())
+    return float("inf") if error == 0 else -10 * math.log10(error)
+
+
+def neighbour_accuracy(
+    known: Num[np.ndarray, "N D"],
+    label: Int[np.ndarray, " N"],
+    things: Num[np.ndarray, "M D"],
+    truth: Int[np.ndarray, " M"],
+    k: int = 5,
+) -> float:
+    """How often the k nearest known things name the class of a thing: do codes keep the classes apart?
+
+    Of classes named equally often that of the nearest of them counts.
+
+    Args:
+      known: `[N, D]`, N at least k.
+      label: `[N]`, their classes, 0 or more.
+      things: `[M, D]`.
+      truth: `[M]`, the classes of these.
+      k: how many neighbours vote.
+
+    Returns:
+      A share in [0, 1].
+
+    Raises:
+      InputError: other shapes, k out of range, numbers that are not finite.
+
+    Example:
+      >>> known, label = np.array([[0.0], [0.2], [5.0]]), np.array([1, 1, 0])
+      >>> neighbour_accuracy(known, label, np.array([[0.1], [4.0]]), np.array([1, 0]), k=1)
+      1.0
+    """
+    label, truth = np.asarray(label), np.asarray(truth)
+    if label.shape != known.shape[:1] or truth.shape != things.shape[:1]:
+        raise InputError("label", [label.shape, truth.shape], f"one each, {[known.shape[:1], things.shape[:1]]}")
+    votes = label[nearest(things, known, k)[1]]  # [M, k], the nearest first
+    named = (votes[:, :, None] == votes[:, None, :]).sum(2)  # how many agree with each vote
+    return float((votes[np.arange(len(votes)), named.argmax(1)] == truth).mean())
 
 
 def precision_recall(real: Features, drawn: Features, k: int = 3) -> tuple[float, float]:

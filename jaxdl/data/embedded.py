@@ -28,6 +28,39 @@ def digits() -> tuple[Dataset, Dataset]:
     return holdout(Dataset({"input": images, "label": found.target.astype(np.int32)}, "digits", 10))
 
 
+def photos() -> tuple[Dataset, Dataset]:
+    """Pieces of two photographs, a temple and a flower: 2,400 colour images of 32x32 pixels, 2 classes.
+
+    Pieces of the test set are from the right quarter of each photograph, which training does not see.
+
+    Returns:
+      `(train, test)`, `input [N, 32, 32, 3]` float32 in [0, 1], `label [N]` int32: 0 the temple, 1 the flower.
+
+    Example:
+      >>> train, test = photos()
+      >>> train["input"].shape, len(test)
+      ((2000, 32, 32, 3), 400)
+
+    Source: the sample images of scikit-learn, by courtesy of their authors CC-BY.
+    """
+    from sklearn.datasets import load_sample_images
+
+    draw, side = np.random.RandomState(0), 32
+    # Half as large, so that a piece shows something.
+    halves = [each[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255 for each in load_sample_images().images]
+
+    def pieces(first: int, last: int, count: int) -> Dataset:
+        found = []
+        for half in halves:
+            tops = draw.randint(0, half.shape[0] - side + 1, count)
+            lefts = draw.randint(first, last - side + 1, count)
+            found += [half[y : y + side, x : x + side] for y, x in zip(tops, lefts, strict=True)]
+        label = np.repeat(np.arange(2, dtype=np.int32), count)
+        return Dataset({"input": np.stack(found).astype(np.float32), "label": label}, "photos", 2)
+
+    return pieces(0, 240, 1000), pieces(240, 320, 200)
+
+
 def moons() -> tuple[Dataset, Dataset]:
     """Two half circles, one inside the other's opening: 2,000 points of the plane, 2 classes.
 

@@ -57,7 +57,7 @@ def tfds_images(name: str, data_dir: str | None = None, cache_dir: str | None = 
     Example:
       >>> tfds_images("../secrets")
       Traceback (most recent call last):
-      jaxdl.errors.InputError: data: got '../secrets', allowed: digits, moons, ...
+      jaxdl.errors.InputError: data: got '../secrets', allowed: digits, photos, ...
     """
     if len(name) > 100 or not _NAME.fullmatch(name):
         raise unknown(name)
@@ -77,9 +77,11 @@ def tfds_images(name: str, data_dir: str | None = None, cache_dir: str | None = 
 
 def unknown(name: str) -> InputError:
     """What to raise for a name that no set has, with the nearest known one."""
-    near = difflib.get_close_matches(name, ("digits", "moons", "spirals", *KNOWN), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, ("digits", "photos", "moons", "spirals", *KNOWN), n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return InputError("data", name, f"digits, moons, spirals, a .npz file or an image classification set of TFDS{hint}")
+    return InputError(
+        "data", name, f"digits, photos, moons, spirals, a .npz file or an image classification set of TFDS{hint}"
+    )
 
 
 def how_to_get(name: str, data_dir: str) -> str:

@@ -4,18 +4,18 @@ import os
 from pathlib import Path
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.embedded import digits, moons, spirals
+from jaxdl.data.embedded import digits, moons, photos, spirals
 from jaxdl.data.images import tfds_images, unknown
 from jaxdl.data.npz import load_npz
 
-EMBEDDED = {"digits": digits, "moons": moons, "spirals": spirals}
+EMBEDDED = {"digits": digits, "moons": moons, "photos": photos, "spirals": spirals}
 
 
 def load(name: str | Path, data_dir: str | None = None, cache_dir: str | None = None) -> tuple[Dataset, Dataset]:
     """The training and the test set called `name`; the test set is the same for every seed.
 
     Args:
-      name: `digits`, `moons` or `spirals`, which are always there; a path ending in `.npz`; or any
+      name: `digits`, `photos`, `moons` or `spirals`, which are always there; a path ending in `.npz`; or any
         image classification set of TFDS (`mnist`, `fashion_mnist`, `emnist/letters`, `cifar10`).
       data_dir: where TFDS keeps prepared sets; None: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
       cache_dir: where decoded arrays are kept; None: $JAXDL_CACHE, else ~/.cache/jaxdl.

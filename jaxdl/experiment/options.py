@@ -25,7 +25,7 @@ class Options:
     """What every experiment can be told; an experiment's own Config adds its fields to these."""
 
     data: str = "digits"
-    """Data set: digits, moons, spirals, the name of a TFDS image classification set, or a .npz file."""
+    """Data set: digits, photos, moons, spirals, the name of a TFDS image classification set, or a .npz file."""
     data_dir: str | None = None
     """Where prepared TFDS sets are; default: TFDS's own ($TFDS_DATA_DIR or ~/tensorflow_datasets)."""
     cache_dir: str | None = None

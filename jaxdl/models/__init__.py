@@ -1,6 +1,6 @@
 """The networks, as Flax Linen modules; one idea per file."""
 
-from jaxdl.models.autoencoder import VAE, Autoencoder
+from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv1d import Conv1DStack
@@ -25,6 +25,7 @@ __all__ = [
     "Shaped",
     "Stage",
     "Up",
+    "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
     "softmax_mlp",

@@ -1,13 +1,19 @@
 """Networks that describe a thing in a few numbers and draw it again: the plain and the variational autoencoder."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.models.cnn import CNN, Stage
 from jaxdl.models.conditional import classes_of, told
+from jaxdl.models.deconv import Deconv, Up
+from jaxdl.models.mlp import MLP
+from jaxdl.models.shaped import Shaped
 
 Labels = Int[Array, " B"] | None
 
@@ -103,3 +109,45 @@ class VAE(Autoencoder):
         if code.ndim != 2 or code.shape[-1] != 2 * self.latent:
             raise InputError("encoder", list(code.shape), f"[B, {2 * self.latent}], two numbers for each of the latent")
         return tuple(jnp.split(code, 2, -1))
+
+
+def encoder_decoder(
+    shape: Sequence[int],
+    numbers: int,
+    kind: Literal["dense", "conv"] = "dense",
+    hidden: Sequence[int] = (500, 500),
+    activation: str = "relu",
+    dtype: Any = None,
+) -> tuple[nn.Module, nn.Module]:
+    """Two networks for images, one the other turned around.
+
+    Args:
+      shape: height, width and channels of the images; for "conv" the sides are multiples of 4.
+      numbers: how many the encoder gives: the length of a code, of a VAE twice that.
+      kind: "dense": perceptrons; "conv": two convolutions of 32 and 64 kernels that halve the image, and back.
+      hidden: of "dense", widths of the encoder's hidden layers; the decoder's are the same, backwards.
+      activation: of the hidden layers, see `jaxdl.nn.activation`.
+      dtype: of the computation; None: that of the input.
+
+    Returns:
+      `(encoder, decoder)`: images to `[B, numbers]`, and codes `[B, Z]` to images, of a likelihood from logits their
+      logits.
+
+    Raises:
+      InputError: another kind, or sides that do not fit.
+
+    Example:
+      >>> import jax
+      >>> model, x = Autoencoder(*encoder_decoder((8, 8, 1), 3, "conv")), jnp.zeros((2, 8, 8, 1))
+      >>> model.init_with_output(jax.random.key(0), x, train=False)[0].shape
+      (2, 8, 8, 1)
+    """
+    one_of("kind", kind, ("dense", "conv"))
+    height, width, channels = shape
+    more: Any = {"activation": activation, "dtype": dtype}
+    if kind == "dense":
+        return MLP(hidden, numbers, **more), Shaped(MLP(hidden[::-1], math.prod(shape), **more), tuple(shape))
+    if height % 4 or width % 4:
+        raise InputError("shape", tuple(shape), "sides that are multiples of 4")
+    there = CNN((Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None)), (), numbers, **more)
+    return there, Deconv((Up(32), Up(channels)), (height // 4, width // 4, 64), **more)

@@ -9,7 +9,7 @@ from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
 from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid
-from jaxdl.plots.latents import draw_latent_map, latent_map
+from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.overview import hero
@@ -39,6 +39,7 @@ __all__ = [
     "hero",
     "image_grid",
     "latent_map",
+    "latent_maps",
     "learning_curves",
     "mistakes",
     "page",

@@ -1,6 +1,7 @@
 """A plane of codes: where the things of each class lie."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,38 @@ def latent_map(
     """
     with page(path, 5.2, 4.8) as figure:
         draw_latent_map(figure.subplots(), codes, label, title)
+    return Path(path)
+
+
+def latent_maps(
+    planes: Mapping[str, Float[np.ndarray, "N 2"]], label: Int[np.ndarray, " N"], path: str | os.PathLike[str]
+) -> Path:
+    """Draws several planes of the same things side by side.
+
+    Args:
+      planes: by its title the codes of each, `[N, 2]`.
+      label: `[N]`, as for `latent_map`.
+      path: the PNG file.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: no planes, or as of `latent_map`.
+
+    Example:
+      >>> import tempfile
+      >>> codes = np.array([[0.0, 1.0], [2.0, 0.0]])
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     latent_maps({"a": codes, "b": -codes}, np.array([0, 1]), f"{directory}/planes.png").name
+      'planes.png'
+    """
+    if not planes:
+        raise InputError("planes", {}, "at least one")
+    with page(path, 5.2 * len(planes), 4.8) as figure:
+        axes = figure.subplots(1, len(planes), squeeze=False)[0]
+        for ax, (title, codes) in zip(axes, planes.items(), strict=True):
+            draw_latent_map(ax, codes, label, title)
     return Path(path)
 
 

@@ -15,7 +15,7 @@ DRAW = np.random.RandomState(0)
 IMAGES = DRAW.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
 LABEL = DRAW.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
-SETS = "digits, moons, spirals, a .npz file or an image classification set of TFDS"
+SETS = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
 
 def changed(array, row, value):

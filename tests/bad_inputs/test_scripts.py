@@ -19,7 +19,7 @@ OPTIONS = "the options that --help lists"
 SHARE = "a number in [0, 1)"
 RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
-DATA = "digits, moons, spirals, a .npz file or an image classification set of TFDS"
+DATA = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
 #: Experiment, arguments, the line.
 BAD = [
