@@ -6,7 +6,7 @@ from jaxdl.tasks.gan import Adversarial, gan
 from jaxdl.tasks.language import Language, language
 from jaxdl.tasks.latent import interpolate, latent_grid
 from jaxdl.tasks.likelihoods import likelihood
-from jaxdl.tasks.reconstruct import Reconstructor, gaussian_noise, reconstruct, salt_and_pepper
+from jaxdl.tasks.reconstruct import Corruption, Reconstructor, gaussian_noise, reconstruct, salt_and_pepper
 from jaxdl.tasks.regress import Regressor, regress
 from jaxdl.tasks.sampling import check_filters, draw
 from jaxdl.tasks.vae import Variational, binarized, vae
@@ -14,6 +14,7 @@ from jaxdl.tasks.vae import Variational, binarized, vae
 __all__ = [
     "Adversarial",
     "Classifier",
+    "Corruption",
     "Language",
     "Reconstructor",
     "Regressor",

@@ -1,0 +1,138 @@
+"""A denoising autoencoder: from a noisy image the clean one, next to what filters can do.
+
+    python experiments/denoising.py
+    python experiments/denoising.py --data mnist --epochs 10
+    python experiments/denoising.py --noise salt_and_pepper
+
+The lecture's network: two convolutions and poolings to maps of a quarter of the image's sides, and back. The filters, a
+median and a Gaussian blur, each with the size that serves the training images best. Numbers are signal-to-noise ratios
+in decibel (PSNR) of images cut to [0, 1].
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import jax
+import numpy as np
+from scipy import ndimage
+
+from jaxdl import data, plots, scores, tasks
+from jaxdl.core import inference
+from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.experiment import Run, Training, fitted, launch, repeat
+from jaxdl.models import CNN, Autoencoder, Deconv, Stage, Up
+from jaxdl.rng import root, stream
+
+#: A filter of one image `[H, W, C]` by its name and size.
+FILTERS: dict[str, tuple[Callable[..., np.ndarray], tuple]] = {
+    "median": (lambda x, size: ndimage.median_filter(x, (size, size, 1)), (2, 3, 4, 5, 7)),
+    "blur": (lambda x, size: ndimage.gaussian_filter(x, (size, size, 0)), (0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2)),
+}
+SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Training):
+    """Options of the denoising autoencoder."""
+
+    noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
+    """Normal numbers added to the pixels; or some pixels white and as many black."""
+    sigma: float = 0.5
+    """Of the Gaussian noise, at least 0; pixels are in [0, 1]."""
+    share: float = 0.5
+    """Of salt and pepper: how many pixels, in [0, 1)."""
+    features: int = 32
+    """Maps of every layer."""
+    batch_size: int = 128
+    """Images per step."""
+    epochs: float = 60.0
+    """Passes over the training set."""
+    learning_rate: float = 3e-3
+    """The largest of the run."""
+    schedule: str = "one_cycle"
+    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
+    validation: float = 0.0
+    """Share of the training set kept for validation; 0: none."""
+
+    divides_cores: ClassVar[bool] = False
+
+    def checked(self) -> Self:
+        at_least("features", self.features, 1)
+        in_range("sigma", self.sigma, 0, math.inf)
+        in_range("share", self.share, 0, 1)
+        return super().checked()
+
+    def corruption(self) -> tasks.Corruption:
+        """What is done to a clean image."""
+        return tasks.gaussian_noise(self.sigma) if self.noise == "gaussian" else tasks.salt_and_pepper(self.share)
+
+
+def network(config: Config, channels: int) -> Autoencoder:
+    """The lecture's: from 28x28 images 7x7 maps."""
+    n, dtype = config.features, config.dtype
+    there = CNN((Stage(n), Stage(n)), outputs=None, dtype=dtype)
+    return Autoencoder(there, Deconv((Up(n), Up(n), Up(channels, 3, 1)), dtype=dtype))
+
+
+def one(run: Run[Config]) -> dict[str, Any]:
+    """Trains the network, measures it next to the filters, and draws."""
+    config = run.config
+    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    shape = train["input"].shape[1:]
+    if len(shape) != 3 or shape[-1] not in (1, 3) or shape[0] % 4 or shape[1] % 4 or test.size < SHOWN:
+        said = f"grey or RGB images with sides that are multiples of 4, at least {SHOWN} to test on"
+        raise InputError("data", f"{config.data} {[test.size, *shape]}", said)
+    sets = {"train": train, "test": test}
+    if config.validation:
+        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    model = network(config, shape[-1])
+    task = tasks.reconstruct(model, corrupt=config.corruption())
+    state, metrics = fitted(run, model, task, sets)
+    clean = np.asarray(test["input"])
+    noisy = corrupted(config, clean, "eval")
+    shown = {"noisy": noisy.clip(0, 1), **filtered(config, np.asarray(train["input"][:500]), noisy)}
+    states = [state] if run.key.ndim == 0 else [state.member(i) for i in range(run.key.size)]
+    cleaned = [tasks.in_parts(task.reconstruct, inference(each), noisy) for each in states]
+    found = {"psnr/network": np.array([scores.psnr(clean, each) for each in cleaned])}
+    for name, images in shown.items():
+        found[f"psnr/{name}"] = np.full(len(states), scores.psnr(clean, images))
+    best = np.maximum(found["psnr/median"], found["psnr/blur"])
+    found["psnr/above_noisy"] = found["psnr/network"] - found["psnr/noisy"]
+    found["psnr/above_filters"] = found["psnr/network"] - best
+    metrics |= {name: values if run.key.ndim else values[0] for name, values in found.items()}
+    plots.learning_curves(run.records(), run.figure("curves"))
+    rows = {**shown, "network": cleaned[0], "clean": clean}
+    titles = [f"{name} {psnr:.1f} dB" if (psnr := scores.psnr(clean, rows[name])) < 99 else name for name in rows]
+    few = np.linspace(0, len(clean) - 1, SHOWN).astype(int)
+    plots.film(np.stack([images[few] for images in rows.values()]), titles, run.figure("rows"))
+    return run.finish(state, metrics, **sets)
+
+
+def corrupted(config: Config, images: np.ndarray, name: str) -> np.ndarray:
+    """The images with noise, the same for every network."""
+    keys = jax.random.split(stream(root(0), name), len(images))
+    return np.asarray(jax.jit(jax.vmap(config.corruption()))(keys, images))
+
+
+def filtered(config: Config, known: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
+    """What each filter makes of the noisy images, with the size that is best for known ones."""
+    found, spoilt = {}, corrupted(config, known, "train")
+    for name, (each, sizes) in FILTERS.items():
+
+        def cleaned(images: np.ndarray, size: float, each: Callable = each) -> np.ndarray:
+            return np.stack([each(image, size) for image in images]).clip(0, 1)
+
+        best = max(sizes, key=lambda size: scores.psnr(known, cleaned(spoilt, size)))
+        found[name] = cleaned(noisy, best)
+    return found
+
+
+def main(config: Config) -> dict[str, Any]:
+    """One run per seed."""
+    return repeat(config, one)
+
+
+if __name__ == "__main__":
+    launch(main, Config)
