@@ -93,8 +93,8 @@ def one(run: Run[Config]) -> dict[str, Any]:
     clean = np.asarray(test["input"])
     noisy = corrupted(config, clean, "eval")
     shown = {"noisy": noisy.clip(0, 1), **filtered(config, np.asarray(train["input"][:500]), noisy)}
-    states = [state] if run.key.ndim == 0 else [state.member(i) for i in range(run.key.size)]
-    cleaned = [tasks.in_parts(task.reconstruct, inference(each), noisy) for each in states]
+    states = [inference(each) for each in run.members(state)]
+    cleaned = [tasks.in_parts(task.reconstruct, each, noisy) for each in states]
     found = {"psnr/network": np.array([scores.psnr(clean, each) for each in cleaned])}
     for name, images in shown.items():
         found[f"psnr/{name}"] = np.full(len(states), scores.psnr(clean, images))

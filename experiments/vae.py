@@ -13,16 +13,20 @@ import math
 from typing import Any, ClassVar, Literal, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import data, losses, plots, tasks
 from jaxdl.core import State, inference
+from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, launch, repeat
-from jaxdl.models import MLP, VAE, Shaped
+from jaxdl.experiment import Run, Training, fitted, judge_of, launch, noise, numbers, repeat
+from jaxdl.models import VAE, Conditional, encoder_decoder, table
+from jaxdl.models.conditional import told
 from jaxdl.rng import root, stream
 
-SHOWN = 100
+#: Images in a row of a picture.
+SIDE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +35,12 @@ class Config(Training):
 
     latent: int = 20
     """Numbers that describe an image."""
+    network: Literal["dense", "conv"] = "dense"
+    """Perceptrons, or two convolutions and back."""
     hidden: tuple[int, ...] = (500, 500)
-    """Widths of the encoder's hidden layers; the decoder's are the same, backwards."""
+    """Widths of the dense encoder's hidden layers; the decoder's are the same, backwards."""
+    conditional: bool = False
+    """Encoder and decoder are told the class; samples then have a class in each row."""
     activation: str = "relu"
     """Of the hidden layers, by its name."""
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"] = "bernoulli"
@@ -45,6 +53,8 @@ class Config(Training):
     """Weight of the divergence from the standard normal."""
     kl_warmup: float = 0.0
     """Share of the steps over which that weight rises from 0, in [0, 1)."""
+    judge: str | None = None
+    """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
     importance: int = 100
     """Codes for each test image in the importance-weighted bound; 0: leave it out."""
     batch_size: int = 128
@@ -56,7 +66,11 @@ class Config(Training):
     schedule: str = "one_cycle"
     """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
 
+    validation: float = 0.0
+    """Share of the training set kept for validation; 0: none."""
+
     best_cpu_devices: ClassVar[int] = 2
+    most_saves: ClassVar[int] = 30  # each draws a grid
 
     def checked(self) -> Self:
         at_least("latent", self.latent, 1)
@@ -66,7 +80,7 @@ class Config(Training):
         losses.check_sigma(self.sigma)
         if self.likelihood != "bernoulli" and self.binarize != "none":
             raise InputError("binarize", self.binarize, f"none, with the likelihood {self.likelihood}")
-        network(self, (8, 8, 1))  # widths and names, before data are read
+        network(self, (8, 8, 1), 10)  # widths and names, before data are read
         return super().checked()
 
     def short(self) -> Self:
@@ -75,17 +89,19 @@ class Config(Training):
         )
 
 
-def network(config: Config, shape: tuple[int, ...]) -> VAE:
-    """Two perceptrons, one the other turned around."""
-    there = MLP(config.hidden, 2 * config.latent, config.activation, dtype=config.dtype)
-    back = MLP(config.hidden[::-1], int(np.prod(shape)), config.activation, dtype=config.dtype)
-    return VAE(there, Shaped(back, shape), latent=config.latent)
+def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
+    """The two halves that the options name."""
+    numbers, hidden = 2 * config.latent, config.hidden
+    halves = encoder_decoder(shape, numbers, config.network, hidden, config.activation, config.dtype)
+    if config.conditional:
+        halves = Conditional(halves[0], classes), Conditional(halves[1], classes)
+    return VAE(*halves, latent=config.latent)
 
 
-def task_of(config: Config, shape: tuple[int, ...], steps: int) -> tasks.Variational:
+def task_of(config: Config, model: VAE, steps: int) -> tasks.Variational:
     """The task that the options describe, for a run of so many steps."""
     return tasks.vae(
-        network(config, shape),
+        model,
         likelihood=config.likelihood,
         sigma=config.sigma,
         beta=config.beta,
@@ -95,62 +111,98 @@ def task_of(config: Config, shape: tuple[int, ...], steps: int) -> tasks.Variati
 
 
 def one(run: Run[Config]) -> dict[str, Any]:
-    """Trains, tests and draws."""
+    """Trains, tests, has samples judged, and draws."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    shape = train["input"].shape[1:]
-    if len(shape) != 3 or shape[-1] not in (1, 3) or test.size < 20:
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", "grey or RGB images, at least 20 to test on")
-    if config.latent == 2 and (test.classes or 0) > 20:
-        raise InputError("latent", 2, f"another number for {test.classes} classes: the map of the plane has 20 colours")
-    sets = {"train": train, "test": test}
+    shape, classes = train["input"].shape[1:], train.classes
+    if len(shape) != 3 or shape[-1] not in (1, 3) or test.size < 2 * SIDE or classes is None:
+        said = f"grey or RGB images with classes, at least {2 * SIDE} to test on"
+        raise InputError("data", f"{config.data} {[test.size, *shape]}", said)
+    if config.latent == 2 and classes > 20:
+        raise InputError("latent", 2, f"another number for {classes} classes: the map of the plane has 20 colours")
+    judge, sets = judge_of(config, train, test), {"train": train, "test": test}
     if config.validation:
         sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
-    task = task_of(config, shape, config.total_steps(sets["train"].size))
-    noise = stream(run.key if run.key.ndim == 0 else run.key[0], "sample")
-    draw = jax.jit(lambda params, extra: task.sample(params, extra, noise, SHOWN))
+    model = network(config, shape, classes)
+    task = task_of(config, model, config.total_steps(sets["train"].size))
+    shown = codes(config, run.seeds[0], classes)
+    draw = jax.jit(task.decode)
 
     def watch(state: State) -> None:
         """The same codes again and again, while the decoder learns."""
-        shown = inference(run.first(state))
-        drawn = np.asarray(draw(shown.params, shown.extra))
-        plots.image_grid(drawn, run.sample(f"step-{state.done:07d}.png"), 10)
+        one = inference(run.first(state))
+        run.grid(state.done, np.asarray(draw(one.params, one.extra, *shown)), SIDE)
 
-    state, metrics = fitted(run, network(config, shape), task, sets, watch)
+    for net, x in zip((model.encoder, model.decoder), (train["input"][:1], shown[0][:1]), strict=True):
+        print(table(net, x, **told(net, np.zeros(1, np.int32))), "\n")
+    state, metrics = fitted(run, None, task, sets, watch)
+    states = [inference(each) for each in run.members(state)]
     if config.importance:
-        metrics["test/importance_bound"] = importance(run, task, state, np.asarray(test["input"]))
-    pictures(run, task, inference(run.first(state)), test, draw)
+        found = [importance(task, each, test, config) for each in states]
+        metrics["test/importance_bound"] = np.array(found) if run.key.ndim else found[0]
+    metrics |= numbers(run, judge, task.decode, states, config.latent, config.conditional)
+    pictures(run, task, states[0], test, shown)
     return run.finish(state, metrics, **sets)
 
 
-def importance(run: Run[Config], task: tasks.Variational, state: State, images: np.ndarray) -> Any:
-    """The importance-weighted bound of the test set in nats, of several seeds one each."""
-
-    def bound(params: Any, extra: Any, x: Any, i: Any) -> Any:
-        return task.bound(params, extra, x, jax.random.fold_in(stream(root(0), "eval"), i[0]), run.config.importance)
-
-    states = [state] if run.key.ndim == 0 else [state.member(i) for i in range(run.key.size)]
-    rows = np.arange(len(images), dtype=np.int32)
-    found = [float(tasks.in_parts(bound, inference(each), images, rows, batch_size=250).mean()) for each in states]
-    return found[0] if run.key.ndim == 0 else np.array(found)
+def codes(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
+    """What the samples are drawn from: codes, and of a conditional network classes, one in each row."""
+    if not config.conditional:
+        return (noise(seed, config.latent, SIDE * SIDE),)
+    rows = min(SIDE, classes)
+    return np.tile(noise(seed, config.latent, SIDE), (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE)
 
 
-def pictures(run: Run[Config], task: tasks.Variational, state: State, test: Any, draw: Any) -> None:
-    """Curves, samples, what comes back from test images, and of two numbers the plane."""
+def importance(task: tasks.Variational, state: State, test: Dataset, config: Config) -> float:
+    """The importance-weighted bound of the test set in nats."""
+
+    def bound(params: Any, extra: Any, x: Any, i: Any, *label: Any) -> Any:
+        return task.bound(
+            params, extra, x, jax.random.fold_in(stream(root(0), "eval"), i[0]), config.importance, *label
+        )
+
+    images, rows = np.asarray(test["input"]), np.arange(test.size, dtype=np.int32)
+    label = (np.asarray(test["label"]),) if config.conditional else ()
+    return float(tasks.in_parts(bound, state, images, rows, *label, batch_size=250).mean())
+
+
+def pictures(run: Run[Config], task: tasks.Variational, state: State, test: Dataset, shown: tuple) -> None:
+    """Curves, samples and how they came to be, what comes back from test images, and of two numbers the plane."""
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.image_grid(np.asarray(draw(state.params, state.extra)), run.figure("samples"), 10)
-    some = np.asarray(test["input"][:20])
-    back = tasks.in_parts(task.reconstruct, state, some)
-    rows = np.concatenate([some[:10], back[:10], some[10:], back[10:]])
-    plots.image_grid(rows, run.figure("reconstructions"), 10)
-    ends = tasks.in_parts(lambda p, e, x: task.encode(p, e, x)[0], state, some[:12])
-    ways = np.concatenate([np.asarray(tasks.interpolate(ends[i], ends[i + 1], 10)) for i in range(0, 12, 2)])
-    plots.image_grid(tasks.in_parts(task.decode, state, ways), run.figure("between"), 10)
-    if run.config.latent == 2:
+    plots.image_grid(tasks.in_parts(task.decode, state, *shown), run.figure("samples"), SIDE)
+    run.moving()
+    some = np.asarray(test["input"][: 2 * SIDE])
+    label = (np.asarray(test["label"][: 2 * SIDE]),) if run.config.conditional else ()
+    back = tasks.in_parts(task.reconstruct, state, some, *label)
+    rows = np.concatenate([some[:SIDE], back[:SIDE], some[SIDE:], back[SIDE:]])
+    plots.image_grid(rows, run.figure("reconstructions"), SIDE)
+    middle = tasks.in_parts(lambda *given: task.encode(*given)[0], state, some, *label)
+    spread = tasks.in_parts(lambda *given: jnp.exp(task.encode(*given)[1] / 2), state, some, *label)
+    again(run, task, state, some, middle, spread, label)
+    ways = np.concatenate([np.asarray(tasks.interpolate(middle[i], middle[i + 1], SIDE)) for i in range(0, 12, 2)])
+    on_way = (np.repeat(label[0][:12:2], SIDE),) if label else ()
+    plots.image_grid(tasks.in_parts(task.decode, state, ways, *on_way), run.figure("between"), SIDE)
+    if run.config.latent == 2 and not run.config.conditional:
         few = slice(5_000)
-        codes = tasks.in_parts(lambda p, e, x: task.encode(p, e, x)[0], state, np.asarray(test["input"][few]))
-        plots.latent_map(codes, np.asarray(test["label"][few]), run.figure("plane"), "test images")
+        plane = tasks.in_parts(lambda *given: task.encode(*given)[0], state, np.asarray(test["input"][few]))
+        plots.latent_map(plane, np.asarray(test["label"][few]), run.figure("plane"), "test images")
         plots.image_grid(tasks.in_parts(task.decode, state, tasks.latent_grid(20)), run.figure("grid"), 20)
+
+
+def again(
+    run: Run[Config], task: Any, state: State, some: np.ndarray, middle: np.ndarray, spread: np.ndarray, label: tuple
+) -> None:
+    """The same image decoded many times, from codes that its encoder draws for it, and how that differs each time."""
+    times, count = SIDE - 1, 4
+    e = noise(run.seeds[0], run.config.latent, count * times).reshape(count, times, -1)
+    drawn = (middle[:count, None] + spread[:count, None] * e).reshape(count * times, -1)
+    given = (np.repeat(label[0][:count], times),) if label else ()
+    images = tasks.in_parts(task.decode, state, drawn, *given).reshape(count, times, *some.shape[1:])
+    apart = images - images.mean(1, keepdims=True)
+    rows = []
+    for i in range(count):
+        rows += [some[i : i + 1], images[i], np.full_like(some[:1], 0.5), 0.5 + apart[i] / (2 * abs(apart).max())]
+    plots.image_grid(np.concatenate(rows), run.figure("again"), SIDE)
 
 
 def main(config: Config) -> dict[str, Any]:

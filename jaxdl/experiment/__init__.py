@@ -3,7 +3,7 @@
 from jaxdl.experiment.classification import Classification, classification
 from jaxdl.experiment.fitting import Training, compare, fitted
 from jaxdl.experiment.game import Game, game
-from jaxdl.experiment.judge import collapse, judge_of, judged
+from jaxdl.experiment.judge import collapse, judge_of, judged, noise, numbers
 from jaxdl.experiment.options import Options, launch
 from jaxdl.experiment.run import Run, repeat
 
@@ -21,5 +21,7 @@ __all__ = [
     "judge_of",
     "judged",
     "launch",
+    "noise",
+    "numbers",
     "repeat",
 ]

@@ -12,11 +12,11 @@ from jaxdl import data, plots, scores, tasks
 from jaxdl.core import State, Update, inference
 from jaxdl.errors import InputError, at_least
 from jaxdl.experiment.fitting import Training, fitted
-from jaxdl.experiment.judge import Judge, collapse, judge_of, judged
+from jaxdl.experiment.judge import Judge, judge_of, noise, numbers
 from jaxdl.experiment.run import Run
 from jaxdl.models import table
 from jaxdl.models.conditional import classes_of, told
-from jaxdl.rng import root, stream
+from jaxdl.rng import root
 
 #: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
 SIDE = 10
@@ -117,37 +117,13 @@ def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Modu
             run.warn("the generator has collapsed: what it draws hardly differs")
 
     state, metrics = fitted(run, None, task, sets, watch)
-    metrics |= numbers(run, task, state, judge, conditional)
-    pictures(run, task, inference(run.first(state)), judge, shown)
-    return run.finish(state, metrics, **sets)
-
-
-def noise(seed: int, latent: int, n: int) -> np.ndarray:
-    """What the drawn images of a run are made of, `[n, latent]`.
-
-    Example:
-      >>> noise(0, 8, 3).shape
-      (3, 8)
-    """
-    return np.asarray(jax.random.normal(stream(root(seed), "sample"), (n, latent)))
-
-
-def numbers(run: Run[Any], task: tasks.Adversarial, state: State, judge: Judge, conditional: bool) -> dict[str, Any]:
-    """What the judge says of each seed's images, as `drawn/...`; what does not look like success is a warning."""
-    found, n = [], judge.test.size
-    labels = (np.asarray(judge.test["label"]),) if conditional else ()
-    for i, seed in enumerate(run.seeds):
-        one = inference(state if run.key.ndim == 0 else state.member(i))
-        drawn = tasks.in_parts(task.generate, one, noise(seed, run.config.latent, n), *labels)
-        found.append(judged(judge, drawn, *labels))
-        for said in collapse(found[-1], judge.test.classes or 0):
-            run.warn(f"seed {seed}: {said}")
+    states = [inference(each) for each in run.members(state)]
+    metrics |= numbers(run, judge, task.generate, states, config.latent, conditional)
     last = [record["train/discriminator_loss"] for record in run.records() if "train/discriminator_loss" in record]
-    if run.config.cost != "wasserstein" and last[-1] < 0.05:
+    if config.cost != "wasserstein" and last[-1] < 0.05:
         run.warn(f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more")
-    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.data}
-    each = {f"drawn/{name}": np.array([one[name] for one in found]) for name in found[0]}
-    return {name: values if run.key.ndim else values[0] for name, values in each.items()}
+    pictures(run, task, states[0], judge, shown)
+    return run.finish(state, metrics, **sets)
 
 
 def pictures(run: Run[Any], task: tasks.Adversarial, state: State, judge: Judge, shown: tuple) -> None:

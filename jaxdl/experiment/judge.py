@@ -1,7 +1,7 @@
 """A judge of drawn images: a classifier trained once on real ones, and what it says of the drawn."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,7 +21,7 @@ from jaxdl.experiment.directory import read_json
 from jaxdl.experiment.options import Options
 from jaxdl.experiment.run import Run, repeat
 from jaxdl.models import CNN, Stage
-from jaxdl.rng import root
+from jaxdl.rng import root, stream
 from jaxdl.training import Directory, state_sha256
 
 Images = Float[np.ndarray, "N H W C"]
@@ -216,6 +216,43 @@ def collapse(found: Mapping[str, float], classes: int) -> list[str]:
     if found["recall"] < 0.05:
         said.append(f"drawn images cover {100 * found['recall']:.0f} % of the real ones")
     return said
+
+
+def noise(seed: int, latent: int, n: int) -> np.ndarray:
+    """What the drawn images of a run are made of, `[n, latent]`.
+
+    Example:
+      >>> noise(0, 8, 3).shape
+      (3, 8)
+    """
+    return np.asarray(jax.random.normal(stream(root(seed), "sample"), (n, latent)))
+
+
+def numbers(
+    run: Run[Any], judge: Judge, generate: Callable, states: Sequence[State], latent: int, conditional: bool
+) -> dict[str, Any]:
+    """What the judge says of each seed's images, as `drawn/...`; what does not look like success is a warning.
+
+    Args:
+      run: the run; its result is told of the judge.
+      judge: of its data.
+      generate: `generate(params, extra, latent [B, Z]) -> images`, with the labels `[B]` behind if it is conditional.
+      states: `inference(state)` of each seed.
+      latent: Z.
+      conditional: whether images are asked for by the classes of the test set.
+
+    Returns:
+      Metrics for `Run.finish`.
+    """
+    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.data}
+    labels, found = (np.asarray(judge.test["label"]),) if conditional else (), []
+    for seed, state in zip(run.seeds, states, strict=True):
+        drawn = tasks.in_parts(generate, state, noise(seed, latent, judge.test.size), *labels)
+        found.append(judged(judge, drawn, *labels))
+        for said in collapse(found[-1], judge.test.classes or 0):
+            run.warn(f"seed {seed}: {said}")
+    each = {f"drawn/{name}": np.array([one[name] for one in found]) for name in found[0]}
+    return {name: values if run.key.ndim else values[0] for name, values in each.items()}
 
 
 def _rows(images: Any) -> Float[np.ndarray, "N D"]:

@@ -150,7 +150,11 @@ class Run(Generic[C]):
 
     def first(self, state: State) -> State:
         """The state to draw: the only one, or that of the first seed."""
-        return state if self.key.ndim == 0 else state.member(0)
+        return self.members(state)[0]
+
+    def members(self, state: State) -> list[State]:
+        """The state of each seed."""
+        return [state] if self.key.ndim == 0 else [state.member(i) for i in range(self.key.size)]
 
     def finish(self, state: State, metrics: Mapping[str, Any], **data: Dataset) -> dict[str, Any]:
         """Writes `result.json`, which marks the run as finished.
@@ -171,7 +175,7 @@ class Run(Generic[C]):
             "steps": state.done,
             "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
             "state_sha256": state_sha256(state),
-            **(self._members(state, metrics) if self.key.ndim else {}),
+            **(self._each(state, metrics) if self.key.ndim else {}),
             "warnings": self.warnings,
             **self.about,
             "data": _described(data),
@@ -184,7 +188,7 @@ class Run(Generic[C]):
             write_json(self.out / "result.json", result)
         return result
 
-    def _members(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def _each(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "seeds": list(self.seeds),
             "metrics_std": {name: float(np.std(value, ddof=1)) for name, value in metrics.items()},
