@@ -1,0 +1,130 @@
+"""The planes of an autoencoder and of a variational one, side by side: what is a code drawn at random worth?
+
+    python experiments/vae_vs_autoencoder.py
+    python experiments/vae_vs_autoencoder.py --data mnist --epochs 30
+
+Both have the same layers and two numbers in the middle. The plain one puts its codes anywhere, with gaps between them;
+the variational one fills a standard normal without gaps, and pays for it with blurred images. Codes are drawn from the
+standard normal, for the plain network from the Gaussian that its own training codes have; `precision` is the share of
+the images drawn from them that look real to the judge.
+"""
+
+import dataclasses
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from jaxdl import data, plots, scores, tasks
+from jaxdl.core import inference
+from jaxdl.errors import InputError
+from jaxdl.experiment import Run, Training, compare, fitted, judge_of, launch, noise, numbers
+from jaxdl.models import VAE, Autoencoder, encoder_decoder
+from jaxdl.rng import root
+
+#: Rows and columns of the grids.
+SIDE = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Training):
+    """Options of the comparison."""
+
+    networks: tuple[Literal["autoencoder", "vae"], ...] = ("autoencoder", "vae")
+    """Which ones."""
+    hidden: tuple[int, ...] = (512, 256, 128)
+    """Widths of the encoder's hidden layers; the decoder's are the same, backwards."""
+    judge: str | None = None
+    """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
+    batch_size: int = 128
+    """Images per step."""
+    epochs: float = 60.0
+    """Passes over the training set."""
+    learning_rate: float = 2e-3
+    """The largest of the run."""
+    schedule: str = "one_cycle"
+    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
+    validation: float = 0.0
+    """Share of the training set kept for validation; 0: none."""
+
+    def checked(self) -> Self:
+        if not self.networks or len(set(self.networks)) < len(self.networks):
+            raise InputError("networks", self.networks, "autoencoder, vae, each once")
+        encoder_decoder((8, 8, 1), 2, hidden=self.hidden)  # widths, before data are read
+        return super().checked()
+
+
+def one(run: Run[Config]) -> dict[str, Any]:
+    """The network that stands first in `networks`: trained, measured, its plane drawn."""
+    config = run.config
+    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    shape = train["input"].shape[1:]
+    if len(shape) != 3 or shape[-1] not in (1, 3) or not 2 <= (train.classes or 0) <= 20:
+        raise InputError("data", f"{config.data} {[test.size, *shape]}", "grey or RGB images of at most 20 classes")
+    judge, sets = judge_of(config, train, test), {"train": train, "test": test}
+    if config.validation:
+        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    if config.networks[0] == "vae":
+        model: Any = VAE(*encoder_decoder(shape, 4, hidden=config.hidden, dtype=config.dtype), latent=2)
+        task: Any = tasks.vae(model)
+    else:
+        model = Autoencoder(*encoder_decoder(shape, 2, hidden=config.hidden, dtype=config.dtype))
+        task = tasks.reconstruct(model)
+
+    def encode(*given: Any) -> Any:
+        return task.encode(*given)[0] if isinstance(model, VAE) else task.encode(*given)
+
+    state, metrics = fitted(run, model, task, sets)
+    states = [inference(each) for each in run.members(state)]
+    seen, x = np.asarray(train["input"]), np.asarray(test["input"])
+    codes, known = ([tasks.in_parts(encode, each, images) for each in states] for images in (x, seen))
+    label, learned = np.asarray(test["label"]), np.asarray(train["label"])
+    neighbours = [scores.neighbour_accuracy(a, learned, b, label) for a, b in zip(known, codes, strict=True)]
+    psnr = [scores.psnr(x, tasks.in_parts(task.reconstruct, each, x)) for each in states]
+    found = {"test/neighbours_accuracy": np.array(neighbours), "test/psnr": np.array(psnr)}
+    metrics |= {name: values if run.key.ndim else values[0] for name, values in found.items()}
+    placed = [
+        each.replace(params=(each.params, *gaussian(None if config.networks[0] == "vae" else plane)))
+        for each, plane in zip(states, known, strict=True)
+    ]
+
+    def drawn(params: Any, extra: Any, z: Any) -> Any:
+        decoder, mean, root = params
+        return task.decode(decoder, extra, mean + z @ root)
+
+    metrics |= numbers(run, judge, drawn, placed, 2, False)
+    plots.learning_curves(run.records(), run.figure("curves"))
+    images = tasks.in_parts(drawn, placed[0], tasks.latent_grid(SIDE))
+    plots.image_grid(images, run.figure("grid"), SIDE)
+    plots.image_grid(tasks.in_parts(drawn, placed[0], noise(run.seeds[0], 2, SIDE**2)), run.figure("samples"), SIDE)
+    np.save(run.sample("plane.npy"), codes[0][:5_000])
+    return run.finish(state, metrics, **sets)
+
+
+def gaussian(codes: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and root of the covariance of codes `[N, 2]`; of the standard normal where there are none."""
+    if codes is None:
+        return np.zeros(2, np.float32), np.eye(2, dtype=np.float32)
+    return codes.mean(0), np.linalg.cholesky(np.cov(codes, rowvar=False) + 1e-6 * np.eye(2)).T.astype(np.float32)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Each network in a directory of its own, then both planes in one picture."""
+    out, results = compare(config, {name: {"networks": (name,)} for name in config.networks}, one)
+    if len(results) < len(config.networks):
+        return results
+    label = np.asarray(data.load(config.data, config.data_dir, config.cache_dir)[1]["label"])[:5_000]
+    planes = {title(name, results[name]): np.load(out / name / "samples" / "plane.npy") for name in config.networks}
+    print(f"picture  {plots.latent_maps(planes, label, out / 'planes.png')}")
+    return results
+
+
+def title(name: str, result: dict[str, Any]) -> str:
+    """What stands above its plane."""
+    found = result["metrics"]
+    return (
+        f"{name}: neighbours {found['test/neighbours_accuracy']:.1%}, real-looking draws {found['drawn/precision']:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    launch(main, Config)
