@@ -89,7 +89,7 @@ def one(run: Run[Config]) -> dict[str, Any]:
 
     def drawn(params: Any, extra: Any, z: Any) -> Any:
         decoder, mean, root = params
-        return task.decode(decoder, extra, mean + z @ root)
+        return task.decode(decoder, extra, mean[None] + z @ root)
 
     metrics |= numbers(run, judge, drawn, placed, 2, False)
     plots.learning_curves(run.records(), run.figure("curves"))
