@@ -44,7 +44,8 @@ ARROWS = {
     "tasks": {"core", "errors", "losses", "metrics", "models", "nn"},
     "training": {"core", "data", "errors", "metrics", "rng"},
     "experiment": {
-        *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "tasks", "training", "wrappers"),
+        *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "scores", "tasks", "training"),
+        "wrappers",
     },
 }
 

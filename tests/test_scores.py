@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 from jaxdl.errors import InputError
-from jaxdl.scores import coverage, frechet_distance, nearest, precision_recall
+from jaxdl.scores import coverage, frechet_distance, nearest, neighbour_accuracy, precision_recall, psnr
 
 RNG = np.random.default_rng(0)
 
@@ -107,3 +107,33 @@ def test_bad_input(call, line):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_neighbours_vote_as_scikit_learns_do(k):
+    from sklearn.neighbors import KNeighborsClassifier
+
+    known, label = RNG.normal(size=(300, 3)), RNG.integers(0, 2, 300)
+    known[:, 0] += 1.5 * label
+    things, truth = RNG.normal(size=(100, 3)), RNG.integers(0, 2, 100)
+    things[:, 0] += 1.5 * truth
+    expected = KNeighborsClassifier(k).fit(known, label).score(things, truth)
+    assert neighbour_accuracy(known, label, things, truth, k) == pytest.approx(expected)
+
+
+def test_of_classes_named_equally_often_the_nearest_counts():
+    known, label = np.array([[0.1], [0.2], [0.3], [0.4], [9.0]]), np.array([7, 3, 3, 7, 1])
+    assert neighbour_accuracy(known, label, np.zeros((1, 1)), np.array([7]), 4) == 1.0
+
+
+def test_psnr_is_scikit_images_formula():
+    x, y = RNG.random((2, 5, 8, 8, 1))
+    assert psnr(x, y) == pytest.approx(10 * np.log10(1 / np.mean((x - y) ** 2)))
+    assert psnr(x, x) == np.inf
+    with pytest.raises(InputError, match="found: got \\(4, 8, 8, 1\\), allowed: the shape of the true images"):
+        psnr(x, y[:4])
+
+
+def test_labels_that_do_not_fit():
+    with pytest.raises(InputError, match="label: got"):
+        neighbour_accuracy(np.zeros((3, 1)), np.zeros(2, int), np.zeros((3, 1)), np.zeros(3, int), 1)

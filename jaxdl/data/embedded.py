@@ -31,7 +31,8 @@ def digits() -> tuple[Dataset, Dataset]:
 def photos() -> tuple[Dataset, Dataset]:
     """Pieces of two photographs, a temple and a flower: 2,400 colour images of 32x32 pixels, 2 classes.
 
-    Pieces of the test set are from the right quarter of each photograph, which training does not see.
+    Pieces of the test set are from the right quarter of each photograph, which training does not see. The photographs
+    are JPEG files; the last bits of a pixel may depend on who decodes them.
 
     Returns:
       `(train, test)`, `input [N, 32, 32, 3]` float32 in [0, 1], `label [N]` int32: 0 the temple, 1 the flower.

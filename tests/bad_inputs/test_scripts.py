@@ -70,6 +70,22 @@ BAD = [
         "--network lenet",
         "invalid choice 'lenet' for argument '--network'. Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
     ),
+    ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
+    ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
+    ("gan", "--patience 3 --validation 0.1", "patience: got 3, allowed: 0: no loss of a game says when to stop"),
+    ("gan", "--smoothing 0.1 --cost hinge", "smoothing: got 0.1, allowed: 0, with the cost hinge"),
+    ("gan", "--data moons", "data: got 'moons [1600, 2]', allowed: grey or RGB images with classes"),
+    (
+        "dcgan",
+        "--judge nowhere",
+        "judge: got 'nowhere', allowed: the directory of a finished run of python experiments/judge.py --data digits",
+    ),
+    ("vae", "--latent 0", "latent: got 0, allowed: at least 1"),
+    ("vae", "--likelihood gaussian", "binarize: got 'dynamic', allowed: none, with the likelihood gaussian"),
+    ("autoencoder", "--images 1439", "images: got 1439, allowed: at most those of the training set, 1438"),
+    ("autoencoder", "--hidden 0", "hidden: got 0, allowed: at least 1"),
+    ("denoising", "--sigma -1", "sigma: got -1.0, allowed: a number in [0, inf)"),
+    ("vae_vs_autoencoder", "--networks vae vae", "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once"),
 ]
 
 

@@ -26,7 +26,7 @@ def test_the_same_bytes_everywhere(name):
     assert tuple(data.sha256 for data in load(name)) == SHA256[name]
 
 
-@pytest.mark.parametrize("name", SHA256)
+@pytest.mark.parametrize("name", [*SHA256, "photos"])
 def test_is_a_classification_set_with_every_class_in_both_parts(name):
     train, test = load(name)
     for data in (train, test):
@@ -37,7 +37,7 @@ def test_is_a_classification_set_with_every_class_in_both_parts(name):
         assert data.name == name
 
 
-@pytest.mark.parametrize("name", SHA256)
+@pytest.mark.parametrize("name", [*SHA256, "photos"])
 def test_no_example_is_in_both_parts(name):
     train, test = ({row.tobytes() for row in data["input"]} for data in load(name))
     assert not train & test
@@ -71,3 +71,16 @@ def test_spirals_turn_with_the_radius():
         noise = np.angle(np.exp(1j * (np.arctan2(y, x) - 2 * np.pi * part["label"] / 3 - 4 * radius)))
         assert abs(noise.mean()) < 0.03
         assert 0.17 < noise.std() < 0.23
+
+
+def test_pieces_are_those_of_the_photographs():
+    from sklearn.datasets import load_sample_images
+
+    train, test = load("photos")
+    for label, photo in enumerate(load_sample_images().images):
+        half = photo[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255
+        for part, columns in ((train, slice(0, 240)), (test, slice(240, 320))):
+            seen = np.lib.stride_tricks.sliding_window_view(half[:, columns], (32, 32, 3))[:, :, 0]
+            for piece in np.asarray(part["input"])[np.asarray(part["label"]) == label][::50]:
+                here = np.argwhere(np.abs(seen[:, :, 0, 0] - piece[0, 0][None, None]).sum(-1) < 1e-6)
+                assert any(np.abs(seen[y, x] - piece).max() < 1e-6 for y, x in here)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, MLP, VAE, Autoencoder, Conditional, Deconv, Shaped, Stage, Up
+from jaxdl.models import CNN, MLP, VAE, Autoencoder, Conditional, Deconv, Shaped, Stage, Up, encoder_decoder
 from tests.models.drawn import drawn
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 6, 1)), jnp.float32)
 FLAT = X.reshape(5, 24)
 LABEL = jnp.array([2, 0, 1, 2, 1])
+HALVES = ("encoder", "decoder")
 ENCODER, DECODER = MLP((7,), 4, activation="tanh"), MLP((6,), 24, activation="tanh")
 
 
@@ -47,6 +48,27 @@ def test_a_vae_says_mean_then_logvar_and_draws_from_the_mean():
     y = part(model, params, "decoder", code[:, :2])
     np.testing.assert_allclose(model.apply(variables, X, train=False), y, rtol=1e-5, atol=1e-6)
     assert float(jnp.abs(y - part(model, params, "decoder", code[:, 2:])).max()) > 0.1
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_both_kinds_of_halves_fit_each_other(kind):
+    shape = (8, 12, 3)
+    encoder, decoder = encoder_decoder(shape, 6, kind, (9, 5), "tanh")
+    x = jnp.zeros((2, *shape))
+    shapes = jax.eval_shape(lambda: VAE(encoder, decoder, latent=3).init_with_output(jax.random.key(0), x, train=False))
+    assert shapes[0].shape == x.shape
+    kernels = {half: [w.shape for w in jax.tree.leaves(shapes[1]["params"][half]) if w.ndim > 1] for half in HALVES}
+    if kind == "dense":
+        assert kernels == {"encoder": [(288, 9), (9, 5), (5, 6)], "decoder": [(3, 5), (5, 9), (9, 288)]}
+    else:
+        assert kernels["encoder"] == [(4, 4, 3, 32), (4, 4, 32, 64), (2 * 3 * 64, 6)]
+
+
+def test_halves_that_cannot_be():
+    with pytest.raises(InputError, match="shape: got \\(8, 6, 1\\), allowed: sides that are multiples of 4"):
+        encoder_decoder((8, 6, 1), 4, "conv")
+    with pytest.raises(InputError, match="kind: got 'wide', allowed: conv, dense"):
+        encoder_decoder((8, 8, 1), 4, "wide")
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -40,11 +40,19 @@ def test_the_body_hears_whether_this_is_training():
         assert (np.asarray(before) != np.asarray(after)).all() == train
 
 
+def test_the_range_is_that_of_the_activation():
+    plain, bounded = Shaped(MLP((), 6), (2, 3)), Shaped(MLP((), 6), (2, 3), "sigmoid")
+    variables = drawn(plain, X)
+    said = np.asarray(plain.apply(variables, X, train=False))
+    np.testing.assert_allclose(bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-said)), rtol=1e-6)
+
+
 def init(model, x):
     return jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
 
 
 BAD = [
+    (lambda: Shaped(MLP(), (5,), "wiggly"), "activation: got 'wiggly', allowed: "),
     (lambda: Shaped(MLP(), (5, 0)), "shape: got 0, allowed: at least 1"),
     (lambda: Shaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
     (

@@ -6,10 +6,12 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from jaxdl.errors import InputError
-from jaxdl.plots import draw_latent_map, latent_map
+from jaxdl.plots import draw_latent_map, latent_map, latent_maps
+from tests.plots.pictures import pixels
 
 RNG = np.random.default_rng(0)
 CODES, LABEL = RNG.normal(size=(60, 2)), RNG.permutation(np.repeat([0, 2, 5], 20))
+PLANES = {"plain": CODES}, {"plain": CODES, "variational": -CODES}
 
 
 def test_points_lie_where_they_are_in_their_class_colour():
@@ -28,6 +30,13 @@ def test_points_lie_where_they_are_in_their_class_colour():
 def test_a_file_is_written(tmp_path):
     path = latent_map(CODES, LABEL + 9, tmp_path / "plane.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_planes_stand_side_by_side(tmp_path):
+    one, two = (pixels(latent_maps(planes, LABEL, tmp_path / "planes.png")) for planes in PLANES)
+    assert (one.shape[0], 2 * one.shape[1]) == two.shape[:2]
+    with pytest.raises(InputError, match="planes: got {}, allowed: at least one"):
+        latent_maps({}, LABEL, tmp_path / "none.png")
 
 
 @pytest.mark.parametrize(
