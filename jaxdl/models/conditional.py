@@ -4,6 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least
@@ -75,7 +76,7 @@ class Conditional(nn.Module):
         return self.body(jnp.concatenate([x, e.reshape(shape).astype(x.dtype)], -1), train=train)  # type: ignore[operator]
 
 
-def told(part: nn.Module, label: Int[Array, " B"] | None) -> dict[str, Any]:
+def told(part: nn.Module, label: Int[Array | np.ndarray, " B"] | None) -> dict[str, Any]:
     """What a part of a network is told of the class: `label=` if it is `Conditional`, else nothing.
 
     Example:
