@@ -152,6 +152,8 @@ def test_continuous_bernoullis_gradient_near_zero_is_finite_and_exact():
     slope, bend = both(x, target)
     np.testing.assert_allclose(slope, 1 / 2 + x / 12 - x**3 / 720 - target, atol=3e-5)
     np.testing.assert_allclose(bend, np.full(len(x), 1 / 12), atol=5e-3)
+    x = RNG.uniform(-0.0999, 0.0999, 50).astype(np.float32)  # the series up to its ends
+    np.testing.assert_allclose(both(x, target)[0], 1 / 2 + x / 12 - x**3 / 720 - target, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 7.5])

@@ -27,6 +27,17 @@ def test_a_set_is_at_no_distance_from_itself_even_where_features_say_the_same():
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
+def test_of_fewer_things_than_features_it_is_a_number_of_0_or_more():
+    """With C = A^T A, A the centred things, the root's trace is the nuclear norm of A_1 A_2^T."""
+    for _ in range(10):
+        a, b = RNG.normal(size=(6, 20)), RNG.normal(0.5, 2, (9, 20))
+        roots = [(x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b)]
+        expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in roots)
+        expected -= 2 * np.linalg.norm(roots[0] @ roots[1].T, "nuc")
+        assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+        assert 0 <= frechet_distance(a, a) < 1e-6
+
+
 def test_of_one_feature_it_is_means_and_deviations():
     a, b = RNG.normal(1, 2, (400, 1)), RNG.normal(3, 0.5, (300, 1))
     expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
@@ -38,11 +49,12 @@ def test_coverage_counts_classes_and_their_entropy():
     p = np.array([0.6, 0.399, 0.001])
     assert coverage(label, 4) == (2, pytest.approx(-(p * np.log(p)).sum()))
     assert coverage(np.arange(10), 10) == (10, pytest.approx(np.log(10)))
+    assert coverage(np.repeat(np.arange(4), [100, 99, 1801, 2000]), 4)[0] == 3  # 1 in 10 of 1000 is 100
 
 
-@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("k", [1, 4, 200])
 def test_nearest_is_brute_force(k):
-    a, b = RNG.normal(size=(1100, 5)), RNG.normal(size=(40, 5))
+    a, b = RNG.normal(size=(1100, 5)), RNG.normal(size=(300, 5))
     apart = np.linalg.norm(a[:, None] - b[None], axis=2)
     distance, row = nearest(a, b, k)
     np.testing.assert_array_equal(row, apart.argsort(1)[:, :k])
@@ -64,8 +76,9 @@ def test_where_the_things_lie_does_not_matter():
     np.testing.assert_array_equal(nearest(copies, points)[1][:, 0], np.arange(100))
 
 
-def test_precision_and_recall_are_brute_force():
-    real, drawn = RNG.normal(size=(60, 3)), 0.4 * RNG.normal(size=(50, 3))
+@pytest.mark.parametrize(("middle", "size"), [(0, 1), (1e4, 0.01)])
+def test_precision_and_recall_are_brute_force(middle, size):
+    real, drawn = RNG.normal(middle, size, (60, 3)), RNG.normal(middle, 0.4 * size, (50, 3))
 
     def share(things, others):
         radius = [np.sort(np.linalg.norm(x - others, axis=1))[3] for x in others]
@@ -74,6 +87,12 @@ def test_precision_and_recall_are_brute_force():
     precision, recall = precision_recall(real, drawn)
     assert (precision, recall) == (share(drawn, real), share(real, drawn))
     assert recall < precision  # what was drawn lies in the middle only
+
+
+def test_things_that_occur_often_have_no_radius_and_are_still_within_it():
+    x = np.repeat(RNG.normal(size=(40, 30)), 4, 0)
+    assert precision_recall(x, x) == (1, 1)
+    assert precision_recall(x, x + 1e-4) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,14 @@ def test_bfloat16_computes_near_and_returns_float32():
     assert 0 < float(jnp.abs(a - b).max()) < 0.05 * float(jnp.abs(a).max())
 
 
+def test_kernels_start_as_told(key):
+    model = Deconv((Up(16), Up(16)), start=(2, 2, 8), kernel_init="truncated_normal")
+    params = jax.jit(lambda: model.init(key, Z, train=False))()["params"]
+    assert set(params) == {"dense", "up_0", "up_1"}
+    for layer in params.values():
+        assert 0.15 < float(jnp.abs(layer["kernel"]).max()) <= 0.2
+
+
 def init(model, z):
     return jax.eval_shape(lambda: model.init(jax.random.key(0), z, train=False))
 

@@ -87,6 +87,8 @@ def test_smoothing_is_the_cross_entropy_with_a_target_below_one():
     real, fake = (expit(np.asarray(task.score(params, extra, x), np.float64)) for x in (BATCH["input"], drawn))
     expected = -(0.8 * np.log(real) + 0.2 * np.log(1 - real) + np.log(1 - fake)).mean()
     assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == pytest.approx(expected, rel=1e-5)
+    judged, plain = (one(params, extra, BATCH, KEY, train=False)[0] for one in (loss, started()[3]))
+    assert float(judged) == float(plain)
 
 
 def by_torch(params, at: np.ndarray, penalty: float, r1: float) -> tuple[float, dict]:
@@ -185,6 +187,30 @@ def test_the_vectors_of_the_spectral_norm_move_in_the_discriminators_training_on
             moved = loss(params, extra, BATCH, KEY, train=train)[1][0]["spectral"]
             still = all(np.array_equal(moved[path], u) for path, u in extra["spectral"].items())
             assert still == (loss is losses[1] or not train)
+
+
+def test_the_discriminators_statistics_move_with_the_real_and_then_with_the_drawn():
+    net = MLP((5,), 1, norm="batch")
+    task, params, extra, loss, _ = started(net)
+    moved = extra["discriminator"]
+    for x in (BATCH["input"], task.generate(params, extra, latent())):
+        variables = {"params": params["discriminator"], **moved}
+        moved = net.apply(variables, x, train=True, mutable=["batch_stats"])[1]
+    found = loss(params, extra, BATCH, KEY, train=True)[1][0]["discriminator"]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, moved)
+
+
+def test_each_player_has_its_own_optimizer_and_the_critic_steps_more_often():
+    """The first step of Adam is as long as its rate."""
+    task = started()[0]
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3), optax.adam(1e-2), critic=3))
+    before = net.init(KEY, BATCH)
+    after, _ = jax.jit(net.step)(before, BATCH, KEY)
+    assert [int(opt[0].count) for opt in after.opt] == [3, 1]
+    way = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.params, before.params)
+    first, second = (max(jax.tree.leaves(way[player])) for player in ("discriminator", "generator"))
+    assert 2e-3 < first < 3.1e-3
+    assert second == pytest.approx(1e-2, rel=1e-3)
 
 
 def test_labels_reach_both_players():

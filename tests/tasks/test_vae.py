@@ -95,26 +95,32 @@ def linear():
     def bounds(k, draws):
         return jax.vmap(lambda key: task.bound(params, {}, x32, key, k))(jax.random.split(KEY, draws))
 
-    return made, x, exact, lambda k, draws: np.asarray(bounds(k, draws), np.float64)
+    @functools.partial(jax.jit, static_argnums=0)
+    def losses(draws):
+        keys = jax.random.split(KEY, draws)
+        return jax.vmap(lambda key: task.loss(params, {}, {"input": x32}, key, train=True)[0])(keys)
+
+    return made, x, exact, bounds, losses
 
 
 def test_many_codes_give_the_exact_density():
-    _, _, exact, bounds = linear()
+    _, _, exact, bounds, _ = linear()
     np.testing.assert_allclose(bounds(4000, 1)[0], exact, atol=0.05)
     means_of = np.stack([bounds(k, draws).mean(0) for k, draws in [(1, 4000), (5, 4000), (50, 400)]])
     assert (means_of > exact - 0.01).all()
     assert (np.diff(means_of, axis=0) < 0).all()
 
 
-def test_one_code_gives_the_evidence_bound():
-    made, x, _, bounds = linear()
+def test_one_code_and_the_loss_give_the_evidence_bound():
+    made, x, _, bounds, losses = linear()
     mean, logvar = np.split(x @ made["encoder"] + made["encoder_bias"], 2, 1)
     distance = ((x - mean @ made["decoder"] - made["decoder_bias"]) ** 2).sum(1)
     distance += np.exp(logvar) @ (made["decoder"] ** 2).sum(1)
     nll = distance / 1.28 + 3 * np.log(0.8) + 1.5 * np.log(2 * np.pi)
     kl = (mean**2 + np.exp(logvar) - 1 - logvar).sum(1) / 2
-    found = bounds(1, 4000)
-    assert (np.abs(found.mean(0) - nll - kl) < 5 * found.std(0) / 4000**0.5).all()
+    for found, expected in ((bounds(1, 4000), nll + kl), (losses(4000), (nll + kl).mean())):
+        found = np.asarray(found, np.float64)
+        assert (np.abs(found.mean(0) - expected) < 5 * found.std(0) / 4000**0.5).all()
 
 
 def test_samples_are_standard_normal_codes_decoded():
@@ -136,6 +142,7 @@ def test_dynamic_binarization_keeps_the_means():
     bad = binarized("dynamic")(KEY, jnp.array([-0.01, 0.3, 1.01, jnp.nan]))
     assert np.isnan(bad).tolist() == [True, False, True, True]
     np.testing.assert_array_equal(binarized(0.3)(KEY, grey), np.asarray(grey) > np.float32(0.3))
+    np.testing.assert_array_equal(binarized(0.0)(KEY, grey), np.asarray(grey) > 0)
     np.testing.assert_array_equal(binarized(None)(KEY, grey), grey)
 
 
@@ -149,11 +156,13 @@ def test_dynamic_binarization_draws_anew_for_each_key():
     assert np.isfinite(np.asarray(task.bound(params, extra, BATCH["input"], KEY, 2))).all()
 
 
-def test_a_threshold_is_what_the_loss_sees():
-    (_, params, extra, loss), (*_, plain) = started(binarize=0.4), started()
+def test_a_threshold_is_what_loss_and_bound_see():
+    (task, params, extra, loss), (bare, *_, plain) = started(binarize=0.4), started()
     white = {**BATCH, "input": (BATCH["input"] > 0.4).astype(jnp.float32)}
     found = loss(params, extra, BATCH, KEY, train=True)[0]
     assert float(found) == pytest.approx(float(plain(params, extra, white, KEY, train=True)[0]), rel=1e-6)
+    bounds = (one.bound(params, extra, x["input"], KEY, 3) for one, x in ((task, BATCH), (bare, white)))
+    np.testing.assert_allclose(*bounds, rtol=1e-6)
 
 
 def test_labels_go_to_conditional_models_only():

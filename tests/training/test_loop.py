@@ -457,6 +457,16 @@ def test_a_line_runs_in_the_compiled_loop():
     assert float(metrics["loss"][1]) == 20
 
 
+def test_another_number_of_steps_is_the_same_program(caplog):
+    window = next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
+    program, key = ONE.compile(line(), window), jaxdl.stream(KEY, "train")
+    state, _ = program.run(program.init(KEY), window, key, 2)
+    with jax.log_compiles():
+        state, _ = program.run(state, window, key, 3)
+    assert int(state.step) == 5
+    assert not [said for said in caplog.messages if "ompil" in said]
+
+
 def test_unknown_metric_of_patience_is_refused():
     with pytest.raises(InputError) as caught:
         run(every=Every(100, 2), patience=Patience("acuracy"), validation=points(4))
