@@ -27,6 +27,9 @@ from jaxdl.errors import CheckpointError, at_least
 
 History = list[tuple[int, float]]
 
+#: Seconds that a save may take by the clock: a month.
+PATIENCE = 30 * 24 * 3600
+
 
 class _Damaged(CheckpointError):
     """Not to be trusted, unlike one that is intact but another run's: the step before may be good."""
@@ -227,8 +230,11 @@ def _foreign(where: Path) -> list[Path]:
 def _begin(target: Path, state: State) -> Any:
     from orbax.checkpoint import v1 as ocp
 
-    # The training loop gives its buffers away at the next step, so the writer gets its own.
-    return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
+    # A machine may go to sleep in the middle; Orbax would give up 20 minutes later.
+    patient = ocp.Context(async_options=ocp.options.AsyncOptions(timeout_secs=PATIENCE))
+    with patient:
+        # The training loop gives its buffers away at the next step, so the writer gets its own.
+        return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
 
 
 def _leaves(tree: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import time
 
 import jax
 import jax.numpy as jnp
@@ -328,6 +329,17 @@ def test_a_path_that_is_a_file(tmp_path):
     with pytest.raises(CheckpointError, match=f"saving to {tmp_path / 'run'} failed"):
         store.save(state_at(1), [])
     assert (tmp_path / "run").read_text() == "mine"
+
+
+def test_a_machine_that_sleeps_during_a_save(tmp_path, monkeypatch):
+    """By the clock an hour goes by whenever somebody looks at it."""
+    hours, clock = iter(range(10**6)), time.time
+    store = Directory(tmp_path / "run")
+    monkeypatch.setattr(time, "time", lambda: clock() + 3600 * next(hours))
+    store.save(state_at(1), [(1, 0.5)])
+    store.close()
+    monkeypatch.undo()
+    assert store.steps() == [1] and next(hours) > 1
 
 
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
