@@ -230,7 +230,7 @@ def _foreign(where: Path) -> list[Path]:
 def _begin(target: Path, state: State) -> Any:
     from orbax.checkpoint import v1 as ocp
 
-    # A machine may go to sleep in the middle; Orbax would give up 20 minutes later.
+    # A machine may go to sleep in the middle; by itself Orbax gives up when 20 minutes have gone by.
     patient = ocp.Context(async_options=ocp.options.AsyncOptions(timeout_secs=PATIENCE))
     with patient:
         # The training loop gives its buffers away at the next step, so the writer gets its own.
