@@ -18,8 +18,8 @@ from jaxdl.models import CNN, Conditional, Deconv, Shaped, Stage, Up
 class Config(Game):
     """Options of the conditional convolutional GAN."""
 
-    features: int = 32
-    """Kernels of the discriminator's first convolution; the others have multiples of it."""
+    features: int = 64
+    """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
     embedding: int = 32
     """Numbers that the generator knows a class by."""
     epochs: float = 100.0
@@ -32,7 +32,7 @@ def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.M
     if height % 4 or width % 4:
         raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
     n, dtype = config.features, config.dtype
-    drawn = Deconv((Up(2 * n), Up(channels)), (height // 4, width // 4, 4 * n), norm="batch", dtype=dtype)
+    drawn = Deconv((Up(n), Up(channels)), (height // 4, width // 4, 2 * n), norm="batch", dtype=dtype)
     stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
     told = CNN(stages, (), 1, "leaky_relu", dtype=dtype)
     return (

@@ -18,8 +18,8 @@ from jaxdl.models import CNN, Deconv, Shaped, Stage, Up
 class Config(Game):
     """Options of the convolutional GAN."""
 
-    features: int = 32
-    """Kernels of the discriminator's first convolution; the others have multiples of it."""
+    features: int = 64
+    """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
     epochs: float = 100.0
     """Passes over the training set."""
 
@@ -30,8 +30,8 @@ def networks(config: Any, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]
     if height % 4 or width % 4:
         raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
     n, dtype = config.features, config.dtype
-    start = height // 4, width // 4, 4 * n
-    drawn = Deconv((Up(2 * n), Up(channels)), start, norm="batch", dtype=dtype)
+    start = height // 4, width // 4, 2 * n
+    drawn = Deconv((Up(n), Up(channels)), start, norm="batch", dtype=dtype)
     stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
     return Shaped(drawn, shape, "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
 
