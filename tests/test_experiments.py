@@ -27,19 +27,19 @@ SMOKE = [
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
     ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
+    ("gan", [*JUDGED, "--hidden", "32", "--validation", "0.1"], DRAWN),
+    ("autoencoder", ["--hidden", "16"], PLANE),
+]
+
+#: More of the same; they take long to compile.
+SLOW = [
     (
         "vae",
         [*JUDGED, "--latent", "2", "--binarize", "none", "--kl-warmup", "0.5", "--importance", "2", "--tensorboard"],
         {*DRAWN, "again", "reconstructions", "plane", "grid"} - {"nearest"},
     ),
-    ("gan", [*JUDGED, "--hidden", "32", "--validation", "0.1"], DRAWN),
-    ("autoencoder", ["--hidden", "16"], PLANE),
     ("denoising", ["--features", "4"], {"curves", "rows"}),
     ("judge", [], PICTURES),
-]
-
-#: More of the same; they take long to compile.
-SLOW = [
     (
         "vae",
         [
@@ -79,9 +79,9 @@ COMPARED = [
     ("memory", ["--task", "copy", "--cells", "gru", "tcn", "--lengths", "8"], {"gru-8", "tcn-8"}, {"errors.png"}),
     ("video", [], {"frames", "recurrent"}, {"film.png", "film.gif"}),
     ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
-    ("vae_vs_autoencoder", [*JUDGED, "--hidden", "16"], {"autoencoder", "vae"}, {"planes.png"}),
 ]
 SLOW_COMPARED = [
+    ("vae_vs_autoencoder", [*JUDGED, "--hidden", "16"], {"autoencoder", "vae"}, {"planes.png"}),
     ("memory", ["--cells", "lstm", "--lengths", "8", "12", "--seeds", "2"], {"lstm-8", "lstm-12"}, {"errors.png"}),
     ("autoencoder", ["--question", "tiger", "--hidden", "16"], {"one", "many"}, {"tiger.png"}),
 ]
@@ -103,7 +103,9 @@ def given(arguments: Sequence[str]) -> list[str]:
 
 
 def test_every_experiment_is_tried():
-    assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {name for name, *_ in [*SMOKE, *SLOW, *COMPARED]}
+    assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
+        name for name, *_ in [*SMOKE, *SLOW, *COMPARED, *SLOW_COMPARED]
+    }
 
 
 def cases(fast: list, slow: list) -> list:
