@@ -8,6 +8,9 @@
 name the class says whether it is kept; next to it the plane of the two principal components.
 `tiger`: a network that has seen one photo only gives back that photo, whatever it is shown; one that has seen many must
 have learned something about photos.
+
+The neighbours name the class of 85.5 % of the test digits, those of the principal components of 67.1 %; 46 s on two
+cores of an AMD EPYC. MNIST (the second command): 84.4 % and 42.5 %; 462 s, other work sharing the machine.
 """
 
 import dataclasses

@@ -4,8 +4,8 @@
     python experiments/vae.py --latent 2 --binarize none
     python experiments/vae.py --data mnist --epochs 10
 
-The digits by default, on two cores of an AMD EPYC: 23.45 nats per test image by the evidence bound, 23.01 by the
-importance-weighted one with 100 codes, in 61 s.
+Nats per test image by the evidence bound, on two cores of an AMD EPYC. MNIST, 20 latents, 10 epochs
+(`--data mnist --epochs 10`): 96.28 in 248 s, other work sharing the machine; with `--activation relu` 98.40.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class Config(Training):
     """Widths of the dense encoder's hidden layers; the decoder's are the same, backwards."""
     conditional: bool = False
     """Encoder and decoder are told the class; samples then have a class in each row."""
-    activation: str = "relu"
+    activation: str = "silu"
     """Of the hidden layers, by its name."""
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"] = "bernoulli"
     """What the decoder's numbers say of the pixels."""
