@@ -18,13 +18,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from jaxdl import data, plots, scores, tasks
-from jaxdl.core import inference
+from jaxdl import plots, scores, tasks
+from jaxdl.core import State, inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least
-from jaxdl.experiment import Run, Training, compare, fitted, launch, repeat
+from jaxdl.experiment import Run, Training, compare, fitted, image_sets, launch, repeat
 from jaxdl.models import Autoencoder, encoder_decoder
-from jaxdl.rng import root
 
 SHOWN = 10
 
@@ -71,63 +70,61 @@ def network(config: Config, shape: tuple[int, ...]) -> Autoencoder:
 
 def prepared(config: Config) -> dict[str, Dataset]:
     """The sets; of few images each comes again and again, so that an epoch is as long."""
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    shape = train["input"].shape[1:]
-    if len(shape) != 3 or shape[-1] not in (1, 3) or test.size < 2 * SHOWN or test.classes is None:
-        said = f"grey or RGB images with classes, at least {2 * SHOWN} to test on"
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", said)
-    if config.images > train.size:
-        raise InputError("images", config.images, f"at most those of the training set, {train.size}")
+    train, _, sets = image_sets(config, 4 if config.network == "conv" else 1, 2 * SHOWN)
+    if config.images > sets["train"].size:
+        raise InputError("images", config.images, f"at most those of the training set, {sets['train'].size}")
     if config.images:
-        again = np.resize(np.arange(config.images), train.size)
-        train = Dataset({name: np.asarray(x[: config.images])[again] for name, x in train.arrays.items()}, train.name)
-    sets = {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+        arrays, again = sets["train"].arrays, np.resize(np.arange(config.images), sets["train"].size)
+        few = {name: np.asarray(x[: config.images])[again] for name, x in arrays.items()}
+        sets["train"] = Dataset(few, train.name, train.classes)
     return sets
 
 
 def one(run: Run[Config]) -> dict[str, Any]:
-    """Trains one network and draws what it makes of images that it has not seen."""
+    """Trains one network, measures it and draws what it makes of images that it has not seen."""
     config, sets = run.config, prepared(run.config)
     model = network(config, sets["train"]["input"].shape[1:])
     task = tasks.reconstruct(model)
     state, metrics = fitted(run, model, task, sets)
-    shown = inference(run.first(state))
+    states = [inference(each) for each in run.members(state)]
+    test, first = np.asarray(sets["test"]["input"]), np.asarray(sets["train"]["input"][:1])
+    back = [tasks.in_parts(task.reconstruct, each, test) for each in states]
     plots.learning_curves(run.records(), run.figure("curves"))
-    test = np.asarray(sets["test"]["input"])
-    back = tasks.in_parts(task.reconstruct, shown, test)
     some = np.linspace(0, len(test) - 1, 2 * SHOWN).astype(int)
-    rows = [each[part] for part in np.split(some, 2) for each in (test, back)]
+    rows = [each[part] for part in np.split(some, 2) for each in (test, back[0])]
     plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), SHOWN)
-    np.save(run.sample("back.npy"), back[some[:SHOWN]])
+    np.save(run.sample("back.npy"), back[0][some[:SHOWN]])
     # How near what comes back is to the first image that was learned, whatever went in.
-    metrics["test/psnr"] = scores.psnr(test, back)
-    metrics["test/psnr_of_first"] = scores.psnr(np.broadcast_to(sets["train"]["input"][:1], back.shape), back)
+    found = {
+        "test/psnr": [scores.psnr(test, each) for each in back],
+        "test/psnr_of_first": [scores.psnr(np.broadcast_to(first, each.shape), each) for each in back],
+    }
     if config.question == "plane":
-        metrics |= plane(run, task, shown, sets)
-    if run.key.ndim:
-        metrics = {name: np.broadcast_to(value, run.key.shape) for name, value in metrics.items()}
+        found |= plane(run, task, states, sets)
+    metrics |= {name: np.array(values) if run.key.ndim else values[0] for name, values in found.items()}
     return run.finish(state, metrics, **sets)
 
 
-def plane(run: Run[Config], task: tasks.Reconstructor, state: Any, sets: dict[str, Dataset]) -> dict[str, float]:
+def plane(run: Run[Config], task: tasks.Reconstructor, states: list[State], sets: dict[str, Dataset]) -> dict[str, Any]:
     """The codes of the test set, ways between some of them, and how well neighbours name the class."""
-    (x, label), (seen, known) = (
-        (np.asarray(sets[part]["input"]), np.asarray(sets[part]["label"])) for part in ("test", "train")
-    )
-    codes, learned = (tasks.in_parts(task.encode, state, images) for images in (x, seen))
+    x, label, seen, known = (np.asarray(sets[part][name]) for part in ("test", "train") for name in ("input", "label"))
+    codes, learned = ([tasks.in_parts(task.encode, each, part) for each in states] for part in (x, seen))
     first = [np.flatnonzero(label == each)[0] for each in np.unique(label)]
-    ends = codes[(first + first[:1])[: SHOWN + 1]]
+    ends = codes[0][(first + first[:1])[: SHOWN + 1]]
     ways = np.concatenate([np.asarray(tasks.interpolate(a, b, SHOWN)) for a, b in zip(ends, ends[1:], strict=False)])
-    plots.image_grid(tasks.in_parts(task.decode, state, ways), run.figure("between"), SHOWN)
-    found = {"test/neighbours_accuracy": scores.neighbour_accuracy(learned, known, codes, label)}
+    plots.image_grid(tasks.in_parts(task.decode, states[0], ways), run.figure("between"), SHOWN)
     flat, flat_seen = components(x, seen)
-    found["test/neighbours_pca_accuracy"] = scores.neighbour_accuracy(flat_seen, known, flat, label)
+    pca = scores.neighbour_accuracy(flat_seen, known, flat, label)
+    found = {
+        "test/neighbours_accuracy": [
+            scores.neighbour_accuracy(a, known, b, label) for a, b in zip(learned, codes, strict=True)
+        ],
+        "test/neighbours_pca_accuracy": [pca] * len(states),
+    }
     if run.config.latent == 2 and label.max() < 20:
         few = slice(5_000)
-        titles = (f"{title}: {found[f'test/{name}_accuracy']:.1%}" for title, name in TITLES.items())
-        plots.latent_maps(dict(zip(titles, (codes[few], flat[few]), strict=True)), label[few], run.figure("plane"))
+        titles = (f"{title}: {found[f'test/{name}_accuracy'][0]:.1%}" for title, name in TITLES.items())
+        plots.latent_maps(dict(zip(titles, (codes[0][few], flat[few]), strict=True)), label[few], run.figure("plane"))
     return found
 
 
@@ -146,9 +143,9 @@ def main(config: Config) -> dict[str, Any]:
     """One run per seed; of the tiger one network that has seen one image, and one that has seen all."""
     if config.question == "plane":
         return repeat(config, one)
+    test = np.asarray(prepared(config)["test"]["input"])  # which also checks, before anything is trained
     out, results = compare(config, {"one": {"images": 1}, "many": {"images": config.images}}, one)
     if len(results) == 2:
-        test = np.asarray(prepared(config)["test"]["input"])
         rows = [test[np.linspace(0, len(test) - 1, 2 * SHOWN).astype(int)[:SHOWN]]]
         rows += [np.load(out / name / "samples" / "back.npy", allow_pickle=False) for name in results]
         print(f"picture  {plots.image_grid(np.concatenate(rows), out / 'tiger.png', SHOWN)}")

@@ -5,11 +5,11 @@ python experiments/conditional_dcgan.py --data mnist --epochs 20
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, at_least
 from jaxdl.experiment import Game, Run, game, launch, repeat
 from jaxdl.models import CNN, Conditional, Deconv, Shaped, Stage, Up
 
@@ -25,6 +25,11 @@ class Config(Game):
     epochs: float = 100.0
     """Passes over the training set."""
 
+    def checked(self) -> Self:
+        at_least("features", self.features, 1)
+        at_least("embedding", self.embedding, 1)
+        return super().checked()
+
 
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator of images whose sides are multiples of 4; both see the class."""
@@ -32,12 +37,12 @@ def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.M
     if height % 4 or width % 4:
         raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
     n, dtype = config.features, config.dtype
-    drawn = Deconv((Up(n), Up(channels)), (height // 4, width // 4, 2 * n), norm="batch", dtype=dtype)
+    generator = Deconv((Up(n), Up(channels)), (height // 4, width // 4, 2 * n), norm="batch", dtype=dtype)
     stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
-    told = CNN(stages, (), 1, "leaky_relu", dtype=dtype)
+    discriminator = CNN(stages, (), 1, "leaky_relu", dtype=dtype)
     return (
-        Conditional(Shaped(drawn, shape, "sigmoid"), classes, config.embedding),
-        Conditional(told, classes),
+        Conditional(Shaped(generator, shape, "sigmoid"), classes, config.embedding),
+        Conditional(discriminator, classes),
     )
 
 

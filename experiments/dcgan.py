@@ -5,11 +5,11 @@ python experiments/dcgan.py --data mnist --epochs 20
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, at_least
 from jaxdl.experiment import Game, Run, game, launch, repeat
 from jaxdl.models import CNN, Deconv, Shaped, Stage, Up
 
@@ -23,6 +23,10 @@ class Config(Game):
     epochs: float = 100.0
     """Passes over the training set."""
 
+    def checked(self) -> Self:
+        at_least("features", self.features, 1)
+        return super().checked()
+
 
 def networks(config: Any, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator of images whose sides are multiples of 4."""
@@ -31,9 +35,9 @@ def networks(config: Any, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]
         raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
     n, dtype = config.features, config.dtype
     start = height // 4, width // 4, 2 * n
-    drawn = Deconv((Up(n), Up(channels)), start, norm="batch", dtype=dtype)
+    generator = Deconv((Up(n), Up(channels)), start, norm="batch", dtype=dtype)
     stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
-    return Shaped(drawn, shape, "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
+    return Shaped(generator, shape, "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -12,7 +12,6 @@ The digits: 14.7 dB, next to 9.3 noisy, 10.4 by the median and 11.8 by the blur;
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,10 +19,10 @@ import jax
 import numpy as np
 from scipy import ndimage
 
-from jaxdl import data, plots, scores, tasks
+from jaxdl import losses, plots, scores, tasks
 from jaxdl.core import inference
-from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, launch, repeat
+from jaxdl.errors import at_least, in_range
+from jaxdl.experiment import Run, Training, fitted, image_sets, launch, repeat
 from jaxdl.models import CNN, Autoencoder, Deconv, Stage, Up
 from jaxdl.rng import root, stream
 
@@ -42,7 +41,7 @@ class Config(Training):
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
     """Normal numbers added to the pixels; or some pixels white and as many black."""
     sigma: float = 0.5
-    """Of the Gaussian noise, at least 0; pixels are in [0, 1]."""
+    """Of the Gaussian noise, above 0; pixels are in [0, 1]."""
     share: float = 0.5
     """Of salt and pepper: how many pixels, in [0, 1)."""
     features: int = 32
@@ -62,7 +61,7 @@ class Config(Training):
 
     def checked(self) -> Self:
         at_least("features", self.features, 1)
-        in_range("sigma", self.sigma, 0, math.inf)
+        losses.check_sigma(self.sigma)
         in_range("share", self.share, 0, 1)
         return super().checked()
 
@@ -81,20 +80,15 @@ def network(config: Config, channels: int) -> Autoencoder:
 def one(run: Run[Config]) -> dict[str, Any]:
     """Trains the network, measures it next to the filters, and draws."""
     config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    train, test, sets = image_sets(config, 4)
     shape = train["input"].shape[1:]
-    if len(shape) != 3 or shape[-1] not in (1, 3) or shape[0] % 4 or shape[1] % 4 or test.size < SHOWN:
-        said = f"grey or RGB images with sides that are multiples of 4, at least {SHOWN} to test on"
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", said)
-    sets = {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
     model = network(config, shape[-1])
     task = tasks.reconstruct(model, corrupt=config.corruption())
     state, metrics = fitted(run, model, task, sets)
     clean = np.asarray(test["input"])
     noisy = corrupted(config, clean, "eval")
-    shown = {"noisy": noisy.clip(0, 1), **filtered(config, np.asarray(train["input"][:500]), noisy)}
+    known = np.asarray(train["input"])[np.linspace(0, train.size - 1, 500).astype(int)]
+    shown = {"noisy": noisy.clip(0, 1), **filtered(config, known, noisy)}
     states = [inference(each) for each in run.members(state)]
     cleaned = [tasks.in_parts(task.reconstruct, each, noisy) for each in states]
     found = {"psnr/network": np.array([scores.psnr(clean, each) for each in cleaned])}

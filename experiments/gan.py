@@ -7,7 +7,7 @@ python experiments/gan.py --cost wasserstein --penalty 10 --critic 5
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 
@@ -24,12 +24,16 @@ class Config(Game):
     epochs: float = 200.0
     """Passes over the training set."""
 
+    def checked(self) -> Self:
+        networks(self, (8, 8, 1))  # widths, before data are read
+        return super().checked()
+
 
 def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """As the lectures draw it: dense layers, in the generator with BatchNorm, leaky ones in the discriminator."""
-    drawn = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
-    told = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
-    return Shaped(drawn, shape, "sigmoid"), told
+    generator = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
+    discriminator = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
+    return Shaped(generator, shape, "sigmoid"), discriminator
 
 
 def main(config: Config) -> dict[str, Any]:

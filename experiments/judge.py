@@ -3,13 +3,23 @@
     python experiments/judge.py
     python experiments/judge.py --data mnist
 
-The experiments that draw images (vae, gan, dcgan, conditional_dcgan) measure them in its features and store its
-accuracy and the hash of its weights beside every number; they train it themselves if it is missing.
+The experiments that draw images (vae, vae_vs_autoencoder, gan, dcgan, conditional_dcgan) measure them in its features
+and store its accuracy and the hash of its weights beside every number; they train it themselves if it is missing.
+
+Test accuracy of MNIST's 99.23 %, in 163 s on two cores of an AMD EPYC that other work shared.
 """
+
+from typing import Any
 
 from jaxdl.experiment import launch
 from jaxdl.experiment.judge import Judging as Config
-from jaxdl.experiment.judge import main
+from jaxdl.experiment.judge import train_judge
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains the judge of a data set."""
+    return train_judge(config)
+
 
 if __name__ == "__main__":
     launch(main, Config)

@@ -9,6 +9,7 @@ Nats per test image by the evidence bound, on two cores of an AMD EPYC. MNIST, 2
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, ClassVar, Literal, Self
 
@@ -16,11 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import data, losses, plots, tasks
+from jaxdl import losses, plots, tasks
 from jaxdl.core import State, inference
-from jaxdl.data import Dataset
+from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, judge_of, launch, noise, numbers, repeat
+from jaxdl.experiment import Run, Training, fitted, image_sets, judge_draws, judge_of, launch, noise, repeat
 from jaxdl.models import VAE, Conditional, encoder_decoder, table
 from jaxdl.models.conditional import told
 from jaxdl.rng import root, stream
@@ -113,20 +114,15 @@ def task_of(config: Config, model: VAE, steps: int) -> tasks.Variational:
 def one(run: Run[Config]) -> dict[str, Any]:
     """Trains, tests, has samples judged, and draws."""
     config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    shape, classes = train["input"].shape[1:], train.classes
-    if len(shape) != 3 or shape[-1] not in (1, 3) or test.size < 2 * SIDE or classes is None:
-        said = f"grey or RGB images with classes, at least {2 * SIDE} to test on"
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", said)
-    if config.latent == 2 and classes > 20:
+    train, test, sets = image_sets(config, 4 if config.network == "conv" else 1, 2 * SIDE)
+    shape, classes = train["input"].shape[1:], train.classes or 0
+    if config.latent == 2 and classes > 20 and not config.conditional:
         raise InputError("latent", 2, f"another number for {classes} classes: the map of the plane has 20 colours")
-    judge, sets = judge_of(config, train, test), {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
     model = network(config, shape, classes)
     task = task_of(config, model, config.total_steps(sets["train"].size))
     shown = codes(config, run.seeds[0], classes)
-    draw = jax.jit(task.decode)
+    check_batch_size(sets["train"], config.batch_size)
+    judge, draw = judge_of(config, train, test), jax.jit(functools.partial(pixels, task))
 
     def watch(state: State) -> None:
         """The same codes again and again, while the decoder learns."""
@@ -140,9 +136,14 @@ def one(run: Run[Config]) -> dict[str, Any]:
     if config.importance:
         found = [importance(task, each, test, config) for each in states]
         metrics["test/importance_bound"] = np.array(found) if run.key.ndim else found[0]
-    metrics |= numbers(run, judge, task.decode, states, config.latent, config.conditional)
+    metrics |= judge_draws(run, judge, functools.partial(pixels, task), states, config.latent, config.conditional)
     pictures(run, task, states[0], test, shown)
     return run.finish(state, metrics, **sets)
+
+
+def pixels(task: tasks.Variational, *given: Any) -> Any:
+    """What codes are decoded to, as pixels: a Gaussian's mean may lie outside of [0, 1]."""
+    return jnp.clip(task.decode(*given), 0, 1)
 
 
 def codes(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
@@ -169,7 +170,7 @@ def importance(task: tasks.Variational, state: State, test: Dataset, config: Con
 def pictures(run: Run[Config], task: tasks.Variational, state: State, test: Dataset, shown: tuple) -> None:
     """Curves, samples and how they came to be, what comes back from test images, and of two numbers the plane."""
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.image_grid(tasks.in_parts(task.decode, state, *shown), run.figure("samples"), SIDE)
+    plots.image_grid(tasks.in_parts(functools.partial(pixels, task), state, *shown), run.figure("samples"), SIDE)
     run.moving()
     some = np.asarray(test["input"][: 2 * SIDE])
     label = (np.asarray(test["label"][: 2 * SIDE]),) if run.config.conditional else ()

@@ -19,10 +19,10 @@ import numpy as np
 
 from jaxdl import data, plots, scores, tasks
 from jaxdl.core import inference
+from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError
-from jaxdl.experiment import Run, Training, compare, fitted, judge_of, launch, noise, numbers
+from jaxdl.experiment import Run, Training, compare, fitted, image_sets, judge_draws, judge_of, launch, noise
 from jaxdl.models import VAE, Autoencoder, encoder_decoder
-from jaxdl.rng import root
 
 #: Rows and columns of the grids.
 SIDE = 15
@@ -59,13 +59,12 @@ class Config(Training):
 def one(run: Run[Config]) -> dict[str, Any]:
     """The network that stands first in `networks`: trained, measured, its plane drawn."""
     config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    train, test, sets = image_sets(config)
     shape = train["input"].shape[1:]
-    if len(shape) != 3 or shape[-1] not in (1, 3) or not 2 <= (train.classes or 0) <= 20:
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", "grey or RGB images of at most 20 classes")
-    judge, sets = judge_of(config, train, test), {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    if (train.classes or 0) > 20:
+        raise InputError("data", f"{train.classes} classes", "at most 20: the map of the plane has 20 colours")
+    check_batch_size(sets["train"], config.batch_size)
+    judge = judge_of(config, train, test)
     if config.networks[0] == "vae":
         model: Any = VAE(*encoder_decoder(shape, 4, hidden=config.hidden, dtype=config.dtype), latent=2)
         task: Any = tasks.vae(model)
@@ -94,7 +93,7 @@ def one(run: Run[Config]) -> dict[str, Any]:
         decoder, mean, root = params
         return task.decode(decoder, extra, mean[None] + z @ root)
 
-    metrics |= numbers(run, judge, drawn, placed, 2, False)
+    metrics |= judge_draws(run, judge, drawn, placed, 2, False)
     plots.learning_curves(run.records(), run.figure("curves"))
     images = tasks.in_parts(drawn, placed[0], tasks.latent_grid(SIDE))
     plots.image_grid(images, run.figure("grid"), SIDE)

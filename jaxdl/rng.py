@@ -58,7 +58,7 @@ def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
     """The stream of `key` called `name`: `fold_in(key, crc32(name))`.
 
     Streams are found by name, so adding one never moves another. The names in use are
-    "init", "data" (and "split" below it), "train" and "eval".
+    "init", "data" (and "split" below it), "train", "eval" and "sample".
 
     Args:
       key: a typed key, the root of a run, or `[N]` of them.

@@ -189,6 +189,19 @@ def test_a_collapsed_generator_does_not_look_like_success(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_the_rates_of_both_players_end_together(tmp_path):
+    """Though the discriminator moves three times as often."""
+    arguments = ["--smoke", "--hidden", "8", "--critic", "3", "--schedule", "cosine", "--judge", str(judge())]
+    run("gan", tmp_path, *arguments)
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    rates = [
+        [each[f"train/{player}_learning_rate"] for each in records[:-1]] for player in ("discriminator", "generator")
+    ]
+    assert rates[1][0] > rates[1][1] > 0
+    assert rates[0] == pytest.approx(rates[1], abs=6e-5)
+
+
+@pytest.mark.slow
 def test_conditional_dcgan_on_digits(tmp_path):
     found = run("conditional_dcgan", tmp_path)
     assert found["metrics"]["drawn/agreement"] >= 0.95

@@ -1,6 +1,7 @@
 """What the experiments with two players share: options, and a run from data to pictures and numbers."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
@@ -8,15 +9,17 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxdl import data, plots, scores, tasks
+from jaxdl import plots, scores, tasks
 from jaxdl.core import State, Update, inference
+from jaxdl.data.checks import check_batch_size
 from jaxdl.errors import InputError, at_least
+from jaxdl.experiment.draws import judge_draws, noise
 from jaxdl.experiment.fitting import Training, fitted
-from jaxdl.experiment.judge import Judge, judge_of, noise, numbers
+from jaxdl.experiment.images import image_sets
+from jaxdl.experiment.judge import Judge, judge_of
 from jaxdl.experiment.run import Run
 from jaxdl.models import table
 from jaxdl.models.conditional import classes_of, told
-from jaxdl.rng import root
 
 #: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
 SIDE = 10
@@ -57,6 +60,8 @@ class Game(Training):
     def checked(self) -> Self:
         if self.patience:
             raise InputError("patience", self.patience, "0: no loss of a game says when to stop")
+        if self.optimizer == "schedule_free":
+            raise InputError("optimizer", self.optimizer, "one that updates a part of the parameters")
         at_least("critic", self.critic, 1)
         # Names and numbers, before data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
@@ -76,7 +81,7 @@ class Game(Training):
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        return task.updates(self.make_optimizer(steps), self.make_optimizer(steps), self.critic)
+        return task.updates(self.make_optimizer(steps * self.critic), self.make_optimizer(steps), self.critic)
 
 
 def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]) -> dict[str, Any]:
@@ -90,14 +95,8 @@ def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Modu
       The result of `Run.finish`: the losses on the test set, and the judge's numbers as `drawn/...`.
     """
     config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    shape, classes = train["input"].shape[1:], train.classes
-    if len(shape) != 3 or shape[-1] not in (1, 3) or classes is None:
-        raise InputError("data", f"{config.data} {[train.size, *shape]}", "grey or RGB images with classes")
-    judge = judge_of(config, train, test)
-    sets = {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    train, test, sets = image_sets(config)
+    shape, classes = train["input"].shape[1:], train.classes or 0
     players = networks(shape, classes)
     task, rows = config.make_task(*players), min(SIDE, classes)
     conditional = classes_of(*players) is not None
@@ -106,21 +105,22 @@ def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Modu
     shown = (np.tile(z, (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE)) if conditional else (z,)
     for net, x in zip(players, (z[:1], train["input"][:1]), strict=True):
         print(table(net, x, **told(net, np.zeros(1, np.int32))), "\n")
-    draw, real = jax.jit(task.generate), float(np.asarray(test["input"]).std(0).mean())
+    check_batch_size(sets["train"], config.batch_size)
+    judge, draw = judge_of(config, train, test), jax.jit(task.generate)
 
     def watch(state: State) -> None:
         """The same noise again and again, while the generator learns."""
         one = inference(run.first(state))
         drawn = np.asarray(draw(one.params, one.extra, *shown))
         run.grid(state.done, drawn, SIDE)
-        if drawn.std(0).mean() < 0.1 * real:
-            run.warn("the generator has collapsed: what it draws hardly differs")
+        if drawn[: SIDE if conditional else None].std(0).mean() < 0.01:
+            print(f"warning: step {state.done}: drawn images hardly differ", file=sys.stderr, flush=True)
 
     state, metrics = fitted(run, None, task, sets, watch)
     states = [inference(each) for each in run.members(state)]
-    metrics |= numbers(run, judge, task.generate, states, config.latent, conditional)
+    metrics |= judge_draws(run, judge, task.generate, states, config.latent, conditional)
     last = [record["train/discriminator_loss"] for record in run.records() if "train/discriminator_loss" in record]
-    if config.cost != "wasserstein" and last[-1] < 0.05:
+    if config.cost != "wasserstein" and not config.smoothing and last[-1] < 0.05:
         run.warn(f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more")
     pictures(run, task, states[0], judge, shown)
     return run.finish(state, metrics, **sets)

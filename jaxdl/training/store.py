@@ -1,8 +1,7 @@
 """Where states are kept: Orbax underneath, and what is trusted decided here.
 
-Orbax writes one pytree per directory, asynchronously and atomically. A step counts only when its
-`manifest.json` is there, written after Orbax's commit: the SHA-256 of every file, the state's
-layout and the history of validations up to it.
+Orbax writes one pytree per directory, asynchronously and atomically. A step counts only when its `manifest.json` is
+there, written after Orbax's commit: the SHA-256 of every file, the state's layout and the validations so far.
 """
 
 import contextlib
@@ -26,9 +25,6 @@ from jaxdl.core import State
 from jaxdl.errors import CheckpointError, at_least
 
 History = list[tuple[int, float]]
-
-#: Seconds that a save may take by the clock: a month.
-PATIENCE = 30 * 24 * 3600
 
 
 class _Damaged(CheckpointError):
@@ -230,8 +226,8 @@ def _foreign(where: Path) -> list[Path]:
 def _begin(target: Path, state: State) -> Any:
     from orbax.checkpoint import v1 as ocp
 
-    # A machine may go to sleep in the middle; by itself Orbax gives up when 20 minutes have gone by.
-    patient = ocp.Context(async_options=ocp.options.AsyncOptions(timeout_secs=PATIENCE))
+    patient = ocp.Context()
+    patient.asynchronous.timeout_secs = 30 * 24 * 3600  # a machine may sleep; Orbax gives up after 20 minutes
     with patient:
         # The training loop gives its buffers away at the next step, so the writer gets its own.
         return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
@@ -269,8 +265,7 @@ def _files(where: Path) -> dict[str, str]:
 
 
 def _verify(where: Path, expected: Mapping[str, str]) -> None:
-    found = _files(where)
-    for name in sorted(expected.keys() | found.keys()):
+    for name in sorted(expected.keys() | (found := _files(where)).keys()):
         if expected.get(name) != found.get(name):
             state = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
             raise _Damaged(f"{where / name} {state}")
@@ -279,8 +274,7 @@ def _verify(where: Path, expected: Mapping[str, str]) -> None:
 def _write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
     """Last of all, and in one piece: its being there is what makes a step count."""
     body = {"files": _files(where), "layout": dict(layout), "history": [[s, repr(v)] for s, v in history]}
-    partial = where / "manifest.json.partial"
-    with open(partial, "w") as file:
+    with open(partial := where / "manifest.json.partial", "w") as file:
         file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
         file.flush()
         os.fsync(file.fileno())

@@ -21,6 +21,8 @@ RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
 DATA = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
+IMAGES = "data: got 'moons [400, 2]', allowed: grey or RGB images, with classes, at least 20 to test on"
+
 #: Experiment, arguments, the line.
 BAD = [
     ("mlp", "--optimizer adm", f"optimizer: got 'adm', allowed: {OPTIMIZERS} (did you mean 'adam'?)"),
@@ -65,16 +67,11 @@ BAD = [
     ("cnn", "--xyzzy", f"option: got '--xyzzy', allowed: {OPTIONS}"),
     ("cnn", "100", f"option: got '100', allowed: {OPTIONS}"),
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
-    (
-        "cnn",
-        "--network lenet",
-        "invalid choice 'lenet' for argument '--network'. Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
-    ),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
     ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
     ("gan", "--patience 3 --validation 0.1", "patience: got 3, allowed: 0: no loss of a game says when to stop"),
     ("gan", "--smoothing 0.1 --cost hinge", "smoothing: got 0.1, allowed: 0, with the cost hinge"),
-    ("gan", "--data moons", "data: got 'moons [1600, 2]', allowed: grey or RGB images with classes"),
+    ("gan", "--data moons", IMAGES),
     (
         "dcgan",
         "--judge nowhere",
@@ -84,8 +81,20 @@ BAD = [
     ("vae", "--likelihood gaussian", "binarize: got 'dynamic', allowed: none, with the likelihood gaussian"),
     ("autoencoder", "--images 1439", "images: got 1439, allowed: at most those of the training set, 1438"),
     ("autoencoder", "--hidden 0", "hidden: got 0, allowed: at least 1"),
-    ("denoising", "--sigma -1", "sigma: got -1.0, allowed: a number in [0, inf)"),
+    ("denoising", "--sigma -1", "sigma: got -1.0, allowed: a finite number above 0"),
     ("vae_vs_autoencoder", "--networks vae vae", "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once"),
+    ("dcgan", "--features 0", "features: got 0, allowed: at least 1"),
+    ("gan", "--batch-size 5000", "batch_size: got 5000, allowed: an integer from 1 to 1438, the size of digits"),
+    (
+        "gan",
+        "--optimizer schedule_free",
+        "optimizer: got 'schedule_free', allowed: one that updates a part of the parameters",
+    ),
+    (
+        "cnn",
+        "--network lenet",
+        "invalid choice 'lenet' for argument '--network'. Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-from jaxdl.experiment.judge import Judging, main
+from jaxdl.experiment.judge import Judging, train_judge
 
 _PLACE = tempfile.TemporaryDirectory()
 
@@ -13,5 +13,5 @@ _PLACE = tempfile.TemporaryDirectory()
 def judge() -> Path:
     """Its directory."""
     out = Path(_PLACE.name) / "judge"
-    main(Judging(steps=60, batch_size=64, save_every=60, strategy="single", out=str(out)).checked())
+    train_judge(Judging(steps=60, batch_size=64, save_every=60, out=str(out)).checked())
     return out

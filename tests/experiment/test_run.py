@@ -19,8 +19,8 @@ from jaxdl.experiment.directory import check_out, claim, environment, write_json
 from jaxdl.training import Patience
 
 KEYS = [
-    *("experiment", "config", "seed", "steps", "metrics", "state_sha256", "data", "environment", "seconds"),
-    *("throughput", "memory"),
+    *("experiment", "config", "seed", "steps", "metrics", "state_sha256", "warnings", "data"),
+    *("environment", "seconds", "throughput", "memory"),
 ]
 METRICS = {"test/loss", "test/accuracy"}
 

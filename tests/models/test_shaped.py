@@ -52,7 +52,6 @@ def init(model, x):
 
 
 BAD = [
-    (lambda: Shaped(MLP(), (5,), "wiggly"), "activation: got 'wiggly', allowed: "),
     (lambda: Shaped(MLP(), (5, 0)), "shape: got 0, allowed: at least 1"),
     (lambda: Shaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
     (
@@ -77,3 +76,8 @@ def test_says_in_one_line_what_is_allowed(call, line):
 def test_a_number_is_no_shape():
     with pytest.raises(InputError, match="^shape: got 7, allowed: "):
         Shaped(MLP(), 7)
+
+
+def test_an_activation_that_nobody_knows():
+    with pytest.raises(InputError, match="^activation: got 'wiggly', allowed: elu, "):
+        Shaped(MLP(), (5,), "wiggly")
