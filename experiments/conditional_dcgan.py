@@ -1,7 +1,14 @@
 """A convolutional GAN that is told which class to draw: the same noise in a column, a class in a row.
 
-python experiments/conditional_dcgan.py
-python experiments/conditional_dcgan.py --data mnist --epochs 20
+    python experiments/conditional_dcgan.py
+    python experiments/conditional_dcgan.py --data mnist --epochs 4
+
+The digits after 60 epochs, a minute on two cores of an AMD EPYC, the discriminator half as wide: 97.2 % of the images
+show the class that they were asked for.
+
+MNIST after 4 epochs, the discriminator half as wide: 97.9 % of the images show the class that they were asked for, all
+ten classes occur, and the nearest training image is farther away (5.00) than from unseen real images (4.22); Fréchet
+distance 21.4, that of unseen real images 0.98; 684 s, other work sharing the machine.
 """
 
 import dataclasses
@@ -22,7 +29,7 @@ class Config(Game):
     """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
     embedding: int = 32
     """Numbers that the generator knows a class by."""
-    epochs: float = 100.0
+    epochs: float = 60.0
     """Passes over the training set."""
 
     def checked(self) -> Self:

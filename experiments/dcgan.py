@@ -1,7 +1,10 @@
 """A deep convolutional GAN: transposed convolutions draw, convolutions tell the drawn from the real.
 
-python experiments/dcgan.py
-python experiments/dcgan.py --data mnist --epochs 20
+    python experiments/dcgan.py
+    python experiments/dcgan.py --data mnist --epochs 20
+
+The digits, 62 s on two cores of an AMD EPYC, in the judge's features: Fréchet distance 8.5 (unseen real images 1.0),
+precision 49 % (89 %), recall 77 % (84 %); of one class next to nothing, which the run says.
 """
 
 import dataclasses
@@ -20,7 +23,7 @@ class Config(Game):
 
     features: int = 64
     """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
-    epochs: float = 100.0
+    epochs: float = 60.0
     """Passes over the training set."""
 
     def checked(self) -> Self:

@@ -1,8 +1,11 @@
 """A generative adversarial network of dense layers: one draws, the other tells the drawn from the real.
 
-python experiments/gan.py
-python experiments/gan.py --data mnist --epochs 30
-python experiments/gan.py --cost wasserstein --penalty 10 --critic 5
+    python experiments/gan.py
+    python experiments/gan.py --data mnist --epochs 30
+    python experiments/gan.py --cost wasserstein --penalty 10 --critic 5
+
+The digits, 44 s on two cores of an AMD EPYC, in the judge's features: Fréchet distance 4.7
+(unseen real images 1.0), precision 68 % (89 %), recall 84 % (84 %), all ten classes.
 """
 
 import dataclasses
@@ -21,7 +24,7 @@ class Config(Game):
 
     hidden: tuple[int, ...] = (256, 512)
     """Widths of the generator's hidden layers; the discriminator's are the same, backwards."""
-    epochs: float = 200.0
+    epochs: float = 100.0
     """Passes over the training set."""
 
     def checked(self) -> Self:

@@ -4,7 +4,8 @@
     python experiments/vae.py --latent 2 --binarize none
     python experiments/vae.py --data mnist --epochs 10
 
-Nats per test image by the evidence bound, on two cores of an AMD EPYC. MNIST, 20 latents, 10 epochs
+Nats per test image by the evidence bound, on two cores of an AMD EPYC. The digits by default: 23.24, by the
+importance-weighted bound with 100 codes 22.83, in 33 s. MNIST, 20 latents, 10 epochs
 (`--data mnist --epochs 10`): 96.28 in 248 s, other work sharing the machine; with `--activation relu` 98.40.
 """
 
