@@ -11,10 +11,11 @@ import pytest
 from jaxdl import rng
 from jaxdl.data import split
 from jaxdl.errors import InputError
+from jaxdl.experiment import noise
 from jaxdl.training import Every, train
 from tests.training.linear import line, points
 
-NAMES = ["init", "data", "split", "train", "eval"]
+NAMES = ["init", "data", "split", "train", "eval", "sample"]
 
 
 def bits(key):
@@ -62,6 +63,7 @@ def test_the_streams_in_use_are_those_that_are_listed(monkeypatch):
     monkeypatch.setattr(rng, "zlib", SimpleNamespace(crc32=lambda name: used.add(name.decode()) or zlib.crc32(name)))
     training, validation = split(points(), rng.root(0), 0.3)
     train(line(), training, key=rng.root(0), steps=1, batch_size=4, every=Every(save=1), validation=validation)
+    noise(0, 2, 1)
     listed = re.findall(r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0])
     assert used == set(listed) == set(NAMES)
 
