@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import flax.linen as nn
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import at_least
 from jaxdl.experiment import Game, Run, game, launch, repeat
-from jaxdl.models import CNN, Conditional, Deconv, Shaped, Stage, Up
+from jaxdl.models import Conditional, dcgan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +39,9 @@ class Config(Game):
 
 
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of images whose sides are multiples of 4; both see the class."""
-    height, width, channels = shape
-    if height % 4 or width % 4:
-        raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
-    n, dtype = config.features, config.dtype
-    generator = Deconv((Up(n), Up(channels)), (height // 4, width // 4, 2 * n), norm="batch", dtype=dtype)
-    stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
-    discriminator = CNN(stages, (), 1, "leaky_relu", dtype=dtype)
-    return (
-        Conditional(Shaped(generator, shape, "sigmoid"), classes, config.embedding),
-        Conditional(discriminator, classes),
-    )
+    """The players of a DCGAN; both see the class."""
+    generator, discriminator = dcgan(shape, config.features, config.dtype)
+    return Conditional(generator, classes, config.embedding), Conditional(discriminator, classes)
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -10,11 +10,9 @@ precision 49 % (89 %), recall 77 % (84 %); of one class next to nothing, which t
 import dataclasses
 from typing import Any, Self
 
-import flax.linen as nn
-
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import at_least
 from jaxdl.experiment import Game, Run, game, launch, repeat
-from jaxdl.models import CNN, Deconv, Shaped, Stage, Up
+from jaxdl.models import dcgan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +29,11 @@ class Config(Game):
         return super().checked()
 
 
-def networks(config: Any, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of images whose sides are multiples of 4."""
-    height, width, channels = shape
-    if height % 4 or width % 4:
-        raise InputError("data", f"images of {height} x {width}", "sides that are multiples of 4")
-    n, dtype = config.features, config.dtype
-    start = height // 4, width // 4, 2 * n
-    generator = Deconv((Up(n), Up(channels)), start, norm="batch", dtype=dtype)
-    stages = Stage(n, 4, 2, pool=None), Stage(2 * n, 4, 2, pool=None)
-    return Shaped(generator, shape, "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
-
-
 def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return game(run, lambda shape, classes: networks(config, shape))
+        return game(run, lambda shape, classes: dcgan(shape, config.features, config.dtype))
 
     return repeat(config, one)
 

@@ -11,10 +11,9 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.fitting import Training, fitted
+from jaxdl.experiment.fitting import Training, divided, fitted
 from jaxdl.experiment.run import Run
 from jaxdl.plots.page import PALETTE
-from jaxdl.rng import root
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +63,10 @@ def classification(
 
 
 def prepared(run: Run[Any]) -> dict[str, Dataset]:
-    """The sets of a run: the test set apart from the start, the validation set the same for every seed."""
+    """The sets of a run, with the training set's mean and variance taken out if the options say so."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    sets = {"train": train, "test": test}
-    if config.validation:
-        if not 0 < round(config.validation * train.size) < train.size:
-            raise InputError(
-                "validation", config.validation, f"a share that leaves both parts of {train.size} not empty"
-            )
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    sets = divided(config, train, test)
     if config.standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets

@@ -98,21 +98,22 @@ def judge_draws(
       conditional: whether images are asked for by the classes of the test set.
 
     Returns:
-      Metrics for `Run.finish`; NaN for a seed whose images are not finite.
+      Metrics for `Run.finish`; NaN for a seed whose images are not finite, and nothing if there is no other.
     """
-    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.data}
-    truth, found = np.asarray(judge.test["label"]), []
-    labels = (truth,) if conditional else ()
-    names = judged(judge, np.asarray(judge.test["input"]), *labels)
+    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.train.sha256}
+    found: list[dict[str, float]] = []
+    truth = np.asarray(judge.test["label"])
+    labels, real = (truth,) if conditional else (), scores.coverage(truth, judge.test.classes or 0)[0]
     for seed, state in zip(run.seeds, states, strict=True):
         drawn = tasks.in_parts(generate, state, noise(seed, latent, judge.test.size), *labels)
         if np.isfinite(drawn).all():
             found.append(judged(judge, drawn, *labels))
-            wrong = collapse(found[-1], scores.coverage(truth, judge.test.classes or 0)[0])
+            wrong = collapse(found[-1], real)
         else:
-            found.append(dict.fromkeys(names, np.nan))
+            found.append({})
             wrong = ["drawn images are not finite"]
         for said in wrong:
             run.warn(f"seed {seed}: {said}")
-    each = {f"drawn/{name}": np.array([one[name] for one in found]) for name in names}
+    names = {name: None for one in found for name in one}  # in their order
+    each = {f"drawn/{name}": np.array([one.get(name, np.nan) for one in found]) for name in names}
     return {name: values if run.key.ndim else values[0] for name, values in each.items()}

@@ -11,11 +11,12 @@ import optax
 
 from jaxdl import optimizers
 from jaxdl.core import Learner, State, Update, learner
-from jaxdl.data.dataset import Dataset
+from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.experiment.options import Options
 from jaxdl.experiment.run import Run, place, repeat
 from jaxdl.models import table
+from jaxdl.rng import root
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, with_ema
 
@@ -83,6 +84,29 @@ class Training(Options):
         updates = self.make_updates(task, self.total_steps(size))
         net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
         return with_ema(net, self.ema) if self.ema else net
+
+
+def divided(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
+    """The sets of a run: the test set apart from the start, the validation set the same for every seed.
+
+    Args:
+      config: the run's options.
+      train: the whole training set.
+      test: the test set.
+
+    Returns:
+      By part: `train`, `test` and, if the options keep some, `validation`.
+
+    Raises:
+      InputError: a share for validation that leaves one of the parts empty.
+    """
+    sets = {"train": train, "test": test}
+    if config.validation:
+        if not 0 < round(config.validation * train.size) < train.size:
+            said = f"a share that leaves both parts of {train.size} not empty"
+            raise InputError("validation", config.validation, said)
+        sets["train"], sets["validation"] = split(train, root(0), config.validation)
+    return sets
 
 
 def fitted(

@@ -7,7 +7,7 @@ import numpy as np
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
-from jaxdl.rng import root
+from jaxdl.experiment.fitting import divided
 
 
 def image_sets(config: Any, multiple: int = 1, least: int = 20) -> tuple[Dataset, Dataset, dict[str, Dataset]]:
@@ -19,8 +19,7 @@ def image_sets(config: Any, multiple: int = 1, least: int = 20) -> tuple[Dataset
       least: how many images there must be to test on.
 
     Returns:
-      The whole training set, the test set, and by part those of the run: `train`, `test` and, if the options keep some,
-      `validation`, the same for every seed.
+      The whole training set, the test set, and those of the run by part, see `divided`.
 
     Raises:
       InputError: no images with classes, others than grey or RGB, too few of them, pixels outside of [0, 1], a share
@@ -36,10 +35,4 @@ def image_sets(config: Any, multiple: int = 1, least: int = 20) -> tuple[Dataset
     seen = np.asarray(test["input"])
     if not (seen.min() >= 0 and seen.max() <= 1):
         raise InputError("data", f"{config.data} in [{seen.min():.3g}, {seen.max():.3g}]", "pixels in [0, 1]")
-    sets = {"train": train, "test": test}
-    if config.validation:
-        if not 0 < round(config.validation * train.size) < train.size:
-            said = f"a share that leaves both parts of {train.size} not empty"
-            raise InputError("validation", config.validation, said)
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
-    return train, test, sets
+    return train, test, divided(config, train, test)

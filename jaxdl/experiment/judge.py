@@ -61,8 +61,7 @@ class Judge(NamedTuple):
         labels `[N]`.
       accuracy: of its test set, in [0, 1].
       sha256: of its state.
-      data: the SHA-256 of the set that it was trained on.
-      train: that set.
+      train: the set that it was trained on.
       test: the one that it has not seen; `DRAWN` images of it at most.
       known: the features of the training set.
       real: those of the test set.
@@ -72,7 +71,6 @@ class Judge(NamedTuple):
     look: Callable[[Images], tuple[Float[np.ndarray, "N D"], Int[np.ndarray, " N"]]]
     accuracy: float
     sha256: str
-    data: str
     train: Dataset
     test: Dataset
     known: Float[np.ndarray, "N D"]
@@ -164,8 +162,7 @@ def judge_of(config: Any, train: Dataset, test: Dataset) -> Judge:
         "recall_floor": recall,
         "nearest_test": nearest_of(np.asarray(test["input"]), train),
     }
-    about = result["metrics"]["test/accuracy"], result["state_sha256"], theirs["sha256"]
-    return Judge(looked, *about, train, test, known, real, floor)
+    return Judge(looked, result["metrics"]["test/accuracy"], result["state_sha256"], train, test, known, real, floor)
 
 
 def spread_rows(size: int, most: int) -> Int[np.ndarray, " N"]:

@@ -4,6 +4,7 @@ from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv1d import Conv1DStack
+from jaxdl.models.dcgan import dcgan
 from jaxdl.models.deconv import Deconv, Up
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.sequence import OneHot, SequenceNet
@@ -25,6 +26,7 @@ __all__ = [
     "Shaped",
     "Stage",
     "Up",
+    "dcgan",
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",

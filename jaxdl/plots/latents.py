@@ -38,9 +38,7 @@ def latent_map(
       ...     latent_map(np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([0, 1]), f"{directory}/plane.png").name
       'plane.png'
     """
-    with page(path, 5.2, 4.8) as figure:
-        draw_latent_map(figure.subplots(), codes, label, title)
-    return Path(path)
+    return latent_maps({title: codes}, label, path)
 
 
 def latent_maps(

@@ -1,0 +1,44 @@
+"""The two convolutional players of a deep convolutional GAN."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+
+from jaxdl.errors import InputError
+from jaxdl.models.cnn import CNN, Stage
+from jaxdl.models.deconv import Deconv, Up
+from jaxdl.models.shaped import Shaped
+
+
+def dcgan(shape: Sequence[int], features: int = 64, dtype: Any = None) -> tuple[nn.Module, nn.Module]:
+    """A generator and a discriminator of images, one about the other turned around.
+
+    The generator has BatchNorm, the discriminator none, so that it can be trained with a gradient penalty.
+
+    Args:
+      shape: height, width and channels of the images; the sides are multiples of 4.
+      features: kernels of the layer next to the image, in both; the layer behind it has twice as many.
+      dtype: of the computation; None: that of the input.
+
+    Returns:
+      `(generator, discriminator)`: numbers `[B, Z]` to images in [0, 1], and images to scores `[B, 1]`.
+
+    Raises:
+      InputError: sides that do not fit, features below 1.
+
+    Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep convolutional GANs.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> generator, discriminator = dcgan((8, 8, 1), 4)
+      >>> drawn, _ = generator.init_with_output(jax.random.key(0), jnp.zeros((2, 5)), train=False)
+      >>> drawn.shape, discriminator.init_with_output(jax.random.key(0), drawn, train=False)[0].shape
+      ((2, 8, 8, 1), (2, 1))
+    """
+    height, width, channels = shape
+    if height % 4 or width % 4:
+        raise InputError("shape", tuple(shape), "sides that are multiples of 4")
+    stages = Stage(features, 4, 2, pool=None), Stage(2 * features, 4, 2, pool=None)
+    drawn = Deconv((Up(features), Up(channels)), (height // 4, width // 4, 2 * features), norm="batch", dtype=dtype)
+    return Shaped(drawn, tuple(shape), "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)

@@ -1,0 +1,38 @@
+"""The players of a convolutional GAN: what they are made of, and images that do not fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.models import dcgan
+from tests.models.drawn import drawn
+
+SHAPE = (8, 12, 3)
+
+
+def test_kernels_mirror_each_other():
+    shapes = []
+    for net, x in zip(dcgan(SHAPE, 5), (jnp.zeros((2, 7)), jnp.zeros((2, *SHAPE))), strict=True):
+        variables = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=False))
+        shapes.append(sorted(w.shape for w in jax.tree.leaves(variables["params"]) if w.ndim > 1))
+        assert ("batch_stats" in variables) == (len(shapes) == 1), "only the generator looks at its batch"
+    dense = 2 * 3 * 10
+    assert shapes[0] == sorted([(7, dense), (4, 4, 10, 5), (4, 4, 5, 3)])
+    assert shapes[1] == sorted([(4, 4, 3, 5), (4, 4, 5, 10), (dense, 1)])
+
+
+def test_pixels_are_in_their_range():
+    generator, _ = dcgan(SHAPE, 3)
+    z = jnp.asarray(100 * np.random.default_rng(0).normal(size=(4, 7)), jnp.float32)
+    images = generator.apply(drawn(generator, z), z, train=False)
+    assert images.shape == (4, *SHAPE)
+    assert 0 <= images.min() < 0.1 < 0.9 < images.max() <= 1
+
+
+def test_sides_that_do_not_fit():
+    with pytest.raises(InputError, match=r"shape: got \(8, 10, 1\), allowed: sides that are multiples of 4"):
+        dcgan((8, 10, 1))
+    with pytest.raises(InputError, match="features: got 0, allowed: at least 1"):
+        dcgan((8, 8, 1), 0)
