@@ -39,9 +39,9 @@ class Config(Training):
     latent: int = 2
     """Numbers that an image goes through."""
     network: Literal["dense", "conv"] = "dense"
-    """Perceptrons, or two convolutions and back."""
+    """Dense layers alone, or two convolutions before them and two behind."""
     hidden: tuple[int, ...] = (512, 256, 128)
-    """Widths of the dense encoder's hidden layers; the decoder's are the same, backwards."""
+    """Widths of the encoder's hidden dense layers; the decoder's are the same, backwards."""
     activation: str = "relu"
     """Of the hidden layers, by its name."""
     batch_size: int = 128

@@ -38,9 +38,9 @@ class Config(Training):
     latent: int = 20
     """Numbers that describe an image."""
     network: Literal["dense", "conv"] = "dense"
-    """Perceptrons, or two convolutions and back."""
+    """Dense layers alone, or two convolutions before them and two behind."""
     hidden: tuple[int, ...] = (500, 500)
-    """Widths of the dense encoder's hidden layers; the decoder's are the same, backwards."""
+    """Widths of the encoder's hidden dense layers; the decoder's are the same, backwards."""
     conditional: bool = False
     """Encoder and decoder are told the class; samples then have a class in each row."""
     activation: str = "silu"

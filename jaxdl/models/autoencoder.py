@@ -125,7 +125,8 @@ def encoder_decoder(
       shape: height, width and channels of the images; for "conv" the sides are multiples of 4.
       numbers: how many the encoder gives: the length of a code, of a VAE twice that.
       kind: "dense": perceptrons; "conv": two convolutions of 32 and 64 kernels that halve the image, and back.
-      hidden: of "dense", widths of the encoder's hidden layers; the decoder's are the same, backwards.
+      hidden: widths of the encoder's hidden dense layers, of "conv" behind the convolutions; the decoder's are the
+        same, backwards.
       activation: of the hidden layers, see `jaxdl.nn.activation`.
       dtype: of the computation; None: that of the input.
 
@@ -149,5 +150,5 @@ def encoder_decoder(
         return MLP(hidden, numbers, **more), Shaped(MLP(hidden[::-1], math.prod(shape), **more), tuple(shape))
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
-    there = CNN((Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None)), (), numbers, **more)
-    return there, Deconv((Up(32), Up(channels)), (height // 4, width // 4, 64), **more)
+    there = CNN((Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None)), hidden, numbers, **more)
+    return there, Deconv((Up(32), Up(channels)), (height // 4, width // 4, 64), hidden[::-1], **more)

@@ -43,15 +43,18 @@ class Up:
 
 
 class Deconv(nn.Module):
-    """A network that draws: a dense layer to the first maps, then stages that make them larger.
+    """A network that draws: dense layers, the last one to the first maps, then stages that make them larger.
 
-        h_0 = f(norm(reshape(z W + b))),    h_i = f(norm(h_{i-1} *T K_i + b_i)),    y = h_{n-1} *T K_n + b_n
+        h_0 = f(norm(reshape(g(z) W + b))),   h_i = f(norm(h_{i-1} *T K_i + b_i)),   y = h_{n-1} *T K_n + b_n
+
+    and g the hidden dense layers, f(norm(z V_j + c_j)) each.
 
     Source: Zeiler et al. 2010, Deconvolutional networks; Radford, Metz, Chintala 2016 (DCGAN).
 
     Attributes:
       stages: from the first maps on; the last one gives the image, without norm and activation.
       start: height, width and features of the first maps; None: maps come in, not vectors.
+      dense: widths of the hidden layers before the first maps, as a `CNN` has them behind its last ones.
       activation: its name, see `jaxdl.nn.activation`.
       norm: None, or "batch" (collection `batch_stats`), after every stage but the last.
       kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
@@ -70,6 +73,7 @@ class Deconv(nn.Module):
 
     stages: Sequence[Up]
     start: tuple[int, int, int] | None = None
+    dense: Sequence[int] = ()
     activation: str = "relu"
     norm: Literal["batch"] | None = None
     kernel_init: str = "he_normal"
@@ -82,6 +86,10 @@ class Deconv(nn.Module):
             raise InputError("start", self.start, "height, width and features")
         for size in self.start or ():
             at_least("start", size, 1)
+        if self.dense and self.start is None:
+            raise InputError("dense", self.dense, "() where maps come in; start makes them from vectors")
+        for width in self.dense:
+            at_least("dense", width, 1)
         activation(self.activation)
         initializer(self.kernel_init)
         if self.norm is not None:
@@ -105,18 +113,23 @@ class Deconv(nn.Module):
         rank, said = (4, "float maps [B, I, J, D]") if self.start is None else (2, "float vectors [B, Z]")
         if z.ndim != rank or not jnp.issubdtype(z.dtype, jnp.floating):
             raise InputError("z", f"{z.dtype}{list(z.shape)}", said)
-        h = z if self.start is None else self._after(self._stem(z), "norm_start", train)
+        h = z if self.start is None else self._stem(z, train)
         for i, stage in enumerate(self.stages):
             last = i == len(self.stages) - 1
             h = self._up(stage, i, last)(h)
             h = h if last else self._after(h, f"norm_{i}", train)
         return h.astype(jnp.float32)
 
-    def _stem(self, z: Array) -> Array:
+    def _stem(self, h: Array, train: bool) -> Array:
         assert self.start is not None
-        use_bias, init = self.norm is None, initializer(self.kernel_init)
-        h = nn.Dense(math.prod(self.start), use_bias, dtype=self.dtype, kernel_init=init, name="dense")(z)
-        return h.reshape(-1, *self.start)
+        for i, width in enumerate(self.dense):
+            h = self._after(self._dense(width, f"dense_{i}")(h), f"norm_dense_{i}", train)
+        h = self._dense(math.prod(self.start), "dense")(h).reshape(-1, *self.start)
+        return self._after(h, "norm_start", train)
+
+    def _dense(self, width: int, name: str) -> nn.Dense:
+        init = initializer(self.kernel_init)
+        return nn.Dense(width, self.norm is None, dtype=self.dtype, kernel_init=init, name=name)
 
     def _up(self, stage: Up, i: int, last: bool) -> ConvTranspose:
         return ConvTranspose(

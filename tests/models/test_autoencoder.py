@@ -61,7 +61,8 @@ def test_both_kinds_of_halves_fit_each_other(kind):
     if kind == "dense":
         assert kernels == {"encoder": [(288, 9), (9, 5), (5, 6)], "decoder": [(3, 5), (5, 9), (9, 288)]}
     else:
-        assert kernels["encoder"] == [(4, 4, 3, 32), (4, 4, 32, 64), (2 * 3 * 64, 6)]
+        assert kernels["encoder"] == [(4, 4, 3, 32), (4, 4, 32, 64), (2 * 3 * 64, 9), (9, 5), (5, 6)]
+        assert kernels["decoder"] == [(9, 2 * 3 * 64), (3, 5), (5, 9), (4, 4, 64, 32), (4, 4, 32, 3)]
 
 
 def test_halves_that_cannot_be():

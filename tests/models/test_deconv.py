@@ -34,6 +34,24 @@ def test_is_its_layers_one_after_the_other():
     np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", [None, "batch"])
+def test_dense_layers_come_before_the_first_maps(norm):
+    model, whole = Deconv(TWO, (2, 3, 4), (7, 8), "tanh", norm), Deconv(TWO, (2, 3, 4), (), "tanh", norm)
+    variables = drawn(model, Z)
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    h = Z
+    for i in range(2):
+        h = nn.Dense((7, 8)[i], norm is None).apply({"params": params[f"dense_{i}"]}, h)
+        if norm:
+            named = {part: each[f"norm_dense_{i}"] for part, each in variables.items()}
+            h = nn.BatchNorm(use_running_average=True).apply(named, h)
+        h = jnp.tanh(h)
+    rest = {part: {name: w for name, w in each.items() if "dense_" not in name} for part, each in variables.items()}
+    assert ("norm_dense_0" in stats) == (norm is not None)
+    y = jax.jit(lambda v: model.apply(v, Z, train=False))(variables)
+    np.testing.assert_allclose(y, whole.apply(rest, h, train=False), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("start", [(1, 2, 3), None])
 @pytest.mark.parametrize("stages", [(Up(3),), (Up(4, 5), Up(1, 3, 1)), (Up(2, 2, 3), Up(2, 1), Up(7))])
 def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
@@ -126,6 +144,11 @@ BAD = [
     (lambda: Deconv(TWO, ()), "start: got (), allowed: height, width and features"),
     (lambda: Deconv(TWO, 7), "start: got 7, allowed: height, width and features"),
     (lambda: Deconv(TWO, (7, 0, 3)), "start: got 0, allowed: at least 1"),
+    (
+        lambda: Deconv(TWO, dense=(3,)),
+        "dense: got (3,), allowed: () where maps come in; start makes them from vectors",
+    ),
+    (lambda: Deconv(TWO, (2, 3, 4), (3, 0)), "dense: got 0, allowed: at least 1"),
     (lambda: Deconv(TWO, norm="layer"), "norm: got 'layer', allowed: batch"),
     (lambda: Deconv(TWO, activation="rel"), line_of(lambda: activation("rel"))),
     (lambda: Deconv(TWO, kernel_init="normal"), line_of(lambda: initializer("normal"))),
