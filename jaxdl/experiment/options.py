@@ -9,15 +9,19 @@ import itertools
 import math
 import os
 import re
+import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, NoReturn, Self, TypeVar
 
 import jax
 
 from jaxdl.data.cache import cache_root
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
+from jaxdl.training.ending import SIGNALS, come_true, heard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +119,8 @@ DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
     """Reads the command line and runs an experiment; what a script ends with.
 
-    A `JaxdlError` becomes one line and exit code 2, Ctrl-C exit code 130.
+    A `JaxdlError` becomes one line and exit code 2. Told to end, by Ctrl-C or a signal, a run saves its step first; the
+    exit code is 130, or 128 + the signal's number.
 
     Args:
       main: the experiment.
@@ -123,6 +128,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       arguments: instead of `sys.argv[1:]`.
     """
     try:
+        _hear_signals()
         read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
         if read.deterministic:
             _deterministic()
@@ -133,8 +139,38 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last saved step", file=sys.stderr)
-        sys.exit(130)
+        _stopped(signal.SIGINT)
+    except SystemExit as stop:
+        if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
+            _stopped(stop.code - 128)
+        raise
+
+
+def _stopped(number: int) -> NoReturn:
+    name = signal.Signals(number).name
+    print(f"stopped by {name}; the same command goes on from the last saved step", file=sys.stderr, flush=True)
+    sys.exit(128 + number)
+
+
+def _hear_signals(patience: float = 4.0) -> None:
+    """Has signals end this process in good order; or soon, where its main thread is inside of XLA and does not hear."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, come_true)
+    there, here = socket.socketpair()
+    here.setblocking(False)
+    signal.set_wakeup_fd(here.detach(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while number := there.recv(1)[0]:
+            if number in SIGNALS and signal.getsignal(number) != signal.SIG_IGN and not heard.wait(patience):
+                with contextlib.suppress(OSError):
+                    print(f"stopped by {signal.Signals(number).name} while compiling", file=sys.stderr, flush=True)
+                os._exit(128 + number)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _read(config: type[C], arguments: list[str] | None, about: str) -> C:

@@ -1,6 +1,7 @@
 """Evaluation: every example of a set, exactly once."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,10 @@ from jaxdl.data.checks import check_lengths
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
-from jaxdl.metrics import means, merge
+from jaxdl.metrics import means
 from jaxdl.rng import check_key, root, stream
 from jaxdl.training.members import for_runs
-from jaxdl.training.program import Program
+from jaxdl.training.program import Pace, Program, added, first_rows
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
 
@@ -71,10 +72,18 @@ def evaluate(
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
         raise InputError("state", type(state), "the state that `train` returned for this very learner")
     state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
-    return sweep(program, state, evaluation_windows(data, size, strategy.place), strategy.place(stream(key, "eval")))
+    found = sweep(program, state, evaluation_windows(data, size, strategy.place), strategy.place(stream(key, "eval")))
+    assert found is not None
+    return found
 
 
-def sweep(program: Program, state: State, windows: Iterable[Window], key: Key[Array, ""]) -> dict[str, float]:
+def sweep(
+    program: Program,
+    state: State,
+    windows: Iterable[Window],
+    key: Key[Array, ""],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, float] | None:
     """The same with a program that is compiled already, as the training loop has one.
 
     Args:
@@ -82,11 +91,20 @@ def sweep(program: Program, state: State, windows: Iterable[Window], key: Key[Ar
       state: on the program's devices.
       windows: from `evaluation_windows`.
       key: the stream "eval" of the run's root key, on the program's devices.
+      stopped: asked between two dispatches whether to give up.
 
     Returns:
-      `{name: mean}`.
+      `{name: mean}`; None where it gave up.
     """
-    total: dict = {}
+    pace, axis = Pace(), state.step.ndim
+    rows = []
     for window in windows:
-        total = merge(total, jax.device_get(program.evaluate(state, window, key)))
-    return means(total)
+        done, count = 0, window.order.shape[0]
+        while done < count:
+            if stopped():
+                return None
+            began, until = time.perf_counter(), min(done + pace.steps, count)
+            rows.append(first_rows(program.evaluate(state, window, key, done, until), until - done, axis))
+            pace.took(until - done, time.perf_counter() - began)
+            done = until
+    return means(added(rows, axis))

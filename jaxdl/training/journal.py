@@ -12,33 +12,42 @@ from jaxtyping import Array
 
 from jaxdl.core import State
 from jaxdl.errors import NonFinite
-from jaxdl.metrics import Metrics, means, merge
+from jaxdl.metrics import Metrics, means
+from jaxdl.training.program import Pace, added, first_rows
 from jaxdl.training.writers import Writer
 
 
 class Journal:
-    """Adds up what the steps report and tells the writers when it is time."""
+    """Adds up what the steps report and tells the writers when it is time; `axis` is the rows' (see `first_rows`)."""
 
-    def __init__(self, writers: Sequence[Writer], examples: int, every: int):
-        self.writers, self.examples, self.every = writers, examples, every
-        self.total: Metrics = {}
+    def __init__(self, writers: Sequence[Writer], examples: int, every: int, axis: int):
+        self.writers, self.examples, self.every, self.axis = writers, examples, every, axis
+        self.rows: list[Metrics] = []
+        self.pace = Pace()
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
-        self.since, self.new = time.perf_counter(), False
+        self.since = time.perf_counter()
         self.steps, self.lately, self.timed = 0, 0.0, 0
         self.lost: set[int] = set()
 
     def take(self, block: tuple[int, int, Any], state: State) -> None:
         """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
         step, count, found = block
-        metrics, bad = jax.device_get(found)
-        if (bad >= 0).all():
-            raise NonFinite(diagnosis(metrics, int(bad.max()), state))
-        for i in set(np.flatnonzero(bad >= 0).tolist()) - self.lost:
+        metrics = first_rows(found, count, self.axis)
+        broken = ~np.stack([_fine(x, self.axis) for x in jax.tree.leaves(metrics)]).all(0)  # [*N, count]
+        first = broken.argmax(-1)
+        if broken.any(-1).all():
+            row = int(first.max())
+            its = jax.tree.map(lambda x: x.take(row, self.axis), metrics)
+            raise NonFinite(diagnosis(its, step - count + 1 + row, state))
+        for i in set(np.flatnonzero(broken.any(-1)).tolist()) - self.lost:
             self.lost.add(i)
-            warnings.warn(f"run {i} is not finite since step {bad[i]}; the others go on", stacklevel=2)
-        self.total, self.new = merge(self.total, metrics), True
+            since = step - count + 1 + first[i]
+            warnings.warn(f"run {i} is not finite since step {since}; the others go on", stacklevel=2)
+        self.rows.append(metrics)
         if self.seconds["compile"]:
-            self.lately += self.lap("train")
+            passed = self.lap("train")
+            self.pace.took(count, passed)
+            self.lately += passed
             self.steps, self.timed = self.steps + count, self.timed + count
         else:  # the first step: its time is compilation, and no rate
             self.lap("compile")
@@ -53,7 +62,7 @@ class Journal:
 
     def flush(self, step: int) -> None:
         """Whatever has not been told yet; a run that goes on from here has the same lines."""
-        if self.new:
+        if self.rows:
             self._write(step)
 
     def finish(self, step: int) -> None:
@@ -63,9 +72,9 @@ class Journal:
             self._tell(step, self._rate(self.timed, self.seconds["train"]) | self._times())
 
     def _write(self, step: int) -> None:
-        averages = {f"train/{name}": value for name, value in means(self.total).items()}
+        averages = {f"train/{name}": value for name, value in means(added(self.rows, self.axis)).items()}
         self._tell(step, averages | self._rate(self.steps, self.lately) | self._times())
-        self.total, self.new, self.steps, self.lately = {}, False, 0, 0.0
+        self.rows, self.steps, self.lately = [], 0, 0.0
 
     def _rate(self, steps: int, seconds: float) -> dict[str, float]:
         return {"examples_per_second": steps * self.examples / seconds} if steps else {}
@@ -84,6 +93,11 @@ class Journal:
         passed, self.since = now - self.since, now
         self.seconds[name] += passed
         return passed
+
+
+def _fine(x: np.ndarray, axis: int) -> np.ndarray:
+    """By row, and run: whether all of its numbers are finite."""
+    return np.isfinite(x).reshape(*x.shape[: axis + 1], -1).all(-1)
 
 
 def check_finite(state: State, step: int) -> None:

@@ -17,6 +17,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, gather, training_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import check_key, stream
+from jaxdl.training.ending import Ending
 from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
 from jaxdl.training.members import check_runs, check_values, for_runs
@@ -83,7 +84,8 @@ def train(
 ) -> State:
     """Trains a learner; goes on where `store` stopped.
 
-    The run is a function of its arguments: whatever interrupts it, the same state comes out.
+    The run is a function of its arguments: whatever interrupts it, the same state comes out. Told to end by Ctrl-C,
+    SIGTERM or SIGHUP, it saves the step that it is at, within about a second, before that comes true (`Ending`).
 
     Args:
       learner: what to train.
@@ -112,6 +114,7 @@ def train(
       CheckpointError: a state could not be saved, or what `store` has is laid out otherwise.
       NonFinite: a metric became NaN or infinite; nothing of that is saved. Of several runs, all of them;
         one that does warns, and the others go on.
+      KeyboardInterrupt, SystemExit: it was told to end, and is saved.
 
     Example:
       >>> import jaxdl, optax
@@ -135,7 +138,7 @@ def train(
         if each is not None:
             check_lengths(each)
     _check_patience(patience, validation, every)
-    journal = Journal(writers, batch_size * (key.size if key.ndim else 1), every.log)
+    journal = Journal(writers, batch_size * (key.size if key.ndim else 1), every.log, key.ndim)
     end = min(steps, stop_after or steps)
     starting, moving, judging = (strategy.place(stream(key, name)) for name in ("init", "train", "eval"))
 
@@ -145,7 +148,7 @@ def train(
         raise InputError("data", data.name, "a contiguous set, for a network that carries its state on")
     if patience:
         patience.value(_metrics(learner, program, example, judging))
-    with contextlib.closing(store):
+    with Ending() as ending, contextlib.closing(store):
         state, history = store.restore(program.abstract) or (program.init(starting), [])
         check_values(learner, state)
         step = start = state.done
@@ -154,28 +157,35 @@ def train(
         windows = training_windows(data, key, batch_size, step, strategy.place)
         judged = _again(validation, batch_size, strategy.place) if validation is not None else None
         window, waiting = next(windows), deque[tuple[int, int, Any]]()
+        # A run that was told to end while it was judged is judged now.
+        owed = judged is not None and 0 < step == _planned(step, steps, every) and step not in dict(history)
 
-        while step < end and not (patience and patience.is_over(history)):
-            if step == window.last:
-                window = next(windows)
-            until = min(end, window.last, _after(step, every.log), _after(step, every.save))
-            # The first step goes alone: what it takes is compilation.
-            until = step + 1 if step == start else until
-            state, found = program.run(state, window, moving, until - step)
-            waiting.append((until, until - step, found))
-            step = until
-            planned = step == steps or step == _after(step - 1, every.save)
+        while (step < end or owed) and not (patience and patience.is_over(history)):
+            if not owed:
+                if step == window.last:
+                    window = next(windows)
+                until = min(end, window.last, _after(step, every.log), _planned(step + 1, steps, every))
+                # The first step goes alone: what it takes is compilation.
+                until = step + 1 if step == start else min(until, step + journal.pace.steps)
+                state, found = program.run(state, window, moving, until - step)
+                waiting.append((until, until - step, found))
+                step = until
+            owed, end = False, step if ending.told(step) else end
+            planned = step == _planned(step, steps, every)
             alone = planned or step == end or step == start + 1
             while len(waiting) >= (1 if alone else program.in_flight):
                 journal.take(waiting.popleft(), state)
             if planned and judged is not None:
-                measured = sweep(program, state, judged(), judging)
-                journal.validated(step, measured)
-                history = [*history, (step, (patience or Patience()).value(measured, math.nan))]
+                measured = sweep(program, state, judged(), judging, lambda: bool(ending.signal))
+                if measured is None:
+                    end = step
+                else:
+                    journal.validated(step, measured)
+                    history = [*history, (step, (patience or Patience()).value(measured, math.nan))]
             if planned or step == end:
                 journal.flush(step)
                 check_finite(state, step)
-                if planned and watch is not None:
+                if planned and watch is not None and not ending.signal:
                     watch(state)
                     journal.lap("evaluate")
                 if keeping:
@@ -212,6 +222,11 @@ def _metrics(learner: Learner, program: Program, window: Window, key: Key[Array,
 def _after(step: int, n: int) -> int:
     """The next multiple of `n` after a step; never, for 0."""
     return (step // n + 1) * n if n else sys.maxsize
+
+
+def _planned(step: int, steps: int, every: Every) -> int:
+    """The first step, from this one on, that is validated and saved."""
+    return min(steps, _after(step - 1, every.save))
 
 
 def _or_inf(value: float) -> float:

@@ -61,8 +61,8 @@ class Members:
             done = [alone.run(state.member(i), _of_member(window, i), key, k) for i, key in enumerate(keys)]
             return _stack(done)
 
-        def evaluate(state, window, keys):
-            return _stack([alone.evaluate(state.member(i), window, key) for i, key in enumerate(keys)])
+        def evaluate(state, window, keys, start, end):
+            return _stack([alone.evaluate(state.member(i), window, key, start, end) for i, key in enumerate(keys)])
 
         def all_of(x):
             return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)

@@ -1,8 +1,10 @@
 """A learner compiled for some devices: K steps per dispatch.
 
-The compiled loop gathers each step's batch from the window's arrays, so the host only says how far to go.
+The compiled loop gathers each step's batch from the window's arrays, so the host only says how far to go. The metrics
+come back a row for each step; the host adds them up, so that no sum depends on how the steps were cut into dispatches.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
@@ -11,12 +13,18 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Key
 
 from jaxdl.core import Batch, Learner, State
 from jaxdl.data.order import Window, gather
-from jaxdl.metrics import Metrics, merge
+from jaxdl.metrics import Metrics
 from jaxdl.rng import root
+
+#: Steps of one dispatch, at most: it has a row of metrics for each.
+MOST = 1024
+
+#: How long a dispatch may take, in seconds, where the host has a choice: between two it hears signals.
+PATIENCE = 0.5
 
 
 class Program(NamedTuple):
@@ -25,17 +33,39 @@ class Program(NamedTuple):
     Attributes:
       abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
       init: `init(key) -> State`, on the devices.
-      run: `run(state, window, key, k) -> (state, (metrics, bad))`: `k` steps; `bad` is the first step
-        (counted from 1) whose metrics were not finite, or -1. The state that goes in is gone afterwards.
-      evaluate: `evaluate(state, window, key) -> metrics` over all steps of the window.
+      run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics are the first `k`
+        rows, see `first_rows`. The state that goes in is gone afterwards.
+      evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from `start` to `end`, in
+        the first `end - start` rows.
       in_flight: dispatches that may wait for the devices at once.
     """
 
     abstract: State
     init: Callable[[Key[Array, ""]], State]
-    run: Callable[[State, Window, Key[Array, ""], int], tuple[State, tuple[Metrics, Int[Array, ""]]]]
-    evaluate: Callable[[State, Window, Key[Array, ""]], Metrics]
+    run: Callable[[State, Window, Key[Array, ""], int], tuple[State, Metrics]]
+    evaluate: Callable[[State, Window, Key[Array, ""], int, int], Metrics]
     in_flight: int
+
+
+class Pace:
+    """How many steps a dispatch goes, so that it takes about `PATIENCE`; several processes go their steps together.
+
+    Example:
+      >>> pace = Pace()
+      >>> pace.took(1, 0.01)
+      >>> pace.took(pace.steps, 0.1)
+      >>> pace.steps
+      40
+    """
+
+    def __init__(self) -> None:
+        self.together = jax.process_count() > 1
+        self.steps = MOST if self.together else 1
+
+    def took(self, steps: int, seconds: float) -> None:
+        """So many steps took so long."""
+        if not self.together:
+            self.steps = max(1, min(MOST, 8 * steps, int(PATIENCE * steps / max(seconds, 1e-9))))
 
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
@@ -63,27 +93,27 @@ def program(
     step, evaluate = jax.jit(learner.step), jax.jit(learner.evaluate)
 
     def advance(state, arrays, order, first, key):
-        state, metrics = step(state, read(arrays, order[state.step - first]), key)
-        finite = jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(metrics)]).all()
-        return state, (metrics, jnp.where(finite, -1, state.step))
+        return step(state, read(arrays, order[state.step - first]), key)
 
     def judge(state, arrays, order, first, key, i):
         return evaluate(state, read(arrays, order[i]), jax.random.fold_in(key, first + i))
 
     def many(state, arrays, order, first, key, k):
-        def body(_, carry):
-            state, new = advance(carry[0], arrays, order, first, key)
-            return state, _both(carry[1], new)
+        def body(i, carry):
+            state, rows = carry
+            state, metrics = advance(state, arrays, order, first, key)
+            return state, _with_row(rows, i, metrics)
 
-        metrics, bad = jax.eval_shape(advance, state, arrays, order, first, key)[1]
-        return jax.lax.fori_loop(0, k, body, (state, (_zeros(metrics), jnp.full_like(bad, -1))))
+        shapes = jax.eval_shape(advance, state, arrays, order, first, key)[1]
+        state, rows = jax.lax.fori_loop(0, k, body, (state, _no_rows(shapes, MOST)))
+        return state, _by_name(rows, shapes)
 
-    def sweep(state, arrays, order, first, key):
-        def body(i, total):
-            return merge(total, judge(state, arrays, order, first, key, i))
+    def sweep(state, arrays, order, first, key, start, end):
+        def body(i, rows):
+            return _with_row(rows, i - start, judge(state, arrays, order, first, key, i))
 
-        metrics = jax.eval_shape(judge, state, arrays, order, first, key, 0)
-        return jax.lax.fori_loop(0, order.shape[0], body, _zeros(metrics))
+        shapes = jax.eval_shape(judge, state, arrays, order, first, key, 0)
+        return _by_name(jax.lax.fori_loop(start, end, body, _no_rows(shapes, order.shape[0])), shapes)
 
     on_cpu = mesh.devices[0].platform == "cpu"
 
@@ -108,23 +138,20 @@ def program(
         apart, run_one, run_many = running(state, *args)
         if not apart:
             return run_many(state, *args, np.int32(k))
-        state, found = run_one(state, *args)
-        for i in range(1, k):
-            state, new = run_one(state, *args)
-            found = _both_jitted(found, new)
+        found = []
+        for i in range(k):
+            state, metrics = run_one(state, *args)
+            found.append(metrics)
             if i % wait == 0:
                 jax.block_until_ready(found)
-        return state, found
+        return state, _stacked(found)
 
-    def evaluate_window(state: State, w: Window, key: Key[Array, ""]) -> Metrics:
+    def evaluate_window(state: State, w: Window, key: Key[Array, ""], start: int, end: int) -> Metrics:
         args = state, w.arrays, w.order, np.int32(w.first), key
         apart, judge_one, judge_all = judging(*args, np.int32(0))
         if not apart:
-            return judge_all(*args)
-        total = judge_one(*args, np.int32(0))
-        for i in range(1, w.order.shape[0]):
-            total = jax.block_until_ready(_merge_jitted(total, judge_one(*args, np.int32(i))))
-        return total
+            return judge_all(*args, np.int32(start), np.int32(end))
+        return _stacked([jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)])
 
     made = jax.jit(init, out_shardings=shardings)
     # A CPU computes small dispatches before it returns: a second one would only blur what takes how long.
@@ -219,13 +246,51 @@ def _few_threads(devices: Sequence[jax.Device]) -> bool:
     return devices[0].platform == "cpu" and len(devices) > 1
 
 
-def _zeros(shapes: Any) -> Any:
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+def first_rows(metrics: Metrics, count: int, axis: int) -> Metrics:
+    """The rows that `run` or `evaluate` filled, on the host.
+
+    Args:
+      metrics: `{name: (sums, counts)}`, `[K, ...]` each, of several runs `[N, K, ...]`.
+      count: how many rows, at most K.
+      axis: which one they are along, 0 or 1.
+
+    Example:
+      >>> first_rows({"loss": (jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 4.0, 0.0]))}, 2, 0)["loss"][0].tolist()
+      [1.0, 2.0]
+    """
+    here = (slice(None),) * axis + (slice(count),)
+    return jax.tree.map(lambda x: x[here], jax.device_get(metrics))
 
 
-def _both(found: tuple[Metrics, Array], new: tuple[Metrics, Array]) -> tuple[Metrics, Array]:
-    """The metrics of both, and the first step that was not finite (-1: none)."""
-    return merge(found[0], new[0]), jnp.where(found[1] < 0, new[1], found[1])
+def added(blocks: Sequence[Metrics], axis: int) -> Metrics:
+    """The sums of all rows of some blocks, in double precision: how the rows were cut into blocks changes no bit.
+
+    Example:
+      >>> rows = {"loss": (np.array([1.0, 2.0]), np.array([4.0, 4.0]))}
+      >>> added([rows, rows], 0)
+      {'loss': (np.float64(6.0), np.float64(16.0))}
+    """
+    return jax.tree.map(lambda *x: np.concatenate(x, axis).sum(axis, dtype=np.float64), *blocks)
 
 
-_both_jitted, _merge_jitted = jax.jit(_both), jax.jit(merge)
+def _no_rows(shapes: Any, count: int) -> Array:
+    return jnp.zeros((count, sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))))
+
+
+def _with_row(rows: Array, i: Array, metrics: Metrics) -> Array:
+    """All numbers of a step side by side: one write, where each by itself would be one."""
+    row = jnp.concatenate([x.reshape(-1).astype(rows.dtype) for x in jax.tree.leaves(metrics)])
+    return jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
+
+
+def _by_name(rows: Array, shapes: Any) -> Metrics:
+    """The columns of the rows `[K, M]` as metrics, `[K, ...]` each."""
+    leaves, kind = jax.tree.flatten(shapes)
+    ends = np.cumsum([math.prod(x.shape) for x in leaves])
+    parts = jnp.split(rows, ends[:-1], axis=1)
+    named = [part.reshape(-1, *x.shape) for part, x in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(kind, named)
+
+
+def _stacked(found: list[Metrics]) -> Metrics:
+    return jax.tree.map(lambda *x: np.stack(x), *jax.device_get(found))

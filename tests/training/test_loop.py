@@ -304,8 +304,9 @@ def scripted(values: dict[int, float]) -> Compiled:
         def compile(self, learner, window):
             return SHARED.compile(learner, window)._replace(evaluate=evaluate)
 
-    def evaluate(state, window, key):
-        return {"loss": (np.float32(values[int(state.step)]), np.float32(1))}
+    def evaluate(state, window, key, start, end):
+        count = end - start
+        return {"loss": (np.full(count, values[int(state.step)], np.float32), np.ones(count, np.float32))}
 
     return Scripted()
 
@@ -451,10 +452,11 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
 def test_a_line_runs_in_the_compiled_loop():
     program = ONE.compile(line(), next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place)))
     window = next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
-    state, (metrics, bad) = program.run(program.init(jaxdl.stream(KEY, "init")), window, jaxdl.stream(KEY, "train"), 5)
+    state, metrics = program.run(program.init(jaxdl.stream(KEY, "init")), window, jaxdl.stream(KEY, "train"), 5)
     assert int(state.step) == 5
-    assert int(bad) == -1
-    assert float(metrics["loss"][1]) == 20
+    _, each = by_hand()
+    np.testing.assert_allclose(metrics["loss"][0][:5], [found["loss"][0] for found in each[:5]], rtol=1e-5)
+    assert np.asarray(metrics["loss"][1])[:6].tolist() == [4, 4, 4, 4, 4, 0]
 
 
 def test_another_number_of_steps_is_the_same_program(caplog):

@@ -16,6 +16,7 @@ from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
 from jaxdl.training import Directory, Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
+from jaxdl.training.program import first_rows
 from tests.training.linear import KEY, line, points
 
 
@@ -75,7 +76,7 @@ def test_layers_see_among_how_many_devices_a_batch_is_divided(devices):
     where = Sharded(jax.devices()[:devices])
     program, window = compiled(where, learner=jaxdl.learner(wide, Update(noted, optax.sgd(1e-4))))
     state, _ = program.run(program.init(KEY), window, KEY, 1)
-    program.evaluate(state, window, KEY)
+    program.evaluate(state, window, KEY, 0, 1)
     assert seen and all(shape == ({"data": 4} if devices == 4 else {}) for shape in seen)
 
 
@@ -83,9 +84,8 @@ def test_fsdp_means_what_one_device_means():
     ends = []
     for where in (Sharded(jax.devices()[:1]), Sharded(jax.devices()[:4]), Sharded(jax.devices()[:4], fsdp=True)):
         program, window = compiled(where, learner=jaxdl.learner(wide, Update(loss, optax.sgd(1e-4))))
-        state, (metrics, bad) = program.run(program.init(KEY), window, KEY, 2)
-        assert int(bad) == -1
-        ends.append((state, metrics["loss"]))
+        state, metrics = program.run(program.init(KEY), window, KEY, 2)
+        ends.append((state, first_rows(metrics, 2, 0)["loss"]))
     for state, metric in ends[1:]:
         np.testing.assert_allclose(metric, ends[0][1], rtol=1e-5)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, ends[0][0])
@@ -116,7 +116,7 @@ def test_pmap_maps_the_step_over_parts_of_the_batch():
     where = Pmapped(jax.devices()[:2])
     program, window = compiled(where, learner=line())
     start = jax.device_get(program.init(KEY))
-    state, (metrics, _) = program.run(program.init(KEY), window, KEY, 1)
+    state, metrics = program.run(program.init(KEY), window, KEY, 1)
     rows, data, ends, losses = epoch_order(KEY, 0, 22, 8)[0], points(), [], []
     for replica in range(2):
         mine = rows[4 * replica : 4 * replica + 4]
@@ -125,7 +125,7 @@ def test_pmap_maps_the_step_over_parts_of_the_batch():
         ends.append(np.asarray(after.params["w"]))
         losses.append(np.asarray(found["loss"]))
     np.testing.assert_allclose(state.params["w"], sum(ends) / 2, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(metrics["loss"], sum(losses), rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(metrics["loss"])[:, 0], sum(losses), rtol=1e-5)
     assert (ends[0] != ends[1]).any()
 
 
