@@ -10,18 +10,17 @@ import math
 import os
 import re
 import signal
-import socket
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import jax
 
 from jaxdl.data.cache import cache_root
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
-from jaxdl.training.ending import SIGNALS, come_true, heard
+from jaxdl.experiment.signals import heard_in_time, stopped
+from jaxdl.training.ending import SIGNALS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,49 +127,22 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       arguments: instead of `sys.argv[1:]`.
     """
     try:
-        _hear_signals()
-        read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
-        if read.deterministic:
-            _deterministic()
-        _keep_compiled(cache_root(read.cache_dir))
-        _make_cpu_devices(read)
-        main(read)
+        with heard_in_time():
+            read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
+            if read.deterministic:
+                _deterministic()
+            _keep_compiled(cache_root(read.cache_dir))
+            _make_cpu_devices(read)
+            main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        _stopped(signal.SIGINT)
+        stopped(signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
-            _stopped(stop.code - 128)
+            stopped(stop.code - 128)
         raise
-
-
-def _stopped(number: int) -> NoReturn:
-    name = signal.Signals(number).name
-    print(f"stopped by {name}; the same command goes on from the last saved step", file=sys.stderr, flush=True)
-    sys.exit(128 + number)
-
-
-def _hear_signals(patience: float = 4.0) -> None:
-    """Has signals end this process in good order; or soon, where its main thread is inside of XLA and does not hear."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number in SIGNALS:
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, come_true)
-    there, here = socket.socketpair()
-    here.setblocking(False)
-    signal.set_wakeup_fd(here.detach(), warn_on_full_buffer=False)
-
-    def watch() -> None:
-        while number := there.recv(1)[0]:
-            if number in SIGNALS and signal.getsignal(number) != signal.SIG_IGN and not heard.wait(patience):
-                with contextlib.suppress(OSError):
-                    print(f"stopped by {signal.Signals(number).name} while compiling", file=sys.stderr, flush=True)
-                os._exit(128 + number)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _read(config: type[C], arguments: list[str] | None, about: str) -> C:

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import math
 import os
+import signal
 import subprocess
 import sys
 from typing import ClassVar
@@ -15,6 +16,7 @@ import pytest
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.experiment import Classification, Options, launch
 from jaxdl.experiment.options import DRIVING, default_out, identity
+from jaxdl.training.ending import SIGNALS
 from tests.experiment.scripts import EXPERIMENTS, script
 
 CONFIGS = [Options, Classification, *(script(path.stem).Config for path in sorted(EXPERIMENTS.glob("*.py")))]
@@ -195,11 +197,16 @@ def test_a_command_line_becomes_options(monkeypatch):
     assert seen[1] == Classification(batch_size=7, cpu_devices=1)
 
 
+ON = "the same command goes on from the last saved step\n"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
         (JaxdlError("this and that"), 2, "error: this and that\n"),
-        (KeyboardInterrupt(), 130, "stopped; the same command goes on from the last saved step\n"),
+        (KeyboardInterrupt(), 130, f"stopped by SIGINT; {ON}"),
+        (SystemExit(143), 143, f"stopped by SIGTERM; {ON}"),
+        (SystemExit(3), 3, ""),
     ],
 )
 def test_how_a_script_ends(error, code, line, capsys):
@@ -210,6 +217,25 @@ def test_how_a_script_ends(error, code, line, capsys):
         launch(main, Options, [])
     assert stopped.value.code == code
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_script_outside_of_a_run_ends_at_once(number, code, capsys):
+    before, put_away = [signal.getsignal(each) for each in SIGNALS], []
+
+    def main(config):
+        try:
+            signal.raise_signal(number)
+            pytest.fail("went on")
+        finally:
+            put_away.append(True)
+
+    with pytest.raises(SystemExit) as stopped:
+        launch(main, Options, [])
+    assert stopped.value.code == code and put_away
+    assert capsys.readouterr().err == f"stopped by {number.name}; {ON}"
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback():
