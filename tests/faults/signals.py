@@ -67,9 +67,13 @@ def told(phase: str, number: int, wait: float, out: Path) -> Trial:
     began = time.monotonic()
     said, _ = process.communicate(timeout=TIMEOUT)
     seconds = time.monotonic() - began
-    reached = max((int(line.split()[1]) for line in said.splitlines() if line.startswith("DONE ")), default=0)
     newest = max(saved(out), default=0)
-    return Trial(process.returncode, seconds, reached, newest, whole(out))
+    return Trial(process.returncode, seconds, reached(said), newest, whole(out))
+
+
+def reached(said: str) -> int:
+    """The last step that a process said it had done."""
+    return max((int(line.split()[1]) for line in said.splitlines() if line.startswith("DONE ")), default=0)
 
 
 def wrong(trial: Trial, number: int, expected: str) -> str:

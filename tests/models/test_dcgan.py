@@ -14,13 +14,13 @@ SHAPE = (8, 12, 3)
 
 def test_kernels_mirror_each_other():
     shapes = []
-    for net, x in zip(dcgan(SHAPE, 5), (jnp.zeros((2, 7)), jnp.zeros((2, *SHAPE))), strict=True):
+    for net, x in zip(dcgan(SHAPE, 5, (11, 13)), (jnp.zeros((2, 7)), jnp.zeros((2, *SHAPE))), strict=True):
         variables = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=False))
         shapes.append(sorted(w.shape for w in jax.tree.leaves(variables["params"]) if w.ndim > 1))
         assert ("batch_stats" in variables) == (len(shapes) == 1), "only the generator looks at its batch"
-    dense = 2 * 3 * 10
-    assert shapes[0] == sorted([(7, dense), (4, 4, 10, 5), (4, 4, 5, 3)])
-    assert shapes[1] == sorted([(4, 4, 3, 5), (4, 4, 5, 10), (dense, 1)])
+    maps = 2 * 3 * 10
+    assert shapes[0] == sorted([(7, 13), (13, 11), (11, maps), (4, 4, 10, 5), (4, 4, 5, 3)])
+    assert shapes[1] == sorted([(4, 4, 3, 5), (4, 4, 5, 10), (maps, 11), (11, 13), (13, 1)])
 
 
 def test_pixels_are_in_their_range():
