@@ -27,20 +27,22 @@ class Config(Game):
 
     features: int = 64
     """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
+    dense: tuple[int, ...] = ()
+    """Widths of the hidden layers behind the discriminator's convolutions; the generator's are the same, backwards."""
     embedding: int = 32
     """Numbers that the generator knows a class by."""
     epochs: float = 60.0
     """Passes over the training set."""
 
     def checked(self) -> Self:
-        at_least("features", self.features, 1)
+        dcgan((8, 8, 1), self.features, self.dense)  # widths, before data are read
         at_least("embedding", self.embedding, 1)
         return super().checked()
 
 
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
     """The players of a DCGAN; both see the class."""
-    generator, discriminator = dcgan(shape, config.features, config.dtype)
+    generator, discriminator = dcgan(shape, config.features, config.dense, config.norm, config.dtype)
     return Conditional(generator, classes, config.embedding), Conditional(discriminator, classes)
 
 

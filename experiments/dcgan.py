@@ -10,7 +10,6 @@ precision 49 % (89 %), recall 77 % (84 %); of one class next to nothing, which t
 import dataclasses
 from typing import Any, Self
 
-from jaxdl.errors import at_least
 from jaxdl.experiment import Game, Run, game, launch, repeat
 from jaxdl.models import dcgan
 
@@ -21,11 +20,13 @@ class Config(Game):
 
     features: int = 64
     """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
+    dense: tuple[int, ...] = ()
+    """Widths of the hidden layers behind the discriminator's convolutions; the generator's are the same, backwards."""
     epochs: float = 60.0
     """Passes over the training set."""
 
     def checked(self) -> Self:
-        at_least("features", self.features, 1)
+        dcgan((8, 8, 1), self.features, self.dense)  # widths, before data are read
         return super().checked()
 
 
@@ -33,7 +34,7 @@ def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return game(run, lambda shape, classes: dcgan(shape, config.features, config.dtype))
+        return game(run, lambda shape, classes: dcgan(shape, config.features, config.dense, config.norm, config.dtype))
 
     return repeat(config, one)
 

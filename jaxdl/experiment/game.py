@@ -1,6 +1,7 @@
 """What the experiments with two players share: options, and a run from data to pictures and numbers."""
 
 import dataclasses
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
@@ -48,7 +49,9 @@ class Game(Training):
     batch_size: int = 64
     """Images per step."""
     learning_rate: float = 1e-3
-    """Of both players, the largest of the run."""
+    """Of the generator, the largest of the run."""
+    discriminator_learning_rate: float | None = None
+    """The discriminator's; default: the same."""
     momentum: float = 0.5
     """Decay of the running mean of gradients, where the optimizer has one."""
     validation: float = 0.0
@@ -63,6 +66,11 @@ class Game(Training):
         if self.optimizer == "schedule_free":
             raise InputError("optimizer", self.optimizer, "one that updates a part of the parameters")
         at_least("critic", self.critic, 1)
+        if self.discriminator_learning_rate is None:
+            return dataclasses.replace(self, discriminator_learning_rate=self.learning_rate).checked()
+        if not 0 < self.discriminator_learning_rate < math.inf:
+            said = "a finite number above 0"
+            raise InputError("discriminator_learning_rate", self.discriminator_learning_rate, said)
         # Names and numbers, before data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
         return super().checked()
@@ -81,7 +89,13 @@ class Game(Training):
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        return task.updates(self.make_optimizer(steps * self.critic), self.make_optimizer(steps), self.critic)
+        other = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)  # type: ignore[arg-type]
+        return task.updates(other.make_optimizer(steps * self.critic), self.make_optimizer(steps), self.critic)
+
+    @property
+    def norm(self) -> Literal["batch"] | None:
+        """Of a convolutional discriminator: BatchNorm, unless something holds it back that BatchNorm would spoil."""
+        return None if self.penalty or self.r1 or self.spectral or self.cost == "wasserstein" else "batch"
 
 
 def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]) -> dict[str, Any]:

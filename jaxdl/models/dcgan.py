@@ -1,7 +1,7 @@
 """The two convolutional players of a deep convolutional GAN."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 
@@ -11,14 +11,22 @@ from jaxdl.models.deconv import Deconv, Up
 from jaxdl.models.shaped import Shaped
 
 
-def dcgan(shape: Sequence[int], features: int = 64, dtype: Any = None) -> tuple[nn.Module, nn.Module]:
+def dcgan(
+    shape: Sequence[int],
+    features: int = 64,
+    dense: Sequence[int] = (),
+    norm: Literal["batch"] | None = None,
+    dtype: Any = None,
+) -> tuple[nn.Module, nn.Module]:
     """A generator and a discriminator of images, one about the other turned around.
 
-    The generator has BatchNorm, the discriminator none, so that it can be trained with a gradient penalty.
+    The generator has BatchNorm; a discriminator with it cannot be trained with a gradient penalty.
 
     Args:
       shape: height, width and channels of the images; the sides are multiples of 4.
       features: kernels of the layer next to the image, in both; the layer behind it has twice as many.
+      dense: widths of the hidden layers behind the discriminator's convolutions; the generator has the same, backwards.
+      norm: the discriminator's, None or "batch".
       dtype: of the computation; None: that of the input.
 
     Returns:
@@ -27,7 +35,8 @@ def dcgan(shape: Sequence[int], features: int = 64, dtype: Any = None) -> tuple[
     Raises:
       InputError: sides that do not fit, features below 1.
 
-    Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep convolutional GANs.
+    Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep convolutional GANs; Chen et al.
+    2016, InfoGAN (with hidden dense layers).
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -40,5 +49,7 @@ def dcgan(shape: Sequence[int], features: int = 64, dtype: Any = None) -> tuple[
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
     stages = Stage(features, 4, 2, pool=None), Stage(2 * features, 4, 2, pool=None)
-    drawn = Deconv((Up(features), Up(channels)), (height // 4, width // 4, 2 * features), norm="batch", dtype=dtype)
-    return Shaped(drawn, tuple(shape), "sigmoid"), CNN(stages, (), 1, "leaky_relu", dtype=dtype)
+    drawn = Deconv(
+        (Up(features), Up(channels)), (height // 4, width // 4, 2 * features), dense[::-1], norm="batch", dtype=dtype
+    )
+    return Shaped(drawn, tuple(shape), "sigmoid"), CNN(stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype)

@@ -69,6 +69,12 @@ BAD = [
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
     ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
+    (
+        "gan",
+        "--discriminator-learning-rate 0",
+        "discriminator_learning_rate: got 0.0, allowed: a finite number above 0",
+    ),
+    ("dcgan", "--dense 0", "dense: got 0, allowed: at least 1"),
     ("gan", "--patience 3 --validation 0.1", "patience: got 3, allowed: 0: no loss of a game says when to stop"),
     ("gan", "--smoothing 0.1 --cost hinge", "smoothing: got 0.1, allowed: 0, with the cost hinge"),
     ("gan", "--data moons", IMAGES),
