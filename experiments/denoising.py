@@ -46,6 +46,8 @@ class Config(Training):
     """Of salt and pepper: how many pixels, in [0, 1)."""
     features: int = 32
     """Maps of every layer."""
+    deeper: int = 0
+    """More convolutions of the smallest maps, in both halves: they see farther."""
     batch_size: int = 128
     """Images per step."""
     epochs: float = 60.0
@@ -61,6 +63,7 @@ class Config(Training):
 
     def checked(self) -> Self:
         at_least("features", self.features, 1)
+        at_least("deeper", self.deeper, 0)
         losses.check_sigma(self.sigma)
         in_range("share", self.share, 0, 1)
         return super().checked()
@@ -71,10 +74,11 @@ class Config(Training):
 
 
 def network(config: Config, channels: int) -> Autoencoder:
-    """The lecture's: from 28x28 images 7x7 maps."""
-    n, dtype = config.features, config.dtype
-    there = CNN((Stage(n), Stage(n)), outputs=None, dtype=dtype)
-    return Autoencoder(there, Deconv((Up(n), Up(n), Up(channels, 3, 1)), dtype=dtype))
+    """The lecture's, from 28x28 images to 7x7 maps; `deeper` has more convolutions there."""
+    n, more, dtype = config.features, config.deeper, config.dtype
+    there = CNN((Stage(n), Stage(n), *[Stage(n, pool=None)] * more), outputs=None, dtype=dtype)
+    back = Deconv((*[Up(n, 3, 1)] * more, Up(n), Up(n), Up(channels, 3, 1)), dtype=dtype)
+    return Autoencoder(there, back)
 
 
 def one(run: Run[Config]) -> dict[str, Any]:
