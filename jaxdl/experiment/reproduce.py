@@ -6,8 +6,8 @@ options are fields of that script's Config, and where files go is the caller's t
 
 import argparse
 import dataclasses
+import importlib.util
 import os
-import runpy
 import subprocess
 import sys
 import tempfile
@@ -63,7 +63,7 @@ def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]
     Raises:
       InputError: an option that the script does not have, or a value that it would read as something else.
     """
-    config: type[Options] = runpy.run_path(str(script))["Config"]
+    config = _options_of(script)
     words = [f"--out={out}"]
     wanted: dict[str, Any] = {"out": out}
     for name, value in stored.items():
@@ -76,6 +76,15 @@ def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]
         if getattr(read, name) != getattr(meant, name):
             raise InputError(f"config.{name}", wanted.get(name), "a value that the command line can say")
     return words
+
+
+def _options_of(script: Path) -> type[Options]:
+    """The Config of a script, which is imported under a name that no module can have."""
+    spec = importlib.util.spec_from_file_location(f"<{script.stem}>", script)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # Tyro reads the source of Config
+    spec.loader.exec_module(module)
+    return module.Config
 
 
 def _said(name: str, value: Any) -> list[str]:

@@ -103,7 +103,7 @@ def test_another_number_of_devices_promises_losses(path, value, kept):
     assert (found.level, found.same, found.kept) == ("losses", False, kept)
     assert report(RESULT, new, found).splitlines()[-2:] == [
         "promised: the same data, and losses to 1e-6: device_count is 1 there and 2 here",
-        f"{'as promised;' if kept else 'NOT reproduced:'} 1 of 7 values differ",
+        f"{'as promised;' if kept else 'NOT reproduced:'} 1 of 8 values differ",
     ]
 
 
@@ -113,5 +113,5 @@ def test_another_version_promises_nothing():
     assert (found.level, found.same, found.kept) == ("nothing", False, True)
     assert report(old, RESULT, found).splitlines()[-2:] == [
         "promised: nothing: versions/jax is 0.9.0 there and 0.10.2 here",
-        "as promised; 1 of 7 values differ",
+        "as promised; 1 of 8 values differ",
     ]
