@@ -11,7 +11,7 @@ Differences = dict[str, tuple[Any, Any]]
 COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
 
 PROMISES = {
-    "bits": "the same bits: versions, device kind and device count are the same",
+    "bits": "the same bits: versions, kind and number of devices, and cores are the same",
     "losses": "the same data, and losses to 1e-6: ",
     "nothing": "nothing: ",
 }
@@ -54,7 +54,7 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
         reasons["--deterministic"] = "missing", "missing"
     level: Level = "bits"
     if reasons:
-        level = "losses" if reasons.keys() <= {"device_count", "processes"} else "nothing"
+        level = "losses" if reasons.keys() <= {"device_count", "processes", "cores"} else "nothing"
     broken = {
         "bits": bool(differences),
         "losses": any(_unlike(name, *pair) for name, pair in differences.items()),
@@ -82,7 +82,7 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) ->
       >>> print(report(result, result, compared(result, result)))
       value                old              new
       steps                3                3                the same
-      promised: the same bits: versions, device kind and device count are the same
+      promised: the same bits: versions, kind and number of devices, and cores are the same
       reproduced: all 1 values are the same
     """
     was, now = values(old), values(new)
@@ -105,7 +105,8 @@ def _place(result: Mapping[str, Any]) -> dict[str, Any]:
     found = _flat(result["environment"])
     flags = str(found.get("xla_flags", "")).split()
     found["xla_flags"] = " ".join(sorted(flag for flag in flags if "host_platform_device_count" not in flag))
-    return {name: value for name, value in found.items() if name != "versions/python"}
+    unlike = {"versions/python"} | (set() if found.get("platform") == "cpu" else {"cores"})
+    return {name: value for name, value in found.items() if name not in unlike}
 
 
 def _flat(tree: Any, name: str = "") -> dict[str, Any]:
@@ -122,7 +123,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
 
 
 def _unlike(name: str, old: Any, new: Any) -> bool:
-    """Whether another number of devices does not explain a difference."""
+    """Whether another number of devices or cores does not explain a difference."""
     if not name.endswith("loss"):
         return name == "steps" or name.startswith("data/")
     numbers = isinstance(old, int | float) and isinstance(new, int | float)

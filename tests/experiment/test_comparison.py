@@ -14,7 +14,7 @@ RESULT = {
     "data": {"train": {"name": "moons", "sha256": "c" * 64, "size": 9}},
     "environment": {
         "versions": {"python": "3.11.7", "jax": "0.10.2"},
-        **{"platform": "cpu", "machine": "x86_64", "device_kind": "cpu", "device_count": 1, "processes": 1},
+        **{"platform": "cpu", "machine": "x86_64", "device_kind": "cpu", "device_count": 1, "processes": 1, "cores": 2},
         **{"prng": "threefry2x32", "xla_flags": ""},
     },
     "seconds": {"total": 1.0},
@@ -63,6 +63,7 @@ def test_one_bit_that_differs_breaks_the_promise(path, value):
     [
         ("device_count", 2, "losses"),
         ("processes", 2, "losses"),
+        ("cores", 1, "losses"),
         ("versions", {"python": "3.11.7", "jax": "0.11.0"}, "nothing"),
         ("versions", {"python": "3.12.0", "jax": "0.10.2"}, "bits"),
         ("platform", "tpu", "nothing"),
@@ -76,6 +77,11 @@ def test_the_level_follows_from_the_environment(path, value, level):
     found = compared(changed((f"environment.{path}", value)), RESULT)
     assert (found.level, found.same, found.kept) == (level, True, True)
     assert bool(found.reasons) == (level != "bits")
+
+
+def test_the_cores_of_the_host_are_not_those_of_an_accelerator():
+    old = changed(("environment.platform", "tpu"))
+    assert compared(old, changed(("environment.platform", "tpu"), ("environment.cores", 96))).level == "bits"
 
 
 @pytest.mark.parametrize(("flags", "level"), [("--xla_gpu_deterministic_ops=true", "bits"), ("", "nothing")])
