@@ -129,4 +129,4 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; choose another directory") from None
+        raise RunError(f"{path} cannot be read: {error}") from None
