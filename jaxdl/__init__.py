@@ -2,6 +2,7 @@
 
 from jaxdl import data, losses, metrics, models, nn, optimizers, scores, tasks, training
 from jaxdl.core import Learner, State, Update, inference, learner
+from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
 from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.version import __version__
@@ -25,6 +26,7 @@ __all__ = [
     "nn",
     "optimizers",
     "replicas",
+    "reproduce",
     "root",
     "scores",
     "state_sha256",

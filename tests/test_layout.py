@@ -47,6 +47,7 @@ ARROWS = {
         *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "scores", "tasks", "training"),
         "wrappers",
     },
+    "reproduce": {"experiment"},
 }
 
 TOP = {

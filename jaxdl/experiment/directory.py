@@ -27,6 +27,7 @@ def environment() -> dict[str, Any]:
         "device_kind": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
         "processes": jax.process_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
@@ -128,4 +129,4 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; choose another directory") from None
+        raise RunError(f"{path} cannot be read: {error}") from None

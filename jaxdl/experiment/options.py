@@ -128,7 +128,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     """
     try:
         with heard_in_time():
-            read = _read(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
+            read = parsed(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
             if read.deterministic:
                 _deterministic()
             _keep_compiled(cache_root(read.cache_dir))
@@ -145,7 +145,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         raise
 
 
-def _read(config: type[C], arguments: list[str] | None, about: str) -> C:
+def parsed(config: type[C], arguments: list[str] | None, about: str = "") -> C:
     """The command line; what Tyro says about a wrong one, several lines in a box, becomes one line."""
     import tyro
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -292,6 +293,7 @@ def test_environment(monkeypatch):
     assert found["versions"].keys() >= {"python", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
     assert (found["platform"], found["device_count"]) == (jax.default_backend(), jax.device_count())
     assert (found["processes"], found["xla_flags"]) == (1, "--some_flag=1")
+    assert 1 <= found["cores"] <= os.cpu_count()
     assert str(jax.random.key_impl(rng.root(0))) == found["prng"] and "threefry" in found["prng"]
     assert json.loads(json.dumps(found)) == found
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +28,15 @@ def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> li
     return [sys.executable, script, *options, *more]
 
 
-def finished(arguments: Sequence[str]) -> None:
-    """Runs a command to its end.
+def finished(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    """Runs a command to its end, in another environment if one is given.
 
     Raises:
       RuntimeError: it failed.
     """
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
 

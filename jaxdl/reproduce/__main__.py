@@ -1,0 +1,8 @@
+"""python -m jaxdl.reproduce runs/.../result.json [--out DIR] [--experiments DIR]"""
+
+import sys
+
+from jaxdl.experiment.reproduce import main
+
+if __name__ == "__main__":
+    sys.exit(main())

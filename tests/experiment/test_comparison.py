@@ -1,0 +1,123 @@
+"""What is promised of two results, and whether it came out."""
+
+import copy
+
+import pytest
+
+from jaxdl.experiment.comparison import compared, report
+
+RESULT = {
+    "steps": 20,
+    "metrics": {"test/loss": 0.5, "test/accuracy": 0.9},
+    "state_sha256": "a" * 64,
+    "members": [{"seed": 0, "state_sha256": "b" * 64, "metrics": {"test/loss": 0.5}}],
+    "data": {"train": {"name": "moons", "sha256": "c" * 64, "size": 9}},
+    "environment": {
+        "versions": {"python": "3.11.7", "jax": "0.10.2"},
+        **{"platform": "cpu", "machine": "x86_64", "device_kind": "cpu", "device_count": 1, "processes": 1, "cores": 2},
+        **{"prng": "threefry2x32", "xla_flags": ""},
+    },
+    "seconds": {"total": 1.0},
+}
+
+
+def changed(*changes: tuple[str, object]) -> dict:
+    """The result with other values at these paths."""
+    result = copy.deepcopy(RESULT)
+    for path, value in changes:
+        *way, last = path.split(".")
+        place = result
+        for name in way:
+            place = place[int(name) if isinstance(place, list) else name]
+        place[last] = value
+    return result
+
+
+def test_the_same():
+    found = compared(RESULT, changed(("seconds.total", 2.0), ("data.train.name", "elsewhere")))
+    assert found == (True, True, "bits", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("state_sha256", "d" * 64),
+        ("steps", 19),
+        ("metrics.test/accuracy", 0.9000000000000001),
+        ("metrics.test/loss", "nan"),
+        ("members.0.state_sha256", "e" * 64),
+        ("data.train.sha256", "f" * 64),
+        ("judge", {"sha256": "g" * 64}),
+    ],
+)
+def test_one_bit_that_differs_breaks_the_promise(path, value):
+    found = compared(RESULT, changed((path, value)))
+    assert (found.same, found.kept, found.level, len(found.differences)) == (False, False, "bits", 1)
+    (name,) = found.differences
+    assert name.startswith(path.replace(".", "/"))
+    assert "DIFFERS" in report(RESULT, changed((path, value)), found)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "level"),
+    [
+        ("device_count", 2, "losses"),
+        ("processes", 2, "losses"),
+        ("cores", 1, "losses"),
+        ("versions", {"python": "3.11.7", "jax": "0.11.0"}, "nothing"),
+        ("versions", {"python": "3.12.0", "jax": "0.10.2"}, "bits"),
+        ("platform", "tpu", "nothing"),
+        ("machine", "aarch64", "nothing"),
+        ("device_kind", "another", "nothing"),
+        ("xla_flags", "--xla_cpu_enable_fast_math=true", "nothing"),
+        ("xla_flags", "--xla_force_host_platform_device_count=2", "bits"),  # what they came to is counted
+    ],
+)
+def test_the_level_follows_from_the_environment(path, value, level):
+    found = compared(changed((f"environment.{path}", value)), RESULT)
+    assert (found.level, found.same, found.kept) == (level, True, True)
+    assert bool(found.reasons) == (level != "bits")
+
+
+def test_the_cores_of_the_host_are_not_those_of_an_accelerator():
+    old = changed(("environment.platform", "tpu"))
+    assert compared(old, changed(("environment.platform", "tpu"), ("environment.cores", 96))).level == "bits"
+
+
+@pytest.mark.parametrize(("flags", "level"), [("--xla_gpu_deterministic_ops=true", "bits"), ("", "nothing")])
+def test_a_gpu_promises_bits_only_if_it_is_asked_to(flags, level):
+    result = changed(("environment.platform", "gpu"), ("environment.xla_flags", flags))
+    assert compared(result, result).level == level
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kept"),
+    [
+        ("metrics.test/loss", 0.5 * (1 + 9e-7), True),
+        ("metrics.test/loss", 0.5 * (1 + 2e-6), False),
+        ("metrics.test/loss", "nan", False),
+        ("members.0.metrics", {"test/loss": 0.6}, False),
+        ("metrics.test/accuracy", 0.8, True),
+        ("state_sha256", "d" * 64, True),
+        ("steps", 19, False),
+        ("data.train.sha256", "d" * 64, False),
+    ],
+)
+def test_another_number_of_devices_promises_losses(path, value, kept):
+    new = changed(("environment.device_count", 2), (path, value))
+    found = compared(RESULT, new)
+    assert (found.level, found.same, found.kept) == ("losses", False, kept)
+    assert report(RESULT, new, found).splitlines()[-2:] == [
+        "promised: the same data, and losses to 1e-6: device_count is 1 there and 2 here",
+        f"{'as promised;' if kept else 'NOT reproduced:'} 1 of 8 values differ",
+    ]
+
+
+def test_another_version_promises_nothing():
+    old = changed(("environment.versions", {"python": "3.11.7", "jax": "0.9.0"}), ("state_sha256", "d" * 64))
+    found = compared(old, RESULT)
+    assert (found.level, found.same, found.kept) == ("nothing", False, True)
+    assert report(old, RESULT, found).splitlines()[-2:] == [
+        "promised: nothing: versions/jax is 0.9.0 there and 0.10.2 here",
+        "as promised; 1 of 8 values differ",
+    ]

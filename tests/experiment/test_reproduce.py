@@ -1,0 +1,167 @@
+"""A finished run from its result alone; and results that no run has written."""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import jaxdl
+from jaxdl.errors import InputError, JaxdlError, RunError
+from jaxdl.experiment import launch
+from jaxdl.experiment.options import parsed
+from jaxdl.experiment.reproduce import OWN, command_line, main
+from tests.experiment.scripts import EXPERIMENTS, script
+
+NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
+
+#: Values of every kind that an option may have.
+ODD = {
+    "mlp": {"hidden": (), "norm": "weight", "standardize": True, "learning_rate": 1e-7, "data": "--out", "steps": None},
+    "cnn": {"network": "lecture-5x5", "seeds": 3, "cpu_devices": None, "data_dir": "a b", "label_smoothing": 0.1},
+    "memory": {"cells": ("gru", "tcn"), "lengths": (8,)},
+    "video": {"networks": ()},
+    "text_generation": {"prompt": "Wer? 'Ich' = \"du\"\n--steps 3", "vocabulary": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """The result of a short run, as JSON."""
+    module, out = script("mlp"), tmp_path_factory.mktemp("first")
+    launch(module.main, module.Config, ["--data", "moons", "--hidden", "4", "--smoke", "--out", str(out)])
+    return out / "result.json"
+
+
+@pytest.fixture
+def no_process(monkeypatch):
+    """Nothing is started; the new result is what the test says."""
+
+    def started(command, **options):
+        said = [word for word in command if word.startswith("--out=")]
+        Path(said[0].removeprefix("--out=")).mkdir(exist_ok=True)
+        (Path(said[0].removeprefix("--out=")) / "result.json").write_text(json.dumps(new))
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, stderr="")
+
+    new, commands = {}, []
+    monkeypatch.setattr(subprocess, "run", started)
+    return new, commands
+
+
+def write(path: Path, result: object) -> Path:
+    path.write_text(json.dumps(result))
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("odd", [False, True])
+def test_the_command_line_gives_the_options_again(name, odd):
+    config = script(name).Config
+    meant = config(**ODD.get(name, {})) if odd else config(smoke=True).checked()
+    words = command_line(EXPERIMENTS / f"{name}.py", json.loads(json.dumps(dataclasses.asdict(meant))), "/there")
+    read = parsed(config, words)
+    assert read == dataclasses.replace(meant, out="/there")
+    assert odd or read.checked() == read
+
+
+def test_where_files_go_is_not_the_results_to_say(stored):
+    config = json.loads(stored.read_text())["config"]
+    mine = config | {"out": "/theirs", "cache_dir": "/theirs", "tensorboard": True, "stop_after": 3}
+    words = command_line(EXPERIMENTS / "mlp.py", mine, "/mine")
+    assert words == command_line(EXPERIMENTS / "mlp.py", config, "/mine")
+    assert not any("theirs" in word for word in words) and set(OWN) < set(config)
+
+
+def test_old_and_new_side_by_side(stored, no_process, tmp_path, capsys):
+    new, commands = no_process
+    new.update(json.loads(stored.read_text()))
+    found = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    assert found == (True, True, "bits", {}, {})
+    (command,) = commands
+    assert command[1] == str(EXPERIMENTS / "mlp.py") and f"--out={tmp_path / 'again'}" in command
+    shown = capsys.readouterr().out
+    assert shown.count("  the same\n") == 7 and shown.endswith("reproduced: all 7 values are the same\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({}, 0, "reproduced: all 7 values are the same"),
+        ({"state_sha256": "0" * 64}, 1, "NOT reproduced: 1 of 7 values differ"),
+        ({"environment": {"versions": {"jax": "0.9.0"}}, "state_sha256": "0" * 64}, 0, "versions/jax is 0.9.0 there"),
+    ],
+)
+def test_the_exit_code_says_whether_the_promise_was_kept(changes, code, said, stored, no_process, tmp_path, capsys):
+    old = json.loads(stored.read_text())
+    no_process[0].update(old)
+    place = write(tmp_path / "result.json", old | changes)
+    assert main([str(place), "--experiments", str(EXPERIMENTS)]) == code
+    assert said in capsys.readouterr().out
+
+
+HOSTILE = [
+    ({"experiment": "../../x"}, "experiment: got '../../x', allowed: autoencoder, cnn, "),
+    ({"experiment": "os"}, "experiment: got 'os', allowed: autoencoder, cnn, "),
+    ({"experiment": "mlp.py"}, "experiment: got 'mlp.py', allowed: autoencoder, cnn, "),
+    ({"experiment": "benchmarks/speed"}, "experiment: got 'benchmarks/speed', allowed: autoencoder, cnn, "),
+    ({"experiment": ["mlp"]}, "experiment: got <class 'list'>, allowed: what a finished run writes into result.json"),
+    ({"config": None}, "config: got <class 'NoneType'>, allowed: what a finished run writes into result.json"),
+    ({"config": {"widht": 3}}, "config: got 'widht', allowed: accumulate, activation, "),
+    ({"config": {"help": True}}, "config: got 'help', allowed: accumulate, activation, "),
+    ({"config": {"tyro_write_completion": ["bash", "/x"]}}, "config: got 'tyro_write_completion', allowed: "),
+    ({"config": {"divides_cores": True}}, "config: got 'divides_cores', allowed: accumulate, activation, "),
+    ({"config": {"hidden": ["--help"]}}, "config.hidden: got '--help', allowed: a value that is no option itself"),
+    ({"config": {"hidden": [3, "--out", "/x"]}}, "config.hidden: got '--out', allowed: a value that is no option "),
+    ({"config": {"hidden": [-3]}}, "config.hidden: got -3, allowed: a value that is no option itself"),
+    ({"config": {"steps": "7"}}, "config.steps: got '7', allowed: a value that the command line can say"),
+    ({"config": {"norm": "None"}}, "config.norm: got 'None', allowed: a value that the command line can say"),
+    ({"config": {"data": {"a": 1}}}, "config.data: got {'a': 1}, allowed: a value that the command line can say"),
+    ({"config": {"steps": "many"}}, "--steps: no type matching "),
+    ({"config": {"smoke": "yes"}}, "option: got 'yes', allowed: the options that --help lists"),
+    ({"environment": 3}, "environment: got 3, allowed: what a finished run writes into result.json"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), HOSTILE, ids=[str(changes) for changes, _ in HOSTILE])
+def test_a_result_that_no_run_has_written(changes, line, stored, no_process, tmp_path, capsys):
+    place = write(tmp_path / "result.json", json.loads(stored.read_text()) | changes)
+    with pytest.raises(JaxdlError) as raised:
+        jaxdl.reproduce(place, experiments=EXPERIMENTS)
+    assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+    assert main([str(place), "--experiments", str(EXPERIMENTS)]) == 2
+    assert capsys.readouterr().err == f"error: {raised.value}\n"
+    assert not no_process[1]
+
+
+@pytest.mark.parametrize("text", ["", "{", "\x00", "[]", "3"])
+def test_what_is_no_result(text, tmp_path):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(JaxdlError, match=r"result"):
+        jaxdl.reproduce(tmp_path / "result.json", experiments=EXPERIMENTS)
+
+
+def test_places_that_are_not_there(stored, no_process, tmp_path):
+    with pytest.raises(RunError, match="nowhere.json cannot be read"):
+        jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
+    with pytest.raises(InputError, match="experiments: got .* allowed: the directory of the experiments' scripts"):
+        jaxdl.reproduce(stored, experiments=tmp_path)
+    with pytest.raises(InputError, match="out: got .* allowed: an empty directory"):
+        jaxdl.reproduce(stored, out=stored.parent, experiments=EXPERIMENTS)
+    assert not no_process[1]
+
+
+@pytest.mark.slow
+def test_a_run_in_a_process_of_its_own(stored, tmp_path):
+    found = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    assert found == (True, True, "bits", {}, {})
+    assert json.loads((tmp_path / "again" / "result.json").read_text())["state_sha256"]
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_says_why(stored, tmp_path):
+    old = json.loads(stored.read_text())
+    place = write(tmp_path / "result.json", old | {"config": old["config"] | {"data": "nowhere.npz"}})
+    with pytest.raises(RunError, match="mlp.py ended with 2: error: "):
+        jaxdl.reproduce(place, experiments=EXPERIMENTS)

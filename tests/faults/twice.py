@@ -1,0 +1,146 @@
+"""Every experiment's `--smoke` twice, in two processes: the same `state_sha256`, the same numbers.
+
+    python -m tests.faults.twice
+    python -m tests.faults.twice --experiments mlp cnn
+
+Of `mlp` and `cnn` also with what must not matter changed: the compilation cache cold and warm, one core and all of
+them, buffers kept instead of donated, one step in a dispatch instead of several. Prints one line each and ends with
+exit code 1 if what is promised did not come out: the same bits, but on another number of cores only losses to 1e-6.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import runpy
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxdl.experiment.comparison import Reproduced, compared
+from tests.experiment.judges import judge
+from tests.experiment.scripts import EXPERIMENTS, script
+from tests.faults.resume import finished
+
+NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
+
+#: Those that are also tried with what must not matter.
+CLOSELY = ("mlp", "cnn")
+
+Results = dict[str, dict[str, Any]]
+
+
+def smoke(name: str, out: Path, *more: str, environment: dict[str, str] | None = None, donated: bool = True) -> Results:
+    """An experiment's shortest form in a process of its own, as a user would start it on a CPU.
+
+    Args:
+      name: the experiment.
+      out: where it goes.
+      *more: options behind `--smoke`.
+      environment: variables that differ.
+      donated: whether a step may reuse the memory of the state that it was given.
+
+    Returns:
+      Its results by directory: one called `.`, or one for each run of an experiment that compares several.
+    """
+    words = ["--smoke", *more, "--out", str(out)]
+    if any(field.name == "judge" for field in dataclasses.fields(script(name).Config)):
+        with contextlib.redirect_stdout(sys.stderr):
+            words += ["--judge", str(judge())]
+    plain = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
+    start = [sys.executable] if donated else [sys.executable, "-m", "tests.faults.twice", "--undonated"]
+    finished(
+        [*start, str(EXPERIMENTS / f"{name}.py"), *words], {**plain, "JAX_PLATFORMS": "cpu", **(environment or {})}
+    )
+    return {
+        str(path.parent.relative_to(out)): json.loads(path.read_text()) for path in sorted(out.rglob("result.json"))
+    }
+
+
+def undonated(path: str, *words: str) -> None:
+    """Runs a script in this process, with no buffer given away.
+
+    Raises:
+      RuntimeError: none would have been anyway.
+    """
+    import jax
+
+    jit, kept = jax.jit, []
+
+    def keeping(*args: Any, **options: Any) -> Any:
+        kept.extend(name for name in options if name.startswith("donate"))
+        return jit(*args, **{name: value for name, value in options.items() if not name.startswith("donate")})
+
+    jax.jit, sys.argv = keeping, [path, *words]
+    runpy.run_path(path, run_name="__main__")
+    if not kept:
+        raise RuntimeError(f"{path} donates nothing")
+
+
+@contextlib.contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Processes that are started here run on `count` cores, of those that this one has first."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(range(os.cpu_count() or 1), key=lambda core: core not in before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def both(first: Results, second: Results) -> list[Reproduced]:
+    """Each result against the one of the same directory.
+
+    Raises:
+      RuntimeError: they did not leave the same ones.
+    """
+    if first.keys() != second.keys() or not first:
+        raise RuntimeError(f"one left {sorted(first)}, the other {sorted(second)}")
+    return [compared(first[run], second[run]) for run in first]
+
+
+def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
+    """Tries an experiment in every way: what was changed, and what came of each of its runs."""
+    first = smoke(name, place / "first")
+    yield "in two processes", both(first, smoke(name, place / "second"))
+    if name not in CLOSELY:
+        return
+    fresh = {"JAX_COMPILATION_CACHE_DIR": str(place / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    for how in ("cold", "warm"):
+        yield f"with a {how} cache", both(first, smoke(name, place / how, environment=fresh))
+    if not any((place / "cache").iterdir()):
+        raise RuntimeError(f"{name} kept no compiled programs")
+    for count in sorted({1, os.cpu_count() or 1}) if hasattr(os, "sched_setaffinity") else ():
+        with cores(count):
+            yield f"on {count} core{'s' * (count > 1)}", both(first, smoke(name, place / f"cores-{count}"))
+    yield "without donation", both(first, smoke(name, place / "kept", donated=False))
+    yield "one step in a dispatch", both(first, smoke(name, place / "single", "--log-every", "1"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiments", nargs="+", default=NAMES, choices=NAMES, metavar="NAME")
+    same, kept = [], []
+    for name in parser.parse_args().experiments:
+        with tempfile.TemporaryDirectory() as place:
+            began = time.perf_counter()
+            for how, found in trials(name, Path(place)):
+                seconds, began = time.perf_counter() - began, time.perf_counter()
+                same.append(all(each.same for each in found))
+                kept.append(all(each.kept for each in found))
+                wrong = ", ".join(name for each in found for name in each.differences)
+                said = "the same" if same[-1] else f"{wrong} differ; promised: {found[0].level}"
+                print(f"{name:<18} {how:<22} {said} ({seconds:.0f} s)", flush=True)
+    print(f"twice: {sum(same)}/{len(same)} the same bits, {sum(kept)}/{len(kept)} what is promised")
+    return int(not all(kept))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--undonated"]:
+        undonated(*sys.argv[2:])
+    else:
+        sys.exit(main())

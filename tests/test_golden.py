@@ -1,0 +1,58 @@
+"""Random numbers, orders of data and tiny trainings are those that were kept for this version of JAX."""
+
+import os
+import platform
+
+import pytest
+
+from tests.faults.twice import NAMES
+from tests.golden import COMPUTED, FILE, UNTRAINED, VERSION, kept, trained, untrained
+
+OPTIMIZED = [pytest.mark.slow, pytest.mark.exact]
+
+
+@pytest.fixture
+def golden():
+    """The hashes of this version."""
+    if VERSION not in kept():
+        pytest.skip(f"{FILE.name} has no entry for JAX {VERSION}; `python -m tests.golden --write` makes one")
+    return kept()[VERSION]
+
+
+def compare(name: str, found: str | None, expected: str | None) -> None:
+    if found != expected:
+        line = f"golden hash of {name} changed: <why>"
+        pytest.fail(f'add to CHANGELOG.md "{line}" and run `python -m tests.golden --write`; {expected} is now {found}')
+
+
+def test_the_names_that_are_kept(golden):
+    experiments = {name.split("/")[1] for name in golden if name.startswith("training/")}
+    assert {name for name in golden if not name.startswith("training/")} == set(UNTRAINED)
+    assert experiments == set(NAMES)
+    assert all(len(found) == 64 for found in golden.values())
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=OPTIMIZED if name in COMPUTED else []) for name in UNTRAINED]
+)
+def test_random_numbers_orders_and_streams(name, golden):
+    compare(name, untrained(name), golden.get(name))
+
+
+@pytest.mark.slow
+@pytest.mark.exact
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not hasattr(os, "sched_setaffinity"),
+    reason="trainings are kept as one core of an x86_64 computes them",
+)
+@pytest.mark.parametrize("experiment", NAMES)
+def test_trainings(experiment, golden):
+    found = trained(experiment)
+    expected = {name: each for name, each in golden.items() if name.split("/")[1] == experiment}
+    for name in sorted(found.keys() | expected.keys()):
+        compare(name, found.get(name), expected.get(name))
+
+
+def test_a_changed_hash_says_what_to_do():
+    with pytest.raises(pytest.fail.Exception, match='"golden hash of random/normal changed: <why>"'):
+        compare("random/normal", "a", "b")
