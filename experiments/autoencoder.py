@@ -22,7 +22,7 @@ from jaxdl import plots, scores, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least
-from jaxdl.experiment import Run, Training, compare, fitted, image_sets, launch, repeat
+from jaxdl.experiment import Run, Training, compare, fitted, image_sets, launch, read_array, repeat
 from jaxdl.models import Autoencoder, encoder_decoder
 
 SHOWN = 10
@@ -147,7 +147,7 @@ def main(config: Config) -> dict[str, Any]:
     out, results = compare(config, {"one": {"images": 1}, "many": {"images": config.images}}, one)
     if len(results) == 2:
         rows = [test[np.linspace(0, len(test) - 1, 2 * SHOWN).astype(int)[:SHOWN]]]
-        rows += [np.load(out / name / "samples" / "back.npy", allow_pickle=False) for name in results]
+        rows += [read_array(out / name / "samples" / "back.npy") for name in results]
         print(f"picture  {plots.image_grid(np.concatenate(rows), out / 'tiger.png', SHOWN)}")
         print("rows: what was shown; what who knows one image makes of it; what who knows many makes of it")
     return results

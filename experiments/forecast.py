@@ -21,7 +21,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, Training, compare, fitted, launch
+from jaxdl.experiment import Run, Training, compare, fitted, launch, read_array
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN
 
@@ -124,7 +124,7 @@ def main(config: Config) -> dict[str, Any]:
     if len(results) < len(config.networks):
         return results
     sets, zero, degrees = prepared(config)
-    parts = {name: np.load(out / name / "samples" / "forecasts.npy", allow_pickle=False) for name in config.networks}
+    parts = {name: read_array(out / name / "samples" / "forecasts.npy") for name in config.networks}
     parts["as now"] = np.asarray(sets["test"]["input"])[:, -1, 0]
     truth = np.asarray(sets["test"]["target"])[:, 0] * degrees + zero
     said = {name: values * degrees + zero for name, values in parts.items()}

@@ -21,7 +21,18 @@ from jaxdl import data, plots, scores, tasks
 from jaxdl.core import inference
 from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError
-from jaxdl.experiment import Run, Training, compare, fitted, image_sets, judge_draws, judge_of, launch, noise
+from jaxdl.experiment import (
+    Run,
+    Training,
+    compare,
+    fitted,
+    image_sets,
+    judge_draws,
+    judge_of,
+    launch,
+    noise,
+    read_array,
+)
 from jaxdl.models import VAE, Autoencoder, encoder_decoder
 
 #: Rows and columns of the grids.
@@ -115,7 +126,7 @@ def main(config: Config) -> dict[str, Any]:
     if len(results) < len(config.networks):
         return results
     label = np.asarray(data.load(config.data, config.data_dir, config.cache_dir)[1]["label"])[:5_000]
-    planes = {title(name, results[name]): np.load(out / name / "samples" / "plane.npy") for name in config.networks}
+    planes = {title(name, results[name]): read_array(out / name / "samples" / "plane.npy") for name in config.networks}
     print(f"picture  {plots.latent_maps(planes, label, out / 'planes.png')}")
     return results
 

@@ -19,7 +19,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, Training, compare, fitted, launch
+from jaxdl.experiment import Run, Training, compare, fitted, launch, read_array
 from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
 from jaxdl.rng import root
@@ -114,7 +114,7 @@ def main(config: Config) -> dict[str, Any]:
         return results
     _, test = data.moving_digits(config.question, config.films, config.frames)
     shown, names = slice(6), ANSWERS[config.question]
-    said = {name: np.load(out / name / "samples" / "answers.npy", allow_pickle=False) for name in config.networks}
+    said = {name: read_array(out / name / "samples" / "answers.npy") for name in config.networks}
     titles = [
         f"{names[label]}: " + ", ".join(f"{network} says {names[answers[i]]}" for network, answers in said.items())
         for i, label in enumerate(np.asarray(test["label"])[shown])

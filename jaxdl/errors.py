@@ -8,9 +8,15 @@ from typing import Any
 import jax
 import numpy as np
 
+#: Characters of an error's line.
+LONGEST = 2000
+
 
 class JaxdlError(Exception):
     """Everything that jaxdl raises on purpose; a script ends with its line and exit code 2."""
+
+    def __init__(self, said: str):
+        super().__init__(one_line(said))
 
 
 class InputError(JaxdlError, ValueError):
@@ -45,6 +51,18 @@ class CheckpointError(JaxdlError):
 
 class RunError(JaxdlError):
     """A run directory that is finished already, or belongs to another configuration."""
+
+
+def one_line(text: object) -> str:
+    r"""A text that may come from a file, as one line that a terminal shows and does not obey.
+
+    Example:
+      >>> one_line("two\nlines and \x1b[2J")
+      'two lines and \\x1b[2J'
+    """
+    line = " ".join(str(text).splitlines())
+    shown = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
 
 
 def one_of(field: str, value: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from jaxdl.data.files import content, json_object, path_of
 from jaxdl.errors import DataUnavailable, InputError
 
 MANIFEST = "manifest.json"
@@ -33,9 +34,7 @@ def cache_root(given: str | None = None) -> Path:
       '/tmp/mine'
     """
     said = given or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"
-    if "\0" in said:
-        raise InputError("cache_dir", said, "a path")
-    return Path(said).expanduser().resolve()
+    return path_of(said, "cache_dir").resolve()
 
 
 def cached(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, dict[str, Any]]:
@@ -109,7 +108,7 @@ def _read(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
         return None
     try:
         return _verified(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # damage makes the readers of JSON and of arrays fail in too many ways to list them
         reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(f"cache {folder} is damaged ({reason}); building it again", stacklevel=4)
         return None
@@ -117,7 +116,7 @@ def _read(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
 
 def _verified(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     """Reads the manifest and every file, or raises because something is not as it was written."""
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = json_object(content(folder / MANIFEST))
     if manifest.pop("sha256") != _digest(manifest):
         raise ValueError(f"{MANIFEST} does not match its checksum")
     paths = sorted(folder.glob("*.npy"))

@@ -11,11 +11,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from jaxdl.data.cache import cache_root, cached
+from jaxdl.data.cache import Arrays, cache_root, cached
 from jaxdl.data.dataset import Dataset, holdout
+from jaxdl.data.files import path_of
 from jaxdl.data.lazy import Lazy
 from jaxdl.errors import DataUnavailable, InputError
 
@@ -66,6 +68,9 @@ def tfds_images(name: str, data_dir: str | None = None, cache_dir: str | None = 
     folder = cache_root(cache_dir) / "tfds" / f"{name.replace('/', '@').replace(':', '=')}-{tag}"
     arrays, about = cached(folder, lambda new: _in_child(name, source, new))
 
+    if not _are_images(arrays, about):
+        raise InputError("cache_dir", str(folder), "what this version writes there; remove it")
+
     def part(split: str) -> Dataset:
         pixels = Lazy(arrays[f"{split}_input"]).then(0, 255)
         label = arrays[f"{split}_label"].astype(np.int32)
@@ -73,6 +78,16 @@ def tfds_images(name: str, data_dir: str | None = None, cache_dir: str | None = 
 
     train = part("train")
     return (train, part("test")) if "test_label" in arrays else holdout(train)
+
+
+def _are_images(arrays: Arrays, about: dict[str, Any]) -> bool:
+    """Whether a cache holds what `jaxdl.data.prepare` writes."""
+    parts = {"train", *(name.partition("_")[0] for name in arrays)}
+    pairs = [(arrays.get(f"{part}_input"), arrays.get(f"{part}_label")) for part in parts]
+    return isinstance(about.get("classes"), int) and all(
+        x is not None and y is not None and (x.dtype, x.ndim) == (np.uint8, 4) and (y.dtype, y.ndim) == (np.int32, 1)
+        for x, y in pairs
+    )
 
 
 def unknown(name: str) -> InputError:
@@ -114,6 +129,4 @@ def _in_child(name: str, source: str, folder: Path) -> None:
 
 def _absolute(path: str) -> str:
     """A path that means the same in the child; an address such as gs://bucket as it is."""
-    if "\0" in path:
-        raise InputError("data_dir", path, "a path")
-    return path if "://" in path else str(Path(path).expanduser().resolve())
+    return path if "://" in path and "\0" not in path else str(path_of(path, "data_dir").resolve())

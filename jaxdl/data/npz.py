@@ -1,20 +1,33 @@
 """A classification set from one's own `.npz` file; nothing in the file is ever run."""
 
-import tokenize
+import math
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Float, Num, Shaped
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset, holdout
+from jaxdl.data.files import path_of, plain
 from jaxdl.errors import InputError
 
 #: The names under which a field is found in a file.
 NAMES = {"input": ("input", "image", "x"), "label": ("label", "y")}
+
+#: An array may take this much memory, or that many times what it takes in the file. 1 GiB.
+FREE, RATIO = 2**30, 100
+
+#: Labels are below; a network has an output for each.
+MOST_CLASSES = 2**16
+
+#: By the version of an array's format; another one is for fields with names beyond Latin letters.
+_HEADERS: dict[tuple[int, ...], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
@@ -33,8 +46,8 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
       classes as the largest label says.
 
     Raises:
-      InputError: no such file, not an `.npz` file, damaged, arrays missing, Python objects in it,
-        or anything that `check_classification` refuses.
+      InputError: no such file, not an `.npz` file, damaged, arrays missing, Python objects in it, sizes that
+        cannot be, labels of 65536 or more, or anything that `check_classification` refuses.
 
     Example:
       >>> import tempfile
@@ -44,15 +57,8 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
       >>> len(train), len(test), train.classes
       (8, 2, 2)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError("data", str(path), "an .npz file that exists")
-    if not zipfile.is_zipfile(path):
-        raise InputError("data", str(path), "a file that numpy.savez wrote")
-    with np.load(path, allow_pickle=False) as file:
-        train, test = _part(file, path, "train"), _part(file, path, "test")
-    if train is None:
-        raise InputError("data", f"{path} with {sorted(file.files)}", "arrays input (or x) and label (or y)")
+    path = path_of(path, "data")
+    train, test = _parts(path)
     labels = [part["label"] for part in (train, test) if part is not None]
     data = [_checked(part, path.stem, _classes(labels)) for part in (train, test) if part is not None]
     if test is None:
@@ -63,42 +69,90 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
     return data[0], data[1]
 
 
-def _part(file: Mapping[str, np.ndarray], path: Path, part: str) -> dict[str, Shaped[np.ndarray, "N ..."]] | None:
+Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
+
+
+def _parts(path: Path) -> tuple[Arrays, Arrays | None]:
+    """The arrays of the training and of the test set."""
+    if not path.is_file():
+        raise InputError("data", str(path), "an .npz file that exists")
+    try:
+        with plain(path) as file, zipfile.ZipFile(file) as archive:
+            train, test = _part(archive, path, "train"), _part(archive, path, "test")
+            names = sorted(_members(archive))
+    except OSError as error:
+        raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
+    except InputError:
+        raise
+    except Exception:
+        # A damaged directory makes zipfile fail in too many ways to list them.
+        raise InputError("data", str(path), "a file that numpy.savez wrote") from None
+    if train is None:
+        raise InputError("data", f"{path} with {names}", "arrays input (or x) and label (or y)")
+    return train, test
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, str]:
+    """What the archive calls each array; a name is only looked up, nothing is ever written under it."""
+    return {name.removesuffix(".npy"): name for name in archive.namelist()}
+
+
+def _part(archive: zipfile.ZipFile, path: Path, part: str) -> Arrays | None:
     """Both fields of a part, or None if it has neither."""
-    names = {field: _name(file, path, field, part) for field in NAMES}
+    names = {field: _name(archive, path, field, part) for field in NAMES}
     if not any(names.values()):
         return None
     for field, name in names.items():
         if name is None:
-            raise InputError("data", f"{path} with {sorted(file)}", f"the array {part}_{field} too")
-    return {field: _array(file, path, str(name)) for field, name in names.items()}
+            raise InputError("data", f"{path} with {sorted(_members(archive))}", f"the array {part}_{field} too")
+    return {field: _array(archive, path, str(name)) for field, name in names.items()}
 
 
-def _name(file: Mapping[str, np.ndarray], path: Path, field: str, part: str) -> str | None:
+def _name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> str | None:
     """How the file calls a field of a part, if it has it."""
     forms = ["{part}_{name}", "{name}_{part}"] + ["{name}"] * (part == "train")
     known = [form.format(part=part, name=name) for name in NAMES[field] for form in forms]
-    found = [name for name in known if name in file]
+    found = [name for name in known if name in _members(archive)]
     if len(found) > 1:
         raise InputError("data", f"{path} with {found}", f"one of them as the {part} {field}")
     return found[0] if found else None
 
 
-def _array(file: Mapping[str, np.ndarray], path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
+def _array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
+    member, where = _members(archive)[name], f"{name} of {path}"
     try:
-        array = file[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, SyntaxError, tokenize.TokenError) as error:
-        if "Object arrays" in str(error):
-            raise InputError(f"{name} of {path}", "Python objects", "numbers; objects are never loaded") from None
-        raise InputError(f"{name} of {path}", type(error).__name__, "an array that reads back whole") from None
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{name} of {path}", "no array", "a file that numpy.savez wrote")
-    return array
+        _check_size(archive, member, where)
+        with archive.open(member) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except InputError:
+        raise
+    except Exception as error:
+        # Damage makes zipfile, what unpacks, the header's parser and NumPy fail in too many ways to list them.
+        raise InputError(where, type(error).__name__, "an array that reads back whole") from None
+
+
+def _check_size(archive: zipfile.ZipFile, member: str, where: str) -> None:
+    """Raises unless the array can be what its header says, before there is memory for it."""
+    about = archive.getinfo(member)
+    if about.file_size > max(FREE, RATIO * about.compress_size):
+        said = f"{about.file_size} bytes packed into {about.compress_size}"
+        raise InputError(where, said, f"at most {FREE}, or {RATIO} times what it takes in the file")
+    with archive.open(member) as file:
+        if file.read(6) != np.lib.format.MAGIC_PREFIX:
+            raise InputError(where, "no array", "a file that numpy.savez wrote")
+        shape, _, dtype = _HEADERS[tuple(file.read(2))](file)
+        size = about.file_size - file.tell()
+    if dtype.hasobject:
+        raise InputError(where, "Python objects", "numbers; objects are never loaded")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
+        raise InputError(where, f"{size} bytes", f"as many as {dtype}{list(shape)} takes")
 
 
 def _checked(arrays: dict[str, np.ndarray], name: str, classes: int | None) -> Dataset:
     data = Dataset({**arrays, "input": _rescaled(arrays["input"])}, name, classes)
     check_classification(data)
+    if classes is not None and classes > MOST_CLASSES:
+        raise InputError("label", classes - 1, f"an integer in [0, {MOST_CLASSES})")
     return Dataset({**data.arrays, "label": data["label"].astype(np.int32)}, name, classes)
 
 
@@ -107,7 +161,8 @@ def _rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:
     if array.dtype == np.uint8:
         array = np.divide(array, np.float32(255), dtype=np.float32)
     if array.dtype.kind in "fiub":
-        array = array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what float32 does not hold is infinite, and refused as that
+            array = array.astype(np.float32, copy=False)
     return array[..., None] if array.ndim == 3 else array
 
 

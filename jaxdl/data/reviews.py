@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.files import opened, utf8
+from jaxdl.data.files import bounded, leads_out, opened, path_of, utf8
 from jaxdl.data.opinions import opinion
 from jaxdl.data.vocabulary import PADDING, UNKNOWN, Vocabulary, check_ids
 from jaxdl.errors import InputError, at_least, one_of
@@ -47,7 +47,8 @@ def read_reviews(folder: str | Path) -> tuple[Reviews, Reviews]:
       `(train, test)`.
 
     Raises:
-      InputError: a part, a class or the files of a class are missing (says which), or a file is not UTF-8.
+      InputError: a part, a class or the files of a class are missing (says which), a file is not UTF-8, or a link
+        leads out of the folder.
 
     Example:
       >>> import tempfile
@@ -61,15 +62,30 @@ def read_reviews(folder: str | Path) -> tuple[Reviews, Reviews]:
 
     Source: Maas et al. 2011, Learning word vectors for sentiment analysis (the archive).
     """
-    folder = Path(folder).expanduser()
+    folder = path_of(folder, "data")
+    try:
+        return _both(folder)
+    except OSError as error:
+        raise InputError("data", str(folder), f"a folder that can be read ({error.strerror})") from None
+
+
+def _both(folder: Path) -> tuple[Reviews, Reviews]:
+    """The training and the test part."""
     parts = [folder / "train", folder / "test"]
     for part in parts:
+        _stay(part, folder)
         if not part.is_dir():
             raise InputError("data", str(folder), f"a folder with train and test; there is no {part.name}")
     classes = sorted({name for part in parts for name in _classes(part)})
     if len(classes) < 2:
         raise InputError("data", str(folder), f"a folder per class in train and test, at least two; found {classes}")
     return _part(parts[0], classes), _part(parts[1], classes)
+
+
+def _stay(path: Path, folder: Path) -> None:
+    """Raises where a link shows files that the folder does not hold."""
+    if leads_out(path, folder):
+        raise InputError("data", str(path), f"a path that stays in {folder}; this link leads out")
 
 
 def sentiment_grammar(seed: int = 0, count: int = 4000) -> tuple[Reviews, Reviews]:
@@ -163,10 +179,11 @@ def _part(part: Path, classes: list[str]) -> Reviews:
     texts: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
+        _stay(part / name, part.parent)
         if not (part / name).is_dir():
             raise InputError("data", str(part), f"a folder per class; there is no {name}")
         files = [file for file in sorted(os.listdir(part / name)) if file.endswith(".txt") and file[0] != "."]
-        found = [_read(part / name / file) for file in files]
+        found = [_read(part / name / file, part.parent) for file in files]
         if not found:
             raise InputError("data", str(part / name), "a folder with .txt files; there are none")
         texts += found
@@ -174,6 +191,7 @@ def _part(part: Path, classes: list[str]) -> Reviews:
     return Reviews(texts, np.array(labels, np.int32), tuple(classes))
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, folder: Path) -> str:
+    _stay(path, folder)
     with opened(path) as file:
-        return utf8(file.read(), str(path)).replace("<br />", "\n")
+        return utf8(bounded(file), str(path)).replace("<br />", "\n")

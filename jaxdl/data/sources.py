@@ -37,7 +37,7 @@ def load(name: str | Path, data_dir: str | None = None, cache_dir: str | None = 
     if "\0" in text:
         raise unknown(text)
     if text.endswith(".npz"):
-        return load_npz(Path(text).expanduser())
+        return load_npz(text)
     if text in EMBEDDED:
         return EMBEDDED[text]()
     return tfds_images(text, data_dir, cache_dir)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.files import opened, utf8
+from jaxdl.data.files import bounded, opened, path_of, utf8
 from jaxdl.data.tfds_text import tfds_text
 from jaxdl.data.vocabulary import check_ids
 from jaxdl.errors import InputError, at_least
@@ -177,13 +177,13 @@ def _english() -> str:
 
 
 def _from_file(name: str) -> str:
-    path = Path(name).expanduser()
-    if not name or "\0" in name or not (path.exists() or path.suffix or len(path.parts) > 1):
+    path = path_of(name, "data")
+    if not name or not (path.exists() or path.suffix or len(path.parts) > 1):
         near = difflib.get_close_matches(name, NAMED, n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError("data", name, f"{', '.join(NAMED)} or a text file that exists{hint}")
     with opened(path) as file:
-        return utf8(file.read(), str(path))
+        return utf8(bounded(file), str(path))
 
 
 def _checked(tokens: Int[np.ndarray, " L"], length: int, least: int) -> Int[np.ndarray, " L"]:

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxdl.data.files import opened, utf8
+from jaxdl.data.files import opened, path_of, utf8
 from jaxdl.data.vocabulary import PADDING, Vocabulary
 from jaxdl.errors import InputError
 
 #: The largest number that float32 holds.
 LARGEST = float(np.finfo(np.float32).max)
+
+#: Numbers of a vector, and bytes of a line, at most.
+WIDEST = 4096
+LONGEST = 32 * WIDEST
 
 
 def read_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[Float[np.ndarray, "V D"], Bool[np.ndarray, " V"]]:
@@ -31,8 +35,8 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[Float[np.nda
       which words it has.
 
     Raises:
-      InputError: no such file, a line of another width, something that is no finite number (names file
-        and line), or not one word of the vocabulary in the file.
+      InputError: no such file, a line of another width or of more than 4096 numbers, something that is no finite
+        number (names file and line), or not one word of the vocabulary in the file.
 
     Example:
       >>> import tempfile
@@ -44,7 +48,7 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[Float[np.nda
 
     Source: Pennington, Socher, Manning 2014, GloVe; Mikolov et al. 2013, word2vec.
     """
-    path, vectors, found = Path(path).expanduser(), None, np.zeros(len(vocabulary), bool)
+    path, vectors, found = path_of(path, "vectors"), None, np.zeros(len(vocabulary), bool)
     for word, numbers in _lines(path):
         if vectors is None:
             vectors = np.zeros((len(vocabulary), len(numbers)), np.float32)
@@ -60,12 +64,16 @@ def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
     """Word and vector of every line, all of one width."""
     width = 0
     with opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), 1):
+            if len(line) > LONGEST:
+                raise InputError(f"{path}, line {number}", f"more than {LONGEST} bytes", "a word and its numbers")
             parts = line.rstrip(b" \r\n").split(b" ")
             if number == 1 and len(parts) == 2 and all(part.isdigit() and len(part) < 10 for part in parts):
                 width = int(parts[1])
                 continue
             width = width or len(parts) - 1
+            if width > WIDEST:
+                raise InputError(f"{path}, line {number}", f"{width} numbers", f"at most {WIDEST}")
             yield _parsed(parts, width, f"{path}, line {number}")
 
 

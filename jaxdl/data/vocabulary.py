@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
+from jaxdl.data.files import content, json_object, path_of
 from jaxdl.data.words import join_words, split_words
 from jaxdl.errors import InputError, at_least, of_kind, one_of
 
@@ -173,13 +174,14 @@ class Vocabulary:
         Raises:
           InputError: no such file, or one that is damaged.
         """
+        path = path_of(path, "vocabulary")
         try:
-            found = json.loads(Path(path).read_bytes())
+            found = json_object(content(path))
             of_kind("tokens", found["tokens"], list, "a list of strings")
             return cls(**{**found, "tokens": tuple(found["tokens"])})
         except FileNotFoundError:
             raise InputError("vocabulary", str(path), "a file that exists") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             reason = f"a file that Vocabulary.save wrote ({type(error).__name__}: {error})"
             raise InputError("vocabulary", str(path), " ".join(reason.split())[:300]) from None
 

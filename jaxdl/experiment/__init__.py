@@ -1,6 +1,7 @@
 """Experiments: options, run directories, results."""
 
 from jaxdl.experiment.classification import Classification, classification
+from jaxdl.experiment.directory import read_array
 from jaxdl.experiment.draws import collapse, judge_draws, judged, noise
 from jaxdl.experiment.fitting import Training, compare, fitted
 from jaxdl.experiment.game import Game, game
@@ -26,5 +27,6 @@ __all__ = [
     "judged",
     "launch",
     "noise",
+    "read_array",
     "repeat",
 ]

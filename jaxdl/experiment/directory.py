@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxdl import rng
+from jaxdl.data.files import content, json_object, leads_out, path_of
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.options import Options, identity
 from jaxdl.training.writers import strict
@@ -74,15 +76,17 @@ def check_out(out: Path, config: Options) -> None:
     """Raises if the directory is another run's; writes nothing.
 
     Raises:
-      InputError: there is something that is no directory.
-      RunError: it holds a run with other options, or files of somebody else.
+      InputError: there is something that is no directory, or nothing can be there.
+      RunError: it holds a run with other options, files of somebody else, or links to what is not in it.
     """
-    if "\0" in str(out):
-        raise InputError("out", str(out), "a path")
+    path_of(out, "out")
     if not out.exists():
         return
     if not out.is_dir():
         raise InputError("out", str(out), "a directory; this is a file")
+    for path in out.rglob("*"):
+        if leads_out(path, out):
+            raise RunError(f"out: {path} is a link that leads out of {out}, where nothing is to be written; remove it")
     mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
     if not file.exists():
         # A kill while the directory was claimed leaves the half of that file.
@@ -121,12 +125,55 @@ def check_data(out: Path, sets: dict[str, str]) -> None:
     for part in sorted(theirs.keys() | sets.keys()):
         there, here = theirs.get(part, "none"), sets.get(part, "none")
         if there != here:
-            raise RunError(f"out: {out} was begun with other data: {part} is {there[:12]} there and {here[:12]} here")
+            raise RunError(f"out: {out} was begun with other data: {part} is {there!s:.12} there and {here[:12]} here")
 
 
-def read_json(path: Path) -> Any:
-    """What a file holds; raises RunError, naming it, where that cannot be read."""
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a file holds; raises RunError, naming it, where that cannot be read."""
     try:
-        return json.loads(path.read_text())
+        return json_object(content(path))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What `Run.finish` wrote; raises RunError, naming the file, for anything else."""
+    found = read_json(path)
+    sets = found.get("data")
+    fine = (
+        all(_numbers(found.get(part)) for part in ("metrics", "seconds", "throughput"))
+        and _numbers(found.get("metrics_std", {}))
+        and {"total", "compile"} <= found["seconds"].keys()
+        and "examples_per_second" in found["throughput"]
+        and isinstance(found.get("warnings", []), list)
+        and isinstance(sets, dict)
+        and all(isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys() for each in sets.values())
+    )
+    if not fine:
+        raise RunError(f"{path} is no result that a run wrote; choose another directory")
+    return found
+
+
+def read_array(path: Path) -> Any:
+    """An array that a run left in a `.npy` file.
+
+    Args:
+      path: the file.
+
+    Raises:
+      RunError: there is anything else; names the file.
+    """
+    try:
+        # A view of the file: a header that says more than there is gets no memory.
+        return np.array(np.lib.format.open_memmap(path, mode="r"))
+    except Exception as error:
+        # Damage makes the header's parser fail in too many ways to list them.
+        raise RunError(f"{path} cannot be read: {type(error).__name__}: {error}; remove its directory") from None
+
+
+def _numbers(found: Any) -> bool:
+    """Whether it is an object of numbers, as `write_json` writes them."""
+    return isinstance(found, dict) and all(
+        (isinstance(value, float | int) and abs(value) < 2**1000) or value in ("NaN", "Infinity", "-Infinity")
+        for value in found.values()
+    )

@@ -16,10 +16,11 @@ from jaxdl import scores, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
+from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.classification import Classification, classification
-from jaxdl.experiment.directory import read_json
-from jaxdl.experiment.options import Options, identity
+from jaxdl.experiment.directory import read_json, read_result
+from jaxdl.experiment.options import Options, from_json, identity
 from jaxdl.experiment.run import Run, repeat
 from jaxdl.models import CNN, Stage
 from jaxdl.rng import root
@@ -126,14 +127,14 @@ def judge_of(config: Any, train: Dataset, test: Dataset) -> Judge:
       InputError: no finished run of a judge there, or one of other data.
       RunError: its files are not those that were written.
     """
-    place = Path(config.judge) if config.judge else home(config)
+    place = path_of(config.judge, "judge") if config.judge else home(config)
     if not config.judge and not (place / "result.json").exists():
         print(f"a judge of {config.data} is not in the cache yet; training it, once")
         train_judge(Judging(config.data, config.data_dir, config.cache_dir).checked())
     result, options = _finished(place, config.data)
     theirs = result["data"]["train"]
     if theirs["sha256"] != train.sha256:
-        said = f"a judge of {train.name} {train.sha256[:12]}; this one is of {theirs['name']} {theirs['sha256'][:12]}"
+        said = f"a judge of {train.name} {train.sha256[:12]}; this one is of {theirs['name']} {theirs['sha256']!s:.12}"
         raise InputError("judge", str(place), said)
     classes = train.classes or 0
     state, net = inference(_restored(place, options, classes, train, result)), network(options, classes)
@@ -186,10 +187,10 @@ def nearest_of(images: Images, train: Dataset) -> float:
 def _finished(place: Path, data: str) -> tuple[dict[str, Any], Judging]:
     """The result of a judge's run and its options."""
     if (place / "result.json").exists():
-        result, options = read_json(place / "result.json"), read_json(place / "config.json")
-        known = {field.name for field in dataclasses.fields(Judging)}
-        if result.get("experiment") == "judge" and "seeds" not in result and options.keys() <= known:
-            return result, Judging(**options)
+        result, options = read_result(place / "result.json"), from_json(Judging, read_json(place / "config.json"))
+        whole = "train" in result["data"] and "test/accuracy" in result["metrics"] and "state_sha256" in result
+        if result.get("experiment") == "judge" and "seeds" not in result and whole and options is not None:
+            return result, options.checked()
     raise InputError(
         "judge", str(place), f"the directory of a finished run of python experiments/judge.py --data {data}"
     )

@@ -13,7 +13,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from types import UnionType
+from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import jax
 
@@ -204,6 +205,32 @@ def _make_cpu_devices(config: Options) -> None:
             jax.config.update("jax_num_cpu_devices", count)
     if (config.cpu_devices or 1) > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
         raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
+
+
+def from_json(config: type[C], said: dict[str, Any]) -> C | None:
+    """Options from what `identity` gave, through JSON; None if one is unknown or of another type.
+
+    Example:
+      >>> from_json(Options, {"seed": 3}).seed, from_json(Options, {"seed": "3"})
+      (3, None)
+    """
+    kinds = get_type_hints(config)
+    names = {field.name for field in dataclasses.fields(config)}
+    if not said.keys() <= names or not all(_fits(value, kinds[name]) for name, value in said.items()):
+        return None
+    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in said.items()}
+    return config(**values)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin is tuple:
+        return isinstance(value, list) and all(_fits(each, parts[0]) for each in value)
+    return type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
 
 
 def default_out(name: str, config: Options) -> Path:

@@ -17,8 +17,8 @@ from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError
-from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_json, write_json
+from jaxdl.errors import InputError, one_line
+from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_result, write_json
 from jaxdl.experiment.options import Options, default_out
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
@@ -222,7 +222,7 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     try:
         if (out / "result.json").exists():
             print(f"{out} is finished already; this is its result")
-            result = read_json(out / "result.json")
+            result = read_result(out / "result.json")
         else:
             result = one(Run(config, out, name))
     except Stopped as stop:
@@ -265,13 +265,13 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
         said = f"{100 * float(value):.2f} %" if percent else f"{float(value):.4f}"
         if name in spread:
             said += f" ± {100 * float(spread[name]):.2f} %" if percent else f" ± {float(spread[name]):.4f}"
-        print(f"{name:<22} {said}")
+        print(f"{one_line(name):<22} {said}")
     seconds, rate = result["seconds"], result["throughput"]["examples_per_second"]
     print(
         f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s to the first step; {rate:,.0f} examples/s"
     )
     for said in result.get("warnings", []):
-        print(f"{'warning':<22} {said}")
+        print(f"{'warning':<22} {one_line(said)}")
     for picture in sorted(out.glob("**/figures/*.*")):
         print(f"{'picture':<22} {picture}")
     print(f"{'result':<22} {out / 'result.json'}")

@@ -133,7 +133,11 @@ def pictures_gif(
 
     if not len(pictures):
         raise InputError("pictures", [], "at least one")
-    pages = [Image.open(each).convert("RGB") for each in pictures]
+    try:
+        pages = [Image.open(each, formats=["PNG"]).convert("RGB") for each in pictures]
+    except Exception as error:
+        # A damaged picture makes Pillow fail in too many ways to list them.
+        raise InputError("pictures", f"{type(error).__name__}: {error}", "PNG files that can be read") from None
     sizes = {each.size for each in pages}
     if len(sizes) > 1:
         raise InputError("pictures", sorted(sizes), "pictures of one size")

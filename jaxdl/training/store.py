@@ -6,7 +6,6 @@ there, written after Orbax's commit: the SHA-256 of every file, the state's layo
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -23,12 +22,7 @@ from jax.experimental import multihost_utils
 
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError, at_least
-
-History = list[tuple[int, float]]
-
-
-class _Damaged(CheckpointError):
-    """Not to be trusted, unlike one that is intact but another run's: the step before may be good."""
+from jaxdl.training.manifest import Damaged, History, read_manifest, verify, write_manifest
 
 
 @runtime_checkable
@@ -104,7 +98,7 @@ class Directory:
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 return self._load(abstract, number)
-            except _Damaged as error:
+            except Damaged as error:
                 if step is not None:
                     raise
                 warnings.warn(f"{error}; going back to the step before", stacklevel=2)
@@ -139,7 +133,7 @@ class Directory:
     def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
         response.result()
         if jax.process_index() == 0:
-            _write_manifest(target, layout, history)
+            write_manifest(target, layout, history)
             self._tidy(int(target.name))
 
     def _tidy(self, saved: int) -> None:
@@ -149,8 +143,8 @@ class Directory:
         """
         values = {}
         for step in self.steps():
-            with contextlib.suppress(_Damaged):
-                values[step] = _value(step, _manifest(self.path / str(step))["history"])
+            with contextlib.suppress(Damaged):
+                values[step] = _value(step, read_manifest(self.path / str(step))["history"])
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
             if where.name.isdecimal() and int(where.name) not in kept and not _foreign(where):
@@ -161,11 +155,16 @@ class Directory:
         from orbax.checkpoint import v1 as ocp
 
         where = self.path / str(step)
-        manifest = _manifest(where)
-        _verify(where, manifest["files"])
+        manifest = read_manifest(where)
+        verify(where, manifest["files"])
         _check_layout(str(where), manifest["layout"], _layout(abstract))
-        tree = ocp.load(where / "state", _as_dict(abstract))
-        return State(**tree), manifest["history"]
+        try:
+            state = State(**ocp.load(where / "state", _as_dict(abstract)))
+        except Exception as error:
+            # Not `Damaged`: these are the bytes that were written, and going back would cost the run its newest steps.
+            raise CheckpointError(f"{where / 'state'} cannot be loaded: {type(error).__name__}: {error}") from error
+        _check_layout(str(where), _layout(state), manifest["layout"])
+        return state, manifest["history"]
 
 
 def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
@@ -219,7 +218,7 @@ def _make_room(target: Path) -> None:
 
 def _foreign(where: Path) -> list[Path]:
     """What neither this file nor Orbax, killed or not, writes into the directory of a step."""
-    there = [where] if where.is_file() else sorted(where.glob("*"))
+    there = [where] if where.is_file() or where.is_symlink() else sorted(where.glob("*"))
     return [p for p in there if p.name != "state" and not p.name.startswith(("state.orbax-", "manifest.json"))]
 
 
@@ -257,43 +256,3 @@ def _as_dict(state: State) -> dict[str, Any]:
 def _value(step: int, history: Sequence) -> float | None:
     """The value that was measured at this very step, if one was."""
     return next((value for at, value in reversed(history) if at == step), None)
-
-
-def _files(where: Path) -> dict[str, str]:
-    files = sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("manifest.json"))
-    return {str(p.relative_to(where)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
-
-
-def _verify(where: Path, expected: Mapping[str, str]) -> None:
-    for name in sorted(expected.keys() | (found := _files(where)).keys()):
-        if expected.get(name) != found.get(name):
-            state = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
-            raise _Damaged(f"{where / name} {state}")
-
-
-def _write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
-    """Last of all, and in one piece: its being there is what makes a step count."""
-    body = {"files": _files(where), "layout": dict(layout), "history": [[s, repr(v)] for s, v in history]}
-    with open(partial := where / "manifest.json.partial", "w") as file:
-        file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(where / "manifest.json")
-
-
-def _manifest(where: Path) -> dict[str, Any]:
-    name = where / "manifest.json"
-    try:
-        manifest = json.loads(name.read_text())
-        body = {field: manifest[field] for field in ("files", "layout", "history")}
-        intact = manifest["sha256"] == _body_hash(body)
-        body["history"] = [(int(step), float(value)) for step, value in body["history"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _Damaged(f"{name} cannot be read: {error}") from error
-    if not intact:
-        raise _Damaged(f"{name} is damaged")
-    return body
-
-
-def _body_hash(body: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from jaxdl.data.files import content, json_object
 from jaxdl.training import tensorboard
 
 
@@ -99,7 +100,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
     """What `JsonLines` wrote: one record per step, in order of the steps.
 
     Of what was written twice, as by a run that was killed and went on, the later counts. A line
-    that a kill cut short is passed over.
+    that a kill cut short is passed over, as is any other that is not a step and numbers.
 
     Args:
       path: the file.
@@ -108,7 +109,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
       `[{"step": 10, "train/loss": 0.5, ...}, ...]`, with NaN and infinities as floats.
 
     Raises:
-      FileNotFoundError: there is no such file.
+      OSError: there is no such file, or no plain one.
 
     Example:
       >>> import tempfile
@@ -119,10 +120,11 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
       [{'step': 1, 'a': 3.0}]
     """
     records: dict[int, dict[str, float]] = {}
-    for line in Path(path).read_text(encoding="utf-8", errors="replace").split("\n"):
-        with contextlib.suppress(json.JSONDecodeError):
-            record = {name: float(v) if isinstance(v, str) else v for name, v in json.loads(line).items()}
-            records.setdefault(int(record["step"]), {}).update(record)
+    for line in content(Path(path)).decode("utf-8", errors="replace").split("\n"):
+        with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
+            numbers = {name: float(value) for name, value in json_object(line).items()}
+            if 0 <= (step := int(numbers["step"])) < 2**31:
+                records.setdefault(step, {}).update({**numbers, "step": step})
     return [records[step] for step in sorted(records)]
 
 

@@ -167,8 +167,8 @@ TABLE = {
     },
     "misspelt path": (lambda: load("../digits"), f"data: got '../digits', allowed: {SETS} (did you mean 'digits'?)"),
     "no name": (lambda: load(""), f"data: got '', allowed: {SETS}"),
-    "data_dir": (lambda: load("mnist", "a\0b"), "data_dir: got 'a\\x00b', allowed: a path"),
-    "cache_dir": (lambda: load("mnist", "a", "a\0b"), "cache_dir: got 'a\\x00b', allowed: a path"),
+    "data_dir": (lambda: load("mnist", "a\0b"), "data_dir: got 'a\\x00b', allowed: a path (embedded null byte)"),
+    "cache_dir": (lambda: load("mnist", "a", "a\0b"), "cache_dir: got 'a\\x00b', allowed: a path (embedded null byte)"),
 }
 
 

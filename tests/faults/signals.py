@@ -119,7 +119,7 @@ def child(phase: str, out: str) -> None:
     tell(program, "convolutions", "compile", 0.0, busy=True)
     tell(Journal, "take", "train", 0.0)
     tell(loop, "sweep", "evaluate", 0.5)
-    tell(store, "_write_manifest", "save", 0.5)
+    tell(store, "write_manifest", "save", 0.5)
     mlp = script("mlp")
     numbers = ["--steps", str(STEPS), "--save-every", str(SAVE), "--hidden", "32", "--out", out]
     launch(mlp.main, mlp.Config, numbers)

@@ -351,7 +351,7 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
     store = Directory(tmp_path / "run")
     store.save(state_at(1), [])
     store.close()
-    monkeypatch.setattr("jaxdl.training.store._write_manifest", full)
+    monkeypatch.setattr("jaxdl.training.store.write_manifest", full)
     store.save(state_at(2), [])
     with pytest.raises(CheckpointError, match="No space left on device"):
         store.close()
