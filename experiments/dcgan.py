@@ -20,7 +20,7 @@ class Config(Game):
 
     features: int = 64
     """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
-    dense: tuple[int, ...] = ()
+    dense: tuple[int, ...] = (256,)
     """Widths of the hidden layers behind the discriminator's convolutions; the generator's are the same, backwards."""
     epochs: float = 60.0
     """Passes over the training set."""

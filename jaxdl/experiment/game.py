@@ -50,8 +50,12 @@ class Game(Training):
     """Images per step."""
     learning_rate: float = 1e-3
     """Of the generator, the largest of the run."""
-    discriminator_learning_rate: float | None = None
-    """The discriminator's; default: the same."""
+    discriminator_learning_rate: float = 4e-4
+    """Of the discriminator."""
+    schedule: str = "cosine"
+    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
+    ema: float = 0.99
+    """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     momentum: float = 0.5
     """Decay of the running mean of gradients, where the optimizer has one."""
     validation: float = 0.0
@@ -66,8 +70,6 @@ class Game(Training):
         if self.optimizer == "schedule_free":
             raise InputError("optimizer", self.optimizer, "one that updates a part of the parameters")
         at_least("critic", self.critic, 1)
-        if self.discriminator_learning_rate is None:
-            return dataclasses.replace(self, discriminator_learning_rate=self.learning_rate).checked()
         if not 0 < self.discriminator_learning_rate < math.inf:
             said = "a finite number above 0"
             raise InputError("discriminator_learning_rate", self.discriminator_learning_rate, said)
@@ -89,7 +91,7 @@ class Game(Training):
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        other = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)  # type: ignore[arg-type]
+        other = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
         return task.updates(other.make_optimizer(steps * self.critic), self.make_optimizer(steps), self.critic)
 
     @property
