@@ -83,14 +83,16 @@ class Directory:
 
     def __init__(self, path: str | os.PathLike, last: int = 2):
         at_least("last", last, 1)
-        self.path, self.last = Path(path).resolve(), last
+        self.path, self.last, self.saving = Path(path).resolve(), last, 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
 
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
-        target = self.path / str(state.done)
+        _check_names(self.path, state)
+        self.saving = state.done
+        target = self.path / str(self.saving)
         self._try(_make_room, target)
         self._agree()
         response = self._try(_begin, target, state)
@@ -101,6 +103,7 @@ class Directory:
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
+        _check_names(self.path, abstract)
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 return self._load(abstract, number)
@@ -112,7 +115,7 @@ class Directory:
 
     def steps(self) -> list[int]:
         """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
-        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if p.parent.name.isdecimal())
+        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if _is_step(p.parent))
 
     def close(self) -> None:
         if self.pending is not None:
@@ -134,7 +137,7 @@ class Directory:
                 self.failure = self.failure or OSError("another process could not write")
         if self.failure is not None:
             failure, self.failure = self.failure, None
-            raise CheckpointError(f"saving to {self.path} failed: {failure}") from failure
+            raise CheckpointError(f"saving step {self.saving} to {self.path} failed: {failure}") from failure
 
     def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
         response.result()
@@ -153,7 +156,7 @@ class Directory:
                 values[step] = _value(step, _manifest(self.path / str(step))["history"])
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
-            if where.name.isdecimal() and int(where.name) not in kept and not _foreign(where):
+            if _is_step(where) and int(where.name) not in kept and not _foreign(where):
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
@@ -164,8 +167,10 @@ class Directory:
         manifest = _manifest(where)
         _verify(where, manifest["files"])
         _check_layout(str(where), manifest["layout"], _layout(abstract))
-        tree = ocp.load(where / "state", _as_dict(abstract))
-        return State(**tree), manifest["history"]
+        state = State(**ocp.load(where / "state", _as_dict(abstract)))
+        if state.done != step:
+            raise _Damaged(f"{where} holds step {state.done}")
+        return state, manifest["history"]
 
 
 def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
@@ -233,9 +238,29 @@ def _begin(target: Path, state: State) -> Any:
         return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
 
 
+def _is_step(where: Path) -> bool:
+    """Whether a store would give this name to a step: `7`, not `007`."""
+    return where.name.isdecimal() and where.name == str(int(where.name))
+
+
 def _leaves(tree: Any) -> dict[str, Any]:
     flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
+    return {"/".join(map(_part, path)): leaf for path, leaf in flat}
+
+
+def _part(key: Any) -> str:
+    """One key of a path, in quotes where it would read as two: `a/b` and `'a/b'` are two leaves."""
+    name = jax.tree_util.keystr((key,), simple=True)
+    return repr(name) if set(name) & set("/'\"") else name
+
+
+def _check_names(where: Path, tree: Any) -> None:
+    """Orbax joins keys by a dot, and of two leaves whose names are then the same it writes one."""
+    seen: dict[str, str] = {}
+    for name, (path, _) in zip(_leaves(tree), jax.tree_util.tree_flatten_with_path(tree)[0], strict=True):
+        first = seen.setdefault(jax.tree_util.keystr(path, simple=True, separator="."), name)
+        if first != name:
+            raise CheckpointError(f"{where}: {first} and {name} would be one leaf of a checkpoint; rename one")
 
 
 def _layout(tree: Any) -> dict[str, str]:
@@ -261,7 +286,14 @@ def _value(step: int, history: Sequence) -> float | None:
 
 def _files(where: Path) -> dict[str, str]:
     files = sorted(p for p in where.rglob("*") if p.is_file() and not p.name.startswith("manifest.json"))
-    return {str(p.relative_to(where)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {str(p.relative_to(where)): _sha256(p) for p in files}
+
+
+def _sha256(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise _Damaged(f"{file} cannot be read: {error}") from error
 
 
 def _verify(where: Path, expected: Mapping[str, str]) -> None:
