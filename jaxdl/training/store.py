@@ -23,6 +23,7 @@ from jax.experimental import multihost_utils
 
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError, at_least
+from jaxdl.training.leaves import check_layout, check_names, layout
 
 History = list[tuple[int, float]]
 
@@ -63,7 +64,7 @@ class InMemory:
         if number not in self.states:
             raise CheckpointError(f"step {number} is not kept; there are {sorted(self.states)}")
         state, history = self.states[number]
-        _check_layout(f"step {number} in memory", _layout(state), _layout(abstract))
+        check_layout(f"step {number} in memory", layout(state), layout(abstract))
         return jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract), list(history)
 
     def close(self) -> None:
@@ -90,20 +91,20 @@ class Directory:
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
-        _check_names(self.path, state)
+        check_names(self.path, state)
         self.saving = state.done
         target = self.path / str(self.saving)
         self._try(_make_room, target)
         self._agree()
         response = self._try(_begin, target, state)
         self._agree()
-        finish = self._finish, response, target, _layout(state), list(history)
+        finish = self._finish, response, target, layout(state), list(history)
         self.pending = threading.Thread(target=self._try, args=finish)
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
-        _check_names(self.path, abstract)
+        check_names(self.path, abstract)
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 return self._load(abstract, number)
@@ -166,7 +167,7 @@ class Directory:
         where = self.path / str(step)
         manifest = _manifest(where)
         _verify(where, manifest["files"])
-        _check_layout(str(where), manifest["layout"], _layout(abstract))
+        check_layout(str(where), manifest["layout"], layout(abstract))
         state = State(**ocp.load(where / "state", _as_dict(abstract)))
         if state.done != step:
             raise _Damaged(f"{where} holds step {state.done}")
@@ -191,27 +192,6 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
     best = min(finite, key=lambda step: (values[step], step), default=None)
     wanted = {*sorted(values)[-last:], best, max(finite, default=None)}
     return sorted(step for step in wanted if step is not None)
-
-
-def state_sha256(state: State) -> str:
-    """One hash of all that training changed: every leaf's path, dtype, shape and bytes, sorted by path.
-
-    Args:
-      state: any pytree of arrays.
-
-    Returns:
-      64 hexadecimal digits; equal if and only if all bits are.
-
-    Example:
-      >>> [state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(n)}) for n in (2, 3)]
-      [True, False]
-    """
-    total = hashlib.sha256()
-    for name, leaf in sorted(_leaves(state).items()):
-        array = np.asarray(leaf)
-        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def _make_room(target: Path) -> None:
@@ -241,37 +221,6 @@ def _begin(target: Path, state: State) -> Any:
 def _is_step(where: Path) -> bool:
     """Whether a store would give this name to a step: `7`, not `007`."""
     return where.name.isdecimal() and where.name == str(int(where.name))
-
-
-def _leaves(tree: Any) -> dict[str, Any]:
-    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {"/".join(map(_part, path)): leaf for path, leaf in flat}
-
-
-def _part(key: Any) -> str:
-    """One key of a path, in quotes where it would read as two: `a/b` and `'a/b'` are two leaves."""
-    name = jax.tree_util.keystr((key,), simple=True)
-    return repr(name) if set(name) & set("/'\"") else name
-
-
-def _check_names(where: Path, tree: Any) -> None:
-    """Orbax joins keys by a dot, and of two leaves whose names are then the same it writes one."""
-    seen: dict[str, str] = {}
-    for name, (path, _) in zip(_leaves(tree), jax.tree_util.tree_flatten_with_path(tree)[0], strict=True):
-        first = seen.setdefault(jax.tree_util.keystr(path, simple=True, separator="."), name)
-        if first != name:
-            raise CheckpointError(f"{where}: {first} and {name} would be one leaf of a checkpoint; rename one")
-
-
-def _layout(tree: Any) -> dict[str, str]:
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(tree).items()}
-
-
-def _check_layout(where: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    for name in sorted(wanted.keys() | stored.keys()):
-        there, here = stored.get(name, "nothing"), wanted.get(name, "nothing")
-        if there != here:
-            raise CheckpointError(f"{where}: {name} is {there} there and {here} in this run")
 
 
 def _as_dict(state: State) -> dict[str, Any]:
