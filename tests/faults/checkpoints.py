@@ -1,13 +1,17 @@
-"""Checkpoints to be damaged: two steps of a state that is large enough to have files of data."""
+"""Checkpoints to be damaged, of states that are large enough to have files of data, and a learner that leaves such."""
 
 import shutil
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from jaxdl.core import State
+import jaxdl
+from jaxdl.core import Learner, State
 from jaxdl.training import Directory, state_sha256
+from tests.training import linear
 from tests.training.linear import abstract, state_at
 
 
@@ -32,3 +36,18 @@ def check_restores(run: Path, step: int, asked: int | None = None) -> None:
     """Asserts that a run gives back this step, every bit of it."""
     state, _ = Directory(run).restore(abstract(sizeable(0)), asked)
     assert state_sha256(state) == state_sha256(sizeable(step)), f"another state than that of step {step}"
+
+
+def heavy(numbers: int) -> Learner:
+    """The learner of a line that carries many more parameters along."""
+
+    def init(key, batch):
+        params, extra = linear.init(key, batch)
+        return {**params, "ballast": jax.random.normal(key, (numbers // 8, 8))}, extra
+
+    return jaxdl.learner(init, jaxdl.Update(linear.loss, optax.sgd(0.05, momentum=0.9)))
+
+
+def first_state(numbers: int) -> State:
+    """The state that a heavy learner begins with."""
+    return heavy(numbers).init(linear.KEY, linear.points().arrays)
