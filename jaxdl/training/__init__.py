@@ -1,8 +1,9 @@
 """Training: the loop, where it runs, what it keeps, whom it tells."""
 
 from jaxdl.training.evaluation import evaluate
+from jaxdl.training.leaves import state_sha256
 from jaxdl.training.loop import Every, Patience, train
-from jaxdl.training.store import Directory, InMemory, state_sha256
+from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard
 

@@ -24,9 +24,16 @@ def _files(where: Path) -> dict[str, str]:
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise Damaged(f"{path} is no plain file")
         if path.is_file() and not (path.parent == where and path.name.startswith("manifest.json")):
-            with path.open("rb") as file:
-                files[str(path.relative_to(where))] = hashlib.file_digest(file, "sha256").hexdigest()
+            files[str(path.relative_to(where))] = _sha256(path)
     return files
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read: {error}") from error
 
 
 def verify(where: Path, expected: Mapping[str, str]) -> None:

@@ -5,7 +5,6 @@ there, written after Orbax's commit: the SHA-256 of every file, the state's layo
 """
 
 import contextlib
-import hashlib
 import math
 import os
 import shutil
@@ -22,6 +21,7 @@ from jax.experimental import multihost_utils
 
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError, at_least
+from jaxdl.training.leaves import check_layout, check_names, layout
 from jaxdl.training.manifest import Damaged, History, read_manifest, verify, write_manifest
 
 
@@ -57,7 +57,7 @@ class InMemory:
         if number not in self.states:
             raise CheckpointError(f"step {number} is not kept; there are {sorted(self.states)}")
         state, history = self.states[number]
-        _check_layout(f"step {number} in memory", _layout(state), _layout(abstract))
+        check_layout(f"step {number} in memory", layout(state), layout(abstract))
         return jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract), list(history)
 
     def close(self) -> None:
@@ -77,24 +77,27 @@ class Directory:
 
     def __init__(self, path: str | os.PathLike, last: int = 2):
         at_least("last", last, 1)
-        self.path, self.last = Path(path).resolve(), last
+        self.path, self.last, self.saving = Path(path).resolve(), last, 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
 
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
-        target = self.path / str(state.done)
+        check_names(self.path, state)
+        self.saving = state.done
+        target = self.path / str(self.saving)
         self._try(_make_room, target)
         self._agree()
         response = self._try(_begin, target, state)
         self._agree()
-        finish = self._finish, response, target, _layout(state), list(history)
+        finish = self._finish, response, target, layout(state), list(history)
         self.pending = threading.Thread(target=self._try, args=finish)
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
+        check_names(self.path, abstract)
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 return self._load(abstract, number)
@@ -106,7 +109,7 @@ class Directory:
 
     def steps(self) -> list[int]:
         """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
-        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if p.parent.name.isdecimal())
+        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if _is_step(p.parent))
 
     def close(self) -> None:
         if self.pending is not None:
@@ -128,7 +131,7 @@ class Directory:
                 self.failure = self.failure or OSError("another process could not write")
         if self.failure is not None:
             failure, self.failure = self.failure, None
-            raise CheckpointError(f"saving to {self.path} failed: {failure}") from failure
+            raise CheckpointError(f"saving step {self.saving} to {self.path} failed: {failure}") from failure
 
     def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
         response.result()
@@ -147,7 +150,7 @@ class Directory:
                 values[step] = _value(step, read_manifest(self.path / str(step))["history"])
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
-            if where.name.isdecimal() and int(where.name) not in kept and not _foreign(where):
+            if _is_step(where) and int(where.name) not in kept and not _foreign(where):
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
@@ -157,13 +160,15 @@ class Directory:
         where = self.path / str(step)
         manifest = read_manifest(where)
         verify(where, manifest["files"])
-        _check_layout(str(where), manifest["layout"], _layout(abstract))
+        check_layout(str(where), manifest["layout"], layout(abstract))
         try:
             state = State(**ocp.load(where / "state", _as_dict(abstract)))
         except Exception as error:
             # Not `Damaged`: these are the bytes that were written, and going back would cost the run its newest steps.
             raise CheckpointError(f"{where / 'state'} cannot be loaded: {type(error).__name__}: {error}") from error
-        _check_layout(str(where), _layout(state), manifest["layout"])
+        check_layout(str(where), layout(state), manifest["layout"])
+        if state.done != step:
+            raise Damaged(f"{where} holds step {state.done}")
         return state, manifest["history"]
 
 
@@ -185,27 +190,6 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
     best = min(finite, key=lambda step: (values[step], step), default=None)
     wanted = {*sorted(values)[-last:], best, max(finite, default=None)}
     return sorted(step for step in wanted if step is not None)
-
-
-def state_sha256(state: State) -> str:
-    """One hash of all that training changed: every leaf's path, dtype, shape and bytes, sorted by path.
-
-    Args:
-      state: any pytree of arrays.
-
-    Returns:
-      64 hexadecimal digits; equal if and only if all bits are.
-
-    Example:
-      >>> [state_sha256({"a": jnp.zeros(2)}) == state_sha256({"a": jnp.zeros(n)}) for n in (2, 3)]
-      [True, False]
-    """
-    total = hashlib.sha256()
-    for name, leaf in sorted(_leaves(state).items()):
-        array = np.asarray(leaf)
-        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        total.update(array.tobytes())
-    return total.hexdigest()
 
 
 def _make_room(target: Path) -> None:
@@ -232,20 +216,9 @@ def _begin(target: Path, state: State) -> Any:
         return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
 
 
-def _leaves(tree: Any) -> dict[str, Any]:
-    flat = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in flat}
-
-
-def _layout(tree: Any) -> dict[str, str]:
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(tree).items()}
-
-
-def _check_layout(where: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    for name in sorted(wanted.keys() | stored.keys()):
-        there, here = stored.get(name, "nothing"), wanted.get(name, "nothing")
-        if there != here:
-            raise CheckpointError(f"{where}: {name} is {there} there and {here} in this run")
+def _is_step(where: Path) -> bool:
+    """Whether a store would give this name to a step: `7`, not `007`."""
+    return where.name.isdecimal() and where.name == str(int(where.name))
 
 
 def _as_dict(state: State) -> dict[str, Any]:

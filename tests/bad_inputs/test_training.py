@@ -124,7 +124,7 @@ def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(CheckpointError) as caught:
         train(line(), points(), key=KEY, steps=1, batch_size=4, strategy=ONE, store=Directory(tmp_path / "run"))
-    assert str(caught.value).startswith(f"saving to {tmp_path / 'run'} failed: ")
+    assert str(caught.value).startswith(f"saving step 1 to {tmp_path / 'run'} failed: ")
     assert "\n" not in str(caught.value)
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -216,6 +217,37 @@ def test_a_file_that_does_not_belong_there(saved, tmp_path):
     assert int(state.step) == 1
 
 
+def test_a_file_that_the_disk_does_not_give_back(saved, monkeypatch):
+    data = next(p for p in (saved / "2" / "state").rglob("*") if p.is_file())
+    read = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda p: read(p) if p != data else (_ for _ in ()).throw(OSError(5, "EIO"))
+    )
+    with pytest.warns(UserWarning, match=f"{data} cannot be read: .*EIO; going back to the step before"):
+        state, _ = Directory(saved).restore(abstract(state_at(0)))
+    assert int(state.step) == 1
+
+
+def test_a_copy_under_another_number_is_not_that_step(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    shutil.copytree(saved / "1", tmp_path / "run" / "3")
+    with pytest.raises(CheckpointError, match=f"{tmp_path / 'run' / '3'} holds step 1"):
+        Directory(tmp_path / "run").restore(abstract(state_at(0)), 3)
+    with pytest.warns(UserWarning, match="holds step 1; going back to the step before"):
+        assert int(Directory(tmp_path / "run").restore(abstract(state_at(0)))[0].step) == 2
+
+
+def test_a_name_that_no_step_gets(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    for name in ("002", "003", "\N{ARABIC-INDIC DIGIT FOUR}"):
+        shutil.copytree(saved / "2", tmp_path / "run" / name)
+    store = Directory(tmp_path / "run", last=1)
+    assert store.steps() == [1, 2]
+    store.save(state_at(5), [])
+    store.close()
+    assert len(list((tmp_path / "run").glob("*/manifest.json"))) == 5  # 2 is the best one, three are nobody's
+
+
 def test_nothing_good_is_nothing(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "run")
     for step in (1, 2):
@@ -323,11 +355,39 @@ def test_manifest_is_strict_json_with_hashes(saved):
 
 # Failures to write.
 
+ONE_NAME = {
+    "dot": ({"a": {"b": jnp.ones(3)}, "a.b": jnp.zeros(3)}, "params/a/b and params/a.b"),
+    "number": ({1: {5: jnp.ones(3)}, 1.5: jnp.zeros(2)}, "params/1/5 and params/1.5"),
+}
+
+
+@pytest.mark.parametrize("case", ONE_NAME)
+def test_two_leaves_with_one_name(tmp_path, case):
+    """Orbax would give both the numbers of one."""
+    params, names = ONE_NAME[case]
+    state, store = state_at(1).replace(params=params), Directory(tmp_path / "run")
+    for attempt in (lambda: store.save(state, []), lambda: store.restore(abstract(state))):
+        with pytest.raises(CheckpointError) as caught:
+            attempt()
+        assert str(caught.value) == f"{store.path}: {names} would be one leaf of a checkpoint; rename one"
+    assert not store.path.exists()
+
+
+def test_names_with_dots_and_slashes_that_are_two(store):
+    x, y = jnp.ones(3), jnp.zeros(3)
+    params = {"a": {"b": x}, "a/b": y, "'a/b'": x, "c.d": y, "c/d": x, "e.f": {"g": y}}
+    state = state_at(1).replace(params=params)
+    store.save(state, [])
+    restored, _ = store.restore(abstract(state))
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    jax.tree.map(np.testing.assert_array_equal, restored, state)
+    store.close()
+
 
 def test_a_path_that_is_a_file(tmp_path):
     (tmp_path / "run").write_text("mine")
     store = Directory(tmp_path / "run")
-    with pytest.raises(CheckpointError, match=f"saving to {tmp_path / 'run'} failed"):
+    with pytest.raises(CheckpointError, match=f"saving step 1 to {tmp_path / 'run'} failed"):
         store.save(state_at(1), [])
     assert (tmp_path / "run").read_text() == "mine"
 
@@ -420,6 +480,9 @@ def test_hash_sees_every_difference():
         state_sha256({"x": jnp.zeros(())}),
         state_sha256({"x": jnp.zeros(1)}),
         state_sha256({}),
+        state_sha256({"a": {"b": zero, "c": {}}, "a/b": {"x": jnp.ones(3)}}),
+        state_sha256({"a": {"b": zero, "c": {}}, "a/b": {"x": jnp.full(3, 2.0)}}),
+        *(state_sha256(tree) for tree in ({"a": {"b": 1}}, {"a/b": 1}, {"'a/b'": 1}, {"a.b": 1})),
     ]
     assert len(set(hashes)) == len(hashes)
 
