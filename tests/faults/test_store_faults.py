@@ -36,8 +36,8 @@ def test_what_goes_wrong_is_counted(monkeypatch, capsys):
     assert command.main("name", "things", trial, ["good"], 300) == 0
 
 
-@pytest.mark.parametrize("loses", ["_verify", "check_layout"])
+@pytest.mark.parametrize("loses", ["verify", "check_layout"])
 def test_a_store_that_trusts_what_is_there_fails_the_commands(monkeypatch, loses):
     monkeypatch.setattr(f"jaxdl.training.store.{loses}", lambda *arguments: None)
-    of = {"_verify": damage, "check_layout": restoring}[loses]
+    of = {"verify": damage, "check_layout": restoring}[loses]
     assert command.failures(of.trial, of.KINDS, 5)

@@ -219,10 +219,14 @@ def test_a_file_that_does_not_belong_there(saved, tmp_path):
 
 def test_a_file_that_the_disk_does_not_give_back(saved, monkeypatch):
     data = next(p for p in (saved / "2" / "state").rglob("*") if p.is_file())
-    read = Path.read_bytes
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda p: read(p) if p != data else (_ for _ in ()).throw(OSError(5, "EIO"))
-    )
+    opened = Path.open
+
+    def broken(path, *how):
+        if path == data:
+            raise OSError(5, "EIO")
+        return opened(path, *how)
+
+    monkeypatch.setattr(Path, "open", broken)
     with pytest.warns(UserWarning, match=f"{data} cannot be read: .*EIO; going back to the step before"):
         state, _ = Directory(saved).restore(abstract(state_at(0)))
     assert int(state.step) == 1
