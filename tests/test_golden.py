@@ -41,6 +41,7 @@ def test_random_numbers_orders_and_streams(name, golden):
 
 @pytest.mark.slow
 @pytest.mark.exact
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(
     platform.machine() != "x86_64" or not hasattr(os, "sched_setaffinity"),
     reason="trainings are kept as one core of an x86_64 computes them",
