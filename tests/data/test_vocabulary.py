@@ -133,7 +133,12 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, vocabulary):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        *((b"", "JSONDecodeError"), (b"[1]", "not a JSON object"), (b"\xff", "UnicodeDecodeError"), (b"{}", "KeyError")),
+        *(
+            (b"", "JSONDecodeError"),
+            (b"[1]", "not a JSON object"),
+            (b"\xff", "UnicodeDecodeError"),
+            (b"{}", "KeyError"),
+        ),
         *((b"[" * 100_000, "nested too deeply"), (b'{"tokens": null}', "tokens")),
         (b'{"tokens": "<pad><unk>", "kind": "word", "lower": false}', "a list of strings"),
         (b'{"tokens": ["<pad>", "<unk>", 5], "kind": "word", "lower": false}', r"tokens\[2\]: got 5"),
