@@ -4,12 +4,15 @@
     python -m tests.golden --experiments mlp cnn  # of the trainings only these; none if no name follows
     python -m tests.golden --write                # keeps what comes out, one by one
 
-`tests/golden.json` keeps them by version; `tests/test_golden.py` compares. Trainings run on one core of a CPU, in the
-optimized code that users get. Ends with exit code 1 if a hash has changed or is not kept yet.
+`tests/golden.json` keeps them by version, trainings also by the instructions that the CPU has, as the compiler uses what
+there is; `tests/test_golden.py` compares. Trainings run on one core, in the optimized code that users get. Ends with
+exit code 1 if a hash has changed or is not kept yet.
 """
 
 import argparse
+import hashlib
 import json
+import platform
 import sys
 import tempfile
 import time
@@ -30,6 +33,17 @@ from tests.faults.twice import NAMES, cores, smoke
 FILE = Path(__file__).with_suffix(".json")
 VERSION = jax.__version__
 KEY = root(7)
+
+
+def _trained_on() -> str:
+    """The entry of trainings: the version, and a hash of what instructions this machine has."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    has = next((sorted(line.split()) for line in lines if line.startswith(("flags", "Features"))), [])
+    return f"{VERSION} on {platform.machine()} {hashlib.sha256(' '.join(has).encode()).hexdigest()[:8]}"
+
+
+TRAINED_ON = _trained_on()
 
 #: The functions of `jax.random` that the library calls, itself or in initializers.
 RANDOM: dict[str, Callable[[], Any]] = {
@@ -91,18 +105,23 @@ def trained(experiment: str) -> dict[str, str]:
 
 
 def kept() -> dict[str, dict[str, str]]:
-    """By version of JAX, the hash of every name."""
+    """By version of JAX, and for trainings by machine, the hash of every name."""
     return json.loads(FILE.read_text()) if FILE.exists() else {}
 
 
 def keep(new: dict[str, str], experiment: str | None = None) -> None:
     """Writes hashes of this version in the place of the old ones: one experiment's, or those that take no training."""
-    whole = kept()
-    old = {name: found for name, found in whole.get(VERSION, {}).items() if _owner(name) != experiment}
-    whole[VERSION] = dict(sorted((old | new).items()))
+    whole, entry = kept(), entry_of(experiment)
+    old = {name: found for name, found in whole.get(entry, {}).items() if _owner(name) != experiment}
+    whole[entry] = dict(sorted((old | new).items()))
     partial = FILE.with_suffix(".partial")
     partial.write_text(json.dumps(whole, indent=1) + "\n")
     partial.replace(FILE)
+
+
+def entry_of(experiment: str | None) -> str:
+    """Where an experiment's hashes are kept, or those that take no training."""
+    return VERSION if experiment is None else TRAINED_ON
 
 
 def _owner(name: str) -> str | None:
@@ -112,7 +131,8 @@ def _owner(name: str) -> str | None:
 
 def show(new: dict[str, str], seconds: float, write: bool, experiment: str | None = None) -> bool:
     """Prints each hash, keeps it if asked to; whether all are those that were kept."""
-    old = {name: found for name, found in kept().get(VERSION, {}).items() if _owner(name) == experiment}
+    there = kept().get(entry_of(experiment), {})
+    old = {name: found for name, found in there.items() if _owner(name) == experiment}
     for name in sorted(old.keys() | new.keys()):
         said = "the same" if old.get(name) == new.get(name) else "NEW" if name not in old else "CHANGED"
         print(f"{name:<36} {new.get(name, 'gone')[:16]:<16} {said}", flush=True)

@@ -51,13 +51,24 @@ ARROWS = {
 }
 
 TOP = {
-    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "constraints.txt"),
+    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "constraints.txt"),
     *("jaxdl", "tests", "experiments", "notebooks", "docs"),
 }
 
 #: Calls that run what a file or a string says.
-FORBIDDEN = {"eval", "exec", "compile", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "numpy.fromregex"}
-FORBIDDEN_MODULES = {"pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
+FORBIDDEN = {
+    *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load"),
+    *(
+        "yaml.full_load",
+        "numpy.fromregex",
+        "subprocess.getoutput",
+        "subprocess.getstatusoutput",
+        "shutil.unpack_archive",
+    ),
+}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"}
+#: Of those calls that take a command: a list of words and never a line for a shell.
+COMMANDS = {f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")}
 
 
 def imported(path: Path) -> set[str]:
@@ -203,18 +214,37 @@ def test_a_module_says_what_it_is_and_stays_short(name):
 
 
 def forbidden(text: str) -> list[str]:
-    """What a program must not do: run code or commands that come from files or strings."""
+    """What a program must not do: run code or commands that come from files or strings, unpack what leads out."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
-            found += [name for name in names if name.split(".")[0] in FORBIDDEN_MODULES]
+            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            names = [inside + alias.name for alias in node.names]
+            found += [name for name in names if name in FORBIDDEN or name.split(".")[0] in FORBIDDEN_MODULES]
         if isinstance(node, ast.Call):
-            found += [name for name in [ast.unparse(node.func)] if name in FORBIDDEN]
-            for word in node.keywords:
-                unsafe = not (isinstance(word.value, ast.Constant) and word.value.value is False)
-                found += [f"{word.arg}=..."] if word.arg in ("allow_pickle", "shell") and unsafe else []
+            found += forbidden_call(node)
     return found
+
+
+def forbidden_call(call: ast.Call) -> list[str]:
+    """What is forbidden of one call."""
+    name = ast.unparse(call.func).removeprefix("builtins.")
+    words = {word.arg: word.value for word in call.keywords}
+    found = [name] if name in FORBIDDEN else []
+    for word in ("allow_pickle", "shell"):
+        value = words.get(word)
+        found += [f"{word}=..."] if value is not None and not is_constant(value, False) else []
+    if name.split(".")[-1] in ("extract", "extractall") and not is_constant(words.get("filter"), "data"):
+        found.append(f"{name} without filter='data'")
+    command = call.args[0] if call.args else words.get("args")
+    if name in COMMANDS and (isinstance(command, ast.JoinedStr) or isinstance(getattr(command, "value", None), str)):
+        found.append(f"{name} of a string")
+    return found
+
+
+def is_constant(node: ast.AST | None, value: object) -> bool:
+    """Whether a program says just this."""
+    return isinstance(node, ast.Constant) and type(node.value) is type(value) and node.value == value
 
 
 @pytest.mark.parametrize("path", [*MODULES.values(), *SCRIPTS], ids=lambda path: str(path.relative_to(ROOT)))
@@ -227,8 +257,30 @@ def test_no_code_comes_from_files_or_strings(path):
     [
         *("import pickle", "from pickle import loads", "import numpy, dill", "eval('1')", "exec(text)"),
         *("os.system('ls')", "yaml.load(f)", "np.load(f, allow_pickle=True)", "np.load(f, allow_pickle=yes)"),
-        "subprocess.run('ls', shell=True)",
+        *("subprocess.run('ls', shell=True)", "subprocess.run(x, shell=yes)", "subprocess.run('ls')"),
+        *("subprocess.Popen(f'ls {x}')", "subprocess.check_output(args='ls')", "subprocess.getoutput('ls')"),
+        *("import cloudpickle", "import marshal", "from dill import load", "import shelve", "import _pickle"),
+        *(
+            "from os import system",
+            "from yaml import load",
+            "builtins.exec(x)",
+            "__import__('os')",
+            "compile(x, '', 'exec')",
+        ),
+        *("archive.extractall(x)", "archive.extract(x)", "archive.extractall(x, filter='fully_trusted')"),
+        *("yaml.unsafe_load(f)", "np.load(f, allow_pickle=1)", "shutil.unpack_archive(x)"),
     ],
 )
 def test_the_look_for_forbidden_calls_sees_them(line):
     assert forbidden(f"def f():\n    {line}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("import json", "np.load(f)", "np.load(f, allow_pickle=False)", "re.compile(x)", "subprocess.run(['ls', x])"),
+        *("subprocess.run(command, shell=False)", "archive.extractall(x, filter='data')", "from os import path"),
+    ],
+)
+def test_the_look_for_forbidden_calls_sees_nothing_else(line):
+    assert not forbidden(f"def f():\n    {line}\n")

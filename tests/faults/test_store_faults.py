@@ -36,6 +36,8 @@ def test_what_goes_wrong_is_counted(monkeypatch, capsys):
     assert command.main("name", "things", trial, ["good"], 300) == 0
 
 
+# What Orbax has begun when it fails is never awaited.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
 @pytest.mark.parametrize("loses", ["verify", "check_layout"])
 def test_a_store_that_trusts_what_is_there_fails_the_commands(monkeypatch, loses):
     monkeypatch.setattr(f"jaxdl.training.store.{loses}", lambda *arguments: None)
