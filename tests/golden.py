@@ -4,9 +4,9 @@
     python -m tests.golden --experiments mlp cnn  # of the trainings only these; none if no name follows
     python -m tests.golden --write                # keeps what comes out, one by one
 
-`tests/golden.json` keeps them by version, trainings also by the instructions that the CPU has, as the compiler uses what
-there is; `tests/test_golden.py` compares. Trainings run on one core, in the optimized code that users get. Ends with
-exit code 1 if a hash has changed or is not kept yet.
+`tests/golden.json` keeps them by version, trainings also by the instructions that the CPU has, as the compiler uses
+what there is; `tests/test_golden.py` compares. Trainings run on one core, in the optimized code that users get. Ends
+with exit code 1 if a hash has changed or is not kept yet.
 """
 
 import argparse
