@@ -12,10 +12,13 @@ import jax
 import numpy as np
 
 from jaxdl import rng
-from jaxdl.data.files import content, json_object, leads_out, path_of
+from jaxdl.data.files import content, json_object, leads_out, path_of, plain
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.options import Options, identity
 from jaxdl.training.writers import strict
+
+#: Parts of a result that are objects of numbers, `metrics_std` of several seeds only.
+NUMBERS = ("metrics", "metrics_std", "seconds", "throughput")
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -141,8 +144,7 @@ def read_result(path: Path) -> dict[str, Any]:
     found = read_json(path)
     sets = found.get("data")
     fine = (
-        all(_numbers(found.get(part)) for part in ("metrics", "seconds", "throughput"))
-        and _numbers(found.get("metrics_std", {}))
+        all(_numbers(found.get(part, {} if part == "metrics_std" else None)) for part in NUMBERS)
         and {"total", "compile"} <= found["seconds"].keys()
         and "examples_per_second" in found["throughput"]
         and isinstance(found.get("warnings", []), list)
@@ -151,7 +153,8 @@ def read_result(path: Path) -> dict[str, Any]:
     )
     if not fine:
         raise RunError(f"{path} is no result that a run wrote; choose another directory")
-    return found
+    numbers = {part: {name: float(x) for name, x in found[part].items()} for part in NUMBERS if part in found}
+    return found | numbers
 
 
 def read_array(path: Path) -> Any:
@@ -164,6 +167,7 @@ def read_array(path: Path) -> Any:
       RunError: there is anything else; names the file.
     """
     try:
+        plain(path).close()
         # A view of the file: a header that says more than there is gets no memory.
         return np.array(np.lib.format.open_memmap(path, mode="r"))
     except Exception as error:

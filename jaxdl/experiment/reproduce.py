@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
 from jaxdl.experiment.comparison import Reproduced, compared, report
 from jaxdl.experiment.directory import read_json
@@ -29,16 +30,15 @@ NEEDED = {"experiment": str, "config": dict, "state_sha256": str, "metrics": dic
 
 def reproduce(result: str | os.PathLike, out: str | os.PathLike | None, experiments: str | os.PathLike) -> Reproduced:
     """Does what `jaxdl.reproduce` says."""
-    old = read_json(Path(result))
-    of_kind("result", old, dict, "what a finished run leaves as result.json")
+    old = read_json(path_of(result, "result"))
     for name, kind in NEEDED.items():
         of_kind(name, old.get(name), kind, "what a finished run writes into result.json")
     script = script_of(old["experiment"], Path(experiments))
     with tempfile.TemporaryDirectory() as spare:
-        place = Path(out or spare).resolve()
+        place = path_of(out or spare, "out").resolve()
         if place.exists() and not (place.is_dir() and not any(place.iterdir())):
             raise InputError("out", str(out), "an empty directory, or one that is not there yet")
-        new = _run(script, command_line(script, old["config"], str(place)), place)
+        new = _run(script, command_line(script, old["config"], str(place)), place, old["config"])
     found = compared(old, new)
     print("\n" + report(old, new, found))
     return found
@@ -100,15 +100,16 @@ def _said(name: str, value: Any) -> list[str]:
     return [f"--{option}", *map(str, value)]
 
 
-def _run(script: Path, words: list[str], place: Path) -> dict[str, Any]:
+def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a run in a process of its own; an experiment that compares several leaves it further down."""
     done = subprocess.run([sys.executable, str(script), *words], stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise RunError(f"{script} ended with {done.returncode}: {(done.stderr.splitlines() or ['no word'])[-1]}")
-    found = sorted(place.rglob("result.json"))
-    if not found:
-        raise RunError(f"{script} left no result.json in {place}")
-    return read_json(found[0])
+    results = [read_json(path) for path in sorted(place.rglob("result.json"))]
+    for result in results:
+        if all(result["config"].get(name) == value for name, value in options.items() if name not in OWN):
+            return result
+    raise RunError(f"{script} left no result.json of these options in {place}, but {len(results)} others")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,22 +6,30 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from jaxdl.training.ending import SIGNALS, come_true, heard
+from jaxdl.training.ending import SIGNALS, Heard, come_true
 
 
 def stopped(number: int) -> NoReturn:
     """Says that a signal ended the process, and ends it with 128 + its number."""
     name = signal.Signals(number).name
-    print(f"stopped by {name}; the same command goes on from the last saved step", file=sys.stderr, flush=True)
+    print(f"stopped by {name}; the same command goes on from what is saved", file=sys.stderr, flush=True)
     sys.exit(128 + number)
 
 
 @contextlib.contextmanager
-def heard_in_time(patience: float = 4.0) -> Iterator[None]:
-    """Has signals end this process in good order; or soon, where its main thread is inside of XLA and does not hear."""
+def heard_in_time(grace: float = 4.0) -> Iterator[None]:
+    """Has signals end this process in good order.
+
+    Where its main thread is inside of XLA and does not hear, it ends after some seconds all the same, unless a run has
+    done steps that would be lost.
+
+    Args:
+      grace: how many seconds it has.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -29,19 +37,8 @@ def heard_in_time(patience: float = 4.0) -> Iterator[None]:
     ours = [number for number, their in theirs.items() if their in (signal.SIG_DFL, signal.default_int_handler)]
     there, here = socket.socketpair()
     here.setblocking(False)
-
-    def watch() -> None:
-        with there:
-            while said := there.recv(1):
-                if said[0] in ours and not heard.wait(patience):
-                    with contextlib.suppress(OSError):
-                        name = signal.Signals(said[0]).name
-                        print(f"stopped by {name} outside of Python, in a compilation", file=sys.stderr, flush=True)
-                    os._exit(128 + said[0])
-
-    heard.clear()
     before = signal.set_wakeup_fd(here.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=_watch, args=(there, ours, grace, Heard.count), daemon=True).start()
     try:
         for number in ours:
             signal.signal(number, come_true)
@@ -51,3 +48,19 @@ def heard_in_time(patience: float = 4.0) -> Iterator[None]:
             signal.signal(number, theirs[number])
         signal.set_wakeup_fd(before)
         here.close()
+
+
+def _watch(there: socket.socket, ours: list[int], grace: float, came: int) -> None:
+    """Sees that Python comes round to every signal after the first `came`, however long its main thread stays away."""
+    with there:
+        while said := there.recv(1):
+            if said[0] not in ours:
+                continue
+            came, end = came + 1, time.monotonic() + grace
+            while Heard.count < came and (Heard.unsaved or time.monotonic() < end):
+                time.sleep(0.05)
+            if Heard.count < came:
+                with contextlib.suppress(OSError):
+                    name = signal.Signals(said[0]).name
+                    print(f"stopped by {name} outside of Python, in a compilation", file=sys.stderr, flush=True)
+                os._exit(128 + said[0])

@@ -124,7 +124,8 @@ def encoder_decoder(
     Args:
       shape: height, width and channels of the images; for "conv" the sides are multiples of 4.
       numbers: how many the encoder gives: the length of a code, of a VAE twice that.
-      kind: "dense": perceptrons; "conv": two convolutions of 32 and 64 kernels that halve the image, and back.
+      kind: "dense": dense layers alone; "conv": two convolutions of 32 and 64 kernels before them, which halve the
+        image each, and two behind.
       hidden: widths of the encoder's hidden dense layers, of "conv" behind the convolutions; the decoder's are the
         same, backwards.
       activation: of the hidden layers, see `jaxdl.nn.activation`.

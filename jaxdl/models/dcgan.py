@@ -33,14 +33,14 @@ def dcgan(
       `(generator, discriminator)`: numbers `[B, Z]` to images in [0, 1], and images to scores `[B, 1]`.
 
     Raises:
-      InputError: sides that do not fit, features below 1.
+      InputError: sides that do not fit, features or widths below 1, another norm.
 
     Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep convolutional GANs; Chen et al.
     2016, InfoGAN (with hidden dense layers).
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> generator, discriminator = dcgan((8, 8, 1), 4)
+      >>> generator, discriminator = dcgan((8, 8, 1), 4, dense=(16,))
       >>> drawn, _ = generator.init_with_output(jax.random.key(0), jnp.zeros((2, 5)), train=False)
       >>> drawn.shape, discriminator.init_with_output(jax.random.key(0), drawn, train=False)[0].shape
       ((2, 8, 8, 1), (2, 1))

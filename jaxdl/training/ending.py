@@ -11,8 +11,17 @@ from jax.experimental import multihost_utils
 #: What tells a process to end: Ctrl-C, whoever stops or preempts it, a terminal that was closed.
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-#: Set as soon as Python has come round to a signal; a thread inside of XLA does not.
-heard = threading.Event()
+
+class Heard:
+    """What Python knows of signals, for whoever waits for a process that is told to end.
+
+    Attributes:
+      count: signals that it has come round to; a thread inside of XLA does not.
+      unsaved: whether a run has done steps that a sudden end would lose.
+    """
+
+    count = 0
+    unsaved = False
 
 
 class Ending:
@@ -20,20 +29,22 @@ class Ending:
 
     The loop asks between two dispatches whether it was `told`, saves, and leaves; then the wish comes true: as
     `KeyboardInterrupt`, or as `SystemExit` with 128 + the signal's number. Told a second time, it comes true at once.
-    Signals that are ignored, or that somebody else handles, stay as they are. Several processes agree on the step by
-    JAX's preemption service, which has SIGTERM for itself.
+    Signals that are ignored, or that somebody else handles (such as a run around this one), stay as they are; so do all
+    outside of the main thread. Several processes agree on the step by JAX's preemption service, which has SIGTERM for
+    itself; it is the only signal that they hear.
 
     Example:
       >>> with Ending() as ending:
-      ...     ending.told(0)
+      ...     ending.told()
       False
     """
 
     def __init__(self) -> None:
-        self.signal = 0
+        self.signal, self._asked, self._unsaved = 0, 0, False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Ending":
+        self._unsaved = Heard.unsaved
         if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
             for number in SIGNALS:
                 if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, come_true):
@@ -43,17 +54,23 @@ class Ending:
     def __exit__(self, kind: type | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        Heard.unsaved = self._unsaved
         if self.signal and kind is None:
             come_true(self.signal)
 
-    def told(self, step: int) -> bool:
-        """Whether the run is to end at this step; all processes of a run ask at the same ones, and hear the same."""
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
+    def told(self) -> bool:
+        """Whether the run is to end here; all processes of a run ask equally often, and hear the same."""
+        self._asked += 1  # what the service wants is a number that grows by 1
+        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._asked):
             self.signal = signal.SIGTERM
         return bool(self.signal)
 
+    def worked(self) -> None:
+        """Steps have been done: whoever would end the process must wait for the run to save them."""
+        Heard.unsaved = True
+
     def _note(self, number: int, frame: FrameType | None) -> None:
-        heard.set()
+        Heard.count += 1
         if self.signal:
             come_true(number)
         self.signal = number
@@ -61,7 +78,7 @@ class Ending:
 
 def come_true(number: int, frame: FrameType | None = None) -> NoReturn:
     """What a signal does where no run has to be saved: ends the process, with everything put away."""
-    heard.set()
+    Heard.count += 1
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

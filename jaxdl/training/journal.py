@@ -61,7 +61,7 @@ class Journal:
         self._tell(step, {f"validation/{name}": value for name, value in measured.items()})
 
     def flush(self, step: int) -> None:
-        """Whatever has not been told yet; a run that goes on from here has the same lines."""
+        """Whatever has not been told yet. Where a run was interrupted there is a line of its own."""
         if self.rows:
             self._write(step)
 

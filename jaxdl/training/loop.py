@@ -85,7 +85,8 @@ def train(
     """Trains a learner; goes on where `store` stopped.
 
     The run is a function of its arguments: whatever interrupts it, the same state comes out. Told to end by Ctrl-C,
-    SIGTERM or SIGHUP, it saves the step that it is at, within about a second, before that comes true (`Ending`).
+    SIGTERM or SIGHUP, it has `store` keep the step that it is at before that comes true: in about a second, or when
+    what it compiles is compiled (`jaxdl.training.ending.Ending` has the conditions).
 
     Args:
       learner: what to train.
@@ -114,7 +115,7 @@ def train(
       CheckpointError: a state could not be saved, or what `store` has is laid out otherwise.
       NonFinite: a metric became NaN or infinite; nothing of that is saved. Of several runs, all of them;
         one that does warns, and the others go on.
-      KeyboardInterrupt, SystemExit: it was told to end, and is saved.
+      KeyboardInterrupt, SystemExit: it was told to end.
 
     Example:
       >>> import jaxdl, optax
@@ -157,8 +158,10 @@ def train(
         windows = training_windows(data, key, batch_size, step, strategy.place)
         judged = _again(validation, batch_size, strategy.place) if validation is not None else None
         window, waiting = next(windows), deque[tuple[int, int, Any]]()
+        end = step if ending.told() else end
         # A run that was told to end while it was judged is judged now.
         owed = judged is not None and 0 < step == _planned(step, steps, every) and step not in dict(history)
+        owed, saved = owed and not ending.signal, step
 
         while (step < end or owed) and not (patience and patience.is_over(history)):
             if not owed:
@@ -170,7 +173,8 @@ def train(
                 state, found = program.run(state, window, moving, until - step)
                 waiting.append((until, until - step, found))
                 step = until
-            owed, end = False, step if ending.told(step) else end
+                ending.worked()
+            owed, end = False, step if ending.told() else end
             planned = step == _planned(step, steps, every)
             alone = planned or step == end or step == start + 1
             while len(waiting) >= (1 if alone else program.in_flight):
@@ -188,8 +192,10 @@ def train(
                 if planned and watch is not None and not ending.signal:
                     watch(state)
                     journal.lap("evaluate")
-                if keeping:
+                # What is saved already stays as it is; the next history has its value, after the last step none comes.
+                if keeping and (step > saved or step == steps):
                     store.save(state, history)
+                    saved = step
                     journal.lap("save")
 
         journal.finish(step)

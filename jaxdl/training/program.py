@@ -17,6 +17,7 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Batch, Learner, State
 from jaxdl.data.order import Window, gather
+from jaxdl.errors import InputError
 from jaxdl.metrics import Metrics
 from jaxdl.rng import root
 
@@ -24,7 +25,7 @@ from jaxdl.rng import root
 MOST = 1024
 
 #: How long a dispatch may take, in seconds, where the host has a choice: between two it hears signals.
-PATIENCE = 0.5
+DISPATCH_SECONDS = 0.5
 
 
 class Program(NamedTuple):
@@ -33,8 +34,8 @@ class Program(NamedTuple):
     Attributes:
       abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
       init: `init(key) -> State`, on the devices.
-      run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics are the first `k`
-        rows, see `first_rows`. The state that goes in is gone afterwards.
+      run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics, float32, are the
+        first `k` rows, see `first_rows`. The state that goes in is gone afterwards.
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from `start` to `end`, in
         the first `end - start` rows.
       in_flight: dispatches that may wait for the devices at once.
@@ -48,7 +49,7 @@ class Program(NamedTuple):
 
 
 class Pace:
-    """How many steps a dispatch goes, so that it takes about `PATIENCE`; several processes go their steps together.
+    """How many steps a dispatch goes, so that it takes about `DISPATCH_SECONDS`; several processes go all together.
 
     Example:
       >>> pace = Pace()
@@ -65,7 +66,7 @@ class Pace:
     def took(self, steps: int, seconds: float) -> None:
         """So many steps took so long."""
         if not self.together:
-            self.steps = max(1, min(MOST, 8 * steps, int(PATIENCE * steps / max(seconds, 1e-9))))
+            self.steps = max(1, min(MOST, 8 * steps, int(DISPATCH_SECONDS * steps / max(seconds, 1e-9))))
 
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
@@ -274,6 +275,8 @@ def added(blocks: Sequence[Metrics], axis: int) -> Metrics:
 
 
 def _no_rows(shapes: Any, count: int) -> Array:
+    if not shapes:
+        raise InputError("metrics", {}, "at least one for each step, such as the loss")
     return jnp.zeros((count, sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))))
 
 

@@ -47,7 +47,7 @@ class InMemory:
 
     def save(self, state: State, history: History) -> None:
         self.states[state.done] = jax.tree.map(jnp.copy, state), list(history)
-        kept = keep({step: _value(step, h) for step, (_, h) in self.states.items()})
+        kept = keep({step: _value(step, history) for step in self.states})
         self.states = {step: self.states[step] for step in kept}
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
@@ -137,17 +137,19 @@ class Directory:
         response.result()
         if jax.process_index() == 0:
             write_manifest(target, layout, history)
-            self._tidy(int(target.name))
+            self._tidy(int(target.name), history)
 
-    def _tidy(self, saved: int) -> None:
+    def _tidy(self, saved: int, history: History) -> None:
         """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count.
 
-        The step just saved stays even if later ones are there: those may be damaged.
+        The step just saved stays even if later ones are there: those may be damaged. What a step was worth may have
+        been measured after it was saved, so the newest history counts before the step's own.
         """
         values = {}
         for step in self.steps():
             with contextlib.suppress(Damaged):
-                values[step] = _value(step, read_manifest(self.path / str(step))["history"])
+                own = read_manifest(self.path / str(step))["history"]
+                values[step] = _value(step, [*own, *history])
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
             if _is_step(where) and int(where.name) not in kept and not _foreign(where):

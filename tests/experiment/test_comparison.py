@@ -108,7 +108,7 @@ def test_another_number_of_devices_promises_losses(path, value, kept):
     found = compared(RESULT, new)
     assert (found.level, found.same, found.kept) == ("losses", False, kept)
     assert report(RESULT, new, found).splitlines()[-2:] == [
-        "promised: the same data, and losses to 1e-6: device_count is 1 there and 2 here",
+        "promised: the same data, and losses to 1e-6 over the first 50 steps: device_count is 1 there and 2 here",
         f"{'as promised;' if kept else 'NOT reproduced:'} 1 of 8 values differ",
     ]
 

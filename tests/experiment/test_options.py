@@ -197,7 +197,7 @@ def test_a_command_line_becomes_options(monkeypatch):
     assert seen[1] == Classification(batch_size=7, cpu_devices=1)
 
 
-ON = "the same command goes on from the last saved step\n"
+ON = "the same command goes on from what is saved\n"
 
 
 @pytest.mark.parametrize(
