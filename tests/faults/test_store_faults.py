@@ -5,19 +5,21 @@ import pytest
 
 from tests.faults import command, damage, devices, inflight, newest, restoring, retention, saves
 
+TRIALS = {damage: 10, newest: len(newest.KINDS), restoring: len(restoring.KINDS), retention: 500}
 
-@pytest.mark.parametrize(
-    ("trials", "of"),
-    [(10, damage), (len(newest.KINDS), newest), (len(restoring.KINDS), restoring), (500, retention)],
-    ids=lambda value: getattr(value, "__name__", "").split(".")[-1],
-)
-def test_in_this_process(trials, of):
-    assert not command.failures(of.trial, of.KINDS, trials)
+
+def name(of) -> str:
+    return of.__name__.split(".")[-1]
+
+
+@pytest.mark.parametrize("of", TRIALS, ids=name)
+def test_in_this_process(of):
+    assert not command.failures(of.trial, of.KINDS, TRIALS[of])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("of", [saves, inflight, devices], ids=lambda of: of.__name__.split(".")[-1])
+@pytest.mark.parametrize("of", [saves, inflight, devices], ids=name)
 def test_in_processes_of_their_own(of):
     assert not command.failures(of.trial, of.KINDS, len(of.KINDS))
 
@@ -36,10 +38,6 @@ def test_what_goes_wrong_is_counted(monkeypatch, capsys):
     assert command.main("name", "things", trial, ["good"], 300) == 0
 
 
-# What Orbax has begun when it fails is never awaited.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine:RuntimeWarning")
-@pytest.mark.parametrize("loses", ["verify", "check_layout"])
-def test_a_store_that_trusts_what_is_there_fails_the_commands(monkeypatch, loses):
-    monkeypatch.setattr(f"jaxdl.training.store.{loses}", lambda *arguments: None)
-    of = {"verify": damage, "check_layout": restoring}[loses]
-    assert command.failures(of.trial, of.KINDS, 5)
+def test_a_store_that_trusts_every_file_fails_the_command(monkeypatch):
+    monkeypatch.setattr("jaxdl.training.store.verify", lambda where, expected: None)
+    assert command.failures(damage.trial, damage.KINDS, 5)
