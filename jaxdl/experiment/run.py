@@ -17,6 +17,7 @@ from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
+from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, one_line
 from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_result, write_json
 from jaxdl.experiment.options import Options, default_out
@@ -250,7 +251,7 @@ def often(config: Options, steps: int, epoch: int) -> Every:
 def place(config: Options, one: Callable) -> tuple[str, Path]:
     """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
     name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    return name, Path(config.out) if config.out else default_out(name, config)
+    return name, path_of(config.out, "out") if config.out else default_out(name, config)
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:

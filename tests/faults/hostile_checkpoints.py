@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jaxdl.training import Directory
+import jax.numpy as jnp
+
+from jaxdl.training import Directory, state_sha256
 from jaxdl.training.manifest import _body_hash, _files
 from tests.faults.hostile_data import DEEP
 from tests.faults.hostile_npz import Row
@@ -89,11 +91,38 @@ def linked(use: Callable[[Path], Any]) -> Row:
     return row
 
 
-def metadata(step: Path) -> None:
-    """Says in Orbax's own files, with right hashes, that an array has another shape."""
+def metadata(here: Path) -> Callable[[], Any]:
+    """Says in Orbax's own files, with right hashes, that arrays have other shapes: what they hold is what counts."""
+    step = saved(here / "run", 1) / "1"
     for path in step.rglob("*"):
         if path.is_file() and path.name != "manifest.json" and b"[4" in (content := path.read_bytes()):
             path.write_bytes(content.replace(b"[4", b"[9"))
+    forge(step, refresh=True)
+
+    def use() -> None:
+        assert state_sha256(restored(here / "run")[0]) == state_sha256(state_at(1))
+
+    return use
+
+
+def reshaped(step: Path) -> None:
+    """Puts in arrays of other shapes, under a manifest that says they are as they were."""
+    store, state = Directory(step.parent / "other"), state_at(1)
+    store.save(state.replace(params={**state.params, "w": jnp.zeros((5, 3))}), [])
+    store.close()
+    shutil.rmtree(step / "state")
+    shutil.move(step.parent / "other" / "1" / "state", step / "state")
+    forge(step, refresh=True)
+
+
+def handler(step: Path) -> None:
+    """Names a module of one's own as what reads the state."""
+    (step.parents[1] / "evil.py").write_text("import os\nos.mkdir('executed')\nclass Handler: pass\n")
+    for path in step.rglob("_CHECKPOINT_METADATA"):
+        path.write_text(
+            path.read_text().replace("orbax.checkpoint.experimental.v1._src.handlers.pytree_handler", "evil")
+        )
+        assert "evil." in path.read_text()
     forge(step, refresh=True)
 
 
@@ -140,7 +169,7 @@ REFUSED: dict[str, Row] = {
     ),
     "checkpoint: a step that is a link": linked(restored),
     "checkpoint: a pipe in the state": of(lambda step: os.mkfifo(step / "state" / "pipe")),
-    "checkpoint: other shapes in Orbax's metadata": of(metadata),
+    "checkpoint: arrays of other shapes": of(reshaped),
     "checkpoint: Orbax's metadata are something else": of(broken),
     "checkpoint: saving where a step is a link": linked(lambda path: saved(path, 1)),
 }
@@ -163,6 +192,8 @@ def passed_over(here: Path) -> Callable[[], Any]:
 
 
 HARMLESS: dict[str, Row] = {
+    "checkpoint: other shapes in Orbax's metadata": metadata,
+    "checkpoint: another handler in Orbax's metadata": of(handler),
     "checkpoint: tidying where a step is a link": linked(lambda path: saved(path, 2, 3, 4, 5)),
     "checkpoint: directories that are no steps": passed_over,
 }

@@ -117,12 +117,7 @@ OPTIONS = {
 }
 
 REFUSED: dict[str, Row] = {
-    **{
-        f"{name} {value[:20]!r}": option(name, value)
-        for name, values in OPTIONS.items()
-        for value in values
-        if value != HOME or name != "--out"
-    },
+    **{f"{name} {value[:20]!r}": option(name, value) for name, values in OPTIONS.items() for value in values},
     **{
         f"--judge {value[:20]!r}": name_of(lambda value: told("--judge", value, name="dcgan"), value)
         for value in (NUL, LONG, HOME, "/etc", "/dev/zero")

@@ -94,7 +94,7 @@ def _replace(draw: random.Random, inner: Any, name: Any) -> None:
         inner[str(draw.choice(STRANGE))] = inner.pop(name)
     elif kind == 2:
         value = draw.choice(STRANGE)
-        for _ in range(draw.choice((1, 70, 500))):
+        for _ in range(draw.choice((1, 70, 300))):
             value = [value] if draw.random() < 0.5 else {"a": value}
         inner[name] = value
     else:
