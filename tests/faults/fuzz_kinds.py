@@ -12,7 +12,7 @@ import numpy as np
 from jaxdl.data import Vocabulary, load, read_vectors
 from jaxdl.experiment.directory import check_data, check_out, claim, read_json, read_result
 from jaxdl.experiment.judge import Judging
-from jaxdl.experiment.options import _read, from_json, identity
+from jaxdl.experiment.options import from_json, identity, parsed
 from jaxdl.training.manifest import read_manifest, write_manifest
 from jaxdl.training.writers import JsonLines, read_metrics
 from tests.experiment.scripts import script
@@ -163,7 +163,7 @@ def command_good(place: Path) -> list[list[str]]:
 
 def command(place: Path, words: list[str]) -> None:
     try:
-        _read(script("mlp").Config, words, "About.").checked()
+        parsed(script("mlp").Config, words, "About.").checked()
     except SystemExit as stop:
         assert not stop.code, f"exit code {stop.code}"
 
