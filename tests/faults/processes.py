@@ -3,22 +3,66 @@
     python -m tests.faults.processes
 
 prints one line per comparison and ends with exit code 1 if any loss differs by more than 1e-6 of the
-largest: the same random numbers and batches, sums in another order.
+largest: the same random numbers and batches, sums in another order; or if two processes, one of which is
+told to end, do not both save the same step and end with 143.
 """
 
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STEPS, LIMIT = 50, 1e-6
 
 Losses = dict[str, list[float]]
+
+
+def started(devices: int, processes: int, directory: Path, options: list[str]) -> list[subprocess.Popen]:
+    """The processes of a run, as many devices in all, divided among them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(devices // processes),
+        "XLA_FLAGS": "",
+    }
+    child = [sys.executable, "-m", "tests.faults.processes", "--child", str(directory), address, str(processes)]
+    return [
+        subprocess.Popen(
+            [*child, str(rank), *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+
+
+def told(directory: Path) -> tuple[list[int], list[int]]:
+    """Two processes of an endless run, one of which is told to end: their exit codes, and the steps that are saved."""
+    running = started(2, 2, directory, ["--steps", str(10**8)])
+    try:
+        while not list(directory.glob("*/manifest.json")) and all(process.poll() is None for process in running):
+            time.sleep(0.05)
+        running[1].send_signal(signal.SIGTERM)
+        for process in running:
+            process.communicate(timeout=300)
+    finally:
+        for process in running:
+            process.kill()
+    saved = sorted(int(path.parent.name) for path in directory.glob("*/manifest.json"))
+    return [process.returncode for process in running], saved
 
 
 def losses(
@@ -36,28 +80,8 @@ def losses(
     Raises:
       RuntimeError: a process failed, or the processes saw different losses.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "JAX_NUM_CPU_DEVICES": str(devices // processes),
-        "XLA_FLAGS": "",
-    }
-    child = [sys.executable, "-m", "tests.faults.processes", "--child", str(directory), address, str(processes)]
     options = ["--fsdp"] * fsdp + (["--stop-after", str(stop_after)] if stop_after else [])
-    running = [
-        subprocess.Popen(
-            [*child, str(rank), *options],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
+    running = started(devices, processes, directory, options)
     try:
         said = [process.communicate(timeout=600) for process in running]
     finally:
@@ -80,7 +104,9 @@ def difference(a: Losses, b: Losses) -> float:
     return max(abs(x - y) / abs(x) for x, y in pairs)
 
 
-def child(directory: str, address: str, processes: int, rank: int, fsdp: bool, stop_after: int | None) -> None:
+def child(
+    directory: str, address: str, processes: int, rank: int, fsdp: bool, stop_after: int | None, steps: int
+) -> None:
     """One process of a run: 50 steps of SGD on the digits, validated and saved every 20."""
     import jax
 
@@ -100,11 +126,11 @@ def child(directory: str, address: str, processes: int, rank: int, fsdp: bool, s
         jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))),
         data,
         key=key,
-        steps=STEPS,
+        steps=steps,
         batch_size=32,
         every=Every(log=5, save=20),
         validation=validation,
-        patience=Patience("loss", 3),
+        patience=Patience("loss", 3) if steps == STEPS else None,
         strategy=Sharded(fsdp=fsdp),
         store=Directory(directory),
         writers=[memory],
@@ -128,7 +154,9 @@ def main() -> int:
                 f"{where:<27} and 1: losses differ by {found:.1e} of their size at most, over {STEPS} steps", flush=True
             )
             worst = max(worst, found)
-    return int(worst > LIMIT)
+        codes, saved = told(Path(directory) / "told")
+    print(f"two processes, one told to end: exit codes {codes}, steps {saved} saved")
+    return int(worst > LIMIT or codes != [143, 143])
 
 
 if __name__ == "__main__":
@@ -137,8 +165,9 @@ if __name__ == "__main__":
         parser.add_argument("--child", nargs=4, required=True)
         parser.add_argument("--fsdp", action="store_true")
         parser.add_argument("--stop-after", type=int)
+        parser.add_argument("--steps", type=int, default=STEPS)
         read = parser.parse_args()
         where, address, processes, rank = read.child
-        child(where, address, int(processes), int(rank), read.fsdp, read.stop_after)
+        child(where, address, int(processes), int(rank), read.fsdp, read.stop_after, read.steps)
     else:
         sys.exit(main())

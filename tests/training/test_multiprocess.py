@@ -3,7 +3,7 @@
 import pytest
 
 from jaxdl.training import Directory
-from tests.faults.processes import LIMIT, difference, losses
+from tests.faults.processes import LIMIT, difference, losses, told
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -26,3 +26,10 @@ def test_two_processes_go_on_where_they_were_stopped(single, tmp_path):
     rest = losses(4, 2, tmp_path / "run", fsdp=True)
     begun = {name: values[-len(rest[name]) :] for name, values in single.items()}
     assert difference(begun, rest) < LIMIT
+
+
+def test_one_of_two_processes_is_told_to_end(tmp_path):
+    """Both save the same step: each alone would have its own, and a checkpoint needs both."""
+    codes, saved = told(tmp_path / "run")
+    assert codes == [143, 143]
+    assert saved[-1] >= 20
