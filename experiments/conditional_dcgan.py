@@ -1,14 +1,14 @@
 """A convolutional GAN that is told which class to draw: the same noise in a column, a class in a row.
 
     python experiments/conditional_dcgan.py
-    python experiments/conditional_dcgan.py --data mnist --epochs 4
+    python experiments/conditional_dcgan.py --data mnist --features 32 --dense 512 --epochs 4 --ema 0.999 --seeds 3
 
-The digits after 60 epochs, a minute on two cores of an AMD EPYC, the discriminator half as wide: 97.2 % of the images
-show the class that they were asked for.
+The digits, 110 s on two cores of an AMD EPYC that other work shared: 98.3 % of the images show the class that they were
+asked for; Fréchet distance 1.8, that of unseen real images 1.0.
 
-MNIST after 4 epochs, the discriminator half as wide: 97.9 % of the images show the class that they were asked for, all
-ten classes occur, and the nearest training image is farther away (5.00) than from unseen real images (4.22); Fréchet
-distance 21.4, that of unseen real images 0.98; 684 s, other work sharing the machine.
+MNIST, three seeds (the second command, 48 minutes on one core that other work shared): 98.64 ± 0.36 % show the class
+that they were asked for, all ten classes occur, and the nearest training image is farther away (4.40) than from unseen
+real images (4.22); Fréchet distance 8.1 ± 1.1, that of unseen real images 0.98.
 """
 
 import dataclasses

@@ -1,10 +1,15 @@
 """A deep convolutional GAN: transposed convolutions draw, convolutions tell the drawn from the real.
 
     python experiments/dcgan.py
-    python experiments/dcgan.py --data mnist --epochs 20
+    python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 5 --ema 0.999
+    python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 4 --ema 0.999 --r1 0.2
 
-The digits, 62 s on two cores of an AMD EPYC, in the judge's features: Fréchet distance 8.5 (unseen real images 1.0),
-precision 49 % (89 %), recall 77 % (84 %); of one class next to nothing, which the run says.
+The digits, on two cores of an AMD EPYC that other work shared, in the judge's features: Fréchet distance 4.5 (unseen
+real images 1.0), precision 69 % (89 %), recall 69 % (84 %), all ten classes.
+
+MNIST with a gradient penalty, one seed (the third command with `--discriminator-learning-rate 1e-3`): Fréchet distance
+27.8 (unseen real images 0.98), precision 63 % (84 %), recall 61 % (87 %), all ten classes, 659 s on one core; without
+hidden layers and penalty 77.0, with spectral norm and the hinge cost instead 73.5, after 5 epochs each.
 """
 
 import dataclasses
