@@ -60,8 +60,9 @@ class Ending:
 
     def told(self) -> bool:
         """Whether the run is to end here; all processes of a run ask equally often, and hear the same."""
+        served = jax.process_count() > 1 and jax.config.jax_enable_preemption_service  # type: ignore[attr-defined]
         self._asked += 1  # what the service wants is a number that grows by 1
-        if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(self._asked):
+        if served and multihost_utils.reached_preemption_sync_point(self._asked):
             self.signal = signal.SIGTERM
         return bool(self.signal)
 
