@@ -21,7 +21,7 @@ def stopped(number: int) -> NoReturn:
 
 
 @contextlib.contextmanager
-def heard_in_time(grace: float = 4.0) -> Iterator[None]:
+def heard_in_time(grace: float = 3.0) -> Iterator[None]:
     """Has signals end this process in good order.
 
     Where its main thread is inside of XLA and does not hear, it ends after some seconds all the same, unless a run has
