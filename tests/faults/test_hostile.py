@@ -4,6 +4,8 @@ import pytest
 
 from tests.faults.hostile import ROWS, Worker
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 
 @pytest.fixture(scope="module")
 def worker():
