@@ -10,7 +10,8 @@ error of who remembers nothing: 1/6 for the sum of two marked numbers, 10 ln 8 /
 The adding problem at 200 steps (`--lengths 200`), mean squared error of one seed, two cores of an AMD EPYC: simple
 0.167, which is nothing, LSTM 3.5e-4, GRU 4.0e-5, TCN 5.3e-4; 31, 103, 107 and 76 s. Copying over a blank of 100 (the
 third command), cross-entropy per step: who remembers nothing 0.173, simple 0.173, LSTM 0.173, GRU 0.092, TCN 1.2e-6;
-34, 95, 91 and 63 s.
+34, 95, 91 and 63 s. Over a blank of 1,000 (`--lengths 1000 --cells tcn --steps 1500 --examples 20000`): nothing 0.020,
+TCN 2.7e-7 in 898 s on one core that other work shared.
 """
 
 import dataclasses
