@@ -196,10 +196,10 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
 
 def _make_room(target: Path) -> None:
     if jax.process_index() == 0:
-        target.parent.mkdir(parents=True, exist_ok=True)
         if foreign := _foreign(target):
             raise CheckpointError(f"{foreign[0]} is no part of a checkpoint and would be lost; move it away")
         shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True, exist_ok=True)
 
 
 def _foreign(where: Path) -> list[Path]:
@@ -213,6 +213,8 @@ def _begin(target: Path, state: State) -> Any:
 
     patient = ocp.Context()
     patient.asynchronous.timeout_secs = 30 * 24 * 3600  # a machine may sleep; Orbax gives up after 20 minutes
+    # In the background, threads would wait for minutes for a directory that cannot be made, and the process for them.
+    patient.asynchronous.create_directories_asynchronously = False
     with patient:
         # The training loop gives its buffers away at the next step, so the writer gets its own.
         return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))

@@ -26,12 +26,12 @@ KINDS = {f"{n} to {m}": (n, m) for n in COUNTS for m in COUNTS}
 def save(n: int, place: Path) -> None:
     """Trains on all devices and leaves the hash of the last state beside its checkpoint."""
     assert jax.device_count() == n
-    run, strategy = place / f"{n}", Sharded(fsdp=True)
+    run, strategy = place / f"saved-{n}", Sharded(fsdp=True)
     learner, store = heavy(NUMBERS), Directory(run)
     state = jaxdl.train(learner, points(), key=KEY, steps=STEPS, batch_size=8, strategy=strategy, store=store)
     assert len(state.params["ballast"].sharding.device_set) == n
     assert state.params["ballast"].addressable_shards[0].data.size == NUMBERS // n
-    (place / f"{n}.sha256").write_text(state_sha256(state))
+    (place / f"saved-{n}.sha256").write_text(state_sha256(state))
 
 
 def restore(m: int, place: Path) -> None:
@@ -42,7 +42,7 @@ def restore(m: int, place: Path) -> None:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=strategy.sharding(x)), first_state(NUMBERS)
     )
     for n in COUNTS:
-        state, _ = Directory(place / f"{n}").restore(wanted, STEPS)
+        state, _ = Directory(place / f"saved-{n}").restore(wanted, STEPS)
         assert jax.tree.all(jax.tree.map(lambda x, to: x.sharding == to.sharding, state, wanted))
         found[n] = state_sha256(state)
     (place / f"restored-{m}.json").write_text(json.dumps(found))
@@ -59,11 +59,14 @@ def does(what: str, devices: int, place: Path) -> None:
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     (n, m), shared = KINDS[kind], place.parent
     for count in COUNTS:
-        if not (shared / f"{count}.sha256").exists():
+        if not (shared / f"saved-{count}.sha256").exists():
             does("save", count, shared)
     if not (shared / f"restored-{m}.json").exists():
         does("restore", m, shared)
-    saved, restored = (shared / f"{n}.sha256").read_text(), json.loads((shared / f"restored-{m}.json").read_text())
+    saved, restored = (
+        (shared / f"saved-{n}.sha256").read_text(),
+        json.loads((shared / f"restored-{m}.json").read_text()),
+    )
     assert restored[str(n)] == saved, "other bits"
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -406,6 +407,27 @@ def test_a_machine_that_sleeps_during_a_save(tmp_path, monkeypatch, look):
     store.close()
     monkeypatch.undo()
     assert store.steps() == [1] and next(looks) > look
+
+
+@pytest.mark.parametrize("part", ["1", "state.orbax"])
+def test_a_directory_that_cannot_be_made(tmp_path, monkeypatch, part):
+    """Said by the save itself: threads of Orbax would wait for the directory for minutes, and the process for them."""
+    make, store = os.mkdir, Directory(tmp_path / "run")
+
+    def refuse(path, *args, **kwargs):
+        if Path(path).name.startswith(part):
+            raise PermissionError(13, "Permission denied", str(path))
+        make(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(
+        CheckpointError, match=f"saving step 1 to {store.path} failed: .*Permission denied: '{store.path}/1"
+    ):
+        store.save(state_at(1), [])
+    monkeypatch.undo()
+    store.save(state_at(1), [])
+    store.close()
+    assert store.steps() == [1]
 
 
 def test_a_disk_that_is_full(tmp_path, monkeypatch):
