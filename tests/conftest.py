@@ -1,6 +1,7 @@
 """Strict numerics for every test: no silent promotion of dtypes or ranks, four devices, warnings are errors."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -33,3 +34,17 @@ def strict():
 def key():
     """The root key of a run with seed 0."""
     return jax.random.key(0)
+
+
+@pytest.fixture
+def signals():
+    """Those that end a process as a terminal has them: in the background, or under nohup, some are ignored."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

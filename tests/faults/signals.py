@@ -55,9 +55,8 @@ def whole(out: Path) -> str:
 
 def told(phase: str, number: int, wait: float, out: Path) -> Trial:
     """Sends a signal so many seconds after a phase has begun, and has the run go on afterwards."""
-    process = subprocess.Popen(
-        command(out, phase), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    process: Any = subprocess.Popen(command(out, phase), cwd=ROOT, preexec_fn=_as_in_a_terminal, **pipes)
     assert process.stdout is not None
     while not process.stdout.readline().startswith("READY"):
         if process.poll() is not None:
@@ -69,6 +68,12 @@ def told(phase: str, number: int, wait: float, out: Path) -> Trial:
     seconds = time.monotonic() - began
     newest = max(saved(out), default=0)
     return Trial(process.returncode, seconds, reached(said), newest, whole(out))
+
+
+def _as_in_a_terminal() -> None:
+    """What is started in the background ignores SIGINT."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def reached(said: str) -> int:

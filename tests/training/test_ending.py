@@ -11,21 +11,19 @@ from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 from tests.training.test_loop import SHARED
 
+pytestmark = pytest.mark.usefixtures("signals")
+
 ENDS = [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143), (signal.SIGHUP, SystemExit, 129)]
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), ENDS)
 def test_a_wish_comes_true_at_the_end(number, kind, code):
-    default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    before = signal.signal(number, default)  # under nohup SIGHUP is ignored
-    try:
-        with pytest.raises(kind) as caught, Ending() as ending:
-            assert not ending.told()
-            signal.raise_signal(number)
-            assert ending.told()
-        assert signal.getsignal(number) == default
-    finally:
-        signal.signal(number, before)
+    before = signal.getsignal(number)
+    with pytest.raises(kind) as caught, Ending() as ending:
+        assert not ending.told()
+        signal.raise_signal(number)
+        assert ending.told()
+    assert signal.getsignal(number) == before
     assert code is None or caught.value.code == code
 
 
