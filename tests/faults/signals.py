@@ -55,8 +55,9 @@ def whole(out: Path) -> str:
 
 def told(phase: str, number: int, wait: float, out: Path) -> Trial:
     """Sends a signal so many seconds after a phase has begun, and has the run go on afterwards."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process: Any = subprocess.Popen(command(out, phase), cwd=ROOT, preexec_fn=_as_in_a_terminal, **pipes)
+    process = subprocess.Popen(
+        command(out, phase), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("READY"):
         if process.poll() is not None:
@@ -68,12 +69,6 @@ def told(phase: str, number: int, wait: float, out: Path) -> Trial:
     seconds = time.monotonic() - began
     newest = max(saved(out), default=0)
     return Trial(process.returncode, seconds, reached(said), newest, whole(out))
-
-
-def _as_in_a_terminal() -> None:
-    """What is started in the background ignores SIGINT."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def reached(said: str) -> int:
@@ -126,6 +121,7 @@ def child(phase: str, out: str) -> None:
     tell(loop, "sweep", "evaluate", 0.5)
     tell(store, "write_manifest", "save", 0.5)
     mlp = script("mlp")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
     numbers = ["--steps", str(STEPS), "--save-every", str(SAVE), "--hidden", "32", "--out", out]
     launch(mlp.main, mlp.Config, numbers)
 
