@@ -58,6 +58,7 @@ class Ending:
 
 
 def child(kind: str, place: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
     jaxdl.train(
         heavy(NUMBERS),
         points(),
