@@ -79,6 +79,10 @@ class Config(Training):
     best_cpu_devices: ClassVar[int] = 2
     most_saves: ClassVar[int] = 30  # each draws a grid
 
+    @property
+    def planned_by(self) -> str:
+        return "--kl-warmup" if self.kl_warmup else super().planned_by
+
     def checked(self) -> Self:
         at_least("latent", self.latent, 1)
         in_range("kl_warmup", self.kl_warmup, 0, 1)

@@ -6,7 +6,7 @@ from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
 from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.version import __version__
-from jaxdl.wrappers import accumulate, replicas, sweep, with_ema
+from jaxdl.wrappers import accumulate, replicas, skip_nonfinite, sweep, with_ema
 
 __all__ = [
     "__version__",
@@ -29,6 +29,7 @@ __all__ = [
     "reproduce",
     "root",
     "scores",
+    "skip_nonfinite",
     "state_sha256",
     "strategy",
     "stream",

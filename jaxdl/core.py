@@ -168,9 +168,9 @@ def inference(state: State) -> State:
       (0.0, {})
     """
     extra = dict(state.extra)
-    if "sweep" in extra:
-        del extra["sweep"]
-        state = state.replace(extra=extra)
+    for name in ("sweep", "skipped"):  # what wrappers keep for themselves
+        if extra.pop(name, None) is not None:
+            state = state.replace(extra=extra)
     if "ema" in extra:
         return state.replace(params=extra.pop("ema"), extra=extra)
     for free in _schedule_free(state.opt):

@@ -42,7 +42,24 @@ class DataUnavailable(JaxdlError):
 
 
 class NonFinite(JaxdlError):
-    """A loss, or a leaf of the state, became NaN or infinite."""
+    """A loss, or a leaf of the state, became NaN or infinite.
+
+    Args:
+      step: where that was found.
+      what: what it was.
+
+    Example:
+      >>> NonFinite(7, "loss is not finite").step
+      7
+    """
+
+    def __init__(self, step: int, what: str):
+        super().__init__(f"step {step}: {what}")
+        self.step = step
+
+
+class CheckFailed(JaxdlError):
+    """What a step that is looked at found: an index out of bounds, a key used twice, a check of the user's own."""
 
 
 class CheckpointError(JaxdlError):

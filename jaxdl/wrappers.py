@@ -9,6 +9,7 @@ from jaxtyping import Array, Int, Key
 
 from jaxdl.core import Batch, Learner, State, Update
 from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.finite import all_finite, finite
 from jaxdl.metrics import Metrics
 
 
@@ -58,6 +59,65 @@ def with_ema(learner: Learner, decay: float) -> Learner:
         d = jnp.minimum(decay, (1 + t) / (10 + t))
         average = jax.tree.map(lambda a, w: (a + (1 - d) * (w - a)).astype(w.dtype), average, state.params)
         return state.replace(extra={**state.extra, "ema": average}), metrics
+
+    return Learner(init, step, learner.evaluate)
+
+
+#: Steps in a row that `skip_nonfinite` leaves out before it lets the numbers through.
+SKIPPED_IN_A_ROW = 100
+
+
+def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
+    """The same learner, whose step changes nothing where something would not be finite.
+
+        state_{t+1} = step(state_t)  if all of its numbers and metrics are finite,  else state_t;   t <- t + 1
+
+    Such a step counts as a step, in the order of the data too, and its metrics count for nothing. How many there were
+    is `state.extra["skipped"]["steps"]`. After `most` in a row it is no accident: from then on the
+    numbers go through as they are, and `train` ends with `NonFinite`. An optimizer may hold an infinity on purpose,
+    never a NaN.
+
+    Args:
+      learner: any learner; other wrappers belong inside.
+      most: steps in a row that are left out at most, at least 1.
+
+    Returns:
+      A learner with one more metric, `skipped`: the share of steps left out.
+
+    Raises:
+      InputError: for another `most`.
+
+    Example:
+      >>> import jaxdl, optax
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> net = skip_nonfinite(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))))
+      >>> batch, key = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}, jaxdl.root(0)
+      >>> before = net.init(key, batch)
+      >>> after, metrics = net.step(before, batch | {"input": batch["input"] * jnp.nan}, key)
+      >>> int(after.step), int(after.extra["skipped"]["steps"]), float(metrics["skipped"][0])
+      (1, 1, 1.0)
+    """
+    at_least("most", most, 1)
+    _plain(learner)
+
+    def init(key: Key[Array, ""], batch: Batch) -> State:
+        state = learner.init(key, batch)
+        counts = {"steps": jnp.zeros((), jnp.int32), "in_a_row": jnp.zeros((), jnp.int32)}
+        return state.replace(extra={**state.extra, "skipped": counts})
+
+    def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
+        extra = dict(state.extra)
+        counts = extra.pop("skipped")
+        before = state.replace(extra=extra)
+        after, metrics = learner.step(before, batch, key)
+        fine = jnp.stack([*jax.tree.leaves(finite(after)), *jax.tree.leaves(jax.tree.map(all_finite, metrics))]).all()
+        taken = fine | (counts["in_a_row"] >= most)
+        after = jax.tree.map(lambda new, old: jnp.where(taken, new, old), after, before.replace(step=after.step))
+        metrics = jax.tree.map(lambda x: jnp.where(taken, x, jnp.zeros_like(x)), metrics)
+        left = (~taken).astype(jnp.int32)
+        counts = {"steps": counts["steps"] + left, "in_a_row": jnp.where(fine, 0, counts["in_a_row"] + 1)}
+        metrics["skipped"] = left.astype(jnp.float32), jnp.ones(())
+        return after.replace(extra={**after.extra, "skipped": counts}), metrics
 
     return Learner(init, step, learner.evaluate)
 

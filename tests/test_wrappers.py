@@ -169,3 +169,73 @@ def test_bad_wrappers_are_refused(make, line):
 
 def _step(net):
     jax.eval_shape(net.step, jax.eval_shape(net.init, KEY, BATCHES[0]), BATCHES[0], KEY)
+
+
+def spoiled(batch: dict, value: float = np.nan) -> dict:
+    return {**batch, "input": batch["input"].at[3, 1].set(value)}
+
+
+def walked(net: jaxdl.Learner, batches: list, state=None):
+    """The states and the metrics of some steps."""
+    state, step = net.init(KEY, BATCHES[0]) if state is None else state, jax.jit(net.step)
+    states, metrics = [state], []
+    for batch in batches:
+        state, measured = step(state, batch, KEY)
+        states.append(state)
+        metrics.append(measured)
+    return states, metrics
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_step_that_is_skipped_changes_nothing_but_the_count(value):
+    net = jaxdl.skip_nonfinite(line(optax.adam(0.1)))
+    states, metrics = walked(net, [BATCHES[0], spoiled(BATCHES[1], value), BATCHES[2]])
+    assert [int(state.step) for state in states] == [0, 1, 2, 3]
+    assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 0, 1, 1]
+    before, after = (state.replace(step=jnp.zeros(()), extra={}) for state in states[1:3])
+    assert jaxdl.state_sha256(before) == jaxdl.state_sha256(after)
+    assert [float(each["skipped"][0]) for each in metrics] == [0, 1, 0]
+    assert [float(each["loss"][1]) for each in metrics] == [8, 0, 8]
+    assert all(np.isfinite(x) for each in metrics for pair in each.values() for x in pair)
+    assert jaxdl.state_sha256(states[3].replace(extra={})) != jaxdl.state_sha256(after)
+
+
+def test_steps_that_are_fine_are_the_learners_own():
+    plain, skipping = walked(line(), BATCHES)[0], walked(jaxdl.skip_nonfinite(line()), BATCHES)[0]
+    for a, b in zip(plain, skipping, strict=True):
+        np.testing.assert_allclose(a.params["w"], b.params["w"], rtol=1e-6)
+
+
+def test_after_too_many_in_a_row_the_numbers_go_through():
+    net = jaxdl.skip_nonfinite(line(), most=2)
+    bad = spoiled(BATCHES[0])
+    states, metrics = walked(net, [bad, bad, BATCHES[1], bad, bad, bad])
+    assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 1, 2, 2, 3, 4, 4]
+    assert [bool(np.isfinite(state.params["w"]).all()) for state in states] == [True] * 6 + [False]
+    assert not np.isfinite(metrics[-1]["loss"][0])
+
+
+def test_a_skipping_learner_evaluates_as_its_own_does():
+    net, plain = jaxdl.skip_nonfinite(jaxdl.with_ema(line(), 0.5)), jaxdl.with_ema(line(), 0.5)
+    state = walked(net, BATCHES)[0][-1]
+    extra = {name: x for name, x in state.extra.items() if name != "skipped"}
+    bare = plain.evaluate(state.replace(extra=extra), BATCHES[0], KEY)
+    assert means(net.evaluate(state, BATCHES[0], KEY)) == means(bare)
+    assert inference(state).extra == {}
+
+
+def test_each_run_skips_its_own_steps():
+    """Runs that read other rows in a step: one of them reads the bad one."""
+    data = points(32, rows={5: np.nan})
+    net = jaxdl.skip_nonfinite(line())
+    state = jaxdl.train(net, data, key=jaxdl.root(range(3)), steps=8, batch_size=4)
+    assert state.extra["skipped"]["steps"].tolist() == [1, 1, 1]
+    assert np.isfinite(state.params["w"]).all()
+    single = jaxdl.strategy("single")
+    alone = jaxdl.train(net, data, key=jaxdl.root(1), steps=8, batch_size=4, strategy=single)
+    assert jaxdl.state_sha256(state.member(1)) == jaxdl.state_sha256(alone)
+
+
+def test_how_many_in_a_row():
+    with pytest.raises(InputError, match="^most: got 0, allowed: at least 1$"):
+        jaxdl.skip_nonfinite(line(), most=0)

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from jaxdl.errors import one_line
+from jaxdl.experiment.options import ELSEWHERE
 
 Level = Literal["bits", "losses", "nothing"]
 Differences = dict[str, tuple[Any, Any]]
 
 #: What is compared of a result; of the data their hashes.
 COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
+
+#: Of what bits depend on, what changes only how sums are added up.
+MOVED = ("device_count", "processes", "cores")
 
 PROMISES = {
     "bits": "the same bits: versions, kind and number of devices, and cores are the same",
@@ -54,9 +58,13 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
     flags = str(new["environment"].get("xla_flags"))
     if new["environment"].get("platform") == "gpu" and "deterministic_ops=true" not in flags:
         reasons["--deterministic"] = "missing", "missing"
+    for each in old.get("conversions", []):
+        reasons |= {
+            f"{name} on the way": (was, now) for name, (was, now) in each["options"].items() if name in ELSEWHERE
+        }
     level: Level = "bits"
     if reasons:
-        level = "losses" if reasons.keys() <= {"device_count", "processes", "cores"} else "nothing"
+        level = "losses" if all(name in MOVED or name.endswith(" on the way") for name in reasons) else "nothing"
     broken = {
         "bits": bool(differences),
         "losses": any(_unlike(name, *pair) for name, pair in differences.items()),

@@ -4,9 +4,10 @@ import contextlib
 import json
 import os
 import platform
+import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.data.files import content, json_object, leads_out, path_of, plain
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment.options import Options, identity
+from jaxdl.experiment.options import ELSEWHERE, LENGTH, Options, identity
 from jaxdl.training.writers import strict
 
 #: Parts of a result that are objects of numbers, `metrics_std` of several seeds only.
@@ -75,8 +76,12 @@ def _strict(value: Any) -> Any:
     return strict(value) if isinstance(value, float) else value
 
 
-def check_out(out: Path, config: Options) -> None:
+def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
     """Raises if the directory is another run's; writes nothing.
+
+    Returns:
+      What of the options the run in the directory may have changed in, by name: there and here. Those are where its
+      steps run, and a larger length where nothing was planned by it.
 
     Raises:
       InputError: there is something that is no directory, or nothing can be there.
@@ -84,7 +89,7 @@ def check_out(out: Path, config: Options) -> None:
     """
     path_of(out, "out")
     if not out.exists():
-        return
+        return {}
     if not out.is_dir():
         raise InputError("out", str(out), "a directory; this is a file")
     for path in out.rglob("*"):
@@ -95,22 +100,64 @@ def check_out(out: Path, config: Options) -> None:
         # A kill while the directory was claimed leaves the half of that file.
         if any(path.name != "config.json.partial" for path in out.iterdir()):
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
-        return
+        return {}
     theirs = read_json(file)
-    differ = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k)]
-    if differ:
-        said = ", ".join(f"{k} is {theirs.get(k)!r} there and {mine.get(k)!r} here" for k in differ)
-        raise RunError(f"out: {out} belongs to a run with other options: {said}")
+    differ = {k: (theirs.get(k), mine.get(k)) for k in sorted(mine.keys() | theirs.keys())}
+    differ = {k: (there, here) for k, (there, here) in differ.items() if there != here}
+    refused = {k: pair for k, pair in differ.items() if k not in ELSEWHERE and not _longer(k, pair, config)}
+    if refused:
+        said = ", ".join(f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items())
+        planned = refused.keys() <= set(LENGTH) and config.planned_by
+        why = f"; {planned} goes by the length, which cannot change" if planned else ""
+        raise RunError(f"out: {out} belongs to a run with other options: {said}{why}")
+    return differ
 
 
-def claim(out: Path, config: Options) -> None:
-    """Makes the directory this run's: from here on it is refused to runs with other options."""
+def _longer(name: str, pair: tuple[Any, Any], config: Options) -> bool:
+    """Whether an option makes the run in the directory longer and nothing else."""
+    numbers = all(type(x) in (int, float) for x in pair)
+    return name in LENGTH and numbers and pair[1] > pair[0] and not config.planned_by
+
+
+def claim(out: Path, config: Options, step: int = 0) -> None:
+    """Makes the directory this run's: from here on it is refused to runs with other options.
+
+    What the run goes on with since `step` though it was begun otherwise (see `check_out`) is told, and added to
+    `conversions.json`. The result of a run that becomes longer is kept as `result-STEPS.json`.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not (out / "config.json").exists():
+        changes, file = check_out(out, config), out / "conversions.json"
+        if changes:
+            for name, (there, here) in changes.items():
+                print(f"goes on after step {step} with {name} {here}, begun with {there}", file=sys.stderr)
+            if (out / "result.json").exists():
+                (out / "result.json").replace(out / f"result-{step}.json")
+            write_json(file, {"changed": [*conversions(out), {"step": step, "options": changes}]})
+        if changes or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))
     except OSError as error:
         raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
+
+
+def conversions(out: Path) -> list[Any]:
+    """What a run has changed in on its way, as `claim` wrote it; raises RunError where the file holds anything else."""
+    file = out / "conversions.json"
+    found = read_json(file).get("changed") if file.exists() else []
+    if not are_conversions(found):
+        raise RunError(f"{file} is not what a run wrote; choose another directory")
+    return found
+
+
+def are_conversions(found: Any) -> TypeGuard[list[Any]]:
+    """Whether it is a list of steps with the options that changed there, old and new."""
+    return isinstance(found, list) and all(
+        isinstance(each, dict)
+        and type(each.get("step")) is int
+        and isinstance(each.get("options"), dict)
+        and all(isinstance(pair, list) and len(pair) == 2 for pair in each["options"].values())
+        for each in found
+    )
 
 
 def check_data(out: Path, sets: dict[str, str]) -> None:
@@ -148,6 +195,7 @@ def read_result(path: Path) -> dict[str, Any]:
         and {"total", "compile"} <= found["seconds"].keys()
         and "examples_per_second" in found["throughput"]
         and isinstance(found.get("warnings", []), list)
+        and are_conversions(found.get("conversions", []))
         and isinstance(sets, dict)
         and all(isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys() for each in sets.values())
     )

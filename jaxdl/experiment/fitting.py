@@ -18,7 +18,7 @@ from jaxdl.experiment.run import Run, place, repeat
 from jaxdl.models import table
 from jaxdl.rng import root
 from jaxdl.training import Patience
-from jaxdl.wrappers import accumulate, with_ema
+from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Training(Options):
     """Parts of a batch whose gradients are added up one after the other."""
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
+    skip_nonfinite: bool = False
+    """Leave out steps whose numbers are not finite, and count them; without it the first one ends the run."""
     patience: int = 0
     """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
     bfloat16: bool = False
@@ -62,6 +64,10 @@ class Training(Options):
             raise InputError("accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}")
         self.make_optimizer(1)  # names and numbers, before data are read
         return super().checked()
+
+    @property
+    def planned_by(self) -> str:
+        return f"--schedule {self.schedule}" if self.schedule != "constant" else "--warmup" if self.warmup else ""
 
     @property
     def dtype(self) -> Any:
@@ -83,7 +89,8 @@ class Training(Options):
         """The learner that the options describe, for a training set of `size` examples."""
         updates = self.make_updates(task, self.total_steps(size))
         net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
-        return with_ema(net, self.ema) if self.ema else net
+        net = with_ema(net, self.ema) if self.ema else net
+        return skip_nonfinite(net) if self.skip_nonfinite else net
 
 
 def divided(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:

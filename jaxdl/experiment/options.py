@@ -61,6 +61,8 @@ class Options:
     """The run's directory; default: one under runs/ named after experiment, data and options."""
     tensorboard: bool = False
     """Write TensorBoard event files too."""
+    debug: bool = False
+    """Check every step, on one device: NaN, indices, keys used twice. Slow; also for a run that goes on."""
     smoke: bool = False
     """The same code for a few steps, to see that it runs."""
     deterministic: bool = False
@@ -76,7 +78,8 @@ class Options:
     def checked(self) -> Self:
         """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""
         if self.cpu_devices is None:
-            single = self.seeds != 1 or self.strategy == "single" or self.batch_size % self.best_cpu_devices or _told()
+            single = self.seeds != 1 or self.where in ("single", "debug") or self.batch_size % self.best_cpu_devices
+            single = single or _told()
             return dataclasses.replace(self, cpu_devices=1 if single else self.best_cpu_devices).checked()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
@@ -86,8 +89,12 @@ class Options:
         at_least("steps", 1 if self.steps is None else self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
         at_least("cpu_devices", self.cpu_devices, 1)
-        if self.cpu_devices > 1 and (self.seeds > 1 or self.strategy == "single"):
-            raise InputError("cpu_devices", self.cpu_devices, "1 with several seeds or the strategy single")
+        if self.debug and self.strategy not in ("auto", "single"):
+            raise InputError("debug", True, f"without --strategy {self.strategy}: it checks on one device")
+        if self.debug and self.seeds > 1:
+            raise InputError("debug", True, f"with one seed, not {self.seeds}")
+        if self.cpu_devices > 1 and (self.seeds > 1 or self.where in ("single", "debug")):
+            raise InputError("cpu_devices", self.cpu_devices, "1 with several seeds, --debug or the strategy single")
         if self.batch_size % self.cpu_devices:
             raise InputError("cpu_devices", self.cpu_devices, f"a divisor of the batch size, {self.batch_size}")
         at_least("log_every", self.log_every, 0)
@@ -95,6 +102,16 @@ class Options:
         at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
         in_range("validation", self.validation, 0, 1)
         return self.short() if self.smoke else self
+
+    @property
+    def where(self) -> str:
+        """The name of the strategy (`jaxdl.strategy`)."""
+        return "debug" if self.debug else self.strategy
+
+    @property
+    def planned_by(self) -> str:
+        """What goes by the run's length, so that it cannot be made longer; empty where nothing is known to."""
+        return "this experiment"
 
     def short(self) -> Self:
         """What `--smoke` runs, as far as nothing shorter is asked for."""
@@ -114,6 +131,12 @@ C = TypeVar("C", bound=Options)
 
 #: Options that say how a run is driven, not what it is: they may differ when it goes on.
 DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
+
+#: Options that say where steps run: a run may go on elsewhere, with other last bits.
+ELSEWHERE = ("strategy", "cpu_devices", "debug", "deterministic")
+
+#: Options that say how long a run is: it may be made longer, unless something is planned by its length.
+LENGTH = ("steps", "epochs")
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:

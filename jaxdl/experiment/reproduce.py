@@ -18,7 +18,7 @@ from typing import Any
 from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
 from jaxdl.experiment.comparison import Reproduced, compared, report
-from jaxdl.experiment.directory import read_json
+from jaxdl.experiment.directory import are_conversions, read_json
 from jaxdl.experiment.options import Options, parsed
 
 #: Options that are not the result's to say: they decide where files go, not what comes out.
@@ -33,6 +33,8 @@ def reproduce(result: str | os.PathLike, out: str | os.PathLike | None, experime
     old = read_json(path_of(result, "result"))
     for name, kind in NEEDED.items():
         of_kind(name, old.get(name), kind, "what a finished run writes into result.json")
+    if not are_conversions(old.get("conversions", [])):
+        raise InputError("conversions", old["conversions"], "what a finished run writes into result.json")
     script = script_of(old["experiment"], Path(experiments))
     with tempfile.TemporaryDirectory() as spare:
         place = path_of(out or spare, "out").resolve()

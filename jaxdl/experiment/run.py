@@ -19,8 +19,17 @@ from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, one_line
-from jaxdl.experiment.directory import check_data, check_out, claim, environment, peak_memory, read_result, write_json
-from jaxdl.experiment.options import Options, default_out
+from jaxdl.experiment.directory import (
+    check_data,
+    check_out,
+    claim,
+    conversions,
+    environment,
+    peak_memory,
+    read_result,
+    write_json,
+)
+from jaxdl.experiment.options import LENGTH, Options, default_out
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
@@ -62,14 +71,14 @@ class Run(Generic[C]):
         watch: Callable[[State], None] | None = None,
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
-        config, where = self.config, strategy(self.config.strategy)
+        config, where = self.config, strategy(self.config.where)
         check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
         self._check_stop(store)
         if jax.process_index() == 0:
-            claim(self.out, config)
+            claim(self.out, config, max(store.steps(), default=0))
             write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
@@ -98,6 +107,9 @@ class Run(Generic[C]):
         finally:
             for writer in writers:
                 writer.close()
+        skipped = np.sum(jax.device_get(state.extra.get("skipped", {"steps": 0})["steps"]))
+        if skipped:
+            self.warn(f"{skipped} steps were left out, whose numbers were not finite")
         if config.stop_after is not None and state.done == config.stop_after < steps:
             raise Stopped(
                 f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
@@ -112,7 +124,7 @@ class Run(Generic[C]):
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
         """The test set's metrics, of several seeds an array each: asked for once, at the end."""
-        size, where = min(500, self.config.batch_size), strategy(self.config.strategy)
+        size, where = min(500, self.config.batch_size), strategy(self.config.where)
         found = evaluate(learner, state, data, key=self.key, batch_size=size, strategy=where)
         return {f"test/{name}": value for name, value in found.items()}
 
@@ -179,6 +191,7 @@ class Run(Generic[C]):
             **(self._each(state, metrics) if self.key.ndim else {}),
             "warnings": self.warnings,
             **self.about,
+            **({"conversions": changed} if (changed := conversions(self.out)) else {}),
             "data": _described(data),
             "environment": environment(),
             "seconds": {"total": time.perf_counter() - self.began, **measured},
@@ -219,9 +232,10 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
       RunError: the directory belongs to a run with other options.
     """
     name, out = place(config, one)
-    check_out(out, config)
+    changes = check_out(out, config)
     try:
-        if (out / "result.json").exists():
+        # A run that only moves elsewhere has nothing left to do there.
+        if (out / "result.json").exists() and not changes.keys() & set(LENGTH):
             print(f"{out} is finished already; this is its result")
             result = read_result(out / "result.json")
         else:

@@ -15,7 +15,8 @@ from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means
 from jaxdl.rng import check_key, root, stream
 from jaxdl.training.members import for_runs
-from jaxdl.training.program import Pace, Program, added, first_rows
+from jaxdl.training.program import Pace, Program
+from jaxdl.training.rows import added, first_rows
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from jaxdl.core import State
 from jaxdl.errors import NonFinite
+from jaxdl.finite import finite
 from jaxdl.metrics import Metrics, means
-from jaxdl.training.program import Pace, added, first_rows
+from jaxdl.training.program import Pace
+from jaxdl.training.rows import added, first_rows
 from jaxdl.training.writers import Writer
 
 
@@ -38,7 +39,7 @@ class Journal:
         if broken.any(-1).all():
             row = int(first.max())
             its = jax.tree.map(lambda x: x.take(row, self.axis), metrics)
-            raise NonFinite(diagnosis(its, step - count + 1 + row, state))
+            raise NonFinite(step - count + 1 + row, diagnosis(its, state))
         for i in set(np.flatnonzero(broken.any(-1)).tolist()) - self.lost:
             self.lost.add(i)
             since = step - count + 1 + first[i]
@@ -105,28 +106,21 @@ def check_finite(state: State, step: int) -> None:
     fine = np.stack(jax.device_get(_all_finite(state)))
     if not fine.all(0).any():
         broken = _broken(state, fine)
-        raise NonFinite(f"step {step}: {broken[0]} is not finite; the last good state stays as it was saved")
+        raise NonFinite(step, f"{broken[0]} is not finite; the last good state stays as it was saved")
 
 
 @jax.jit
 def _all_finite(state: State) -> list[Array]:
-    """Per leaf and run; an optimizer may hold an infinity on purpose ("the best loss so far"), never a NaN."""
-
-    def fine(path: Any, x: Array) -> Array:
-        if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return jnp.ones(state.step.shape, bool)
-        good = ~jnp.isnan(x) if path[0].name == "opt" else jnp.isfinite(x)
-        return good.reshape(*state.step.shape, -1).all(-1)
-
-    return jax.tree.leaves(jax.tree_util.tree_map_with_path(fine, state))
+    """Per leaf, and run."""
+    return jax.tree.leaves(jax.vmap(finite)(state) if state.step.ndim else finite(state))
 
 
-def diagnosis(metrics: Metrics, bad: int, state: State) -> str:
-    """The line that says what is not finite, and since when."""
+def diagnosis(metrics: Metrics, state: State) -> str:
+    """What is not finite of a step's metrics and of the state."""
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     broken = _broken(state, np.stack(jax.device_get(_all_finite(state))))
     where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
-    return f"step {bad}: {', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
+    return f"{', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
 
 
 def _broken(state: State, fine: np.ndarray) -> list[str]:

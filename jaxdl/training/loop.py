@@ -4,7 +4,7 @@ import contextlib
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +22,7 @@ from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
 from jaxdl.training.members import check_runs, check_values, for_runs
 from jaxdl.training.program import Program
+from jaxdl.training.replay import located
 from jaxdl.training.store import History, InMemory, Store
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
@@ -149,13 +150,25 @@ def train(
         raise InputError("data", data.name, "a contiguous set, for a network that carries its state on")
     if patience:
         patience.value(_metrics(learner, program, example, judging))
-    with Ending() as ending, contextlib.closing(store):
+
+    def kept() -> State | None:
+        """The state saved last, where states are kept."""
+        return (store.restore(program.abstract) or (program.init(starting), []))[0] if keeping else None
+
+    def windows_from(step: int) -> Iterator[Window]:
+        return training_windows(data, key, batch_size, step, strategy.place)
+
+    with (
+        Ending() as ending,
+        contextlib.closing(store),
+        located(kept, windows_from, program, moving, lambda: bool(ending.signal)),
+    ):
         state, history = store.restore(program.abstract) or (program.init(starting), [])
         check_values(learner, state)
         step = start = state.done
         if steps < start:
             raise InputError("steps", steps, f"at least {start}, the step that the store has reached")
-        windows = training_windows(data, key, batch_size, step, strategy.place)
+        windows = windows_from(step)
         judged = _again(validation, batch_size, strategy.place) if validation is not None else None
         window, waiting = next(windows), deque[tuple[int, int, Any]]()
         end = step if ending.told() else end

@@ -16,7 +16,7 @@ from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
 from jaxdl.training.program import Example, Program, blank_of, example_of, init_all, needs_host, program
-from jaxdl.training.strategies import Pmapped, Sharded, Strategy
+from jaxdl.training.strategies import Debugged, Pmapped, Sharded, Strategy
 
 
 class Members:
@@ -104,14 +104,15 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
       given: the strategy of one run.
 
     Raises:
-      InputError: several runs under `pmap` or `fsdp`, or in several processes.
+      InputError: several runs under `pmap`, `fsdp` or `debug`, or in several processes.
     """
     if key.ndim == 0 or isinstance(given, Members):
         return given
     if jax.process_count() > 1:
         raise InputError("key", f"{key.shape[0]} keys", "one, where there are several processes")
-    if isinstance(given, Pmapped) or getattr(given, "fsdp", False):
-        name = "pmap" if isinstance(given, Pmapped) else "fsdp"
+    names = {Pmapped: "pmap", Debugged: "debug"}
+    if type(given) in names or getattr(given, "fsdp", False):
+        name = names.get(type(given), "fsdp")
         raise InputError("strategy", name, "sharded or single, for several runs in one program")
     return _members(key.shape[0], tuple(given.devices))
 

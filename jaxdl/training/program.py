@@ -4,7 +4,6 @@ The compiled loop gathers each step's batch from the window's arrays, so the hos
 come back a row for each step; the host adds them up, so that no sum depends on how the steps were cut into dispatches.
 """
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
@@ -17,9 +16,9 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Batch, Learner, State
 from jaxdl.data.order import Window, gather
-from jaxdl.errors import InputError
 from jaxdl.metrics import Metrics
 from jaxdl.rng import root
+from jaxdl.training.rows import by_name, no_rows, stacked, with_row
 
 #: Steps of one dispatch, at most: it has a row of metrics for each.
 MOST = 1024
@@ -35,7 +34,7 @@ class Program(NamedTuple):
       abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
       init: `init(key) -> State`, on the devices.
       run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics, float32, are the
-        first `k` rows, see `first_rows`. The state that goes in is gone afterwards.
+        first `k` rows, see `jaxdl.training.rows.first_rows`. The state that goes in is gone afterwards.
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from `start` to `end`, in
         the first `end - start` rows.
       in_flight: dispatches that may wait for the devices at once.
@@ -103,18 +102,18 @@ def program(
         def body(i, carry):
             state, rows = carry
             state, metrics = advance(state, arrays, order, first, key)
-            return state, _with_row(rows, i, metrics)
+            return state, with_row(rows, i, metrics)
 
         shapes = jax.eval_shape(advance, state, arrays, order, first, key)[1]
-        state, rows = jax.lax.fori_loop(0, k, body, (state, _no_rows(shapes, MOST)))
-        return state, _by_name(rows, shapes)
+        state, rows = jax.lax.fori_loop(0, k, body, (state, no_rows(shapes, MOST)))
+        return state, by_name(rows, shapes)
 
     def sweep(state, arrays, order, first, key, start, end):
         def body(i, rows):
-            return _with_row(rows, i - start, judge(state, arrays, order, first, key, i))
+            return with_row(rows, i - start, judge(state, arrays, order, first, key, i))
 
         shapes = jax.eval_shape(judge, state, arrays, order, first, key, 0)
-        return _by_name(jax.lax.fori_loop(start, end, body, _no_rows(shapes, order.shape[0])), shapes)
+        return by_name(jax.lax.fori_loop(start, end, body, no_rows(shapes, order.shape[0])), shapes)
 
     on_cpu = mesh.devices[0].platform == "cpu"
 
@@ -145,14 +144,14 @@ def program(
             found.append(metrics)
             if i % wait == 0:
                 jax.block_until_ready(found)
-        return state, _stacked(found)
+        return state, stacked(found)
 
     def evaluate_window(state: State, w: Window, key: Key[Array, ""], start: int, end: int) -> Metrics:
         args = state, w.arrays, w.order, np.int32(w.first), key
         apart, judge_one, judge_all = judging(*args, np.int32(0))
         if not apart:
             return judge_all(*args, np.int32(start), np.int32(end))
-        return _stacked([jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)])
+        return stacked([jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)])
 
     made = jax.jit(init, out_shardings=shardings)
     # A CPU computes small dispatches before it returns: a second one would only blur what takes how long.
@@ -245,55 +244,3 @@ def _for_convolutions() -> dict[str, str]:
 def _few_threads(devices: Sequence[jax.Device]) -> bool:
     """Forced host devices deadlock when several collective programs wait for the same few threads."""
     return devices[0].platform == "cpu" and len(devices) > 1
-
-
-def first_rows(metrics: Metrics, count: int, axis: int) -> Metrics:
-    """The rows that `run` or `evaluate` filled, on the host.
-
-    Args:
-      metrics: `{name: (sums, counts)}`, `[K, ...]` each, of several runs `[N, K, ...]`.
-      count: how many rows, at most K.
-      axis: which one they are along, 0 or 1.
-
-    Example:
-      >>> first_rows({"loss": (jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 4.0, 0.0]))}, 2, 0)["loss"][0].tolist()
-      [1.0, 2.0]
-    """
-    here = (slice(None),) * axis + (slice(count),)
-    return jax.tree.map(lambda x: x[here], jax.device_get(metrics))
-
-
-def added(blocks: Sequence[Metrics], axis: int) -> Metrics:
-    """The sums of all rows of some blocks, in double precision: how the rows were cut into blocks changes no bit.
-
-    Example:
-      >>> rows = {"loss": (np.array([1.0, 2.0]), np.array([4.0, 4.0]))}
-      >>> added([rows, rows], 0)
-      {'loss': (np.float64(6.0), np.float64(16.0))}
-    """
-    return jax.tree.map(lambda *x: np.concatenate(x, axis).sum(axis, dtype=np.float64), *blocks)
-
-
-def _no_rows(shapes: Any, count: int) -> Array:
-    if not shapes:
-        raise InputError("metrics", {}, "at least one for each step, such as the loss")
-    return jnp.zeros((count, sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))))
-
-
-def _with_row(rows: Array, i: Array, metrics: Metrics) -> Array:
-    """All numbers of a step side by side: one write, where each by itself would be one."""
-    row = jnp.concatenate([x.reshape(-1).astype(rows.dtype) for x in jax.tree.leaves(metrics)])
-    return jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
-
-
-def _by_name(rows: Array, shapes: Any) -> Metrics:
-    """The columns of the rows `[K, M]` as metrics, `[K, ...]` each."""
-    leaves, kind = jax.tree.flatten(shapes)
-    ends = np.cumsum([math.prod(x.shape) for x in leaves])
-    parts = jnp.split(rows, ends[:-1], axis=1)
-    named = [part.reshape(-1, *x.shape) for part, x in zip(parts, leaves, strict=True)]
-    return jax.tree.unflatten(kind, named)
-
-
-def _stacked(found: list[Metrics]) -> Metrics:
-    return jax.tree.map(lambda *x: np.stack(x), *jax.device_get(found))

@@ -16,6 +16,7 @@ from jaxtyping import Array, Int
 from jaxdl.core import AXIS, Batch, Learner
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
+from jaxdl.training.debugging import looked_at
 from jaxdl.training.program import Program, example_of, program
 
 #: Leaves with fewer numbers than this are not worth cutting up under `fsdp`.
@@ -144,13 +145,33 @@ class Pmapped:
         return on_all
 
 
+class Debugged:
+    """One step at a time on the first device, each checked: slow. The meaning is that of `single`, the bits may differ.
+
+    Before a step its batch must be finite, and no index of the network may lie outside of what it reads, which JAX
+    clamps or drops without a word; these are the indices of evaluation, as JAX cannot check all of a gradient's. In the
+    step no operation may make a NaN, and no key may be used for two things. Whatever is found says the step and the
+    user's line.
+    """
+
+    def __init__(self) -> None:
+        self.whole = Sharded(jax.local_devices()[:1])
+        self.devices = self.whole.devices
+
+    def place(self, tree: Any) -> Any:
+        return self.whole.place(tree)
+
+    def compile(self, learner: Learner, window: Window) -> Program:
+        return looked_at(learner, self.whole.compile(learner, window))
+
+
 @cache
 def strategy(name: str = "auto") -> Strategy:
     """A strategy by its name, the same one each time, so that what it has compiled is found again.
 
     Args:
-      name: `single` (the first device), `sharded`, `fsdp` (sharded, large parameters too), `pmap`,
-        or `auto`: sharded over all devices, which is single where there is one.
+      name: `single` (the first device), `sharded`, `fsdp` (sharded, large parameters too), `pmap`, `debug` (the first
+        device, every step checked), or `auto`: sharded over all devices, which is single where there is one.
 
     Raises:
       InputError: for another name.
@@ -159,7 +180,9 @@ def strategy(name: str = "auto") -> Strategy:
       >>> type(strategy("single")).__name__
       'Sharded'
     """
-    one_of("strategy", name, ["auto", "single", "sharded", "fsdp", "pmap"])
+    one_of("strategy", name, ["auto", "single", "sharded", "fsdp", "pmap", "debug"])
     if name == "single":
         return Sharded(jax.local_devices()[:1])
+    if name == "debug":
+        return Debugged()
     return Pmapped() if name == "pmap" else Sharded(fsdp=name == "fsdp")

@@ -57,6 +57,17 @@ BAD = [
     ("cnn", "--weight-decay -1", "weight_decay: got -1.0, allowed: a number in [0, inf)"),
     ("cnn", "--label-smoothing 1", f"label_smoothing: got 1.0, allowed: {SHARE}"),
     ("cnn", "--ema 2", f"ema: got 2.0, allowed: {SHARE}"),
+    ("cnn", "--debug --seeds 2", "debug: got True, allowed: with one seed, not 2"),
+    (
+        "cnn",
+        "--debug --strategy pmap",
+        "debug: got True, allowed: without --strategy pmap: it checks on one device",
+    ),
+    (
+        "cnn",
+        "--debug --cpu-devices 2",
+        "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
+    ),
     ("cnn", "--accumulate 7", "accumulate: got 7, allowed: a divisor of the batch size 128"),
     ("cnn", "--patience 3 --validation 0", "patience: got 3, allowed: 0, when there is no validation set"),
     ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),

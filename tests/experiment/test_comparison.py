@@ -121,3 +121,11 @@ def test_another_version_promises_nothing():
         "promised: nothing: versions/jax is 0.9.0 there and 0.10.2 here",
         "as promised; 1 of 8 values differ",
     ]
+
+
+@pytest.mark.parametrize(("option", "level"), [("strategy", "losses"), ("debug", "losses"), ("steps", "bits")])
+def test_what_changed_on_the_way(option, level):
+    old = RESULT | {"conversions": [{"step": 4, "options": {option: [1, 2]}}]}
+    found = compared(old, changed(("state_sha256", "d" * 64)))
+    assert (found.level, found.kept) == (level, level == "losses")
+    assert found.reasons == ({f"{option} on the way": (1, 2)} if level == "losses" else {})

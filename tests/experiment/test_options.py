@@ -64,10 +64,13 @@ BAD = [
     ({"batch_size": 0}, "batch_size: got 0, allowed: at least 1"),
     ({"cpu_devices": 0}, "cpu_devices: got 0, allowed: at least 1"),
     ({"cpu_devices": 3}, "cpu_devices: got 3, allowed: a divisor of the batch size, 128"),
-    ({"cpu_devices": 2, "seeds": 2}, "cpu_devices: got 2, allowed: 1 with several seeds or the strategy single"),
+    (
+        {"cpu_devices": 2, "seeds": 2},
+        "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
+    ),
     (
         {"cpu_devices": 2, "strategy": "single"},
-        "cpu_devices: got 2, allowed: 1 with several seeds or the strategy single",
+        "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
     ),
     ({"log_every": -1}, "log_every: got -1, allowed: at least 0"),
     ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),

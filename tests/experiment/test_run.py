@@ -181,6 +181,62 @@ def test_options_that_only_drive_a_run_may_differ(whole, monkeypatch):
     assert repeat(driven, one)["state_sha256"] == result["state_sha256"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Lasting(Config):
+    """Nothing of it goes by its length."""
+
+    @property
+    def planned_by(self) -> str:
+        return ""
+
+
+def lasting(out: Path, **changes) -> Lasting:
+    return dataclasses.replace(Lasting(out=str(out)), **changes).checked()
+
+
+def test_a_finished_run_becomes_longer(tmp_path, capsys):
+    out = tmp_path / "run"
+    first = repeat(lasting(out), one)
+    longer = repeat(lasting(out, steps=12), one)
+    assert "goes on after step 8 with steps 12, begun with 8\n" in capsys.readouterr().err
+    assert longer["conversions"] == [{"step": 8, "options": {"steps": [8, 12]}}]
+    assert json.loads((out / "result-8.json").read_text())["state_sha256"] == first["state_sha256"]
+    begun_so = repeat(lasting(tmp_path / "other", steps=12), one)
+    assert longer["state_sha256"] == begun_so["state_sha256"] != first["state_sha256"]
+    assert longer["metrics"] == begun_so["metrics"] and "conversions" not in begun_so
+    assert repeat(lasting(out, steps=12), one) == json.loads((out / "result.json").read_text())
+
+
+def test_what_goes_by_the_length_keeps_it(whole):
+    out, _ = whole
+    with pytest.raises(RunError) as raised:
+        repeat(config(out, steps=12), one)
+    said = "steps is 8 there and 12 here; this experiment goes by the length, which cannot change"
+    assert str(raised.value) == f"out: {out} belongs to a run with other options: {said}"
+    with pytest.raises(RunError, match="steps is 8 there and 7 here$"):
+        lasting_there = lasting(out, steps=7)
+        check_out(out, lasting_there)
+
+
+def test_a_run_goes_on_elsewhere(tmp_path, whole):
+    out = tmp_path / "run"
+    stop(out, stop_after=4)
+    result = repeat(config(out, strategy="auto", debug=True), one)
+    changed = {"debug": [False, True], "strategy": ["single", "auto"]}
+    assert result["conversions"] == [{"step": 4, "options": changed}]
+    assert result["metrics"]["test/loss"] == pytest.approx(whole[1]["metrics"]["test/loss"], rel=1e-5)
+    # It is finished: where it would go on does not matter.
+    assert repeat(config(out), one) == result
+
+
+@pytest.mark.parametrize("text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"])
+def test_conversions_that_no_run_wrote(tmp_path, text):
+    claim(tmp_path, config(tmp_path))
+    (tmp_path / "conversions.json").write_text(text)
+    with pytest.raises(RunError, match=r"conversions\.json"):
+        claim(tmp_path, config(tmp_path, strategy="auto"))
+
+
 def test_files_of_somebody_else_are_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RunError) as raised:

@@ -54,10 +54,10 @@ def main(name: str, what: str, trial: Trial, kinds: Iterable[str], trials: int) 
     return int(passed != read.trials)
 
 
-def child(module: str, *arguments: object, devices: int = 1) -> subprocess.CompletedProcess:
+def child(module: str, *arguments: object, devices: int = 1, timeout: int = 600) -> subprocess.CompletedProcess:
     """Runs `python -m tests.faults.MODULE --child ARGUMENTS` to its end, on so many devices of the CPU."""
     flags = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": ""}
     command = [sys.executable, "-m", f"tests.faults.{module}", "--child", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **flags}, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=ROOT, env={**os.environ, **flags}, capture_output=True, text=True, check=False, timeout=timeout
     )

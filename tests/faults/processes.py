@@ -4,7 +4,7 @@
 
 prints one line per comparison and ends with exit code 1 if any loss differs by more than 1e-6 of the
 largest: the same random numbers and batches, sums in another order; or if two processes, one of which is
-told to end, do not both save the same step and end with 143.
+told to end, do not both save the same step and end with 143; or if one outlives the other's death by 30 s.
 """
 
 import argparse
@@ -20,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STEPS, LIMIT = 50, 1e-6
+
+#: Seconds after which a process that says nothing counts as dead; JAX's default is 100.
+HEARTBEAT = 10
 
 Losses = dict[str, list[float]]
 
@@ -63,6 +66,22 @@ def told(directory: Path) -> tuple[list[int], list[int]]:
             process.kill()
     saved = sorted(int(path.parent.name) for path in directory.glob("*/manifest.json"))
     return [process.returncode for process in running], saved
+
+
+def dead(directory: Path, rank: int) -> tuple[float, int, str]:
+    """Two processes of an endless run, one of which is killed: seconds until the other ends, its code, what it says."""
+    running = started(2, 2, directory, ["--steps", str(10**8)])
+    other = running[1 - rank]
+    try:
+        while not list(directory.glob("*/manifest.json")) and all(process.poll() is None for process in running):
+            time.sleep(0.05)
+        running[rank].kill()
+        began = time.monotonic()
+        _, said = other.communicate(timeout=300)
+        return time.monotonic() - began, other.returncode, said
+    finally:
+        for process in running:
+            process.kill()
 
 
 def losses(
@@ -111,7 +130,7 @@ def child(
     import jax
 
     if processes > 1:
-        jax.distributed.initialize(address, processes, rank)
+        jax.distributed.initialize(address, processes, rank, heartbeat_timeout_seconds=HEARTBEAT)
     import optax
 
     import jaxdl
@@ -155,8 +174,20 @@ def main() -> int:
             )
             worst = max(worst, found)
         codes, saved = told(Path(directory) / "told")
-    print(f"two processes, one told to end: exit codes {codes}, steps {saved} saved")
-    return int(worst > LIMIT or codes != [143, 143])
+        print(f"two processes, one told to end: exit codes {codes}, steps {saved} saved", flush=True)
+        late = [lost(rank, Path(directory) / f"dead-{rank}") for rank in (1, 0)]
+    return int(worst > LIMIT or codes != [143, 143] or not all(late))
+
+
+def lost(rank: int, directory: Path) -> bool:
+    """Says what a process does whose peer is killed; whether it ended in time, as failed, and told why."""
+    seconds, code, said = dead(directory, rank)
+    # Process 0 has the service that knows who is there; of its own end it cannot tell.
+    named = f"Task {rank} heartbeat timeout" in said if rank else "UNAVAILABLE" in said or "reset by peer" in said
+    print(
+        f"process {rank} of two killed: the other ended after {seconds:.1f} s with {code}, named: {named}", flush=True
+    )
+    return seconds < 30 and code != 0 and named
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> li
     return [sys.executable, script, *options, *more]
 
 
-def finished(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+def finished(arguments: Sequence[str], environment: Mapping[str, str] | None = None, timeout: int = TIMEOUT) -> None:
     """Runs a command to its end, in another environment if one is given.
 
     Raises:
       RuntimeError: it failed.
     """
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=timeout
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")

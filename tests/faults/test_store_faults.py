@@ -1,11 +1,29 @@
 """A few of the trials that the commands of this directory make by the hundred."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from tests.faults import command, damage, devices, inflight, newest, restoring, retention, saves
+from tests.faults import (
+    changes,
+    command,
+    damage,
+    devices,
+    inflight,
+    long,
+    loops,
+    newest,
+    nonfinite,
+    order,
+    reader,
+    restoring,
+    retention,
+    saves,
+)
 
 TRIALS = {damage: 10, newest: len(newest.KINDS), restoring: len(restoring.KINDS), retention: 500}
+TRIALS |= {nonfinite: len(nonfinite.KINDS), order: len(order.KINDS), reader: len(reader.KINDS)}
 
 
 def name(of) -> str:
@@ -19,9 +37,16 @@ def test_in_this_process(of):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("of", [saves, inflight, devices], ids=name)
+@pytest.mark.parametrize("of", [saves, inflight, devices, changes, loops], ids=name)
 def test_in_processes_of_their_own(of):
     assert not command.failures(of.trial, of.KINDS, len(of.KINDS))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of the process")
+@pytest.mark.timeout(600)
+def test_a_long_run(tmp_path):
+    long.trial("streamed", np.random.default_rng(0), tmp_path, 4000)
 
 
 def test_what_goes_wrong_is_counted(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
 from jaxdl.training import Directory, Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
-from jaxdl.training.program import first_rows
+from jaxdl.training.rows import first_rows
 from tests.training.linear import KEY, line, points
 
 
@@ -160,7 +160,7 @@ def test_names():
     assert isinstance(strategy("pmap"), Pmapped)
     with pytest.raises(InputError) as caught:
         strategy("shraded")
-    known = "auto, fsdp, pmap, sharded, single"
+    known = "auto, debug, fsdp, pmap, sharded, single"
     assert str(caught.value) == f"strategy: got 'shraded', allowed: {known} (did you mean 'sharded'?)"
 
 

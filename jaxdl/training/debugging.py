@@ -1,0 +1,86 @@
+"""Steps that are looked at one by one: slow, and they say where it went wrong."""
+
+import traceback
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import checkify
+
+from jaxdl.core import Learner, State
+from jaxdl.data.order import Window, gather
+from jaxdl.errors import CheckFailed, NonFinite
+from jaxdl.finite import all_finite
+from jaxdl.training.program import Program
+from jaxdl.training.rows import stacked
+
+#: Where JAX, Flax and Optax are installed: not where a user's line is.
+_LIBRARIES = tuple(
+    str(Path(spec.origin).parent) for name in ("jax", "flax", "optax") if (spec := find_spec(name)) and spec.origin
+)
+
+
+def looked_at(learner: Learner, plain: Program) -> Program:
+    """The program of a learner that does one step at a time, each checked (`jaxdl.training.strategies.Debugged`)."""
+    step = jax.jit(checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks))
+    judge = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
+    finite = jax.jit(lambda batch: jax.tree.map(all_finite, batch))
+
+    def run(state: State, window: Window, key: Any, k: int) -> tuple[State, Any]:
+        found = []
+        for _ in range(k):
+            batch = gather(window.arrays, window.order[state.done - window.first])
+            at = state.done + 1
+            broken = [name for name, fine in finite(batch).items() if not fine]
+            if broken:
+                raise NonFinite(at, f"{', '.join(broken)} of the batch is not finite")
+            checked(judge, at, state, batch, key)
+            state, metrics = checked(step, at, state, batch, key)
+            found.append(metrics)
+        return state, stacked(found)
+
+    def evaluate(state: State, window: Window, key: Any, start: int, end: int) -> Any:
+        def judged(i: int) -> Any:
+            own = jax.random.fold_in(key, window.first + i)
+            return checked(judge, state.done, state, gather(window.arrays, window.order[i]), own)
+
+        return stacked([judged(i) for i in range(start, end)])
+
+    return Program(plain.abstract, plain.init, run, evaluate, in_flight=1)
+
+
+def checked(function: Callable, step: int, *args: Any) -> Any:
+    """What a checkified function returns, which is called at a step.
+
+    Raises:
+      NonFinite: an operation made a NaN.
+      CheckFailed: an index out of bounds, a key used twice, a check of the user's own.
+    """
+    try:
+        with jax.debug_key_reuse(True):
+            error, found = function(*args)
+    except jax.errors.KeyReuseError as reused:
+        before = traceback.extract_tb(reused.__cause__.__traceback__ if reused.__cause__ else None)
+        lines = [(each.filename, each.lineno, each.name) for each in reversed(before)]
+        said = _said("a key is used twice", lines)
+    else:
+        broken = error.get_exception()
+        if broken is None:
+            return found
+        frames = getattr(getattr(broken, "traceback_info", None), "frames", ())
+        said = _said(str(broken), [(each.file_name, each.line_num, each.function_name) for each in frames])
+    if said.startswith("nan "):
+        raise NonFinite(step, said)
+    raise CheckFailed(f"step {step}: {said}")
+
+
+def _said(what: str, lines: list[tuple[str, int | None, str]]) -> str:
+    """The first line of what was found and, of the lines of the program from the innermost on, the user's first."""
+    own = [each for each in lines if not each[0].startswith((*_LIBRARIES, "<"))]
+    if not own:
+        return what.splitlines()[0].strip(" .")
+    file, line, function = own[0]
+    where = f", in {function.rpartition('.')[2]} at {file}:{line}"
+    return what.splitlines()[0].strip(" .") + where
