@@ -2,6 +2,7 @@
 
     python experiments/denoising.py
     python experiments/denoising.py --data mnist --epochs 10
+    python experiments/denoising.py --data mnist --epochs 14 --deeper 3 --features 48 --ema 0.999
     python experiments/denoising.py --noise salt_and_pepper
 
 The lecture's network: two convolutions and poolings to maps of a quarter of the image's sides, and back. The filters, a
@@ -9,6 +10,9 @@ median and a Gaussian blur, each with the size that serves the training images b
 in decibel (PSNR) of images cut to [0, 1].
 
 The digits: 14.7 dB, next to 9.3 noisy, 10.4 by the median and 11.8 by the blur; 29 s on two cores of an AMD EPYC.
+
+MNIST: 19.9 dB (the second command) and 20.65 dB (the third, 40 minutes on one core that had company), next to 9.37
+noisy, 14.14 by the median and 15.64 by the blur; with `--epochs 20 --deeper 2 --ema 0.999` 20.46 dB.
 """
 
 import dataclasses

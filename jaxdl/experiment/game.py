@@ -44,6 +44,8 @@ class Game(Training):
     """Weight of the gradient penalty at real images, for a discriminator without BatchNorm."""
     spectral: bool = False
     """Divide the discriminator's kernels by their largest singular value."""
+    shift: int = 0
+    """The discriminator sees images moved by up to so many pixels: it cannot learn them by heart."""
     judge: str | None = None
     """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
     batch_size: int = 64
@@ -70,6 +72,7 @@ class Game(Training):
         if self.optimizer == "schedule_free":
             raise InputError("optimizer", self.optimizer, "one that updates a part of the parameters")
         at_least("critic", self.critic, 1)
+        at_least("shift", self.shift, 0)
         if not 0 < self.discriminator_learning_rate < math.inf:
             said = "a finite number above 0"
             raise InputError("discriminator_learning_rate", self.discriminator_learning_rate, said)
@@ -88,6 +91,7 @@ class Game(Training):
             penalty=self.penalty,
             r1=self.r1,
             spectral=self.spectral,
+            augment=tasks.random_shift(self.shift) if self.shift else None,
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:

@@ -17,6 +17,7 @@ from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, classes_of, told
 from jaxdl.nn import spectral_norm, spectral_vectors
 from jaxdl.tasks.applying import applied
+from jaxdl.tasks.classify import Augment
 
 
 class Adversarial(NamedTuple):
@@ -60,6 +61,7 @@ def gan(
     penalty: float = 0.0,
     r1: float = 0.0,
     spectral: bool = False,
+    augment: Augment | None = None,
 ) -> Adversarial:
     """The game of a generator G and a discriminator D.
 
@@ -73,7 +75,7 @@ def gan(
 
     Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al. 2017 (Wasserstein,
     penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral
-    norm).
+    norm); Zhao et al. 2020, Differentiable augmentation for data-efficient GAN training.
 
     Args:
       generator: called as `generator(z [B, latent], train=bool) -> things`. `Conditional` networks get the batch's
@@ -87,6 +89,8 @@ def gan(
       r1: weight of the gradient penalty at real things, in training only.
       spectral: the discriminator's kernels are divided by their largest singular value (`jaxdl.nn.spectral_norm`); the
         vectors of its power iteration are `extra["spectral"]` and move in the discriminator's update.
+      augment: `augment(key, thing) -> thing`, what the discriminator sees of each thing, real or drawn, in training
+        only: it then cannot learn the real ones by heart. Gradients go through it to the generator.
 
     Returns:
       An `Adversarial`. A batch has `input [B, ...]`, `label [B]` for conditional networks, and `mask [B]` if some rows
@@ -141,6 +145,9 @@ def gan(
     def played(player: str, params: Params, extra: Any, x: Array, label: Labels, key: Any, *, train: bool):
         """What one of the two says, and `extra` after it."""
         net = generator if player == "generator" else discriminator
+        if train and augment is not None and player == "discriminator":
+            key, changes = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+            x = jax.vmap(augment)(jax.random.split(changes, x.shape[0]), x)
         y, moved = applied(net, params[player], extra.get(player, {}), x, key, train=train, **told(net, label))
         if player == "discriminator" and y.size != x.shape[0]:
             raise InputError(player, list(y.shape), f"one score for each thing, [{x.shape[0]}, 1]")

@@ -79,6 +79,7 @@ BAD = [
     ("cnn", "100", f"option: got '100', allowed: {OPTIONS}"),
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
+    ("gan", "--shift -1", "shift: got -1, allowed: at least 0"),
     ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
     (
         "gan",

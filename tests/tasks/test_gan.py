@@ -347,3 +347,42 @@ def test_runs_may_differ_in_their_penalties():
         _, expected = jax.jit(alone.step)(alone.init(KEY, BATCH), BATCH, KEY)
         for name, value in means(expected).items():
             assert means(metrics)[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_the_discriminator_sees_what_augment_makes():
+    """A linear one of twice the thing is one of twice the kernel, for both players; in training only."""
+    plain, params, extra, *losses = started(FLAT)
+    twice, _, _, *augmented = started(FLAT, augment=lambda key, x: 2 * x)
+    layers = params["discriminator"]
+    kernels = jax.tree_util.tree_map_with_path(lambda path, x: 2 * x if path[-1].key == "kernel" else x, layers)
+    doubled = {**params, "discriminator": kernels}
+    for loss, expected in zip(augmented, losses, strict=True):
+        np.testing.assert_allclose(
+            loss(params, extra, BATCH, KEY, train=True)[0],
+            expected(doubled, extra, BATCH, KEY, train=True)[0],
+            rtol=1e-6,
+        )
+        assert loss(params, extra, BATCH, KEY, train=False)[0] == expected(params, extra, BATCH, KEY, train=False)[0]
+    slopes = [
+        jax.grad(
+            lambda g, task=task, at=at: task.generator_loss({**at, "generator": g}, extra, BATCH, KEY, train=True)[0]
+        )(params["generator"])
+        for task, at in ((twice, params), (plain, doubled))
+    ]
+    for a, b in zip(*map(jax.tree.leaves, slopes), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+        assert np.abs(a).max() > 0
+
+
+def test_every_thing_is_augmented_by_itself():
+    seen = []
+
+    def augment(key, x):
+        shift = jax.random.normal(key)
+        jax.debug.callback(lambda value: seen.append(float(value)), shift)
+        return x + shift
+
+    _, params, extra, loss, _ = started(FLAT, augment=augment)
+    loss(params, extra, BATCH, KEY, train=True)
+    jax.effects_barrier()
+    assert len(set(seen)) == len(BATCH["label"])
