@@ -82,7 +82,8 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
       most: steps in a row that are left out at most, at least 1.
 
     Returns:
-      A learner with one more metric, `skipped`: the share of steps left out.
+      A learner with one more metric, `skipped`: the share of steps left out. Where all steps between two lines of a log
+      were, the other metrics there are NaN: they are averages over none.
 
     Raises:
       InputError: for another `most`.
@@ -119,7 +120,11 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
         metrics["skipped"] = left.astype(jnp.float32), jnp.ones(())
         return after.replace(extra={**after.extra, "skipped": counts}), metrics
 
-    return Learner(init, step, learner.evaluate)
+    def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
+        extra = {name: x for name, x in state.extra.items() if name != "skipped"}
+        return learner.evaluate(state.replace(extra=extra), batch, key)
+
+    return Learner(init, step, evaluate)
 
 
 def replicas(learner: Learner) -> Learner:

@@ -14,7 +14,7 @@ Differences = dict[str, tuple[Any, Any]]
 COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
 
 #: Of what bits depend on, what changes only how sums are added up.
-MOVED = ("device_count", "processes", "cores")
+MOVED = {"device_count", "processes", "cores", "strategy on the way", "cpu_devices on the way"}
 
 PROMISES = {
     "bits": "the same bits: versions, kind and number of devices, and cores are the same",
@@ -64,7 +64,7 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
         }
     level: Level = "bits"
     if reasons:
-        level = "losses" if all(name in MOVED or name.endswith(" on the way") for name in reasons) else "nothing"
+        level = "losses" if reasons.keys() <= MOVED else "nothing"
     broken = {
         "bits": bool(differences),
         "losses": any(_unlike(name, *pair) for name, pair in differences.items()),

@@ -1,6 +1,7 @@
 """A run's directory: whose it is, and files that are there whole or not at all."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -101,16 +102,24 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
         if any(path.name != "config.json.partial" for path in out.iterdir()):
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
         return {}
-    theirs = read_json(file)
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    theirs = json.loads(json.dumps({name: defaults.get(name) for name in mine})) | read_json(file)
+    if mine["steps"] is not None and theirs["steps"] is not None:
+        theirs["epochs"] = mine["epochs"]  # says nothing
     differ = {k: (theirs.get(k), mine.get(k)) for k in sorted(mine.keys() | theirs.keys())}
     differ = {k: (there, here) for k, (there, here) in differ.items() if there != here}
-    refused = {k: pair for k, pair in differ.items() if k not in ELSEWHERE and not _longer(k, pair, config)}
+    refused = {k: pair for k, pair in differ.items() if not (_elsewhere(k, pair) or _longer(k, pair, config))}
     if refused:
         said = ", ".join(f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items())
         planned = refused.keys() <= set(LENGTH) and config.planned_by
         why = f"; {planned} goes by the length, which cannot change" if planned else ""
         raise RunError(f"out: {out} belongs to a run with other options: {said}{why}")
     return differ
+
+
+def _elsewhere(name: str, pair: tuple[Any, Any]) -> bool:
+    """Whether an option is about where steps run and nothing else; `pmap` means something else (see `Pmapped`)."""
+    return name in ELSEWHERE and "pmap" not in pair
 
 
 def _longer(name: str, pair: tuple[Any, Any], config: Options) -> bool:
@@ -132,7 +141,8 @@ def claim(out: Path, config: Options, step: int = 0) -> None:
             for name, (there, here) in changes.items():
                 print(f"goes on after step {step} with {name} {here}, begun with {there}", file=sys.stderr)
             if (out / "result.json").exists():
-                (out / "result.json").replace(out / f"result-{step}.json")
+                done = read_json(out / "result.json").get("steps")
+                (out / "result.json").replace(out / f"result-{done if type(done) is int else step}.json")
             write_json(file, {"changed": [*conversions(out), {"step": step, "options": changes}]})
         if changes or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))

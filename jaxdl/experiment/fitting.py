@@ -46,7 +46,7 @@ class Training(Options):
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     skip_nonfinite: bool = False
-    """Leave out steps whose numbers are not finite, and count them; without it the first one ends the run."""
+    """Leave out steps whose numbers are not finite, and count them; else, or with --debug, the first ends the run."""
     patience: int = 0
     """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
     bfloat16: bool = False
@@ -67,7 +67,10 @@ class Training(Options):
 
     @property
     def planned_by(self) -> str:
-        return f"--schedule {self.schedule}" if self.schedule != "constant" else "--warmup" if self.warmup else ""
+        if self.schedule != "constant":
+            return f"--schedule {self.schedule}"
+        # When a set is looked at goes by the length, too.
+        return "--warmup" if self.warmup else "--patience" if self.patience else ""
 
     @property
     def dtype(self) -> Any:

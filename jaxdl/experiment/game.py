@@ -117,6 +117,8 @@ def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Modu
     config = run.config
     train, test, sets = image_sets(config)
     shape, classes = train["input"].shape[1:], train.classes or 0
+    if config.shift >= min(shape[:2]):
+        raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
     players = networks(shape, classes)
     task, rows = config.make_task(*players), min(SIDE, classes)
     conditional = classes_of(*players) is not None

@@ -32,6 +32,7 @@ from jaxdl.experiment.directory import (
 from jaxdl.experiment.options import LENGTH, Options, default_out
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
+from jaxdl.training.members import for_runs
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
 C = TypeVar("C", bound=Options)
@@ -73,6 +74,7 @@ class Run(Generic[C]):
         """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
         config, where = self.config, strategy(self.config.where)
         check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
+        for_runs(self.key, where)  # raises while nothing is written yet
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
         steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
@@ -109,7 +111,8 @@ class Run(Generic[C]):
                 writer.close()
         skipped = np.sum(jax.device_get(state.extra.get("skipped", {"steps": 0})["steps"]))
         if skipped:
-            self.warn(f"{skipped} steps were left out, whose numbers were not finite")
+            of = f" of {self.key.size} runs together" if self.key.ndim else ""
+            self.warn(f"{skipped} steps{of} were left out, whose numbers were not finite")
         if config.stop_after is not None and state.done == config.stop_after < steps:
             raise Stopped(
                 f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
@@ -236,7 +239,8 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     try:
         # A run that only moves elsewhere has nothing left to do there.
         if (out / "result.json").exists() and not changes.keys() & set(LENGTH):
-            print(f"{out} is finished already; this is its result")
+            other = ", ".join(f"{name} {there}" for name, (there, _) in changes.items())
+            print(f"{out} is finished already{f', with {other}' if other else ''}; this is its result")
             result = read_result(out / "result.json")
         else:
             result = one(Run(config, out, name))

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,19 @@ _LIBRARIES = tuple(
 
 def looked_at(learner: Learner, plain: Program) -> Program:
     """The program of a learner that does one step at a time, each checked (`jaxdl.training.strategies.Debugged`)."""
-    step = jax.jit(checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks))
-    judge = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
-    finite = jax.jit(lambda batch: jax.tree.map(all_finite, batch))
+    step, judge = _checkified(learner)
 
     def run(state: State, window: Window, key: Any, k: int) -> tuple[State, Any]:
         found = []
         for _ in range(k):
             batch = gather(window.arrays, window.order[state.done - window.first])
             at = state.done + 1
-            broken = [name for name, fine in finite(batch).items() if not fine]
+            broken = [name for name, fine in _finite(batch).items() if not fine]
             if broken:
                 raise NonFinite(at, f"{', '.join(broken)} of the batch is not finite")
-            checked(judge, at, state, batch, key)
-            state, metrics = checked(step, at, state, batch, key)
+            # What a call has done with its key is not the next one's business.
+            checked(judge, at, state, batch, jax.random.clone(key))
+            state, metrics = checked(step, at, state, batch, jax.random.clone(key))
             found.append(metrics)
         return state, stacked(found)
 
@@ -49,6 +49,17 @@ def looked_at(learner: Learner, plain: Program) -> Program:
         return stacked([judged(i) for i in range(start, end)])
 
     return Program(plain.abstract, plain.init, run, evaluate, in_flight=1)
+
+
+@lru_cache(maxsize=32)
+def _checkified(learner: Learner) -> tuple[Callable, Callable]:
+    step = checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks)
+    return jax.jit(step), jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
+
+
+@jax.jit
+def _finite(batch: Any) -> Any:
+    return jax.tree.map(all_finite, batch)
 
 
 def checked(function: Callable, step: int, *args: Any) -> Any:

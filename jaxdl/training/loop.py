@@ -22,9 +22,9 @@ from jaxdl.training.evaluation import sweep
 from jaxdl.training.journal import Journal, check_finite
 from jaxdl.training.members import check_runs, check_values, for_runs
 from jaxdl.training.program import Program
-from jaxdl.training.replay import located
+from jaxdl.training.replay import FROM_THE_START, located
 from jaxdl.training.store import History, InMemory, Store
-from jaxdl.training.strategies import Strategy
+from jaxdl.training.strategies import Debugged, Strategy
 from jaxdl.training.strategies import strategy as by_name
 from jaxdl.training.writers import Writer
 
@@ -114,8 +114,9 @@ def train(
     Raises:
       InputError: an argument out of range, or patience without a validation set.
       CheckpointError: a state could not be saved, or what `store` has is laid out otherwise.
-      NonFinite: a metric became NaN or infinite; nothing of that is saved. Of several runs, all of them;
-        one that does warns, and the others go on.
+      NonFinite: a metric became NaN or infinite; nothing of that is saved. With a store, the steps since its newest
+        state are done again to name the one where it began. Of several runs, all of them became so; one that does
+        warns, and the others go on.
       KeyboardInterrupt, SystemExit: it was told to end.
 
     Example:
@@ -151,9 +152,12 @@ def train(
     if patience:
         patience.value(_metrics(learner, program, example, judging))
 
-    def kept() -> State | None:
-        """The state saved last, where states are kept."""
-        return (store.restore(program.abstract) or (program.init(starting), []))[0] if keeping else None
+    def kept(step: int) -> State | None:
+        """The state saved last, where states are kept and steps are not exact anyway."""
+        if not keeping or isinstance(strategy, Debugged):
+            return None
+        state, _ = store.restore(program.abstract) or (None, [])
+        return program.init(starting) if state is None and step <= FROM_THE_START else state
 
     def windows_from(step: int) -> Iterator[Window]:
         return training_windows(data, key, batch_size, step, strategy.place)
@@ -161,7 +165,7 @@ def train(
     with (
         Ending() as ending,
         contextlib.closing(store),
-        located(kept, windows_from, program, moving, lambda: bool(ending.signal)),
+        located(kept, windows_from, program, moving, ending.told),
     ):
         state, history = store.restore(program.abstract) or (program.init(starting), [])
         check_values(learner, state)

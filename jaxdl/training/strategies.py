@@ -152,9 +152,14 @@ class Debugged:
     clamps or drops without a word; these are the indices of evaluation, as JAX cannot check all of a gradient's. In the
     step no operation may make a NaN, and no key may be used for two things. Whatever is found says the step and the
     user's line.
+
+    Raises:
+      InputError: with several processes.
     """
 
     def __init__(self) -> None:
+        if jax.process_count() > 1:
+            raise InputError("strategy", "debug", "sharded, when there are several processes")
         self.whole = Sharded(jax.local_devices()[:1])
         self.devices = self.whole.devices
 

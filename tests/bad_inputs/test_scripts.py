@@ -80,6 +80,7 @@ BAD = [
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
     ("gan", "--shift -1", "shift: got -1, allowed: at least 0"),
+    ("gan", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
     ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
     (
         "gan",

@@ -229,6 +229,36 @@ def test_a_run_goes_on_elsewhere(tmp_path, whole):
     assert repeat(config(out), one) == result
 
 
+def test_what_cannot_run_there_is_refused_before_anything_is_written(tmp_path):
+    out = tmp_path / "run"
+    stop(out, seeds=2, stop_after=4)
+    before = {path: path.read_bytes() for path in out.glob("*.json")}
+    with pytest.raises(InputError, match="strategy: got 'fsdp'"):
+        repeat(config(out, seeds=2, strategy="fsdp"), one)
+    assert {path: path.read_bytes() for path in out.glob("*.json")} == before
+
+
+def test_pmap_is_another_run(tmp_path):
+    claim(tmp_path, config(tmp_path))
+    with pytest.raises(RunError, match="strategy is 'single' there and 'pmap' here$"):
+        check_out(tmp_path, config(tmp_path, strategy="pmap"))
+
+
+def test_epochs_say_nothing_beside_steps(tmp_path):
+    claim(tmp_path, config(tmp_path, epochs=3.0))
+    assert check_out(tmp_path, config(tmp_path, epochs=2.0)) == {}
+
+
+def test_an_option_that_is_younger_than_the_run_is_at_its_default(tmp_path):
+    claim(tmp_path, config(tmp_path))
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["debug"], stored["patience"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert check_out(tmp_path, config(tmp_path)) == {}
+    with pytest.raises(RunError, match="patience is 0 there and 1 here"):
+        check_out(tmp_path, config(tmp_path, patience=1))
+
+
 @pytest.mark.parametrize("text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"])
 def test_conversions_that_no_run_wrote(tmp_path, text):
     claim(tmp_path, config(tmp_path))

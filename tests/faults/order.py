@@ -60,4 +60,4 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("order", f"kinds of sets, {STEPS} {WHAT}", trial, KINDS, 12))
+    sys.exit(command.main("order", f"sets, {STEPS} {WHAT}", trial, KINDS, 12))

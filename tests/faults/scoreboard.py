@@ -2,6 +2,7 @@
 
     python -m tests.faults.scoreboard                       # all of them, at the counts of a release: hours
     python -m tests.faults.scoreboard --only damage newest  # these; the others stay as they were said last
+    python -m tests.faults.scoreboard --only                # no command: writes the page anew
     python -m tests.faults.scoreboard --quick               # at the counts of a pull request
 
 What is kept lies in `docs/reliability.json`; the page is written from it. Exit code 1 if any command failed.
@@ -21,7 +22,11 @@ from typing import Any, NamedTuple
 import jax
 
 import jaxdl
+from jaxdl.errors import one_of
 from tests.faults.resume import ROOT
+
+#: Seconds that a command may take.
+LONGEST = 6 * 3600
 
 KEPT, PAGE = ROOT / "docs" / "reliability.json", ROOT / "docs" / "reliability.md"
 
@@ -76,8 +81,8 @@ ROWS: dict[str, Row] = {
 HEAD = """# How reliable
 
 What was tried to break runs, and what came of it. The lines are written by `python -m tests.faults.scoreboard`, which
-runs the commands they name; each command ends with exit code 1 if anything was not as it should be, says how in its
-`--help`, and is part of the test suite at smaller counts. What is promised of equal bits is in
+runs the commands they name; each command ends with exit code 1 if anything was not as it should be, and says what
+it does in its docstring; the test suite runs most of them at smaller counts. What is promised of equal bits is in
 [reproducibility.md](reproducibility.md), of files in [SECURITY.md](../SECURITY.md).
 
 | | what must hold | `python -m ...` | what it said | when, how long |
@@ -89,8 +94,9 @@ def run(row: Row, quick: bool) -> dict[str, Any]:
     """What a command says last, and whether it is content."""
     arguments, began = row.quick or row.full if quick else row.full, time.monotonic()
     command = [sys.executable, "-m", row.module, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    lines = done.stdout.splitlines() or done.stderr.splitlines() or [""]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
+    lines = done.stdout.splitlines() if not done.returncode else (done.stderr or done.stdout).splitlines()
+    lines = lines or [""]
     for line in done.stdout.splitlines()[:-1] if done.returncode else []:
         print(f"  {line}")
     return {
@@ -126,11 +132,12 @@ def page(kept: dict[str, dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
+    parser.add_argument("--only", nargs="*", default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
     parser.add_argument("--quick", action="store_true", help="the counts of a pull request; nothing is kept")
     read = parser.parse_args()
     fine = []
     for name in read.only:
+        one_of("only", name, ROWS)
         found = run(ROWS[name], read.quick)
         fine.append(found["fine"])
         print(f"{'fine' if found['fine'] else 'FAILED':<7} {found['said']} ({found['seconds']} s)", flush=True)
@@ -138,7 +145,8 @@ def main() -> int:
             kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
             kept[name] = found
             write(KEPT, json.dumps({each: kept[each] for each in ROWS if each in kept}, indent=1) + "\n")
-            write(PAGE, page(kept))
+    if not read.quick:
+        write(PAGE, page(json.loads(KEPT.read_text())))
     print(f"scoreboard: {sum(fine)}/{len(fine)} commands are content")
     return int(not all(fine))
 

@@ -12,7 +12,9 @@ import pytest
 import jaxdl
 from jaxdl.core import Update
 from jaxdl.errors import CheckFailed, InputError, NonFinite
+from jaxdl.metrics import total
 from jaxdl.training import Memory
+from jaxdl.training.strategies import Debugged
 from tests.contract import ROWS
 from tests.training.linear import KEY, init, line, loss, points
 
@@ -94,6 +96,26 @@ def test_a_batch_that_is_not_finite():
 def test_several_runs_are_refused():
     with pytest.raises(InputError, match=re.escape("strategy: got 'debug', allowed: sharded or single, for several")):
         jaxdl.train(line(), points(), key=jaxdl.root([1, 2]), steps=2, strategy=jaxdl.strategy("debug"), batch_size=4)
+
+
+def test_a_learner_may_evaluate_with_its_key():
+    """Each call has the key for itself, whatever the one before has drawn with it."""
+    plain = line()
+
+    def evaluate(state, batch, key):
+        return {"loss": total(jax.random.normal(key, (4,)))}
+
+    net = plain._replace(evaluate=evaluate)
+    data, strategy = points(), jaxdl.strategy("debug")
+    every = jaxdl.Every(1, 2)
+    state = jaxdl.train(net, data, key=KEY, steps=4, batch_size=4, strategy=strategy, validation=data, every=every)
+    assert state.done == 4
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match="strategy: got 'debug', allowed: sharded, when there are several processes"):
+        Debugged()
 
 
 @pytest.mark.slow
