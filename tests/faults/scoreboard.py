@@ -142,13 +142,18 @@ def main() -> int:
         fine.append(found["fine"])
         print(f"{'fine' if found['fine'] else 'FAILED':<7} {found['said']} ({found['seconds']} s)", flush=True)
         if not read.quick:
-            kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-            kept[name] = found
-            write(KEPT, json.dumps({each: kept[each] for each in ROWS if each in kept}, indent=1) + "\n")
+            keep({name: found})
     if not read.quick:
-        write(PAGE, page(json.loads(KEPT.read_text())))
+        keep({})
     print(f"scoreboard: {sum(fine)}/{len(fine)} commands are content")
     return int(not all(fine))
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Adds to what is kept, and writes the page."""
+    kept = (json.loads(KEPT.read_text()) if KEPT.exists() else {}) | found
+    write(KEPT, json.dumps({each: kept[each] for each in ROWS if each in kept}, indent=1) + "\n")
+    write(PAGE, page(kept))
 
 
 def write(file: Path, text: str) -> None:
