@@ -4,7 +4,7 @@
     python -m tests.golden --experiments mlp cnn  # of the trainings only these; none if no name follows
     python -m tests.golden --write                # keeps what comes out, one by one
 
-`tests/golden.json` keeps them by version, trainings also by the instructions that the CPU has, as the compiler uses
+`tests/golden.json` keeps them by version, trainings also by the kind of CPU, as compiler and routines use
 what there is; `tests/test_golden.py` compares. Trainings run on one core, in the optimized code that users get. Ends
 with exit code 1 if a hash has changed or is not kept yet.
 """
@@ -36,10 +36,11 @@ KEY = root(7)
 
 
 def _trained_on() -> str:
-    """The entry of trainings: the version, and a hash of what instructions this machine has."""
+    """The entry of trainings: the version, and a hash of the machine's kind, its instructions and its cache."""
     about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
-    has = next((sorted(line.split()) for line in lines if line.startswith(("flags", "Features"))), [])
+    lines = about.read_text().partition("\n\n")[0].splitlines() if about.exists() else []
+    known = ("model", "cpu family", "stepping", "cache size", "flags", "Features", "CPU part")
+    has = sorted(word for line in lines if line.startswith(known) for word in line.split())
     return f"{VERSION} on {platform.machine()} {hashlib.sha256(' '.join(has).encode()).hexdigest()[:8]}"
 
 
