@@ -10,6 +10,7 @@ should be.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,10 @@ def started(out: Path, *more: str) -> subprocess.CompletedProcess:
     """The experiment; of an option that is said twice the last counts."""
     words = ["--data", str(out.parent / "own.npz"), *BEGUN, "--out", str(out), *more]
     script = [sys.executable, str(ROOT / "experiments" / "mlp.py")]
-    return subprocess.run([*script, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    plain = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
+    return subprocess.run(
+        [*script, *words], cwd=ROOT, env=plain, capture_output=True, text=True, check=False, timeout=600
+    )
 
 
 def contents(out: Path) -> dict[str, str]:
