@@ -1,5 +1,6 @@
 """Good inputs made bad."""
 
+import copy
 import json
 import random
 from typing import Any
@@ -93,9 +94,9 @@ def _replace(draw: random.Random, inner: Any, name: Any) -> None:
     elif kind == 1 and isinstance(inner, dict):
         inner[str(draw.choice(STRANGE))] = inner.pop(name)
     elif kind == 2:
-        value = draw.choice(STRANGE)
+        value = copy.deepcopy(draw.choice(STRANGE))  # what goes into one input must not change the next
         for _ in range(draw.choice((1, 70, 300))):
             value = [value] if draw.random() < 0.5 else {"a": value}
         inner[name] = value
     else:
-        inner[name] = draw.choice(STRANGE)
+        inner[name] = copy.deepcopy(draw.choice(STRANGE))

@@ -70,7 +70,7 @@ ROWS: dict[str, Row] = {
     "twice": _faults("every experiment twice: the same bits", "twice", "", "--experiments mlp"),
     "golden": Row("random numbers, orders and tiny trainings are those that were kept", "tests.golden"),
     "loops": _faults("loops over several devices do not hang", "loops", "", "--trials 4"),
-    "inputs": Row("bad data, labels, shapes, ranges, options: one line each", "pytest", ("-q", "tests/bad_inputs")),
+    "inputs": Row("bad data, labels, shapes, ranges, options: one line each", "pytest", ("tests/bad_inputs",)),
     "nonfinite": _faults("NaN and infinity: at their step, named, or skipped", "nonfinite", "", "--trials 8"),
     "fuzz": _faults("broken files end in success or our error", "fuzz", "--inputs 100000", "--inputs 2000"),
     "hostile": _faults("hostile files and names do no harm", "hostile"),
