@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,6 @@ from jaxdl.errors import CheckFailed, NonFinite
 from jaxdl.finite import all_finite
 from jaxdl.training.program import Program
 from jaxdl.training.rows import stacked
-
-#: Where JAX, Flax and Optax are installed: not where a user's line is.
-_LIBRARIES = tuple(
-    str(Path(spec.origin).parent) for name in ("jax", "flax", "optax") if (spec := find_spec(name)) and spec.origin
-)
 
 
 def looked_at(learner: Learner, plain: Program) -> Program:
@@ -87,11 +82,17 @@ def checked(function: Callable, step: int, *args: Any) -> Any:
     raise CheckFailed(f"step {step}: {said}")
 
 
+@cache
+def _libraries() -> tuple[str, ...]:
+    """Where JAX, Flax and Optax are installed: not where a user's line is."""
+    specs = map(find_spec, ("jax", "flax", "optax"))
+    return tuple(str(Path(spec.origin).parent) for spec in specs if spec and spec.origin)
+
+
 def _said(what: str, lines: list[tuple[str, int | None, str]]) -> str:
     """The first line of what was found and, of the lines of the program from the innermost on, the user's first."""
-    own = [each for each in lines if not each[0].startswith((*_LIBRARIES, "<"))]
-    if not own:
-        return what.splitlines()[0].strip(" .")
-    file, line, function = own[0]
-    where = f", in {function.rpartition('.')[2]} at {file}:{line}"
-    return what.splitlines()[0].strip(" .") + where
+    said = what.splitlines()[0].strip(" .")
+    for file, line, function in lines:
+        if not file.startswith((*_libraries(), "<")):
+            return f"{said}, in {function.rpartition('.')[2]} at {file}:{line}"
+    return said
