@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from jaxdl.data.files import content, json_object
+from jaxdl.errors import InputError
 from jaxdl.training import tensorboard
 
 
@@ -67,6 +68,9 @@ class JsonLines:
     Args:
       path: the file; it and its directory are made if missing.
 
+    Raises:
+      InputError: what is there is no plain file.
+
     Example:
       >>> import tempfile
       >>> with tempfile.TemporaryDirectory() as directory:
@@ -78,7 +82,10 @@ class JsonLines:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            raise InputError("path", path, "a plain file, or none yet")
         self._file = open(path, "ab+")  # noqa: SIM115
         if self._file.tell():
             self._file.seek(-1, os.SEEK_END)

@@ -10,6 +10,7 @@ the log and the checkpoints have their bounds. Exit code 1 unless both keep them
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -25,6 +26,15 @@ WHAT = f"runs of {STEPS} steps took no more at their end than at a quarter"
 def resident() -> int:
     """Bytes that the process has in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    """How many files are open and stay so: a save that is under way has some of its own, for a moment."""
+    counts = []
+    for _ in range(10):
+        counts.append(len(os.listdir("/proc/self/fd")))
+        time.sleep(0.05)
+    return min(counts)
 
 
 def child(kind: str, place: str, steps: str) -> None:
@@ -49,7 +59,7 @@ def child(kind: str, place: str, steps: str) -> None:
             strategy=jaxdl.strategy("single"),
             store=Directory(out / "checkpoints"),
             writers=[JsonLines(out / "metrics.jsonl")],
-            watch=lambda state: taken.append((resident(), len(os.listdir("/proc/self/fd")))),
+            watch=lambda state: taken.append((resident(), open_files())),
         )
     print(json.dumps(taken))
 
@@ -64,8 +74,7 @@ def trial(kind: str, rng: np.random.Generator, place: Path, steps: int = STEPS) 
     grown = max(memory[-1], memory[-2]) / memory[0] - 1
     print(f"  {kind}: {memory[0] / 2**20:.0f} MiB, at the end {100 * grown:+.1f} %, {files[-1]} open files", flush=True)
     assert grown < 0.02, f"memory grew by {100 * grown:.1f} %"
-    # A save that is under way has a file or two open.
-    assert max(files[-3:]) <= max(files[:3]) + 2, f"open files grew from {files[0]} to {files[-1]}"
+    assert files[-1] <= files[0], f"open files grew from {files[0]} to {files[-1]}"
     lines = (place / "metrics.jsonl").read_text().splitlines()
     assert len(lines) <= steps // LOG + 2 * (steps // SAVE) + 1, f"{len(lines)} lines in the log"
     kept = list((place / "checkpoints").iterdir())

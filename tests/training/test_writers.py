@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pytest
 
+from jaxdl.errors import InputError
 from jaxdl.training import tensorboard, writers
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
@@ -78,6 +79,14 @@ def test_an_intact_file_is_not_changed_by_opening_it(tmp_path):
     path.write_bytes(b'{"step": 1}\n')
     JsonLines(path).close()
     assert path.read_bytes() == b'{"step": 1}\n'
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_plain_file_is_refused(make, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    make(path)
+    with pytest.raises(InputError, match="^path: got .*metrics.jsonl.*, allowed: a plain file, or none yet$"):
+        JsonLines(path)
 
 
 def test_later_records_win_key_by_key(tmp_path):
