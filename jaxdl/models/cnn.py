@@ -29,6 +29,7 @@ class Stage:
       pool: "max", "average" or None.
       window: height, width and stride of the pooling.
       dropout: the share of the result that training drops, in [0, 1).
+      norm: whether the network's norm is one of what follows, if it has one.
 
     Raises:
       InputError: for a field that cannot be used.
@@ -45,6 +46,7 @@ class Stage:
     pool: Literal["max", "average"] | None = "max"
     window: int = 2
     dropout: float = 0.0
+    norm: bool = True
 
     def __post_init__(self) -> None:
         for name in ("features", "kernel", "strides", "window"):
@@ -144,18 +146,19 @@ class CNN(nn.Module):
         return x.astype(jnp.float32) if self.outputs is None else _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
+        norm = self.norm if stage.norm else None
         x = Conv(
             stage.features,
             (stage.kernel, stage.kernel),
             (stage.strides, stage.strides),
             stage.padding,
-            use_bias=self.norm is None,  # BatchNorm has one of its own
+            use_bias=norm is None,  # BatchNorm has one of its own
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             bias_init=nn.initializers.constant(self.bias_init),
             name=f"conv_{i}",
         )(x)
-        x = normalized(x, self.norm, f"norm_{i}", train)
+        x = normalized(x, norm, f"norm_{i}", train)
         # The largest first: the same numbers, and fewer of them to activate.
         early = stage.pool == "max" and self.activation in KEEPS_LARGEST
         x = stage.pooled(x) if early else x

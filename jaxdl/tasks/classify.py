@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
-from jaxdl.errors import at_least, in_range
+from jaxdl.errors import at_least, in_range, is_zero
 from jaxdl.metrics import Metrics, accuracy, mean, total
 from jaxdl.tasks.applying import applied, initial, lengths_in
 
@@ -89,17 +89,18 @@ def _of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
     return logits if logits.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(logits), logits], -1)
 
 
-def random_shift(pixels: int) -> Augment:
+def random_shift(pixels: int, still: float = 0.0) -> Augment:
     """An augmentation: moves an image by up to `pixels` in each direction, zeros coming in.
 
     Args:
       pixels: at least 0.
+      still: the probability that an image stays where it is, whatever is drawn for it; in [0, 1).
 
     Returns:
-      `augment(key, image [H, W, C]) -> image [H, W, C]`, uniform over the (2 pixels + 1)^2 shifts.
+      `augment(key, image [H, W, C]) -> image [H, W, C]`, for those not still uniform over the (2 pixels + 1)^2 shifts.
 
     Raises:
-      InputError: fewer than 0 pixels.
+      InputError: fewer than 0 pixels, `still` out of range.
 
     Example:
       >>> import jaxdl
@@ -107,10 +108,13 @@ def random_shift(pixels: int) -> Augment:
       (4, 4, 1)
     """
     at_least("pixels", pixels, 0)
+    in_range("still", still, 0, 1)
 
     def augment(key: Key[Array, ""], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
         padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-        i, j = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
-        return jax.lax.dynamic_slice(padded, (i, j, 0), image.shape)
+        at = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
+        if not is_zero(still):
+            at = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 0), still), pixels, at)
+        return jax.lax.dynamic_slice(padded, (*at, 0), image.shape)
 
     return augment

@@ -124,6 +124,18 @@ def test_batch_norm_is_pytorchs_in_training():
     np.testing.assert_allclose(stats["var"], biased, rtol=1e-4, atol=1e-5)
 
 
+def test_a_stage_can_do_without_the_norm():
+    model = CNN((Stage(4, pool=None, norm=False), Stage(3, pool=None)), outputs=2, norm="batch")
+    variables = drawn(model, X)
+    first, second = variables["params"]["conv_0"], variables["params"]["conv_1"]
+    assert (set(first), set(second)) == ({"kernel", "bias"}, {"kernel"})
+    assert set(variables["batch_stats"]) == {"norm_1"}
+    taken = lambda module, _: module.name == "conv_0"  # noqa: E731
+    _, seen = model.apply(variables, X, train=True, capture_intermediates=taken, mutable=True)
+    conv = Conv(4, (3, 3)).apply({"params": first}, X)
+    np.testing.assert_allclose(seen["intermediates"]["conv_0"]["__call__"][0], conv, rtol=1e-5, atol=1e-6)
+
+
 def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
     x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 16, 16, 1)), jnp.float32)
     model = CNN((Stage(32, pool=None, dropout=0.25),), (2000,), dropout=0.5, activation="linear")

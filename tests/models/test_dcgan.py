@@ -31,6 +31,14 @@ def test_pixels_are_in_their_range():
     assert 0 <= images.min() < 0.1 < 0.9 < images.max() <= 1
 
 
+def test_the_discriminator_sees_how_bright_a_batch_is():
+    _, net = dcgan(SHAPE, 6, (9,), norm="batch")
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(16, *SHAPE)), jnp.float32)
+    variables = drawn(net, x)
+    bright, dark = (net.apply(variables, part * x, train=True, mutable=["batch_stats"])[0] for part in (1.0, 0.5))
+    assert jnp.abs(bright - dark).max() > 0.05 * bright.std()
+
+
 def test_sides_that_do_not_fit():
     with pytest.raises(InputError, match=r"shape: got \(8, 10, 1\), allowed: sides that are multiples of 4"):
         dcgan((8, 10, 1))

@@ -216,12 +216,20 @@ def test_shifts_are_all_shifts_and_equally_likely(pixels):
     assert all(abs(count - 200) < 5 * 200**0.5 for count in counts.values())
 
 
+def test_of_shifted_images_some_stay():
+    image = jnp.asarray(RNG.normal(size=(3, 4, 2)).astype(np.float32))
+    shifted = jax.jit(jax.vmap(random_shift(1, 0.7), (0, None)))(jax.random.split(KEY, 2000), image)
+    stayed = (np.asarray(shifted) == np.asarray(image)).all((1, 2, 3)).mean()
+    assert abs(stayed - (0.7 + 0.3 / 9)) < 5 * (0.2 / 2000) ** 0.5
+
+
 @pytest.mark.parametrize(
     ("make", "line"),
     [
         (lambda: classify(Linear(), label_smoothing=1.0), "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
         (lambda: classify(Linear(), label_smoothing=-0.1), "label_smoothing: got -0.1, allowed: a number in [0, 1)"),
         (lambda: random_shift(-1), "pixels: got -1, allowed: at least 0"),
+        (lambda: random_shift(1, 1.0), "still: got 1.0, allowed: a number in [0, 1)"),
     ],
 )
 def test_bad_values_are_refused(make, line):
