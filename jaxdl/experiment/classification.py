@@ -51,6 +51,8 @@ def classification(
     shape = sets["train"]["input"].shape[1:]
     if config.shift and len(shape) != 3:
         raise InputError("shift", config.shift, f"0, for inputs that are not images but {list(shape)}")
+    if config.shift and config.shift >= min(shape[:2]):
+        raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
     classes = sets["train"].classes
     if classes is None:
         raise InputError("data", config.data, "a set with classes")

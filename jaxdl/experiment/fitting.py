@@ -46,7 +46,8 @@ class Training(Options):
     ema: float = 0.0
     """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     skip_nonfinite: bool = False
-    """Leave out steps whose numbers are not finite, and count them; else, or with --debug, the first ends the run."""
+    """Leave out steps whose numbers are not finite, up to 100 in a row, and count them; else, or with --debug, the
+    first ends the run."""
     patience: int = 0
     """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
     bfloat16: bool = False

@@ -24,7 +24,7 @@ from jaxdl.models.conditional import classes_of, told
 
 #: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
 SIDE = 10
-#: How many of the images that the discriminator sees are as they are, with `shift`. If all were moved, a generator that
+#: With `shift`, the probability that the discriminator sees an image as it is. If all were moved, a generator that
 #: moves what it draws would look the same to it; half is enough to tell (Karras et al. 2020, section 2.2).
 STILL = 0.5
 
@@ -48,7 +48,7 @@ class Game(Training):
     spectral: bool = False
     """Divide the discriminator's kernels by their largest singular value."""
     shift: int = 0
-    """The discriminator sees every second image moved by up to so many pixels: it cannot learn them by heart."""
+    """The discriminator sees half of the images moved by up to so many pixels: it cannot learn them by heart."""
     judge: str | None = None
     """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
     batch_size: int = 64

@@ -101,6 +101,11 @@ class Options:
         at_least("save_every", self.save_every, 0)
         at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
         in_range("validation", self.validation, 0, 1)
+        for name in ("out", "cache_dir"):
+            if getattr(self, name) == "":
+                raise InputError(name, "", "a directory")
+        if self.cache_dir and os.path.isfile(os.path.expanduser(self.cache_dir)):
+            raise InputError("cache_dir", self.cache_dir, "a directory; this is a file")
         return self.short() if self.smoke else self
 
     @property

@@ -30,9 +30,14 @@ NEEDED = {"experiment": str, "config": dict, "state_sha256": str, "metrics": dic
 
 def reproduce(result: str | os.PathLike, out: str | os.PathLike | None, experiments: str | os.PathLike) -> Reproduced:
     """Does what `jaxdl.reproduce` says."""
-    old = read_json(path_of(result, "result"))
+    where = path_of(result, "result")
+    if where.is_dir():
+        raise InputError("result", str(where), "a result.json; that of a run lies in its directory")
+    old = read_json(where)
     for name, kind in NEEDED.items():
-        of_kind(name, old.get(name), kind, "what a finished run writes into result.json")
+        if name not in old:
+            raise InputError("result", str(where), f"what a finished run writes into result.json, with {name!r}")
+        of_kind(name, old[name], kind, "what a finished run writes into result.json")
     if not are_conversions(old.get("conversions", [])):
         raise InputError("conversions", old["conversions"], "what a finished run writes into result.json")
     script = script_of(old["experiment"], Path(experiments))

@@ -77,7 +77,7 @@ class Run(Generic[C]):
         for_runs(self.key, where)  # raises while nothing is written yet
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
-        steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints")
+        steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints", warn=self.warn)
         self._check_stop(store)
         if jax.process_index() == 0:
             claim(self.out, config, max(store.steps(), default=0))

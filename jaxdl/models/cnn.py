@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
 from jaxdl.models.mlp import MLP, normalized
 from jaxdl.nn.activations import KEEPS_LARGEST, activation
 from jaxdl.nn.conv import Conv, Padding, out_size
@@ -29,7 +29,7 @@ class Stage:
       pool: "max", "average" or None.
       window: height, width and stride of the pooling.
       dropout: the share of the result that training drops, in [0, 1).
-      norm: whether the network's norm is one of what follows, if it has one.
+      normed: False: this stage goes without the network's `norm`, and has a bias instead.
 
     Raises:
       InputError: for a field that cannot be used.
@@ -46,13 +46,14 @@ class Stage:
     pool: Literal["max", "average"] | None = "max"
     window: int = 2
     dropout: float = 0.0
-    norm: bool = True
+    normed: bool = True
 
     def __post_init__(self) -> None:
         for name in ("features", "kernel", "strides", "window"):
             at_least(name, getattr(self, name), 1)
         one_of("padding", self.padding, ("SAME", "VALID"))
         in_range("dropout", self.dropout, 0, 1)
+        of_kind("normed", self.normed, bool, "True or False")
         if self.pool is not None:
             one_of("pool", self.pool, ("max", "average"))
 
@@ -81,7 +82,7 @@ class CNN(nn.Module):
       outputs: how many numbers per image, one per class; None: no head, the last stage's maps are the outputs.
       activation: its name, see `jaxdl.nn.activation`.
       dropout: the share of each hidden layer of the head that training drops, in [0, 1).
-      norm: None, or "batch" (collection `batch_stats`), in stages and head.
+      norm: None, or "batch" (collection `batch_stats`), in the stages that are `normed` and in the head.
       kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
       bias_init: what every bias starts at.
       dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
@@ -146,7 +147,7 @@ class CNN(nn.Module):
         return x.astype(jnp.float32) if self.outputs is None else _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
-        norm = self.norm if stage.norm else None
+        norm = self.norm if stage.normed else None
         x = Conv(
             stage.features,
             (stage.kernel, stage.kernel),

@@ -20,9 +20,9 @@ def dcgan(
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a discriminator of images, one about the other turned around.
 
-    The generator has BatchNorm, but not where the image comes out; a discriminator may have it, but not where the image
-    comes in: it would not see how bright a batch is, and what is drawn would stay pale. With it, it cannot be trained
-    with a gradient penalty.
+    The generator has BatchNorm, but not where the image comes out. A discriminator may have it, but not where the image
+    comes in: the biases that stand there instead can tell how bright a batch is, else what is drawn may stay pale. A
+    discriminator with BatchNorm cannot be trained with a gradient penalty.
 
     Args:
       shape: height, width and channels of the images; the sides are multiples of 4.
@@ -50,7 +50,7 @@ def dcgan(
     height, width, channels = shape
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
-    stages = Stage(features, 4, 2, pool=None, norm=False), Stage(2 * features, 4, 2, pool=None)
+    stages = Stage(features, 4, 2, pool=None, normed=False), Stage(2 * features, 4, 2, pool=None)
     drawn = Deconv(
         (Up(features), Up(channels)), (height // 4, width // 4, 2 * features), dense[::-1], norm="batch", dtype=dtype
     )

@@ -70,13 +70,15 @@ class Directory:
     Args:
       path: the directory; made if it is not there.
       last: how many of the newest steps are kept besides the best and the last finite one, at least 1.
+      warn: is told of steps that are passed over as they are damaged, and where that leads.
 
     Raises:
       InputError: `last` below 1.
     """
 
-    def __init__(self, path: str | os.PathLike, last: int = 2):
+    def __init__(self, path: str | os.PathLike, last: int = 2, warn: Callable[[str], Any] = warnings.warn):
         at_least("last", last, 1)
+        self.warn = warn
         self.path, self.last, self.saving = Path(path).resolve(), last, 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
@@ -98,14 +100,18 @@ class Directory:
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
         check_names(self.path, abstract)
+        found, damage = None, []
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
-                return self._load(abstract, number)
+                found = self._load(abstract, number)
+                break
             except Damaged as error:
                 if step is not None:
                     raise
-                warnings.warn(f"{error}; going back to the step before", stacklevel=2)
-        return None
+                damage.append(str(error))
+        if damage:
+            self.warn(f"{'; '.join(damage)}; {f'going back to step {number}' if found else 'no step is left'}")
+        return found
 
     def steps(self) -> list[int]:
         """The steps that are complete, in order; whether their bytes are intact is seen on restore."""

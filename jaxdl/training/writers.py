@@ -85,7 +85,7 @@ class JsonLines:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
-            raise InputError("path", path, "a plain file, or none yet")
+            raise InputError("path", str(path), "a plain file, or none yet")
         self._file = open(path, "ab+")  # noqa: SIM115
         if self._file.tell():
             self._file.seek(-1, os.SEEK_END)

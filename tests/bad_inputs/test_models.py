@@ -43,6 +43,7 @@ CASES = [
     (lambda: Stage(8, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
     (lambda: Stage(8, pool="avg"), "pool: got 'avg', allowed: average, max (did you mean 'average'?)"),
     (lambda: Stage(8, dropout=2), "dropout: got 2, allowed: a number in [0, 1)"),
+    (lambda: Stage(8, normed="batch"), "normed: got 'batch', allowed: True or False"),
     (lambda: CNN(((8, 3),)), "stages: got ((8, 3),), allowed: a sequence of Stage"),
     (lambda: CNN((Stage(8),), (-4,)), "dense: got -4, allowed: at least 1"),
     (lambda: CNN((Stage(8),), dropout=1), "dropout: got 1, allowed: a number in [0, 1)"),

@@ -37,6 +37,9 @@ BAD = [
         "--hidden x",
         "--hidden: Could not find valid parse for arguments: ['x'], allowed: --hidden [INT [INT ...]]",
     ),
+    ("mlp", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
+    ("mlp", "--out=", "out: got '', allowed: a directory"),
+    ("mlp", "--cache-dir=", "cache_dir: got '', allowed: a directory"),
     ("mlp", "--data moons --shift 1", "shift: got 1, allowed: 0, for inputs that are not images but [2]"),
     ("cnn", "--steps 0", "steps: got 0, allowed: at least 1"),
     ("cnn", "--steps 1.5", "--steps: no type matching {None}|INT could be instantiated from ['1.5']."),
@@ -207,7 +210,9 @@ def test_files(name, write, line, capsys):
 
 def test_out_that_is_a_file(capsys):
     Path("file").write_text("precious")
-    assert refused("mlp", ["--out", "file"], capsys) == ["error: out: got 'file', allowed: a directory; this is a file"]
+    for name in ("out", "cache_dir"):
+        line = f"error: {name}: got 'file', allowed: a directory; this is a file"
+        assert refused("mlp", [f"--{name.replace('_', '-')}", "file"], capsys) == [line]
     assert Path("file").read_text() == "precious"
 
 

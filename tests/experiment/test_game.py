@@ -1,6 +1,10 @@
 """The options of two players: each one's rate, and when a discriminator has BatchNorm."""
 
+from unittest import mock
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxdl.experiment import Game
@@ -35,6 +39,20 @@ def test_both_schedules_end_with_the_run():
     """Of four updates of the critic in a step the schedule sees each."""
     config = Game(learning_rate=0.5, discriminator_learning_rate=0.25, schedule="cosine", critic=4).checked()
     assert rates(config, 10, 5) == pytest.approx([0.25 * 0.9619, 0.5 * 0.5], rel=1e-3)  # 5 of 40, and 5 of 10
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_the_discriminator_sees_some_images_moved_and_some_as_they_are(shift):
+    told = {}
+    with mock.patch("jaxdl.tasks.gan", lambda *players, **options: told.update(options)):
+        Game(shift=shift).make_task(None, None)
+    if not shift:
+        assert told["augment"] is None
+        return
+    image = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6, 1)), jnp.float32)
+    seen = jax.jit(jax.vmap(told["augment"], (0, None)))(jax.random.split(jax.random.key(0), 900), image)
+    stayed = (np.asarray(seen) == np.asarray(image)).all((1, 2, 3)).mean()
+    assert stayed == pytest.approx(1 / 2 + 1 / 18, abs=0.08)  # of the nine moves one is none
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,16 @@ def test_what_is_no_result(text, tmp_path):
         jaxdl.reproduce(tmp_path / "result.json", experiments=EXPERIMENTS)
 
 
+def test_another_file_of_the_run_is_no_result(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 0}')
+    with pytest.raises(JaxdlError, match="^result: got .*config.json', allowed: .* result.json, with 'experiment'$"):
+        jaxdl.reproduce(tmp_path / "config.json", experiments=EXPERIMENTS)
+    with pytest.raises(
+        JaxdlError, match="^result: got .*, allowed: a result.json; that of a run lies in its directory$"
+    ):
+        jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
+
+
 def test_places_that_are_not_there(stored, no_process, tmp_path):
     with pytest.raises(RunError, match="nowhere.json cannot be read"):
         jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)

@@ -146,6 +146,16 @@ def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, steps, capsys):
         assert result[name] == whole[1][name], name
 
 
+def test_a_damaged_step_is_named_and_told_by_the_result(whole, tmp_path, capsys):
+    stop(tmp_path, stop_after=6)
+    (tmp_path / "checkpoints" / "6" / "manifest.json").write_text("{")
+    result = repeat(config(tmp_path), one)
+    (said,) = result["warnings"]
+    assert "checkpoints/6" in said and said.endswith("; going back to step 4")
+    assert f"warning: {said}\n" in capsys.readouterr().err
+    assert result["state_sha256"] == whole[1]["state_sha256"]
+
+
 def test_stopping_where_the_run_has_passed_is_refused(tmp_path):
     stop(tmp_path, stop_after=4)
     with pytest.raises(InputError, match=r"stop_after: got 2, allowed: at least 4, the step that .* has reached"):

@@ -29,11 +29,11 @@ def resident() -> int:
 
 
 def open_files() -> int:
-    """How many files are open and stay so: a save that is under way has some of its own, for a moment."""
+    """How many files are open, the fewest of a few looks: a save that is under way has some of its own for a moment."""
     counts = []
     for _ in range(10):
         counts.append(len(os.listdir("/proc/self/fd")))
-        time.sleep(0.05)
+        time.sleep(0.02)
     return min(counts)
 
 
@@ -74,7 +74,7 @@ def trial(kind: str, rng: np.random.Generator, place: Path, steps: int = STEPS) 
     grown = max(memory[-1], memory[-2]) / memory[0] - 1
     print(f"  {kind}: {memory[0] / 2**20:.0f} MiB, at the end {100 * grown:+.1f} %, {files[-1]} open files", flush=True)
     assert grown < 0.02, f"memory grew by {100 * grown:.1f} %"
-    assert files[-1] <= files[0], f"open files grew from {files[0]} to {files[-1]}"
+    assert min(files[-3:]) <= min(files[:3]), f"open files grew from {files[:3]} to {files[-3:]}"
     lines = (place / "metrics.jsonl").read_text().splitlines()
     assert len(lines) <= steps // LOG + 2 * (steps // SAVE) + 1, f"{len(lines)} lines in the log"
     kept = list((place / "checkpoints").iterdir())

@@ -125,7 +125,7 @@ def test_batch_norm_is_pytorchs_in_training():
 
 
 def test_a_stage_can_do_without_the_norm():
-    model = CNN((Stage(4, pool=None, norm=False), Stage(3, pool=None)), outputs=2, norm="batch")
+    model = CNN((Stage(4, pool=None, normed=False), Stage(3, pool=None)), outputs=2, norm="batch")
     variables = drawn(model, X)
     first, second = variables["params"]["conv_0"], variables["params"]["conv_1"]
     assert (set(first), set(second)) == ({"kernel", "bias"}, {"kernel"})

@@ -31,7 +31,7 @@ def test_pixels_are_in_their_range():
     assert 0 <= images.min() < 0.1 < 0.9 < images.max() <= 1
 
 
-def test_the_discriminator_sees_how_bright_a_batch_is():
+def test_the_discriminators_biases_tell_how_bright_a_batch_is():
     _, net = dcgan(SHAPE, 6, (9,), norm="batch")
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(16, *SHAPE)), jnp.float32)
     variables = drawn(net, x)

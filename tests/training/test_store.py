@@ -188,7 +188,7 @@ def test_any_damaged_file_sends_back_to_the_step_before(saved, tmp_path, damage)
         if not (path / "2" / "manifest.json").exists():
             assert Directory(path).steps() == [1]  # not complete: nothing to warn of
             continue
-        with pytest.warns(UserWarning, match="going back to the step before") as warned:
+        with pytest.warns(UserWarning, match="going back to step") as warned:
             state, history = Directory(path).restore(abstract(state_at(0)))
         assert state_sha256(state) == good
         assert history == [(1, 0.5)]
@@ -197,6 +197,17 @@ def test_any_damaged_file_sends_back_to_the_step_before(saved, tmp_path, damage)
         assert str(path / "2") in said
         with pytest.raises(CheckpointError):
             Directory(path).restore(abstract(state_at(0)), 2)
+
+
+def test_where_damage_leads_is_said(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    said = []
+    for step, left in ((2, "going back to step 1"), (1, "no step is left")):
+        (tmp_path / "run" / str(step) / "manifest.json").write_text("{")
+        found = Directory(tmp_path / "run", warn=said.append).restore(abstract(state_at(0)))
+        assert (found is None) == (step == 1)
+        assert said[-1].endswith(f"; {left}") and str(tmp_path / "run" / str(step)) in said[-1]
+    assert len(said) == 2
 
 
 def test_every_bit_of_the_manifest_counts(saved, tmp_path):
@@ -228,7 +239,7 @@ def test_a_file_that_the_disk_does_not_give_back(saved, monkeypatch):
         return opened(path, *how)
 
     monkeypatch.setattr(Path, "open", broken)
-    with pytest.warns(UserWarning, match=f"{data} cannot be read: .*EIO; going back to the step before"):
+    with pytest.warns(UserWarning, match=f"{data} cannot be read: .*EIO; going back to step"):
         state, _ = Directory(saved).restore(abstract(state_at(0)))
     assert int(state.step) == 1
 
@@ -238,7 +249,7 @@ def test_a_copy_under_another_number_is_not_that_step(saved, tmp_path):
     shutil.copytree(saved / "1", tmp_path / "run" / "3")
     with pytest.raises(CheckpointError, match=f"{tmp_path / 'run' / '3'} holds step 1"):
         Directory(tmp_path / "run").restore(abstract(state_at(0)), 3)
-    with pytest.warns(UserWarning, match="holds step 1; going back to the step before"):
+    with pytest.warns(UserWarning, match="holds step 1; going back to step"):
         assert int(Directory(tmp_path / "run").restore(abstract(state_at(0)))[0].step) == 2
 
 
@@ -259,7 +270,8 @@ def test_nothing_good_is_nothing(saved, tmp_path):
         flip(tmp_path / "run" / str(step) / "manifest.json")
     with pytest.warns(UserWarning, match="is damaged|cannot be read") as warned:
         assert Directory(tmp_path / "run").restore(abstract(state_at(0))) is None
-    assert len(warned) == 2
+    (said,) = [str(each.message) for each in warned]
+    assert all(str(tmp_path / "run" / step) in said for step in "12")
 
 
 def test_a_manifest_that_is_no_manifest(saved, tmp_path):
