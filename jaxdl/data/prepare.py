@@ -59,7 +59,8 @@ def prepare(name: str, data_dir: str, out: Path | None = None, text: bool = Fals
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m jaxdl.data.prepare", description=__doc__.splitlines()[0])
+    said = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m jaxdl.data.prepare", description=said, allow_abbrev=False)
     parser.add_argument("name", help="an image classification set of TFDS (mnist, emnist/letters), or a text")
     parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
     parser.add_argument("--out", type=Path, help="an empty folder for the decoded arrays")

@@ -121,7 +121,8 @@ def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command `python -m jaxdl.reproduce`; returns its exit code, 0 if what is promised came out."""
-    parser = argparse.ArgumentParser("python -m jaxdl.reproduce", description="Run again what left a result.json.")
+    said = "Run again what left a result.json."
+    parser = argparse.ArgumentParser("python -m jaxdl.reproduce", description=said, allow_abbrev=False)
     parser.add_argument("result", help="the result.json of a finished run")
     parser.add_argument("--out", help="an empty directory for the new run; default: one that is removed afterwards")
     parser.add_argument("--experiments", default="experiments", help="the directory of the experiments' scripts")

@@ -152,6 +152,13 @@ def test_another_file_of_the_run_is_no_result(tmp_path):
         jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
 
 
+def test_an_abbreviated_option_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["result.json", "--ou", str(tmp_path)])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --ou" in capsys.readouterr().err
+
+
 def test_places_that_are_not_there(stored, no_process, tmp_path):
     with pytest.raises(RunError, match="nowhere.json cannot be read"):
         jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
