@@ -95,8 +95,10 @@ def run(row: Row, quick: bool) -> dict[str, Any]:
     arguments, began = row.quick or row.full if quick else row.full, time.monotonic()
     command = [sys.executable, "-m", row.module, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
-    lines = done.stdout.splitlines() if not done.returncode else (done.stderr or done.stdout).splitlines()
-    lines = lines or [""]
+    lines = done.stdout.splitlines() or [""]
+    # A command that fails sums up all the same; one that breaks says why elsewhere.
+    if done.returncode and not lines[-1].startswith(f"{row.module.rpartition('.')[2]}: "):
+        lines = done.stderr.splitlines() or lines
     for line in done.stdout.splitlines()[:-1] if done.returncode else []:
         print(f"  {line}")
     return {
