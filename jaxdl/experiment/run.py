@@ -33,7 +33,8 @@ from jaxdl.experiment.options import LENGTH, Options, default_out
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.members import for_runs
-from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
+from jaxdl.training.tensorboard import TensorBoard
+from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
 C = TypeVar("C", bound=Options)
 

@@ -5,7 +5,8 @@ from jaxdl.training.leaves import state_sha256
 from jaxdl.training.loop import Every, Patience, train
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
-from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard
+from jaxdl.training.tensorboard import TensorBoard
+from jaxdl.training.writers import Console, JsonLines, Memory
 
 __all__ = [
     "Console",

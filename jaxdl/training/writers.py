@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: memory, a file of JSON lines, the terminal, TensorBoard.
+"""Where the numbers of a run go: memory, a file of JSON lines, the terminal; `jaxdl.training.tensorboard` has one more.
 
 Names are flat, with a slash after the part: `train/loss`, `validation/accuracy`, `train/learning_rate`,
 `seconds/compile`, `examples_per_second`.
@@ -10,7 +10,6 @@ import io
 import json
 import math
 import os
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from typing import Any, Protocol, TextIO
 
 from jaxdl.data.files import content, json_object
 from jaxdl.errors import InputError
-from jaxdl.training import tensorboard
 
 
 class Writer(Protocol):
@@ -254,52 +252,3 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:")
-
-
-class TensorBoard:
-    """Event files that TensorBoard reads; needs no TensorFlow.
-
-    Every writer makes a file of its own. Its first write says that the run goes on from that step,
-    so TensorBoard drops what an interrupted run had written from there on.
-
-    Args:
-      directory: where to; made if missing.
-
-    Example:
-      >>> import tempfile
-      >>> with tempfile.TemporaryDirectory() as directory:
-      ...     writer = TensorBoard(directory)
-      ...     writer.write(10, {"train/loss": 0.5})
-      ...     writer.close()
-      ...     [path.name[:20] for path in Path(directory).iterdir()]
-      ['events.out.tfevents.']
-    """
-
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads the files of a directory in the order of their names.
-        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._file, self._begun = open(Path(directory) / name, "xb"), False  # noqa: SIM115
-        self._event(0, tensorboard.VERSION)
-
-    def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Appends one event with all the metrics."""
-        self._append(step, tensorboard.scalars(metrics))
-
-    def picture(self, step: int, name: str, path: str | os.PathLike[str]) -> None:
-        """Appends one event with the picture of a PNG file."""
-        self._append(step, tensorboard.picture(name, Path(path).read_bytes()))
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def _append(self, step: int, content: bytes) -> None:
-        if not self._begun:
-            self._event(step, tensorboard.START)
-            self._begun = True
-        self._event(step, content)
-
-    def _event(self, step: int, content: bytes) -> None:
-        self._file.write(tensorboard.record(tensorboard.event(time.time(), int(step), content)))
-        self._file.flush()

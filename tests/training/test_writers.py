@@ -14,7 +14,8 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.training import tensorboard, writers
-from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
+from jaxdl.training.tensorboard import TensorBoard
+from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
 
 def test_memory_keeps_copies():
