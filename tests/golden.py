@@ -5,12 +5,11 @@
     python -m tests.golden --write                # keeps what comes out, one by one
 
 `tests/golden.json` keeps them by version, trainings also by the kind of CPU, as compiler and routines use
-what there is; `tests/test_golden.py` compares. Trainings run on one core, in the optimized code that users get. Ends
-with exit code 1 if a hash has changed or is not kept yet.
+what there is; `tests/test_golden.py` compares. Trainings run with one thread, in the optimized code that users get.
+Ends with exit code 1 if a hash has changed or is not kept yet.
 """
 
 import argparse
-import hashlib
 import json
 import platform
 import sys
@@ -27,24 +26,17 @@ import numpy as np
 from jaxdl import state_sha256
 from jaxdl.data import Dataset, split
 from jaxdl.data.order import epoch_order, lanes, once_through
+from jaxdl.experiment.directory import processor
 from jaxdl.rng import root, stream
-from tests.faults.twice import NAMES, cores, smoke
+from tests.faults.twice import NAMES, smoke
 
 FILE = Path(__file__).with_suffix(".json")
 VERSION = jax.__version__
 KEY = root(7)
 
 
-def _trained_on() -> str:
-    """The entry of trainings: the version, and a hash of the machine's kind, its instructions and its cache."""
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().partition("\n\n")[0].splitlines() if about.exists() else []
-    known = ("model", "cpu family", "stepping", "cache size", "flags", "Features", "CPU part")
-    has = sorted(word for line in lines if line.startswith(known) for word in line.split())
-    return f"{VERSION} on {platform.machine()} {hashlib.sha256(' '.join(has).encode()).hexdigest()[:8]}"
-
-
-TRAINED_ON = _trained_on()
+#: The entry of trainings.
+TRAINED_ON = f"{VERSION} on {platform.machine()} {processor().split()[-1]}"
 
 #: The functions of `jax.random` that the library calls, itself or in initializers.
 RANDOM: dict[str, Callable[[], Any]] = {
@@ -100,8 +92,8 @@ def untrained(name: str) -> str:
 
 def trained(experiment: str) -> dict[str, str]:
     """The `state_sha256` of an experiment's `--smoke`, by name; several if it compares several runs."""
-    with tempfile.TemporaryDirectory() as place, cores(1):
-        results = smoke(experiment, Path(place) / "run")
+    with tempfile.TemporaryDirectory() as place:
+        results = smoke(experiment, Path(place) / "run", "--cpu-threads", "1")
     return {f"training/{Path(experiment, run)}": result["state_sha256"] for run, result in results.items()}
 
 

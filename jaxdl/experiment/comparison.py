@@ -1,24 +1,26 @@
 """Two results of the same options, bit by bit, and what of them is promised to be the same."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from jaxdl.errors import one_line
 from jaxdl.experiment.options import ELSEWHERE
 
-Level = Literal["bits", "losses", "nothing"]
+Level = Literal["bits", "data", "nothing"]
 Differences = dict[str, tuple[Any, Any]]
 
 #: What is compared of a result; of the data their hashes.
 COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
 
 #: Of what bits depend on, what changes only how sums are added up.
-MOVED = {"device_count", "processes", "cores", "strategy on the way", "cpu_devices on the way"}
+MOVED = {
+    *("device_count", "processes", "cpu_threads", "processor"),
+    *("strategy on the way", "cpu_devices on the way", "cpu_threads on the way"),
+}
 
 PROMISES = {
-    "bits": "the same bits: versions, kind and number of devices, and cores are the same",
-    "losses": "the same data, and losses to 1e-6 over the first 50 steps: ",
+    "bits": "the same bits: versions, kind and number of devices, processor and threads are the same",
+    "data": "the same data and random numbers; sums are added up in another order: ",
     "nothing": "nothing: ",
 }
 
@@ -29,7 +31,7 @@ class Reproduced(NamedTuple):
     Attributes:
       same: whether every hash and every number is the same, bit by bit.
       kept: whether what is promised came out.
-      level: what is promised: the same `bits`; the same data, and `losses` to 1e-6; or `nothing`.
+      level: what is promised: the same `bits`; the same `data` and random numbers; or `nothing`.
       reasons: why no more than that: what the bits depend on and is not the same, by name, old and new.
       differences: what did not come out the same, by name, old and new.
     """
@@ -64,10 +66,10 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
         }
     level: Level = "bits"
     if reasons:
-        level = "losses" if reasons.keys() <= MOVED else "nothing"
+        level = "data" if reasons.keys() <= MOVED else "nothing"
     broken = {
         "bits": bool(differences),
-        "losses": any(_unlike(name, *pair) for name, pair in differences.items()),
+        "data": any(name == "steps" or name.startswith("data/") for name in differences),
         "nothing": False,
     }
     return Reproduced(not differences, not broken[level], level, reasons, differences)
@@ -92,7 +94,7 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) ->
       >>> print(report(result, result, compared(result, result)))
       value                old              new
       steps                3                3                the same
-      promised: the same bits: versions, kind and number of devices, and cores are the same
+      promised: the same bits: versions, kind and number of devices, processor and threads are the same
       reproduced: all 1 values are the same
     """
     was, now = values(old), values(new)
@@ -115,7 +117,9 @@ def _place(result: Mapping[str, Any]) -> dict[str, Any]:
     found = _flat(result["environment"])
     flags = str(found.get("xla_flags", "")).split()
     found["xla_flags"] = " ".join(sorted(flag for flag in flags if "host_platform_device_count" not in flag))
-    unlike = {"versions/python"} | (set() if found.get("platform") == "cpu" else {"cores"})
+    unlike = {"versions/python", "cores"}
+    if found.get("platform") != "cpu":
+        unlike |= {"cpu_threads", "processor"}
     return {name: value for name, value in found.items() if name not in unlike}
 
 
@@ -130,16 +134,6 @@ def _flat(tree: Any, name: str = "") -> dict[str, Any]:
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
     names = [*old, *(name for name in new if name not in old)]
     return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
-
-
-def _unlike(name: str, old: Any, new: Any) -> bool:
-    """Whether another number of devices or cores does not explain a difference; a spread is one of small numbers."""
-    if name.startswith("metrics_std"):
-        return False
-    if not name.endswith("loss"):
-        return name == "steps" or name.startswith("data/")
-    numbers = isinstance(old, int | float) and isinstance(new, int | float)
-    return not (numbers and math.isclose(old, new, rel_tol=1e-6))
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -16,11 +17,15 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.data.files import content, json_object, leads_out, path_of, plain
 from jaxdl.errors import InputError, RunError
+from jaxdl.experiment.backend import cores, threads
 from jaxdl.experiment.options import ELSEWHERE, LENGTH, Options, identity
 from jaxdl.training.writers import strict
 
 #: Parts of a result that are objects of numbers, `metrics_std` of several seeds only.
 NUMBERS = ("metrics", "metrics_std", "seconds", "throughput")
+
+#: What Linux says of a processor that decides which instructions are used, and how arrays are cut for its cache.
+INSTRUCTIONS = ("cpu family", "model", "stepping", "cache size", "flags", "Features", "CPU part")
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -34,10 +39,27 @@ def environment() -> dict[str, Any]:
         "device_kind": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
         "processes": jax.process_count(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor": processor(),
+        "cores": cores(),
+        "cpu_threads": threads(),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
+
+
+def processor() -> str:
+    """The host's processor: its name, and a hash of all that compiled code and routines choose by.
+
+    Example:
+      >>> len(processor().split()[-1])
+      8
+    """
+    about = Path("/proc/cpuinfo")
+    rows = about.read_text().partition("\n\n")[0].splitlines() if about.exists() else []
+    said = {name.strip(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
+    chosen = [f"{name} {said[name]}" for name in INSTRUCTIONS if name in said] or [platform.processor()]
+    name = said.get("model name") or platform.processor() or platform.machine()
+    return f"{name} {hashlib.sha256(' '.join(chosen).encode()).hexdigest()[:8]}"
 
 
 def peak_memory() -> dict[str, int | None]:

@@ -13,8 +13,8 @@ from jaxdl import optimizers
 from jaxdl.core import Learner, State, Update, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.options import Options
-from jaxdl.experiment.run import Run, place, repeat
+from jaxdl.experiment.options import Options, place
+from jaxdl.experiment.run import Run, repeat
 from jaxdl.models import table
 from jaxdl.rng import root
 from jaxdl.training import Patience

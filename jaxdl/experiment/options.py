@@ -19,7 +19,9 @@ from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_o
 import jax
 
 from jaxdl.data.cache import cache_root
+from jaxdl.data.files import content, json_object, path_of
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
+from jaxdl.experiment import backend
 from jaxdl.experiment.signals import heard_in_time, stopped
 from jaxdl.training.ending import SIGNALS
 
@@ -51,6 +53,9 @@ class Options:
     cpu_devices: int | None = None
     """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it.
     Default: what suits the network, 2 for recurrent ones, else 1."""
+    cpu_threads: int | None = None
+    """Threads among which a CPU divides its sums; the last bits of a result depend on it, not on the cores.
+    Default: what the run was begun with, a new one as many as there are cores."""
     log_every: int = 0
     """Steps between two lines of metrics; 0: about twenty times in a run."""
     save_every: int = 0
@@ -79,8 +84,10 @@ class Options:
         """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""
         if self.cpu_devices is None:
             single = self.seeds != 1 or self.where in ("single", "debug") or self.batch_size % self.best_cpu_devices
-            single = single or _told()
+            single = single or backend.told_devices()
             return dataclasses.replace(self, cpu_devices=1 if single else self.best_cpu_devices).checked()
+        if self.cpu_threads is None:
+            return dataclasses.replace(self, cpu_threads=min(backend.threads(), backend.MOST_THREADS)).checked()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
@@ -89,6 +96,8 @@ class Options:
         at_least("steps", 1 if self.steps is None else self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
         at_least("cpu_devices", self.cpu_devices, 1)
+        if not 1 <= self.cpu_threads <= backend.MOST_THREADS:
+            raise InputError("cpu_threads", self.cpu_threads, f"an integer in [1, {backend.MOST_THREADS}]")
         if self.debug and self.strategy not in ("auto", "single"):
             raise InputError("debug", True, f"without --strategy {self.strategy}: it checks on one device")
         if self.debug and self.seeds > 1:
@@ -138,7 +147,7 @@ C = TypeVar("C", bound=Options)
 DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 
 #: Options that say where steps run: a run may go on elsewhere, with other last bits.
-ELSEWHERE = ("strategy", "cpu_devices", "debug", "deterministic")
+ELSEWHERE = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
 
 #: Options that say how long a run is: it may be made longer, unless something is planned by its length.
 LENGTH = ("steps", "epochs")
@@ -157,10 +166,12 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     """
     try:
         with heard_in_time():
-            read = parsed(config, arguments, sys.modules[main.__module__].__doc__ or "").checked()
+            asked = parsed(config, arguments, sys.modules[main.__module__].__doc__ or "")
+            read = _as_begun(asked, main)
             if read.deterministic:
-                _deterministic()
-            _keep_compiled(cache_root(read.cache_dir))
+                backend.be_deterministic()
+            backend.keep_compiled(cache_root(read.cache_dir))
+            backend.divide_sums(read.cpu_threads or backend.threads())
             _make_cpu_devices(read)
             main(read)
     except JaxdlError as error:
@@ -204,35 +215,27 @@ def _in_one_line(box: str) -> str:
     return ", allowed: ".join([" ".join(wrong).removeprefix("Error parsing "), *usage])
 
 
-def _deterministic() -> None:
-    """Sets what XLA reads when its backend starts; importing jaxdl has touched no device yet."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_gpu_deterministic_ops" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-
-
-def _keep_compiled(folder: Path) -> None:
-    """JAX's persistent cache of compiled programs, unless the user has set one up."""
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def _told() -> bool:
-    """Whether XLA has been told how many devices to make of a CPU."""
-    return "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-
-
 def _make_cpu_devices(config: Options) -> None:
-    """As many as are asked for, or as can take turns with the seeds, one core each; accelerators are left alone."""
-    count = config.cpu_devices or 1
+    """As many as are asked for, or as can take turns with the seeds, one core each."""
+    asked = count = config.cpu_devices or 1
     if config.seeds > 1 and config.strategy != "single" and config.divides_cores:
         count = math.gcd(config.seeds, os.cpu_count() or 1)
-    if count > 1 and not _told():
-        with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
-            jax.config.update("jax_num_cpu_devices", count)
-    if (config.cpu_devices or 1) > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
+    backend.make_cpu_devices(count)
+    if asked > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
         raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
+
+
+def _as_begun(asked: C, main: Callable) -> C:
+    """The options of a run; one that has been begun goes on with as many threads, if no other number is asked for."""
+    read = asked.checked()
+    if asked.cpu_threads is not None:
+        return read
+    with contextlib.suppress(OSError, ValueError):  # whose directory it is, is found out later
+        for file in sorted(place(read, main)[1].rglob("config.json")):
+            begun = json_object(content(file)).get("cpu_threads")
+            if type(begun) is int and 1 <= begun <= backend.MOST_THREADS:
+                return dataclasses.replace(read, cpu_threads=begun)
+    return read
 
 
 def from_json(config: type[C], said: dict[str, Any]) -> C | None:
@@ -262,10 +265,18 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def default_out(name: str, config: Options) -> Path:
-    """A directory that every set of options has for itself, so that the same command finds its run again."""
-    said = repr([(k, v) for k, v in sorted(identity(config).items())])
+    """A directory that every set of options has for itself, so that the same command finds its run again, on other
+    cores too.
+    """
+    said = repr([(k, v) for k, v in sorted(identity(config).items()) if k != "cpu_threads"])
     data = Path(config.data).stem if config.data.endswith(".npz") else config.data.replace("/", "-")
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def place(config: Options, one: Callable) -> tuple[str, Path]:
+    """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
+    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
+    return name, path_of(config.out, "out") if config.out else default_out(name, config)
 
 
 def identity(config: Options) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, one_line
 from jaxdl.experiment.directory import (
     check_data,
@@ -29,7 +28,7 @@ from jaxdl.experiment.directory import (
     read_result,
     write_json,
 )
-from jaxdl.experiment.options import LENGTH, Options, default_out
+from jaxdl.experiment.options import LENGTH, Options, place
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.members import for_runs
@@ -265,12 +264,6 @@ def often(config: Options, steps: int, epoch: int) -> Every:
     lines = max(1, round(20 * save / steps))
     log = config.log_every or max(1, save // lines)
     return Every(log, config.save_every or max(1, save // log) * log)
-
-
-def place(config: Options, one: Callable) -> tuple[str, Path]:
-    """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
-    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    return name, path_of(config.out, "out") if config.out else default_out(name, config)
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:

@@ -4,17 +4,14 @@ import ast
 import dataclasses
 import inspect
 import math
-import os
 import signal
-import subprocess
-import sys
 from typing import ClassVar
 
-import jax
 import pytest
 
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.experiment import Classification, Options, launch
+from jaxdl.experiment.backend import threads
 from jaxdl.experiment.options import DRIVING, default_out, identity
 from jaxdl.training.ending import SIGNALS
 from tests.experiment.scripts import EXPERIMENTS, script
@@ -72,6 +69,8 @@ BAD = [
         {"cpu_devices": 2, "strategy": "single"},
         "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
     ),
+    ({"cpu_threads": 0}, "cpu_threads: got 0, allowed: an integer in [1, 1024]"),
+    ({"cpu_threads": 1025}, "cpu_threads: got 1025, allowed: an integer in [1, 1024]"),
     ({"log_every": -1}, "log_every: got -1, allowed: at least 0"),
     ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
@@ -106,7 +105,7 @@ def test_values_that_cannot_be_used(config, changes, line):
 
 
 def test_checked_changes_nothing_but_for_smoke():
-    config = Classification(epochs=3.0, seeds=2, cpu_devices=1)
+    config = Classification(epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
     assert config.checked() is config
     short = dataclasses.replace(config, smoke=True).checked()
     assert (short.steps, short.save_every, short.log_every, short.seeds) == (20, 10, 5, 2)
@@ -143,6 +142,7 @@ def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count, mo
     assert checked.cpu_devices == count
     assert checked.checked() is checked or checked.smoke
     assert dataclasses.replace(config, cpu_devices=count).checked() == checked
+    assert checked.cpu_threads == threads()
     assert default_out("rnn", checked) == default_out("rnn", dataclasses.replace(config, cpu_devices=count).checked())
 
 
@@ -183,7 +183,7 @@ def test_a_directory_for_every_set_of_options():
     assert place.parent.name == "runs" and place.name.startswith("cnn-emnist-letters-")
     for field in dataclasses.fields(Options):
         same = default_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == place
-        assert same == (field.name in DRIVING), field.name
+        assert same == (field.name in (*DRIVING, "cpu_threads")), field.name
         assert (field.name in identity(config)) == (field.name not in DRIVING)
 
 
@@ -197,7 +197,7 @@ def test_a_command_line_becomes_options(monkeypatch):
     launch(main, Classification, ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"])
     launch(main, Classification)
     assert seen[0] == Classification(batch_size=32, seed=4, data="moons", smoke=True, ema=0.9).checked()
-    assert seen[1] == Classification(batch_size=7, cpu_devices=1)
+    assert seen[1] == Classification(batch_size=7, cpu_devices=1, cpu_threads=threads())
 
 
 ON = "the same command goes on from what is saved\n"
@@ -247,44 +247,3 @@ def test_a_mistake_in_the_program_keeps_its_traceback():
 
     with pytest.raises(ZeroDivisionError):
         launch(main, Options, [])
-
-
-def test_deterministic_sets_the_flag_once(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--some=1")
-    flags = []
-    for _ in range(2):
-        launch(lambda config: flags.append(os.environ["XLA_FLAGS"]), Options, ["--deterministic"])
-    assert flags == ["--some=1 --xla_gpu_deterministic_ops=true"] * 2
-
-
-def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
-    before = jax.config.jax_compilation_cache_dir
-    try:
-        for given, kept in ((None, str(tmp_path / "xla")), ("/mine", "/mine")):
-            jax.config.update("jax_compilation_cache_dir", given)
-            launch(lambda config: None, Options, ["--cache-dir", str(tmp_path)])
-            assert jax.config.jax_compilation_cache_dir == kept
-    finally:
-        jax.config.update("jax_compilation_cache_dir", before)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-@pytest.mark.parametrize(
-    ("options", "flags", "said"),
-    [
-        (["--cpu-devices", "2"], "", "2 devices"),
-        (["--seeds", "2"], "", f"{math.gcd(2, os.cpu_count() or 1)} devices"),
-        (["--cpu-devices", "4"], "--xla_force_host_platform_device_count=2", "cpu_devices: got 4, allowed: 2"),
-    ],
-)
-def test_a_cpu_becomes_as_many_devices(options, flags, said, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import jax\n"
-        "from jaxdl.experiment import Options, launch\n"
-        "def main(config):\n    print(jax.device_count(), 'devices')\n"
-        "launch(main, Options)\n"
-    )
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "JAXDL_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, env=environment)
-    assert said in done.stdout + done.stderr

@@ -1,12 +1,11 @@
-"""Every experiment's `--smoke` twice, in two processes: the same `state_sha256`, the same numbers.
+"""Every experiment's `--smoke` twice, on all cores and on one: the same `state_sha256`, the same numbers.
 
     python -m tests.faults.twice
     python -m tests.faults.twice --experiments mlp cnn
 
-Of `mlp` and `cnn` also with what must not matter changed: the compilation cache cold and warm, one core and all of
-them, buffers kept instead of donated, one step in a dispatch instead of several. Prints one line each and ends with
-exit code 1 if what is promised did not come out: the same bits, but on another number of cores only losses to 1e-6, of
-plain gradient descent.
+Of `mlp` and `cnn` also with what must not matter changed: the process alone, the compilation cache cold and warm,
+buffers kept instead of donated, one step in a dispatch instead of several, and begun on all cores and ended on one.
+Prints one line each and ends with exit code 1 if what is promised did not come out: the same bits.
 """
 
 import argparse
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxdl.experiment import backend
 from jaxdl.experiment.comparison import Reproduced, compared
 from tests.experiment.judges import judge
 from tests.experiment.scripts import EXPERIMENTS, script
@@ -31,9 +31,6 @@ NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 
 #: Those that are also tried with what must not matter.
 CLOSELY = ("mlp", "cnn")
-
-#: What they are trained with where cores differ.
-PLAIN = ("--optimizer", "sgd", "--learning-rate", "0.05")
 
 Results = dict[str, dict[str, Any]]
 
@@ -86,10 +83,13 @@ def undonated(path: str, *words: str) -> None:
 
 
 @contextlib.contextmanager
-def cores(count: int) -> Iterator[None]:
-    """Processes that are started here run on `count` cores, of those that this one has first."""
+def one_core() -> Iterator[None]:
+    """Processes that are started here have one core, where the system can say so."""
+    if not hasattr(os, "sched_getaffinity"):
+        yield
+        return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(range(os.cpu_count() or 1), key=lambda core: core not in before)[:count])
+    os.sched_setaffinity(0, {min(before)})
     try:
         yield
     finally:
@@ -109,20 +109,20 @@ def both(first: Results, second: Results) -> list[Reproduced]:
 
 def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
     """Tries an experiment in every way: what was changed, and what came of each of its runs."""
-    first = smoke(name, place / "first")
-    yield "in two processes", both(first, smoke(name, place / "second"))
+    first, threads = smoke(name, place / "first"), ("--cpu-threads", str(backend.threads()))
+    with one_core():
+        yield "on one core", both(first, smoke(name, place / "second", *threads))
     if name not in CLOSELY:
         return
+    yield "in another process", both(first, smoke(name, place / "third"))
     fresh = {"JAX_COMPILATION_CACHE_DIR": str(place / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     for how in ("cold", "warm"):
         yield f"with a {how} cache", both(first, smoke(name, place / how, environment=fresh))
     if not any((place / "cache").iterdir()):
         raise RuntimeError(f"{name} kept no compiled programs")
-    # Adam makes whole steps of gradients that are nothing but rounding.
-    plain = smoke(name, place / "plain", *PLAIN)
-    for count in sorted({1, os.cpu_count() or 1}) if hasattr(os, "sched_setaffinity") else ():
-        with cores(count):
-            yield f"on {count} core{'s' * (count > 1)}", both(plain, smoke(name, place / f"cores-{count}", *PLAIN))
+    smoke(name, place / "moved", "--stop-after", "10")
+    with one_core():
+        yield "ended on one core", both(first, smoke(name, place / "moved"))
     yield "without donation", both(first, smoke(name, place / "kept", donated=False))
     yield "one step in a dispatch", both(first, smoke(name, place / "single", "--log-every", "1"))
 
