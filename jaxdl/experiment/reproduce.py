@@ -45,7 +45,7 @@ def reproduce(result: str | os.PathLike, out: str | os.PathLike | None, experime
         place = path_of(out or spare, "out").resolve()
         if place.exists() and not (place.is_dir() and not any(place.iterdir())):
             raise InputError("out", str(out), "an empty directory, or one that is not there yet")
-        new = _run(script, command_line(script, old["config"], str(place)), place, old["config"])
+        new = _run(script, command_line(script, old["config"], str(place)), place, old["config"], bool(out))
     found = compared(old, new)
     print("\n" + report(old, new, found))
     return found
@@ -107,11 +107,20 @@ def _said(name: str, value: Any) -> list[str]:
     return [f"--{option}", *map(str, value)]
 
 
-def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The result of a run in a process of its own; an experiment that compares several leaves it further down."""
-    done = subprocess.run([sys.executable, str(script), *words], stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise RunError(f"{script} ended with {done.returncode}: {(done.stderr.splitlines() or ['no word'])[-1]}")
+def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any], shown: bool) -> dict[str, Any]:
+    """The result of a run in a process of its own; an experiment that compares several leaves it further down.
+
+    Its progress goes on to the standard error stream; what it prints at its end only if `shown`.
+    """
+    command = [sys.executable, str(script), *words]
+    last, output = "", None if shown else subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as child:
+        for line in child.stderr or ():
+            sys.stderr.write(last)
+            last = line
+    if child.returncode:
+        raise RunError(f"{script} ended with {child.returncode}: {last.strip() or 'no word'}")
+    sys.stderr.write(last)
     results = [read_json(path) for path in sorted(place.rglob("result.json"))]
     for result in results:
         if all(result["config"].get(name) == value for name, value in options.items() if name not in OWN):

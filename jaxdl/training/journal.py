@@ -106,7 +106,7 @@ def check_finite(state: State, step: int) -> None:
     fine = np.stack(jax.device_get(_all_finite(state)))
     if not fine.all(0).any():
         broken = _broken(state, fine)
-        raise NonFinite(step, f"{broken[0]} is not finite; the last good state stays as it was saved")
+        raise NonFinite(step, f"{broken[0]} is not finite; nothing of it is saved")
 
 
 @jax.jit
@@ -120,7 +120,7 @@ def diagnosis(metrics: Metrics, state: State) -> str:
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     broken = _broken(state, np.stack(jax.device_get(_all_finite(state))))
     where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
-    return f"{', '.join(names)} is not finite; {where}; the last good state stays as it was saved"
+    return f"{', '.join(names)} is not finite; {where}; nothing of it is saved"
 
 
 def _broken(state: State, fine: np.ndarray) -> list[str]:

@@ -38,15 +38,23 @@ def stored(tmp_path_factory):
 def no_process(monkeypatch):
     """Nothing is started; the new result is what the test says."""
 
-    def started(command, **options):
-        said = [word for word in command if word.startswith("--out=")]
-        Path(said[0].removeprefix("--out=")).mkdir(exist_ok=True)
-        (Path(said[0].removeprefix("--out=")) / "result.json").write_text(json.dumps(new))
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0, stderr="")
+    class Started:
+        returncode, stderr = 0, ()
+
+        def __init__(self, command, **options):
+            said = [word for word in command if word.startswith("--out=")]
+            Path(said[0].removeprefix("--out=")).mkdir(exist_ok=True)
+            (Path(said[0].removeprefix("--out=")) / "result.json").write_text(json.dumps(new))
+            commands.append(command)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
 
     new, commands = {}, []
-    monkeypatch.setattr(subprocess, "run", started)
+    monkeypatch.setattr(subprocess, "Popen", Started)
     return new, commands
 
 
@@ -170,10 +178,20 @@ def test_places_that_are_not_there(stored, no_process, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_in_a_process_of_its_own(stored, tmp_path):
+def test_a_run_in_a_process_of_its_own(stored, tmp_path, capfd):
     found = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
     assert found == (True, True, "bits", {}, {})
     assert json.loads((tmp_path / "again" / "result.json").read_text())["state_sha256"]
+    shown = capfd.readouterr()
+    assert "mlp  100 %" in shown.err and str(tmp_path / "again" / "result.json") in shown.out
+
+
+@pytest.mark.slow
+def test_a_run_that_is_removed_afterwards_names_no_files(stored, capfd):
+    assert jaxdl.reproduce(stored, experiments=EXPERIMENTS).same
+    shown = capfd.readouterr()
+    assert "mlp  100 %" in shown.err
+    assert "result.json" not in shown.out and shown.out.startswith("\nvalue ")
 
 
 @pytest.mark.slow
