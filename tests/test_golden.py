@@ -1,7 +1,5 @@
 """Random numbers, orders of data and tiny trainings are those that were kept for this version of JAX."""
 
-import os
-
 import pytest
 
 from tests.faults.twice import NAMES
@@ -45,7 +43,6 @@ def test_random_numbers_orders_and_streams(name, golden):
 @pytest.mark.slow
 @pytest.mark.exact
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="trainings are kept as one core computes them")
 @pytest.mark.parametrize("experiment", NAMES)
 def test_trainings(experiment):
     expected = {name: each for name, each in entry(TRAINED_ON).items() if name.split("/")[1] == experiment}

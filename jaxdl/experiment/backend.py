@@ -20,8 +20,8 @@ def cores() -> int:
 def threads() -> int:
     """Among how many threads XLA divides its sums on a CPU, which decides their last bits: its cores, if not told."""
     for name in ("PJRT_NPROC", "NPROC"):
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
+        with contextlib.suppress(ValueError):
+            return max(1, int(os.environ.get(name, "")))
     return cores()
 
 
@@ -29,13 +29,12 @@ def divide_sums(count: int) -> None:
     """Has XLA divide them among `count` threads, whatever the cores.
 
     Raises:
-      InputError: the backend has started with another number.
+      InputError: it is a CPU's backend that has started already, with another number.
     """
-    if count == threads():
-        return
-    if _started():
+    if not _started():
+        os.environ["PJRT_NPROC"] = str(count)
+    elif count != threads() and jax.default_backend() == "cpu":
         raise InputError("cpu_threads", count, f"{threads()}, which XLA was told before")
-    os.environ["PJRT_NPROC"] = str(count)
 
 
 def told_devices() -> bool:

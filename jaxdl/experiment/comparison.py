@@ -13,10 +13,7 @@ Differences = dict[str, tuple[Any, Any]]
 COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
 
 #: Of what bits depend on, what changes only how sums are added up.
-MOVED = {
-    *("device_count", "processes", "cpu_threads", "processor"),
-    *("strategy on the way", "cpu_devices on the way", "cpu_threads on the way"),
-}
+MOVED = {"device_count", "processes", "cpu_threads", "processor", "strategy", "cpu_devices", "deterministic"}
 
 PROMISES = {
     "bits": "the same bits: versions, kind and number of devices, processor and threads are the same",
@@ -56,20 +53,26 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
       >>> found.level, found.kept, found.differences
       ('bits', False, {'state_sha256': ('a', 'b')})
     """
-    reasons, differences = _differences(_place(old), _place(new)), _differences(values(old), values(new))
+    there, here = _place(old["environment"]), _place(new["environment"])
+    reasons, differences = _differences(there, here), _differences(values(old), values(new))
+    if "judge" in differences or "judge/sha256" in differences:
+        judges = _differences(*(_place(_judge(each).get("environment") or {}) for each in (old, new)))
+        reasons |= {f"judge's {name}": pair for name, pair in judges.items()}
     flags = str(new["environment"].get("xla_flags"))
     if new["environment"].get("platform") == "gpu" and "deterministic_ops=true" not in flags:
         reasons["--deterministic"] = "missing", "missing"
     for each in old.get("conversions", []):
-        reasons |= {
-            f"{name} on the way": (was, now) for name, (was, now) in each["options"].items() if name in ELSEWHERE
-        }
+        matters = [name for name in ELSEWHERE if name != "cpu_threads" or here.get("platform") == "cpu"]
+        reasons |= {f"{name} on the way": tuple(pair) for name, pair in each["options"].items() if name in matters}
     level: Level = "bits"
     if reasons:
-        level = "data" if reasons.keys() <= MOVED else "nothing"
+        causes = {name.removeprefix("judge's ").removesuffix(" on the way") for name in reasons}
+        level = "data" if causes <= MOVED else "nothing"
     broken = {
         "bits": bool(differences),
-        "data": any(name == "steps" or name.startswith("data/") for name in differences),
+        # With patience it is the losses that end a run.
+        "data": any(name.startswith("data/") for name in differences)
+        or ("steps" in differences and not old.get("config", {}).get("patience")),
         "nothing": False,
     }
     return Reproduced(not differences, not broken[level], level, reasons, differences)
@@ -83,7 +86,9 @@ def values(result: Mapping[str, Any]) -> dict[str, Any]:
       {'steps': 3, 'metrics/test/loss': 0.5, 'data/test/sha256': 'a'}
     """
     found = _flat({name: result[name] for name in COMPARED if name in result})
-    return {name: value for name, value in found.items() if not name.startswith("data/") or name.endswith("/sha256")}
+    unlike = [name for name in found if name.startswith("data/") and not name.endswith("/sha256")]
+    unlike += [name for name in found if name.startswith("judge/environment/")]
+    return {name: value for name, value in found.items() if name not in unlike}
 
 
 def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) -> str:
@@ -103,7 +108,8 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) ->
     for name in [*was, *(name for name in now if name not in was)]:
         said = "DIFFERS" if name in found.differences else "the same"
         lines.append(f"{name:<{width}} {_short(was.get(name)):<16} {_short(now.get(name)):<16} {said}")
-    why = ", ".join(f"{name} is {a} there and {b} here" for name, (a, b) in found.reasons.items())
+    pairs = {name: ["not recorded" if x is None else x for x in pair] for name, pair in found.reasons.items()}
+    why = ", ".join(f"{name} is {a} there and {b} here" for name, (a, b) in pairs.items())
     lines.append(f"promised: {PROMISES[found.level]}{why}")
     verdict = f"reproduced: all {len(was)} values are the same"
     if not found.same:
@@ -112,15 +118,21 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) ->
     return "\n".join(one_line(line) for line in [*lines, verdict])
 
 
-def _place(result: Mapping[str, Any]) -> dict[str, Any]:
+def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
     """What bits depend on besides the program; how many devices a CPU was made into is the device count."""
-    found = _flat(result["environment"])
+    found = _flat(environment)
     flags = str(found.get("xla_flags", "")).split()
     found["xla_flags"] = " ".join(sorted(flag for flag in flags if "host_platform_device_count" not in flag))
     unlike = {"versions/python", "cores"}
     if found.get("platform") != "cpu":
         unlike |= {"cpu_threads", "processor"}
     return {name: value for name, value in found.items() if name not in unlike}
+
+
+def _judge(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a result says of its judge."""
+    found = result.get("judge")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _flat(tree: Any, name: str = "") -> dict[str, Any]:

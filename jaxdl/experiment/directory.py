@@ -41,7 +41,8 @@ def environment() -> dict[str, Any]:
         "processes": jax.process_count(),
         "processor": processor(),
         "cores": cores(),
-        "cpu_threads": threads(),
+        # There are no fewer than devices.
+        "cpu_threads": max(threads(), jax.local_device_count() if jax.default_backend() == "cpu" else 1),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
@@ -129,7 +130,7 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
     if mine["steps"] is not None and theirs["steps"] is not None:
         theirs["epochs"] = mine["epochs"]  # says nothing
     differ = {k: (theirs.get(k), mine.get(k)) for k in sorted(mine.keys() | theirs.keys())}
-    differ = {k: (there, here) for k, (there, here) in differ.items() if there != here}
+    differ = {k: (there, here) for k, (there, here) in differ.items() if there != here and not _open(k, there, here)}
     refused = {k: pair for k, pair in differ.items() if not (_elsewhere(k, pair) or _longer(k, pair, config))}
     if refused:
         said = ", ".join(f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items())
@@ -137,6 +138,11 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
         why = f"; {planned} goes by the length, which cannot change" if planned else ""
         raise RunError(f"out: {out} belongs to a run with other options: {said}{why}")
     return differ
+
+
+def _open(name: str, there: Any, here: Any) -> bool:
+    """Whether one of the two was left open where steps run: what it came to is not known."""
+    return name in ELSEWHERE and None in (there, here)
 
 
 def _elsewhere(name: str, pair: tuple[Any, Any]) -> bool:

@@ -100,7 +100,10 @@ def judge_draws(
     Returns:
       Metrics for `Run.finish`; NaN for a seed whose images are not finite, and nothing if there is no other.
     """
-    run.about["judge"] = {"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.train.sha256}
+    run.about["judge"] = {
+        **{"accuracy": judge.accuracy, "sha256": judge.sha256, "data_sha256": judge.train.sha256},
+        "environment": judge.environment,
+    }
     found: list[dict[str, float]] = []
     truth = np.asarray(judge.test["label"])
     labels, real = (truth,) if conditional else (), scores.coverage(truth, judge.test.classes or 0)[0]

@@ -20,7 +20,7 @@ from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.classification import Classification, classification
 from jaxdl.experiment.directory import read_json, read_result
-from jaxdl.experiment.options import Options, from_json, identity
+from jaxdl.experiment.options import Options, from_json, named_by
 from jaxdl.experiment.run import Run, repeat
 from jaxdl.models import CNN, Stage
 from jaxdl.rng import root
@@ -53,6 +53,11 @@ class Judging(Classification):
 
     divides_cores: ClassVar[bool] = False
 
+    def usual_out(self, name: str) -> Path:
+        """With the options of a judge it is the one of its data set, which is kept in the cache."""
+        mine = named_by(self) == named_by(Judging(self.data).checked())
+        return home(self) if mine else super().usual_out(name)
+
 
 class Judge(NamedTuple):
     """A frozen classifier.
@@ -67,6 +72,7 @@ class Judge(NamedTuple):
       known: the features of the training set.
       real: those of the test set.
       floor: what real images get, see `judged`.
+      environment: where it was trained.
     """
 
     look: Callable[[Images], tuple[Float[np.ndarray, "N D"], Int[np.ndarray, " N"]]]
@@ -77,6 +83,7 @@ class Judge(NamedTuple):
     known: Float[np.ndarray, "N D"]
     real: Float[np.ndarray, "N D"]
     floor: dict[str, float]
+    environment: dict[str, Any]
 
 
 def network(options: Judging, classes: int) -> CNN:
@@ -86,9 +93,7 @@ def network(options: Judging, classes: int) -> CNN:
 
 
 def train_judge(config: Judging) -> dict[str, Any]:
-    """Trains a classifier; with the options of a judge it is the one of its data set, which is kept in the cache."""
-    if not config.out and identity(config) == identity(Judging(config.data).checked()):
-        config = dataclasses.replace(config, out=str(home(config)))
+    """Trains a classifier."""
 
     def one(run: Run[Judging]) -> dict[str, Any]:
         kernel = lambda params, shape: np.asarray(params["conv_0"]["kernel"])  # noqa: E731
@@ -163,7 +168,8 @@ def judge_of(config: Any, train: Dataset, test: Dataset) -> Judge:
         "recall_floor": recall,
         "nearest_test": nearest_of(np.asarray(test["input"]), train),
     }
-    return Judge(looked, result["metrics"]["test/accuracy"], result["state_sha256"], train, test, known, real, floor)
+    accuracy, sha256 = result["metrics"]["test/accuracy"], result["state_sha256"]
+    return Judge(looked, accuracy, sha256, train, test, known, real, floor, result["environment"])
 
 
 def spread_rows(size: int, most: int) -> Int[np.ndarray, " N"]:
@@ -188,7 +194,8 @@ def _finished(place: Path, data: str) -> tuple[dict[str, Any], Judging]:
     """The result of a judge's run and its options."""
     if (place / "result.json").exists():
         result, options = read_result(place / "result.json"), from_json(Judging, read_json(place / "config.json"))
-        whole = "train" in result["data"] and "test/accuracy" in result["metrics"] and "state_sha256" in result
+        whole = "train" in result["data"] and "test/accuracy" in result["metrics"]
+        whole = whole and {"state_sha256", "environment"} <= result.keys()
         if result.get("experiment") == "judge" and "seeds" not in result and whole and options is not None:
             return result, options.checked()
     raise InputError(

@@ -54,8 +54,8 @@ class Options:
     """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it.
     Default: what suits the network, 2 for recurrent ones, else 1."""
     cpu_threads: int | None = None
-    """Threads among which a CPU divides its sums; the last bits of a result depend on it, not on the cores.
-    Default: what the run was begun with, a new one as many as there are cores."""
+    """Threads among which a CPU divides its sums, at least one per device; the last bits of a result depend on it, not
+    on the cores. Default: what the run was begun with; a new one has as many as there are cores."""
     log_every: int = 0
     """Steps between two lines of metrics; 0: about twenty times in a run."""
     save_every: int = 0
@@ -87,7 +87,8 @@ class Options:
             single = single or backend.told_devices()
             return dataclasses.replace(self, cpu_devices=1 if single else self.best_cpu_devices).checked()
         if self.cpu_threads is None:
-            return dataclasses.replace(self, cpu_threads=min(backend.threads(), backend.MOST_THREADS)).checked()
+            some = min(max(backend.threads(), self.cpu_devices), backend.MOST_THREADS)
+            return dataclasses.replace(self, cpu_threads=some).checked()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
@@ -96,8 +97,9 @@ class Options:
         at_least("steps", 1 if self.steps is None else self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
         at_least("cpu_devices", self.cpu_devices, 1)
-        if not 1 <= self.cpu_threads <= backend.MOST_THREADS:
-            raise InputError("cpu_threads", self.cpu_threads, f"an integer in [1, {backend.MOST_THREADS}]")
+        if not self.cpu_devices <= self.cpu_threads <= backend.MOST_THREADS:
+            allowed = f"an integer in [{self.cpu_devices}, {backend.MOST_THREADS}], at least one per device"
+            raise InputError("cpu_threads", self.cpu_threads, allowed)
         if self.debug and self.strategy not in ("auto", "single"):
             raise InputError("debug", True, f"without --strategy {self.strategy}: it checks on one device")
         if self.debug and self.seeds > 1:
@@ -126,6 +128,10 @@ class Options:
     def planned_by(self) -> str:
         """What goes by the run's length, so that it cannot be made longer; empty where nothing is known to."""
         return "this experiment"
+
+    def usual_out(self, name: str) -> Path:
+        """The directory of a run of the experiment `name`, where `out` does not say."""
+        return default_out(name, self)
 
     def short(self) -> Self:
         """What `--smoke` runs, as far as nothing shorter is asked for."""
@@ -216,10 +222,10 @@ def _in_one_line(box: str) -> str:
 
 
 def _make_cpu_devices(config: Options) -> None:
-    """As many as are asked for, or as can take turns with the seeds, one core each."""
+    """As many as are asked for, or as can take turns with the seeds, one thread each."""
     asked = count = config.cpu_devices or 1
     if config.seeds > 1 and config.strategy != "single" and config.divides_cores:
-        count = math.gcd(config.seeds, os.cpu_count() or 1)
+        count = math.gcd(config.seeds, config.cpu_threads or 1)
     backend.make_cpu_devices(count)
     if asked > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
         raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
@@ -228,13 +234,13 @@ def _make_cpu_devices(config: Options) -> None:
 def _as_begun(asked: C, main: Callable) -> C:
     """The options of a run; one that has been begun goes on with as many threads, if no other number is asked for."""
     read = asked.checked()
-    if asked.cpu_threads is not None:
-        return read
-    with contextlib.suppress(OSError, ValueError):  # whose directory it is, is found out later
-        for file in sorted(place(read, main)[1].rglob("config.json")):
-            begun = json_object(content(file)).get("cpu_threads")
-            if type(begun) is int and 1 <= begun <= backend.MOST_THREADS:
-                return dataclasses.replace(read, cpu_threads=begun)
+    if asked.cpu_threads is None:
+        out = place(read, main)[1]
+        for file in [out / "config.json", *sorted(out.glob("*/config.json"))]:
+            with contextlib.suppress(OSError, ValueError):  # whose directory it is, is found out later
+                begun = json_object(content(file)).get("cpu_threads")
+                if type(begun) is int and 1 <= begun <= backend.MOST_THREADS:
+                    return dataclasses.replace(read, cpu_threads=max(begun, read.cpu_devices or 1))
     return read
 
 
@@ -265,10 +271,8 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def default_out(name: str, config: Options) -> Path:
-    """A directory that every set of options has for itself, so that the same command finds its run again, on other
-    cores too.
-    """
-    said = repr([(k, v) for k, v in sorted(identity(config).items()) if k != "cpu_threads"])
+    """A directory that every set of options has for itself, so that the same command finds its run again."""
+    said = repr(sorted(named_by(config).items()))
     data = Path(config.data).stem if config.data.endswith(".npz") else config.data.replace("/", "-")
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
@@ -276,9 +280,14 @@ def default_out(name: str, config: Options) -> Path:
 def place(config: Options, one: Callable) -> tuple[str, Path]:
     """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
     name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    return name, path_of(config.out, "out") if config.out else default_out(name, config)
+    return name, path_of(config.out, "out") if config.out else config.usual_out(name)
 
 
 def identity(config: Options) -> dict[str, Any]:
     """The options that make a run what it is."""
     return {k: v for k, v in dataclasses.asdict(config).items() if k not in DRIVING}
+
+
+def named_by(config: Options) -> dict[str, Any]:
+    """Those that its directory is named by: not the threads, which are those of a machine's cores if nobody says."""
+    return {k: v for k, v in identity(config).items() if k != "cpu_threads"}

@@ -123,7 +123,9 @@ def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any]
     sys.stderr.write(last)
     results = [read_json(path) for path in sorted(place.rglob("result.json"))]
     for result in results:
-        if all(result["config"].get(name) == value for name, value in options.items() if name not in OWN):
+        # What was left open there has been filled in here.
+        told = {name: value for name, value in options.items() if name not in OWN and value is not None}
+        if all(result["config"].get(name) == value for name, value in told.items()):
             return result
     raise RunError(f"{script} left no result.json of these options in {place}, but {len(results)} others")
 

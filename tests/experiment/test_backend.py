@@ -12,6 +12,10 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.experiment import Options, launch
 from jaxdl.experiment.backend import cores, divide_sums, threads
+from jaxdl.experiment.directory import environment
+from jaxdl.experiment.judge import home
+from jaxdl.experiment.options import default_out
+from tests.experiment.scripts import script
 
 
 def started(tmp_path, *options: str, **environment: str) -> subprocess.CompletedProcess:
@@ -21,7 +25,8 @@ def started(tmp_path, *options: str, **environment: str) -> subprocess.Completed
         "import os, jax\n"
         "from jaxdl.experiment import Options, launch\n"
         "def main(config):\n"
-        "    print(jax.device_count(), 'devices', config.cpu_threads, os.environ.get('PJRT_NPROC'), 'threads')\n"
+        "    told = os.environ.get('PJRT_NPROC'), 'threads', jax.config.jax_num_cpu_devices\n"
+        "    print(jax.device_count(), 'devices', config.cpu_threads, *told)\n"
         "launch(main, Options)\n"
     )
     environment = {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "JAXDL_CACHE": str(tmp_path)} | environment
@@ -37,7 +42,10 @@ def started(tmp_path, *options: str, **environment: str) -> subprocess.Completed
         ({"NPROC": "7"}, 7),
         ({"PJRT_NPROC": "3", "NPROC": "7"}, 3),
         ({"PJRT_NPROC": "many", "NPROC": "7"}, 7),
-        ({"PJRT_NPROC": "-1"}, cores()),
+        ({"PJRT_NPROC": " 3"}, 3),
+        ({"PJRT_NPROC": "-1"}, 1),
+        ({"PJRT_NPROC": "0"}, 1),
+        ({"PJRT_NPROC": "9" * 5000}, cores()),
     ],
 )
 def test_xla_has_as_many_threads_as_it_is_told(told, count, monkeypatch):
@@ -47,7 +55,20 @@ def test_xla_has_as_many_threads_as_it_is_told(told, count, monkeypatch):
         monkeypatch.setenv(name, value)
     assert threads() == count
     assert Options().checked().cpu_threads == count
+    assert Options(batch_size=72, cpu_devices=9).checked().cpu_threads == 9
     assert Options(cpu_threads=5).checked().cpu_threads == 5
+
+
+def test_more_threads_than_any_machine_has_are_not_taken_over(monkeypatch):
+    monkeypatch.setenv("PJRT_NPROC", "5000")
+    assert Options().checked().cpu_threads == 1024
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not say which cores a process has")
+def test_cores_are_those_that_the_process_may_use(tmp_path):
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nfrom jaxdl.experiment import backend"
+    done = subprocess.run([sys.executable, "-c", f"{code}\nprint(backend.cores())"], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_too_late_for_other_threads(monkeypatch):
@@ -58,8 +79,34 @@ def test_too_late_for_other_threads(monkeypatch):
     assert str(raised.value) == (f"cpu_threads: got {threads() + 1}, allowed: {threads()}, which XLA was told before")
 
 
-def test_in_time_for_other_threads(tmp_path):
-    assert started(tmp_path, "--cpu-threads", "5", PJRT_NPROC="3").stdout == "1 devices 5 5 threads\n"
+@pytest.mark.parametrize(
+    ("options", "told", "line"),
+    [
+        (["--cpu-threads", "5"], {"PJRT_NPROC": "3"}, "1 devices 5 5 threads -1"),
+        (["--cpu-threads", "5", "--cpu-devices", "2"], {}, "2 devices 5 5 threads 2"),
+        ([], {"PJRT_NPROC": " +3"}, "1 devices 3 3 threads -1"),
+        (["--seeds", "6"], {"PJRT_NPROC": "3"}, "3 devices 3 3 threads 3"),
+        (["--seeds", "6", "--cpu-threads", "4"], {"PJRT_NPROC": "3"}, "2 devices 4 4 threads 2"),
+    ],
+)
+def test_in_time_for_other_threads(options, told, line, tmp_path):
+    done = started(tmp_path, *options, **told)
+    assert done.stdout == f"{line}\n", done.stderr
+
+
+def test_an_accelerator_needs_no_threads(monkeypatch):
+    jax.devices()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    divide_sums(threads() + 1)
+
+
+def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
+    monkeypatch.setenv("PJRT_NPROC", "9")
+    assert environment()["cpu_threads"] == 9
+    monkeypatch.setenv("PJRT_NPROC", "1")
+    assert environment()["cpu_threads"] == jax.local_device_count()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert environment()["cpu_threads"] == 1
 
 
 @pytest.mark.parametrize(
@@ -81,6 +128,52 @@ def test_a_run_goes_on_with_the_threads_it_was_begun_with(options, there, count,
     (tmp_path / below / "config.json").write_text(json.dumps(there))
     launch(lambda config: seen.append(config.cpu_threads), Options, ["--out", str(tmp_path), *options])
     assert told == seen == [count]
+
+
+def test_it_is_the_runs_own_threads_that_count(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
+
+    def main(config):
+        pass
+
+    for name, text in (("", '{"cpu_threads": 7}'), ("backup", '{"cpu_threads": 8}'), ("deep/er", '{"cpu_threads": 9}')):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "config.json").write_text(text)
+    launch(main, Options, ["--out", str(tmp_path)])
+    (tmp_path / "config.json").write_text("{")
+    launch(main, Options, ["--out", str(tmp_path)])
+    (tmp_path / "backup" / "config.json").unlink()
+    launch(main, Options, ["--out", str(tmp_path)])
+    assert seen == [7, 8, threads()]
+
+
+def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
+
+    def main(config):
+        out = default_out("test_backend", config)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.json").write_text(json.dumps({"cpu_threads": 7}))
+
+    for options in ([], [], ["--seed", "1"], ["--cpu-threads", "3"]):
+        launch(main, Options, options)
+    assert seen == [threads(), 7, threads(), 3]
+
+
+def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
+    seen, judge = [], script("judge")
+    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
+    monkeypatch.setattr(judge, "main", lambda config: seen.append(config.usual_out("judge")))
+    judge.main.__module__ = judge.__name__
+    place = home(Options(cache_dir=str(tmp_path)))
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps({"cpu_threads": 7}))
+    launch(judge.main, judge.Config, ["--cache-dir", str(tmp_path)])
+    assert seen == [7, place]
+    assert judge.Config(cache_dir=str(tmp_path), steps=7).checked().usual_out("judge").parent.name == "runs"
 
 
 def test_deterministic_sets_the_flag_once(monkeypatch):
@@ -107,7 +200,7 @@ def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
     ("options", "flags", "said"),
     [
         (["--cpu-devices", "2"], "", "2 devices"),
-        (["--seeds", "2"], "", f"{math.gcd(2, os.cpu_count() or 1)} devices"),
+        (["--seeds", "2"], "", f"{math.gcd(2, cores())} devices"),
         (["--cpu-devices", "4"], "--xla_force_host_platform_device_count=2", "cpu_devices: got 4, allowed: 2"),
     ],
 )

@@ -126,10 +126,51 @@ def test_another_version_promises_nothing():
 
 @pytest.mark.parametrize(
     ("option", "level"),
-    [("strategy", "data"), ("cpu_threads", "data"), ("debug", "nothing"), ("steps", "bits")],
+    [("strategy", "data"), ("cpu_threads", "data"), ("deterministic", "data"), ("debug", "nothing"), ("steps", "bits")],
 )
 def test_what_changed_on_the_way(option, level):
     old = RESULT | {"conversions": [{"step": 4, "options": {option: [1, 2]}}]}
     found = compared(old, changed(("state_sha256", "d" * 64)))
     assert (found.level, found.kept) == (level, level != "bits")
     assert found.reasons == ({f"{option} on the way": (1, 2)} if level != "bits" else {})
+
+
+def test_threads_on_the_way_are_nothing_to_an_accelerator():
+    old = changed(("environment.platform", "tpu")) | {"conversions": [{"step": 4, "options": {"cpu_threads": [1, 2]}}]}
+    assert compared(old, changed(("environment.platform", "tpu"))).level == "bits"
+
+
+def judged(sha256: str, **environment: object) -> dict:
+    """The result of a run whose drawn images a judge has looked at."""
+    judge = {"sha256": sha256, "environment": RESULT["environment"] | environment}
+    return changed(("judge", judge), ("metrics.drawn/frechet", 1.0 if sha256 == "a" else 2.0))
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        (judged("a", cpu_threads=1), ("bits", True, {})),  # the same judge wherever it was trained
+        (judged("b"), ("bits", False, {})),
+        (judged("b", cpu_threads=1), ("data", True, {"judge's cpu_threads": (2, 1)})),
+        (judged("b", cores=1), ("bits", False, {})),
+        (judged("b", prng="rbg"), ("nothing", True, {"judge's prng": ("threefry2x32", "rbg")})),
+    ],
+)
+def test_another_judge_says_other_numbers(new, expected):
+    found = compared(judged("a"), new)
+    assert (found.level, found.kept, found.reasons) == expected
+    assert not any("environment" in name for name in found.differences)
+
+
+@pytest.mark.parametrize("judge", [None, 3, ["a"], {"sha256": "b"}, {"sha256": "b", "environment": None}])
+def test_a_judge_that_no_run_has_written(judge):
+    found = compared(changed(("judge", judge)), judged("a"))
+    assert (found.level, found.kept) == ("nothing", True)
+    assert "judge's prng is not recorded there and threefry2x32 here" in report(judged("a"), judged("a"), found)
+
+
+def test_with_patience_it_is_the_losses_that_end_a_run():
+    for patience, kept in ((3, True), (0, False)):
+        old = changed(("environment.cpu_threads", 1), ("config", {"patience": patience}), ("steps", 7))
+        found = compared(old, RESULT)
+        assert (found.level, found.kept) == ("data", kept)

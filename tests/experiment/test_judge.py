@@ -14,6 +14,7 @@ from jaxdl.errors import InputError, RunError
 from jaxdl.experiment import Run, collapse, judge_draws, judge_of, judged, noise
 from jaxdl.experiment.game import Game
 from jaxdl.experiment.judge import Judging, home, spread_rows, train_judge
+from jaxdl.experiment.options import place
 from jaxdl.scores import precision_recall
 from tests.experiment.judges import judge
 
@@ -79,7 +80,9 @@ def test_of_each_seed_there_are_numbers_and_warnings(found, tmp_path, capsys):
     assert metrics["drawn/classes"].tolist() == [1.0, 1.0]
     assert metrics["drawn/agreement"].shape == (2,)
     assert {said.split(":")[0] for said in several.warnings} == {"seed 3", "seed 4"}
-    assert several.about["judge"] == {"accuracy": found.accuracy, "sha256": found.sha256, "data_sha256": TRAIN.sha256}
+    said = several.about["judge"]
+    assert said.pop("environment") == json.loads((judge() / "result.json").read_text())["environment"]
+    assert said == {"accuracy": found.accuracy, "sha256": found.sha256, "data_sha256": TRAIN.sha256}
     assert "warning: seed 3: drawn images show 1 of 10 classes" in capsys.readouterr().err
 
 
@@ -106,13 +109,18 @@ def test_a_class_that_is_drawn_as_one_image_hardly_differs(found):
     assert collapse(seen, 10)[0] == "drawn images hardly differ"
 
 
-def test_only_the_options_of_a_judge_make_the_judge(tmp_path, monkeypatch):
-    places = []
-    monkeypatch.setattr("jaxdl.experiment.judge.repeat", lambda config, one: places.append(config.out))
+def test_only_the_options_of_a_judge_make_the_judge(tmp_path):
     cache = {"cache_dir": str(tmp_path)}
-    for options in ({}, {"smoke": True}, {"seeds": 2}, {"validation": 0.1}, {"out": "mine"}):
-        train_judge(Judging(**cache, **options).checked())
-    assert places == [str(tmp_path / "judges" / "digits"), None, None, None, "mine"]
+    for options, its in (
+        ({}, True),
+        ({"cpu_threads": 7}, True),  # those of whoever needs it first
+        ({"smoke": True}, False),
+        ({"seeds": 2}, False),
+        ({"validation": 0.1}, False),
+        ({"out": "mine"}, False),
+    ):
+        out = place(Judging(**cache, **options).checked(), train_judge)[1]
+        assert (out == tmp_path / "judges" / "digits") == its
     assert home(Game(data="a/mine.npz")) != home(Game(data="b/mine.npz"))
 
 

@@ -69,8 +69,12 @@ BAD = [
         {"cpu_devices": 2, "strategy": "single"},
         "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
     ),
-    ({"cpu_threads": 0}, "cpu_threads: got 0, allowed: an integer in [1, 1024]"),
-    ({"cpu_threads": 1025}, "cpu_threads: got 1025, allowed: an integer in [1, 1024]"),
+    ({"cpu_threads": 0}, "cpu_threads: got 0, allowed: an integer in [1, 1024], at least one per device"),
+    ({"cpu_threads": 1025}, "cpu_threads: got 1025, allowed: an integer in [1, 1024], at least one per device"),
+    (
+        {"cpu_threads": 3, "cpu_devices": 4},
+        "cpu_threads: got 3, allowed: an integer in [4, 1024], at least one per device",
+    ),
     ({"log_every": -1}, "log_every: got -1, allowed: at least 0"),
     ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
@@ -142,7 +146,7 @@ def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count, mo
     assert checked.cpu_devices == count
     assert checked.checked() is checked or checked.smoke
     assert dataclasses.replace(config, cpu_devices=count).checked() == checked
-    assert checked.cpu_threads == threads()
+    assert checked.cpu_threads == max(count, threads())
     assert default_out("rnn", checked) == default_out("rnn", dataclasses.replace(config, cpu_devices=count).checked())
 
 

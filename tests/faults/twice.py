@@ -83,15 +83,15 @@ def undonated(path: str, *words: str) -> None:
 
 
 @contextlib.contextmanager
-def one_core() -> Iterator[None]:
-    """Processes that are started here have one core, where the system can say so."""
+def one_core() -> Iterator[str]:
+    """Processes that are started here have one core; where the system cannot say so it is said."""
     if not hasattr(os, "sched_getaffinity"):
-        yield
+        yield "on the same cores"
         return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
-        yield
+        yield "on one core"
     finally:
         os.sched_setaffinity(0, before)
 
@@ -110,8 +110,8 @@ def both(first: Results, second: Results) -> list[Reproduced]:
 def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
     """Tries an experiment in every way: what was changed, and what came of each of its runs."""
     first, threads = smoke(name, place / "first"), ("--cpu-threads", str(backend.threads()))
-    with one_core():
-        yield "on one core", both(first, smoke(name, place / "second", *threads))
+    with one_core() as where:
+        yield where, both(first, smoke(name, place / "second", *threads))
     if name not in CLOSELY:
         return
     yield "in another process", both(first, smoke(name, place / "third"))
@@ -121,8 +121,8 @@ def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
     if not any((place / "cache").iterdir()):
         raise RuntimeError(f"{name} kept no compiled programs")
     smoke(name, place / "moved", "--stop-after", "10")
-    with one_core():
-        yield "ended on one core", both(first, smoke(name, place / "moved"))
+    with one_core() as where:
+        yield f"ended {where}", both(first, smoke(name, place / "moved"))
     yield "without donation", both(first, smoke(name, place / "kept", donated=False))
     yield "one step in a dispatch", both(first, smoke(name, place / "single", "--log-every", "1"))
 
