@@ -42,6 +42,8 @@ def together():
     return state_sha256(run()[0])
 
 
+@pytest.mark.slow
+@pytest.mark.exact
 @pytest.mark.parametrize("devices", [1, 2, 3, 4])
 def test_each_is_the_run_alone_bit_for_bit(devices):
     state, _ = run(strategy=Sharded(jax.devices()[:devices]))
