@@ -5,8 +5,8 @@
     python -m tests.golden --write                # keeps what comes out, one by one
 
 `tests/golden.json` keeps them by version, trainings also by the kind of CPU, as compiler and routines use
-what there is; `tests/test_golden.py` compares. Trainings run with one thread, in the optimized code that users get.
-Ends with exit code 1 if a hash has changed or is not kept yet.
+what there is; `tests/test_golden.py` compares. Trainings run with one thread per device, in the optimized code that
+users get. Ends with exit code 1 if a hash has changed or is not kept yet.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from jaxdl.data import Dataset, split
 from jaxdl.data.order import epoch_order, lanes, once_through
 from jaxdl.experiment.directory import processor
 from jaxdl.rng import root, stream
+from tests.experiment.scripts import script
 from tests.faults.twice import NAMES, smoke
 
 FILE = Path(__file__).with_suffix(".json")
@@ -92,8 +93,9 @@ def untrained(name: str) -> str:
 
 def trained(experiment: str) -> dict[str, str]:
     """The `state_sha256` of an experiment's `--smoke`, by name; several if it compares several runs."""
+    fewest = str(script(experiment).Config.best_cpu_devices)
     with tempfile.TemporaryDirectory() as place:
-        results = smoke(experiment, Path(place) / "run", "--cpu-threads", "1")
+        results = smoke(experiment, Path(place) / "run", "--cpu-threads", fewest)
     return {f"training/{Path(experiment, run)}": result["state_sha256"] for run, result in results.items()}
 
 

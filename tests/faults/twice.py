@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxdl.experiment import backend
 from jaxdl.experiment.comparison import Reproduced, compared
 from tests.experiment.judges import judge
 from tests.experiment.scripts import EXPERIMENTS, script
@@ -109,7 +108,8 @@ def both(first: Results, second: Results) -> list[Reproduced]:
 
 def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
     """Tries an experiment in every way: what was changed, and what came of each of its runs."""
-    first, threads = smoke(name, place / "first"), ("--cpu-threads", str(backend.threads()))
+    first = smoke(name, place / "first")
+    threads = "--cpu-threads", str(next(iter(first.values()))["config"]["cpu_threads"])
     with one_core() as where:
         yield where, both(first, smoke(name, place / "second", *threads))
     if name not in CLOSELY:
