@@ -12,7 +12,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.experiment import Options, launch
 from jaxdl.experiment.backend import cores, divide_sums, threads
-from jaxdl.experiment.directory import environment
+from jaxdl.experiment.directory import environment, processor
 from jaxdl.experiment.judge import home
 from jaxdl.experiment.options import default_out
 from tests.experiment.scripts import script
@@ -116,6 +116,9 @@ def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
         (["--cpu-threads", "4"], {"cpu_threads": 9}, 4),
         ([], {}, threads()),
         ([], {"cpu_threads": "9"}, threads()),
+        ([], {"cpu_threads": 0}, threads()),
+        ([], {"cpu_threads": True}, threads()),
+        ([], {"cpu_threads": 9.0}, threads()),
         ([], {"cpu_threads": 10**9}, threads()),
         ([], [], threads()),
     ],
@@ -174,6 +177,23 @@ def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
     launch(judge.main, judge.Config, ["--cache-dir", str(tmp_path)])
     assert seen == [7, place]
     assert judge.Config(cache_dir=str(tmp_path), steps=7).checked().usual_out("judge").parent.name == "runs"
+
+
+CPU = (
+    "processor\t: 0\nmodel name\t: Some EPYC\nmodel\t: 17\ncpu MHz\t: {}\n"
+    "cache size\t: {} KB\nflags\t: fpu {}\n\nprocessor\t: 1\n"
+)
+
+
+def test_a_processor_is_what_code_is_chosen_by(tmp_path):
+    def of(*row):
+        (tmp_path / "cpuinfo").write_text(CPU.format(*row))
+        return processor(tmp_path / "cpuinfo")
+
+    assert of(2000, 512, "avx2").startswith("Some EPYC ")
+    assert of(2000, 512, "avx2") == of(3000, 512, "avx2")
+    assert len({of(2000, 512, "avx2"), of(2000, 512, "avx512f"), of(2000, 1024, "avx2")}) == 3
+    assert processor(tmp_path / "nowhere") == processor(tmp_path / "nowhere") != of(2000, 512, "avx2")
 
 
 def test_deterministic_sets_the_flag_once(monkeypatch):
