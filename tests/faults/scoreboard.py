@@ -67,7 +67,7 @@ ROWS: dict[str, Row] = {
     "changes": _faults("what a run cannot honour is refused, what it can is documented", "changes"),
     "reader": _faults("a reader that dies ends the run, named, in 5 s", "reader", "", "--trials 4"),
     "processes": _faults("losses on 1, 2, 4 devices and 2 processes; a dead peer is noticed in 30 s", "processes"),
-    "twice": _faults("every experiment twice: the same bits", "twice", "", "--experiments mlp"),
+    "twice": _faults("every experiment on all cores and on one: the same bits", "twice", "", "--experiments mlp"),
     "golden": Row("random numbers, orders and tiny trainings are those that were kept", "tests.golden"),
     "loops": _faults("loops over several devices do not hang", "loops", "", "--trials 4"),
     "inputs": Row("bad data, labels, shapes, ranges, options: one line each", "pytest", ("tests/bad_inputs",)),
