@@ -44,9 +44,8 @@ def told_devices() -> bool:
 
 def make_cpu_devices(count: int) -> None:
     """Makes as many devices of a CPU, if it is not too late; accelerators are left alone."""
-    if count > 1 and not told_devices():
-        with contextlib.suppress(RuntimeError):  # the backend has started already, with what devices it has
-            jax.config.update("jax_num_cpu_devices", count)
+    if count > 1 and not told_devices() and not _started():
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 def be_deterministic() -> None:

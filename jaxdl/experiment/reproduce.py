@@ -122,9 +122,9 @@ def _run(script: Path, words: list[str], place: Path, options: Mapping[str, Any]
         raise RunError(f"{script} ended with {child.returncode}: {last.strip() or 'no word'}")
     sys.stderr.write(last)
     results = [read_json(path) for path in sorted(place.rglob("result.json"))]
+    # What was left open there has been filled in here.
+    told = {name: value for name, value in options.items() if name not in OWN and value is not None}
     for result in results:
-        # What was left open there has been filled in here.
-        told = {name: value for name, value in options.items() if name not in OWN and value is not None}
         if all(result["config"].get(name) == value for name, value in told.items()):
             return result
     raise RunError(f"{script} left no result.json of these options in {place}, but {len(results)} others")
