@@ -18,12 +18,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from jaxdl.experiment import Classification, Run, classification, launch, repeat
+from jaxdl.experiment import ClassificationOptions, Run, launch, run_classification, run_experiment
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Classification):
+class Config(ClassificationOptions):
     """Options of the convolutional network."""
 
     network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
@@ -33,7 +33,7 @@ class Config(Classification):
     epochs: float = 20.0
     """Passes over the training set."""
 
-    divides_cores: ClassVar[bool] = False
+    seeds_share_cores: ClassVar[bool] = False
 
 
 def network(config: Config, classes: int) -> CNN:
@@ -43,7 +43,9 @@ def network(config: Config, classes: int) -> CNN:
     if config.network == "lecture-3x3":
         return lecture_cnn_3x3().clone(outputs=classes, dtype=config.dtype, remat=config.remat)
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
-    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=config.dtype, remat=config.remat)
+    return CNN(
+        stages, (128,), classes, dropout=0.3, norm="batch", dtype=config.dtype, remat=config.remat
+    )
 
 
 def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -55,9 +57,9 @@ def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return classification(run, lambda classes: network(config, classes), first_layer)
+        return run_classification(run, lambda classes: network(config, classes), first_layer)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ from typing import Any, Self
 import flax.linen as nn
 
 from jaxdl.errors import at_least
-from jaxdl.experiment import Game, Run, game, launch, repeat
+from jaxdl.experiment import GANOptions, Run, launch, run_experiment, run_gan
 from jaxdl.models import Conditional, dcgan
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Game):
+class Config(GANOptions):
     """Options of the conditional convolutional GAN."""
 
     features: int = 64
@@ -34,15 +34,17 @@ class Config(Game):
     epochs: float = 60.0
     """Passes over the training set."""
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         dcgan((8, 8, 1), self.features, self.dense)  # widths, before data are read
         at_least("embedding", self.embedding, 1)
-        return super().checked()
+        return super().validate()
 
 
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
     """The players of a DCGAN; both see the class."""
-    generator, discriminator = dcgan(shape, config.features, config.dense, config.norm, config.dtype)
+    generator, discriminator = dcgan(
+        shape, config.features, config.dense, config.norm, config.dtype
+    )
     return Conditional(generator, classes, config.embedding), Conditional(discriminator, classes)
 
 
@@ -50,9 +52,9 @@ def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return game(run, lambda shape, classes: networks(config, shape, classes))
+        return run_gan(run, lambda shape, classes: networks(config, shape, classes))
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

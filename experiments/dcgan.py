@@ -4,7 +4,7 @@
     python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 20 --ema 0.999 --shift 2
     python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 4 --ema 0.999 --r1 0.2
 
-The digits, on two cores of an AMD EPYC that other work shared, in the judge's features: Fréchet distance 3.8 (unseen
+The digits, on two cores of an AMD EPYC that other work shared, in the classifier's features: Fréchet distance 3.8 (unseen
 real images 1.0), precision 69 % (89 %), recall 67 % (84 %), all ten classes; 93 s.
 
 MNIST (the second command, with `--seed` 0, 1 and 2, 28 minutes each on one core): Fréchet distance 2.2 ± 0.7 (2.95,
@@ -21,12 +21,12 @@ of those of the test set 0.6). With a gradient penalty instead of BatchNorm (the
 import dataclasses
 from typing import Any, Self
 
-from jaxdl.experiment import Game, Run, game, launch, repeat
+from jaxdl.experiment import GANOptions, Run, launch, run_experiment, run_gan
 from jaxdl.models import dcgan
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Game):
+class Config(GANOptions):
     """Options of the convolutional GAN."""
 
     features: int = 64
@@ -36,18 +36,23 @@ class Config(Game):
     epochs: float = 60.0
     """Passes over the training set."""
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         dcgan((8, 8, 1), self.features, self.dense)  # widths, before data are read
-        return super().checked()
+        return super().validate()
 
 
 def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return game(run, lambda shape, classes: dcgan(shape, config.features, config.dense, config.norm, config.dtype))
+        return run_gan(
+            run,
+            lambda shape, classes: dcgan(
+                shape, config.features, config.dense, config.norm, config.dtype
+            ),
+        )
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

@@ -26,20 +26,23 @@ from scipy import ndimage
 from jaxdl import losses, plots, scores, tasks
 from jaxdl.core import inference
 from jaxdl.errors import at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, image_sets, launch, repeat
-from jaxdl.models import CNN, Autoencoder, Deconv, Stage, Up
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, image_sets, launch, run_experiment
+from jaxdl.models import CNN, Autoencoder, ConvDecoder, Stage, UpStage
 from jaxdl.rng import root, stream
 
 #: A filter of one image `[H, W, C]` by its name and size.
 FILTERS: dict[str, tuple[Callable[..., np.ndarray], tuple]] = {
     "median": (lambda x, size: ndimage.median_filter(x, (size, size, 1)), (2, 3, 4, 5, 7)),
-    "blur": (lambda x, size: ndimage.gaussian_filter(x, (size, size, 0)), (0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2)),
+    "blur": (
+        lambda x, size: ndimage.gaussian_filter(x, (size, size, 0)),
+        (0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2),
+    ),
 }
 SHOWN = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the denoising autoencoder."""
 
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
@@ -63,25 +66,31 @@ class Config(Training):
     validation: float = 0.0
     """Share of the training set kept for validation; 0: none."""
 
-    divides_cores: ClassVar[bool] = False
+    seeds_share_cores: ClassVar[bool] = False
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         at_least("features", self.features, 1)
         at_least("deeper", self.deeper, 0)
         losses.check_sigma(self.sigma)
         in_range("share", self.share, 0, 1)
-        return super().checked()
+        return super().validate()
 
     def corruption(self) -> tasks.Corruption:
         """What is done to a clean image."""
-        return tasks.gaussian_noise(self.sigma) if self.noise == "gaussian" else tasks.salt_and_pepper(self.share)
+        return (
+            tasks.gaussian_noise(self.sigma)
+            if self.noise == "gaussian"
+            else tasks.salt_and_pepper(self.share)
+        )
 
 
 def network(config: Config, channels: int) -> Autoencoder:
     """The lecture's, from 28x28 images to 7x7 maps; `deeper` has more convolutions there."""
     n, more, dtype = config.features, config.deeper, config.dtype
     there = CNN((Stage(n), Stage(n), *[Stage(n, pool=None)] * more), outputs=None, dtype=dtype)
-    back = Deconv((*[Up(n, 3, 1)] * more, Up(n), Up(n), Up(channels, 3, 1)), dtype=dtype)
+    back = ConvDecoder(
+        (*[UpStage(n, 3, 1)] * more, UpStage(n), UpStage(n), UpStage(channels, 3, 1)), dtype=dtype
+    )
     return Autoencoder(there, back)
 
 
@@ -92,13 +101,13 @@ def one(run: Run[Config]) -> dict[str, Any]:
     shape = train["input"].shape[1:]
     model = network(config, shape[-1])
     task = tasks.reconstruct(model, corrupt=config.corruption())
-    state, metrics = fitted(run, model, task, sets)
+    state, metrics = fit_and_test(run, model, task, sets)
     clean = np.asarray(test["input"])
     noisy = corrupted(config, clean, "eval")
     known = np.asarray(train["input"])[np.linspace(0, train.size - 1, 500).astype(int)]
     shown = {"noisy": noisy.clip(0, 1), **filtered(config, known, noisy)}
     states = [inference(each) for each in run.members(state)]
-    cleaned = [tasks.in_parts(task.reconstruct, each, noisy) for each in states]
+    cleaned = [tasks.predict_batched(task.reconstruct, each, noisy) for each in states]
     found = {"psnr/network": np.array([scores.psnr(clean, each) for each in cleaned])}
     for name, images in shown.items():
         found[f"psnr/{name}"] = np.full(len(states), scores.psnr(clean, images))
@@ -108,7 +117,10 @@ def one(run: Run[Config]) -> dict[str, Any]:
     metrics |= {name: values if run.key.ndim else values[0] for name, values in found.items()}
     plots.learning_curves(run.records(), run.figure("curves"))
     rows = {**shown, "network": cleaned[0], "clean": clean}
-    titles = [f"{name} {psnr:.1f} dB" if (psnr := scores.psnr(clean, rows[name])) < 99 else name for name in rows]
+    titles = [
+        f"{name} {psnr:.1f} dB" if (psnr := scores.psnr(clean, rows[name])) < 99 else name
+        for name in rows
+    ]
     few = np.linspace(0, len(clean) - 1, SHOWN).astype(int)
     plots.film(np.stack([images[few] for images in rows.values()]), titles, run.figure("rows"))
     return run.finish(state, metrics, **sets)
@@ -135,7 +147,7 @@ def filtered(config: Config, known: np.ndarray, noisy: np.ndarray) -> dict[str, 
 
 def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, Training, compare, fitted, launch, read_array
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, read_array, run_variants
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN
 
@@ -29,7 +29,7 @@ NETWORKS = ("rnn", "conv")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the forecaster."""
 
     data: str = "weather"
@@ -63,9 +63,9 @@ class Config(Training):
     clip: float = 1.0
     """Largest norm of the whole gradient; 0: any."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         one_of("data", self.data, ["weather"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
@@ -75,10 +75,12 @@ class Config(Training):
             at_least(name, getattr(self, name), 1)
         in_range("dropout", self.dropout, 0, 1)
         in_range("validation", self.validation, 0.05, 0.8)
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
-        return dataclasses.replace(super().short(), days=60, history=min(self.history, 48), features=8)
+    def for_smoke(self) -> Self:
+        return dataclasses.replace(
+            super().for_smoke(), days=60, history=min(self.history, 48), features=8
+        )
 
 
 def prepared(config: Config) -> tuple[dict[str, Dataset], float, float]:
@@ -88,7 +90,11 @@ def prepared(config: Config) -> tuple[dict[str, Dataset], float, float]:
     cut = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     sets = {
         name: data.forecast_windows(
-            part, config.history, config.ahead, stride=config.stride if name == "train" else 1, name=config.data
+            part,
+            config.history,
+            config.ahead,
+            stride=config.stride if name == "train" else 1,
+            name=config.data,
         )
         for name, part in cut.items()
     }
@@ -110,17 +116,21 @@ def one(run: Run[Config]) -> dict[str, Any]:
     sets, _, degrees = prepared(config)
     model = network(config)
     task = tasks.regress(model)
-    state, metrics = fitted(run, model, task, sets)
+    state, metrics = fit_and_test(run, model, task, sets)
     metrics["test/mae_degrees"] = metrics["test/mae"] * degrees
     plots.learning_curves(run.records(), run.figure("curves"))
-    said = tasks.in_parts(task.predict, inference(run.first(state)), np.asarray(sets["test"]["input"]))
+    said = tasks.predict_batched(
+        task.predict, inference(run.first_seed(state)), np.asarray(sets["test"]["input"])
+    )
     np.save(run.sample("forecasts.npy"), said[:, 0])
     return run.finish(state, metrics, **sets)
 
 
 def main(config: Config) -> dict[str, Any]:
     """Every network next to "as now", and the picture of a week."""
-    out, results = compare(config, {name: {"networks": (name,)} for name in config.networks}, one)
+    out, results = run_variants(
+        config, {name: {"networks": (name,)} for name in config.networks}, one
+    )
     if len(results) < len(config.networks):
         return results
     sets, zero, degrees = prepared(config)
@@ -132,10 +142,15 @@ def main(config: Config) -> dict[str, Any]:
     errors["as now"] = [float(np.abs(said["as now"] - truth).mean())]
     print("\nmean absolute error in °C, " + f"{config.ahead} hours ahead")
     for name, found in errors.items():
-        print(f"{name:<8}{np.mean(found):.3f}" + (f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else ""))
+        print(
+            f"{name:<8}{np.mean(found):.3f}"
+            + (f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else "")
+        )
     means = np.array([np.mean(found) for found in errors.values()])
     stds = np.array([np.std(found, ddof=1) if len(found) > 1 else 0.0 for found in errors.values()])
-    bars = plots.error_bars(list(errors), means, stds, out / "errors.png", label="mean absolute error (°C)")
+    bars = plots.error_bars(
+        list(errors), means, stds, out / "errors.png", label="mean absolute error (°C)"
+    )
     hours = np.arange(len(truth), dtype=np.float64)
     lines = plots.forecast_lines(hours, truth, said, out / "week.png", label="temperature (°C)")
     print(f"picture  {bars}\npicture  {lines}")

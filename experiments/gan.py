@@ -2,9 +2,9 @@
 
     python experiments/gan.py
     python experiments/gan.py --data mnist --epochs 30
-    python experiments/gan.py --cost wasserstein --penalty 10 --critic 5
+    python experiments/gan.py --loss wasserstein --penalty 10 --critic-steps 5
 
-The digits, 68 s on two cores of an AMD EPYC that other work shared, in the judge's features: Fréchet distance 3.8
+The digits, 68 s on two cores of an AMD EPYC that other work shared, in the classifier's features: Fréchet distance 3.8
 (unseen real images 1.0), precision 43 % (89 %), recall 90 % (84 %), all ten classes.
 """
 
@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import flax.linen as nn
 
-from jaxdl.experiment import Game, Run, game, launch, repeat
-from jaxdl.models import MLP, Shaped
+from jaxdl.experiment import GANOptions, Run, launch, run_experiment, run_gan
+from jaxdl.models import MLP, Reshaped
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Game):
+class Config(GANOptions):
     """Options of the dense GAN."""
 
     hidden: tuple[int, ...] = (256, 512)
@@ -27,25 +27,25 @@ class Config(Game):
     epochs: float = 100.0
     """Passes over the training set."""
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         networks(self, (8, 8, 1))  # widths, before data are read
-        return super().checked()
+        return super().validate()
 
 
 def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """As the lectures draw it: dense layers, in the generator with BatchNorm, leaky ones in the discriminator."""
     generator = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
     discriminator = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
-    return Shaped(generator, shape, "sigmoid"), discriminator
+    return Reshaped(generator, shape, "sigmoid"), discriminator
 
 
 def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        return game(run, lambda shape, classes: networks(config, shape))
+        return run_gan(run, lambda shape, classes: networks(config, shape))
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from jax.nn.initializers import normal
 from jaxdl import data, plots, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.experiment import Run, Training, compare, fitted, launch
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_variants
 from jaxdl.models import TCN, OneHot, SequenceNet
 from jaxdl.nn import RNN
 
@@ -32,7 +32,7 @@ CELLS = ("simple", "lstm", "gru", "tcn")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the memory tests."""
 
     data: str = "generated"
@@ -66,23 +66,27 @@ class Config(Training):
     validation: float = 0.0
     """More sequences to validate on, as a share of `examples`; 0: none."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         one_of("data", self.data, ["generated"])
         for cell in self.cells:
             one_of("cells", cell, CELLS)
         for length in self.lengths:
             at_least("lengths", length, 2)
         if not self.cells or not self.lengths:
-            raise InputError("cells and lengths", (self.cells, self.lengths), "at least one of each")
+            raise InputError(
+                "cells and lengths", (self.cells, self.lengths), "at least one of each"
+            )
         for name in ("features", "channels", "examples", "tested"):
             at_least(name, getattr(self, name), 1)
         at_least("kernel", self.kernel, 2)
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
-        return dataclasses.replace(super().short(), lengths=self.lengths[:2], features=8, channels=4, examples=200)
+    def for_smoke(self) -> Self:
+        return dataclasses.replace(
+            super().for_smoke(), lengths=self.lengths[:2], features=8, channels=4, examples=200
+        )
 
 
 def network(config: Config, cell: str, length: int) -> SequenceNet:
@@ -108,25 +112,35 @@ def one(run: Run[Config]) -> dict[str, Any]:
     """One network on sequences of one length, all seeds at once."""
     config, length = run.config, run.config.lengths[0]
     make = data.adding if config.task == "adding" else data.copy_memory
-    sets: dict[str, Dataset] = {"train": make(length, config.examples), "test": make(length, config.tested, seed=1)}
+    sets: dict[str, Dataset] = {
+        "train": make(length, config.examples),
+        "test": make(length, config.tested, seed=1),
+    }
     if config.validation:
-        sets["validation"] = make(length, max(1, round(config.validation * config.examples)), seed=2)
+        sets["validation"] = make(
+            length, max(1, round(config.validation * config.examples)), seed=2
+        )
     model = network(config, config.cells[0], length)
     task = tasks.regress(model) if config.task == "adding" else tasks.language(model)
-    state, metrics = fitted(run, model, task, sets)
+    state, metrics = fit_and_test(run, model, task, sets)
     plots.learning_curves(run.records(), run.figure("curves"))
     return run.finish(state, metrics, **sets)
 
 
 def main(config: Config) -> dict[str, Any]:
     """Every network on every length, and the picture of their errors."""
-    each = {f"{cell}-{length}": (cell, length) for cell in config.cells for length in config.lengths}
-    variants = {name: {"cells": (cell,), "lengths": (length,)} for name, (cell, length) in each.items()}
-    out, results = compare(config, variants, one)
+    each = {
+        f"{cell}-{length}": (cell, length) for cell in config.cells for length in config.lengths
+    }
+    variants = {
+        name: {"cells": (cell,), "lengths": (length,)} for name, (cell, length) in each.items()
+    }
+    out, results = run_variants(config, variants, one)
     if len(results) < len(each):
         return results
     errors = {
-        cell: np.array([losses(results[f"{cell}-{length}"]) for length in config.lengths]).T for cell in config.cells
+        cell: np.array([losses(results[f"{cell}-{length}"]) for length in config.lengths]).T
+        for cell in config.cells
     }
     lengths = np.array(config.lengths)
     adding = config.task == "adding"
@@ -137,7 +151,11 @@ def main(config: Config) -> dict[str, Any]:
     print(f"\n{'':<8}" + "".join(f"{length:>12}" for length in config.lengths))
     for cell, found in errors.items():
         print(f"{cell:<8}" + "".join(f"{error:>12.2e}" for error in found.mean(0)))
-    print(f"{'nothing':<8}" + "".join(f"{error:>12.2e}" for error in nothing) + f"\n\npicture  {picture}")
+    print(
+        f"{'nothing':<8}"
+        + "".join(f"{error:>12.2e}" for error in nothing)
+        + f"\n\npicture  {picture}"
+    )
     return results
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.experiment import Classification, Run, classification, launch, repeat
+from jaxdl.experiment import ClassificationOptions, Run, launch, run_classification, run_experiment
 from jaxdl.models import MLP
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Classification):
+class Config(ClassificationOptions):
     """Options of the perceptron."""
 
     hidden: tuple[int, ...] = (512,)
@@ -59,9 +59,9 @@ def main(config: Config) -> dict[str, Any]:
                 dtype=config.dtype,
             )
 
-        return classification(run, model, first_layer)
+        return run_classification(run, model, first_layer)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

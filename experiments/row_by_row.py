@@ -17,14 +17,14 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, launch, repeat
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_experiment
 from jaxdl.models import TCN, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.rng import root
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the reader of images."""
 
     by: Literal["row", "pixel"] = "row"
@@ -50,15 +50,15 @@ class Config(Training):
     clip: float = 1.0
     """Largest norm of the whole gradient; 0: any."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         for name in ("features", "layers", "kernel"):
             at_least(name, getattr(self, name), 1)
         in_range("dropout", self.dropout, 0, 1)
         if self.bidirectional and self.cell == "tcn":
             raise InputError("bidirectional", True, "False, with a TCN")
-        return super().checked()
+        return super().validate()
 
 
 def as_steps(config: Config, part: Dataset) -> Dataset:
@@ -67,16 +67,27 @@ def as_steps(config: Config, part: Dataset) -> Dataset:
     if images.ndim != 4:
         raise InputError("data", config.data, "a set of images")
     count, height, _, channels = images.shape
-    sequences = images.reshape(count, height, -1) if config.by == "row" else images.reshape(count, -1, channels)
+    sequences = (
+        images.reshape(count, height, -1)
+        if config.by == "row"
+        else images.reshape(count, -1, channels)
+    )
     if config.permuted:
         sequences = sequences[:, np.random.RandomState(0).permutation(sequences.shape[1])]
-    return dataclasses.replace(part, arrays={**part.arrays, "input": np.ascontiguousarray(sequences)})
+    return dataclasses.replace(
+        part, arrays={**part.arrays, "input": np.ascontiguousarray(sequences)}
+    )
 
 
 def network(config: Config, classes: int) -> SequenceNet:
     """The network that the options name."""
     if config.cell == "tcn":
-        body = TCN((config.features,) * config.layers, config.kernel, dropout=config.dropout, dtype=config.dtype)
+        body = TCN(
+            (config.features,) * config.layers,
+            config.kernel,
+            dropout=config.dropout,
+            dtype=config.dtype,
+        )
         return SequenceNet(None, body, classes, pool="last")
     body = RNN(
         config.cell,
@@ -99,19 +110,23 @@ def main(config: Config) -> dict[str, Any]:
             raise InputError("data", config.data, "a set with classes")
         sets = {"train": as_steps(config, train), "test": as_steps(config, test)}
         if config.validation:
-            sets["train"], sets["validation"] = data.split(sets["train"], root(0), config.validation)
+            sets["train"], sets["validation"] = data.split(
+                sets["train"], root(0), config.validation
+            )
         model = network(config, train.classes)
         task = tasks.classify(model)
-        state, metrics = fitted(run, model, task, sets)
-        shown = inference(run.first(state))
-        probabilities = tasks.in_parts(task.predict, shown, sets["test"]["input"])
+        state, metrics = fit_and_test(run, model, task, sets)
+        shown = inference(run.first_seed(state))
+        probabilities = tasks.predict_batched(task.predict, shown, sets["test"]["input"])
         label = np.asarray(test["label"])
         plots.learning_curves(run.records(), run.figure("curves"))
-        plots.confusion_matrix(label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion"))
+        plots.confusion_matrix(
+            label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion")
+        )
         plots.mistakes(np.asarray(test["input"]), label, probabilities, run.figure("mistakes"))
         return run.finish(state, metrics, **sets)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

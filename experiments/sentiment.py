@@ -23,14 +23,14 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Reviews, Vocabulary
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, launch, repeat
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_experiment
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN, Embedding
 from jaxdl.rng import root
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the reader of opinions."""
 
     data: str = "grammar"
@@ -72,9 +72,9 @@ class Config(Training):
     clip: float = 1.0
     """Largest norm of the whole gradient; 0: any."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         for name in ("length", "embedding", "features", "layers"):
             at_least(name, getattr(self, name), 1)
         at_least("vocabulary", self.vocabulary, 3)
@@ -83,10 +83,12 @@ class Config(Training):
             raise InputError("frozen", True, "False, without a file of vectors")
         if self.cell == "conv" and self.pool != "max":
             raise InputError("pool", self.pool, "max, with conv")
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
-        return dataclasses.replace(super().short(), length=min(self.length, 24), features=8, embedding=8)
+    def for_smoke(self) -> Self:
+        return dataclasses.replace(
+            super().for_smoke(), length=min(self.length, 24), features=8, embedding=8
+        )
 
 
 def embedding(config: Config, vocabulary: Vocabulary) -> Embedding:
@@ -96,13 +98,17 @@ def embedding(config: Config, vocabulary: Vocabulary) -> Embedding:
     vectors, found = data.read_vectors(config.vectors, vocabulary)
     print(f"{config.vectors} has {found.sum():,} of {len(vocabulary):,} words")
     rows = np.where(found[:, None], vectors, np.nan)
-    return Embedding(*vectors.shape, padding=0, vectors=rows, train_rows="unknown" if config.frozen else "all")
+    return Embedding(
+        *vectors.shape, padding=0, vectors=rows, train_rows="unknown" if config.frozen else "all"
+    )
 
 
 def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
     """The network that the options name; one output, the logit of the second class."""
     if config.cell == "conv":
-        body: Any = Conv1DStack((config.features,) * config.layers, dropout=config.dropout, dtype=config.dtype)
+        body: Any = Conv1DStack(
+            (config.features,) * config.layers, dropout=config.dropout, dtype=config.dtype
+        )
     else:
         body = RNN(
             config.cell,
@@ -112,7 +118,9 @@ def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
             dropout=config.dropout,
             dtype=config.dtype,
         )
-    return SequenceNet(embedding(config, vocabulary), body, 1, pool=config.pool, dropout=config.dropout)
+    return SequenceNet(
+        embedding(config, vocabulary), body, 1, pool=config.pool, dropout=config.dropout
+    )
 
 
 def linear(train: Reviews, test: Reviews) -> float:
@@ -120,12 +128,16 @@ def linear(train: Reviews, test: Reviews) -> float:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[!?]")
+    words = TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[!?]"
+    )
     model = LogisticRegression(C=30.0, max_iter=1000)
     try:
         model.fit(words.fit_transform(train.texts), train.labels)
     except ValueError as error:
-        raise InputError("baseline", True, f"False, for texts without words that occur twice ({error})") from None
+        raise InputError(
+            "baseline", True, f"False, for texts without words that occur twice ({error})"
+        ) from None
     accuracy = float(model.score(words.transform(test.texts), test.labels))
     print(f"a linear bag of words and pairs of words: {100 * accuracy:.2f} % of the test set")
     return accuracy
@@ -135,9 +147,13 @@ def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
 
     def one(run: Run[Config]) -> dict[str, Any]:
-        train, test = data.sentiment_grammar() if config.data == "grammar" else data.read_reviews(config.data)
+        train, test = (
+            data.synthetic_reviews() if config.data == "grammar" else data.read_reviews(config.data)
+        )
         if len(train.classes) != 2:
-            raise InputError("data", config.data, f"texts of two classes, not of {len(train.classes)}")
+            raise InputError(
+                "data", config.data, f"texts of two classes, not of {len(train.classes)}"
+            )
         vocabulary = Vocabulary.of(train.texts, "word", size=config.vocabulary, lower=True)
         parts = {"train": train, "test": test}
         name = Path(config.data).name
@@ -146,26 +162,36 @@ def main(config: Config) -> dict[str, Any]:
             for part, texts in parts.items()
         }
         if config.validation:
-            sets["train"], sets["validation"] = data.split(sets["train"], root(0), config.validation)
+            sets["train"], sets["validation"] = data.split(
+                sets["train"], root(0), config.validation
+            )
         model = network(config, vocabulary)
         task = tasks.classify(model)
         baseline = {"baseline/accuracy": linear(train, test)} if config.baseline else {}
-        state, metrics = fitted(run, model, task, sets)
+        state, metrics = fit_and_test(run, model, task, sets)
         vocabulary.save(run.out / "vocabulary.json")
-        metrics |= {name: np.full(np.shape(metrics["test/accuracy"]), value) for name, value in baseline.items()}
-        draw(run, task, inference(run.first(state)), vocabulary, test, sets["test"])
+        metrics |= {
+            name: np.full(np.shape(metrics["test/accuracy"]), value)
+            for name, value in baseline.items()
+        }
+        draw(run, task, inference(run.first_seed(state)), vocabulary, test, sets["test"])
         return run.finish(state, metrics, **sets)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 def draw(
-    run: Run[Config], task: tasks.Classifier, state: State, vocabulary: Vocabulary, test: Reviews, encoded: data.Dataset
+    run: Run[Config],
+    task: tasks.Classifier,
+    state: State,
+    vocabulary: Vocabulary,
+    test: Reviews,
+    encoded: data.Dataset,
 ) -> None:
     """Learning curves, and what the network thinks after each word of a few texts that it tells well or badly."""
     plots.learning_curves(run.records(), run.figure("curves"))
     inputs, lengths, label = (np.asarray(encoded[name]) for name in ("input", "length", "label"))
-    p = tasks.in_parts(task.predict, state, inputs, lengths)
+    p = tasks.predict_batched(task.predict, state, inputs, lengths)
     plots.confusion_matrix(label, p.argmax(1), 2, run.figure("confusion"))
     short = np.flatnonzero((lengths < 60) & (lengths < run.config.length))
     short = short if len(short) else np.arange(len(lengths))
@@ -173,10 +199,14 @@ def draw(
     for name, row in (("read-best", certain[0]), ("read-worst", certain[-1])):
         count = int(lengths[row])
         prefixes = np.repeat(inputs[row][None], count, 0)
-        after = tasks.in_parts(task.predict, state, prefixes, np.arange(1, count + 1, dtype=np.int32))[:, 1]
+        after = tasks.predict_batched(
+            task.predict, state, prefixes, np.arange(1, count + 1, dtype=np.int32)
+        )[:, 1]
         words = [vocabulary.tokens[i] for i in inputs[row][:count]]
         title = f"{test.classes[1]} (+1) or {test.classes[0]} (−1) so far; it is {test.classes[label[row]]}"
-        plots.text_heat([f"{word} " for word in words], 2 * after[None] - 1, [title], run.figure(name), width=12)
+        plots.text_heatmap(
+            [f"{word} " for word in words], 2 * after[None] - 1, [title], run.figure(name), width=12
+        )
 
 
 if __name__ == "__main__":

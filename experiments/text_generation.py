@@ -36,7 +36,7 @@ from jaxdl.core import State, inference
 from jaxdl.data import Dataset, Vocabulary
 from jaxdl.data.vocabulary import PADDING, UNKNOWN
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, launch, repeat
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_experiment
 from jaxdl.models import OneHot, SequenceNet
 from jaxdl.nn import RNN, Embedding, gates
 from jaxdl.rng import stream
@@ -44,7 +44,7 @@ from jaxdl.tasks import Language
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the writer."""
 
     data: str = "english"
@@ -96,14 +96,16 @@ class Config(Training):
     validation: float = 0.0
     """Share of the training text, its end, kept to look at during training; 0: none."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         for name in ("length", "features", "layers", "written"):
             at_least(name, getattr(self, name), 1)
         at_least("stride", self.stride, 0)
         if self.embedding is None:
-            return dataclasses.replace(self, embedding=0 if self.by == "character" else 128).checked()
+            return dataclasses.replace(
+                self, embedding=0 if self.by == "character" else 128
+            ).validate()
         at_least("embedding", self.embedding, 0)
         at_least("vocabulary", 3 if self.vocabulary is None else self.vocabulary, 3)
         in_range("dropout", self.dropout, 0, 1)
@@ -111,30 +113,38 @@ class Config(Training):
             raise InputError("prompt", self.prompt, "at least one character")
         if self.accumulate > 1 and not self.stride:
             raise InputError(
-                "accumulate", self.accumulate, "1 where the state is carried; --stride puts windows in any order"
+                "accumulate",
+                self.accumulate,
+                "1 where the state is carried; --stride puts windows in any order",
             )
         tasks.check_filters(self.temperature, self.top_k, self.top_p)
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
-        return dataclasses.replace(super().short(), length=min(self.length, 16), features=16, written=40)
+    def for_smoke(self) -> Self:
+        return dataclasses.replace(
+            super().for_smoke(), length=min(self.length, 16), features=16, written=40
+        )
 
 
 def prepared(config: Config) -> tuple[dict[str, Dataset], Vocabulary, str, np.ndarray]:
     """The sets, the vocabulary of the training text, that text, and the ids of the held-out one."""
     whole = data.read_text(config.data, config.data_dir, config.cache_dir)
-    train, test = data.held_out(whole, config.held_out)
+    train, test = data.split_text(whole, config.held_out)
     vocabulary = Vocabulary.of(train, config.by, size=config.vocabulary, lower=config.lower)
     name, context = Path(config.data).stem, 4 * config.length
     texts = {"train": train, "test": test}
     if config.validation:
-        texts["train"], texts["validation"] = data.held_out(train, config.validation)
+        texts["train"], texts["validation"] = data.split_text(train, config.validation)
     tokens = {part: vocabulary.encode(text) for part, text in texts.items()}
-    sets = {part: data.judged(ids, 2 * context, context, name) for part, ids in tokens.items() if part != "train"}
+    sets = {
+        part: data.text_evaluation_windows(ids, 2 * context, context, name)
+        for part, ids in tokens.items()
+        if part != "train"
+    }
     if config.stride:
         sets["train"] = data.windows(tokens["train"], config.length, config.stride, name)
     else:
-        sets["train"] = data.streams(tokens["train"], config.length, name)
+        sets["train"] = data.contiguous_windows(tokens["train"], config.length, name)
     return sets, vocabulary, texts["train"], tokens["test"]
 
 
@@ -156,7 +166,9 @@ def network(config: Config, vocabulary: int) -> SequenceNet:
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)
 
 
-def writer(run: Run[Config], task: Language, vocabulary: Vocabulary, text: str) -> Callable[[State], str]:
+def writer(
+    run: Run[Config], task: Language, vocabulary: Vocabulary, text: str
+) -> Callable[[State], str]:
     """A function from a state to what the network writes on one prompt; prints it and keeps it in a file."""
     config = run.config
     prompt = config.prompt or text[-100:]
@@ -172,12 +184,19 @@ def writer(run: Run[Config], task: Language, vocabulary: Vocabulary, text: str) 
     }
 
     def write(state: State) -> str:
-        one = inference(run.first(state))
-        tokens = task.generate(one.params, one.extra, ids[None], key, length=config.written, **drawn)
+        one = inference(run.first_seed(state))
+        tokens = task.generate(
+            one.params, one.extra, ids[None], key, length=config.written, **drawn
+        )
         written = vocabulary.decode(np.asarray(tokens[0]))
         if jax.process_index() == 0:
-            run.sample(f"step-{state.done:07d}.txt").write_text(f"{prompt}|{written}\n", encoding="utf-8")
-            print(f"\n--- step {state.done:,}: ...{prompt[-20:]!r} goes on ---\n{written}\n", flush=True)
+            run.sample(f"step-{state.steps_done:07d}.txt").write_text(
+                f"{prompt}|{written}\n", encoding="utf-8"
+            )
+            print(
+                f"\n--- step {state.steps_done:,}: ...{prompt[-20:]!r} goes on ---\n{written}\n",
+                flush=True,
+            )
         return written
 
     return write
@@ -191,22 +210,31 @@ def main(config: Config) -> dict[str, Any]:
         model = network(config, len(vocabulary))
         task = tasks.language(model, carried=not config.stride)
         write = writer(run, task, vocabulary, text)
-        state, metrics = fitted(run, model, task, sets, write)
+        state, metrics = fit_and_test(run, model, task, sets, write)
         vocabulary.save(run.out / "vocabulary.json")
         metrics["test/perplexity"] = np.exp(metrics["test/loss"])
-        metrics["test/unknown"] = np.full(np.shape(metrics["test/loss"]), (held_out == UNKNOWN).mean())
+        metrics["test/unknown"] = np.full(
+            np.shape(metrics["test/loss"]), (held_out == UNKNOWN).mean()
+        )
         plots.learning_curves(run.records(), run.figure("curves"))
-        draw(run, model, inference(run.first(state)), vocabulary, held_out[:8192])
+        draw(run, model, inference(run.first_seed(state)), vocabulary, held_out[:8192])
         return run.finish(state, metrics, **sets)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
-def draw(run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabulary, ids: np.ndarray) -> None:
+def draw(
+    run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabulary, ids: np.ndarray
+) -> None:
     """Units of the last layer that follow what the text is doing, over a stretch of held-out text, and a gate."""
     config, symbols = run.config, [vocabulary.tokens[i] for i in ids]
-    variables = {"params": state.params, **{name: each for name, each in state.extra.items() if name != "carry"}}
-    x = model.apply(variables, jnp.asarray(ids)[None], method=lambda net, ids: net.embed(ids, False))
+    variables = {
+        "params": state.params,
+        **{name: each for name, each in state.extra.items() if name != "carry"},
+    }
+    x = model.apply(
+        variables, jnp.asarray(ids)[None], method=lambda net, ids: net.embed(ids, False)
+    )
     found: dict[str, Any] = {}
     for i in range(config.layers):
         found = gates(config.cell, state.params["body"][f"{config.cell}_{i}"], x)
@@ -215,7 +243,9 @@ def draw(run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabul
     across = 64 if config.by == "character" else 12
     doing = doings(symbols, across)
     starts = range(0, max(1, len(ids) - 6 * across), across)
-    begin = max(starts, key=lambda first: next(iter(doing.values()))[first : first + 6 * across].std())
+    begin = max(
+        starts, key=lambda first: next(iter(doing.values()))[first : first + 6 * across].std()
+    )
     shown = slice(begin, begin + 6 * across)
     rows, titles = [], []
     for name, values in doing.items():
@@ -227,7 +257,7 @@ def draw(run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabul
         if "forget" in found and len(rows) == 1:
             rows.append(np.asarray(found["forget"])[0, shown, unit])
             titles.append(f"forget gate of unit {unit}: 1 keeps, 0 forgets")
-    plots.text_heat(symbols[shown], np.stack(rows), titles, run.figure("units"), width=across)
+    plots.text_heatmap(symbols[shown], np.stack(rows), titles, run.figure("units"), width=across)
 
 
 def doings(symbols: list[str], across: int) -> dict[str, np.ndarray]:
@@ -243,7 +273,9 @@ def doings(symbols: list[str], across: int) -> dict[str, np.ndarray]:
     capitals = [symbol[:1].isupper() for symbol in symbols]
     found = {"quotations": quoted, "the place in a line": since, "capitals": capitals}
     arrays = {name: np.array(values, np.float64) for name, values in found.items()}
-    return {name: values for name, values in arrays.items() if values.std() > 0} or {"nothing": np.zeros(len(symbols))}
+    return {name: values for name, values in arrays.items() if values.std() > 0} or {
+        "nothing": np.zeros(len(symbols))
+    }
 
 
 def follower(memory: np.ndarray, values: np.ndarray) -> tuple[int, float]:

@@ -27,9 +27,19 @@ from jaxdl import losses, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, Training, fitted, image_sets, judge_draws, judge_of, launch, noise, repeat
+from jaxdl.experiment import (
+    Run,
+    TrainingOptions,
+    evaluate_samples,
+    fit_and_test,
+    image_sets,
+    latent_noise,
+    launch,
+    load_classifier,
+    run_experiment,
+)
 from jaxdl.models import VAE, Conditional, encoder_decoder, table
-from jaxdl.models.conditional import told
+from jaxdl.models.conditional import label_kwargs
 from jaxdl.rng import root, stream
 
 #: Images in a row of a picture.
@@ -37,7 +47,7 @@ SIDE = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the variational autoencoder."""
 
     latent: int = 20
@@ -60,8 +70,8 @@ class Config(Training):
     """Weight of the divergence from the standard normal."""
     kl_warmup: float = 0.0
     """Share of the steps over which that weight rises from 0, in [0, 1)."""
-    judge: str | None = None
-    """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
+    feature_classifier: str | None = None
+    """Directory of a finished run of experiments/feature_classifier.py; default: that in the cache, trained if it is missing."""
     importance: int = 100
     """Codes for each test image in the importance-weighted bound; 0: leave it out."""
     batch_size: int = 128
@@ -76,34 +86,40 @@ class Config(Training):
     validation: float = 0.0
     """Share of the training set kept for validation; 0: none."""
 
-    best_cpu_devices: ClassVar[int] = 2
-    most_saves: ClassVar[int] = 30  # each draws a grid
+    default_cpu_devices: ClassVar[int] = 2
+    max_saves: ClassVar[int] = 30  # each draws a grid
 
     @property
-    def planned_by(self) -> str:
-        return "--kl-warmup" if self.kl_warmup else super().planned_by
+    def length_dependent_option(self) -> str:
+        return "--kl-warmup" if self.kl_warmup else super().length_dependent_option
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         at_least("latent", self.latent, 1)
         in_range("kl_warmup", self.kl_warmup, 0, 1)
         in_range("beta", self.beta, 0, math.inf)
         at_least("importance", self.importance, 0)
         losses.check_sigma(self.sigma)
         if self.likelihood != "bernoulli" and self.binarize != "none":
-            raise InputError("binarize", self.binarize, f"none, with the likelihood {self.likelihood}")
+            raise InputError(
+                "binarize", self.binarize, f"none, with the likelihood {self.likelihood}"
+            )
         network(self, (8, 8, 1), 10)  # widths and names, before data are read
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
+    def for_smoke(self) -> Self:
         return dataclasses.replace(
-            super().short(), hidden=min(self.hidden, (32,), key=sum), importance=min(self.importance, 5)
+            super().for_smoke(),
+            hidden=min(self.hidden, (32,), key=sum),
+            importance=min(self.importance, 5),
         )
 
 
 def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
     """The two halves that the options name."""
     numbers, hidden = 2 * config.latent, config.hidden
-    halves = encoder_decoder(shape, numbers, config.network, hidden, config.activation, config.dtype)
+    halves = encoder_decoder(
+        shape, numbers, config.network, hidden, config.activation, config.dtype
+    )
     if config.conditional:
         halves = Conditional(halves[0], classes), Conditional(halves[1], classes)
     return VAE(*halves, latent=config.latent)
@@ -127,26 +143,37 @@ def one(run: Run[Config]) -> dict[str, Any]:
     train, test, sets = image_sets(config, 4 if config.network == "conv" else 1, 2 * SIDE)
     shape, classes = train["input"].shape[1:], train.classes or 0
     if config.latent == 2 and classes > 20 and not config.conditional:
-        raise InputError("latent", 2, f"another number for {classes} classes: the map of the plane has 20 colours")
+        raise InputError(
+            "latent",
+            2,
+            f"another number for {classes} classes: the map of the plane has 20 colours",
+        )
     model = network(config, shape, classes)
     task = task_of(config, model, config.total_steps(sets["train"].size))
     shown = codes(config, run.seeds[0], classes)
     check_batch_size(sets["train"], config.batch_size)
-    judge, draw = judge_of(config, train, test), jax.jit(functools.partial(pixels, task))
+    classifier, draw = (
+        load_classifier(config, train, test),
+        jax.jit(functools.partial(pixels, task)),
+    )
 
-    def watch(state: State) -> None:
+    def on_validation(state: State) -> None:
         """The same codes again and again, while the decoder learns."""
-        one = inference(run.first(state))
-        run.grid(state.done, np.asarray(draw(one.params, one.extra, *shown)), SIDE)
+        one = inference(run.first_seed(state))
+        run.grid(state.steps_done, np.asarray(draw(one.params, one.extra, *shown)), SIDE)
 
-    for net, x in zip((model.encoder, model.decoder), (train["input"][:1], shown[0][:1]), strict=True):
-        print(table(net, x, **told(net, np.zeros(1, np.int32))), "\n")
-    state, metrics = fitted(run, None, task, sets, watch)
+    for net, x in zip(
+        (model.encoder, model.decoder), (train["input"][:1], shown[0][:1]), strict=True
+    ):
+        print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
+    state, metrics = fit_and_test(run, None, task, sets, on_validation)
     states = [inference(each) for each in run.members(state)]
     if config.importance:
         found = [importance(task, each, test, config) for each in states]
         metrics["test/importance_bound"] = np.array(found) if run.key.ndim else found[0]
-    metrics |= judge_draws(run, judge, functools.partial(pixels, task), states, config.latent, config.conditional)
+    metrics |= evaluate_samples(
+        run, classifier, functools.partial(pixels, task), states, config.latent, config.conditional
+    )
     pictures(run, task, states[0], test, shown)
     return run.finish(state, metrics, **sets)
 
@@ -159,9 +186,11 @@ def pixels(task: tasks.Variational, *given: Any) -> Any:
 def codes(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
     """What the samples are drawn from: codes, and of a conditional network classes, one in each row."""
     if not config.conditional:
-        return (noise(seed, config.latent, SIDE * SIDE),)
+        return (latent_noise(seed, config.latent, SIDE * SIDE),)
     rows = min(SIDE, classes)
-    return np.tile(noise(seed, config.latent, SIDE), (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE)
+    return np.tile(latent_noise(seed, config.latent, SIDE), (rows, 1)), np.repeat(
+        np.arange(rows, dtype=np.int32), SIDE
+    )
 
 
 def importance(task: tasks.Variational, state: State, test: Dataset, config: Config) -> float:
@@ -169,56 +198,90 @@ def importance(task: tasks.Variational, state: State, test: Dataset, config: Con
 
     def bound(params: Any, extra: Any, x: Any, i: Any, *label: Any) -> Any:
         return task.bound(
-            params, extra, x, jax.random.fold_in(stream(root(0), "eval"), i[0]), config.importance, *label
+            params,
+            extra,
+            x,
+            jax.random.fold_in(stream(root(0), "eval"), i[0]),
+            config.importance,
+            *label,
         )
 
     images, rows = np.asarray(test["input"]), np.arange(test.size, dtype=np.int32)
     label = (np.asarray(test["label"]),) if config.conditional else ()
-    return float(tasks.in_parts(bound, state, images, rows, *label, batch_size=250).mean())
+    return float(tasks.predict_batched(bound, state, images, rows, *label, batch_size=250).mean())
 
 
-def pictures(run: Run[Config], task: tasks.Variational, state: State, test: Dataset, shown: tuple) -> None:
+def pictures(
+    run: Run[Config], task: tasks.Variational, state: State, test: Dataset, shown: tuple
+) -> None:
     """Curves, samples and how they came to be, what comes back from test images, and of two numbers the plane."""
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.image_grid(tasks.in_parts(functools.partial(pixels, task), state, *shown), run.figure("samples"), SIDE)
-    run.moving()
+    plots.image_grid(
+        tasks.predict_batched(functools.partial(pixels, task), state, *shown),
+        run.figure("samples"),
+        SIDE,
+    )
+    run.training_gif()
     some = np.asarray(test["input"][: 2 * SIDE])
     label = (np.asarray(test["label"][: 2 * SIDE]),) if run.config.conditional else ()
-    back = tasks.in_parts(task.reconstruct, state, some, *label)
+    back = tasks.predict_batched(task.reconstruct, state, some, *label)
     rows = np.concatenate([some[:SIDE], back[:SIDE], some[SIDE:], back[SIDE:]])
     plots.image_grid(rows, run.figure("reconstructions"), SIDE)
-    middle = tasks.in_parts(lambda *given: task.encode(*given)[0], state, some, *label)
-    spread = tasks.in_parts(lambda *given: jnp.exp(task.encode(*given)[1] / 2), state, some, *label)
+    middle = tasks.predict_batched(lambda *given: task.encode(*given)[0], state, some, *label)
+    spread = tasks.predict_batched(
+        lambda *given: jnp.exp(task.encode(*given)[1] / 2), state, some, *label
+    )
     again(run, task, state, some, middle, spread, label)
-    ways = np.concatenate([np.asarray(tasks.interpolate(middle[i], middle[i + 1], SIDE)) for i in range(0, 12, 2)])
+    ways = np.concatenate(
+        [np.asarray(tasks.interpolate(middle[i], middle[i + 1], SIDE)) for i in range(0, 12, 2)]
+    )
     on_way = (np.repeat(label[0][:12:2], SIDE),) if label else ()
-    plots.image_grid(tasks.in_parts(task.decode, state, ways, *on_way), run.figure("between"), SIDE)
+    plots.image_grid(
+        tasks.predict_batched(task.decode, state, ways, *on_way), run.figure("between"), SIDE
+    )
     if run.config.latent == 2 and not run.config.conditional:
         few = slice(5_000)
-        plane = tasks.in_parts(lambda *given: task.encode(*given)[0], state, np.asarray(test["input"][few]))
+        plane = tasks.predict_batched(
+            lambda *given: task.encode(*given)[0], state, np.asarray(test["input"][few])
+        )
         plots.latent_map(plane, np.asarray(test["label"][few]), run.figure("plane"), "test images")
-        plots.image_grid(tasks.in_parts(task.decode, state, tasks.latent_grid(20)), run.figure("grid"), 20)
+        plots.image_grid(
+            tasks.predict_batched(task.decode, state, tasks.latent_grid(20)), run.figure("grid"), 20
+        )
 
 
 def again(
-    run: Run[Config], task: Any, state: State, some: np.ndarray, middle: np.ndarray, spread: np.ndarray, label: tuple
+    run: Run[Config],
+    task: Any,
+    state: State,
+    some: np.ndarray,
+    middle: np.ndarray,
+    spread: np.ndarray,
+    label: tuple,
 ) -> None:
     """The same image decoded many times, from codes that its encoder draws for it, and how that differs each time."""
     times, count = SIDE - 1, 4
-    e = noise(run.seeds[0], run.config.latent, count * times).reshape(count, times, -1)
+    e = latent_noise(run.seeds[0], run.config.latent, count * times).reshape(count, times, -1)
     drawn = (middle[:count, None] + spread[:count, None] * e).reshape(count * times, -1)
     given = (np.repeat(label[0][:count], times),) if label else ()
-    images = tasks.in_parts(task.decode, state, drawn, *given).reshape(count, times, *some.shape[1:])
+    images = tasks.predict_batched(task.decode, state, drawn, *given).reshape(
+        count, times, *some.shape[1:]
+    )
     apart = images - images.mean(1, keepdims=True)
     rows = []
     for i in range(count):
-        rows += [some[i : i + 1], images[i], np.full_like(some[:1], 0.5), 0.5 + apart[i] / (2 * abs(apart).max())]
+        rows += [
+            some[i : i + 1],
+            images[i],
+            np.full_like(some[:1], 0.5),
+            0.5 + apart[i] / (2 * abs(apart).max()),
+        ]
     plots.image_grid(np.concatenate(rows), run.figure("again"), SIDE)
 
 
 def main(config: Config) -> dict[str, Any]:
     """One run per seed."""
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, Training, compare, fitted, launch, read_array
+from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, read_array, run_variants
 from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
 from jaxdl.rng import root
@@ -28,7 +28,7 @@ ANSWERS = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3"
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Training):
+class Config(TrainingOptions):
     """Options of the film watcher."""
 
     data: str = "generated"
@@ -54,9 +54,9 @@ class Config(Training):
     schedule: str = "one_cycle"
     """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
 
-    divides_cores: ClassVar[bool] = False
+    seeds_share_cores: ClassVar[bool] = False
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         one_of("data", self.data, ["generated"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
@@ -64,10 +64,10 @@ class Config(Training):
             one_of("networks", name, ("frames", "recurrent"))
         at_least("features", self.features, 1)
         in_range("dropout", self.dropout, 0, 1)
-        return super().checked()
+        return super().validate()
 
-    def short(self) -> Self:
-        return dataclasses.replace(super().short(), films=min(self.films, 200), features=8)
+    def for_smoke(self) -> Self:
+        return dataclasses.replace(super().for_smoke(), films=min(self.films, 200), features=8)
 
 
 def network(config: Config) -> CNN | SequenceNet:
@@ -83,7 +83,10 @@ def network(config: Config) -> CNN | SequenceNet:
 def as_frames(films: Dataset) -> Dataset:
     """Every frame an image `[N T, H, W, 1]` with the label of its film."""
     clips, label = np.asarray(films["input"]), np.asarray(films["label"])
-    arrays = {"input": clips.reshape(-1, *clips.shape[2:]), "label": np.repeat(label, clips.shape[1])}
+    arrays = {
+        "input": clips.reshape(-1, *clips.shape[2:]),
+        "label": np.repeat(label, clips.shape[1]),
+    }
     return Dataset(arrays, films.name, films.classes)
 
 
@@ -98,9 +101,16 @@ def one(run: Run[Config]) -> dict[str, Any]:
     sets = {part: as_frames(films) for part, films in sets.items()} if alone else sets
     model = network(config)
     task = tasks.classify(model)
-    state, metrics = fitted(run, model, task, sets)
-    p = tasks.in_parts(task.predict, inference(run.first(state)), np.asarray(sets["test"]["input"]), batch_size=100)
-    p = p.reshape(len(test), -1, 4).mean(1)  # of a film that was seen frame by frame what they say together
+    state, metrics = fit_and_test(run, model, task, sets)
+    p = tasks.predict_batched(
+        task.predict,
+        inference(run.first_seed(state)),
+        np.asarray(sets["test"]["input"]),
+        batch_size=100,
+    )
+    p = p.reshape(len(test), -1, 4).mean(
+        1
+    )  # of a film that was seen frame by frame what they say together
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(np.asarray(test["label"]), p.argmax(1), 4, run.figure("confusion"))
     np.save(run.sample("answers.npy"), p.argmax(1).astype(np.int32))
@@ -109,14 +119,17 @@ def one(run: Run[Config]) -> dict[str, Any]:
 
 def main(config: Config) -> dict[str, Any]:
     """Every network, and a film with what each says."""
-    out, results = compare(config, {name: {"networks": (name,)} for name in config.networks}, one)
+    out, results = run_variants(
+        config, {name: {"networks": (name,)} for name in config.networks}, one
+    )
     if len(results) < len(config.networks):
         return results
     _, test = data.moving_digits(config.question, config.films, config.frames)
     shown, names = slice(6), ANSWERS[config.question]
     said = {name: read_array(out / name / "samples" / "answers.npy") for name in config.networks}
     titles = [
-        f"{names[label]}: " + ", ".join(f"{network} says {names[answers[i]]}" for network, answers in said.items())
+        f"{names[label]}: "
+        + ", ".join(f"{network} says {names[answers[i]]}" for network, answers in said.items())
         for i, label in enumerate(np.asarray(test["label"])[shown])
     ]
     clips = np.asarray(test["input"])[shown]

@@ -4,13 +4,12 @@ from jaxdl import data, losses, metrics, models, nn, optimizers, scores, tasks, 
 from jaxdl.core import Learner, State, Update, inference, learner
 from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
-from jaxdl.training import Every, Patience, evaluate, state_sha256, strategy, train
+from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
 from jaxdl.version import __version__
-from jaxdl.wrappers import accumulate, replicas, skip_nonfinite, sweep, with_ema
+from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
 
 __all__ = [
     "__version__",
-    "Every",
     "Learner",
     "Patience",
     "State",
@@ -25,7 +24,6 @@ __all__ = [
     "models",
     "nn",
     "optimizers",
-    "replicas",
     "reproduce",
     "root",
     "scores",

@@ -19,7 +19,7 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.metrics import Metrics
-from jaxdl.once import kept
+from jaxdl.xla import materialize
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
@@ -53,11 +53,13 @@ class State:
     def member(self, i: int) -> "State":
         """The state of run i, where the state is that of several runs, every leaf `[N, ...]`."""
         if self.step.ndim != 1 or not 0 <= i < len(self.step):
-            raise InputError("member", i, f"a number below {self.step.size}, of a state of several runs")
+            raise InputError(
+                "member", i, f"a number below {self.step.size}, of a state of several runs"
+            )
         return jax.tree.map(lambda x: x[i], self)
 
     @property
-    def done(self) -> int:
+    def steps_done(self) -> int:
         """Updates done, as a number of the host's."""
         return int(np.max(jax.device_get(self.step)))
 
@@ -95,7 +97,9 @@ class Learner(NamedTuple):
     runs: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
-def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update) -> Learner:
+def learner(
+    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update
+) -> Learner:
     """A learner whose step applies the updates one after the other.
 
         g = grad of loss_i at (params, extra), params[on_i] <- params[on_i] + optimizer_i(g)
@@ -141,7 +145,9 @@ def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *update
         key = jax.random.fold_in(key, state.step)
         for i, update in enumerate(updates):
             for repeat in range(update.times):
-                state, new = _apply(i, update, state, batch, jax.random.fold_in(jax.random.fold_in(key, i), repeat))
+                state, new = _apply(
+                    i, update, state, batch, jax.random.fold_in(jax.random.fold_in(key, i), repeat)
+                )
                 metrics |= new
         return state.replace(step=state.step + 1), _sum_over_replicas(metrics)
 
@@ -149,7 +155,9 @@ def learner(init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *update
         metrics: Metrics = {}
         state = inference(state)
         for i, update in enumerate(updates):
-            _, (_, new) = update.loss(state.params, state.extra, batch, jax.random.fold_in(key, i), train=False)
+            _, (_, new) = update.loss(
+                state.params, state.extra, batch, jax.random.fold_in(key, i), train=False
+            )
             metrics |= new
         return _sum_over_replicas(metrics)
 
@@ -178,7 +186,9 @@ def inference(state: State) -> State:
     return state
 
 
-def _apply(i: int, update: Update, state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
+def _apply(
+    i: int, update: Update, state: State, batch: Batch, key: Key[Array, ""]
+) -> tuple[State, Metrics]:
     """One gradient of one update: the only place where the library differentiates."""
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
@@ -188,14 +198,17 @@ def _apply(i: int, update: Update, state: State, batch: Batch, key: Key[Array, "
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
     # A CPU updates parameters in place only where all that reads them comes before.
-    grads = kept(grads)
+    grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
     # Some of Optax's own code mixes dtypes, which strict promotion refuses.
     with jax.numpy_dtype_promotion("standard"):
         delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
     params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
-    return state.replace(params=params, opt=opts, extra=extra), {**metrics, **_learning_rate(opt, update.on)}
+    return state.replace(params=params, opt=opts, extra=extra), {
+        **metrics,
+        **_learning_rate(opt, update.on),
+    }
 
 
 def _learning_rate(opt: Any, on: str | None) -> Metrics:
@@ -217,14 +230,16 @@ def _mapped() -> bool:
 def _mean_over_replicas(tree: Any) -> Any:
     if not _mapped():
         return tree
-    return jax.tree.map(lambda x: jax.lax.pmean(x, AXIS) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree)
+    return jax.tree.map(
+        lambda x: jax.lax.pmean(x, AXIS) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree
+    )
 
 
-def own_rows(tree: Any) -> Any:
+def local_rows(tree: Any) -> Any:
     """Of what has a row per example of the batch, those of the examples that are here: inside `pmap` a part.
 
     Example:
-      >>> own_rows({"h": jnp.zeros((4, 2))})["h"].shape
+      >>> local_rows({"h": jnp.zeros((4, 2))})["h"].shape
       (4, 2)
     """
     if not _mapped():
@@ -238,14 +253,16 @@ def own_rows(tree: Any) -> Any:
     return jax.tree.map(part, tree)
 
 
-def all_rows(tree: Any) -> Any:
-    """The rows of all devices, from what each has: what `own_rows` takes apart.
+def gather_rows(tree: Any) -> Any:
+    """The rows of all devices, from what each has: what `local_rows` takes apart.
 
     Example:
-      >>> all_rows({"h": jnp.zeros((4, 2))})["h"].shape
+      >>> gather_rows({"h": jnp.zeros((4, 2))})["h"].shape
       (4, 2)
     """
-    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree) if _mapped() else tree
+    return (
+        jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree) if _mapped() else tree
+    )
 
 
 def _sum_over_replicas(metrics: Metrics) -> Metrics:
@@ -265,7 +282,11 @@ def _check_on(update: Update, params: Any) -> None:
     if update.on not in params:
         raise InputError("Update.on", update.on, f"None or one of {sorted(params)}")
     if _schedule_free(update.optimizer.init(params[update.on])):
-        raise InputError("Update.on", update.on, "None, with a schedule-free optimizer: it averages all parameters")
+        raise InputError(
+            "Update.on",
+            update.on,
+            "None, with a schedule-free optimizer: it averages all parameters",
+        )
 
 
 def _take(params: Any, on: str | None) -> Params:

@@ -78,7 +78,11 @@ def one_line(text: object) -> str:
       'two lines and \\x1b[2J'
     """
     line = " ".join(str(text).splitlines())
-    shown = line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    shown = (
+        line
+        if line.isprintable()
+        else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    )
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
 
 
@@ -141,7 +145,9 @@ def of_kind(field: str, value: object, kind: type, said: str) -> None:
       jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a list
     """
     if not isinstance(value, kind):
-        raise InputError(field, value if isinstance(value, str | int | float) else type(value), said)
+        raise InputError(
+            field, value if isinstance(value, str | int | float) else type(value), said
+        )
 
 
 def lengths_within(lengths: Any, size: int) -> None:
@@ -153,7 +159,9 @@ def lengths_within(lengths: Any, size: int) -> None:
       jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
     """
     if lengths.ndim != 1 or not np.issubdtype(lengths.dtype, np.integer):
-        raise InputError("length", f"{lengths.dtype}{list(lengths.shape)}", "integers [B], one per sequence")
+        raise InputError(
+            "length", f"{lengths.dtype}{list(lengths.shape)}", "integers [B], one per sequence"
+        )
     if is_traced(lengths):
         return
     values = np.asarray(lengths)

@@ -16,7 +16,9 @@ from jaxdl.errors import InputError, in_range, is_traced, is_zero
 
 
 def cross_entropy(
-    logits: Float[Array, " C"], label: Int[Array, ""] | Num[Array, " C"], label_smoothing: float = 0.0
+    logits: Float[Array, " C"],
+    label: Int[Array, ""] | Num[Array, " C"],
+    label_smoothing: float = 0.0,
 ) -> Float[Array, ""]:
     """Cross-entropy of a softmax from its logits.
 
@@ -48,9 +50,15 @@ def cross_entropy(
         loss = optax.softmax_cross_entropy(logits, label.astype(logits.dtype))
     elif label.ndim == 0 and jnp.issubdtype(label.dtype, jnp.integer):
         # Optax gives NaN beyond the last class, but counts negative numbers from the end.
-        loss = jnp.where(label < 0, jnp.nan, optax.softmax_cross_entropy_with_integer_labels(logits, label))
+        loss = jnp.where(
+            label < 0, jnp.nan, optax.softmax_cross_entropy_with_integer_labels(logits, label)
+        )
     else:
-        raise InputError("label", f"{label.dtype}{list(label.shape)}", f"shape () of an integer, or {logits.shape}")
+        raise InputError(
+            "label",
+            f"{label.dtype}{list(label.shape)}",
+            f"shape () of an integer, or {logits.shape}",
+        )
     if is_zero(label_smoothing):
         return loss
     uniform = optax.softmax_cross_entropy(logits, jnp.full_like(logits, 1 / logits.size))
@@ -108,11 +116,15 @@ def continuous_bernoulli(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -
     # What is not taken stays finite, for the gradient's sake.
     x, small = jnp.where(near, 1.0, logits), jnp.where(near, logits, 0.0)
     # Near 0 the quotient loses its digits: log(x / tanh(x / 2)) = log 2 + x^2 / 12 - 7 x^4 / 1440 ...
-    log_c = jnp.where(near, jnp.log(2.0) + small**2 / 12 - 7 * small**4 / 1440, jnp.log(x / jnp.tanh(x / 2)))
+    log_c = jnp.where(
+        near, jnp.log(2.0) + small**2 / 12 - 7 * small**4 / 1440, jnp.log(x / jnp.tanh(x / 2))
+    )
     return (optax.sigmoid_binary_cross_entropy(logits, target) - log_c).sum()
 
 
-def gaussian_nll(mean: Float[Array, "*D"], target: Num[Array, "*D"], sigma: float = 1.0) -> Float[Array, ""]:
+def gaussian_nll(
+    mean: Float[Array, "*D"], target: Num[Array, "*D"], sigma: float = 1.0
+) -> Float[Array, ""]:
     """Negative log density of independent Gaussian features of one width, summed over the features.
 
         L = sum_d [(t_d - m_d)^2 / (2 s^2) + log s + log(2 pi) / 2]
@@ -178,7 +190,9 @@ def mae(prediction: Float[Array, "*D"], target: Num[Array, "*D"]) -> Float[Array
     return jnp.abs(prediction - target).mean()
 
 
-def huber(prediction: Float[Array, "*D"], target: Num[Array, "*D"], delta: float = 1.0) -> Float[Array, ""]:
+def huber(
+    prediction: Float[Array, "*D"], target: Num[Array, "*D"], delta: float = 1.0
+) -> Float[Array, ""]:
     """Squared error near zero, absolute error beyond `delta`, mean over the features.
 
         L = mean_d h(|y_d - t_d|),   h(e) = e^2 / 2 if e <= delta, else delta (e - delta / 2)

@@ -17,7 +17,9 @@ Metric = tuple[Float[Array, "..."], Float[Array, "..."]]
 Metrics = dict[str, Metric]
 
 
-def total(values: Num[Array, "*B"], mask: Num[Array, "*B"] | Bool[Array, "*B"] | None = None) -> Metric:
+def total(
+    values: Num[Array, "*B"], mask: Num[Array, "*B"] | Bool[Array, "*B"] | None = None
+) -> Metric:
     """`(sum of the values, how many there are)`, where `mask` is true.
 
     Args:
@@ -73,7 +75,10 @@ def means(metrics: Mapping[str, Metric]) -> dict[str, Any]:
       {'loss': 1.5}
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = {name: np.float64(s) / np.float64(n) for name, (s, n) in jax.device_get(dict(metrics)).items()}
+        found = {
+            name: np.float64(s) / np.float64(n)
+            for name, (s, n) in jax.device_get(dict(metrics)).items()
+        }
         return {name: value if np.ndim(value) else float(value) for name, value in found.items()}
 
 

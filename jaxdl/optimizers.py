@@ -70,7 +70,9 @@ def optimizer(
         _check_rate(learning_rate)
     in_range("momentum", momentum, 0, 1)
     if name == "schedule_free" and is_zero(momentum):
-        raise InputError("momentum", momentum, "a number in (0, 1) with schedule_free, which divides by it")
+        raise InputError(
+            "momentum", momentum, "a number in (0, 1) with schedule_free, which divides by it"
+        )
     for field, value in {"weight_decay": weight_decay, "l1": l1, "clip": clip}.items():
         in_range(field, value, 0, math.inf)
 
@@ -81,7 +83,9 @@ def optimizer(
         parts += [_add_l1(l1)] if not is_zero(l1) else []
         if name in _DECOUPLED:
             return optax.chain(*parts, _DECOUPLED[name](learning_rate, momentum, weight_decay))
-        parts += [optax.add_decayed_weights(weight_decay, _kernels)] if not is_zero(weight_decay) else []
+        parts += (
+            [optax.add_decayed_weights(weight_decay, _kernels)] if not is_zero(weight_decay) else []
+        )
         return optax.chain(*parts, _COUPLED[name](learning_rate, momentum))
 
     made = optax.inject_hyperparams(build)(learning_rate=learning_rate)
@@ -140,8 +144,12 @@ _COUPLED: dict[str, Callable[[Any, float], optax.GradientTransformation]] = {
 }
 
 _DECOUPLED: dict[str, Callable[[Any, float, float], optax.GradientTransformation]] = {
-    "adamw": lambda rate, momentum, decay: optax.adamw(rate, momentum, weight_decay=decay, mask=_kernels),
-    "lion": lambda rate, momentum, decay: optax.lion(rate, momentum, weight_decay=decay, mask=_kernels),
+    "adamw": lambda rate, momentum, decay: optax.adamw(
+        rate, momentum, weight_decay=decay, mask=_kernels
+    ),
+    "lion": lambda rate, momentum, decay: optax.lion(
+        rate, momentum, weight_decay=decay, mask=_kernels
+    ),
     "muon": lambda rate, momentum, decay: optax.contrib.muon(
         rate, weight_decay=decay, consistent_rms=0.2, muon_weight_dimension_numbers=_matrices
     ),
@@ -156,7 +164,9 @@ _FALL: dict[str, Callable[[float, int], optax.Schedule]] = {
     "step": lambda rate, steps: optax.piecewise_constant_schedule(
         rate, {math.ceil(steps / 2): 0.1, math.ceil(3 * steps / 4): 0.1}
     ),
-    "exponential": lambda rate, steps: optax.exponential_decay(rate, steps, 0.01, end_value=0.01 * rate),
+    "exponential": lambda rate, steps: optax.exponential_decay(
+        rate, steps, 0.01, end_value=0.01 * rate
+    ),
     "cosine": lambda rate, steps: optax.cosine_decay_schedule(rate, steps),
     "warmup_cosine": lambda rate, steps: optax.cosine_decay_schedule(rate, steps),
     "polynomial": lambda rate, steps: optax.polynomial_schedule(rate, 0.0, 2.0, steps),
@@ -177,7 +187,11 @@ def _schedule(name: str, rate: float, steps: int, warmup: float) -> optax.Schedu
         return optax.cosine_onecycle_schedule(steps, rate, warmup)
     n = min(round(warmup * steps), steps - 1)
     fall = _FALL[name](rate, steps - n)
-    return optax.join_schedules([optax.linear_schedule(rate / (n + 1), rate, n), fall], [n]) if n else fall
+    return (
+        optax.join_schedules([optax.linear_schedule(rate / (n + 1), rate, n), fall], [n])
+        if n
+        else fall
+    )
 
 
 def _promoting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,6 +222,10 @@ def _kernels(params: Any) -> Any:
 
 def _matrices(params: Any) -> Any:
     def axes(w: Array) -> optax.contrib.MuonDimensionNumbers | None:
-        return optax.contrib.MuonDimensionNumbers(tuple(range(w.ndim - 1)), w.ndim - 1) if w.ndim >= 2 else None
+        return (
+            optax.contrib.MuonDimensionNumbers(tuple(range(w.ndim - 1)), w.ndim - 1)
+            if w.ndim >= 2
+            else None
+        )
 
     return jax.tree.map(axes, params)

@@ -29,7 +29,12 @@ def root(seed: int | Sequence[int]) -> Key[Array, "*N"]:
       >>> root(0).shape, root(range(8)).shape
       ((), (8,))
     """
-    if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str) and np.ndim(seed) == 1 and len(seed):
+    if (
+        isinstance(seed, Sequence | np.ndarray)
+        and not isinstance(seed, str)
+        and np.ndim(seed) == 1
+        and len(seed)
+    ):
         return jnp.stack([root(each) for each in seed])
     try:
         number = -1 if isinstance(seed, bool) else operator.index(seed)  # type: ignore[arg-type]
@@ -83,4 +88,8 @@ def fold(key: Key[Array, "*N"], number: int | Int[Array, ""]) -> Key[Array, "*N"
       >>> bool((fold(keys, 7)[1] == fold(root(4), 7)).all())
       True
     """
-    return jax.random.fold_in(key, number) if key.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))(key, number)
+    return (
+        jax.random.fold_in(key, number)
+        if key.ndim == 0
+        else jax.vmap(jax.random.fold_in, (0, None))(key, number)
+    )

@@ -36,7 +36,9 @@ def frechet_distance(real: Features, drawn: Features) -> float:
       4.0
     """
     real, drawn = _pair(real, drawn, 2)
-    (m1, c1), (m2, c2) = ((x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], -1)) for x in (real, drawn))
+    (m1, c1), (m2, c2) = (
+        (x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], -1)) for x in (real, drawn)
+    )
     values, vectors = np.linalg.eigh(c1)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
@@ -75,7 +77,9 @@ def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
     return int((share >= 0.1 / classes).sum()), float(-(some * np.log(some)).sum())
 
 
-def nearest(things: Num[np.ndarray, "N D"], among: Num[np.ndarray, "M D"], k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    things: Num[np.ndarray, "N D"], among: Num[np.ndarray, "M D"], k: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Who of others is nearest to each thing: is what was drawn remembered?
 
     Args:
@@ -129,7 +133,9 @@ def psnr(true: Float[np.ndarray, "*D"], found: Float[np.ndarray, "*D"]) -> float
       20.0
     """
     if np.shape(true) != np.shape(found) or not np.size(true):
-        raise InputError("found", np.shape(found), f"the shape of the true images, {np.shape(true)}, not empty")
+        raise InputError(
+            "found", np.shape(found), f"the shape of the true images, {np.shape(true)}, not empty"
+        )
     error = float(((np.asarray(true, np.float64) - found) ** 2).mean())
     return float("inf") if error == 0 else -10 * math.log10(error)
 
@@ -165,7 +171,9 @@ def neighbour_accuracy(
     """
     label, truth = np.asarray(label), np.asarray(truth)
     if label.shape != known.shape[:1] or truth.shape != things.shape[:1]:
-        raise InputError("label", [label.shape, truth.shape], f"one each, {[known.shape[:1], things.shape[:1]]}")
+        raise InputError(
+            "label", [label.shape, truth.shape], f"one each, {[known.shape[:1], things.shape[:1]]}"
+        )
     votes = label[nearest(things, known, k)[1]]  # [M, k], the nearest first
     named = (votes[:, :, None] == votes[:, None, :]).sum(2)  # how many agree with each vote
     return float((votes[np.arange(len(votes)), named.argmax(1)] == truth).mean())
@@ -216,11 +224,15 @@ def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return a - middle[None], b - middle[None]
 
 
-def _pair(a: np.ndarray, b: np.ndarray, low: int) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "M D"]]:
+def _pair(
+    a: np.ndarray, b: np.ndarray, low: int
+) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "M D"]]:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     for x in (a, b):
         if x.ndim != 2 or len(x) < low or x.shape[1] != a.shape[1]:
-            raise InputError("features", [a.shape, b.shape], f"[N, D] and [M, D], N and M at least {low}")
+            raise InputError(
+                "features", [a.shape, b.shape], f"[N, D] and [M, D], N and M at least {low}"
+            )
         if not np.isfinite(x).all():
             raise InputError("features", "nan or infinite", "finite numbers")
     return a, b

@@ -57,7 +57,9 @@ def with_ema(learner: Learner, decay: float) -> Learner:
         state, metrics = learner.step(state.replace(extra=extra), batch, key)
         t = state.step.astype(jnp.float32)
         d = jnp.minimum(decay, (1 + t) / (10 + t))
-        average = jax.tree.map(lambda a, w: (a + (1 - d) * (w - a)).astype(w.dtype), average, state.params)
+        average = jax.tree.map(
+            lambda a, w: (a + (1 - d) * (w - a)).astype(w.dtype), average, state.params
+        )
         return state.replace(extra={**state.extra, "ema": average}), metrics
 
     return Learner(init, step, learner.evaluate)
@@ -111,12 +113,19 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
         counts = extra.pop("skipped")
         before = state.replace(extra=extra)
         after, metrics = learner.step(before, batch, key)
-        fine = jnp.stack([*jax.tree.leaves(finite(after)), *jax.tree.leaves(jax.tree.map(all_finite, metrics))]).all()
+        fine = jnp.stack(
+            [*jax.tree.leaves(finite(after)), *jax.tree.leaves(jax.tree.map(all_finite, metrics))]
+        ).all()
         taken = fine | (counts["in_a_row"] >= most)
-        after = jax.tree.map(lambda new, old: jnp.where(taken, new, old), after, before.replace(step=after.step))
+        after = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old), after, before.replace(step=after.step)
+        )
         metrics = jax.tree.map(lambda x: jnp.where(taken, x, jnp.zeros_like(x)), metrics)
         left = (~taken).astype(jnp.int32)
-        counts = {"steps": counts["steps"] + left, "in_a_row": jnp.where(fine, 0, counts["in_a_row"] + 1)}
+        counts = {
+            "steps": counts["steps"] + left,
+            "in_a_row": jnp.where(fine, 0, counts["in_a_row"] + 1),
+        }
         metrics["skipped"] = left.astype(jnp.float32), jnp.ones(())
         return after.replace(extra={**after.extra, "skipped": counts}), metrics
 
@@ -125,37 +134,6 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
         return learner.evaluate(state.replace(extra=extra), batch, key)
 
     return Learner(init, step, evaluate)
-
-
-def replicas(learner: Learner) -> Learner:
-    """Many members in one program: `vmap` of the three functions over keys.
-
-    Every leaf of the state gets a leading axis `[N]`. Member i, driven by key i and batch i,
-    is the run that the learner would do alone with them. `train` gives one member its batches, so
-    these steps are driven by a loop of one's own.
-
-    Args:
-      learner: any learner.
-
-    Returns:
-      A learner whose `init(keys [N], batch)` shares the batch, whose `step(state, batches [N, B, ...],
-      keys [N])` gives each member its own, and whose `evaluate(state, batch, keys [N])` shares it again.
-
-    Example:
-      >>> import jaxdl, optax
-      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
-      >>> net = replicas(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))))
-      >>> keys = jax.vmap(lambda seed: jax.random.key(seed))(jnp.arange(3))
-      >>> batch = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}
-      >>> net.init(keys, batch).step.shape
-      (3,)
-    """
-    _plain(learner)
-    return Learner(
-        jax.vmap(learner.init, in_axes=(0, None)),
-        jax.vmap(learner.step),
-        jax.vmap(learner.evaluate, in_axes=(0, None, 0)),
-    )
 
 
 def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
@@ -195,7 +173,9 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
     runs = tuple((name, tuple(float(value) for value in given)) for name, given in values.items())
     counts = {name: len(given) for name, given in runs}
     if not counts or 0 in counts.values() or len(set(counts.values())) > 1:
-        raise InputError("values", counts, "the same number of values, at least one, for at least one name")
+        raise InputError(
+            "values", counts, "the same number of values, at least one, for at least one name"
+        )
     for i in range(len(runs[0][1])):
         _plain(make(**{name: given[i] for name, given in runs}))
 
@@ -261,15 +241,23 @@ def accumulate(update: Update, n: int) -> Update:
 
             (v, (extra, metrics)), g = jax.value_and_grad(objective, has_aux=True)(fixed)
             c = batch["mask"].sum().astype(v.dtype) if "mask" in batch else jnp.ones_like(v)
-            carry = extra, value + c * v, jax.tree.map(lambda a, b: a + c.astype(b.dtype) * b, grads, g)
+            carry = (
+                extra,
+                value + c * v,
+                jax.tree.map(lambda a, b: a + c.astype(b.dtype) * b, grads, g),
+            )
             return carry, (c, metrics)
 
         start = extra, jnp.zeros(()), jax.tree.map(jnp.zeros_like, fixed)
-        (extra, value, grads), (counts, metrics) = jax.lax.scan(part, start, (jnp.arange(n), _parts(batch, n)))
+        (extra, value, grads), (counts, metrics) = jax.lax.scan(
+            part, start, (jnp.arange(n), _parts(batch, n))
+        )
         scale = 1 / jnp.maximum(counts.sum(), 1)
         # Linear in the parameters with the accumulated gradient as slope: what is outside
         # differentiates this loss and gets that gradient, whatever it is.
-        slopes = jax.tree.map(lambda g, p, f: (g * scale.astype(g.dtype) * (p - f)).sum(), grads, params, fixed)
+        slopes = jax.tree.map(
+            lambda g, p, f: (g * scale.astype(g.dtype) * (p - f)).sum(), grads, params, fixed
+        )
         value = value * scale + sum(jax.tree.leaves(slopes))
         return value, (extra, jax.tree.map(lambda m: m.sum(0), metrics))
 
@@ -279,7 +267,9 @@ def accumulate(update: Update, n: int) -> Update:
 def _plain(learner: Learner) -> None:
     """Raises for a sweep, whose `init` needs to know which run it is for."""
     if learner.runs:
-        raise InputError("learner", "sweep(...)", "a learner that is not swept: wrap what sweep's `make` returns")
+        raise InputError(
+            "learner", "sweep(...)", "a learner that is not swept: wrap what sweep's `make` returns"
+        )
 
 
 def _parts(batch: Batch, n: int) -> Batch:
@@ -287,4 +277,6 @@ def _parts(batch: Batch, n: int) -> Batch:
     size = next(iter(batch.values())).shape[0]
     if size % n:
         raise InputError("n", n, f"a divisor of the batch size {size}")
-    return {name: jnp.moveaxis(x.reshape(size // n, n, *x.shape[1:]), 1, 0) for name, x in batch.items()}
+    return {
+        name: jnp.moveaxis(x.reshape(size // n, n, *x.shape[1:]), 1, 0) for name, x in batch.items()
+    }

@@ -40,7 +40,10 @@ print(jaxdl.models.table(model, train_set["input"][:1]))
 
 # %%
 key = jaxdl.root(0)
-batch = {"input": jnp.asarray(train_set["input"][:64]), "label": jnp.asarray(train_set["label"][:64])}
+batch = {
+    "input": jnp.asarray(train_set["input"][:64]),
+    "label": jnp.asarray(train_set["label"][:64]),
+}
 state = net.init(jaxdl.stream(key, "init"), batch)
 step = jax.jit(net.step)
 for _ in range(5):

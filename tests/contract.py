@@ -46,20 +46,26 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
         label=rng.integers(0, 3, SIZE).astype(np.int32),
     )
     task = jaxdl.tasks.classify(model)
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=exact_pmap)
+    return Row(
+        lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=exact_pmap
+    )
 
 
 def language(carried: bool) -> Row:
     """Random tokens in windows that follow each other; some of the windows shorter."""
     rng = np.random.default_rng(2)
-    net = models.SequenceNet(models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2 if carried else 1), 5)
+    net = models.SequenceNet(
+        models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2 if carried else 1), 5
+    )
     tokens = rng.integers(0, 5, SIZE * 7 + 1).astype(np.int32)
     fields = {"input": tokens[:-1].reshape(SIZE, 7), "label": tokens[1:].reshape(SIZE, 7)}
     if not carried:
         fields["length"] = rng.integers(1, 8, SIZE).astype(np.int32)
     task = jaxdl.tasks.language(net, carried=carried)
     data = Dataset(fields, "random 2", contiguous=carried)
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=carried)
+    return Row(
+        lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=carried
+    )
 
 
 def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
@@ -97,34 +103,48 @@ def pictures(seed: int, *shape: int) -> Dataset:
 def reconstruction() -> Row:
     """A denoising convolutional autoencoder."""
     encoder = models.CNN((models.Stage(3, pool=None, strides=2),), outputs=None, norm="batch")
-    net = models.Autoencoder(encoder, models.Deconv((models.Up(1),)))
-    task = jaxdl.tasks.reconstruct(net, likelihood="gaussian", corrupt=jaxdl.tasks.gaussian_noise(0.1))
+    net = models.Autoencoder(encoder, models.ConvDecoder((models.UpStage(1),)))
+    task = jaxdl.tasks.reconstruct(
+        net, likelihood="gaussian", corrupt=jaxdl.tasks.gaussian_noise(0.1)
+    )
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(7, 6, 6, 1))
 
 
 def vae(conditional: bool) -> Row:
     """A dense one on black and white; or a conditional one with a rising weight of the divergence."""
-    parts = models.MLP((8,), 4, "tanh"), models.Shaped(models.MLP((8,), 4, "tanh"), (2, 2, 1))
+    parts = models.MLP((8,), 4, "tanh"), models.Reshaped(models.MLP((8,), 4, "tanh"), (2, 2, 1))
     if conditional:
         parts = tuple(models.Conditional(part, 3, 4) for part in parts)
-    task = jaxdl.tasks.vae(models.VAE(*parts, latent=2), **({"warmup": 3} if conditional else {"binarize": 0.5}))
+    task = jaxdl.tasks.vae(
+        models.VAE(*parts, latent=2), **({"warmup": 3} if conditional else {"binarize": 0.5})
+    )
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(3, 2, 2, 1))
 
 
 def gan() -> Row:
     """Dense networks; the generator has running statistics, the discriminator spectral norm."""
-    generator = models.Shaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
-    task = jaxdl.tasks.gan(generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral=True)
-    return Row(lambda optimizer: task.updates(optimizer, optimizer, critic=2), task.init, pictures(4, 2, 2, 1))
+    generator = models.Reshaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
+    task = jaxdl.tasks.gan(
+        generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral_norm=True
+    )
+    return Row(
+        lambda optimizer: task.updates(optimizer, optimizer, critic_steps=2),
+        task.init,
+        pictures(4, 2, 2, 1),
+    )
 
 
 def conditional_dcgan() -> Row:
     """Convolutional networks that know the class, with a penalty on the gradient between the real and the drawn."""
-    generator = models.Conditional(models.Deconv((models.Up(1),), (3, 3, 4), norm="batch"), 3, 2)
+    generator = models.Conditional(
+        models.ConvDecoder((models.UpStage(1),), (3, 3, 4), norm="batch"), 3, 2
+    )
     discriminator = models.CNN((models.Stage(4, 4, 2, pool=None),), (), 1, "leaky_relu")
     both = generator, models.Conditional(discriminator, 3)
-    task = jaxdl.tasks.gan(*both, latent=3, cost="hinge", penalty=1.0)
-    return Row(lambda optimizer: task.updates(optimizer, optimizer), task.init, pictures(8, 6, 6, 1))
+    task = jaxdl.tasks.gan(*both, latent=3, loss="hinge", penalty=1.0)
+    return Row(
+        lambda optimizer: task.updates(optimizer, optimizer), task.init, pictures(8, 6, 6, 1)
+    )
 
 
 ROWS: dict[str, Callable[[], Row]] = {
@@ -135,7 +155,9 @@ ROWS: dict[str, Callable[[], Row]] = {
     ),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
-    "birnn_classifier": lambda: sequence_classifier(nn.RNN("simple", 4, bidirectional=True), "mean"),
+    "birnn_classifier": lambda: sequence_classifier(
+        nn.RNN("simple", 4, bidirectional=True), "mean"
+    ),
     "conv1d_classifier": lambda: sequence_classifier(models.Conv1DStack((4,), 3), "max"),
     "tcn_regression": sequence_regression,
     "denoising_autoencoder": reconstruction,

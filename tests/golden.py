@@ -25,7 +25,7 @@ import numpy as np
 
 from jaxdl import state_sha256
 from jaxdl.data import Dataset, split
-from jaxdl.data.order import epoch_order, lanes, once_through
+from jaxdl.data.order import contiguous_order, epoch_order, sequential_order
 from jaxdl.experiment.directory import processor
 from jaxdl.rng import root, stream
 from tests.experiment.scripts import script
@@ -61,13 +61,17 @@ COMPUTED = {"random/normal", "random/truncated_normal", "random/gumbel"}
 ORDERS: dict[str, Callable[[], Any]] = {
     "epoch_order": lambda: epoch_order(KEY, 3, 1000, 32),
     "epoch_order of two runs": lambda: epoch_order(root([7, 8]), 3, 1000, 32),
-    "lanes": lambda: lanes(3, 1000, 32),
-    "once_through": lambda: once_through(1000, 32),
-    "split": lambda: [part["x"] for part in split(Dataset({"x": np.arange(1000)}, "numbers"), KEY, 0.1)],
+    "contiguous_order": lambda: contiguous_order(3, 1000, 32),
+    "sequential_order": lambda: sequential_order(1000, 32),
+    "split": lambda: [
+        part["x"] for part in split(Dataset({"x": np.arange(1000)}, "numbers"), KEY, 0.1)
+    ],
 }
 
 #: The streams in use; "split" lies below "data".
-STREAMS = {name: (name,) for name in ("init", "data", "train", "eval", "sample")} | {"split": ("data", "split")}
+STREAMS = {name: (name,) for name in ("init", "data", "train", "eval", "sample")} | {
+    "split": ("data", "split")
+}
 
 
 def stream_of(names: Iterable[str]) -> Any:
@@ -93,10 +97,13 @@ def untrained(name: str) -> str:
 
 def trained(experiment: str) -> dict[str, str]:
     """The `state_sha256` of an experiment's `--smoke`, by name; several if it compares several runs."""
-    fewest = str(script(experiment).Config.best_cpu_devices)
+    fewest = str(script(experiment).Config.default_cpu_devices)
     with tempfile.TemporaryDirectory() as place:
         results = smoke(experiment, Path(place) / "run", "--cpu-threads", fewest)
-    return {f"training/{Path(experiment, run)}": result["state_sha256"] for run, result in results.items()}
+    return {
+        f"training/{Path(experiment, run)}": result["state_sha256"]
+        for run, result in results.items()
+    }
 
 
 def kept() -> dict[str, dict[str, str]]:
@@ -107,7 +114,9 @@ def kept() -> dict[str, dict[str, str]]:
 def keep(new: dict[str, str], experiment: str | None = None) -> None:
     """Writes hashes of this version in the place of the old ones: one experiment's, or those that take no training."""
     whole, entry = kept(), entry_of(experiment)
-    old = {name: found for name, found in whole.get(entry, {}).items() if _owner(name) != experiment}
+    old = {
+        name: found for name, found in whole.get(entry, {}).items() if _owner(name) != experiment
+    }
     whole[entry] = dict(sorted((old | new).items()))
     partial = FILE.with_suffix(".partial")
     partial.write_text(json.dumps(whole, indent=1) + "\n")
@@ -129,7 +138,13 @@ def show(new: dict[str, str], seconds: float, write: bool, experiment: str | Non
     there = kept().get(entry_of(experiment), {})
     old = {name: found for name, found in there.items() if _owner(name) == experiment}
     for name in sorted(old.keys() | new.keys()):
-        said = "the same" if old.get(name) == new.get(name) else "NEW" if name not in old else "CHANGED"
+        said = (
+            "the same"
+            if old.get(name) == new.get(name)
+            else "NEW"
+            if name not in old
+            else "CHANGED"
+        )
         print(f"{name:<36} {new.get(name, 'gone')[:16]:<16} {said}", flush=True)
     if experiment:
         print(f"  {experiment} took {seconds:.0f} s", flush=True)
@@ -139,16 +154,27 @@ def show(new: dict[str, str], seconds: float, write: bool, experiment: str | Non
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="keep what comes out")
-    parser.add_argument("--experiments", nargs="*", default=NAMES, choices=NAMES, metavar="NAME", help="default: all")
+    parser.add_argument(
+        "--experiments",
+        nargs="*",
+        default=NAMES,
+        choices=NAMES,
+        metavar="NAME",
+        help="default: all",
+    )
     read = parser.parse_args()
     same = [show({name: untrained(name) for name in UNTRAINED}, 0, read.write)]
     for experiment in read.experiments:
         began = time.perf_counter()
         found = trained(experiment)
         same.append(show(found, time.perf_counter() - began, read.write, experiment))
-    print(f"golden: {sum(same)}/{len(same)} groups the same, JAX {VERSION}{', kept' if read.write else ''}")
+    print(
+        f"golden: {sum(same)}/{len(same)} groups the same, JAX {VERSION}{', kept' if read.write else ''}"
+    )
     return int(not (all(same) or read.write))
 
 

@@ -45,7 +45,9 @@ def start():
         child.close()
 
 
-@pytest.mark.parametrize(("name", "params"), [("mlp-32", 407_050), ("cnn5-32", 3_274_634), ("cnn3-32", 1_199_882)])
+@pytest.mark.parametrize(
+    ("name", "params"), [("mlp-32", 407_050), ("cnn5-32", 3_274_634), ("cnn3-32", 1_199_882)]
+)
 def test_the_lectures_networks_have_the_lectures_parameters(name, params):
     assert WORKLOADS[name].params == params
 
@@ -54,7 +56,10 @@ def test_flops_of_a_convolution_and_of_a_recurrent_layer_are_those_of_their_loop
     convolution = sum(2 for _ in range(6 * 6) for _ in range(3 * 3) for _ in range(2 * 5))
     assert workloads.conv(6, 3, 2, 5).flops == convolution
     per_step = 2 * (workloads.ALPHABET + workloads.HIDDEN) * 4 * workloads.HIDDEN
-    assert workloads.forward(workloads.recurrent(workloads.ALPHABET, 4, 4)) == workloads.LENGTH * per_step
+    assert (
+        workloads.forward(workloads.recurrent(workloads.ALPHABET, 4, 4))
+        == workloads.LENGTH * per_step
+    )
 
 
 def test_only_the_input_needs_no_gradient():
@@ -114,9 +119,18 @@ def found(*rows):
 def test_each_bar_holds_above_it_and_not_below(rate, passed):
     per_flop = 1 / WORKLOADS["mlp-128"].flops
     bars = found(
-        row("mlp-128", jaxdl=[rate], linen=[1.0], torch=[1 / 0.9], sharded=[1.0], roofline=[1 / 0.85 / per_flop]),
+        row(
+            "mlp-128",
+            jaxdl=[rate],
+            linen=[1.0],
+            torch=[1 / 0.9],
+            sharded=[1.0],
+            roofline=[1 / 0.85 / per_flop],
+        ),
         row("mlp-32", jaxdl=[rate], torch=[1 / 1.5]),
-        row("cnn3-128", jaxdl=[rate], linen=[1 / 2.2], step=[1.0], torch=[1 / 0.9], streamed=[0.95]),
+        row(
+            "cnn3-128", jaxdl=[rate], linen=[1 / 2.2], step=[1.0], torch=[1 / 0.9], streamed=[0.95]
+        ),
         row("lstm-128", jaxdl=[rate], torch=[1.0]),
         row("mlp-8seeds-128", jaxdl=[rate], alone=[0.7]),
         row("cnn-8seeds-128", jaxdl=[rate], alone=[1.0]),
@@ -126,7 +140,9 @@ def test_each_bar_holds_above_it_and_not_below(rate, passed):
     assert bars.pop("mlp-128, sharded over one device, of single")
     assert bars.pop("cnn3-128, streamed, of resident")
     assert len(bars) == 12
-    assert bars.pop("geometric mean, of PyTorch eager") == (math.prod((0.9, 1.5, 0.9, 1.0)) * rate**4 > 1.3**4)
+    assert bars.pop("geometric mean, of PyTorch eager") == (
+        math.prod((0.9, 1.5, 0.9, 1.0)) * rate**4 > 1.3**4
+    )
     assert set(bars.values()) == {passed}
 
 
@@ -164,7 +180,9 @@ def test_a_contender_that_cannot_start_says_why(tmp_path, start):
 
 
 def test_a_contender_that_dies_is_noticed(tmp_path, start):
-    child = start("raw", "mlp-32", fake(tmp_path, loss="0.5 if steps < 9 else __import__('os')._exit(3)"))
+    child = start(
+        "raw", "mlp-32", fake(tmp_path, loss="0.5 if steps < 9 else __import__('os')._exit(3)")
+    )
     child.ready()
     with pytest.raises(Failed, match="^ended with code 3: a library greets$"):
         child.run(9)
@@ -184,7 +202,13 @@ class Scripted:
     """A contender of a given speed."""
 
     def __init__(self, name, rate, params, log, fails_at=None):
-        self.name, self.rate, self.params, self.log, self.fails_at = name, rate, params, log, fails_at
+        self.name, self.rate, self.params, self.log, self.fails_at = (
+            name,
+            rate,
+            params,
+            log,
+            fails_at,
+        )
 
     def ready(self):
         assert not self.log.count(f"{self.name} is ready"), "a child says so once"
@@ -230,13 +254,31 @@ def test_a_turn_fills_its_time(speed):
 
 def test_a_row_shows_medians_bests_and_who_is_missing(speed):
     rates = {"jaxdl": [100.0, 300.0, 200.0], "raw": [100.0], "roofline": [1e9]}
-    shown = speed.line(Row("mlp-32", rates, {"keras": "not there"}, {}), ["raw", "keras"]).splitlines()
-    assert shown[0].split() == ["mlp-32", "300.0", "200.0", "2.00", "(", "3.00)", "-", "0.33", "(", "0.49)"]
+    shown = speed.line(
+        Row("mlp-32", rates, {"keras": "not there"}, {}), ["raw", "keras"]
+    ).splitlines()
+    assert shown[0].split() == [
+        "mlp-32",
+        "300.0",
+        "200.0",
+        "2.00",
+        "(",
+        "3.00)",
+        "-",
+        "0.33",
+        "(",
+        "0.49)",
+    ]
     assert shown[1] == "  keras: not there"
 
 
 def test_every_contender_has_a_file(speed):
-    known = {*speed.PEERS, "jaxdl", "roofline", *(name for w in WORKLOADS.values() for name in speed.companions(w))}
+    known = {
+        *speed.PEERS,
+        "jaxdl",
+        "roofline",
+        *(name for w in WORKLOADS.values() for name in speed.companions(w)),
+    }
     assert known == set(MODULES)
     for module in MODULES.values():
         assert importlib.util.find_spec(f"contenders.{module}") is not None
@@ -249,10 +291,20 @@ def skip_unless_installed(contender):
 
 def few(contender, workload):
     """A contender over so few examples that it can learn them."""
-    return [sys.executable, "-m", f"contenders.{MODULES[contender]}", contender, workload, "--examples", str(FEW)]
+    return [
+        sys.executable,
+        "-m",
+        f"contenders.{MODULES[contender]}",
+        contender,
+        workload,
+        "--examples",
+        str(FEW),
+    ]
 
 
-@pytest.mark.parametrize("contender", ["jaxdl", *(pytest.param(peer, marks=pytest.mark.slow) for peer in PEERS)])
+@pytest.mark.parametrize(
+    "contender", ["jaxdl", *(pytest.param(peer, marks=pytest.mark.slow) for peer in PEERS)]
+)
 def test_a_contender_learns(contender, start):
     skip_unless_installed(contender)
     child = start(contender, "mlp-32", few(contender, "mlp-32"))
@@ -268,7 +320,14 @@ def test_a_contender_learns(contender, start):
 @pytest.mark.parametrize("network", workloads.NETWORKS)
 def test_all_contenders_train_the_same_network(network, start):
     name = f"{network}-32"
-    here = ["jaxdl", *(peer for peer in PEERS if peer not in ("keras", "torch") or importlib.util.find_spec(peer))]
+    here = [
+        "jaxdl",
+        *(
+            peer
+            for peer in PEERS
+            if peer not in ("keras", "torch") or importlib.util.find_spec(peer)
+        ),
+    ]
     children = {peer: start(peer, name, few(peer, name)) for peer in here}
     params = {peer: child.ready()["params"] for peer, child in children.items()}
     assert params == dict.fromkeys(here, WORKLOADS[name].params)

@@ -18,7 +18,7 @@ import jaxdl
 from jaxdl.core import Learner
 from jaxdl.data.order import gather, training_windows
 from jaxdl.metrics import means
-from jaxdl.training import Directory, Every, Pmapped, Sharded, state_sha256, train
+from jaxdl.training import Directory, Pmapped, Sharded, state_sha256, train
 from jaxdl.training.writers import Memory
 from tests.contract import BATCH, ROWS, Row
 
@@ -95,12 +95,17 @@ def run(name: str, devices: int, log: int = 1) -> tuple:
         key=KEY,
         steps=6,
         batch_size=BATCH,
-        every=Every(log=log, save=3),
+        log_every=log,
+        save_every=3,
         validation=made.data,
         strategy=Sharded(jax.devices()[:devices]),
         writers=[memory],
     )
-    return jax.device_get(state), memory.records, {part: n for (_, part), n in (TRACES - before).items()}
+    return (
+        jax.device_get(state),
+        memory.records,
+        {part: n for (_, part), n in (TRACES - before).items()},
+    )
 
 
 def batch_of(made: Row) -> dict:
@@ -133,10 +138,14 @@ def test_sharded_equals_single(name, devices):
     for metric in jax.eval_shape(sgd(name).evaluate, one, batch_of(row(name)), KEY):
         for part in ("train", "validation"):
             expected = history(one_records, f"{part}/{metric}")
-            np.testing.assert_allclose(history(many_records, f"{part}/{metric}"), expected, rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                history(many_records, f"{part}/{metric}"), expected, rtol=1e-6, atol=1e-6
+            )
 
 
-@pytest.mark.parametrize("name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried"))
+@pytest.mark.parametrize(
+    "name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried")
+)
 def test_pmap_means_what_its_docstring_says(name):
     made = row(name)
     mapped = train(
@@ -169,10 +178,11 @@ def test_traced_once(name):
 
 @rows
 def test_replica_equals_the_run_alone(name):
-    batch, many = batch_of(row(name)), jaxdl.replicas(sgd(name))
+    batch, net = batch_of(row(name)), sgd(name)
     keys = jnp.stack([jaxdl.root(seed) for seed in (5, 6, 7)])
     batches = jax.tree.map(lambda x: jnp.stack([x, x[::-1], jnp.roll(x, 1, 0)]), batch)
-    states, all_step = jax.jit(many.init)(keys, batch), jax.jit(many.step)
+    states = jax.jit(jax.vmap(net.init, in_axes=(0, None)))(keys, batch)
+    all_step = jax.jit(jax.vmap(net.step))
     states, metrics = all_step(states, batches, keys)
     states, metrics = all_step(states, batches, keys)
     for i in range(3):
@@ -187,7 +197,9 @@ def test_replica_equals_the_run_alone(name):
 @rows
 def test_the_loss_of_each_update_falls_and_stays_finite(name):
     for _, _, states, metrics in each_alone(name):
-        seen = [value for found in metrics for metric, value in found.items() if metric.endswith("loss")]
+        seen = [
+            value for found in metrics for metric, value in found.items() if metric.endswith("loss")
+        ]
         assert np.isfinite(seen).all()
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(states[-1]))
         first = np.mean(seen[:2])  # of a hinge below 0
@@ -211,7 +223,10 @@ def test_what_a_network_carries_moves_in_exactly_one_update(name):
         pytest.skip("carries nothing but parameters")
     for part in first:  # a collection, or of several players what each carries
         ends = [states[:2] for _, _, states, _ in each_alone(name)]
-        assert sum(state_sha256(old.extra[part]) != state_sha256(new.extra[part]) for old, new in ends) == 1, part
+        assert (
+            sum(state_sha256(old.extra[part]) != state_sha256(new.extra[part]) for old, new in ends)
+            == 1
+        ), part
 
 
 @rows
@@ -235,10 +250,14 @@ def test_step_and_evaluation_are_the_same_program_twice(name):
     state = init(name)(KEY, batch)
 
     def program(part):
-        traced = jax.make_jaxpr(lambda *given: getattr(row(name).learner(optax.sgd(0.1)), part)(*given))
+        traced = jax.make_jaxpr(
+            lambda *given: getattr(row(name).learner(optax.sgd(0.1)), part)(*given)
+        )
         closed = traced(state, batch, KEY)
         return str(closed), [
-            np.asarray(x).tobytes() for x in closed.consts if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+            np.asarray(x).tobytes()
+            for x in closed.consts
+            if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
         ]
 
     for part in ("step", "evaluate"):
@@ -261,7 +280,9 @@ def test_accumulated_update_equals_the_whole_batch(name):
     if name == "lstm_language":
         ragged = {**batch, "length": jnp.full_like(batch["length"], 5)}
     net = made.learner(optax.sgd(0.1))
-    parts = jaxdl.learner(made.init, *(jaxdl.accumulate(update, 4) for update in made.updates(optax.sgd(0.1))))
+    parts = jaxdl.learner(
+        made.init, *(jaxdl.accumulate(update, 4) for update in made.updates(optax.sgd(0.1)))
+    )
     state = jax.jit(net.init)(KEY, batch)
     whole, whole_metrics = jax.jit(net.step)(state, ragged, KEY)
     summed, summed_metrics = jax.jit(parts.step)(state, ragged, KEY)
@@ -282,7 +303,9 @@ for name in sys.argv[3:]:
 def finish(name: str, directory: str) -> list[str]:
     """From every saved step to the end of the run; the hash of each end."""
     made, strategy, hashes = row(name), Sharded(jax.devices()[:1]), []
-    program = strategy.compile(sgd(name), next(training_windows(made.data, KEY, BATCH, 0, strategy.place)))
+    program = strategy.compile(
+        sgd(name), next(training_windows(made.data, KEY, BATCH, 0, strategy.place))
+    )
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
         state, _ = store.restore(program.abstract, number)
@@ -306,7 +329,7 @@ def test_stopped_at_every_step_and_finished_in_a_fresh_process(tmp_path):
             key=KEY,
             steps=5,
             batch_size=BATCH,
-            every=Every(save=1),
+            save_every=1,
             strategy=Sharded(jax.devices()[:1]),
             store=Directory(tmp_path / name, last=9),
         )

@@ -37,7 +37,9 @@ def pull_b(params, extra, batch, key, *, train):
 
 
 def test_a_later_update_sees_what_an_earlier_one_changed():
-    net = jaxdl.learner(two, Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b", times=2))
+    net = jaxdl.learner(
+        two, Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b", times=2)
+    )
     state, metrics = net.step(net.init(KEY, BATCH), BATCH, KEY)
     a, b, x = 3.0, -2.0, np.asarray(BATCH["x"], np.float64)
     a_loss = ((a - b - x) ** 2).sum()
@@ -46,7 +48,9 @@ def test_a_later_update_sees_what_an_earlier_one_changed():
     b_loss = (b - 2 * a) ** 2  # of the second repeat: the newest counts
     b -= 0.1 * 2 * (b - 2 * a)
     np.testing.assert_allclose([state.params["a"]["v"], state.params["b"]["v"]], [a, b], rtol=1e-5)
-    np.testing.assert_allclose([metrics["a_loss"][0], metrics["b_loss"][0]], [a_loss, b_loss], rtol=1e-5)
+    np.testing.assert_allclose(
+        [metrics["a_loss"][0], metrics["b_loss"][0]], [a_loss, b_loss], rtol=1e-5
+    )
     assert float(state.extra["seen"]) == 100  # (0 + 1) * 10 * 10
     assert int(state.step) == 1
 
@@ -103,7 +107,9 @@ def test_no_weak_type_survives_init():
     def simple(params, extra, batch, key, *, train):
         return (params["w"] * params["n"]) ** 2, ({"count": extra["count"] + 1}, {})
 
-    net = jaxdl.learner(weak, Update(simple, optax.inject_hyperparams(optax.sgd)(learning_rate=0.1)))
+    net = jaxdl.learner(
+        weak, Update(simple, optax.inject_hyperparams(optax.sgd)(learning_rate=0.1))
+    )
     state = net.init(KEY, BATCH)
     after = jax.eval_shape(net.step, state, BATCH, KEY)[0]
     assert not any(x.weak_type for x in jax.tree.leaves(state))
@@ -114,10 +120,14 @@ def test_no_weak_type_survives_init():
 
 def test_learning_rate_is_what_the_optimizer_used():
     rate = optax.linear_schedule(0.5, 0.1, 4)
-    net = jaxdl.learner(two, Update(pull_a, optax.inject_hyperparams(optax.sgd)(learning_rate=rate)))
+    net = jaxdl.learner(
+        two, Update(pull_a, optax.inject_hyperparams(optax.sgd)(learning_rate=rate))
+    )
     state, step = net.init(KEY, BATCH), jax.jit(net.step)
     for i in range(3):
-        gradient = jax.grad(lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0])(state.params)
+        gradient = jax.grad(
+            lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0]
+        )(state.params)
         new, metrics = step(state, BATCH, KEY)
         moved = state.params["a"]["v"] - new.params["a"]["v"]
         used = jaxdl.metrics.means(metrics)["learning_rate"]
@@ -137,7 +147,12 @@ def test_learning_rates_of_two_optimizers_have_two_names():
 
 def test_inference_takes_the_average():
     average = {"w": jnp.asarray(2.0)}
-    state = State(jnp.zeros((), jnp.int32), {"w": jnp.asarray(1.0)}, (), {"ema": average, "batch_stats": {"m": 3}})
+    state = State(
+        jnp.zeros((), jnp.int32),
+        {"w": jnp.asarray(1.0)},
+        (),
+        {"ema": average, "batch_stats": {"m": 3}},
+    )
     assert inference(state).params == average
     assert inference(state).extra == {"batch_stats": {"m": 3}}
     assert state.extra["ema"] == average
@@ -159,7 +174,9 @@ def test_inference_takes_the_schedule_free_iterate():
     assert inference(state).params["w"].tolist() == expected["w"].tolist()
     assert inference(state).params["w"].tolist() != state.params["w"].tolist()
     error = batch["input"] @ expected["w"] + expected["b"] - batch["target"]
-    np.testing.assert_allclose(net.evaluate(state, batch, KEY)["loss"][0], (error**2).sum(), rtol=1e-5)
+    np.testing.assert_allclose(
+        net.evaluate(state, batch, KEY)["loss"][0], (error**2).sum(), rtol=1e-5
+    )
 
 
 def test_a_mapped_step_averages_gradients_and_adds_metrics():
@@ -171,8 +188,12 @@ def test_a_mapped_step_averages_gradients_and_adds_metrics():
     alone = [net.step(state, jax.tree.map(lambda x, i=i: x[i], parts), keys[i]) for i in range(2)]
     for name in ("w", "b"):
         mean = sum(np.asarray(s.params[name]) for s, _ in alone) / 2
-        np.testing.assert_allclose(mapped.params[name], np.stack([mean, mean]), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(metrics["loss"][0][0], sum(m["loss"][0] for _, m in alone), rtol=1e-6)
+        np.testing.assert_allclose(
+            mapped.params[name], np.stack([mean, mean]), rtol=1e-5, atol=1e-6
+        )
+    np.testing.assert_allclose(
+        metrics["loss"][0][0], sum(m["loss"][0] for _, m in alone), rtol=1e-6
+    )
     assert float(metrics["loss"][1][0]) == 8
 
 

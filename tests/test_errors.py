@@ -22,7 +22,9 @@ def test_input_error_is_one_line_whatever_the_value(value):
     assert "\t" not in str(InputError("field", value, "a value"))
 
 
-@pytest.mark.parametrize("name", ["InputError", "DataUnavailable", "NonFinite", "CheckpointError", "RunError"])
+@pytest.mark.parametrize(
+    "name", ["InputError", "DataUnavailable", "NonFinite", "CheckpointError", "RunError"]
+)
 def test_a_script_catches_all_of_them_as_one(name):
     assert issubclass(getattr(errors, name), errors.JaxdlError)
 

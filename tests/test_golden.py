@@ -11,7 +11,9 @@ OPTIMIZED = [pytest.mark.slow, pytest.mark.exact]
 def entry(name: str) -> dict[str, str]:
     """The hashes that are kept under this name."""
     if name not in kept():
-        pytest.skip(f"{FILE.name} has no entry {name!r}; `python -m tests.golden --write` makes one")
+        pytest.skip(
+            f"{FILE.name} has no entry {name!r}; `python -m tests.golden --write` makes one"
+        )
     return kept()[name]
 
 
@@ -24,7 +26,9 @@ def golden():
 def compare(name: str, found: str | None, expected: str | None) -> None:
     if found != expected:
         line = f"golden hash of {name} changed: <why>"
-        pytest.fail(f'add to CHANGELOG.md "{line}" and run `python -m tests.golden --write`; {expected} is now {found}')
+        pytest.fail(
+            f'add to CHANGELOG.md "{line}" and run `python -m tests.golden --write`; {expected} is now {found}'
+        )
 
 
 def test_the_names_that_are_kept(golden):
@@ -45,12 +49,16 @@ def test_random_numbers_orders_and_streams(name, golden):
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("experiment", NAMES)
 def test_trainings(experiment):
-    expected = {name: each for name, each in entry(TRAINED_ON).items() if name.split("/")[1] == experiment}
+    expected = {
+        name: each for name, each in entry(TRAINED_ON).items() if name.split("/")[1] == experiment
+    }
     found = trained(experiment)
     for name in sorted(found.keys() | expected.keys()):
         compare(name, found.get(name), expected.get(name))
 
 
 def test_a_changed_hash_says_what_to_do():
-    with pytest.raises(pytest.fail.Exception, match='"golden hash of random/normal changed: <why>"'):
+    with pytest.raises(
+        pytest.fail.Exception, match='"golden hash of random/normal changed: <why>"'
+    ):
         compare("random/normal", "a", "b")

@@ -30,7 +30,11 @@ PAIRS = {
     "gaussian_kl": (losses.gaussian_kl, LOGITS, OTHER),
     "categorical_kl": (losses.categorical_kl, LOGITS, OTHER),
     "cross_entropy": (losses.cross_entropy, LOGITS, SHARE),
-    "smoothed cross_entropy": (functools.partial(losses.cross_entropy, label_smoothing=0.2), LOGITS, SHARE),
+    "smoothed cross_entropy": (
+        functools.partial(losses.cross_entropy, label_smoothing=0.2),
+        LOGITS,
+        SHARE,
+    ),
 }
 
 
@@ -41,7 +45,9 @@ def peer(name, x, y):
     log = functools.partial(functional.log_softmax, dim=-1)
     standard = torch.distributions.Normal(0.0, 1.0)
     return {
-        "binary_cross_entropy": lambda: functional.binary_cross_entropy_with_logits(x, y, **none).sum(-1),
+        "binary_cross_entropy": lambda: functional.binary_cross_entropy_with_logits(
+            x, y, **none
+        ).sum(-1),
         # In float64: PyTorch goes through probabilities, and loses digits near 1.
         "continuous_bernoulli": lambda: (
             -torch.distributions.ContinuousBernoulli(logits=x.double()).log_prob(y.double()).sum(-1)
@@ -53,9 +59,13 @@ def peer(name, x, y):
         "gaussian_kl": lambda: torch.distributions.kl_divergence(
             torch.distributions.Normal(x, (0.5 * y).exp()), standard
         ).sum(-1),
-        "categorical_kl": lambda: functional.kl_div(log(y), log(x), log_target=True, **none).sum(-1),
+        "categorical_kl": lambda: functional.kl_div(log(y), log(x), log_target=True, **none).sum(
+            -1
+        ),
         "cross_entropy": lambda: functional.cross_entropy(x, y, **none),
-        "smoothed cross_entropy": lambda: functional.cross_entropy(x, y, label_smoothing=0.2, **none),
+        "smoothed cross_entropy": lambda: functional.cross_entropy(
+            x, y, label_smoothing=0.2, **none
+        ),
     }[name]()
 
 
@@ -76,7 +86,9 @@ def test_agrees_with_torch_in_value_and_gradient(name):
 @pytest.mark.parametrize("name", PAIRS)
 def test_gradient_agrees_with_finite_differences(name):
     loss, x, y = PAIRS[name]
-    check_grads(lambda x: loss(x, y[0]), (x[0],), order=1, modes=["fwd", "rev"], atol=2e-2, rtol=2e-2)
+    check_grads(
+        lambda x: loss(x, y[0]), (x[0],), order=1, modes=["fwd", "rev"], atol=2e-2, rtol=2e-2
+    )
 
 
 @pytest.mark.parametrize("name", ["gaussian_kl", "categorical_kl"])
@@ -102,7 +114,9 @@ def test_integer_label_is_a_one_hot_label(smoothing):
 @pytest.mark.parametrize("label", [CLASSES, 127, -1, -CLASSES, -100])
 @pytest.mark.parametrize("dtype", [np.int8, np.int32])
 def test_integer_label_beyond_the_classes_is_nan(smoothing, label, dtype):
-    assert np.isnan(losses.cross_entropy(jnp.asarray(LOGITS[0]), jnp.array(label, dtype), smoothing))
+    assert np.isnan(
+        losses.cross_entropy(jnp.asarray(LOGITS[0]), jnp.array(label, dtype), smoothing)
+    )
 
 
 @pytest.mark.parametrize("label", [-1, CLASSES])
@@ -114,7 +128,9 @@ def test_a_masked_label_beyond_the_classes_does_no_harm(label):
     value, grad = jax.value_and_grad(loss)(jnp.asarray(LOGITS[:2]))
     expected = jax.value_and_grad(losses.cross_entropy)(jnp.asarray(LOGITS[1]), jnp.array(3))
     np.testing.assert_allclose(value, expected[0], rtol=1e-6)
-    np.testing.assert_allclose(grad, np.stack([np.zeros(CLASSES), expected[1]]), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        grad, np.stack([np.zeros(CLASSES), expected[1]]), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_gaussian_kl_agrees_with_monte_carlo(key):
@@ -132,7 +148,9 @@ def test_gaussian_kl_agrees_with_monte_carlo(key):
 def test_gaussian_kl_keeps_its_digits_near_zero():
     """KL = v^2 / 4 there; exp(v) - 1 - v in float32 would be 0 or a rounding error."""
     v = np.float32(1e-3)
-    assert float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v]))) == pytest.approx(v**2 / 4, rel=1e-3)
+    assert float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v]))) == pytest.approx(
+        v**2 / 4, rel=1e-3
+    )
 
 
 def test_continuous_bernoulli_is_a_density():
@@ -165,7 +183,9 @@ def test_gaussian_nll_is_scipys(sigma):
 
 def test_divergences_are_positive_and_zero_at_equality():
     assert (jax.vmap(losses.categorical_kl)(LOGITS, OTHER) > 0.01).all()
-    np.testing.assert_allclose(jax.vmap(losses.categorical_kl)(LOGITS, LOGITS + 7), np.zeros(BATCH), atol=1e-5)
+    np.testing.assert_allclose(
+        jax.vmap(losses.categorical_kl)(LOGITS, LOGITS + 7), np.zeros(BATCH), atol=1e-5
+    )
     assert (jax.vmap(losses.gaussian_kl)(LOGITS, OTHER) > 0.01).all()
     assert float(losses.gaussian_kl(jnp.zeros(3), jnp.zeros(3))) == 0
 
@@ -183,7 +203,9 @@ def test_extreme_logits_stay_finite(size):
         lambda x: losses.mae(x, -x),
         lambda x: losses.huber(x, jnp.zeros(4)),
     ]
-    values, grads = jax.jit(lambda x: list(zip(*(jax.value_and_grad(case)(x) for case in cases), strict=True)))(x)
+    values, grads = jax.jit(
+        lambda x: list(zip(*(jax.value_and_grad(case)(x) for case in cases), strict=True))
+    )(x)
     assert np.isfinite(np.array(values)).all()
     assert np.isfinite(np.array(grads)).all()
     assert float(values[0]) == pytest.approx(2 * size, rel=1e-6)
@@ -202,7 +224,9 @@ def test_bfloat16_is_computed_in_float32(name):
 def test_integer_targets_are_numbers():
     x = jnp.asarray(LOGITS[0])
     bits = jnp.array([0, 1, 1, 0, 1])
-    assert losses.binary_cross_entropy(x, bits) == losses.binary_cross_entropy(x, bits.astype(jnp.float32))
+    assert losses.binary_cross_entropy(x, bits) == losses.binary_cross_entropy(
+        x, bits.astype(jnp.float32)
+    )
     assert losses.mse(x, bits) == losses.mse(x, bits.astype(jnp.float32))
 
 

@@ -45,7 +45,9 @@ def test_total_of_small_dtypes_is_in_float32():
 def test_ragged_batches_merge_to_the_mean_of_all():
     merged: metrics.Metrics = {}
     for part, mask in zip(np.split(VALUES, [5, 16]), np.split(MASK, [5, 16]), strict=True):
-        merged = metrics.merge(merged, {"loss": metrics.total(jnp.asarray(part), jnp.asarray(mask))})
+        merged = metrics.merge(
+            merged, {"loss": metrics.total(jnp.asarray(part), jnp.asarray(mask))}
+        )
     assert metrics.means(merged)["loss"] == pytest.approx(VALUES[MASK].mean(), rel=1e-5)
     of_means = np.mean([part.mean() for part in np.split(VALUES, [5, 16])])
     assert abs(of_means - VALUES.mean()) > 0.01, "the test could not tell a mean of means"

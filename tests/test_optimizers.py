@@ -21,7 +21,9 @@ STEPS = 4
 
 
 def tree(scale=1.0):
-    return {name: np.asarray(RNG.normal(0, scale, shape), np.float32) for name, shape in SHAPES.items()}
+    return {
+        name: np.asarray(RNG.normal(0, scale, shape), np.float32) for name, shape in SHAPES.items()
+    }
 
 
 PARAMS, GRADS = tree(), [tree(0.3) for _ in range(STEPS)]
@@ -107,15 +109,21 @@ def test_momentum_reaches_those_that_have_it():
         "schedule_free": optax.contrib.schedule_free_adamw(0.1, b1=0.5),
     }
     theirs = run_all(plain, ["bias"])
-    assert_close(run_all({name: optimizer(name, 0.1, momentum=0.5) for name in plain}, ["bias"]), theirs)
+    assert_close(
+        run_all({name: optimizer(name, 0.1, momentum=0.5) for name in plain}, ["bias"]), theirs
+    )
 
 
 def test_muon_makes_the_step_of_every_kernel_orthogonal(ours):
     """Singular values are near 0.2 r sqrt(max(fan in, fan out)), all of them; those of the gradient are not."""
     for name in ("conv", "dense"):
         for t in range(STEPS):
-            step, grad = (x.reshape(-1, x.shape[-1]) for x in (ours["muon"][name][t], GRADS[t][name]))
-            values = np.linalg.svd(step, compute_uv=False) / (0.1 * 0.2 * math.sqrt(max(step.shape)))
+            step, grad = (
+                x.reshape(-1, x.shape[-1]) for x in (ours["muon"][name][t], GRADS[t][name])
+            )
+            values = np.linalg.svd(step, compute_uv=False) / (
+                0.1 * 0.2 * math.sqrt(max(step.shape))
+            )
             assert values.min() > 0.6
             assert values.max() < 1.25
         of_gradient = np.linalg.svd(grad, compute_uv=False)
@@ -156,7 +164,10 @@ def test_regularizers_of_every_name_are_what_the_docstring_says():
     decay, l1, clip = 0.3, 0.05, 0.2
     norm = math.sqrt(sum(float((x**2).sum()) for x in jax.tree.leaves(GRADS[0])))
     assert norm > 2 * clip
-    sure = {k: np.asarray(g * (clip / norm) + l1 * KERNEL[k] * np.sign(PARAMS[k])) for k, g in GRADS[0].items()}
+    sure = {
+        k: np.asarray(g * (clip / norm) + l1 * KERNEL[k] * np.sign(PARAMS[k]))
+        for k, g in GRADS[0].items()
+    }
     coupled = {k: np.asarray(g + decay * KERNEL[k] * PARAMS[k]) for k, g in sure.items()}
 
     def everything(params, grads, sure, coupled):
@@ -166,7 +177,9 @@ def test_regularizers_of_every_name_are_what_the_docstring_says():
             ours[name] = run(made, params, [grads])[0]
             plain = run(PLAIN[name], params, [sure if name in DECOUPLED else coupled])[0]
             shrink = 0.1 * decay * (name in DECOUPLED)
-            expected[name] = {k: u - shrink * params[k] if KERNEL[k] else u for k, u in plain.items()}
+            expected[name] = {
+                k: u - shrink * params[k] if KERNEL[k] else u for k, u in plain.items()
+            }
         return ours, expected
 
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -215,7 +228,13 @@ def regression(made) -> Counted:
 
 
 #: Rates at which forty steps show a descent; Adadelta's own steps begin at a thousandth.
-RATES = dict.fromkeys(PLAIN, 0.05) | {"sgd": 0.2, "adagrad": 0.3, "adadelta": 20.0, "muon": 0.5, "schedule_free": 0.2}
+RATES = dict.fromkeys(PLAIN, 0.05) | {
+    "sgd": 0.2,
+    "adagrad": 0.3,
+    "adadelta": 20.0,
+    "muon": 0.5,
+    "schedule_free": 0.2,
+}
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -248,7 +267,9 @@ def test_logged_rate_is_the_one_that_moved_the_weights(name, key):
         each = batch["x"] @ params["w"]
         return each.mean(), (extra, {"loss": metrics.total(each)})
 
-    net = learner(lambda key, batch: ({"w": jnp.zeros(3)}, {}), Update(loss, optimizer("sgd", rate)))
+    net = learner(
+        lambda key, batch: ({"w": jnp.zeros(3)}, {}), Update(loss, optimizer("sgd", rate))
+    )
     state, step = net.init(key, {"x": x}), jax.jit(net.step)
     for t in range(14):
         state, found = step(state.replace(params={"w": jnp.zeros(3)}), {"x": x}, key)
@@ -258,7 +279,10 @@ def test_logged_rate_is_the_one_that_moved_the_weights(name, key):
 
 
 def test_a_constant_rate_and_a_schedule_of_optax_are_logged_too(key):
-    for rate, expected in [(0.25, [0.25] * 3), (optax.cosine_decay_schedule(0.2, 4), [0.2, 0.17071068, 0.1])]:
+    for rate, expected in [
+        (0.25, [0.25] * 3),
+        (optax.cosine_decay_schedule(0.2, 4), [0.2, 0.17071068, 0.1]),
+    ]:
         net, batch, _ = regression(optimizer("momentum", rate))
         state, step, logged = net.init(key, batch), jax.jit(net.step), []
         for _ in range(3):
@@ -285,7 +309,8 @@ def test_schedules_have_their_closed_forms(name, warmup):
     rate = jax.jit(jax.vmap(schedule(name, R, N, warmup=warmup)))
     found = rate(jnp.arange(N + 10))
     expected = [
-        R * (t + 1) / (n + 1) if t < n else R * CLOSED[name](min((t - n) / (N - n), 1.0)) for t in range(N + 10)
+        R * (t + 1) / (n + 1) if t < n else R * CLOSED[name](min((t - n) / (N - n), 1.0))
+        for t in range(N + 10)
     ]
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-7)
@@ -339,9 +364,13 @@ def test_schedule_free_is_evaluated_at_its_average(key):
         state, _ = step(state, batch, key)
     assert_close(state.params, y, rtol=1e-3, atol=1e-5)
     assert_close(inference(state).params, x, rtol=1e-3, atol=1e-5)
-    assert np.abs(x["kernel"] - y["kernel"]).max() > 1e-3, "the test could not tell the average from the iterate"
+    assert np.abs(x["kernel"] - y["kernel"]).max() > 1e-3, (
+        "the test could not tell the average from the iterate"
+    )
     loss = ((x_in @ x["kernel"] + x["bias"] - target) ** 2).mean()
-    assert float(metrics.mean(net.evaluate(state, batch, key)["loss"])) == pytest.approx(loss, rel=1e-4)
+    assert float(metrics.mean(net.evaluate(state, batch, key)["loss"])) == pytest.approx(
+        loss, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("options", [{}, {"clip": 1.0, "l1": 1e-3, "weight_decay": 1e-3}])
@@ -352,7 +381,10 @@ def test_the_average_is_found_behind_clipping_and_penalties(options, key):
         state, _ = step(state, batch, key)
     free = [s for s in state.opt[0].inner_state if isinstance(s, optax.contrib.ScheduleFreeState)]
     assert len(free) == 1
-    assert_close(inference(state).params, optax.contrib.schedule_free_eval_params(free[0], state.params))
+    assert_close(
+        inference(state).params, optax.contrib.schedule_free_eval_params(free[0], state.params)
+    )
     assert any(
-        (a != b).any() for a, b in zip(*map(jax.tree.leaves, (inference(state).params, state.params)), strict=True)
+        (a != b).any()
+        for a, b in zip(*map(jax.tree.leaves, (inference(state).params, state.params)), strict=True)
     )

@@ -11,8 +11,8 @@ import pytest
 from jaxdl import rng
 from jaxdl.data import split
 from jaxdl.errors import InputError
-from jaxdl.experiment import noise
-from jaxdl.training import Every, train
+from jaxdl.experiment import latent_noise
+from jaxdl.training import train
 from tests.training.linear import line, points
 
 NAMES = ["init", "data", "split", "train", "eval", "sample"]
@@ -43,7 +43,10 @@ def test_every_seed_of_the_range_is_its_own():
 def test_other_seeds_are_refused(seed):
     with pytest.raises(InputError) as raised:
         rng.root(seed)
-    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    assert (
+        str(raised.value)
+        == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    )
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint32, np.uint8, np.array, jax.numpy.int32])
@@ -51,20 +54,37 @@ def test_integers_of_other_libraries_are_seeds(kind):
     assert bits(rng.root(kind(3))) == (0, 3)
 
 
-@pytest.mark.parametrize("seed", [np.int64(-1), np.uint64(2**32), np.float32(3), np.bool_(True), np.array([[0, 1]])])
+@pytest.mark.parametrize(
+    "seed", [np.int64(-1), np.uint64(2**32), np.float32(3), np.bool_(True), np.array([[0, 1]])]
+)
 def test_what_is_no_seed_there_is_none_here(seed):
     with pytest.raises(InputError) as raised:
         rng.root(seed)
-    assert str(raised.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    assert (
+        str(raised.value)
+        == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    )
 
 
 def test_the_streams_in_use_are_those_that_are_listed(monkeypatch):
     used = set()
-    monkeypatch.setattr(rng, "zlib", SimpleNamespace(crc32=lambda name: used.add(name.decode()) or zlib.crc32(name)))
+    monkeypatch.setattr(
+        rng, "zlib", SimpleNamespace(crc32=lambda name: used.add(name.decode()) or zlib.crc32(name))
+    )
     training, validation = split(points(), rng.root(0), 0.3)
-    train(line(), training, key=rng.root(0), steps=1, batch_size=4, every=Every(save=1), validation=validation)
-    noise(0, 2, 1)
-    listed = re.findall(r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0])
+    train(
+        line(),
+        training,
+        key=rng.root(0),
+        steps=1,
+        batch_size=4,
+        save_every=1,
+        validation=validation,
+    )
+    latent_noise(0, 2, 1)
+    listed = re.findall(
+        r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0]
+    )
     assert used == set(listed) == set(NAMES)
 
 
@@ -79,7 +99,9 @@ def test_streams_differ_by_name_and_by_root():
 def test_a_stream_depends_on_its_name_only():
     key = rng.root(3)
     for name in NAMES:
-        assert bits(rng.stream(key, name)) == bits(jax.random.fold_in(key, zlib.crc32(name.encode())))
+        assert bits(rng.stream(key, name)) == bits(
+            jax.random.fold_in(key, zlib.crc32(name.encode()))
+        )
     # Written down: a run of another day has to find the same stream.
     assert bits(rng.stream(key, "train")) == (811860491, 1371050023)
 
@@ -91,12 +113,17 @@ def test_a_stream_is_the_same_inside_jit(key):
 def test_several_roots_are_the_roots_of_each():
     keys, numbers = rng.root([3, 0, 2**32 - 1]), (3, 0, 2**32 - 1)
     for i, number in enumerate(numbers):
-        for several, one in ((keys, rng.root(number)), (rng.stream(keys, "x"), rng.stream(rng.root(number), "x"))):
+        for several, one in (
+            (keys, rng.root(number)),
+            (rng.stream(keys, "x"), rng.stream(rng.root(number), "x")),
+        ):
             assert (jax.random.key_data(several[i]) == jax.random.key_data(one)).all()
 
 
 def test_an_array_of_seeds():
-    assert (jax.random.key_data(rng.root(np.arange(3))) == jax.random.key_data(rng.root(range(3)))).all()
+    assert (
+        jax.random.key_data(rng.root(np.arange(3))) == jax.random.key_data(rng.root(range(3)))
+    ).all()
 
 
 @pytest.mark.parametrize("seeds", [[], [1, -1], [0, 2.5], "12"])

@@ -5,7 +5,14 @@ import pytest
 import scipy.linalg
 
 from jaxdl.errors import InputError
-from jaxdl.scores import coverage, frechet_distance, nearest, neighbour_accuracy, precision_recall, psnr
+from jaxdl.scores import (
+    coverage,
+    frechet_distance,
+    nearest,
+    neighbour_accuracy,
+    precision_recall,
+    psnr,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -49,7 +56,9 @@ def test_coverage_counts_classes_and_their_entropy():
     p = np.array([0.6, 0.399, 0.001])
     assert coverage(label, 4) == (2, pytest.approx(-(p * np.log(p)).sum()))
     assert coverage(np.arange(10), 10) == (10, pytest.approx(np.log(10)))
-    assert coverage(np.repeat(np.arange(4), [100, 99, 1801, 2000]), 4)[0] == 3  # 1 in 10 of 1000 is 100
+    assert (
+        coverage(np.repeat(np.arange(4), [100, 99, 1801, 2000]), 4)[0] == 3
+    )  # 1 in 10 of 1000 is 100
 
 
 @pytest.mark.parametrize("k", [1, 4, 200])
@@ -82,7 +91,12 @@ def test_precision_and_recall_are_brute_force(middle, size):
 
     def share(things, others):
         radius = [np.sort(np.linalg.norm(x - others, axis=1))[3] for x in others]
-        return np.mean([any(np.linalg.norm(t - x) <= r for x, r in zip(others, radius, strict=True)) for t in things])
+        return np.mean(
+            [
+                any(np.linalg.norm(t - x) <= r for x, r in zip(others, radius, strict=True))
+                for t in things
+            ]
+        )
 
     precision, recall = precision_recall(real, drawn)
     assert (precision, recall) == (share(drawn, real), share(real, drawn))
@@ -119,7 +133,10 @@ def test_things_that_occur_often_have_no_radius_and_are_still_within_it():
             "features: got [(3, 2), (9, 2)], allowed: [N, D] and [M, D], N and M at least 4",
         ),
         (lambda: coverage(np.array([0, 3]), 3), "label: got 3, allowed: an integer in [0, 3)"),
-        (lambda: coverage(np.array([0.5]), 3), "label: got 'float64[1]', allowed: integers [N], at least one"),
+        (
+            lambda: coverage(np.array([0.5]), 3),
+            "label: got 'float64[1]', allowed: integers [N], at least one",
+        ),
     ],
 )
 def test_bad_input(call, line):
@@ -149,10 +166,14 @@ def test_psnr_is_scikit_images_formula():
     x, y = RNG.random((2, 5, 8, 8, 1))
     assert psnr(x, y) == pytest.approx(10 * np.log10(1 / np.mean((x - y) ** 2)))
     assert psnr(x, x) == np.inf
-    with pytest.raises(InputError, match="found: got \\(4, 8, 8, 1\\), allowed: the shape of the true images"):
+    with pytest.raises(
+        InputError, match="found: got \\(4, 8, 8, 1\\), allowed: the shape of the true images"
+    ):
         psnr(x, y[:4])
 
 
 def test_labels_that_do_not_fit():
     with pytest.raises(InputError, match="label: got"):
-        neighbour_accuracy(np.zeros((3, 1)), np.zeros(2, int), np.zeros((3, 1)), np.zeros(3, int), 1)
+        neighbour_accuracy(
+            np.zeros((3, 1)), np.zeros(2, int), np.zeros((3, 1)), np.zeros(3, int), 1
+        )

@@ -17,7 +17,9 @@ from tests.contract import classifier
 from tests.training.linear import KEY, init, line, loss, points
 
 DATA = points(32)
-BATCHES = [{name: jnp.asarray(x[8 * i : 8 * i + 8]) for name, x in DATA.arrays.items()} for i in range(4)]
+BATCHES = [
+    {name: jnp.asarray(x[8 * i : 8 * i + 8]) for name, x in DATA.arrays.items()} for i in range(4)
+]
 
 
 @functools.cache
@@ -52,7 +54,9 @@ def test_average_leaves_training_alone():
 def test_average_is_what_is_evaluated():
     plain, smooth, _, states = averaged()
     state = states[-1]
-    with_average = plain.evaluate(state.replace(params=state.extra["ema"], extra={}), BATCHES[0], KEY)
+    with_average = plain.evaluate(
+        state.replace(params=state.extra["ema"], extra={}), BATCHES[0], KEY
+    )
     assert means(smooth.evaluate(state, BATCHES[0], KEY)) == means(with_average)
     assert means(smooth.evaluate(state, BATCHES[0], KEY)) != means(
         plain.evaluate(state.replace(extra={}), BATCHES[0], KEY)
@@ -80,7 +84,9 @@ def noiseless(n: int):
     return net, jax.jit(net.step)
 
 
-@pytest.mark.parametrize("mask", [None, [1, 1, 0, 1, 0, 0, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0], [0] * 8])
+@pytest.mark.parametrize(
+    "mask", [None, [1, 1, 0, 1, 0, 0, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0], [0] * 8]
+)
 @pytest.mark.parametrize("n", [2, 4, 8])
 def test_parts_are_the_whole(n, mask):
     batch = BATCHES[0] if mask is None else {**BATCHES[0], "mask": jnp.asarray(mask, jnp.float32)}
@@ -126,27 +132,36 @@ def test_running_statistics_run_through_the_parts():
     for i in range(2):
         running = 0.9 * running + 0.1 * x[i::2].mean(0)
     (name,) = after.extra["batch_stats"]
-    np.testing.assert_allclose(after.extra["batch_stats"][name]["mean"], running, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        after.extra["batch_stats"][name]["mean"], running, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_evaluation_takes_the_whole_batch():
     net, plain = jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3)), line()
     state = plain.init(KEY, BATCHES[0])  # 3 does not divide 8, and need not here
-    assert means(net.evaluate(state, BATCHES[0], KEY)) == means(plain.evaluate(state, BATCHES[0], KEY))
+    assert means(net.evaluate(state, BATCHES[0], KEY)) == means(
+        plain.evaluate(state, BATCHES[0], KEY)
+    )
 
 
 def test_members_are_the_runs_alone_through_wrappers():
     net = jaxdl.with_ema(line(), 0.9)
-    many, keys = jaxdl.replicas(net), jnp.stack([jaxdl.root(seed) for seed in (1, 2)])
+    keys = jnp.stack([jaxdl.root(seed) for seed in (1, 2)])
     stacked = jax.tree.map(lambda a, b: jnp.stack([a, b]), BATCHES[2], BATCHES[3])
-    states, _ = jax.jit(many.step)(many.init(keys, BATCHES[0]), stacked, keys)
-    judged = many.evaluate(states, BATCHES[0], keys)
+    states = jax.vmap(net.init, in_axes=(0, None))(keys, BATCHES[0])
+    states, _ = jax.jit(jax.vmap(net.step))(states, stacked, keys)
+    evaluated = jax.vmap(net.evaluate, in_axes=(0, None, 0))(states, BATCHES[0], keys)
     step = jax.jit(net.step)
     for i in range(2):
         alone, _ = step(net.init(keys[i], BATCHES[0]), BATCHES[2 + i], keys[i])
-        jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=1e-5, atol=1e-6), alone, states)
+        jax.tree.map(
+            lambda a, b, i=i: np.testing.assert_allclose(a, b[i], rtol=1e-5, atol=1e-6),
+            alone,
+            states,
+        )
         expected = net.evaluate(alone, BATCHES[0], keys[i])["loss"]
-        np.testing.assert_allclose([x[i] for x in judged["loss"]], expected, rtol=1e-5)
+        np.testing.assert_allclose([x[i] for x in evaluated["loss"]], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +169,10 @@ def test_members_are_the_runs_alone_through_wrappers():
     [
         (lambda: jaxdl.with_ema(line(), 1.0), "decay: got 1.0, allowed: a number in [0, 1)"),
         (lambda: jaxdl.with_ema(line(), -0.1), "decay: got -0.1, allowed: a number in [0, 1)"),
-        (lambda: jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 0), "n: got 0, allowed: at least 1"),
+        (
+            lambda: jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 0),
+            "n: got 0, allowed: at least 1",
+        ),
         (
             lambda: _step(jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3))),
             "n: got 3, allowed: a divisor of the batch size 8",

@@ -20,7 +20,15 @@ JAXDL = "import jaxdl"
 
 #: Packages that no import of jaxdl's needs. What the baseline loads by itself is not jaxdl's doing.
 HEAVY = (
-    *("tensorflow", "tensorflow_datasets", "sklearn", "scipy.stats", "matplotlib", "orbax.checkpoint", "grain"),
+    *(
+        "tensorflow",
+        "tensorflow_datasets",
+        "sklearn",
+        "scipy.stats",
+        "matplotlib",
+        "orbax.checkpoint",
+        "grain",
+    ),
     *("rich", "tyro", "pandas", "PIL"),
 )
 
@@ -35,8 +43,12 @@ print(json.dumps([[name for name in {} if name in sys.modules], xla_bridge.backe
 
 def main() -> None:
     """Times both, in turns, and prints medians, ratio and bar."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10, help="how often each is imported (default: 10)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="how often each is imported (default: 10)"
+    )
     rounds = parser.parse_args().rounds
 
     check()
@@ -73,7 +85,9 @@ def seconds(statement: str) -> float:
 
 def fresh(program: str) -> str:
     """What a program prints in an interpreter of its own."""
-    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    ).stdout
 
 
 if __name__ == "__main__":

@@ -60,15 +60,19 @@ def recipe(path: str, epochs: int) -> Recipe:
 
     import jaxdl
     from jaxdl import data
-    from jaxdl.data.order import lanes
+    from jaxdl.data.order import contiguous_order
 
-    train, test = data.held_out(data.read_text(path), 0.1)
+    train, test = data.split_text(data.read_text(path), 0.1)
     known = data.Vocabulary.of(train)
-    windows = data.streams(known.encode(train), LENGTH, "train")
-    judged = data.judged(known.encode(test), 2 * CONTEXT, CONTEXT, "test")
+    windows = data.contiguous_windows(known.encode(train), LENGTH, "train")
+    judged = data.text_evaluation_windows(known.encode(test), 2 * CONTEXT, CONTEXT, "test")
     steps = epochs * (windows.size // BATCH)
-    order = np.concatenate([lanes(epoch, windows.size, BATCH) for epoch in range(epochs)])
-    rates = np.asarray(jax.vmap(jaxdl.optimizers.schedule("one_cycle", RATE, steps))(np.arange(steps)))
+    order = np.concatenate(
+        [contiguous_order(epoch, windows.size, BATCH) for epoch in range(epochs)]
+    )
+    rates = np.asarray(
+        jax.vmap(jaxdl.optimizers.schedule("one_cycle", RATE, steps))(np.arange(steps))
+    )
     batch = {name: windows[name][:BATCH] for name in ("input", "label")}
     _, net = jaxdl_net(len(known), steps, 0.0)
     params = net.init(jaxdl.stream(jaxdl.root(0), "init"), batch).params
@@ -84,8 +88,12 @@ def jaxdl_net(vocabulary: int, steps: int, dropout: float) -> tuple[Any, Any]:
     from jaxdl.models import OneHot, SequenceNet
     from jaxdl.nn import RNN
 
-    body = RNN("lstm", FEATURES, LAYERS, dropout=dropout, kernel_init=jax.nn.initializers.normal(0.5))
-    task = tasks.language(SequenceNet(OneHot(vocabulary), body, vocabulary, dropout=dropout), carried=True)
+    body = RNN(
+        "lstm", FEATURES, LAYERS, dropout=dropout, kernel_init=jax.nn.initializers.normal(0.5)
+    )
+    task = tasks.language(
+        SequenceNet(OneHot(vocabulary), body, vocabulary, dropout=dropout), carried=True
+    )
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", RATE, steps), clip=CLIP)
     return task, learner(task.init, Update(task.loss, adam))
 
@@ -97,8 +105,13 @@ class TorchNet:
         import torch
 
         self.torch, self.recipe = torch, recipe
-        self.lstm = torch.nn.LSTM(recipe.vocabulary, FEATURES, LAYERS, batch_first=True, dropout=dropout)
-        self.drop, self.out = torch.nn.Dropout(dropout), torch.nn.Linear(FEATURES, recipe.vocabulary)
+        self.lstm = torch.nn.LSTM(
+            recipe.vocabulary, FEATURES, LAYERS, batch_first=True, dropout=dropout
+        )
+        self.drop, self.out = (
+            torch.nn.Dropout(dropout),
+            torch.nn.Linear(FEATURES, recipe.vocabulary),
+        )
         for i in range(LAYERS):
             layer = f"body/lstm_{i}"
             self._set(self.lstm, f"weight_ih_l{i}", recipe.weights[f"{layer}/kernel"].T)
@@ -107,9 +120,11 @@ class TorchNet:
             getattr(self.lstm, f"bias_hh_l{i}").requires_grad_(False).zero_()
         self._set(self.out, "weight", recipe.weights["out/kernel"].T)
         self._set(self.out, "bias", recipe.weights["out/bias"])
-        self.params = [p for part in (self.lstm, self.out) for p in part.parameters() if p.requires_grad]
+        self.params = [
+            p for part in (self.lstm, self.out) for p in part.parameters() if p.requires_grad
+        ]
         self.adam = torch.optim.Adam(self.params, RATE)
-        self.carry, self.done = None, 0
+        self.carry, self.steps_done = None, 0
 
     def _set(self, part: Any, name: str, value: np.ndarray) -> None:
         getattr(part, name).data = self.torch.tensor(np.ascontiguousarray(value))
@@ -125,16 +140,18 @@ class TorchNet:
 
     def step(self) -> Any:
         """One update; returns its loss, still on the way."""
-        rows = self.recipe.order[self.done]
+        rows = self.recipe.order[self.steps_done]
         for group in self.adam.param_groups:
-            group["lr"] = float(self.recipe.rates[self.done])
-        each, self.carry = self.losses({name: x[rows] for name, x in self.recipe.train.items()}, self.carry)
+            group["lr"] = float(self.recipe.rates[self.steps_done])
+        each, self.carry = self.losses(
+            {name: x[rows] for name, x in self.recipe.train.items()}, self.carry
+        )
         loss = each.mean()
         self.adam.zero_grad()
         loss.backward()
         self.torch.nn.utils.clip_grad_norm_(self.params, CLIP)
         self.adam.step()
-        self.done += 1
+        self.steps_done += 1
         return loss.detach()
 
     def judge(self) -> float:
@@ -161,14 +178,19 @@ def same(path: str, epochs: int) -> dict[str, float]:
     _, net = jaxdl_net(given.vocabulary, len(given.order), 0.0)
     other, key = TorchNet(given, 0.0), jaxdl.root(0)
     step, apart, training = jax.jit(net.step), 0.0, jaxdl.stream(key, "train")
-    state = net.init(jaxdl.stream(key, "init"), {name: x[:BATCH] for name, x in given.train.items()})
+    state = net.init(
+        jaxdl.stream(key, "init"), {name: x[:BATCH] for name, x in given.train.items()}
+    )
     for i, rows in enumerate(given.order):
         state, metrics = step(state, {name: x[rows] for name, x in given.train.items()}, training)
         loss = other.step()
         if i < 50:
             apart = max(apart, abs(float(metrics["loss"][0] / metrics["loss"][1]) - float(loss)))
         if i % 200 == 0:
-            print(f"step {i} of {len(given.order)}, losses of the first 50 apart by {apart:.1e}", file=sys.stderr)
+            print(
+                f"step {i} of {len(given.order)}, losses of the first 50 apart by {apart:.1e}",
+                file=sys.stderr,
+            )
     ours = jaxdl.evaluate(net, state, Dataset(given.test, "test"), batch_size=BATCH)["loss"]
     return {"apart": apart, "jaxdl": ours, "torch": other.judge()}
 
@@ -176,10 +198,15 @@ def same(path: str, epochs: int) -> dict[str, float]:
 def timed(who: str, file: Path) -> dict[str, float]:
     """One framework's whole run in a process of its own, which reads the recipe from a file."""
     began = time.perf_counter()
-    done = subprocess.run([sys.executable, __file__, str(file), "--child", who], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, str(file), "--child", who], capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
-    return {"loss": json.loads(done.stdout.splitlines()[-1]), "seconds": time.perf_counter() - began}
+    return {
+        "loss": json.loads(done.stdout.splitlines()[-1]),
+        "seconds": time.perf_counter() - began,
+    }
 
 
 def write(given: Recipe, file: Path) -> None:
@@ -198,7 +225,9 @@ def read(file: Path) -> Recipe:
             if field:
                 parts[part][field] = arrays[name]
         rest = arrays["order"], arrays["rates"]
-        return Recipe(parts["train"], parts["test"], *rest, parts["weights"], int(arrays["vocabulary"]))
+        return Recipe(
+            parts["train"], parts["test"], *rest, parts["weights"], int(arrays["vocabulary"])
+        )
 
 
 def child(who: str, file: Path) -> float:
@@ -215,16 +244,18 @@ def child(who: str, file: Path) -> float:
     from jaxdl.data import Dataset
 
     jax.config.update("jax_num_cpu_devices", 2)
-    steps, key, every = len(given.order), jaxdl.root(0), jaxdl.Every(log=1000)
+    steps, key = len(given.order), jaxdl.root(0)
     _, learner = jaxdl_net(given.vocabulary, steps, DROPOUT)
     train = Dataset(given.train, "train", contiguous=True)
-    state = jaxdl.train(learner, train, key=key, steps=steps, batch_size=BATCH, every=every)
+    state = jaxdl.train(learner, train, key=key, steps=steps, batch_size=BATCH, log_every=1000)
     return jaxdl.evaluate(learner, state, Dataset(given.test, "test"), batch_size=BATCH)["loss"]
 
 
 def main() -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("text", help="a text file")
     parser.add_argument("--only", choices=["same", "time"])
     parser.add_argument("--same-epochs", type=int, default=5)
@@ -240,7 +271,9 @@ def main() -> int:
         off = abs(found["jaxdl"] / found["torch"] - 1)
         good &= found["apart"] <= 1e-4 and off <= 0.01
         print(f"training losses of 50 steps: apart by at most {found['apart']:.1e} (bar 1e-4)")
-        print(f"held-out nats after {options.same_epochs} epochs: {found['jaxdl']:.4f}, PyTorch {found['torch']:.4f}")
+        print(
+            f"held-out nats after {options.same_epochs} epochs: {found['jaxdl']:.4f}, PyTorch {found['torch']:.4f}"
+        )
         print(f"  apart by {100 * off:.2f} % (bar 1 %)")
     if options.only != "same":
         with tempfile.TemporaryDirectory() as place:
@@ -249,8 +282,12 @@ def main() -> int:
             ours, theirs = (timed(who, file) for who in ("jaxdl", "torch"))
         bits = ours["loss"] / math.log(2)
         good &= bits <= 1.93 and ours["seconds"] < theirs["seconds"]
-        print(f"jaxdl   {bits:.3f} bits per held-out character in {ours['seconds']:.0f} s (bar 1.93)")
-        print(f"PyTorch {theirs['loss'] / math.log(2):.3f} bits per held-out character in {theirs['seconds']:.0f} s")
+        print(
+            f"jaxdl   {bits:.3f} bits per held-out character in {ours['seconds']:.0f} s (bar 1.93)"
+        )
+        print(
+            f"PyTorch {theirs['loss'] / math.log(2):.3f} bits per held-out character in {theirs['seconds']:.0f} s"
+        )
     return 0 if good else 1
 
 

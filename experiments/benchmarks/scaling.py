@@ -54,7 +54,10 @@ def child(address: str, processes: int, rank: int, name: str, batch: int) -> Non
     import jaxdl
 
     rng = np.random.default_rng(0)
-    arrays = {"input": rng.random((2048, 28, 28, 1), np.float32), "label": rng.integers(0, 10, 2048).astype(np.int32)}
+    arrays = {
+        "input": rng.random((2048, 28, 28, 1), np.float32),
+        "label": rng.integers(0, 10, 2048).astype(np.int32),
+    }
     task = jaxdl.tasks.classify(jaxdl.models.softmax_mlp())
     net, clock = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))), Clock()
     jaxdl.train(
@@ -63,7 +66,7 @@ def child(address: str, processes: int, rank: int, name: str, batch: int) -> Non
         key=jaxdl.root(0),
         steps=STEPS + 20,
         batch_size=batch,
-        every=jaxdl.Every(log=20),
+        log_every=20,
         strategy=jaxdl.strategy(name),
         writers=[clock],
     )
@@ -76,11 +79,26 @@ def measured(devices: int, processes: int, name: str, batch: int) -> float:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices // processes)}
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "JAX_NUM_CPU_DEVICES": str(devices // processes),
+    }
     running = []
     for rank in range(processes):
-        command = [sys.executable, __file__, "--child", address, str(processes), str(rank), name, str(batch)]
-        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            address,
+            str(processes),
+            str(rank),
+            name,
+            str(batch),
+        ]
+        running.append(
+            subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        )
     said = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         sys.exit(f"{devices} devices, {processes} processes, {name}: failed")
@@ -89,7 +107,9 @@ def measured(devices: int, processes: int, name: str, batch: int) -> float:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3, help="turns of each place (default: 3)")
     rounds = parser.parse_args().rounds
     whole = {devices: (1, 1, "sharded", PER_DEVICE * devices) for devices, *_ in PLACES}
@@ -98,7 +118,9 @@ def main() -> None:
     for _ in range(rounds):
         for job in jobs:
             seen[job].append(measured(*job))
-    print(f"{'devices':>8}{'processes':>10}  {'strategy':<9}{'batch':>6}{'ms / step':>11}{'overhead, ms':>14}")
+    print(
+        f"{'devices':>8}{'processes':>10}  {'strategy':<9}{'batch':>6}{'ms / step':>11}{'overhead, ms':>14}"
+    )
     for job in jobs:
         devices, processes, name, batch = job
         took = statistics.median(seen[job])

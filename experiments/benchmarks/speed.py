@@ -110,7 +110,9 @@ def filling(child: Child, seconds: float) -> int:
 
 def headline(peers: list[str]) -> str:
     """Above the rows."""
-    return f"{'':<15}{'best /s':>10}{'median /s':>11}" + "".join(f"{name:>15}" for name in [*peers, ROOFLINE])
+    return f"{'':<15}{'best /s':>10}{'median /s':>11}" + "".join(
+        f"{name:>15}" for name in [*peers, ROOFLINE]
+    )
 
 
 def line(row: Row, peers: list[str]) -> str:
@@ -120,8 +122,12 @@ def line(row: Row, peers: list[str]) -> str:
         median, best = value(statistics.median), value(max)
         return f"{'-':>15}" if math.isnan(median) else f"{median:>7.2f} ({best:5.2f})"
 
-    cells = [both(lambda of, peer=peer: row.ratio(peer, of)) for peer in peers] + [both(row.fraction)]
-    start = f"{row.workload:<15}{row.rate(OURS, max):>10.1f}{row.rate(OURS):>11.1f}" + "".join(cells)
+    cells = [both(lambda of, peer=peer: row.ratio(peer, of)) for peer in peers] + [
+        both(row.fraction)
+    ]
+    start = f"{row.workload:<15}{row.rate(OURS, max):>10.1f}{row.rate(OURS):>11.1f}" + "".join(
+        cells
+    )
     return "\n".join([start, *(f"  {name}: {reason}" for name, reason in row.errors.items())])
 
 
@@ -132,7 +138,9 @@ def report(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "seconds": options.seconds,
         "workloads": {row.workload: details(row) for row in rows},
-        "geometric_means": {peer: known(geometric_mean(rows, peer)) for peer in options.peers if peer != OURS},
+        "geometric_means": {
+            peer: known(geometric_mean(rows, peer)) for peer in options.peers if peer != OURS
+        },
         "checks": [check._asdict() | {"passed": check.passed} for check in checks(rows)],
     }
 
@@ -147,7 +155,9 @@ def details(row: Row) -> dict[str, Any]:
         "rates": row.rates,
         "errors": row.errors,
         "devices": row.devices,
-        "ratios": {name: {key: known(row.ratio(name, of)) for key, of in both.items()} for name in others},
+        "ratios": {
+            name: {key: known(row.ratio(name, of)) for key, of in both.items()} for name in others
+        },
         "fraction_of_roofline": {key: known(row.fraction(of)) for key, of in both.items()},
     }
 
@@ -155,7 +165,11 @@ def details(row: Row) -> dict[str, Any]:
 def environment() -> dict[str, Any]:
     """Where this ran."""
     cpu = Path("/proc/cpuinfo")
-    models = [text.split(":")[1].strip() for text in cpu.read_text().splitlines() if text.startswith("model name")]
+    models = [
+        text.split(":")[1].strip()
+        for text in cpu.read_text().splitlines()
+        if text.startswith("model name")
+    ]
     installed = {package.metadata["Name"]: package.version for package in metadata.distributions()}
     return {
         "platform": platform.platform(),
@@ -173,10 +187,22 @@ def known(value: float) -> float | None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="some of the workloads")
-    parser.add_argument("--peers", nargs="+", choices=(OURS, *PEERS), default=list(PEERS), help="some of the peers")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender (default: 5)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=WORKLOADS,
+        default=list(WORKLOADS),
+        help="some of the workloads",
+    )
+    parser.add_argument(
+        "--peers", nargs="+", choices=(OURS, *PEERS), default=list(PEERS), help="some of the peers"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="turns of each contender (default: 5)"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn (default: 2)")
     parser.add_argument("--json", type=Path, help="write everything to this file")
     return parser.parse_args()

@@ -66,7 +66,9 @@ def race(name: str, seed: int, folder: Path) -> Race:
     """Starts a process and waits for its last line."""
     framework, kind = name.split("-")
     cache = tempfile.mkdtemp(dir=folder) if kind == "cold" else str(folder / "xla")
-    rest = {"jaxdl": [str(seed), cache], "torch": [kind, str(seed)], "keras": [str(seed)]}[framework]
+    rest = {"jaxdl": [str(seed), cache], "torch": [kind, str(seed)], "keras": [str(seed)]}[
+        framework
+    ]
     rest += [] if framework == "jaxdl" else [str(folder / "mnist.npz")]
     began, end, last = time.perf_counter(), 0.0, ""
     command = [sys.executable, "-m", f"contenders.mnist_{framework}", *rest]
@@ -82,9 +84,15 @@ def race(name: str, seed: int, folder: Path) -> Race:
 
 def main() -> None:
     """Every contender with every seed, in turns, and the bars."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each (default: 5; of the 3x3 network 1)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES)
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="runs of each (default: 5; of the 3x3 network 1)"
+    )
     parser.add_argument("--json", type=Path, help="write everything to this file")
     options = parser.parse_args()
     seen: dict[str, list[Race]] = {name: [] for name in options.only}
@@ -108,7 +116,9 @@ def main() -> None:
     for name, races in seen.items():
         accuracy = statistics.mean(one.accuracy for one in races)
         faster = f"{median[name] / median['jaxdl-warm']:.2f}x" if "jaxdl-warm" in median else ""
-        print(f"{name:<14}{median[name]:>10.1f}{races[0].epochs:>8.2f}{accuracy:>15.2%}{faster:>15}")
+        print(
+            f"{name:<14}{median[name]:>10.1f}{races[0].epochs:>8.2f}{accuracy:>15.2%}{faster:>15}"
+        )
     if options.json:
         about = {
             "cpus": len(os.sched_getaffinity(0)),
@@ -117,7 +127,9 @@ def main() -> None:
         options.json.write_text(json.dumps(about, indent=1) + "\n")
 
     checks = [
-        (f"{name}, seconds", median[name], bar, median[name] <= bar) for name, bar in BARS.items() if name in seen
+        (f"{name}, seconds", median[name], bar, median[name] <= bar)
+        for name, bar in BARS.items()
+        if name in seen
     ]
     for name, races in seen.items():
         if name.startswith("jaxdl"):
@@ -125,7 +137,10 @@ def main() -> None:
             checks.append((f"{name}, mean accuracy", accuracy, GOAL, accuracy >= GOAL))
     if "jaxdl-warm" in median:
         ratios = {name: median[name] / median["jaxdl-warm"] for name in RATIOS if name in median}
-        checks += [(f"jaxdl-warm, of {name}", r, RATIOS[name], r >= RATIOS[name]) for name, r in ratios.items()]
+        checks += [
+            (f"jaxdl-warm, of {name}", r, RATIOS[name], r >= RATIOS[name])
+            for name, r in ratios.items()
+        ]
     print()
     for what, value, bar, passed in checks:
         print(f"{'pass' if passed else 'FAIL'}  {what:<32}{value:>8.3g}  bar {bar}")

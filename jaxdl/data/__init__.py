@@ -2,12 +2,18 @@
 
 from jaxdl.data.checks import check_batch_size, check_classification
 from jaxdl.data.dataset import Dataset, holdout, split
-from jaxdl.data.memory import adding, copy_memory
-from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, sentiment_grammar
+from jaxdl.data.long_range_tasks import adding, copy_memory
+from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
 from jaxdl.data.scaling import standardize
 from jaxdl.data.series import chronological, forecast_windows, series
 from jaxdl.data.sources import load
-from jaxdl.data.text import held_out, judged, read_text, streams, windows
+from jaxdl.data.text import (
+    contiguous_windows,
+    read_text,
+    split_text,
+    text_evaluation_windows,
+    windows,
+)
 from jaxdl.data.vectors import read_vectors
 from jaxdl.data.video import moving_digits
 from jaxdl.data.vocabulary import Vocabulary, check_ids
@@ -24,18 +30,18 @@ __all__ = [
     "copy_memory",
     "encode_reviews",
     "forecast_windows",
-    "held_out",
+    "split_text",
     "holdout",
-    "judged",
+    "text_evaluation_windows",
     "load",
     "moving_digits",
     "read_reviews",
     "read_text",
     "read_vectors",
-    "sentiment_grammar",
+    "synthetic_reviews",
     "series",
     "split",
     "standardize",
-    "streams",
+    "contiguous_windows",
     "windows",
 ]

@@ -78,7 +78,9 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
     """
     files = {path.name: _sha256(path) for path in sorted(folder.glob("*.npy"))}
     manifest = {"about": dict(about), "files": files}
-    (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1) + "\n")
+    (folder / MANIFEST).write_text(
+        json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1) + "\n"
+    )
 
 
 def _build(folder: Path, build: Callable[[Path], None]) -> None:
@@ -88,7 +90,9 @@ def _build(folder: Path, build: Callable[[Path], None]) -> None:
         place = tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent)
     except OSError as error:
         reason = error.strerror or "not a directory"
-        raise InputError("cache_dir", str(folder.parent), f"a directory that can be written ({reason})") from None
+        raise InputError(
+            "cache_dir", str(folder.parent), f"a directory that can be written ({reason})"
+        ) from None
     with place as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
@@ -108,7 +112,9 @@ def _read(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
         return None
     try:
         return _verified(folder)
-    except Exception as error:  # damage makes the readers of JSON and of arrays fail in too many ways to list them
+    except (
+        Exception
+    ) as error:  # damage makes the readers of JSON and of arrays fail in too many ways to list them
         reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(f"cache {folder} is damaged ({reason}); building it again", stacklevel=4)
         return None
@@ -125,7 +131,9 @@ def _verified(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     for path in paths:
         if _sha256(path) != manifest["files"][path.name]:
             raise ValueError(f"{path.name} does not match its checksum")
-    return {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}, manifest["about"]
+    return {
+        path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths
+    }, manifest["about"]
 
 
 def _sha256(path: Path) -> str:

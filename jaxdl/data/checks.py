@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.lazy import blocks
+from jaxdl.data.mapped_array import blocks
 from jaxdl.errors import InputError, at_least, lengths_within
 
 #: Numbers of channels that an image may have when its layout is judged by its shape.
@@ -56,7 +56,9 @@ def check_lengths(data: Dataset) -> None:
     if "length" not in data.arrays or "input" not in data.arrays:
         return
     if data["input"].ndim < 2:
-        raise InputError("input shape", data["input"].shape, "[N, T, ...], where there is a `length`")
+        raise InputError(
+            "input shape", data["input"].shape, "[N, T, ...], where there is a `length`"
+        )
     lengths_within(data["length"], data["input"].shape[1])
 
 
@@ -70,14 +72,18 @@ def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
     """
     whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
     if not whole or not 1 <= batch_size <= data.size:
-        raise InputError("batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}")
+        raise InputError(
+            "batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}"
+        )
     if batch_size % devices:
         raise InputError("batch_size", batch_size, f"a multiple of the {devices} devices")
 
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     if label.dtype.kind not in "iu":
-        raise InputError("label dtype", label.dtype.name, "integers, the number of each example's class")
+        raise InputError(
+            "label dtype", label.dtype.name, "integers, the number of each example's class"
+        )
     if label.ndim != 1:
         raise InputError("label shape", label.shape, "[N], one integer per example")
     if classes is not None:
@@ -85,7 +91,11 @@ def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     bad = label < 0 if classes is None else (label < 0) | (label >= classes)
     if bad.any():
         row = int(bad.argmax())
-        allowed = "an integer that is not negative" if classes is None else f"an integer in [0, {classes})"
+        allowed = (
+            "an integer that is not negative"
+            if classes is None
+            else f"an integer in [0, {classes})"
+        )
         raise InputError(f"label[{row}]", int(label[row]), allowed)
 
 
@@ -93,11 +103,22 @@ def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:
     """The shape and dtype of images `[N, H, W, C]` or vectors `[N, D]`."""
     shape = images.shape
     if images.ndim == 3:
-        raise InputError("input shape", shape, "[N, H, W, C], grey images by x[..., None]; sequences need a `length`")
+        raise InputError(
+            "input shape",
+            shape,
+            "[N, H, W, C], grey images by x[..., None]; sequences need a `length`",
+        )
     if images.ndim not in (2, 4) or 0 in shape:
         raise InputError("input shape", shape, "images [N, H, W, C] or vectors [N, D]")
-    if images.ndim == 4 and shape[1] in CHANNELS and shape[3] not in CHANNELS and shape[1] < min(shape[2:]):
-        raise InputError("input shape", shape, "[N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them")
+    if (
+        images.ndim == 4
+        and shape[1] in CHANNELS
+        and shape[3] not in CHANNELS
+        and shape[1] < min(shape[2:])
+    ):
+        raise InputError(
+            "input shape", shape, "[N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them"
+        )
     if images.dtype == np.uint8:
         raise InputError("input dtype", "uint8", "float32 in [0, 1]; divide the pixels by 255")
     if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -113,7 +134,9 @@ def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
         whole = whole and bool((block == np.floor(block)).all())
     pixels = low >= 0 and BRIGHTEST < high <= 255 and (whole or high > 100)
     if images.ndim == 4 and pixels:
-        raise InputError("input", f"values from {low:g} to {high:g}", "pixels in [0, 1], or standardized")
+        raise InputError(
+            "input", f"values from {low:g} to {high:g}", "pixels in [0, 1], or standardized"
+        )
 
 
 def _check_finite(block: Float[np.ndarray, "B ..."], first: int) -> None:

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
-from jaxdl.data import lazy
-from jaxdl.data.lazy import Lazy, blocks
+from jaxdl.data import mapped_array
+from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.errors import InputError, one_of
 from jaxdl.rng import stream
 
@@ -21,8 +21,8 @@ class Dataset:
     """Named arrays whose first dimension counts the examples.
 
     Attributes:
-      arrays: `{field: [N, ...]}`, kept as read-only views; a field may be a `Lazy` if it is
-        larger than `lazy.IN_MEMORY`. Classifiers read `input` and `label`.
+      arrays: `{field: [N, ...]}`, kept as read-only views; a field may be a `MappedArray` if it is
+        larger than `mapped_array.IN_MEMORY`. Classifiers read `input` and `label`.
       name: what the set is called in results.
       classes: how many there are, labels being in [0, classes); None: not a classification.
       contiguous: whether each row goes on where the one before ends, as windows of a text do; training then reads
@@ -37,7 +37,7 @@ class Dataset:
       (3, (3, 2))
     """
 
-    arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | Lazy] = dataclasses.field(repr=False)
+    arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | MappedArray] = dataclasses.field(repr=False)
     name: str
     classes: int | None = None
     contiguous: bool = False
@@ -77,7 +77,10 @@ class Dataset:
 
     def take(self, rows: Int[np.ndarray, " B"]) -> "Dataset":
         """The examples with these row numbers, in this order; at least one. They follow each other no longer."""
-        arrays = {f: a.take(rows) if isinstance(a, Lazy) else a[rows] for f, a in self.arrays.items()}
+        arrays = {
+            f: a.take(rows) if isinstance(a, MappedArray) else a[rows]
+            for f, a in self.arrays.items()
+        }
         return dataclasses.replace(self, arrays=arrays, contiguous=False)
 
 
@@ -107,10 +110,18 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
     if not 0 < fraction < 1:
         raise InputError("fraction", fraction, "a number in (0, 1)")
     if data.contiguous:
-        raise InputError("data", data.name, "rows that can be shuffled; cut a text by `held_out`, before it is windows")
+        raise InputError(
+            "data",
+            data.name,
+            "rows that can be shuffled; cut a text by `held_out`, before it is windows",
+        )
     count = round(fraction * data.size)
     if not 0 < count < data.size:
-        raise InputError("fraction", fraction, f"a share that leaves both parts of {data.size} examples not empty")
+        raise InputError(
+            "fraction",
+            fraction,
+            f"a share that leaves both parts of {data.size} examples not empty",
+        )
     # A stream of its own below "data": the epochs' orders come from "data" itself.
     shuffled = np.asarray(jax.random.permutation(stream(stream(key, "data"), "split"), data.size))
     return _apart(data, shuffled[:count])
@@ -147,7 +158,9 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
         chosen.append(rows[: max(1, round(fraction * len(rows))) if len(rows) > 1 else 0])
     test = np.concatenate(chosen)
     if not 0 < len(test) < data.size:
-        raise InputError("size", data.size, "a set with several examples of a class, to cut a test set from")
+        raise InputError(
+            "size", data.size, "a set with several examples of a class, to cut a test set from"
+        )
     return _apart(data, test)
 
 
@@ -158,16 +171,18 @@ def _apart(data: Dataset, second: Int[np.ndarray, " B"]) -> tuple[Dataset, Datas
     return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))
 
 
-def _kept(array: Shaped[np.ndarray, "N ..."] | Lazy) -> Shaped[np.ndarray, "N ..."] | Lazy:
+def _kept(
+    array: Shaped[np.ndarray, "N ..."] | MappedArray,
+) -> Shaped[np.ndarray, "N ..."] | MappedArray:
     """A read-only view; what fits into memory is read into it."""
-    if isinstance(array, Lazy) and array.nbytes > lazy.IN_MEMORY:
+    if isinstance(array, MappedArray) and array.nbytes > mapped_array.IN_MEMORY:
         return array
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
 
 
-def _check_rows(arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | Lazy]) -> None:
+def _check_rows(arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | MappedArray]) -> None:
     if not arrays:
         raise InputError("arrays", arrays, "at least one field")
     for field, array in arrays.items():
@@ -176,6 +191,8 @@ def _check_rows(arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | Lazy]) -> Non
     first, *_ = arrays
     for field, array in arrays.items():
         if len(array) != len(arrays[first]):
-            raise InputError(f"{field} rows", len(array), f"{len(arrays[first])}, as many as {first} has")
+            raise InputError(
+                f"{field} rows", len(array), f"{len(arrays[first])}, as many as {first} has"
+            )
     if not len(arrays[first]):
         raise InputError(f"{first} rows", 0, "at least 1, not an empty set")

@@ -48,7 +48,10 @@ def photos() -> tuple[Dataset, Dataset]:
 
     draw, side = np.random.RandomState(0), 32
     # Half as large, so that a piece shows something.
-    halves = [each[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255 for each in load_sample_images().images]
+    halves = [
+        each[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255
+        for each in load_sample_images().images
+    ]
 
     def pieces(first: int, last: int, count: int) -> Dataset:
         found = []
@@ -83,7 +86,9 @@ def moons() -> tuple[Dataset, Dataset]:
     upper = np.stack([np.cos(t[0]), np.sin(t[0])], -1)
     lower = np.stack([1 - np.cos(t[1]), 0.5 - np.sin(t[1])], -1)
     points = np.concatenate([upper, lower])
-    return _points("moons", points + 0.15 * draw.standard_normal(points.shape), np.arange(2000) // 1000)
+    return _points(
+        "moons", points + 0.15 * draw.standard_normal(points.shape), np.arange(2000) // 1000
+    )
 
 
 def spirals() -> tuple[Dataset, Dataset]:
@@ -111,6 +116,8 @@ def spirals() -> tuple[Dataset, Dataset]:
     return _points("spirals", radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1), label)
 
 
-def _points(name: str, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"]) -> tuple[Dataset, Dataset]:
+def _points(
+    name: str, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"]
+) -> tuple[Dataset, Dataset]:
     arrays = {"input": points.astype(np.float32), "label": label.astype(np.int32)}
     return holdout(Dataset(arrays, name, int(label.max()) + 1))

@@ -49,7 +49,9 @@ def path_of(said: str | os.PathLike[str], field: str) -> Path:
 
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a path is a link to something that is not below `root`."""
-    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(
+        os.path.realpath(root)
+    )
 
 
 def plain(path: Path) -> IO[bytes]:
@@ -59,7 +61,7 @@ def plain(path: Path) -> IO[bytes]:
       OSError: it is not there, is something else, or cannot be read.
     """
     try:
-        file = open(path, "rb", opener=_at_once)  # noqa: SIM115
+        file = open(path, "rb", opener=_vectorized)  # noqa: SIM115
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -164,9 +166,11 @@ def utf8(content: bytes, where: str) -> str:
     try:
         return content.decode().removeprefix(codecs.BOM_UTF8.decode())
     except UnicodeDecodeError as error:
-        raise InputError(f"{where}, byte {error.start}", f"{content[error.start]:#04x}", "UTF-8") from None
+        raise InputError(
+            f"{where}, byte {error.start}", f"{content[error.start]:#04x}", "UTF-8"
+        ) from None
 
 
-def _at_once(path: str, flags: int) -> int:
+def _vectorized(path: str, flags: int) -> int:
     """Opening a pipe would wait for somebody to write into it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -60,12 +60,16 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
     path = path_of(path, "data")
     train, test = _parts(path)
     labels = [part["label"] for part in (train, test) if part is not None]
-    data = [_checked(part, path.stem, _classes(labels)) for part in (train, test) if part is not None]
+    data = [
+        _checked(part, path.stem, _classes(labels)) for part in (train, test) if part is not None
+    ]
     if test is None:
         return holdout(data[0])
     shapes = [list(part["input"].shape[1:]) for part in data]
     if shapes[0] != shapes[1]:
-        raise InputError("data", f"{path} with inputs {shapes[0]} to train and {shapes[1]} to test", "one shape")
+        raise InputError(
+            "data", f"{path} with inputs {shapes[0]} to train and {shapes[1]} to test", "one shape"
+        )
     return data[0], data[1]
 
 
@@ -104,7 +108,9 @@ def _part(archive: zipfile.ZipFile, path: Path, part: str) -> Arrays | None:
         return None
     for field, name in names.items():
         if name is None:
-            raise InputError("data", f"{path} with {sorted(_members(archive))}", f"the array {part}_{field} too")
+            raise InputError(
+                "data", f"{path} with {sorted(_members(archive))}", f"the array {part}_{field} too"
+            )
     return {field: _array(archive, path, str(name)) for field, name in names.items()}
 
 
@@ -161,7 +167,9 @@ def _rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:
     if array.dtype == np.uint8:
         array = np.divide(array, np.float32(255), dtype=np.float32)
     if array.dtype.kind in "fiub":
-        with np.errstate(over="ignore"):  # what float32 does not hold is infinite, and refused as that
+        with np.errstate(
+            over="ignore"
+        ):  # what float32 does not hold is infinite, and refused as that
             array = array.astype(np.float32, copy=False)
     return array[..., None] if array.ndim == 3 else array
 

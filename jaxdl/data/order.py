@@ -48,7 +48,9 @@ class Window(NamedTuple):
         return self.first + self.order.shape[0]
 
 
-def epoch_order(key: Key[Array, ""], epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+def epoch_order(
+    key: Key[Array, ""], epoch: int, size: int, batch_size: int
+) -> Int[np.ndarray, "S B"]:
     """The rows of each step of one epoch, a permutation cut into batches.
 
     Args:
@@ -71,7 +73,7 @@ def epoch_order(key: Key[Array, ""], epoch: int, size: int, batch_size: int) -> 
     return rows if key.ndim == 0 else rows.swapaxes(0, 1)
 
 
-def lanes(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+def contiguous_order(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     """The rows of each step of one epoch over contiguous rows: lane b of every batch goes on from the batch before.
 
         row(t, b) = (b S + t) mod N,    S = N // B,    t = S epoch + s
@@ -88,7 +90,7 @@ def lanes(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
       int32 `[N // B, B]`.
 
     Example:
-      >>> lanes(0, 7, 3).tolist(), lanes(1, 7, 3).tolist()
+      >>> contiguous_order(0, 7, 3).tolist(), contiguous_order(1, 7, 3).tolist()
       ([[0, 2, 4], [1, 3, 5]], [[2, 4, 6], [3, 5, 0]])
     """
     steps = size // batch_size
@@ -96,11 +98,11 @@ def lanes(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     return ((first[None] + np.arange(steps)[:, None]) % size).astype(np.int32)
 
 
-def once_through(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
+def sequential_order(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     """Every row once, in order, for evaluation: the last batch is filled up with -1.
 
     Example:
-      >>> once_through(5, 3).tolist()
+      >>> sequential_order(5, 3).tolist()
       [[0, 1, 2], [3, 4, -1]]
     """
     steps = -(-size // batch_size)
@@ -157,7 +159,7 @@ def training_windows(
       `Window`s, the first one holding step `start`, each next one beginning where the last ends.
     """
     steps = data.size // batch_size
-    in_order = lanes if data.contiguous else partial(epoch_order, key)
+    in_order = contiguous_order if data.contiguous else partial(epoch_order, key)
     order = partial(in_order, size=data.size, batch_size=batch_size)
     if data.nbytes <= RESIDENT_BYTES:
         arrays = place(dict(data.arrays))
@@ -167,7 +169,9 @@ def training_windows(
         yield from _streamed(data, order, steps, start, place)
 
 
-def evaluation_windows(data: Dataset, batch_size: int, place: Callable[[Any], Any]) -> Iterator[Window]:
+def evaluation_windows(
+    data: Dataset, batch_size: int, place: Callable[[Any], Any]
+) -> Iterator[Window]:
     """Windows that show every example exactly once.
 
     Example:
@@ -176,7 +180,7 @@ def evaluation_windows(data: Dataset, batch_size: int, place: Callable[[Any], An
       >>> [w.order.shape for w in evaluation_windows(test, 100, lambda x: x)]
       [(4, 100)]
     """
-    order = once_through(data.size, batch_size)
+    order = sequential_order(data.size, batch_size)
     if data.nbytes <= RESIDENT_BYTES:
         yield Window(place(dict(data.arrays)), place(order), 0)
         return
@@ -184,7 +188,9 @@ def evaluation_windows(data: Dataset, batch_size: int, place: Callable[[Any], An
         yield _read(data, order[first : first + WINDOW_STEPS], first, place)
 
 
-def _streamed(data: Dataset, order: Callable, steps: int, start: int, place: Callable) -> Iterator[Window]:
+def _streamed(
+    data: Dataset, order: Callable, steps: int, start: int, place: Callable
+) -> Iterator[Window]:
     """Windows read ahead by Grain's threads: in order, and starting anywhere at no cost."""
     import grain
 
@@ -218,4 +224,8 @@ def _from(first: int) -> Iterator[int]:
 
 @partial(jax.jit, static_argnums=1)
 def _permutation(key: Key[Array, ""], size: int) -> Int[Array, " N"]:
-    return jax.random.permutation(key, size) if key.ndim == 0 else jax.vmap(lambda k: _permutation(k, size))(key)
+    return (
+        jax.random.permutation(key, size)
+        if key.ndim == 0
+        else jax.vmap(lambda k: _permutation(k, size))(key)
+    )

@@ -54,19 +54,31 @@ def prepare(name: str, data_dir: str, out: Path | None = None, text: bool = Fals
     except Exception as error:
         # Downloads, decoders and TFDS itself fail in too many ways to list them.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataUnavailable(f"{name}: could not be had ({reason}); where there is a network, run: {how}") from error
+        raise DataUnavailable(
+            f"{name}: could not be had ({reason}); where there is a network, run: {how}"
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     said = __doc__.splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m jaxdl.data.prepare", description=said, allow_abbrev=False)
-    parser.add_argument("name", help="an image classification set of TFDS (mnist, emnist/letters), or a text")
-    parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+    parser = argparse.ArgumentParser(
+        prog="python -m jaxdl.data.prepare", description=said, allow_abbrev=False
+    )
+    parser.add_argument(
+        "name", help="an image classification set of TFDS (mnist, emnist/letters), or a text"
+    )
+    parser.add_argument(
+        "--data-dir", default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    )
     parser.add_argument("--out", type=Path, help="an empty folder for the decoded arrays")
-    parser.add_argument("--text", action="store_true", help="a set of texts (tiny_shakespeare), not of images")
+    parser.add_argument(
+        "--text", action="store_true", help="a set of texts (tiny_shakespeare), not of images"
+    )
     options = parser.parse_args(arguments)
-    data_dir = options.data_dir if "://" in options.data_dir else os.path.expanduser(options.data_dir)
+    data_dir = (
+        options.data_dir if "://" in options.data_dir else os.path.expanduser(options.data_dir)
+    )
     try:
         # What TFDS prints is for people; stdout is for the process that asked.
         with contextlib.redirect_stdout(sys.stderr):
@@ -96,7 +108,12 @@ def _builder(name: str, data_dir: str) -> Any:
     except (tfds.core.DatasetNotFoundError, ValueError):
         raise unknown(name) from None
     try:
-        return known(data_dir=data_dir, config=config or None, version=version or None, file_format="array_record")
+        return known(
+            data_dir=data_dir,
+            config=config or None,
+            version=version or None,
+            file_format="array_record",
+        )
     except (ValueError, AssertionError):
         if config and config not in known.builder_configs:
             raise unknown(name) from None
@@ -128,7 +145,9 @@ def _decode(builder: Any, name: str, fields: tuple[str, str, int], out: Path) ->
             continue
         source = builder.as_data_source(split)
         shape = (len(source), *builder.info.features[image].shape)
-        images = np.lib.format.open_memmap(out / f"{part}_input.npy", mode="w+", dtype=np.uint8, shape=shape)
+        images = np.lib.format.open_memmap(
+            out / f"{part}_input.npy", mode="w+", dtype=np.uint8, shape=shape
+        )
         labels = np.empty(len(source), np.int32)
         for first in range(0, len(source), BLOCK):
             rows = range(first, min(first + BLOCK, len(source)))
@@ -146,11 +165,15 @@ def _fields(builder: Any, name: str) -> tuple[str, str, int]:
 
     image, label = builder.info.supervised_keys or ("image", "label")
     known = builder.info.features
-    pixels, named = (known[key] if isinstance(key, str) and key in known else None for key in (image, label))
+    pixels, named = (
+        known[key] if isinstance(key, str) and key in known else None for key in (image, label)
+    )
     if not isinstance(pixels, features.Image) or not isinstance(named, features.ClassLabel):
         raise DataUnavailable(f"{name}: not a set of images with one label each")
     if None in pixels.shape or pixels.np_dtype != np.uint8:
-        raise DataUnavailable(f"{name}: images are {pixels.np_dtype} {pixels.shape}, not uint8 of one size")
+        raise DataUnavailable(
+            f"{name}: images are {pixels.np_dtype} {pixels.shape}, not uint8 of one size"
+        )
     return image, label, named.num_classes
 
 

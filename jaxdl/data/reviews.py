@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import bounded, leads_out, opened, path_of, utf8
-from jaxdl.data.opinions import opinion
+from jaxdl.data.review_grammar import generate_review
 from jaxdl.data.vocabulary import PADDING, UNKNOWN, Vocabulary, check_ids
 from jaxdl.errors import InputError, at_least, one_of
 
@@ -66,7 +66,9 @@ def read_reviews(folder: str | Path) -> tuple[Reviews, Reviews]:
     try:
         return _both(folder)
     except OSError as error:
-        raise InputError("data", str(folder), f"a folder that can be read ({error.strerror})") from None
+        raise InputError(
+            "data", str(folder), f"a folder that can be read ({error.strerror})"
+        ) from None
 
 
 def _both(folder: Path) -> tuple[Reviews, Reviews]:
@@ -75,10 +77,16 @@ def _both(folder: Path) -> tuple[Reviews, Reviews]:
     for part in parts:
         _stay(part, folder)
         if not part.is_dir():
-            raise InputError("data", str(folder), f"a folder with train and test; there is no {part.name}")
+            raise InputError(
+                "data", str(folder), f"a folder with train and test; there is no {part.name}"
+            )
     classes = sorted({name for part in parts for name in _classes(part)})
     if len(classes) < 2:
-        raise InputError("data", str(folder), f"a folder per class in train and test, at least two; found {classes}")
+        raise InputError(
+            "data",
+            str(folder),
+            f"a folder per class in train and test, at least two; found {classes}",
+        )
     return _part(parts[0], classes), _part(parts[1], classes)
 
 
@@ -88,7 +96,7 @@ def _stay(path: Path, folder: Path) -> None:
         raise InputError("data", str(path), f"a path that stays in {folder}; this link leads out")
 
 
-def sentiment_grammar(seed: int = 0, count: int = 4000) -> tuple[Reviews, Reviews]:
+def synthetic_reviews(seed: int = 0, count: int = 4000) -> tuple[Reviews, Reviews]:
     """Generated opinions about films, half of them good, in which the order of the words decides.
 
     A negation turns a word into its opposite, and after a contrast the second clause counts: "The plot
@@ -106,7 +114,7 @@ def sentiment_grammar(seed: int = 0, count: int = 4000) -> tuple[Reviews, Review
       InputError: a count out of range.
 
     Example:
-      >>> train, test = sentiment_grammar()
+      >>> train, test = synthetic_reviews()
       >>> len(train.texts), len(test.texts), train.texts[4], train.classes[train.labels[4]]
       (3200, 800, 'The ending turned out to be shallow.', 'neg')
     """
@@ -116,11 +124,15 @@ def sentiment_grammar(seed: int = 0, count: int = 4000) -> tuple[Reviews, Review
     draw, texts = np.random.RandomState(seed), dict[str, int]()
     while len(texts) < count:
         label = len(texts) % 2
-        texts.setdefault(opinion(draw, good=label == 1), label)
+        texts.setdefault(generate_review(draw, good=label == 1), label)
     cut = 2 * round(0.4 * count)
     parts = [list(texts.items())[:cut], list(texts.items())[cut:]]
     train, test = (
-        Reviews([text for text, _ in part], np.array([label for _, label in part], np.int32), ("neg", "pos"))
+        Reviews(
+            [text for text, _ in part],
+            np.array([label for _, label in part], np.int32),
+            ("neg", "pos"),
+        )
         for part in parts
     )
     return train, test
@@ -158,20 +170,31 @@ def encode_reviews(
     at_least("length", length, 1)
     one_of("keep", keep, ["first", "last"])
     check_ids(reviews.labels, len(reviews.classes), "label")
-    rows, lengths = np.full((len(reviews.texts), length), PADDING, np.int32), np.empty(len(reviews.texts), np.int32)
+    rows, lengths = (
+        np.full((len(reviews.texts), length), PADDING, np.int32),
+        np.empty(len(reviews.texts), np.int32),
+    )
     for i, text in enumerate(reviews.texts):
         ids = vocabulary.encode(text)
         kept = (ids[:length] if keep == "first" else ids[-length:]) if len(ids) else [UNKNOWN]
         rows[i, : len(kept)], lengths[i] = kept, len(kept)
     if not (rows > UNKNOWN).any():
-        raise InputError("texts", "no known word", f"texts with some of the vocabulary's {len(vocabulary)} tokens")
+        raise InputError(
+            "texts",
+            "no known word",
+            f"texts with some of the vocabulary's {len(vocabulary)} tokens",
+        )
     label = np.asarray(reviews.labels, np.int32)
     return Dataset({"input": rows, "length": lengths, "label": label}, name, len(reviews.classes))
 
 
 def _classes(part: Path) -> list[str]:
     with os.scandir(part) as found:
-        return [each.name for each in found if each.is_dir() and each.name[0] != "." and each.name != UNLABELLED]
+        return [
+            each.name
+            for each in found
+            if each.is_dir() and each.name[0] != "." and each.name != UNLABELLED
+        ]
 
 
 def _part(part: Path, classes: list[str]) -> Reviews:
@@ -182,7 +205,11 @@ def _part(part: Path, classes: list[str]) -> Reviews:
         _stay(part / name, part.parent)
         if not (part / name).is_dir():
             raise InputError("data", str(part), f"a folder per class; there is no {name}")
-        files = [file for file in sorted(os.listdir(part / name)) if file.endswith(".txt") and file[0] != "."]
+        files = [
+            file
+            for file in sorted(os.listdir(part / name))
+            if file.endswith(".txt") and file[0] != "."
+        ]
         found = [_read(part / name / file, part.parent) for file in files]
         if not found:
             raise InputError("data", str(part / name), "a folder with .txt files; there are none")

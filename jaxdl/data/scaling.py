@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.lazy import Lazy, blocks
+from jaxdl.data.mapped_array import MappedArray, blocks
 
 
 def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple[Dataset, ...]:
@@ -30,20 +30,24 @@ def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple
       [[-1.0, 1.0], [3.0]]
     """
     array = train[field]
-    mean, std = _statistics(dataclasses.replace(array, dtype=array.working) if isinstance(array, Lazy) else array)
+    mean, std = _statistics(
+        dataclasses.replace(array, dtype=array.working) if isinstance(array, MappedArray) else array
+    )
 
     def moved(data: Dataset) -> Dataset:
         array = data[field]
-        if isinstance(array, Lazy):
+        if isinstance(array, MappedArray):
             changed = array.then(mean, std)
         else:
-            changed = Lazy(array).then(mean, std)[:]
+            changed = MappedArray(array).then(mean, std)[:]
         return dataclasses.replace(data, arrays={**data.arrays, field: changed})
 
     return tuple(moved(data) for data in (train, *others))
 
 
-def _statistics(array: Shaped[np.ndarray, "N ... C"]) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
+def _statistics(
+    array: Shaped[np.ndarray, "N ... C"],
+) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
     """Mean and standard deviation of every channel in float64, 1 where the channel is constant."""
 
     def over(reduce: np.ufunc, of=lambda x: x) -> np.ndarray:

@@ -75,15 +75,24 @@ def series(structure: bool, hours: int = 24 * 420, seed: int = 0) -> Float[np.nd
     sign, strength, kind = _fronts(hours, draw)
     day = np.cos(2 * np.pi * (t - 4) / 24)
     arrived = _recursion(np.exp(-1 / 48), _impulses(hours, sign + ARRIVES[kind], strength))
-    temperature = 10 - 9 * np.cos(2 * np.pi * t / 8766) - 4 * day + arrived + _recursion(0.9, 0.2 * noise[0])
+    temperature = (
+        10 - 9 * np.cos(2 * np.pi * t / 8766) - 4 * day + arrived + _recursion(0.9, 0.2 * noise[0])
+    )
     if not structure:
         temperature = 10 + np.cumsum(0.1 * noise[0])
     pressure = 1013 - 1.5 * _bumps(hours, sign, strength) + _recursion(0.99, 0.25 * noise[1])
-    humidity = 60 + 5 * day + 15 * _bumps(hours, sign + TELLS, 2 * kind - 1) + _recursion(0.9, 0.5 * noise[2])
+    humidity = (
+        60
+        + 5 * day
+        + 15 * _bumps(hours, sign + TELLS, 2 * kind - 1)
+        + _recursion(0.9, 0.5 * noise[2])
+    )
     return np.stack([temperature, pressure, humidity], 1).astype(np.float32)
 
 
-def chronological(values: Float[np.ndarray, "T C"], fractions: tuple[float, float] = (0.7, 0.15)) -> Parts:
+def chronological(
+    values: Float[np.ndarray, "T C"], fractions: tuple[float, float] = (0.7, 0.15)
+) -> Parts:
     """Cuts a series in three in the order of time, and puts every channel on the scale of the first part.
 
         part_c = (value_c - mean_c) / std_c
@@ -153,11 +162,15 @@ def forecast_windows(
     if not 0 <= target < values.shape[1]:
         raise InputError("target", target, f"a channel in [0, {values.shape[1]})")
     if len(values) < history + ahead:
-        raise InputError("values rows", len(values), f"at least history + ahead = {history} + {ahead}")
+        raise InputError(
+            "values rows", len(values), f"at least history + ahead = {history} + {ahead}"
+        )
     windows = np.lib.stride_tricks.sliding_window_view(values[:-ahead], history, 0)[::stride]
     found = values[history - 1 + ahead :: stride, target, None]
     arrays = {"input": windows.transpose(0, 2, 1), "target": found}
-    return Dataset({field: np.ascontiguousarray(x, np.float32) for field, x in arrays.items()}, name)
+    return Dataset(
+        {field: np.ascontiguousarray(x, np.float32) for field, x in arrays.items()}, name
+    )
 
 
 def _fronts(hours: int, draw: np.random.RandomState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -183,7 +196,9 @@ def _bumps(hours: int, when: np.ndarray, height: np.ndarray) -> Float[np.ndarray
 
 def _recursion(factor: float, added: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
     """x_t = factor x_{t-1} + added_t."""
-    return np.array(list(itertools.accumulate(added.tolist(), lambda x, new: float(factor) * x + new)))
+    return np.array(
+        list(itertools.accumulate(added.tolist(), lambda x, new: float(factor) * x + new))
+    )
 
 
 def _checked(values: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:

@@ -11,7 +11,9 @@ from jaxdl.data.npz import load_npz
 EMBEDDED = {"digits": digits, "moons": moons, "photos": photos, "spirals": spirals}
 
 
-def load(name: str | Path, data_dir: str | None = None, cache_dir: str | None = None) -> tuple[Dataset, Dataset]:
+def load(
+    name: str | Path, data_dir: str | None = None, cache_dir: str | None = None
+) -> tuple[Dataset, Dataset]:
     """The training and the test set called `name`; the test set is the same for every seed.
 
     Args:

@@ -47,7 +47,7 @@ def read_text(name: str | Path, data_dir: str | None = None, cache_dir: str | No
     return text
 
 
-def held_out(text: str, fraction: float) -> tuple[str, str]:
+def split_text(text: str, fraction: float) -> tuple[str, str]:
     """Cuts the end of a text off as its test part.
 
     Args:
@@ -61,18 +61,22 @@ def held_out(text: str, fraction: float) -> tuple[str, str]:
       InputError: a fraction outside (0, 1), or one that leaves a part empty.
 
     Example:
-      >>> held_out("to be or not", 0.25)
+      >>> split_text("to be or not", 0.25)
       ('to be or ', 'not')
     """
     if not 0 < fraction < 1:
         raise InputError("fraction", fraction, "a number in (0, 1)")
     count = round(fraction * len(text))
     if not 0 < count < len(text):
-        raise InputError("fraction", fraction, f"a share that leaves both parts of {len(text)} characters not empty")
+        raise InputError(
+            "fraction",
+            fraction,
+            f"a share that leaves both parts of {len(text)} characters not empty",
+        )
     return text[:-count], text[-count:]
 
 
-def streams(tokens: Int[np.ndarray, " L"], length: int, name: str = "text") -> Dataset:
+def contiguous_windows(tokens: Int[np.ndarray, " L"], length: int, name: str = "text") -> Dataset:
     """Windows one after the other: each goes on where the one before it ended.
 
         input_i = tokens[i T : i T + T],    label_i = tokens[i T + 1 : i T + T + 1]
@@ -89,17 +93,22 @@ def streams(tokens: Int[np.ndarray, " L"], length: int, name: str = "text") -> D
       InputError: a text shorter than one window, or tokens that are no ids.
 
     Example:
-      >>> data = streams(np.arange(8), 3)
+      >>> data = contiguous_windows(np.arange(8), 3)
       >>> data["input"].tolist(), data["label"].tolist()
       ([[0, 1, 2], [3, 4, 5]], [[1, 2, 3], [4, 5, 6]])
     """
     tokens = _checked(tokens, length, length + 1)
     end = (len(tokens) - 1) // length * length
-    rows = {"input": tokens[:end].reshape(-1, length), "label": tokens[1 : end + 1].reshape(-1, length)}
+    rows = {
+        "input": tokens[:end].reshape(-1, length),
+        "label": tokens[1 : end + 1].reshape(-1, length),
+    }
     return Dataset(rows, name, contiguous=True)
 
 
-def windows(tokens: Int[np.ndarray, " L"], length: int = 40, stride: int = 3, name: str = "text") -> Dataset:
+def windows(
+    tokens: Int[np.ndarray, " L"], length: int = 40, stride: int = 3, name: str = "text"
+) -> Dataset:
     """Windows that overlap, one beginning every `stride` tokens.
 
         input_i = tokens[i s : i s + T],    label_i = tokens[i s + 1 : i s + T + 1]
@@ -129,7 +138,9 @@ def windows(tokens: Int[np.ndarray, " L"], length: int = 40, stride: int = 3, na
     return Dataset({"input": rows[:, :-1], "label": rows[:, 1:]}, name)
 
 
-def judged(tokens: Int[np.ndarray, " L"], length: int, context: int, name: str = "text") -> Dataset:
+def text_evaluation_windows(
+    tokens: Int[np.ndarray, " L"], length: int, context: int, name: str = "text"
+) -> Dataset:
     """Windows for evaluation: every token but the first is predicted once, and not without its past.
 
     Each window begins `context` tokens before the end of the one before it, and only what that one did
@@ -150,7 +161,7 @@ def judged(tokens: Int[np.ndarray, " L"], length: int, context: int, name: str =
       InputError: fewer than two tokens, a context that is no part of a window, or tokens that are no ids.
 
     Example:
-      >>> data = judged(np.arange(7), 4, 2)
+      >>> data = text_evaluation_windows(np.arange(7), 4, 2)
       >>> data["label"].tolist(), data["mask"].astype(int).tolist()
       ([[1, 2, 3, 4], [3, 4, 5, 6]], [[1, 1, 1, 1], [0, 0, 1, 1]])
     """
@@ -164,7 +175,9 @@ def judged(tokens: Int[np.ndarray, " L"], length: int, context: int, name: str =
     rows = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[starts]
     judged_before = np.append(0, starts[:-1] + length)
     mask = starts[:, None] + np.arange(length) >= judged_before[:, None]
-    return Dataset({"input": rows[:, :-1], "label": rows[:, 1:], "mask": mask.astype(np.float32)}, name)
+    return Dataset(
+        {"input": rows[:, :-1], "label": rows[:, 1:], "mask": mask.astype(np.float32)}, name
+    )
 
 
 def _english() -> str:
@@ -193,6 +206,8 @@ def _checked(tokens: Int[np.ndarray, " L"], length: int, least: int) -> Int[np.n
     if tokens.ndim != 1:
         raise InputError("tokens shape", tokens.shape, "[L]")
     if len(tokens) < least:
-        raise InputError("tokens", f"{len(tokens)} tokens", f"at least {least}, for windows of {length}")
+        raise InputError(
+            "tokens", f"{len(tokens)} tokens", f"at least {least}, for windows of {length}"
+        )
     check_ids(tokens, 2**31, "tokens")
     return tokens.astype(np.int32)

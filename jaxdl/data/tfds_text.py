@@ -32,18 +32,34 @@ def tfds_text(name: str, data_dir: str | None = None, cache_dir: str | None = No
     """
     source = _absolute(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     tag = hashlib.sha256(source.encode()).hexdigest()[:8]
-    arrays, _ = cached(cache_root(cache_dir) / "text" / f"{name}-{tag}", lambda new: _in_child(name, source, new))
+    arrays, _ = cached(
+        cache_root(cache_dir) / "text" / f"{name}-{tag}", lambda new: _in_child(name, source, new)
+    )
     return utf8(arrays["text"].tobytes(), name)
 
 
 def _in_child(name: str, source: str, folder: Path) -> None:
     """Has the child write the text into the folder."""
     print(f"reading {name} from {source}, once ...", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "jaxdl.data.prepare", name, "--text", "--data-dir", source, "--out", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "jaxdl.data.prepare",
+        name,
+        "--text",
+        "--data-dir",
+        source,
+        "--out",
+        str(folder),
+    ]
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
     if done.returncode == UNAVAILABLE:
         raise DataUnavailable(done.stdout.strip())
     if done.returncode:
-        raise DataUnavailable(f"{name}: the process that reads it ended with code {done.returncode}")
+        raise DataUnavailable(
+            f"{name}: the process that reads it ended with code {done.returncode}"
+        )

@@ -19,7 +19,9 @@ WIDEST = 4096
 LONGEST = 32 * WIDEST
 
 
-def read_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[Float[np.ndarray, "V D"], Bool[np.ndarray, " V"]]:
+def read_vectors(
+    path: str | Path, vocabulary: Vocabulary
+) -> tuple[Float[np.ndarray, "V D"], Bool[np.ndarray, " V"]]:
     """The vectors of a vocabulary's words, from a file with a line `word v_1 ... v_D` for each word it has.
 
     The file is read line by line, and only rows of the vocabulary are kept. D is what the first line
@@ -56,7 +58,11 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[Float[np.nda
         if row != PADDING and not found[row]:
             vectors[row], found[row] = numbers, True
     if vectors is None or not found[2:].any():
-        raise InputError("vectors", str(path), f"a file with at least one of the vocabulary's {len(vocabulary)} words")
+        raise InputError(
+            "vectors",
+            str(path),
+            f"a file with at least one of the vocabulary's {len(vocabulary)} words",
+        )
     return vectors, found
 
 
@@ -66,9 +72,15 @@ def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
     with opened(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), 1):
             if len(line) > LONGEST:
-                raise InputError(f"{path}, line {number}", f"more than {LONGEST} bytes", "a word and its numbers")
+                raise InputError(
+                    f"{path}, line {number}", f"more than {LONGEST} bytes", "a word and its numbers"
+                )
             parts = line.rstrip(b" \r\n").split(b" ")
-            if number == 1 and len(parts) == 2 and all(part.isdigit() and len(part) < 10 for part in parts):
+            if (
+                number == 1
+                and len(parts) == 2
+                and all(part.isdigit() and len(part) < 10 for part in parts)
+            ):
                 width = int(parts[1])
                 continue
             width = width or len(parts) - 1
@@ -81,7 +93,9 @@ def _parsed(parts: list[bytes], width: int, where: str) -> tuple[str, Float[np.n
     word, numbers = parts[: len(parts) - width], parts[len(parts) - width :]
     # A word may contain spaces, but does not end in a number of its own: that is one number too many.
     if width < 1 or len(parts) <= width or (len(word) > 1 and _floats(word[-1:]) is not None):
-        raise InputError(where, f"{len(parts) - 1} numbers", f"a word and {width or 'more'} numbers")
+        raise InputError(
+            where, f"{len(parts) - 1} numbers", f"a word and {width or 'more'} numbers"
+        )
     vector = _floats(numbers)
     if vector is None:
         bad = next(each for each in numbers if _floats([each]) is None)

@@ -18,7 +18,11 @@ TURNS, KINDS = 4, 5
 
 
 def moving_digits(
-    question: Literal["direction", "count"], count: int, frames: int = 8, size: int = 16, seed: int = 0
+    question: Literal["direction", "count"],
+    count: int,
+    frames: int = 8,
+    size: int = 16,
+    seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
     """Films of scikit-learn's digits, each with a question of four answers.
 
@@ -70,7 +74,9 @@ def moving_digits(
     )
 
 
-def _direction(images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState) -> Dataset:
+def _direction(
+    images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState
+) -> Dataset:
     label = draw.permutation(count) % 4
     chosen = draw.randint(0, len(images), count)
     start = draw.randint(0, size, (count, 2))
@@ -79,7 +85,9 @@ def _direction(images: Dataset, count: int, frames: int, size: int, draw: np.ran
     return _film("direction", images, np.repeat(chosen[:, None], frames, 1), place, size, label)
 
 
-def _count(images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState) -> Dataset:
+def _count(
+    images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState
+) -> Dataset:
     label = draw.permutation(count) % 4
     chosen = _handwriting(images["label"], _turns(label, draw), draw)
     start = draw.randint(0, size - SIDE + 1, (count, TURNS, 2))
@@ -106,7 +114,9 @@ def _handwriting(
     of = np.argsort(label, kind="stable")
     many = np.bincount(label, minlength=10)
     residue = draw.random_sample(turns.shape).argsort(1)
-    return of[(np.cumsum(many) - many)[turns] + TURNS * draw.randint(0, many[turns] // TURNS) + residue]
+    return of[
+        (np.cumsum(many) - many)[turns] + TURNS * draw.randint(0, many[turns] // TURNS) + residue
+    ]
 
 
 def _round_trip(
@@ -136,7 +146,9 @@ def _film(
     film = np.zeros((*chosen.shape, size, size), np.float32)
     row, column = ((place[..., i, None] + np.arange(SIDE)) % size for i in (0, 1))
     n, t = np.ogrid[: chosen.shape[0], : chosen.shape[1]]
-    film[n[..., None, None], t[..., None, None], row[..., None], column[..., None, :]] = images["input"][..., 0][chosen]
+    film[n[..., None, None], t[..., None, None], row[..., None], column[..., None, :]] = images[
+        "input"
+    ][..., 0][chosen]
     arrays = {
         "input": film[..., None],
         "label": label.astype(np.int32),

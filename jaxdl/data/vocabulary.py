@@ -90,9 +90,15 @@ class Vocabulary:
         ranked = sorted((-count, token) for token, count in counts.items() if count >= least)
         if not ranked:
             raise InputError(
-                "least", least, f"at most {max(counts.values())}, how often the most frequent token occurs"
+                "least",
+                least,
+                f"at most {max(counts.values())}, how often the most frequent token occurs",
             )
-        return cls((*SPECIAL, *(token for _, token in ranked[: None if size is None else size - 2])), kind, lower)
+        return cls(
+            (*SPECIAL, *(token for _, token in ranked[: None if size is None else size - 2])),
+            kind,
+            lower,
+        )
 
     @functools.cached_property
     def index(self) -> dict[str, int]:
@@ -126,9 +132,13 @@ class Vocabulary:
           int32 `[T]`, 1 for what the vocabulary does not have.
         """
         if self.kind == "word":
-            return np.array([self.index.get(token, UNKNOWN) for token in self.split(text)], np.int32)
+            return np.array(
+                [self.index.get(token, UNKNOWN) for token in self.split(text)], np.int32
+            )
         of_kind("text", text, str, "a string")
-        points = np.frombuffer(normalize(text, self.lower).encode("utf-32-le", "surrogatepass"), "<u4")
+        points = np.frombuffer(
+            normalize(text, self.lower).encode("utf-32-le", "surrogatepass"), "<u4"
+        )
         table = self._by_code_point
         return table[np.minimum(points, np.uint32(len(table) - 1))]
 
@@ -165,7 +175,9 @@ class Vocabulary:
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink()
-            raise InputError("path", str(path), f"a file that can be written ({error.strerror})") from None
+            raise InputError(
+                "path", str(path), f"a file that can be written ({error.strerror})"
+            ) from None
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
@@ -211,7 +223,9 @@ def check_ids(ids: Int[np.ndarray, "..."], size: int, field: str = "ids") -> Non
     if bad.any():
         place = np.unravel_index(bad.argmax(), ids.shape)
         where = ", ".join(str(int(i)) for i in place)
-        raise InputError(f"{field}[{where}]" if place else field, int(ids[place]), f"an integer in [0, {size})")
+        raise InputError(
+            f"{field}[{where}]" if place else field, int(ids[place]), f"an integer in [0, {size})"
+        )
 
 
 def _check_tokens(tokens: tuple[str, ...], kind: str) -> None:
@@ -222,7 +236,9 @@ def _check_tokens(tokens: tuple[str, ...], kind: str) -> None:
         raise InputError("tokens", tokens[:2], f"{SPECIAL[0]} and {SPECIAL[1]} first")
     for i, token in enumerate(tokens[2:], 2):
         if not token or (kind == "character" and len(token) > 1):
-            raise InputError(f"tokens[{i}]", token, "a character" if kind == "character" else "a word")
+            raise InputError(
+                f"tokens[{i}]", token, "a character" if kind == "character" else "a word"
+            )
     if len(set(tokens)) < len(tokens):
         token, times = Counter(tokens).most_common(1)[0]
         raise InputError("tokens", f"{token!r} {times} times", "every token once")

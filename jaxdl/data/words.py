@@ -38,7 +38,11 @@ def join_words(tokens: list[str]) -> str:
     text, before, quoted = [], "\n", False
     for token in tokens:
         opens = token == '"' and not quoted
-        if (token not in CLOSING or opens) and token not in JOINING and before not in JOINING | OPENING:
+        if (
+            (token not in CLOSING or opens)
+            and token not in JOINING
+            and before not in JOINING | OPENING
+        ):
             text.append(" ")
         text.append(token)
         quoted = opens or (quoted and token not in '"\n')
@@ -49,7 +53,9 @@ def join_words(tokens: list[str]) -> str:
 @functools.cache
 def _pattern() -> re.Pattern[str]:
     # Python's \w has no combining marks, without which words of most Indian scripts fall into pieces.
-    marks = "".join(c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M")
+    marks = "".join(
+        c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M"
+    )
     # All marks are beyond U+02FF; the look at that first is what keeps plain text fast.
     word = rf"[^\W_]+(?:(?=[^\x00-\u02ff])[{marks}]+[^\W_]*)*"
     return re.compile(rf"{word}(?:['’]{word})*|\n|\S")

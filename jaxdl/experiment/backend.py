@@ -25,7 +25,7 @@ def threads() -> int:
     return cores()
 
 
-def divide_sums(count: int) -> None:
+def set_cpu_threads(count: int) -> None:
     """Has XLA divide them among `count` threads, whatever the cores.
 
     Raises:
@@ -37,25 +37,25 @@ def divide_sums(count: int) -> None:
         raise InputError("cpu_threads", count, f"{threads()}, which XLA was told before")
 
 
-def told_devices() -> bool:
+def cpu_devices_are_set() -> bool:
     """Whether XLA has been told how many devices to make of a CPU."""
     return "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
 
 
 def make_cpu_devices(count: int) -> None:
     """Makes as many devices of a CPU, if it is not too late; accelerators are left alone."""
-    if count > 1 and not told_devices() and not _started():
+    if count > 1 and not cpu_devices_are_set() and not _started():
         jax.config.update("jax_num_cpu_devices", count)
 
 
-def be_deterministic() -> None:
+def set_deterministic() -> None:
     """Asks accelerators for the same bits every time."""
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_gpu_deterministic_ops" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
 
 
-def keep_compiled(folder: Path) -> None:
+def enable_compilation_cache(folder: Path) -> None:
     """JAX's persistent cache of compiled programs, unless the user has set one up."""
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))

@@ -11,13 +11,13 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.fitting import Training, divided, fitted
+from jaxdl.experiment.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.experiment.run import Run
 from jaxdl.plots.page import PALETTE
 
 
 @dataclasses.dataclass(frozen=True)
-class Classification(Training):
+class ClassificationOptions(TrainingOptions):
     """Options of every classifier."""
 
     label_smoothing: float = 0.0
@@ -27,14 +27,16 @@ class Classification(Training):
     standardize: bool = False
     """Rescale inputs to mean 0 and variance 1 with the training set's statistics."""
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         at_least("shift", self.shift, 0)
         in_range("label_smoothing", self.label_smoothing, 0, 1)
-        return super().checked()
+        return super().validate()
 
 
-def classification(
-    run: Run[Any], model_for: Callable[[int], nn.Module], first_layer: Callable[[Any, tuple], np.ndarray]
+def run_classification(
+    run: Run[Any],
+    model_for: Callable[[int], nn.Module],
+    first_layer: Callable[[Any, tuple], np.ndarray],
 ) -> dict[str, Any]:
     """Trains a classifier, tests it once, draws what it learned and writes the result.
 
@@ -50,7 +52,9 @@ def classification(
     sets = prepared(run)
     shape = sets["train"]["input"].shape[1:]
     if config.shift and len(shape) != 3:
-        raise InputError("shift", config.shift, f"0, for inputs that are not images but {list(shape)}")
+        raise InputError(
+            "shift", config.shift, f"0, for inputs that are not images but {list(shape)}"
+        )
     if config.shift and config.shift >= min(shape[:2]):
         raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
     classes = sets["train"].classes
@@ -59,8 +63,8 @@ def classification(
     model = model_for(classes)
     augment = tasks.random_shift(config.shift) if config.shift else None
     task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=augment)
-    state, metrics = fitted(run, model, task, sets)
-    draw(run, task, inference(run.first(state)), sets["test"], first_layer)
+    state, metrics = fit_and_test(run, model, task, sets)
+    draw(run, task, inference(run.first_seed(state)), sets["test"], first_layer)
     return run.finish(state, metrics, **sets)
 
 
@@ -68,27 +72,38 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
     """The sets of a run, with the training set's mean and variance taken out if the options say so."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    sets = divided(config, train, test)
+    sets = split_sets(config, train, test)
     if config.standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets
 
 
-def draw(run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable) -> None:
+def draw(
+    run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable
+) -> None:
     """Learning curves, confusion matrix, worst mistakes, and what the first layer looks for."""
     inputs, label = np.asarray(test["input"]), np.asarray(test["label"])
-    probabilities = tasks.in_parts(task.predict, state, inputs)
+    probabilities = tasks.predict_batched(task.predict, state, inputs)
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.confusion_matrix(label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion"))
+    plots.confusion_matrix(
+        label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion")
+    )
     if inputs.ndim == 4 and inputs.shape[-1] in (1, 3):
         plots.mistakes(inputs, label, probabilities, run.figure("mistakes"))
         kernel = first_layer(state.params, inputs.shape[1:])
         plots.filters(kernel, run.figure("filters"))
         few = slice(12)
-        plots.hero(inputs[few], label[few], probabilities[few], run.records(), kernel, run.figure("overview"))
+        plots.overview(
+            inputs[few],
+            label[few],
+            probabilities[few],
+            run.records(),
+            kernel,
+            run.figure("overview"),
+        )
     elif inputs.shape[1:] == (2,) and probabilities.shape[1] <= len(PALETTE):
         plots.decision_map(
-            lambda points: tasks.in_parts(task.predict, state, points),
+            lambda points: tasks.predict_batched(task.predict, state, points),
             inputs,
             label,
             run.figure("decisions"),

@@ -10,10 +10,26 @@ Level = Literal["bits", "data", "nothing"]
 Differences = dict[str, tuple[Any, Any]]
 
 #: What is compared of a result; of the data their hashes.
-COMPARED = ("steps", "state_sha256", "metrics", "metrics_std", "members", "judge", "data")
+COMPARED = (
+    "steps",
+    "state_sha256",
+    "metrics",
+    "metrics_std",
+    "members",
+    "feature_classifier",
+    "data",
+)
 
 #: Of what bits depend on, what changes only how sums are added up.
-MOVED = {"device_count", "processes", "cpu_threads", "processor", "strategy", "cpu_devices", "deterministic"}
+MOVED = {
+    "device_count",
+    "processes",
+    "cpu_threads",
+    "processor",
+    "strategy",
+    "cpu_devices",
+    "deterministic",
+}
 
 PROMISES = {
     "bits": "the same bits: versions, kind and number of devices, processor and threads are the same",
@@ -22,7 +38,7 @@ PROMISES = {
 }
 
 
-class Reproduced(NamedTuple):
+class Comparison(NamedTuple):
     """What came of a run that was run again (`jaxdl.reproduce`).
 
     Attributes:
@@ -34,13 +50,13 @@ class Reproduced(NamedTuple):
     """
 
     same: bool
-    kept: bool
+    promise_kept: bool
     level: Level
     reasons: Differences
     differences: Differences
 
 
-def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
+def compare_results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
     """What differs between two results, and which level of the contract applies.
 
     Args:
@@ -49,24 +65,34 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
 
     Example:
       >>> here = {"versions": {"jax": "0.10.2"}, "device_count": 1}
-      >>> found = compared({"state_sha256": "a", "environment": here}, {"state_sha256": "b", "environment": here})
-      >>> found.level, found.kept, found.differences
+      >>> found = compare_results({"state_sha256": "a", "environment": here}, {"state_sha256": "b", "environment": here})
+      >>> found.level, found.promise_kept, found.differences
       ('bits', False, {'state_sha256': ('a', 'b')})
     """
     there, here = _place(old["environment"]), _place(new["environment"])
     reasons, differences = _differences(there, here), _differences(values(old), values(new))
-    if "judge" in differences or "judge/sha256" in differences:
-        judges = _differences(*(_place(_judge(each).get("environment") or {}) for each in (old, new)))
-        reasons |= {f"judge's {name}": pair for name, pair in judges.items()}
+    if "feature_classifier" in differences or "feature_classifier/sha256" in differences:
+        classifiers = _differences(
+            *(_place(_judge(each).get("environment") or {}) for each in (old, new))
+        )
+        reasons |= {f"classifier's {name}": pair for name, pair in classifiers.items()}
     flags = str(new["environment"].get("xla_flags"))
     if new["environment"].get("platform") == "gpu" and "deterministic_ops=true" not in flags:
         reasons["--deterministic"] = "missing", "missing"
     for each in old.get("conversions", []):
-        matters = [name for name in ELSEWHERE if name != "cpu_threads" or here.get("platform") == "cpu"]
-        reasons |= {f"{name} on the way": tuple(pair) for name, pair in each["options"].items() if name in matters}
+        matters = [
+            name for name in ELSEWHERE if name != "cpu_threads" or here.get("platform") == "cpu"
+        ]
+        reasons |= {
+            f"{name} on the way": tuple(pair)
+            for name, pair in each["options"].items()
+            if name in matters
+        }
     level: Level = "bits"
     if reasons:
-        causes = {name.removeprefix("judge's ").removesuffix(" on the way") for name in reasons}
+        causes = {
+            name.removeprefix("classifier's ").removesuffix(" on the way") for name in reasons
+        }
         level = "data" if causes <= MOVED else "nothing"
     broken = {
         "bits": bool(differences),
@@ -75,7 +101,7 @@ def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Reproduced:
         or ("steps" in differences and not old.get("config", {}).get("patience")),
         "nothing": False,
     }
-    return Reproduced(not differences, not broken[level], level, reasons, differences)
+    return Comparison(not differences, not broken[level], level, reasons, differences)
 
 
 def values(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,16 +113,16 @@ def values(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = _flat({name: result[name] for name in COMPARED if name in result})
     unlike = [name for name in found if name.startswith("data/") and not name.endswith("/sha256")]
-    unlike += [name for name in found if name.startswith("judge/environment/")]
+    unlike += [name for name in found if name.startswith("feature_classifier/environment/")]
     return {name: value for name, value in found.items() if name not in unlike}
 
 
-def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) -> str:
+def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Comparison) -> str:
     """The values side by side, what is promised, and what came of it.
 
     Example:
       >>> result = {"steps": 3, "environment": {}}
-      >>> print(report(result, result, compared(result, result)))
+      >>> print(report(result, result, compare_results(result, result)))
       value                old              new
       steps                3                3                the same
       promised: the same bits: versions, kind and number of devices, processor and threads are the same
@@ -107,14 +133,19 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Reproduced) ->
     lines = [f"{'value':<{width}} {'old':<16} new"]
     for name in [*was, *(name for name in now if name not in was)]:
         said = "DIFFERS" if name in found.differences else "the same"
-        lines.append(f"{name:<{width}} {_short(was.get(name)):<16} {_short(now.get(name)):<16} {said}")
-    pairs = {name: ["not recorded" if x is None else x for x in pair] for name, pair in found.reasons.items()}
+        lines.append(
+            f"{name:<{width}} {_short(was.get(name)):<16} {_short(now.get(name)):<16} {said}"
+        )
+    pairs = {
+        name: ["not recorded" if x is None else x for x in pair]
+        for name, pair in found.reasons.items()
+    }
     why = ", ".join(f"{name} is {a} there and {b} here" for name, (a, b) in pairs.items())
     lines.append(f"promised: {PROMISES[found.level]}{why}")
     verdict = f"reproduced: all {len(was)} values are the same"
     if not found.same:
         count = f"{len(found.differences)} of {len(was)} values differ"
-        verdict = f"as promised; {count}" if found.kept else f"NOT reproduced: {count}"
+        verdict = f"as promised; {count}" if found.promise_kept else f"NOT reproduced: {count}"
     return "\n".join(one_line(line) for line in [*lines, verdict])
 
 
@@ -122,7 +153,9 @@ def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
     """What bits depend on besides the program; how many devices a CPU was made into is the device count."""
     found = _flat(environment)
     flags = str(found.get("xla_flags", "")).split()
-    found["xla_flags"] = " ".join(sorted(flag for flag in flags if "host_platform_device_count" not in flag))
+    found["xla_flags"] = " ".join(
+        sorted(flag for flag in flags if "host_platform_device_count" not in flag)
+    )
     unlike = {"versions/python", "cores"}
     if found.get("platform") != "cpu":
         unlike |= {"cpu_threads", "processor"}
@@ -130,8 +163,8 @@ def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _judge(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a result says of its judge."""
-    found = result.get("judge")
+    """What a result says of its classifier."""
+    found = result.get("feature_classifier")
     return found if isinstance(found, Mapping) else {}
 
 
@@ -140,12 +173,18 @@ def _flat(tree: Any, name: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict | list):
         return {name: tree}
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    return {path: leaf for key, each in items for path, leaf in _flat(each, f"{name}/{key}".lstrip("/")).items()}
+    return {
+        path: leaf
+        for key, each in items
+        for path, leaf in _flat(each, f"{name}/{key}".lstrip("/")).items()
+    }
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
     names = [*old, *(name for name in new if name not in old)]
-    return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+    return {
+        name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)
+    }
 
 
 def _short(value: Any) -> str:

@@ -33,7 +33,10 @@ PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nump
 def environment() -> dict[str, Any]:
     """What the numbers depend on besides the program: versions, devices, random numbers, flags."""
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
         "platform": jax.default_backend(),
         "machine": platform.machine(),
         "device_kind": jax.devices()[0].device_kind,
@@ -42,7 +45,9 @@ def environment() -> dict[str, Any]:
         "processor": processor(),
         "cores": cores(),
         # There are no fewer than devices.
-        "cpu_threads": max(threads(), jax.local_device_count() if jax.default_backend() == "cpu" else 1),
+        "cpu_threads": max(
+            threads(), jax.local_device_count() if jax.default_backend() == "cpu" else 1
+        ),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
@@ -60,7 +65,9 @@ def processor(about: Path = Path("/proc/cpuinfo")) -> str:
     """
     rows = about.read_text().partition("\n\n")[0].splitlines() if about.exists() else []
     said = {name.strip(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
-    chosen = [f"{name} {said[name]}" for name in INSTRUCTIONS if name in said] or [platform.processor()]
+    chosen = [f"{name} {said[name]}" for name in INSTRUCTIONS if name in said] or [
+        platform.processor()
+    ]
     name = said.get("model name") or platform.processor() or platform.machine()
     return f"{name} {hashlib.sha256(' '.join(chosen).encode()).hexdigest()[:8]}"
 
@@ -78,8 +85,12 @@ def peak_memory() -> dict[str, int | None]:
     with contextlib.suppress(ImportError):
         import resource
 
-        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
-    counted = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if platform.system() == "Darwin" else 1024
+        )
+    counted = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
+    ]
     return {
         "host_bytes": host,
         "device_bytes": max((peak for peak in counted if peak is not None), default=None),
@@ -120,7 +131,9 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
         raise InputError("out", str(out), "a directory; this is a file")
     for path in out.rglob("*"):
         if leads_out(path, out):
-            raise RunError(f"out: {path} is a link that leads out of {out}, where nothing is to be written; remove it")
+            raise RunError(
+                f"out: {path} is a link that leads out of {out}, where nothing is to be written; remove it"
+            )
     mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
     if not file.exists():
         # A kill while the directory was claimed leaves the half of that file.
@@ -132,11 +145,21 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
     if mine["steps"] is not None and theirs["steps"] is not None:
         theirs["epochs"] = mine["epochs"]  # says nothing
     differ = {k: (theirs.get(k), mine.get(k)) for k in sorted(mine.keys() | theirs.keys())}
-    differ = {k: (there, here) for k, (there, here) in differ.items() if there != here and not _open(k, there, here)}
-    refused = {k: pair for k, pair in differ.items() if not (_elsewhere(k, pair) or _longer(k, pair, config))}
+    differ = {
+        k: (there, here)
+        for k, (there, here) in differ.items()
+        if there != here and not _open(k, there, here)
+    }
+    refused = {
+        k: pair
+        for k, pair in differ.items()
+        if not (_elsewhere(k, pair) or _longer(k, pair, config))
+    }
     if refused:
-        said = ", ".join(f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items())
-        planned = refused.keys() <= set(LENGTH) and config.planned_by
+        said = ", ".join(
+            f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items()
+        )
+        planned = refused.keys() <= set(LENGTH) and config.length_dependent_option
         why = f"; {planned} goes by the length, which cannot change" if planned else ""
         raise RunError(f"out: {out} belongs to a run with other options: {said}{why}")
     return differ
@@ -155,7 +178,7 @@ def _elsewhere(name: str, pair: tuple[Any, Any]) -> bool:
 def _longer(name: str, pair: tuple[Any, Any], config: Options) -> bool:
     """Whether an option makes the run in the directory longer and nothing else."""
     numbers = all(type(x) in (int, float) for x in pair)
-    return name in LENGTH and numbers and pair[1] > pair[0] and not config.planned_by
+    return name in LENGTH and numbers and pair[1] > pair[0] and not config.length_dependent_option
 
 
 def claim(out: Path, config: Options, step: int = 0) -> None:
@@ -169,15 +192,22 @@ def claim(out: Path, config: Options, step: int = 0) -> None:
         changes, file = check_out(out, config), out / "conversions.json"
         if changes:
             for name, (there, here) in changes.items():
-                print(f"goes on after step {step} with {name} {here}, begun with {there}", file=sys.stderr)
+                print(
+                    f"goes on after step {step} with {name} {here}, begun with {there}",
+                    file=sys.stderr,
+                )
             if (out / "result.json").exists():
                 done = read_json(out / "result.json").get("steps")
-                (out / "result.json").replace(out / f"result-{done if type(done) is int else step}.json")
+                (out / "result.json").replace(
+                    out / f"result-{done if type(done) is int else step}.json"
+                )
             write_json(file, {"changed": [*conversions(out), {"step": step, "options": changes}]})
         if changes or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))
     except OSError as error:
-        raise InputError("out", str(out), f"a directory that can be written ({error.strerror})") from None
+        raise InputError(
+            "out", str(out), f"a directory that can be written ({error.strerror})"
+        ) from None
 
 
 def conversions(out: Path) -> list[Any]:
@@ -215,7 +245,9 @@ def check_data(out: Path, sets: dict[str, str]) -> None:
     for part in sorted(theirs.keys() | sets.keys()):
         there, here = theirs.get(part, "none"), sets.get(part, "none")
         if there != here:
-            raise RunError(f"out: {out} was begun with other data: {part} is {there!s:.12} there and {here[:12]} here")
+            raise RunError(
+                f"out: {out} was begun with other data: {part} is {there!s:.12} there and {here[:12]} here"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -237,11 +269,18 @@ def read_result(path: Path) -> dict[str, Any]:
         and isinstance(found.get("warnings", []), list)
         and are_conversions(found.get("conversions", []))
         and isinstance(sets, dict)
-        and all(isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys() for each in sets.values())
+        and all(
+            isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys()
+            for each in sets.values()
+        )
     )
     if not fine:
         raise RunError(f"{path} is no result that a run wrote; choose another directory")
-    numbers = {part: {name: float(x) for name, x in found[part].items()} for part in NUMBERS if part in found}
+    numbers = {
+        part: {name: float(x) for name, x in found[part].items()}
+        for part in NUMBERS
+        if part in found
+    }
     return found | numbers
 
 
@@ -260,12 +299,15 @@ def read_array(path: Path) -> Any:
         return np.array(np.lib.format.open_memmap(path, mode="r"))
     except Exception as error:
         # Damage makes the header's parser fail in too many ways to list them.
-        raise RunError(f"{path} cannot be read: {type(error).__name__}: {error}; remove its directory") from None
+        raise RunError(
+            f"{path} cannot be read: {type(error).__name__}: {error}; remove its directory"
+        ) from None
 
 
 def _numbers(found: Any) -> bool:
     """Whether it is an object of numbers, as `write_json` writes them."""
     return isinstance(found, dict) and all(
-        (isinstance(value, float | int) and abs(value) < 2**1000) or value in ("NaN", "Infinity", "-Infinity")
+        (isinstance(value, float | int) and abs(value) < 2**1000)
+        or value in ("NaN", "Infinity", "-Infinity")
         for value in found.values()
     )

@@ -13,8 +13,8 @@ from jaxdl import optimizers
 from jaxdl.core import Learner, State, Update, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.options import Options, place
-from jaxdl.experiment.run import Run, repeat
+from jaxdl.experiment.options import Options, run_directory
+from jaxdl.experiment.run import Run, run_experiment
 from jaxdl.models import table
 from jaxdl.rng import root
 from jaxdl.training import Patience
@@ -22,7 +22,7 @@ from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
 
 @dataclasses.dataclass(frozen=True)
-class Training(Options):
+class TrainingOptions(Options):
     """Options of everything that one optimizer trains."""
 
     optimizer: str = "adam"
@@ -53,7 +53,7 @@ class Training(Options):
     bfloat16: bool = False
     """Compute in bfloat16; parameters stay float32."""
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         at_least("accumulate", self.accumulate, 1)
         at_least("patience", self.patience, 0)
         in_range("ema", self.ema, 0, 1)
@@ -62,12 +62,14 @@ class Training(Options):
         if self.patience and not self.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
         if self.batch_size % self.accumulate:
-            raise InputError("accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}")
+            raise InputError(
+                "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
+            )
         self.make_optimizer(1)  # names and numbers, before data are read
-        return super().checked()
+        return super().validate()
 
     @property
-    def planned_by(self) -> str:
+    def length_dependent_option(self) -> str:
         if self.schedule != "constant":
             return f"--schedule {self.schedule}"
         # When a set is looked at goes by the length, too.
@@ -82,7 +84,12 @@ class Training(Options):
         """The optimizer that the options describe."""
         rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
         return optimizers.optimizer(
-            self.optimizer, rate, momentum=self.momentum, weight_decay=self.weight_decay, l1=self.l1, clip=self.clip
+            self.optimizer,
+            rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            l1=self.l1,
+            clip=self.clip,
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
@@ -97,7 +104,7 @@ class Training(Options):
         return skip_nonfinite(net) if self.skip_nonfinite else net
 
 
-def divided(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
+def split_sets(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
     """The sets of a run: the test set apart from the start, the validation set the same for every seed.
 
     Args:
@@ -120,21 +127,21 @@ def divided(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
     return sets
 
 
-def fitted(
+def fit_and_test(
     run: Run[Any],
     model: nn.Module | None,
     task: Any,
     sets: Mapping[str, Dataset],
-    watch: Callable[[State], None] | None = None,
+    on_validation: Callable[[State], None] | None = None,
 ) -> tuple[State, dict[str, Any]]:
     """Trains a task with the options of the run and tests it once.
 
     Args:
-      run: the run; its options are a `Training`.
+      run: the run; its options are a `TrainingOptions`.
       model: what the task trains, to be shown; None: it has been.
       task: has `init`, and what the options' `make_updates` asks for.
       sets: `train`, `test` and, if there is one, `validation`.
-      watch: is shown the state at every validation (`jaxdl.train`).
+      on_validation: is shown the state at every validation (`jaxdl.train`).
 
     Returns:
       The trained state and the test set's metrics.
@@ -144,12 +151,14 @@ def fitted(
     if model is not None:
         print(table(model, train["input"][:1]))
     patience = Patience("loss", config.patience) if config.patience else None
-    state = run.fit(net, train, sets.get("validation"), patience, watch)
+    state = run.fit(net, train, sets.get("validation"), patience, on_validation)
     return state, run.test(net, state, sets["test"])
 
 
-def compare(
-    config: Any, variants: Mapping[str, Mapping[str, Any]], one: Callable[[Run[Any]], dict[str, Any]]
+def run_variants(
+    config: Any,
+    variants: Mapping[str, Mapping[str, Any]],
+    one: Callable[[Run[Any]], dict[str, Any]],
 ) -> tuple[Path, dict[str, dict[str, Any]]]:
     """Runs an experiment once for each variant, each in a directory of its own; finished ones are not run again.
 
@@ -161,8 +170,10 @@ def compare(
     Returns:
       The directory of all, and the results by name, without those that `stop_after` left unfinished.
     """
-    out, results = place(config, one)[1], {}
+    out, results = run_directory(config, one)[1], {}
     for name, changes in variants.items():
         print(f"\n{name}")
-        results[name] = repeat(dataclasses.replace(config, **changes, out=str(out / name)), one)
+        results[name] = run_experiment(
+            dataclasses.replace(config, **changes, out=str(out / name)), one
+        )
     return out, {name: result for name, result in results.items() if result}

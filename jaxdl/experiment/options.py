@@ -14,7 +14,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import UnionType
-from typing import Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import jax
 
@@ -22,8 +32,8 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.files import content, json_object, path_of
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 from jaxdl.experiment import backend
-from jaxdl.experiment.signals import heard_in_time, stopped
-from jaxdl.training.ending import SIGNALS
+from jaxdl.experiment.signals import exit_on_signal, signal_watchdog
+from jaxdl.training.shutdown import SIGNALS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,21 +84,27 @@ class Options:
     """Ask accelerators for the same bits every time; a CPU gives them anyway."""
 
     #: Whether several seeds share out a CPU's cores; a convolution takes them all, so its seeds take turns.
-    divides_cores: ClassVar[bool] = True
+    seeds_share_cores: ClassVar[bool] = True
     #: How many CPU devices a network gains from; one where seeds, the strategy or the batch size allow no more.
-    best_cpu_devices: ClassVar[int] = 1
+    default_cpu_devices: ClassVar[int] = 1
     #: How many validations and checkpoints a run has at most, where the options do not say.
-    most_saves: ClassVar[int] = 100
+    max_saves: ClassVar[int] = 100
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""
         if self.cpu_devices is None:
-            single = self.seeds != 1 or self.where in ("single", "debug") or self.batch_size % self.best_cpu_devices
-            single = single or backend.told_devices()
-            return dataclasses.replace(self, cpu_devices=1 if single else self.best_cpu_devices).checked()
+            single = (
+                self.seeds != 1
+                or self.where in ("single", "debug")
+                or self.batch_size % self.default_cpu_devices
+            )
+            single = single or backend.cpu_devices_are_set()
+            return dataclasses.replace(
+                self, cpu_devices=1 if single else self.default_cpu_devices
+            ).validate()
         if self.cpu_threads is None:
             some = min(max(backend.threads(), self.cpu_devices), backend.MOST_THREADS)
-            return dataclasses.replace(self, cpu_threads=some).checked()
+            return dataclasses.replace(self, cpu_threads=some).validate()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
@@ -101,13 +117,21 @@ class Options:
             allowed = f"an integer in [{self.cpu_devices}, {backend.MOST_THREADS}], at least one per device"
             raise InputError("cpu_threads", self.cpu_threads, allowed)
         if self.debug and self.strategy not in ("auto", "single"):
-            raise InputError("debug", True, f"without --strategy {self.strategy}: it checks on one device")
+            raise InputError(
+                "debug", True, f"without --strategy {self.strategy}: it checks on one device"
+            )
         if self.debug and self.seeds > 1:
             raise InputError("debug", True, f"with one seed, not {self.seeds}")
         if self.cpu_devices > 1 and (self.seeds > 1 or self.where in ("single", "debug")):
-            raise InputError("cpu_devices", self.cpu_devices, "1 with several seeds, --debug or the strategy single")
+            raise InputError(
+                "cpu_devices",
+                self.cpu_devices,
+                "1 with several seeds, --debug or the strategy single",
+            )
         if self.batch_size % self.cpu_devices:
-            raise InputError("cpu_devices", self.cpu_devices, f"a divisor of the batch size, {self.batch_size}")
+            raise InputError(
+                "cpu_devices", self.cpu_devices, f"a divisor of the batch size, {self.batch_size}"
+            )
         at_least("log_every", self.log_every, 0)
         at_least("save_every", self.save_every, 0)
         at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
@@ -117,7 +141,7 @@ class Options:
                 raise InputError(name, "", "a directory")
         if self.cache_dir and os.path.isfile(os.path.expanduser(self.cache_dir)):
             raise InputError("cache_dir", self.cache_dir, "a directory; this is a file")
-        return self.short() if self.smoke else self
+        return self.for_smoke() if self.smoke else self
 
     @property
     def where(self) -> str:
@@ -125,18 +149,20 @@ class Options:
         return "debug" if self.debug else self.strategy
 
     @property
-    def planned_by(self) -> str:
+    def length_dependent_option(self) -> str:
         """What goes by the run's length, so that it cannot be made longer; empty where nothing is known to."""
         return "this experiment"
 
-    def usual_out(self, name: str) -> Path:
+    def default_out(self, name: str) -> Path:
         """The directory of a run of the experiment `name`, where `out` does not say."""
-        return default_out(name, self)
+        return hashed_out(name, self)
 
-    def short(self) -> Self:
+    def for_smoke(self) -> Self:
         """What `--smoke` runs, as far as nothing shorter is asked for."""
         steps = min(self.steps or 20, 20)
-        return dataclasses.replace(self, steps=steps, save_every=self.save_every or 10, log_every=self.log_every or 5)
+        return dataclasses.replace(
+            self, steps=steps, save_every=self.save_every or 10, log_every=self.log_every or 5
+        )
 
     def total_steps(self, size: int) -> int:
         """Updates of the run, for a training set of `size` examples."""
@@ -171,23 +197,23 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       arguments: instead of `sys.argv[1:]`.
     """
     try:
-        with heard_in_time():
+        with signal_watchdog():
             asked = parsed(config, arguments, sys.modules[main.__module__].__doc__ or "")
             read = _as_begun(asked, main)
             if read.deterministic:
-                backend.be_deterministic()
-            backend.keep_compiled(cache_root(read.cache_dir))
-            backend.divide_sums(read.cpu_threads or backend.threads())
+                backend.set_deterministic()
+            backend.enable_compilation_cache(cache_root(read.cache_dir))
+            backend.set_cpu_threads(read.cpu_threads or backend.threads())
             _make_cpu_devices(read)
             main(read)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        stopped(signal.SIGINT)
+        exit_on_signal(signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
-            stopped(stop.code - 128)
+            exit_on_signal(stop.code - 128)
         raise
 
 
@@ -198,7 +224,9 @@ def parsed(config: type[C], arguments: list[str] | None, about: str = "") -> C:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            read, unknown = tyro.cli(config, args=arguments, description=about, return_unknown_args=True)
+            read, unknown = tyro.cli(
+                config, args=arguments, description=about, return_unknown_args=True
+            )
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -206,7 +234,9 @@ def parsed(config: type[C], arguments: list[str] | None, about: str = "") -> C:
     if unknown:
         given = unknown[0].partition("=")[0]
         names = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config)]
-        near = [name for name in names if name.startswith(given)] or difflib.get_close_matches(given, names, n=1)
+        near = [name for name in names if name.startswith(given)] or difflib.get_close_matches(
+            given, names, n=1
+        )
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError("option", unknown[0], f"the options that --help lists{hint}")
     return read
@@ -224,20 +254,24 @@ def _in_one_line(box: str) -> str:
 def _make_cpu_devices(config: Options) -> None:
     """As many as are asked for, or as can take turns with the seeds, one thread each."""
     asked = count = config.cpu_devices or 1
-    if config.seeds > 1 and config.strategy != "single" and config.divides_cores:
+    if config.seeds > 1 and config.strategy != "single" and config.seeds_share_cores:
         count = math.gcd(config.seeds, config.cpu_threads or 1)
     backend.make_cpu_devices(count)
     if asked > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
-        raise InputError("cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before")
+        raise InputError(
+            "cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before"
+        )
 
 
 def _as_begun(asked: C, main: Callable) -> C:
     """The options of a run; one that has been begun goes on with as many threads, if no other number is asked for."""
-    read = asked.checked()
+    read = asked.validate()
     if asked.cpu_threads is None:
-        out = place(read, main)[1]
+        out = run_directory(read, main)[1]
         for file in [out / "config.json", *sorted(out.glob("*/config.json"))]:
-            with contextlib.suppress(OSError, ValueError):  # whose directory it is, is found out later
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # whose directory it is, is found out later
                 begun = json_object(content(file)).get("cpu_threads")
                 if type(begun) is int and 1 <= begun <= backend.MOST_THREADS:
                     return dataclasses.replace(read, cpu_threads=max(begun, read.cpu_devices or 1))
@@ -253,9 +287,13 @@ def from_json(config: type[C], said: dict[str, Any]) -> C | None:
     """
     kinds = get_type_hints(config)
     names = {field.name for field in dataclasses.fields(config)}
-    if not said.keys() <= names or not all(_fits(value, kinds[name]) for name, value in said.items()):
+    if not said.keys() <= names or not all(
+        _fits(value, kinds[name]) for name, value in said.items()
+    ):
         return None
-    values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in said.items()}
+    values: dict[str, Any] = {
+        name: tuple(x) if isinstance(x, list) else x for name, x in said.items()
+    }
     return config(**values)
 
 
@@ -270,17 +308,17 @@ def _fits(value: Any, kind: Any) -> bool:
     return type(value) is kind or (kind is float and type(value) is int and abs(value) < 2**63)
 
 
-def default_out(name: str, config: Options) -> Path:
+def hashed_out(name: str, config: Options) -> Path:
     """A directory that every set of options has for itself, so that the same command finds its run again."""
-    said = repr(sorted(named_by(config).items()))
+    said = repr(sorted(directory_key(config).items()))
     data = Path(config.data).stem if config.data.endswith(".npz") else config.data.replace("/", "-")
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
 
 
-def place(config: Options, one: Callable) -> tuple[str, Path]:
+def run_directory(config: Options, one: Callable) -> tuple[str, Path]:
     """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
     name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    return name, path_of(config.out, "out") if config.out else config.usual_out(name)
+    return name, path_of(config.out, "out") if config.out else config.default_out(name)
 
 
 def identity(config: Options) -> dict[str, Any]:
@@ -288,6 +326,6 @@ def identity(config: Options) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(config).items() if k not in DRIVING}
 
 
-def named_by(config: Options) -> dict[str, Any]:
+def directory_key(config: Options) -> dict[str, Any]:
     """Those that its directory is named by: not the threads, which are those of a machine's cores if nobody says."""
     return {k: v for k, v in identity(config).items() if k != "cpu_threads"}

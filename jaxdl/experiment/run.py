@@ -28,10 +28,10 @@ from jaxdl.experiment.directory import (
     read_result,
     write_json,
 )
-from jaxdl.experiment.options import LENGTH, Options, place
+from jaxdl.experiment.options import LENGTH, Options, run_directory
 from jaxdl.plots import image_grid, pictures_gif
-from jaxdl.training import Directory, Every, Patience, evaluate, state_sha256, strategy, train
-from jaxdl.training.members import for_runs
+from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
+from jaxdl.training.ensemble import for_runs
 from jaxdl.training.tensorboard import TensorBoard
 from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
@@ -59,7 +59,7 @@ class Run(Generic[C]):
         self.seeds = range(config.seed, config.seed + config.seeds)
         self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
         self.began, self.latest = time.perf_counter(), Memory()
-        self.about: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
         self._board: TensorBoard | None = None
 
@@ -69,7 +69,7 @@ class Run(Generic[C]):
         data: Dataset,
         validation: Dataset | None = None,
         patience: Patience | None = None,
-        watch: Callable[[State], None] | None = None,
+        on_validation: Callable[[State], None] | None = None,
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
         config, where = self.config, strategy(self.config.where)
@@ -77,14 +77,17 @@ class Run(Generic[C]):
         for_runs(self.key, where)  # raises while nothing is written yet
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
-        steps, store = config.total_steps(data.size), Directory(self.out / "checkpoints", warn=self.warn)
+        steps, store = (
+            config.total_steps(data.size),
+            Directory(self.out / "checkpoints", warn=self.warn),
+        )
         self._check_stop(store)
         if jax.process_index() == 0:
             claim(self.out, config, max(store.steps(), default=0))
             write_json(self.out / "data.json", sets)
         epoch = data.size // config.batch_size
         # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
-        every = often(config, steps, epoch)
+        log_every, save_every = default_intervals(config, steps, epoch)
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
@@ -97,14 +100,15 @@ class Run(Generic[C]):
                 key=self.key,
                 steps=steps,
                 batch_size=config.batch_size,
-                every=every,
+                log_every=log_every,
+                save_every=save_every,
                 validation=validation,
                 patience=patience,
                 strategy=where,
                 store=store,
                 writers=writers,
                 stop_after=config.stop_after,
-                watch=watch,
+                on_validation=on_validation,
             )
         finally:
             for writer in writers:
@@ -113,7 +117,7 @@ class Run(Generic[C]):
         if skipped:
             of = f" of {self.key.size} runs together" if self.key.ndim else ""
             self.warn(f"{skipped} steps{of} were left out, whose numbers were not finite")
-        if config.stop_after is not None and state.done == config.stop_after < steps:
+        if config.stop_after is not None and state.steps_done == config.stop_after < steps:
             raise Stopped(
                 f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
             )
@@ -123,7 +127,9 @@ class Run(Generic[C]):
         """What would otherwise be found out with the directory made, or not at all."""
         stop, done = self.config.stop_after, max(store.steps(), default=0)
         if stop is not None and stop < done:
-            raise InputError("stop_after", stop, f"at least {done}, the step that {self.out} has reached")
+            raise InputError(
+                "stop_after", stop, f"at least {done}, the step that {self.out} has reached"
+            )
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
         """The test set's metrics, of several seeds an array each: asked for once, at the end."""
@@ -153,7 +159,7 @@ class Run(Generic[C]):
         if self._board:
             self._board.picture(step, "samples", path)
 
-    def moving(self) -> None:
+    def training_gif(self) -> None:
         """Joins the grids of all steps into `figures/training.gif`."""
         grids = sorted((self.out / "samples").glob("step-*.png"))
         pictures_gif(grids, self.figure("training").with_suffix(".gif"))
@@ -164,7 +170,7 @@ class Run(Generic[C]):
             self.warnings.append(said)
             print(f"warning: {said}", file=sys.stderr, flush=True)
 
-    def first(self, state: State) -> State:
+    def first_seed(self, state: State) -> State:
         """The state to draw: the only one, or that of the first seed."""
         return self.members(state)[0]
 
@@ -183,17 +189,20 @@ class Run(Generic[C]):
         """
         state = jax.device_get(state)
         last = self.latest.latest
-        measured = {part: last.get(f"seconds/{part}", 0.0) for part in ("compile", "train", "evaluate", "save")}
+        measured = {
+            part: last.get(f"seconds/{part}", 0.0)
+            for part in ("compile", "train", "evaluate", "save")
+        }
         result = {
             "experiment": self.name,
             "config": dataclasses.asdict(self.config),
             "seed": self.config.seed,
-            "steps": state.done,
+            "steps": state.steps_done,
             "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
             "state_sha256": state_sha256(state),
             **(self._each(state, metrics) if self.key.ndim else {}),
             "warnings": self.warnings,
-            **self.about,
+            **self.metadata,
             **({"conversions": changed} if (changed := conversions(self.out)) else {}),
             "data": _described(data),
             "environment": environment(),
@@ -220,7 +229,7 @@ class Run(Generic[C]):
         }
 
 
-def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
+def run_experiment(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
     """Runs an experiment, with all its seeds at once, and prints what came out; a finished one is not run again.
 
     Args:
@@ -234,13 +243,15 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     Raises:
       RunError: the directory belongs to a run with other options.
     """
-    name, out = place(config, one)
+    name, out = run_directory(config, one)
     changes = check_out(out, config)
     try:
         # A run that only moves elsewhere has nothing left to do there.
         if (out / "result.json").exists() and not changes.keys() & set(LENGTH):
             other = ", ".join(f"{name} {there}" for name, (there, _) in changes.items())
-            print(f"{out} is finished already{f', with {other}' if other else ''}; this is its result")
+            print(
+                f"{out} is finished already{f', with {other}' if other else ''}; this is its result"
+            )
             result = read_result(out / "result.json")
         else:
             result = one(Run(config, out, name))
@@ -251,19 +262,19 @@ def repeat(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]
     return result
 
 
-def often(config: Options, steps: int, epoch: int) -> Every:
+def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int]:
     """How often to log and to save, where the options do not say: about 20 lines in a run, and once an epoch.
 
     A validation falls on a line, so that no line is an average over the few steps between the two.
 
     Example:
-      >>> often(Options(), steps=4210, epoch=421)
-      Every(log=210, save=420)
+      >>> default_intervals(Options(), steps=4210, epoch=421)
+      (210, 420)
     """
-    save = config.save_every or max(epoch, steps // config.most_saves)
+    save = config.save_every or max(epoch, steps // config.max_saves)
     lines = max(1, round(20 * save / steps))
     log = config.log_every or max(1, save // lines)
-    return Every(log, config.save_every or max(1, save // log) * log)
+    return log, config.save_every or max(1, save // log) * log
 
 
 def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:
@@ -277,7 +288,11 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
         percent = name.endswith("accuracy")
         said = f"{100 * float(value):.2f} %" if percent else f"{float(value):.4f}"
         if name in spread:
-            said += f" ± {100 * float(spread[name]):.2f} %" if percent else f" ± {float(spread[name]):.4f}"
+            said += (
+                f" ± {100 * float(spread[name]):.2f} %"
+                if percent
+                else f" ± {float(spread[name]):.4f}"
+            )
         print(f"{one_line(name):<22} {said}")
     seconds, rate = result["seconds"], result["throughput"]["examples_per_second"]
     print(

@@ -10,18 +10,22 @@ import time
 from collections.abc import Iterator
 from typing import NoReturn
 
-from jaxdl.training.ending import SIGNALS, Heard, come_true
+from jaxdl.training.shutdown import SIGNALS, SignalState, raise_for_signal
 
 
-def stopped(number: int) -> NoReturn:
+def exit_on_signal(number: int) -> NoReturn:
     """Says that a signal ended the process, and ends it with 128 + its number."""
     name = signal.Signals(number).name
-    print(f"stopped by {name}; the same command goes on from what is saved", file=sys.stderr, flush=True)
+    print(
+        f"stopped by {name}; the same command goes on from what is saved",
+        file=sys.stderr,
+        flush=True,
+    )
     sys.exit(128 + number)
 
 
 @contextlib.contextmanager
-def heard_in_time(grace: float = 3.0) -> Iterator[None]:
+def signal_watchdog(grace: float = 3.0) -> Iterator[None]:
     """Has signals end this process in good order.
 
     Where its main thread is inside of XLA and does not hear, it ends after some seconds all the same, unless a run has
@@ -34,14 +38,20 @@ def heard_in_time(grace: float = 3.0) -> Iterator[None]:
         yield
         return
     theirs = {number: signal.getsignal(number) for number in SIGNALS}
-    ours = [number for number, their in theirs.items() if their in (signal.SIG_DFL, signal.default_int_handler)]
+    ours = [
+        number
+        for number, their in theirs.items()
+        if their in (signal.SIG_DFL, signal.default_int_handler)
+    ]
     there, here = socket.socketpair()
     here.setblocking(False)
     before = signal.set_wakeup_fd(here.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(there, ours, grace, Heard.count), daemon=True).start()
+    threading.Thread(
+        target=_watch, args=(there, ours, grace, SignalState.count), daemon=True
+    ).start()
     try:
         for number in ours:
-            signal.signal(number, come_true)
+            signal.signal(number, raise_for_signal)
         yield
     finally:
         for number in ours:
@@ -57,10 +67,14 @@ def _watch(there: socket.socket, ours: list[int], grace: float, came: int) -> No
             if said[0] not in ours:
                 continue
             came, end = came + 1, time.monotonic() + grace
-            while Heard.count < came and (Heard.unsaved or time.monotonic() < end):
+            while SignalState.count < came and (SignalState.unsaved or time.monotonic() < end):
                 time.sleep(0.05)
-            if Heard.count < came:
+            if SignalState.count < came:
                 with contextlib.suppress(OSError):
                     name = signal.Signals(said[0]).name
-                    print(f"stopped by {name} outside of Python, in a compilation", file=sys.stderr, flush=True)
+                    print(
+                        f"stopped by {name} outside of Python, in a compilation",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 os._exit(128 + said[0])

@@ -4,11 +4,11 @@ from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv1d import Conv1DStack
+from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.dcgan import dcgan
-from jaxdl.models.deconv import Deconv, Up
 from jaxdl.models.mlp import MLP, softmax_mlp
+from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
-from jaxdl.models.shaped import Shaped
 from jaxdl.models.table import table
 from jaxdl.models.tcn import TCN
 
@@ -20,12 +20,12 @@ __all__ = [
     "Autoencoder",
     "Conditional",
     "Conv1DStack",
-    "Deconv",
+    "ConvDecoder",
     "OneHot",
     "SequenceNet",
-    "Shaped",
+    "Reshaped",
     "Stage",
-    "Up",
+    "UpStage",
     "dcgan",
     "encoder_decoder",
     "lecture_cnn_3x3",

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.models.cnn import CNN, Stage
-from jaxdl.models.conditional import classes_of, told
-from jaxdl.models.deconv import Deconv, Up
+from jaxdl.models.conditional import label_kwargs, num_classes
+from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.mlp import MLP
-from jaxdl.models.shaped import Shaped
+from jaxdl.models.reshaped import Reshaped
 
 Labels = Int[Array, " B"] | None
 
@@ -27,12 +27,12 @@ class Autoencoder(nn.Module):
 
     Attributes:
       encoder: called as `encoder(x, train=bool)`: an `MLP` for a vector, a `CNN` without outputs for maps.
-      decoder: called as `decoder(z, train=bool)`, giving things as those that came in: a `Shaped` MLP, a `Deconv`.
+      decoder: called as `decoder(z, train=bool)`, giving things as those that came in: a `Reshaped` MLP, a `ConvDecoder`.
 
     Example:
       >>> import jax
-      >>> from jaxdl.models import MLP, Shaped
-      >>> model = Autoencoder(MLP((16,), 2), Shaped(MLP((16,), 64), (8, 8, 1)))
+      >>> from jaxdl.models import MLP, Reshaped
+      >>> model = Autoencoder(MLP((16,), 2), Reshaped(MLP((16,), 64), (8, 8, 1)))
       >>> x = jnp.zeros((3, 8, 8, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> model.apply(variables, x, train=False, method="encode").shape, model.apply(variables, x, train=False).shape
@@ -45,9 +45,11 @@ class Autoencoder(nn.Module):
     @property
     def classes(self) -> int | None:
         """How many classes encoder or decoder know; None: neither is `Conditional`."""
-        return classes_of(self.encoder, self.decoder)
+        return num_classes(self.encoder, self.decoder)
 
-    def __call__(self, x: Float[Array, "B ..."], train: bool, label: Labels = None) -> Float[Array, "B ..."]:
+    def __call__(
+        self, x: Float[Array, "B ..."], train: bool, label: Labels = None
+    ) -> Float[Array, "B ..."]:
         """What comes back; arguments as of `encode`."""
         return self.decode(self.encode(x, train, label), train, label)
 
@@ -62,11 +64,13 @@ class Autoencoder(nn.Module):
         Returns:
           What the encoder says: `[B, Z]`, or maps.
         """
-        return self.encoder(x, train=train, **told(self.encoder, label))  # type: ignore[operator]
+        return self.encoder(x, train=train, **label_kwargs(self.encoder, label))  # type: ignore[operator]
 
-    def decode(self, z: Float[Array, "B ..."], train: bool, label: Labels = None) -> Float[Array, "B ..."]:
+    def decode(
+        self, z: Float[Array, "B ..."], train: bool, label: Labels = None
+    ) -> Float[Array, "B ..."]:
         """The things of codes; for a likelihood from logits their logits. Arguments as of `encode`."""
-        return self.decoder(z, train=train, **told(self.decoder, label))  # type: ignore[operator]
+        return self.decoder(z, train=train, **label_kwargs(self.decoder, label))  # type: ignore[operator]
 
 
 class VAE(Autoencoder):
@@ -86,8 +90,8 @@ class VAE(Autoencoder):
 
     Example:
       >>> import jax
-      >>> from jaxdl.models import MLP, Shaped
-      >>> model, x = VAE(MLP((16,), 4), Shaped(MLP((16,), 64), (8, 8, 1)), latent=2), jnp.zeros((3, 8, 8, 1))
+      >>> from jaxdl.models import MLP, Reshaped
+      >>> model, x = VAE(MLP((16,), 4), Reshaped(MLP((16,), 64), (8, 8, 1)), latent=2), jnp.zeros((3, 8, 8, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> [part.shape for part in model.apply(variables, x, train=False, method="encode")]
       [(3, 2), (3, 2)]
@@ -99,7 +103,9 @@ class VAE(Autoencoder):
         at_least("latent", self.latent, 1)
         super().__post_init__()
 
-    def __call__(self, x: Float[Array, "B ..."], train: bool, label: Labels = None) -> Float[Array, "B ..."]:
+    def __call__(
+        self, x: Float[Array, "B ..."], train: bool, label: Labels = None
+    ) -> Float[Array, "B ..."]:
         """What comes back from the mean of the code."""
         return self.decode(self.encode(x, train, label)[0], train, label)
 
@@ -107,7 +113,11 @@ class VAE(Autoencoder):
         """The code's mean and log s^2, `[B, latent]` each."""
         code = super().encode(x, train, label)
         if code.ndim != 2 or code.shape[-1] != 2 * self.latent:
-            raise InputError("encoder", list(code.shape), f"[B, {2 * self.latent}], two numbers for each of the latent")
+            raise InputError(
+                "encoder",
+                list(code.shape),
+                f"[B, {2 * self.latent}], two numbers for each of the latent",
+            )
         return tuple(jnp.split(code, 2, -1))
 
 
@@ -148,8 +158,12 @@ def encoder_decoder(
     height, width, channels = shape
     more: Any = {"activation": activation, "dtype": dtype}
     if kind == "dense":
-        return MLP(hidden, numbers, **more), Shaped(MLP(hidden[::-1], math.prod(shape), **more), tuple(shape))
+        return MLP(hidden, numbers, **more), Reshaped(
+            MLP(hidden[::-1], math.prod(shape), **more), tuple(shape)
+        )
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
     there = CNN((Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None)), hidden, numbers, **more)
-    return there, Deconv((Up(32), Up(channels)), (height // 4, width // 4, 64), hidden[::-1], **more)
+    return there, ConvDecoder(
+        (UpStage(32), UpStage(channels)), (height // 4, width // 4, 64), hidden[::-1], **more
+    )

@@ -29,7 +29,7 @@ class Stage:
       pool: "max", "average" or None.
       window: height, width and stride of the pooling.
       dropout: the share of the result that training drops, in [0, 1).
-      normed: False: this stage goes without the network's `norm`, and has a bias instead.
+      use_norm: False: this stage goes without the network's `norm`, and has a bias instead.
 
     Raises:
       InputError: for a field that cannot be used.
@@ -46,14 +46,14 @@ class Stage:
     pool: Literal["max", "average"] | None = "max"
     window: int = 2
     dropout: float = 0.0
-    normed: bool = True
+    use_norm: bool = True
 
     def __post_init__(self) -> None:
         for name in ("features", "kernel", "strides", "window"):
             at_least(name, getattr(self, name), 1)
         one_of("padding", self.padding, ("SAME", "VALID"))
         in_range("dropout", self.dropout, 0, 1)
-        of_kind("normed", self.normed, bool, "True or False")
+        of_kind("use_norm", self.use_norm, bool, "True or False")
         if self.pool is not None:
             one_of("pool", self.pool, ("max", "average"))
 
@@ -82,7 +82,7 @@ class CNN(nn.Module):
       outputs: how many numbers per image, one per class; None: no head, the last stage's maps are the outputs.
       activation: its name, see `jaxdl.nn.activation`.
       dropout: the share of each hidden layer of the head that training drops, in [0, 1).
-      norm: None, or "batch" (collection `batch_stats`), in the stages that are `normed` and in the head.
+      norm: None, or "batch" (collection `batch_stats`), in the stages that are `use_norm` and in the head.
       kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
       bias_init: what every bias starts at.
       dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
@@ -112,7 +112,9 @@ class CNN(nn.Module):
     remat: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stages, Sequence) or not all(isinstance(s, Stage) for s in self.stages):
+        if not isinstance(self.stages, Sequence) or not all(
+            isinstance(s, Stage) for s in self.stages
+        ):
             raise InputError("stages", self.stages, "a sequence of Stage")
         if self.norm is not None:
             one_of("norm", self.norm, ("batch",))
@@ -147,7 +149,7 @@ class CNN(nn.Module):
         return x.astype(jnp.float32) if self.outputs is None else _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
-        norm = self.norm if stage.normed else None
+        norm = self.norm if stage.use_norm else None
         x = Conv(
             stage.features,
             (stage.kernel, stage.kernel),
@@ -174,11 +176,18 @@ class CNN(nn.Module):
         for i, stage in enumerate(self.stages):
             height, width = stage.size(height), stage.size(width)
             if min(height, width) < 1:
-                raise InputError("image", x.shape[1:3], f"larger, stage {i} leaves nothing: (W - F + 2P)/S + 1 < 1")
+                raise InputError(
+                    "image",
+                    x.shape[1:3],
+                    f"larger, stage {i} leaves nothing: (W - F + 2P)/S + 1 < 1",
+                )
 
 
 def _head(cnn: CNN, **place: Any) -> MLP:
-    same = {f: getattr(cnn, f) for f in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")}
+    same = {
+        f: getattr(cnn, f)
+        for f in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
+    }
     return MLP(cnn.dense, **same, dtype=cnn.dtype, **place)
 
 

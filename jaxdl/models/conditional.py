@@ -65,29 +65,35 @@ class Conditional(nn.Module):
             raise InputError("label", None, f"the class of each input, in [0, {self.classes})")
         label = jnp.asarray(label)
         if label.shape != x.shape[:1] or not jnp.issubdtype(label.dtype, jnp.integer):
-            raise InputError("label", f"{label.dtype}{list(label.shape)}", f"integers [{x.shape[0]}], one for each")
+            raise InputError(
+                "label",
+                f"{label.dtype}{list(label.shape)}",
+                f"integers [{x.shape[0]}], one for each",
+            )
         if x.ndim not in (2, 4):
             raise InputError("x", list(x.shape), "[B, D] or images [B, H, W, C]")
         shape = (x.shape[0], self.features) if x.ndim == 2 else (*x.shape[:3], 1)
         numbers = shape[1] if x.ndim == 2 else x.shape[1] * x.shape[2]
         # Rows as large as what they stand beside, whatever the number of classes.
         draw = nn.initializers.normal(1.0)
-        e = nn.Dense(numbers, use_bias=False, kernel_init=draw, name="embed")(OneHot(self.classes)(label, train))
+        e = nn.Dense(numbers, use_bias=False, kernel_init=draw, name="embed")(
+            OneHot(self.classes)(label, train)
+        )
         return self.body(jnp.concatenate([x, e.reshape(shape).astype(x.dtype)], -1), train=train)  # type: ignore[operator]
 
 
-def told(part: nn.Module, label: Int[Array | np.ndarray, " B"] | None) -> dict[str, Any]:
+def label_kwargs(part: nn.Module, label: Int[Array | np.ndarray, " B"] | None) -> dict[str, Any]:
     """What a part of a network is told of the class: `label=` if it is `Conditional`, else nothing.
 
     Example:
       >>> from jaxdl.models import MLP
-      >>> told(MLP(), None), told(Conditional(MLP(), 3), None)
+      >>> label_kwargs(MLP(), None), label_kwargs(Conditional(MLP(), 3), None)
       ({}, {'label': None})
     """
     return {"label": label} if isinstance(part, Conditional) else {}
 
 
-def classes_of(*parts: nn.Module) -> int | None:
+def num_classes(*parts: nn.Module) -> int | None:
     """How many classes the conditional ones among the parts know; None: no part is conditional.
 
     Raises:
@@ -95,7 +101,7 @@ def classes_of(*parts: nn.Module) -> int | None:
 
     Example:
       >>> from jaxdl.models import MLP
-      >>> classes_of(MLP()), classes_of(MLP(), Conditional(MLP(), 3))
+      >>> num_classes(MLP()), num_classes(MLP(), Conditional(MLP(), 3))
       (None, 3)
     """
     known = {part.classes for part in parts if isinstance(part, Conditional)}

@@ -97,7 +97,9 @@ class Conv1DStack(nn.Module):
         x = _within(x, here)
         for i, width in enumerate(self.features):
             init = initializer(self.kernel_init)
-            h = Conv1D(width, self.kernel_size, dtype=self.dtype, kernel_init=init, name=f"conv_{i}")(x)
+            h = Conv1D(
+                width, self.kernel_size, dtype=self.dtype, kernel_init=init, name=f"conv_{i}"
+            )(x)
             # After the ReLU a 0 is never the larger one, so windows may hold zeros that stand for nothing.
             h = jax.nn.relu(self._pooled(_within(h, here)))
             # A window counts where its first step does.

@@ -7,8 +7,8 @@ import flax.linen as nn
 
 from jaxdl.errors import InputError
 from jaxdl.models.cnn import CNN, Stage
-from jaxdl.models.deconv import Deconv, Up
-from jaxdl.models.shaped import Shaped
+from jaxdl.models.conv_decoder import ConvDecoder, UpStage
+from jaxdl.models.reshaped import Reshaped
 
 
 def dcgan(
@@ -50,8 +50,14 @@ def dcgan(
     height, width, channels = shape
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
-    stages = Stage(features, 4, 2, pool=None, normed=False), Stage(2 * features, 4, 2, pool=None)
-    drawn = Deconv(
-        (Up(features), Up(channels)), (height // 4, width // 4, 2 * features), dense[::-1], norm="batch", dtype=dtype
+    stages = Stage(features, 4, 2, pool=None, use_norm=False), Stage(2 * features, 4, 2, pool=None)
+    drawn = ConvDecoder(
+        (UpStage(features), UpStage(channels)),
+        (height // 4, width // 4, 2 * features),
+        dense[::-1],
+        norm="batch",
+        dtype=dtype,
     )
-    return Shaped(drawn, tuple(shape), "sigmoid"), CNN(stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype)
+    return Reshaped(drawn, tuple(shape), "sigmoid"), CNN(
+        stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype
+    )

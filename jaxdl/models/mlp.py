@@ -95,12 +95,18 @@ class MLP(nn.Module):
     def _dense(self, width: int, name: str, use_bias: bool = True) -> nn.Module:
         init, bias = initializer(self.kernel_init), nn.initializers.constant(self.bias_init)
         if self.norm == "weight":
-            return WeightNormDense(width, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name)
+            return WeightNormDense(
+                width, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name
+            )
         # BatchNorm takes any bias before it away again, so none could be trained.
-        return nn.Dense(width, use_bias, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name)
+        return nn.Dense(
+            width, use_bias, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name
+        )
 
 
-def normalized(h: Float[Array, "B ..."], norm: str | None, name: str, train: bool) -> Float[Array, "B ..."]:
+def normalized(
+    h: Float[Array, "B ..."], norm: str | None, name: str, train: bool
+) -> Float[Array, "B ..."]:
     """`h` after the normalization of a hidden layer or a stage, to call inside a module.
 
         (h - mean) / sqrt(var + eps) scale + bias

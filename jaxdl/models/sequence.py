@@ -103,7 +103,11 @@ class SequenceNet(nn.Module):
         return self.resume(inputs, train, lengths=lengths)[0]
 
     def resume(
-        self, inputs: Num[Array, "B T ..."], train: bool, carry: Any = None, lengths: Int[Array, " B"] | None = None
+        self,
+        inputs: Num[Array, "B T ..."],
+        train: bool,
+        carry: Any = None,
+        lengths: Int[Array, " B"] | None = None,
     ) -> tuple[Float[Array, "..."], Any]:
         """The same, going on from what an earlier part of the sequences left: `(answers, carry)`.
 
@@ -129,6 +133,10 @@ class SequenceNet(nn.Module):
 
     def _check_pool(self, y: Array, x: Array, lengths: Array | None) -> None:
         if y.ndim != 3:
-            raise InputError("pool", self.pool, "None, for a body that gives one vector per sequence")
+            raise InputError(
+                "pool", self.pool, "None, for a body that gives one vector per sequence"
+            )
         if lengths is not None and y.shape[1] != x.shape[1] and self.pool != "max":
-            raise InputError("pool", self.pool, "max, for sequences with lengths and a body that shortens them")
+            raise InputError(
+                "pool", self.pool, "max, for sequences with lengths and a body that shortens them"
+            )

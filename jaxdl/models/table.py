@@ -45,11 +45,20 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: An
         rows.append((layer, _output(seen, layer), shapes, f"{_numbers(leaves):,}"))
     rows.append(("all", "", "", f"{_numbers(params):,}"))
     wide = [max(len(row[i]) for row in rows) for i in range(4)]
-    return "\n".join(f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows)
+    return "\n".join(
+        f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows
+    )
 
 
 def _intermediates(model: nn.Module, more: Any, variables: Any, inputs: Array) -> Any:
-    _, seen = model.apply(variables, inputs, train=False, capture_intermediates=True, mutable=["intermediates"], **more)
+    _, seen = model.apply(
+        variables,
+        inputs,
+        train=False,
+        capture_intermediates=True,
+        mutable=["intermediates"],
+        **more,
+    )
     return seen["intermediates"]
 
 

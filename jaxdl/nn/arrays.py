@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
-from jaxdl.once import kept
+from jaxdl.xla import materialize
 
 # The axis of devices that divides a batch; so `jaxdl.training.strategies` calls it too.
 _AXIS = "data"
@@ -19,30 +19,33 @@ _AXIS = "data"
 _BLOCK_BYTES, _LEAST = 4 * 2**20, 16
 
 
-def accumulator(dtype: Any) -> Any:
+def accumulation_dtype(dtype: Any) -> Any:
     """The dtype in which numbers are added up: float32 for those of half its size.
 
     Example:
-      >>> accumulator(jnp.bfloat16) == jnp.float32, accumulator(jnp.float64) == jnp.float64
+      >>> accumulation_dtype(jnp.bfloat16) == jnp.float32, accumulation_dtype(jnp.float64) == jnp.float64
       (True, True)
     """
     return jnp.float32 if dtype in (jnp.bfloat16, jnp.float16) else dtype
 
 
-def alike(*trees: Any) -> Any:
+def match_varying_axes(*trees: Any) -> Any:
     """The same arrays; inside `shard_map` they now vary over the same axes, and gradients of shared ones add up.
 
     Example:
-      >>> alike(jnp.ones(2), (jnp.zeros(1),))
+      >>> match_varying_axes(jnp.ones(2), (jnp.zeros(1),))
       (Array([1., 1.], dtype=float32), (Array([0.], dtype=float32),))
     """
     # The axes of an array have no public name that lasts, but zeros made like it have the same. XLA drops the sum.
     leaves = jax.tree.leaves(trees)
-    zero = {leaf.dtype: sum(jnp.zeros_like(a, shape=(), dtype=leaf.dtype) for a in leaves) for leaf in leaves}
+    zero = {
+        leaf.dtype: sum(jnp.zeros_like(a, shape=(), dtype=leaf.dtype) for a in leaves)
+        for leaf in leaves
+    }
     return jax.tree.map(lambda a: a + zero[a.dtype], trees)
 
 
-def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any) -> Any:
+def shard_over_batch(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any) -> Any:
     """`f(*args)`, computed by each device on its own part of a batch that is divided over devices.
 
     That it is, the mesh in the context says by an axis "data" of type Auto: strategies over several devices name
@@ -60,13 +63,15 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
       What `f` returns.
 
     Example:
-      >>> by_parts(jnp.matmul, (0, None), 0, jnp.ones((4, 2)), jnp.ones((2, 3))).shape
+      >>> shard_over_batch(jnp.matmul, (0, None), 0, jnp.ones((4, 2)), jnp.ones((2, 3))).shape
       (4, 3)
     """
     mesh = jax.sharding.get_abstract_mesh()
     # Inside a shard_map of somebody's own, what is here may be a part already.
     devices = mesh.shape[_AXIS] if _AXIS in mesh.auto_axes and not mesh.manual_axes else 1
-    pairs = [(a, axis) for arg, axis in zip(args, inputs, strict=True) for a in jax.tree.leaves(arg)]
+    pairs = [
+        (a, axis) for arg, axis in zip(args, inputs, strict=True) for a in jax.tree.leaves(arg)
+    ]
     if devices == 1 or any(axis is not None and a.shape[axis] % devices for a, axis in pairs):
         return f(*args)
 
@@ -75,15 +80,28 @@ def by_parts(f: Callable, inputs: Sequence[int | None], outputs: Any, *args: Any
 
     # Gradients of what belongs to all examples are added up over the devices in the dtype that goes in.
     dtypes = [jax.tree.map(lambda a: a.dtype, arg) for arg in args]
-    args = tuple(jax.tree.map(_widened, arg) if axis is None else arg for arg, axis in zip(args, inputs, strict=True))
+    args = tuple(
+        jax.tree.map(_widened, arg) if axis is None else arg
+        for arg, axis in zip(args, inputs, strict=True)
+    )
 
     def on_one_device(*args: Any) -> Any:
         # The sum belongs where an array becomes the device's own: before it is made small again.
-        own = [jax.tree.map(_own, arg) if axis is None else arg for arg, axis in zip(args, inputs, strict=True)]
-        return f(*(jax.tree.map(lambda a, dtype: a.astype(dtype), *pair) for pair in zip(own, dtypes, strict=True)))
+        own = [
+            jax.tree.map(_own, arg) if axis is None else arg
+            for arg, axis in zip(args, inputs, strict=True)
+        ]
+        return f(
+            *(
+                jax.tree.map(lambda a, dtype: a.astype(dtype), *pair)
+                for pair in zip(own, dtypes, strict=True)
+            )
+        )
 
     specs = tuple(map(spec, inputs)), jax.tree.map(spec, outputs)
-    return jax.shard_map(on_one_device, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(*args)
+    return jax.shard_map(on_one_device, in_specs=specs[0], out_specs=specs[1], axis_names={_AXIS})(
+        *args
+    )
 
 
 def _own(a: Array) -> Array:
@@ -91,7 +109,7 @@ def _own(a: Array) -> Array:
 
 
 def _widened(a: Array) -> Array:
-    return a.astype(accumulator(a.dtype))
+    return a.astype(accumulation_dtype(a.dtype))
 
 
 def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
@@ -137,7 +155,7 @@ def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, " D"]) -> Float[Array
       >>> add_bias(jnp.zeros((1, 2)), jnp.arange(2.0)).tolist()
       [[0.0, 1.0]]
     """
-    return by_parts(lambda *a: _add_bias(*alike(*a)), (0, None), 0, y, bias)
+    return shard_over_batch(lambda *a: _add_bias(*match_varying_axes(*a)), (0, None), 0, y, bias)
 
 
 @jax.custom_vjp
@@ -146,8 +164,8 @@ def _add_bias(y: Array, bias: Array) -> Array:
 
 
 def _backward(_: None, g: Array) -> tuple[Array, Array]:
-    g = kept(g)
-    return g, g.sum(tuple(range(g.ndim - 1)), dtype=accumulator(g.dtype)).astype(g.dtype)
+    g = materialize(g)
+    return g, g.sum(tuple(range(g.ndim - 1)), dtype=accumulation_dtype(g.dtype)).astype(g.dtype)
 
 
 _add_bias.defvjp(lambda y, bias: (_add_bias(y, bias), None), _backward)

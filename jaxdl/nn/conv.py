@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.nn.arrays import add_bias
-from jaxdl.nn.convolution import Geometry, convolve
+from jaxdl.nn.convolution import Geometry, conv_forward
 
 Padding = Literal["SAME", "VALID"]
 
@@ -78,7 +78,7 @@ def conv2d(
         raise InputError("kernel", kernel.shape, f"at most the image, {x.shape[1]}x{x.shape[2]}")
     size, window = x.shape[1:3], kernel.shape[:2]
     vertical, horizontal = lax.padtype_to_pads(size, window, strides, padding)
-    return convolve(x, kernel, Geometry(size, window, tuple(strides), (vertical, horizontal)))
+    return conv_forward(x, kernel, Geometry(size, window, tuple(strides), (vertical, horizontal)))
 
 
 class Conv(nn.Module):
@@ -130,7 +130,11 @@ class Conv(nn.Module):
         """
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
+        bias = (
+            self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            if self.use_bias
+            else None
+        )
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv2d(x, kernel, self.strides, self.padding)
         return y if bias is None else add_bias(y, bias)

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.nn.arrays import add_bias
-from jaxdl.nn.convolution import Geometry, convolve
+from jaxdl.nn.convolution import Geometry, conv_forward
 
 Padding1D = Literal["SAME", "VALID", "CAUSAL"]
 
@@ -140,7 +140,11 @@ class Conv1D(nn.Module):
         """
         shape = self.kernel_size, x.shape[-1], self.features
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
+        bias = (
+            self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            if self.use_bias
+            else None
+        )
         if self.weight_norm:
             length = jnp.sqrt(jnp.sum(jnp.square(kernel), (0, 1)))
             kernel = kernel * (self.param("scale", lambda key: length) / length)[None, None]
@@ -149,16 +153,20 @@ class Conv1D(nn.Module):
         return y if bias is None else add_bias(y, bias)
 
 
-def _as_image(x: Array, kernel: Array, dilation: int, strides: int, before: int, after: int) -> Array:
+def _as_image(
+    x: Array, kernel: Array, dilation: int, strides: int, before: int, after: int
+) -> Array:
     """The convolution of images whose rows are `dilation` steps each, with a kernel one column wide."""
     (batch, size, channels), (taps, _, features) = x.shape, kernel.shape
     count = size + before + after - (taps - 1) * dilation
     low, lead = divmod(before, dilation)
     rows, used = -(-(lead + size) // dilation), -(-count // dilation)
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (lead, rows * dilation - lead - size, 0), (0, 0, 0)))
+    x = lax.pad(
+        x, jnp.zeros((), x.dtype), ((0, 0, 0), (lead, rows * dilation - lead - size, 0), (0, 0, 0))
+    )
     # Steps between dilated outputs are left out afterwards: their strides would cross the rows.
     moves, pads = (strides if dilation == 1 else 1), (low, used - rows - low + taps - 1)
     at = Geometry((rows, dilation), (taps, 1), (moves, 1), (pads, (0, 0)))
-    y = convolve(x.reshape(batch, rows, dilation, channels), kernel[:, None], at)
+    y = conv_forward(x.reshape(batch, rows, dilation, channels), kernel[:, None], at)
     y = y.reshape(batch, y.shape[1] * dilation, features)[:, :count]
     return y if dilation == 1 else y[:, ::strides]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.nn.arrays import add_bias
 from jaxdl.nn.conv import Padding
-from jaxdl.nn.convolution import Geometry, spread
+from jaxdl.nn.convolution import Geometry, conv_input_grad
 
 
 def conv_transpose2d(
@@ -55,7 +55,9 @@ def conv_transpose2d(
         raise InputError("kernel", kernel.shape, f"[F, G, {x.shape[3]}, D]")
     one_of("padding", padding, ("SAME", "VALID"))
     at_least("strides", min(strides), 1)
-    return spread(x, kernel[::-1, ::-1].swapaxes(2, 3), _geometry(x, kernel, strides, padding))
+    return conv_input_grad(
+        x, kernel[::-1, ::-1].swapaxes(2, 3), _geometry(x, kernel, strides, padding)
+    )
 
 
 class ConvTranspose(nn.Module):
@@ -107,7 +109,11 @@ class ConvTranspose(nn.Module):
         """
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype) if self.use_bias else None
+        bias = (
+            self.param("bias", self.bias_init, (self.features,), self.param_dtype)
+            if self.use_bias
+            else None
+        )
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose2d(x, kernel, self.strides, self.padding)
         return y if bias is None else add_bias(y, bias)

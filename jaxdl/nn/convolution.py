@@ -1,6 +1,6 @@
 """A convolution and its two gradients: three bilinear maps, each differentiated by the other two.
 
-    convolve(x, kernel) = y      spread(y, kernel) = x      kernel_gradient(x, y) = kernel
+    conv_forward(x, kernel) = y      conv_input_grad(y, kernel) = x      conv_kernel_grad(x, y) = kernel
 
 Accelerators get XLA's own gradients. XLA rewrites a convolution into the form that a CPU has a fast routine
 for only outside of loops; what stays in any other form runs there 9 to 100 times slower. So on a CPU all three
@@ -9,7 +9,7 @@ are written in that form: `[B, H, W, C]` by `[F, G, C, D]` gives `[B, I, J, D]`,
 GFLOP/s inside a loop, batch 128, two cores (one core) of an AMD EPYC whose matrix products reach 210 (105), for
 26x26x32 by 3x3x64 without and 14x14x32 by 5x5x64 with padding:
 
-                                             convolve          spread            kernel_gradient
+                                             conv_forward          spread            conv_kernel_grad
     this file, as `train` compiles           171, 180          132, 184          107, 165
                                               (89, 92)          (70, 88)          (70, 84)
     this file, as `jit` compiles              33, 99           130, 97            30, 89
@@ -30,8 +30,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.nn.arrays import accumulator, alike, by_parts, sum_over_blocks
-from jaxdl.once import computed_once, kept
+from jaxdl.nn.arrays import (
+    accumulation_dtype,
+    match_varying_axes,
+    shard_over_batch,
+    sum_over_blocks,
+)
+from jaxdl.xla import materialize, noinline
 
 Pair = tuple[int, int]
 
@@ -66,7 +71,9 @@ class Geometry(NamedTuple):
         return down, right
 
 
-def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "F G C D"], at: Geometry) -> Float[Array, "B I J D"]:
+def conv_forward(
+    x: Float[Array, "B H W C"], kernel: Float[Array, "F G C D"], at: Geometry
+) -> Float[Array, "B I J D"]:
     """`y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]`.
 
     Args:
@@ -79,18 +86,22 @@ def convolve(x: Float[Array, "B H W C"], kernel: Float[Array, "F G C D"], at: Ge
 
     Example:
       >>> x, kernel = jnp.arange(4.0).reshape(1, 1, 4, 1), jnp.ones((1, 2, 1, 1))
-      >>> convolve(x, kernel, Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
+      >>> conv_forward(x, kernel, Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
       [1.0, 5.0]
     """
-    return by_parts(lambda *a: _convolve(*alike(*a), at), (0, None), 0, x, kernel)
+    return shard_over_batch(
+        lambda *a: _convolve(*match_varying_axes(*a), at), (0, None), 0, x, kernel
+    )
 
 
-def spread(y: Float[Array, "B I J D"], kernel: Float[Array, "F G C D"], at: Geometry) -> Float[Array, "B H W C"]:
+def conv_input_grad(
+    y: Float[Array, "B I J D"], kernel: Float[Array, "F G C D"], at: Geometry
+) -> Float[Array, "B H W C"]:
     """What every position gives back to the values under the kernel, added up where they overlap.
 
         x[b, i S + f - P, j S + g - P, c] += sum_d y[b,i,j,d] kernel[f,g,c,d]
 
-    The adjoint of `convolve` in the images, and so a transposed convolution too.
+    The adjoint of `conv_forward` in the images, and so a transposed convolution too.
 
     Args:
       y: `[B, I, J, D]`, float.
@@ -102,16 +113,20 @@ def spread(y: Float[Array, "B I J D"], kernel: Float[Array, "F G C D"], at: Geom
 
     Example:
       >>> y, kernel = jnp.ones((1, 1, 3, 1)), jnp.arange(1.0, 4.0).reshape(1, 3, 1, 1)
-      >>> spread(y, kernel, Geometry((1, 7), (1, 3), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
+      >>> conv_input_grad(y, kernel, Geometry((1, 7), (1, 3), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
       [1.0, 2.0, 4.0, 2.0, 4.0, 2.0, 3.0]
     """
-    return by_parts(lambda *a: _spread(*alike(*a), at), (0, None), 0, y, kernel)
+    return shard_over_batch(
+        lambda *a: _spread(*match_varying_axes(*a), at), (0, None), 0, y, kernel
+    )
 
 
-def kernel_gradient(x: Float[Array, "B H W C"], y: Float[Array, "B I J D"], at: Geometry) -> Float[Array, "F G C D"]:
+def conv_kernel_grad(
+    x: Float[Array, "B H W C"], y: Float[Array, "B I J D"], at: Geometry
+) -> Float[Array, "F G C D"]:
     """`kernel[f,g,c,d] = sum_{b,i,j} x[b, i S + f - P, j S + g - P, c] y[b,i,j,d]`.
 
-    The adjoint of `convolve` in the kernel.
+    The adjoint of `conv_forward` in the kernel.
 
     Args:
       x: `[B, H, W, C]`, what was convolved.
@@ -123,10 +138,10 @@ def kernel_gradient(x: Float[Array, "B H W C"], y: Float[Array, "B I J D"], at: 
 
     Example:
       >>> x, y = jnp.arange(4.0).reshape(1, 1, 4, 1), jnp.ones((1, 1, 2, 1))
-      >>> kernel_gradient(x, y, Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
+      >>> conv_kernel_grad(x, y, Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))).ravel().tolist()
       [2.0, 4.0]
     """
-    return _kernel_gradient(*alike(x, y), at)
+    return _kernel_gradient(*match_varying_axes(x, y), at)
 
 
 def _map(cpu: Callable, default: Callable, gradients: Callable) -> Callable:
@@ -134,17 +149,19 @@ def _map(cpu: Callable, default: Callable, gradients: Callable) -> Callable:
 
     @partial(jax.custom_vjp, nondiff_argnums=(2,))
     def f(a: Array, b: Array, at: Geometry) -> Array:
-        return lax.platform_dependent(a, b, cpu=partial(widened, at=at), default=partial(default, at=at))
+        return lax.platform_dependent(
+            a, b, cpu=partial(widened, at=at), default=partial(default, at=at)
+        )
 
     def widened(a: Array, b: Array, at: Geometry) -> Array:
         # A CPU's routine is for float32.
-        wide = accumulator(a.dtype)
+        wide = accumulation_dtype(a.dtype)
         return cpu(a.astype(wide), b.astype(wide), at).astype(a.dtype)
 
     def forward(a: Array, b: Array, at: Geometry) -> tuple[Array, tuple[Array, Array]]:
         return f(a, b, at), (a, b)
 
-    f.defvjp(forward, lambda at, saved, g: gradients(*saved, kept(g), at))
+    f.defvjp(forward, lambda at, saved, g: gradients(*saved, materialize(g), at))
     return f
 
 
@@ -168,14 +185,21 @@ def _cpu_convolve(x: Array, kernel: Array, at: Geometry) -> Array:
     return _correlate(x, kernel, at.pads, at.strides)
 
 
-@partial(computed_once, static_argnums=2)
+@partial(noinline, static_argnums=2)
 def _sum_of_taps(x: Array, kernel: Array, at: Geometry) -> Array:
     """A moved image times one tap, added up over all of them."""
     (down, right), (i, j) = at.strides, at.positions
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in at.pads), (0, 0, 0)))
+    x = lax.pad(
+        x,
+        jnp.zeros((), x.dtype),
+        ((0, 0, 0), *((low, high, 0) for low, high in at.pads), (0, 0, 0)),
+    )
     taps, total = kernel[:, :, :, None, None, None], jnp.zeros((1, 1, 1, 1), x.dtype)
     for f, g, c in itertools.product(*map(range, kernel.shape[:3])):
-        rows, columns = slice(f, f + (i - 1) * down + 1, down), slice(g, g + (j - 1) * right + 1, right)
+        rows, columns = (
+            slice(f, f + (i - 1) * down + 1, down),
+            slice(g, g + (j - 1) * right + 1, right),
+        )
         total += x[:, rows, columns, c : c + 1] * taps[f, g, c]
     return total
 
@@ -207,7 +231,12 @@ def _cpu_spread(y: Array, kernel: Array, at: Geometry) -> Array:
 
 def _phases(at: Geometry, axis: int) -> list[tuple[int, Pair]]:
     """For each r < S: the first of its taps, and the zeros around `y` with which they give every `n S + r`."""
-    size, window, stride, before = at.size[axis], at.window[axis], at.strides[axis], at.pads[axis][0]
+    size, window, stride, before = (
+        at.size[axis],
+        at.window[axis],
+        at.strides[axis],
+        at.pads[axis][0],
+    )
     count, phases = -(-size // stride), []
     for r in range(stride):
         start, moved = (r + before) % stride, (r + before) // stride
@@ -220,10 +249,14 @@ def _phases(at: Geometry, axis: int) -> list[tuple[int, Pair]]:
 def _cpu_kernel_gradient(x: Array, y: Array, at: Geometry) -> Array:
     """A convolution over the batch: channels are its images, images its channels, `y` is its kernel."""
     last = [(n - 1) * s + f for n, s, f in zip(at.positions, at.strides, at.window, strict=True)]
-    pads = tuple((low, n - size - low) for (low, _), n, size in zip(at.pads, last, at.size, strict=True))
+    pads = tuple(
+        (low, n - size - low) for (low, _), n, size in zip(at.pads, last, at.size, strict=True)
+    )
 
     def block(x: Array, y: Array) -> Array:
-        images, kernel = lax.optimization_barrier((x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3)))
+        images, kernel = lax.optimization_barrier(
+            (x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3))
+        )
         return _correlate(images, kernel, pads, dilation=at.strides)
 
     return sum_over_blocks(block, x, y).transpose(1, 2, 0, 3)
@@ -231,15 +264,26 @@ def _cpu_kernel_gradient(x: Array, y: Array, at: Geometry) -> Array:
 
 def _patches(x: Array, at: Geometry) -> Array:
     """What lies under the kernel, `[B, I, J, FG, C]`."""
-    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((low, high, 0) for low, high in at.pads), (0, 0, 0)))
+    x = lax.pad(
+        x,
+        jnp.zeros((), x.dtype),
+        ((0, 0, 0), *((low, high, 0) for low, high in at.pads), (0, 0, 0)),
+    )
     (down, right), (i, j) = at.strides, at.positions
     corners = itertools.product(*map(range, at.window))
-    taken = [x[:, f : f + (i - 1) * down + 1 : down, g : g + (j - 1) * right + 1 : right] for f, g in corners]
+    taken = [
+        x[:, f : f + (i - 1) * down + 1 : down, g : g + (j - 1) * right + 1 : right]
+        for f, g in corners
+    ]
     return jnp.stack(taken, -2)
 
 
 def _correlate(
-    x: Array, kernel: Array, pads: Any, strides: tuple[int, ...] = (1, 1), dilation: tuple[int, ...] = (1, 1)
+    x: Array,
+    kernel: Array,
+    pads: Any,
+    strides: tuple[int, ...] = (1, 1),
+    dilation: tuple[int, ...] = (1, 1),
 ) -> Array:
     """A convolution in the CPU's form; no taps at all give zeros."""
     pads = tuple(pads)
@@ -261,7 +305,9 @@ def _one_by_one(
 
     @jax.custom_batching.custom_vmap
     def one(x: Array, kernel: Array) -> Array:
-        return lax.conv_general_dilated(x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=_ORDER)
+        return lax.conv_general_dilated(
+            x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=_ORDER
+        )
 
     @one.def_vmap
     def many(count: int, batched: list[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
@@ -275,10 +321,18 @@ def _one_by_one(
     return one
 
 
-_convolve = _map(_cpu_convolve, _library, lambda x, kernel, g, at: (spread(g, kernel, at), kernel_gradient(x, g, at)))
+_convolve = _map(
+    _cpu_convolve,
+    _library,
+    lambda x, kernel, g, at: (conv_input_grad(g, kernel, at), conv_kernel_grad(x, g, at)),
+)
 _spread = _map(
-    _cpu_spread, _librarys_spread, lambda y, kernel, g, at: (convolve(g, kernel, at), kernel_gradient(g, y, at))
+    _cpu_spread,
+    _librarys_spread,
+    lambda y, kernel, g, at: (conv_forward(g, kernel, at), conv_kernel_grad(g, y, at)),
 )
 _kernel_gradient = _map(
-    _cpu_kernel_gradient, _librarys_gradient, lambda x, y, g, at: (spread(y, g, at), convolve(x, g, at))
+    _cpu_kernel_gradient,
+    _librarys_gradient,
+    lambda x, y, g, at: (conv_input_grad(y, g, at), conv_forward(x, g, at)),
 )

@@ -33,7 +33,14 @@ def initializer(name: str | Initializer) -> Initializer:
     """
     if callable(name):
         return name
-    by_fan = ("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform")
+    by_fan = (
+        "glorot_normal",
+        "glorot_uniform",
+        "he_normal",
+        "he_uniform",
+        "lecun_normal",
+        "lecun_uniform",
+    )
     if one_of("kernel_init", name, [*by_fan, "truncated_normal"]) in by_fan:
         return getattr(jax.nn.initializers, name)()
     return jax.nn.initializers.truncated_normal(0.1)
@@ -77,7 +84,9 @@ class WeightNormDense(nn.Module):
         Returns:
           `[..., features]`.
         """
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), self.param_dtype)
+        kernel = self.param(
+            "kernel", self.kernel_init, (x.shape[-1], self.features), self.param_dtype
+        )
         length = jnp.sqrt(jnp.sum(jnp.square(kernel), 0))
         scale = self.param("scale", lambda key: length)
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)

@@ -56,9 +56,13 @@ class Dropout(nn.Module):
         if not train or is_zero(self.rate):
             return x
         kept = jnp.clip(jnp.round((1 - jnp.asarray(self.rate, jnp.float32)) * _LEVELS), 1, _LEVELS)
-        shape = tuple(1 if axis in self.shared else size for axis, size in enumerate(x.shape)) or (1,)
+        shape = tuple(1 if axis in self.shared else size for axis, size in enumerate(x.shape)) or (
+            1,
+        )
         # Two numbers share 32 bits; both are of the same example, so that a batch can be divided.
-        bits = jax.random.bits(self.make_rng("dropout"), (*shape[:-1], -(-shape[-1] // 2)), jnp.uint32)
+        bits = jax.random.bits(
+            self.make_rng("dropout"), (*shape[:-1], -(-shape[-1] // 2)), jnp.uint32
+        )
         halves = jnp.concatenate([bits & (_LEVELS - 1), bits >> 16], -1)[..., : shape[-1]]
         halves = jnp.broadcast_to(halves.reshape(shape if x.ndim else ()), x.shape)
         scale = (_LEVELS / kept).astype(x.dtype)

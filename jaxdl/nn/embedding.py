@@ -96,21 +96,31 @@ class Embedding(nn.Module):
         trained = self._trained()
         if trained.all():
             return _looked_up(self.param("embedding", self._start, trained), ids)
-        fixed = self.variable("constants", "embedding", lambda: self._start(self.make_rng("params"), ~trained))
+        fixed = self.variable(
+            "constants", "embedding", lambda: self._start(self.make_rng("params"), ~trained)
+        )
         if not trained.any():
             return _looked_up(fixed.value, ids)
         table = self.param("embedding", self._start, trained)
         # Each id's place among those of its kind; one out of range has none in either table.
         place = jnp.asarray(np.where(trained, trained.cumsum(), (~trained).cumsum()) - 1, jnp.int32)
-        here = place.at[ids].get(mode="fill", fill_value=self.vocabulary, wrap_negative_indices=False)
-        moves = jnp.asarray(trained).at[ids].get(mode="fill", fill_value=True, wrap_negative_indices=False)
+        here = place.at[ids].get(
+            mode="fill", fill_value=self.vocabulary, wrap_negative_indices=False
+        )
+        moves = (
+            jnp.asarray(trained)
+            .at[ids]
+            .get(mode="fill", fill_value=True, wrap_negative_indices=False)
+        )
         return jnp.where(moves[..., None], _looked_up(table, here), _looked_up(fixed.value, here))
 
     def _trained(self) -> Bool[np.ndarray, " V"]:
         """Which rows are."""
         if self.train_rows != "unknown":
             return np.full(self.vocabulary, self.train_rows == "all")
-        return ~self.vectors.known & (np.arange(self.vocabulary) != (-1 if self.padding is None else self.padding))
+        return ~self.vectors.known & (
+            np.arange(self.vocabulary) != (-1 if self.padding is None else self.padding)
+        )
 
     def _start(self, key: Array, rows: Bool[np.ndarray, " V"]) -> Float[Array, "R D"]:
         """What some rows start at: their vectors, drawn where there are none, 0 for padding."""
@@ -129,13 +139,17 @@ class _Vectors:
     def __init__(self, array: Any, shape: tuple[int, int]) -> None:
         self.array = np.asarray(array)
         if self.array.shape != shape or not jnp.issubdtype(self.array.dtype, jnp.floating):
-            raise InputError("vectors", f"{self.array.dtype}{list(self.array.shape)}", f"floats {list(shape)}")
+            raise InputError(
+                "vectors", f"{self.array.dtype}{list(self.array.shape)}", f"floats {list(shape)}"
+            )
         missing = np.isnan(self.array)
         self.known = ~missing.all(1)
         bad = np.isinf(self.array).any(1) | (missing.any(1) & self.known)
         if bad.any():
             row = int(bad.argmax())
-            raise InputError(f"vectors[{row}]", self.array[row].tolist(), "finite numbers, or all of them NaN")
+            raise InputError(
+                f"vectors[{row}]", self.array[row].tolist(), "finite numbers, or all of them NaN"
+            )
 
 
 def _looked_up(table: Array, ids: Array) -> Array:
@@ -145,4 +159,6 @@ def _looked_up(table: Array, ids: Array) -> Array:
     32x300 ids, V 100, D 64 (V 1,000: 0.18; 20,000: 3.5, of which Adam takes 1.9). As a product with one-hot vectors 3.2
     (24), with one for the gradient alone 2.1 (23), with a sum over sorted ids 1.8 (2.1; 5.9).
     """
-    return jnp.asarray(table).at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    return (
+        jnp.asarray(table).at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
+    )

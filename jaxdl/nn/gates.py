@@ -67,7 +67,10 @@ def _lstm(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]
 
 
 def _gru(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
-    (r, z, n), (r_h, z_h, n_h) = jnp.split(p, 3, -1), jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1)
+    (r, z, n), (r_h, z_h, n_h) = (
+        jnp.split(p, 3, -1),
+        jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1),
+    )
     r, z = jax.nn.sigmoid(r + r_h), jax.nn.sigmoid(z + z_h)
     n = jnp.tanh(n + r * (n_h + params["recurrent_bias"][None]))
     return {"reset": r, "update": z, "h": (1 - z) * n + z * carry[1]}

@@ -58,7 +58,9 @@ def pack(weights: Weights) -> Float[Array, " N"]:
     return jnp.concatenate([part.ravel() for part in parts])
 
 
-def lstm_cudnn(weights: Weights, x: Float[Array, "B T D"], carry: Carry) -> tuple[Float[Array, "B T H"], Carry]:
+def lstm_cudnn(
+    weights: Weights, x: Float[Array, "B T D"], carry: Carry
+) -> tuple[Float[Array, "B T H"], Carry]:
     """The same as `scan_cell` with `lstm_cell`, batch first; float32 on an NVIDIA GPU.
 
     Under `vmap` the members run one after the other.

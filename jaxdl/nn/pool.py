@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.nn.arrays import accumulator
+from jaxdl.nn.arrays import accumulation_dtype
 
 Window = int | tuple[int, int]
 
@@ -20,7 +20,9 @@ Window = int | tuple[int, int]
 _FEW = 4
 
 
-def max_pool(x: Float[Array, "B H W C"], window: Window, strides: Window | None = None) -> Float[Array, "B I J C"]:
+def max_pool(
+    x: Float[Array, "B H W C"], window: Window, strides: Window | None = None
+) -> Float[Array, "B I J C"]:
     """The largest value under each window, without padding.
 
     The first of the largest values, row by row, gets all of the gradient, as in PyTorch.
@@ -44,7 +46,9 @@ def max_pool(x: Float[Array, "B H W C"], window: Window, strides: Window | None 
     return _largest(_apart(x, size)) if moves == size else _overlapping(_larger, x, size, moves)
 
 
-def avg_pool(x: Float[Array, "B H W C"], window: Window, strides: Window | None = None) -> Float[Array, "B I J C"]:
+def avg_pool(
+    x: Float[Array, "B H W C"], window: Window, strides: Window | None = None
+) -> Float[Array, "B I J C"]:
     """The mean of the values under each window, without padding.
 
     Args:
@@ -65,11 +69,13 @@ def avg_pool(x: Float[Array, "B H W C"], window: Window, strides: Window | None 
     size, moves = _checked(x, window, strides)
     if moves == size:
         return _apart(x, size).mean((2, 4))
-    total = _overlapping(jnp.add, x.astype(accumulator(x.dtype)), size, moves)
+    total = _overlapping(jnp.add, x.astype(accumulation_dtype(x.dtype)), size, moves)
     return (total / (size[0] * size[1])).astype(x.dtype)
 
 
-def _checked(x: Array, window: Window, strides: Window | None) -> tuple[tuple[int, int], tuple[int, int]]:
+def _checked(
+    x: Array, window: Window, strides: Window | None
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """The window and its strides, each as height and width."""
     if x.ndim != 4:
         raise InputError("x", x.shape, "images [B, H, W, C]")
@@ -127,7 +133,10 @@ def _reduced(windows: Array, places: Array) -> tuple[Array, Array]:
 
 
 def _overlapping(
-    combine: Callable[[Array, Array], Array], x: Array, window: tuple[int, int], strides: tuple[int, int]
+    combine: Callable[[Array, Array], Array],
+    x: Array,
+    window: tuple[int, int],
+    strides: tuple[int, int],
 ) -> Array:
     """Every window's values combined, along the width and then along the height.
 
@@ -136,7 +145,10 @@ def _overlapping(
     """
     for axis in (2, 1):
         end = x.shape[axis] - window[axis - 1] + 1
-        shifted = (lax.slice_in_dim(x, n, n + end, strides[axis - 1], axis) for n in range(window[axis - 1]))
+        shifted = (
+            lax.slice_in_dim(x, n, n + end, strides[axis - 1], axis)
+            for n in range(window[axis - 1])
+        )
         x = reduce(combine, shifted)
     return x
 

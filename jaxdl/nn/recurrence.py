@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.nn.arrays import accumulator, alike, by_parts
+from jaxdl.nn.arrays import accumulation_dtype, match_varying_axes, shard_over_batch
 
 Carry = tuple[Float[Array, "B H"], ...]
 Cell = Callable[[Array, Carry], Carry]
@@ -139,9 +139,9 @@ def scan_cell(
     """
 
     def run(weights, x, carry, mask):
-        return _scan_cell(cell, *alike(weights, x, carry), mask, reverse)
+        return _scan_cell(cell, *match_varying_axes(weights, x, carry), mask, reverse)
 
-    return by_parts(run, (None, 1, 0, 1), (1, 0), weights, x, carry, mask)
+    return shard_over_batch(run, (None, 1, 0, 1), (1, 0), weights, x, carry, mask)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 5))
@@ -158,7 +158,9 @@ def _scan_forward(cell, weights, x, carry, mask, reverse):
 def _scan_backward(cell, reverse, residuals, gradients):
     run = partial(_run_back, cell, reverse)
     cpu, default = partial(run, cpu=True), partial(run, cpu=False)
-    g_weights, g_x, g_carry = lax.platform_dependent(*residuals, *gradients, cpu=cpu, default=default)
+    g_weights, g_x, g_carry = lax.platform_dependent(
+        *residuals, *gradients, cpu=cpu, default=default
+    )
     return g_weights, g_x, g_carry, None
 
 
@@ -193,7 +195,11 @@ def _run_back(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):
     """The gradients of weights, `x` and carry, given those of ys and of the last carry."""
     a, before = saved
     inside = cpu and x.nbytes + before[-1].nbytes + a.nbytes > _CACHE
-    none = jax.tree.map(lambda w: jnp.zeros_like(x, accumulator(w.dtype), w.shape), weights) if inside else None
+    none = (
+        jax.tree.map(lambda w: jnp.zeros_like(x, accumulation_dtype(w.dtype), w.shape), weights)
+        if inside
+        else None
+    )
 
     def step(state, inputs):
         g_carry, sums = state
@@ -207,7 +213,9 @@ def _run_back(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):
         return ((*g_carry[:-1], g_h), jax.tree.map(jnp.add, sums, share)), g_x
 
     gates = weights.kernel.shape[1]
-    (g_carry, g_weights), g = lax.scan(step, (g_end, none), (g_ys, a, before, mask, x), reverse=not reverse)
+    (g_carry, g_weights), g = lax.scan(
+        step, (g_end, none), (g_ys, a, before, mask, x), reverse=not reverse
+    )
     g_weights, g_x = (g_weights, g) if inside else _shares(weights, x, before[-1], g, cpu)
     return jax.tree.map(lambda g, w: g.astype(w.dtype), g_weights, weights), g_x, g_carry
 
@@ -216,7 +224,7 @@ def _shares(weights: Weights, x: Array, h: Array, g_a: Array, cpu: bool) -> tupl
     """The gradient of the weights, from one step `[B, A]` or from all `[T, B, A]`, and that of `x`."""
     gates = weights.kernel.shape[1]
     g_p, g_u = g_a[..., :gates], g_a[..., -gates:]
-    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=accumulator(g_a.dtype))
+    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=accumulation_dtype(g_a.dtype))
     g_weights = Weights(_over_rows(x, g_p, cpu), _over_rows(h, g_u, cpu), g_bias)
     return g_weights, _product(g_p, weights.kernel.T).astype(x.dtype)
 
@@ -241,7 +249,7 @@ def _meet(p: Array, u: Array, bias: Array) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, preferred_element_type=accumulator(a.dtype))
+    return jnp.matmul(a, b, preferred_element_type=accumulation_dtype(a.dtype))
 
 
 def _over_rows(a: Float[Array, "*N M"], b: Float[Array, "*N G"], cpu: bool) -> Float[Array, "M G"]:
@@ -251,4 +259,6 @@ def _over_rows(a: Float[Array, "*N M"], b: Float[Array, "*N G"], cpu: bool) -> F
         # devices is gathered for it, so elsewhere the axes stay apart.
         a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
     rows = tuple(range(a.ndim - 1))
-    return lax.dot_general(a, b, ((rows, rows), ((), ())), preferred_element_type=accumulator(a.dtype))
+    return lax.dot_general(
+        a, b, ((rows, rows), ((), ())), preferred_element_type=accumulation_dtype(a.dtype)
+    )

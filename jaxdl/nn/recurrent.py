@@ -53,7 +53,10 @@ class SimpleRNN(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T D"], carry: Float[Array, "B H"] | None = None, mask: Mask | None = None
+        self,
+        x: Float[Array, "B T D"],
+        carry: Float[Array, "B H"] | None = None,
+        mask: Mask | None = None,
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
         """h at every step, and the last one.
 
@@ -69,7 +72,9 @@ class SimpleRNN(nn.Module):
           InputError: wrong rank, a carry or mask of another shape, features below 1.
         """
         x, weights = _parameters(self, x, 1)
-        ys, (h,) = _scan(rnn_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse)
+        ys, (h,) = _scan(
+            rnn_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse
+        )
         return ys, h
 
 
@@ -148,7 +153,11 @@ class LSTM(nn.Module):
         blocked = obstacle(x.dtype, mask, self.reverse)
         if self.implementation == "cudnn" and blocked:
             raise InputError(*blocked)
-        if blocked or self.implementation == "scan" or (self.implementation == "auto" and nvidia_gpus() > 1):
+        if (
+            blocked
+            or self.implementation == "scan"
+            or (self.implementation == "auto" and nvidia_gpus() > 1)
+        ):
             return by_scan(weights, x, start)
         # The GPU is there, but this may be compiled for the CPU beside it.
         return lax.platform_dependent(weights, x, start, cuda=lstm_cudnn, default=by_scan)
@@ -192,7 +201,10 @@ class GRU(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T D"], carry: Float[Array, "B H"] | None = None, mask: Mask | None = None
+        self,
+        x: Float[Array, "B T D"],
+        carry: Float[Array, "B H"] | None = None,
+        mask: Mask | None = None,
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
         """h at every step, and the last one.
 
@@ -208,11 +220,15 @@ class GRU(nn.Module):
           InputError: wrong rank, a carry or mask of another shape, features below 1.
         """
         x, (kernel, recurrent_kernel, bias) = _parameters(self, x, 3)
-        second = self.param("recurrent_bias", self.bias_init, (self.features,), self.param_dtype).astype(x.dtype)
+        second = self.param(
+            "recurrent_bias", self.bias_init, (self.features,), self.param_dtype
+        ).astype(x.dtype)
         # Pre-activations are (n, r, z, n'), so that what W and R reach are neighbours: the first and the last 3 H.
         kernel, bias = (jnp.roll(a, self.features, -1) for a in (kernel, bias))
         weights = Weights(kernel, recurrent_kernel, jnp.concatenate([bias, second]))
-        ys, (h,) = _scan(gru_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse)
+        ys, (h,) = _scan(
+            gru_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse
+        )
         return ys, h
 
 
@@ -223,7 +239,9 @@ def _parameters(layer: Any, x: Array, gates: int) -> tuple[Array, Weights]:
         raise InputError("x", x.shape, "sequences [B, T, D]")
     size, width = layer.features, gates * layer.features
     kernel = layer.param("kernel", layer.kernel_init, (x.shape[-1], width), layer.param_dtype)
-    recurrent = layer.param("recurrent_kernel", layer.recurrent_init, (size, width), layer.param_dtype)
+    recurrent = layer.param(
+        "recurrent_kernel", layer.recurrent_init, (size, width), layer.param_dtype
+    )
     bias = layer.param("bias", layer.bias_init, (width,), layer.param_dtype)
     x, *weights = promote_dtype(x, kernel, recurrent, bias, dtype=layer.dtype)
     return x, Weights(*weights)
@@ -235,7 +253,9 @@ def _start(layer: Any, x: Array, carry: Any) -> Carry:
     for part in carry:
         if part is not None and part.shape != shape:
             raise InputError("carry", part.shape, f"[B, H], {shape}")
-    return tuple(jnp.zeros_like(x, shape=shape) if part is None else part.astype(x.dtype) for part in carry)
+    return tuple(
+        jnp.zeros_like(x, shape=shape) if part is None else part.astype(x.dtype) for part in carry
+    )
 
 
 def _steps(x: Array, mask: Array | None) -> Bool[Array, "T B"] | None:

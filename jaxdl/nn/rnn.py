@@ -116,13 +116,18 @@ class RNN(nn.Module):
         return (x if self.return_sequences else self._last(ends[-1])), tuple(ends)
 
     def _layer(self, i: int, x: Array, carry: Any, mask: Array | None) -> tuple[Array, Any]:
-        make: Any = partial(CELLS[self.cell], self.features, dtype=self.dtype, kernel_init=self._kernel_init(i))
+        make: Any = partial(
+            CELLS[self.cell], self.features, dtype=self.dtype, kernel_init=self._kernel_init(i)
+        )
         if not self.bidirectional:
             return make(name=f"{self.cell}_{i}")(x, carry, mask)
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):
             raise InputError("carry", type(carry), "a pair for each layer: forward, backward")
         starts = (None, None) if carry is None else carry
-        forward, backward = make(name=f"{self.cell}_{i}"), make(reverse=True, name=f"{self.cell}_{i}_backward")
+        forward, backward = (
+            make(name=f"{self.cell}_{i}"),
+            make(reverse=True, name=f"{self.cell}_{i}_backward"),
+        )
         (there, end), (back, start) = forward(x, starts[0], mask), backward(x, starts[1], mask)
         return jnp.concatenate([there, back], -1), (end, start)
 

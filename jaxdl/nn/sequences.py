@@ -67,7 +67,9 @@ def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]
     return jnp.where(padded, here.sum(1, dtype=jnp.int32), 0)
 
 
-def pool_steps(ys: Float[Array, "B T D"], how: Pool, lengths: Int[Array, " B"] | None = None) -> Float[Array, "B D"]:
+def pool_steps(
+    ys: Float[Array, "B T D"], how: Pool, lengths: Int[Array, " B"] | None = None
+) -> Float[Array, "B D"]:
     """One vector per sequence, from the steps that count.
 
         last: y_{b, L_b - 1}        mean: 1/L_b sum_{t < L_b} y_bt        max: max_{t < L_b} y_bt
@@ -90,7 +92,9 @@ def pool_steps(ys: Float[Array, "B T D"], how: Pool, lengths: Int[Array, " B"] |
     """
     one_of("pool", how, ("last", "mean", "max"))
     if lengths is None:
-        return {"last": lambda: ys[:, -1], "mean": lambda: ys.mean(1), "max": lambda: ys.max(1)}[how]()
+        return {"last": lambda: ys[:, -1], "mean": lambda: ys.mean(1), "max": lambda: ys.max(1)}[
+            how
+        ]()
     here = steps(lengths, ys.shape[1])[..., None]
     if how == "max":
         return jnp.where(here, ys, -jnp.inf).max(1)

@@ -26,7 +26,11 @@ def spectral_vectors(params: Any, key: Key[Array, ""]) -> Vectors:
       >>> {path: u.shape for path, u in found.items()}
       {'a/kernel': (3,)}
     """
-    kernels = [(path, w) for path, w in flatten_dict(params).items() if path[-1] == "kernel" and "embed" not in path]
+    kernels = [
+        (path, w)
+        for path, w in flatten_dict(params).items()
+        if path[-1] == "kernel" and "embed" not in path
+    ]
     return {
         "/".join(path): _unit(jax.random.normal(jax.random.fold_in(key, i), w.shape[-1:]))
         for i, (path, w) in enumerate(kernels)

@@ -4,7 +4,7 @@ The files appear whole or not at all. Nothing here touches `matplotlib.pyplot`.
 """
 
 from jaxdl.plots.clips import film, film_gif, pictures_gif
-from jaxdl.plots.curves import draw_curves, game_curves, learning_curves
+from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
@@ -12,9 +12,9 @@ from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_gri
 from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
-from jaxdl.plots.overview import hero
+from jaxdl.plots.overview import overview
 from jaxdl.plots.page import page
-from jaxdl.plots.texts import draw_text_heat, text_heat
+from jaxdl.plots.texts import draw_text_heatmap, text_heatmap
 
 __all__ = [
     "confusion",
@@ -28,15 +28,15 @@ __all__ = [
     "draw_image_grid",
     "draw_latent_map",
     "draw_mistakes",
-    "draw_text_heat",
+    "draw_text_heatmap",
     "error_bars",
     "error_by_length",
     "film",
     "film_gif",
     "filters",
     "forecast_lines",
-    "game_curves",
-    "hero",
+    "gan_curves",
+    "overview",
     "image_grid",
     "latent_map",
     "latent_maps",
@@ -44,6 +44,6 @@ __all__ = [
     "mistakes",
     "page",
     "pictures_gif",
-    "text_heat",
+    "text_heatmap",
     "worst",
 ]

@@ -74,7 +74,12 @@ def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
     place: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 7, "color": GREY}
     for t in range(0, frames, math.ceil(frames / 20)):
         ax.text(t * step + aspect / 2, bottom + 0.2 * head, str(t + 1), **place)
-    ax.set(xlim=(0, frames * step - GAP * aspect), ylim=(bottom + 0.8 * head, -head), aspect="equal", anchor="NW")
+    ax.set(
+        xlim=(0, frames * step - GAP * aspect),
+        ylim=(bottom + 0.8 * head, -head),
+        aspect="equal",
+        anchor="NW",
+    )
 
 
 def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
@@ -102,7 +107,9 @@ def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) 
     from PIL import Image
 
     clips = _checked(clips, titles)
-    return _moving([Image.fromarray(each) for each in gif_frames(clips, titles)], Path(path), FRAME, LAST)
+    return _moving(
+        [Image.fromarray(each) for each in gif_frames(clips, titles)], Path(path), FRAME, LAST
+    )
 
 
 def pictures_gif(
@@ -137,7 +144,9 @@ def pictures_gif(
         pages = [Image.open(each, formats=["PNG"]).convert("RGB") for each in pictures]
     except Exception as error:
         # A damaged picture makes Pillow fail in too many ways to list them.
-        raise InputError("pictures", f"{type(error).__name__}: {error}", "PNG files that can be read") from None
+        raise InputError(
+            "pictures", f"{type(error).__name__}: {error}", "PNG files that can be read"
+        ) from None
     sizes = {each.size for each in pages}
     if len(sizes) > 1:
         raise InputError("pictures", sorted(sizes), "pictures of one size")
@@ -154,7 +163,9 @@ def _moving(pages: Sequence[Any], path: Path, each: int, last: int) -> Path:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     durations = [each] * (len(pages) - 1) + [last]
     try:
-        pages[0].save(unfinished, "GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0)
+        pages[0].save(
+            unfinished, "GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0
+        )
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -170,11 +181,21 @@ def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height
     """
     clips = unit_range(_checked(clips, titles))
     count, frames, height, width, _ = clips.shape
-    times = max(1, math.ceil(SIDE / min(height, width)), math.ceil(6 * max(map(len, titles)) / width))
+    times = max(
+        1, math.ceil(SIDE / min(height, width)), math.ceil(6 * max(map(len, titles)) / width)
+    )
     columns = min(count, math.ceil(math.sqrt(1.6 * count * height / width)))
-    rows, down, across = math.ceil(count / columns), times * height + HEAD + SPACE, times * width + SPACE
-    corners = [(i // columns * down + HEAD + SPACE, i % columns * across + SPACE) for i in range(count)]
-    empty = _titled(rows * down + SPACE, columns * across + SPACE, corners, titles, times * width / DPI)
+    rows, down, across = (
+        math.ceil(count / columns),
+        times * height + HEAD + SPACE,
+        times * width + SPACE,
+    )
+    corners = [
+        (i // columns * down + HEAD + SPACE, i % columns * across + SPACE) for i in range(count)
+    ]
+    empty = _titled(
+        rows * down + SPACE, columns * across + SPACE, corners, titles, times * width / DPI
+    )
     found = np.repeat(empty[None], frames, 0)
     large = np.repeat(np.repeat((255 * clips).round().astype(np.uint8), times, 2), times, 3)
     for clip, (y, x) in zip(large, corners, strict=True):
@@ -182,7 +203,9 @@ def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height
     return found
 
 
-def _titled(height: int, width: int, corners: list[tuple[int, int]], titles: Sequence[str], room: float) -> np.ndarray:
+def _titled(
+    height: int, width: int, corners: list[tuple[int, int]], titles: Sequence[str], room: float
+) -> np.ndarray:
     """A white page `[height, width, 3]` uint8 with the titles above the corners."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -192,7 +215,14 @@ def _titled(height: int, width: int, corners: list[tuple[int, int]], titles: Seq
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         for (y, x), title in zip(corners, titles, strict=True):
-            figure.text(x / width, 1 - (y - 6) / height, title, fontsize=size, va="baseline", parse_math=False)
+            figure.text(
+                x / width,
+                1 - (y - 6) / height,
+                title,
+                fontsize=size,
+                va="baseline",
+                parse_math=False,
+            )
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -201,7 +231,9 @@ def _titled(height: int, width: int, corners: list[tuple[int, int]], titles: Seq
 def _checked(clips: Clips, titles: Sequence[str]) -> Clips:
     clips = np.asarray(clips)
     if clips.ndim != 5 or clips.shape[-1] not in (1, 3) or not clips.size:
-        raise InputError("clips", clips.shape, "the shape [N, T, H, W, C], N and T at least 1, C 1 or 3")
+        raise InputError(
+            "clips", clips.shape, "the shape [N, T, H, W, C], N and T at least 1, C 1 or 3"
+        )
     if len(titles) != len(clips):
         raise InputError("titles", len(titles), f"as many as clips, {len(clips)}")
     return clips

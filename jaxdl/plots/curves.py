@@ -52,14 +52,14 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def game_curves(records: Records, path: str | os.PathLike[str]) -> Path:
+def gan_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     """Draws the losses of both players of a game, and what the discriminator says of real and drawn things.
 
     Where the two scores meet it cannot tell; where they part for good it has won.
 
     Args:
-      records: as for `learning_curves`, with `train/discriminator_loss`, `train/generator_loss`, `train/real` and
-        `train/drawn`.
+      records: as for `learning_curves`, with `train/discriminator_loss`, `train/generator_loss`, `train/score_real` and
+        `train/score_fake`.
       path: the PNG file.
 
     Returns:
@@ -70,14 +70,14 @@ def game_curves(records: Records, path: str | os.PathLike[str]) -> Path:
 
     Example:
       >>> import tempfile
-      >>> names = ("discriminator_loss", "generator_loss", "real", "drawn")
+      >>> names = ("discriminator_loss", "generator_loss", "score_real", "score_fake")
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     game_curves([{"step": 1, **{f"train/{name}": 0.5 for name in names}}], f"{directory}/curves.png").name
+      ...     gan_curves([{"step": 1, **{f"train/{name}": 0.5 for name in names}}], f"{directory}/curves.png").name
       'curves.png'
     """
     panels = {
         "loss": {"discriminator": "discriminator_loss", "generator": "generator_loss"},
-        "mean score": {"real": "real", "drawn": "drawn"},
+        "mean score": {"real": "score_real", "generated": "score_fake"},
     }
     with page(path, 9.0, 3.2) as figure:
         for ax, (title, lines) in zip(figure.subplots(1, 2), panels.items(), strict=True):
@@ -86,7 +86,11 @@ def game_curves(records: Records, path: str | os.PathLike[str]) -> Path:
                     ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
                 steps, values = series(records, f"train/{name}")
                 if not len(steps):
-                    raise InputError("records", sorted({n for r in records for n in r}), f"records with 'train/{name}'")
+                    raise InputError(
+                        "records",
+                        sorted({n for r in records for n in r}),
+                        f"records with 'train/{name}'",
+                    )
                 _line(ax, steps, values, color, label)
             ax.set_title(title)
             _steps(ax, records)
@@ -105,7 +109,9 @@ def drawable(records: Records) -> list[str]:
       ['loss']
     """
     seen = {name for record in records for name in record}
-    names = [name for name in ("loss", "accuracy") if any(f"{part}/{name}" in seen for part in PARTS)]
+    names = [
+        name for name in ("loss", "accuracy") if any(f"{part}/{name}" in seen for part in PARTS)
+    ]
     if "loss" not in names:
         raise InputError("records", sorted(seen), "records with 'train/loss' or 'validation/loss'")
     return names
@@ -150,7 +156,9 @@ def series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
       (array([1]), array([2.]))
     """
     found = [(record["step"], record[name]) for record in records if name in record]
-    return np.array([step for step, _ in found], np.int64), np.array([value for _, value in found], np.float64)
+    return np.array([step for step, _ in found], np.int64), np.array(
+        [value for _, value in found], np.float64
+    )
 
 
 def members(records: Records, name: str) -> list[str]:
@@ -176,7 +184,9 @@ def _line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, label: 
 
 def _legend(ax: "Axes") -> None:
     """In the line of the title, where no curve can run into it."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6)
+    ax.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6
+    )
 
 
 def _logarithmic(ax: "Axes", ratio: float) -> None:
@@ -199,7 +209,14 @@ def _steps(ax: "Axes", records: Records) -> None:
 
 def _draw_rate(ax: "Axes", records: Records) -> None:
     steps, values = series(records, RATE)
-    ax.plot(steps, values, color=GREY, linewidth=1.2, marker="o" if len(steps) == 1 else None, markersize=3)
+    ax.plot(
+        steps,
+        values,
+        color=GREY,
+        linewidth=1.2,
+        marker="o" if len(steps) == 1 else None,
+        markersize=3,
+    )
     highest = float(values.max(where=np.isfinite(values), initial=0.0)) or 1.0
     ax.set_ylim(0, 1.15 * highest)
     ax.set_yticks([0, highest], labels=["0", f"{highest:.2g}"])

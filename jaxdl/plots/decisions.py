@@ -19,7 +19,10 @@ Predict = Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, "M K"]]
 
 
 def decision_map(
-    predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], path: str | os.PathLike[str]
+    predict: Predict,
+    points: Float[np.ndarray, "N 2"],
+    label: Int[np.ndarray, " N"],
+    path: str | os.PathLike[str],
 ) -> Path:
     """Draws the plane in the classes' colours, mixed by their probabilities, and the points on it.
 
@@ -68,10 +71,21 @@ def draw_decision_map(
         raise InputError("classes", classes, f"at most {len(PALETTE)}")
     check_classes("label", label, classes)
     colors = np.array([to_rgb(color) for color in PALETTE])
-    mixed = np.clip(probabilities @ (0.55 + 0.45 * colors[:classes]), 0.0, 1.0).reshape(across, across, 3)
-    ax.imshow(mixed, origin="lower", extent=(low[0], high[0], low[1], high[1]), interpolation="bilinear")
+    mixed = np.clip(probabilities @ (0.55 + 0.45 * colors[:classes]), 0.0, 1.0).reshape(
+        across, across, 3
+    )
+    ax.imshow(
+        mixed, origin="lower", extent=(low[0], high[0], low[1], high[1]), interpolation="bilinear"
+    )
     size = float(np.clip(4000 / len(points), 4, 26))
-    ax.scatter(points[:, 0], points[:, 1], s=size, c=colors[label], edgecolors="white", linewidths=min(0.6, size / 20))
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=size,
+        c=colors[label],
+        edgecolors="white",
+        linewidths=min(0.6, size / 20),
+    )
     ax.grid(False)
     ax.spines[:].set(visible=True, color=GREY)
     ax.set_title(f"decisions, {len(points):,} points")

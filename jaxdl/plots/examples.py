@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def worst(label: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int) -> Int[np.ndarray, " M"]:
+def worst(
+    label: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int
+) -> Int[np.ndarray, " M"]:
     """The rows of the worst mistakes: of those whose likeliest class is wrong, where the true one got least.
 
     Args:
@@ -37,7 +39,9 @@ def worst(label: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"],
     """
     label, probabilities = np.asarray(label), np.asarray(probabilities)
     if probabilities.ndim != 2 or probabilities.shape[:1] != label.shape:
-        raise InputError("probabilities", probabilities.shape, f"the shape [N, K] for labels {label.shape}")
+        raise InputError(
+            "probabilities", probabilities.shape, f"the shape [N, K] for labels {label.shape}"
+        )
     check_classes("label", label, probabilities.shape[1])
     rows = np.flatnonzero(probabilities.argmax(1) != label)
     return rows[np.argsort(probabilities[rows, label[rows]], kind="stable")][:count]
@@ -104,7 +108,9 @@ def draw_mistakes(
         ax.text(0.5, 0.5, f"no mistakes: all {of:,} right", ha="center", va="center", fontsize=11)
 
 
-def _answers(rows: np.ndarray, label: np.ndarray, probabilities: np.ndarray, names: Sequence[str] | None) -> list[str]:
+def _answers(
+    rows: np.ndarray, label: np.ndarray, probabilities: np.ndarray, names: Sequence[str] | None
+) -> list[str]:
     label, probabilities = np.asarray(label)[rows], np.asarray(probabilities)[rows]
     names = class_names(names, probabilities.shape[1])
     said = probabilities.argmax(1)

@@ -51,15 +51,29 @@ def forecast_lines(
     zoomed = len(times) > week
     first = (len(times) - week) // 2 if zoomed else 0
     with page(path, 9.0, 5.2 if zoomed else 3.0, between=0.06) as figure:
-        axes = figure.subplots(1 + zoomed, 1, height_ratios=[2, 3][: 1 + zoomed], squeeze=False)[:, 0]
-        draw_forecasts(axes[0], times, targets, predictions, label, linewidth=0.8 if zoomed else 1.6)
+        axes = figure.subplots(1 + zoomed, 1, height_ratios=[2, 3][: 1 + zoomed], squeeze=False)[
+            :, 0
+        ]
+        draw_forecasts(
+            axes[0], times, targets, predictions, label, linewidth=0.8 if zoomed else 1.6
+        )
         # In the line of the title, where no line can run into it.
-        axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=8, borderaxespad=0.2, handlelength=1.6)
+        axes[0].legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=8, borderaxespad=0.2, handlelength=1.6
+        )
         axes[0].set_title(f"{len(times):,} forecasts")
         if zoomed:
             part = slice(first, first + week)
-            draw_forecasts(axes[1], times[part], targets[part], {n: p[part] for n, p in predictions.items()}, label)
-            axes[0].axvspan(times[first] / 24, times[first + week - 1] / 24, color=GREY, alpha=0.15, linewidth=0)
+            draw_forecasts(
+                axes[1],
+                times[part],
+                targets[part],
+                {n: p[part] for n, p in predictions.items()},
+                label,
+            )
+            axes[0].axvspan(
+                times[first] / 24, times[first + week - 1] / 24, color=GREY, alpha=0.15, linewidth=0
+            )
             axes[1].set_title("the part in grey, larger")
         axes[-1].set_xlabel("day")
     return Path(path)
@@ -133,14 +147,35 @@ def draw_error_bars(
     means, stds, y = _bars(names, "means", means), _bars(names, "stds", stds), np.arange(len(names))
     ax.barh(y, means, height=0.62, color=[GREY if name == naive else BLUE for name in names])
     seeded = stds > 0
-    ax.errorbar(means[seeded], y[seeded], xerr=stds[seeded], fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
+    ax.errorbar(
+        means[seeded],
+        y[seeded],
+        xerr=stds[seeded],
+        fmt="none",
+        ecolor=INK,
+        elinewidth=1.2,
+        capsize=2.5,
+    )
     furthest = max(float((means + stds).max()), 1e-12)
     for i, (mean, std) in enumerate(zip(means, stds, strict=True)):
         said = f"{mean:.3g} ± {std:.1g}" if std else f"{mean:.3g}"
-        ax.text(mean + std + 0.015 * furthest, i, said, va="center_baseline", fontsize=8, backgroundcolor="white")
+        ax.text(
+            mean + std + 0.015 * furthest,
+            i,
+            said,
+            va="center_baseline",
+            fontsize=8,
+            backgroundcolor="white",
+        )
         ax.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     if naive is not None and naive in names:
-        ax.axvline(means[list(names).index(naive)], color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
+        ax.axvline(
+            means[list(names).index(naive)],
+            color=INK,
+            linewidth=1.0,
+            linestyle=(0, (4, 3)),
+            zorder=1.5,
+        )
     ax.set_yticks(y, names)
     ax.set(xlim=(0, 1.2 * furthest), ylim=(len(names) - 0.5, -0.5), xlabel=label)
     ax.grid(False, axis="y")
@@ -158,10 +193,16 @@ def _series(
     for name, values in {"targets": targets, **predictions}.items():
         if np.shape(values) != shape:
             raise InputError(name, np.shape(values), f"one for each of {shape[0]} times")
-    return times, np.asarray(targets), {name: np.asarray(values) for name, values in predictions.items()}
+    return (
+        times,
+        np.asarray(targets),
+        {name: np.asarray(values) for name, values in predictions.items()},
+    )
 
 
-def _bars(names: Sequence[str], field: str, values: Float[np.ndarray, " M"]) -> Float[np.ndarray, " M"]:
+def _bars(
+    names: Sequence[str], field: str, values: Float[np.ndarray, " M"]
+) -> Float[np.ndarray, " M"]:
     values = np.asarray(values, np.float64)
     if not len(names) or values.shape != (len(names),):
         raise InputError(field, values.shape, f"one for each of {len(names)} names, at least 1")

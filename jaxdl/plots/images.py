@@ -21,7 +21,10 @@ GAP, TITLE = 0.08, 0.2
 
 
 def image_grid(
-    images: Images, path: str | os.PathLike[str], columns: int | None = None, titles: Sequence[str] | None = None
+    images: Images,
+    path: str | os.PathLike[str],
+    columns: int | None = None,
+    titles: Sequence[str] | None = None,
 ) -> Path:
     """Draws images in rows, from left to right.
 
@@ -70,8 +73,14 @@ def draw_image_grid(
         image = image[..., 0] if image.shape[-1] == 1 else image
         ax.imshow(image, cmap, vmin=0, vmax=1, extent=(x, x + aspect, y + 1, y))
         if titles is not None:
-            ax.text(x + aspect / 2, y - 0.2 * top, titles[i], ha="center", va="bottom", fontsize=size)
-    ax.set(xlim=(0, columns * (aspect + GAP) - GAP), ylim=(rows * (1 + GAP + top) - top - GAP, -top), aspect="equal")
+            ax.text(
+                x + aspect / 2, y - 0.2 * top, titles[i], ha="center", va="bottom", fontsize=size
+            )
+    ax.set(
+        xlim=(0, columns * (aspect + GAP) - GAP),
+        ylim=(rows * (1 + GAP + top) - top - GAP, -top),
+        aspect="equal",
+    )
 
 
 def unit_range(images: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -91,7 +100,9 @@ def unit_range(images: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]
 
 
 def filters(
-    kernel: Float[np.ndarray, "..."], path: str | os.PathLike[str], shape: tuple[int, int, int] | None = None
+    kernel: Float[np.ndarray, "..."],
+    path: str | os.PathLike[str],
+    shape: tuple[int, int, int] | None = None,
 ) -> Path:
     """Draws a first layer's filters; grey ones blue where negative, red where positive, white at 0.
 
@@ -130,7 +141,9 @@ def filters(
     return Path(path)
 
 
-def draw_filters(ax: "Axes", kernel: Float[np.ndarray, "h w C filters"], columns: int | None = None) -> None:
+def draw_filters(
+    ax: "Axes", kernel: Float[np.ndarray, "h w C filters"], columns: int | None = None
+) -> None:
     """Draws a convolution's filters on `ax`, at most 64.
 
     Args:
@@ -147,7 +160,9 @@ def draw_filters(ax: "Axes", kernel: Float[np.ndarray, "h w C filters"], columns
 def _filter_images(kernel: np.ndarray, count: int = 64) -> tuple[np.ndarray, float]:
     """Filters `[N, h, w, C]` as images, 0 at 0.5, and the weight that is shown as 1."""
     if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or not kernel.size:
-        raise InputError("kernel", kernel.shape, "the shape [h, w, C, filters] or [D, units], C 1 or 3")
+        raise InputError(
+            "kernel", kernel.shape, "the shape [h, w, C, filters] or [D, units], C 1 or 3"
+        )
     images = np.nan_to_num(np.moveaxis(kernel.astype(np.float64), -1, 0))
     if len(images) > count:
         norm = (images**2).sum((1, 2, 3))
@@ -160,12 +175,16 @@ def _colorbar(ax: "Axes", limit: float) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = ax.figure.colorbar(ScalarMappable(Normalize(-limit, limit), "RdBu_r"), ax=ax, shrink=0.6, aspect=18)
+    bar = ax.figure.colorbar(
+        ScalarMappable(Normalize(-limit, limit), "RdBu_r"), ax=ax, shrink=0.6, aspect=18
+    )
     bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.2g}", "0", f"{limit:.2g}"])
     bar.outline.set(edgecolor=GREY, linewidth=0.5)
 
 
-def _checked(images: Images, columns: int | None, titles: Sequence[str] | None) -> tuple[np.ndarray, int]:
+def _checked(
+    images: Images, columns: int | None, titles: Sequence[str] | None
+) -> tuple[np.ndarray, int]:
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise InputError("images", images.shape, "the shape [N, H, W, C], N at least 1, C 1 or 3")
@@ -177,7 +196,9 @@ def _checked(images: Images, columns: int | None, titles: Sequence[str] | None) 
     return images, min(count, columns or math.ceil(math.sqrt(count * height / width)))
 
 
-def grid_size(images: Images, columns: int | None, titles: Sequence[str] | None) -> tuple[float, float]:
+def grid_size(
+    images: Images, columns: int | None, titles: Sequence[str] | None
+) -> tuple[float, float]:
     """Inches wide and high, for tiles of a good size and titles that fit above them."""
     images, columns = _checked(images, columns, titles)
     count, height, width, _ = images.shape

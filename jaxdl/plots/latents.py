@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def latent_map(
-    codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], path: str | os.PathLike[str], title: str = ""
+    codes: Float[np.ndarray, "N 2"],
+    label: Int[np.ndarray, " N"],
+    path: str | os.PathLike[str],
+    title: str = "",
 ) -> Path:
     """Draws codes as points in their class's colour, the class's number at the middle of each.
 
@@ -42,7 +45,9 @@ def latent_map(
 
 
 def latent_maps(
-    planes: Mapping[str, Float[np.ndarray, "N 2"]], label: Int[np.ndarray, " N"], path: str | os.PathLike[str]
+    planes: Mapping[str, Float[np.ndarray, "N 2"]],
+    label: Int[np.ndarray, " N"],
+    path: str | os.PathLike[str],
 ) -> Path:
     """Draws several planes of the same things side by side.
 
@@ -73,7 +78,9 @@ def latent_maps(
     return Path(path)
 
 
-def draw_latent_map(ax: "Axes", codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], title: str = "") -> None:
+def draw_latent_map(
+    ax: "Axes", codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], title: str = ""
+) -> None:
     """Draws the map on `ax`; arguments as for `latent_map`."""
     from matplotlib import colormaps
 
@@ -81,14 +88,35 @@ def draw_latent_map(ax: "Axes", codes: Float[np.ndarray, "N 2"], label: Int[np.n
     if codes.ndim != 2 or codes.shape[1] != 2 or not codes.size or not np.isfinite(codes).all():
         raise InputError("codes", codes.shape, "finite numbers [N, 2], N at least 1")
     if label.shape != codes.shape[:1] or label.min() < 0 or label.max() >= 20:
-        raise InputError("label", label.shape, f"integers in [0, 20), as many as codes, {len(codes)}")
+        raise InputError(
+            "label", label.shape, f"integers in [0, 20), as many as codes, {len(codes)}"
+        )
     colors = colormaps["tab20" if label.max() >= 10 else "tab10"]
     # Drawn in the order of the set, so that no class lies on top of all others.
     ax.scatter(
-        codes[:, 0], codes[:, 1], c=colors(label), s=max(2.0, min(14.0, 12_000 / len(codes))), linewidths=0, alpha=0.7
+        codes[:, 0],
+        codes[:, 1],
+        c=colors(label),
+        s=max(2.0, min(14.0, 12_000 / len(codes))),
+        linewidths=0,
+        alpha=0.7,
     )
     for each in np.unique(label):
         middle = np.median(codes[label == each], 0)
-        box = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "edgecolor": colors(each), "linewidth": 1.4}
-        ax.text(middle[0], middle[1], str(each), ha="center", va="center", fontsize=9, color=INK, bbox=box)
+        box = {
+            "boxstyle": "circle,pad=0.2",
+            "facecolor": "white",
+            "edgecolor": colors(each),
+            "linewidth": 1.4,
+        }
+        ax.text(
+            middle[0],
+            middle[1],
+            str(each),
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=INK,
+            bbox=box,
+        )
     ax.set(title=title, xlabel="first number of the code", ylabel="second number")

@@ -73,10 +73,27 @@ def draw_error_by_length(
         if len(each) > 1:
             ax.plot(lengths, np.maximum(each, floor).T, color=color, alpha=0.3, linewidth=0.8)
         mean = np.maximum(each.mean(0), floor)
-        ax.plot(lengths, mean, color=color, marker=marker, markersize=5, label=name, clip_on=False, zorder=3)
+        ax.plot(
+            lengths,
+            mean,
+            color=color,
+            marker=marker,
+            markersize=5,
+            label=name,
+            clip_on=False,
+            zorder=3,
+        )
     if baseline is not None:
         level = np.broadcast_to(np.asarray(baseline, np.float64), lengths.shape)
-        ax.plot(lengths, level, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="without memory", zorder=1.9)
+        ax.plot(
+            lengths,
+            level,
+            color=INK,
+            linewidth=1.2,
+            linestyle=(0, (4, 3)),
+            label="without memory",
+            zorder=1.9,
+        )
     _logarithms(ax, lengths, floor)
     ax.set(xlabel="length", ylabel=label)
 
@@ -116,7 +133,13 @@ def _checked(lengths: np.ndarray, errors: Errors) -> tuple[np.ndarray, dict[str,
     found = {name: np.asarray(each, np.float64) for name, each in errors.items()}
     for name, each in found.items():
         if each.ndim != 2 or not len(each) or each.shape[1] != len(lengths):
-            raise InputError(f"errors[{name!r}] shape", each.shape, f"[S, L] with L = {len(lengths)}, S at least 1")
+            raise InputError(
+                f"errors[{name!r}] shape",
+                each.shape,
+                f"[S, L] with L = {len(lengths)}, S at least 1",
+            )
         if not (np.isfinite(each) & (each >= 0)).all():
-            raise InputError(f"errors[{name!r}]", each.tolist(), "finite numbers that are not negative")
+            raise InputError(
+                f"errors[{name!r}]", each.tolist(), "finite numbers that are not negative"
+            )
     return lengths, found

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def confusion(label: Int[np.ndarray, " N"], prediction: Int[np.ndarray, " N"], classes: int) -> Int[np.ndarray, "K K"]:
+def confusion(
+    label: Int[np.ndarray, " N"], prediction: Int[np.ndarray, " N"], classes: int
+) -> Int[np.ndarray, "K K"]:
     """How often class i was taken for class j: `m[i, j] = #{n: label_n = i, prediction_n = j}`.
 
     Args:
@@ -79,7 +81,9 @@ def confusion_matrix(
     return Path(path)
 
 
-def draw_confusion_matrix(ax: "Axes", counts: Int[np.ndarray, "K K"], names: Sequence[str] | None = None) -> None:
+def draw_confusion_matrix(
+    ax: "Axes", counts: Int[np.ndarray, "K K"], names: Sequence[str] | None = None
+) -> None:
     """Draws the counts of `confusion` on `ax`."""
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import PercentFormatter
@@ -96,8 +100,14 @@ def draw_confusion_matrix(ax: "Axes", counts: Int[np.ndarray, "K K"], names: Seq
     ax.tick_params(length=0)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    ax.set(xlabel="predicted", ylabel="true", title=f"{100 * np.trace(counts) / total:.2f} % of {total:,} right")
-    bar = ax.figure.colorbar(shown, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %"))
+    ax.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"{100 * np.trace(counts) / total:.2f} % of {total:,} right",
+    )
+    bar = ax.figure.colorbar(
+        shown, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %")
+    )
     bar.set_ticks([0, 0.05, 0.25, 0.5, 1])
     bar.outline.set_visible(False)
     _write_counts(ax, counts, rates)

@@ -12,7 +12,7 @@ from jaxdl.plots.images import Images, draw_filters, draw_image_grid
 from jaxdl.plots.page import INK, RED, page
 
 
-def hero(
+def overview(
     images: Images,
     label: Int[np.ndarray, " N"],
     probabilities: Float[np.ndarray, "N K"],
@@ -40,7 +40,7 @@ def hero(
       >>> images, kernel = draw.random((4, 8, 8, 1)), draw.normal(size=(3, 3, 1, 8))
       >>> records = [{"step": 1, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}]
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     hero(images, np.arange(4), np.eye(4), records, kernel, f"{directory}/hero.png").name
+      ...     overview(images, np.arange(4), np.eye(4), records, kernel, f"{directory}/hero.png").name
       'hero.png'
     """
     label, said = np.asarray(label), np.asarray(probabilities).argmax(1)

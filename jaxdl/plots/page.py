@@ -46,7 +46,9 @@ STYLE: dict[Any, Any] = {
 
 
 @contextlib.contextmanager
-def page(path: str | os.PathLike[str], width: float, height: float, between: float = 0.02) -> "Iterator[Figure]":
+def page(
+    path: str | os.PathLike[str], width: float, height: float, between: float = 0.02
+) -> "Iterator[Figure]":
     """An empty figure in the library's style; written to `path` at the end, unless something was raised.
 
     Args:

@@ -24,7 +24,7 @@ POINTS, CELL, LINE, TITLE, MARGIN = 8.0, 0.086, 0.185, 0.26, 0.12
 PALE = 1.6
 
 
-def text_heat(
+def text_heatmap(
     text: str | Sequence[str],
     values: Float[np.ndarray, "R T"],
     rows: Sequence[str],
@@ -52,11 +52,15 @@ def text_heat(
     Example:
       >>> import tempfile
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     text_heat("say 'x'", np.linspace(-1, 1, 7)[None], ["unit 3"], f"{directory}/text.png").name
+      ...     text_heatmap("say 'x'", np.linspace(-1, 1, 7)[None], ["unit 3"], f"{directory}/text.png").name
       'text.png'
     """
     values = _checked(text, values, rows, width)
-    across, lines, cell = min(width, len(text)), math.ceil(len(text) / width), CELL * max(map(len, text))
+    across, lines, cell = (
+        min(width, len(text)),
+        math.ceil(len(text) / width),
+        CELL * max(map(len, text)),
+    )
     wide, high = max(across * cell, 1.3 + 0.075 * max(map(len, rows))), lines * LINE + TITLE
     with page(path, wide + 2 * MARGIN, len(rows) * (high + MARGIN) + MARGIN) as figure:
         figure.set_layout_engine("none")
@@ -65,18 +69,27 @@ def text_heat(
             bottom = whole_height - (i + 1) * (high + MARGIN)
             shape = across * cell / whole_width, lines * LINE / whole_height
             ax = figure.add_axes((MARGIN / whole_width, bottom / whole_height, *shape))
-            draw_text_heat(ax, text, row, width)
+            draw_text_heatmap(ax, text, row, width)
             ax.set_title(name, fontsize=9, pad=4)
             top = (bottom + lines * LINE + 0.07) / whole_height
             _scale(
-                figure.add_axes(((MARGIN + wide - 0.95) / whole_width, top, 0.7 / whole_width, 0.08 / whole_height)),
+                figure.add_axes(
+                    (
+                        (MARGIN + wide - 0.95) / whole_width,
+                        top,
+                        0.7 / whole_width,
+                        0.08 / whole_height,
+                    )
+                ),
                 row,
             )
     return Path(path)
 
 
-def draw_text_heat(ax: "Axes", text: str | Sequence[str], values: Float[np.ndarray, " T"], width: int = 64) -> None:
-    """Draws the text on `ax` with the values of one row; arguments as for `text_heat`."""
+def draw_text_heatmap(
+    ax: "Axes", text: str | Sequence[str], values: Float[np.ndarray, " T"], width: int = 64
+) -> None:
+    """Draws the text on `ax` with the values of one row; arguments as for `text_heatmap`."""
     values = _checked(text, np.asarray(values)[None], ["row"], width)[0]
     across, lines = min(width, len(text)), math.ceil(len(text) / width)
     cells = np.full(lines * width, np.nan)
@@ -85,7 +98,12 @@ def draw_text_heat(ax: "Axes", text: str | Sequence[str], values: Float[np.ndarr
     limits = PALE * low, PALE * high
     ax.imshow(cells.reshape(lines, width)[:, :across], name, clim=limits, aspect="auto")
     ax.set_axis_off()
-    place: dict[str, Any] = {"ha": "center", "va": "center_baseline", "in_layout": False, "parse_math": False}
+    place: dict[str, Any] = {
+        "ha": "center",
+        "va": "center_baseline",
+        "in_layout": False,
+        "parse_math": False,
+    }
     for i, symbol in enumerate(readable(text)):
         y, x = divmod(i, width)
         ax.text(x, y, symbol, fontsize=POINTS, family=FONT, color=INK, **place)
@@ -102,7 +120,9 @@ def readable(text: str | Sequence[str]) -> list[str]:
 
     font = get_font(findfont(FONT))
     marked = ["".join(MARKS.get(letter, letter) for letter in symbol) for symbol in text]
-    return ["".join(x if font.get_char_index(ord(x)) else MISSING for x in symbol) for symbol in marked]
+    return [
+        "".join(x if font.get_char_index(ord(x)) else MISSING for x in symbol) for symbol in marked
+    ]
 
 
 def _colors(values: np.ndarray) -> tuple[str, float, float]:
@@ -123,11 +143,15 @@ def _scale(ax: "Axes", values: np.ndarray) -> None:
         ax.text(x, 0.5, label, transform=ax.transAxes, ha=align, va="center_baseline", fontsize=7)
 
 
-def _checked(text: str | Sequence[str], values: np.ndarray, rows: Sequence[str], width: int) -> np.ndarray:
+def _checked(
+    text: str | Sequence[str], values: np.ndarray, rows: Sequence[str], width: int
+) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if not len(text) or not all(text):
         raise InputError("text", text, "at least one symbol, none of them empty")
     if not len(rows) or values.shape != (len(rows), len(text)):
-        raise InputError("values shape", values.shape, f"[R, T] = [{len(rows)}, {len(text)}], R at least 1")
+        raise InputError(
+            "values shape", values.shape, f"[R, T] = [{len(rows)}, {len(text)}], R at least 1"
+        )
     at_least("width", width, 1)
     return values

@@ -4,12 +4,14 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxdl.experiment.comparison import Reproduced
+    from jaxdl.experiment.comparison import Comparison
 
 
 def reproduce(
-    result: str | os.PathLike, out: str | os.PathLike | None = None, experiments: str | os.PathLike = "experiments"
-) -> "Reproduced":
+    result: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    experiments: str | os.PathLike = "experiments",
+) -> "Comparison":
     """Runs the experiment of a result again, prints old and new side by side, and says whether the promise was kept.
 
     It starts a process with the options that the result stores; `docs/reproducibility.md` has what is promised.
@@ -26,6 +28,8 @@ def reproduce(
       InputError: the result names no script there, or options that the script does not have; `out` is not empty.
       RunError: the result cannot be read, or the run failed.
     """
-    from jaxdl.experiment.reproduce import reproduce as again  # and with it all that experiments need
+    from jaxdl.experiment.reproduce import (
+        reproduce as again,  # and with it all that experiments need
+    )
 
     return again(result, out, experiments)

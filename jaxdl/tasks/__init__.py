@@ -1,12 +1,18 @@
 """Tasks: what a network is trained to do; each gives `init`, the loss and the inference functions."""
 
-from jaxdl.tasks.applying import in_parts
 from jaxdl.tasks.classify import Classifier, classify, random_shift
 from jaxdl.tasks.gan import Adversarial, gan
 from jaxdl.tasks.language import Language, language
 from jaxdl.tasks.latent import interpolate, latent_grid
 from jaxdl.tasks.likelihoods import likelihood
-from jaxdl.tasks.reconstruct import Corruption, Reconstructor, gaussian_noise, reconstruct, salt_and_pepper
+from jaxdl.tasks.linen import predict_batched
+from jaxdl.tasks.reconstruct import (
+    Corruption,
+    Reconstructor,
+    gaussian_noise,
+    reconstruct,
+    salt_and_pepper,
+)
 from jaxdl.tasks.regress import Regressor, regress
 from jaxdl.tasks.sampling import check_filters, draw
 from jaxdl.tasks.vae import Variational, binarized, vae
@@ -25,7 +31,7 @@ __all__ = [
     "draw",
     "gan",
     "gaussian_noise",
-    "in_parts",
+    "predict_batched",
     "interpolate",
     "language",
     "latent_grid",

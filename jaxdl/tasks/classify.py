@@ -12,7 +12,7 @@ from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.errors import at_least, in_range, is_zero
 from jaxdl.metrics import Metrics, accuracy, mean, total
-from jaxdl.tasks.applying import applied, initial, lengths_in
+from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 
 Augment = Callable[[Key[Array, ""], Float[Array, "H W C"]], Float[Array, "H W C"]]
 
@@ -31,7 +31,9 @@ class Classifier(NamedTuple):
     predict: Callable[..., Float[Array, "B C"]]
 
 
-def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None) -> Classifier:
+def classify(
+    model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None
+) -> Classifier:
     """The task of naming the class of each input.
 
         L = -1/|B| sum_i m_i log softmax(f(x_i))[y_i]
@@ -61,14 +63,16 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
     in_range("label_smoothing", label_smoothing, 0, 1)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        return initial(model, key, batch)
+        return init_variables(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         inputs, label, mask = batch["input"], batch["label"], batch.get("mask")
         dropout, changes = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         if train and augment is not None:
             inputs = jax.vmap(augment)(jax.random.split(changes, inputs.shape[0]), inputs)
-        logits, extra = applied(model, params, extra, inputs, dropout, train=train, **lengths_in(batch))
+        logits, extra = apply(
+            model, params, extra, inputs, dropout, train=train, **lengths_kwargs(batch)
+        )
         logits = _of_classes(logits)
         smoothing = label_smoothing if train else 0.0
         each = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
@@ -76,7 +80,12 @@ def classify(model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment
         metrics = {"loss": total(each, mask), "accuracy": total(correct, mask)}
         return mean(metrics["loss"]), (extra, metrics)
 
-    def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."], lengths: Int[Array, " B"] | None = None):
+    def predict(
+        params: Params,
+        extra: Any,
+        inputs: Float[Array, "B ..."],
+        lengths: Int[Array, " B"] | None = None,
+    ):
         more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
         logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **more)
         return jax.nn.softmax(_of_classes(logits))

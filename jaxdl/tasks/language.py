@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Batch, Params, all_rows, own_rows
+from jaxdl.core import Batch, Params, gather_rows, local_rows
 from jaxdl.errors import InputError, at_least
 from jaxdl.metrics import Metrics, mean, total
-from jaxdl.tasks.applying import applied, initial
+from jaxdl.tasks.linen import apply, init_variables
 from jaxdl.tasks.sampling import check_filters, draw
 
 
@@ -69,10 +69,14 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
     """
     body = getattr(model, "body", None)
     if not getattr(body, "causal", True):
-        raise InputError("model", type(body).__name__, "a body that sees no later step than the one it answers at")
+        raise InputError(
+            "model",
+            type(body).__name__,
+            "a body that sees no later step than the one it answers at",
+        )
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        params, extra = initial(model, key, batch)
+        params, extra = init_variables(model, key, batch)
         if carried:
             _, carry = jax.eval_shape(partial(resumed, train=False), params, extra, batch["input"])
             if not jax.tree.leaves(carry):
@@ -80,19 +84,31 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
             extra["carry"] = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), carry)
         return params, extra
 
-    def resumed(params: Params, extra: Any, inputs: Array, carry: Any = None, *, train: bool) -> tuple[Array, Any]:
-        return model.apply({"params": params, **extra}, inputs, train=train, carry=carry, method="resume")
+    def resumed(
+        params: Params, extra: Any, inputs: Array, carry: Any = None, *, train: bool
+    ) -> tuple[Array, Any]:
+        return model.apply(
+            {"params": params, **extra}, inputs, train=train, carry=carry, method="resume"
+        )
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         inputs, extra = batch["input"], dict(extra)
         whole = extra.pop("carry", None)
-        carry = own_rows(whole) if train and whole is not None else None
+        carry = local_rows(whole) if train and whole is not None else None
         _check_carry(carry, inputs)
-        (logits, carry), extra = applied(
-            model, params, extra, inputs, key, train=train, carry=carry, lengths=batch.get("length"), method="resume"
+        (logits, carry), extra = apply(
+            model,
+            params,
+            extra,
+            inputs,
+            key,
+            train=train,
+            carry=carry,
+            lengths=batch.get("length"),
+            method="resume",
         )
         if whole is not None:
-            extra["carry"] = all_rows(jax.lax.stop_gradient(carry)) if train else whole
+            extra["carry"] = gather_rows(jax.lax.stop_gradient(carry)) if train else whole
         metrics = _measured(logits, batch)
         return mean(metrics["loss"]), (extra, metrics)
 
@@ -137,18 +153,30 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
         if prompt.ndim != 2 or 0 in prompt.shape:
             raise InputError("prompt", prompt.shape, "ids [B, P], at least one each")
         check_filters(temperature, top_k, top_p)
-        drawn = {"greedy": temperature == 0, "length": length, "top_k": top_k, "top_p": float(top_p), "never": never}
-        return written(params, _without_carry(extra), prompt, key, jnp.float32(temperature), **drawn)
+        drawn = {
+            "greedy": temperature == 0,
+            "length": length,
+            "top_k": top_k,
+            "top_p": float(top_p),
+            "never": never,
+        }
+        return written(
+            params, _without_carry(extra), prompt, key, jnp.float32(temperature), **drawn
+        )
 
     @partial(jax.jit, static_argnames=("greedy", "length", "top_k", "top_p", "never"))
     def written(params, extra, prompt, key, temperature, *, greedy, length, top_k, top_p, never):
         rows, start = prompt.shape
 
         def drawn(logits: Array, t: Array) -> Array:
-            keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, t)))(jnp.arange(rows))
+            keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, t)))(
+                jnp.arange(rows)
+            )
             heat, known = 0.0 if greedy else temperature, jnp.isfinite(logits).all(-1)
             logits = logits.at[:, list(never)].set(-jnp.inf) if never else logits
-            return jnp.where(known, jax.vmap(lambda x, k: draw(x, k, heat, top_k, top_p))(logits, keys), -1)
+            return jnp.where(
+                known, jax.vmap(lambda x, k: draw(x, k, heat, top_k, top_p))(logits, keys), -1
+            )
 
         def step(state: tuple, t: Array) -> tuple[tuple, Array]:
             logits, carry = state
@@ -174,7 +202,9 @@ def _measured(logits: Float[Array, "B T V"], batch: Batch) -> Metrics:
     """Loss, bits and accuracy per token that counts."""
     label, size = batch["label"], logits.shape[-1]
     if logits.shape[:-1] != label.shape:
-        raise InputError("logits", logits.shape, f"[B, T, V], an answer at each of the steps {label.shape}")
+        raise InputError(
+            "logits", logits.shape, f"[B, T, V], an answer at each of the steps {label.shape}"
+        )
     mask = jnp.ones(label.shape, jnp.float32)
     if "length" in batch:
         mask = jnp.where(jnp.arange(label.shape[1])[None] < batch["length"][:, None], mask, 0)
@@ -196,5 +226,7 @@ def _without_carry(extra: Any) -> dict:
 def _check_carry(carry: Any, inputs: Array) -> None:
     for part in jax.tree.leaves(carry):
         if part.shape[0] != inputs.shape[0]:
-            said = f"{part.shape[0]}, the rows of the carry, so no accumulation over parts of a batch"
+            said = (
+                f"{part.shape[0]}, the rows of the carry, so no accumulation over parts of a batch"
+            )
             raise InputError("batch size", inputs.shape[0], said)

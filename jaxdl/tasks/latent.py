@@ -12,7 +12,10 @@ from jaxdl.errors import InputError, at_least, one_of
 
 
 def interpolate(
-    a: Float[Array, " Z"], b: Float[Array, " Z"], n: int, how: Literal["linear", "spherical"] = "linear"
+    a: Float[Array, " Z"],
+    b: Float[Array, " Z"],
+    n: int,
+    how: Literal["linear", "spherical"] = "linear",
 ) -> Float[Array, "N Z"]:
     """The codes on the way from one to another.
 

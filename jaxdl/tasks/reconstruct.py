@@ -12,8 +12,8 @@ from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import Metrics, mean, total
-from jaxdl.tasks.applying import applied, initial
 from jaxdl.tasks.likelihoods import likelihood as likelihood_called
+from jaxdl.tasks.linen import apply, init_variables
 
 Corruption = Callable[[Key[Array, ""], Float[Array, "*D"]], Float[Array, "*D"]]
 
@@ -36,7 +36,9 @@ class Reconstructor(NamedTuple):
     reconstruct: Callable[[Params, Any, Float[Array, "B ..."]], Float[Array, "B ..."]]
 
 
-def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Corruption | None = None) -> Reconstructor:
+def reconstruct(
+    model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Corruption | None = None
+) -> Reconstructor:
     """The task of giving back what came in; with a corruption, what was there before it: a denoising autoencoder.
 
         L = -1/|B| sum_i m_i log p(x_i | f(c(x_i)))
@@ -57,8 +59,8 @@ def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Cor
 
     Example:
       >>> import jaxdl
-      >>> from jaxdl.models import MLP, Autoencoder, Shaped
-      >>> task = reconstruct(Autoencoder(MLP((8,), 2), Shaped(MLP((8,), 64), (8, 8, 1))))
+      >>> from jaxdl.models import MLP, Autoencoder, Reshaped
+      >>> task = reconstruct(Autoencoder(MLP((8,), 2), Reshaped(MLP((8,), 64), (8, 8, 1))))
       >>> x = jnp.zeros((3, 8, 8, 1))
       >>> params, extra = task.init(jaxdl.root(0), {"input": x})
       >>> task.encode(params, extra, x).shape, task.reconstruct(params, extra, x).shape
@@ -66,17 +68,19 @@ def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Cor
     """
     nll, expected = likelihood_called(likelihood)
     if getattr(model, "classes", None) is not None:
-        raise InputError("model", "Conditional", "an autoencoder without classes; a conditional one is a `VAE`")
+        raise InputError(
+            "model", "Conditional", "an autoencoder without classes; a conditional one is a `VAE`"
+        )
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        return initial(model, key, {"input": batch["input"]})
+        return init_variables(model, key, {"input": batch["input"]})
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         clean = seen = batch["input"]
         dropout, noise = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
         if corrupt is not None:
             seen = jax.vmap(corrupt)(jax.random.split(noise, clean.shape[0]), clean)
-        y, extra = applied(model, params, extra, seen, dropout, train=train)
+        y, extra = apply(model, params, extra, seen, dropout, train=train)
         each = {"loss": jax.vmap(nll)(y, clean), "mse": jax.vmap(losses.mse)(expected(y), clean)}
         metrics = {name: total(values, batch.get("mask")) for name, values in each.items()}
         return mean(metrics["loss"]), (extra, metrics)
@@ -88,7 +92,9 @@ def reconstruct(model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Cor
         outputs: Any = model.apply({"params": params, **extra}, codes, train=False, method="decode")
         return expected(outputs)
 
-    def reconstructed(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
+    def reconstructed(
+        params: Params, extra: Any, inputs: Float[Array, "B ..."]
+    ) -> Float[Array, "B ..."]:
         return decode(params, extra, encode(params, extra, inputs))
 
     return Reconstructor(init, loss, encode, decode, reconstructed)

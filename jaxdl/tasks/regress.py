@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.metrics import Metrics, mean, total
-from jaxdl.tasks.applying import applied, initial, lengths_in
+from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 
 
 class Regressor(NamedTuple):
@@ -51,10 +51,12 @@ def regress(model: nn.Module) -> Regressor:
     """
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        return initial(model, key, batch)
+        return init_variables(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
-        y, extra = applied(model, params, extra, batch["input"], key, train=train, **lengths_in(batch))
+        y, extra = apply(
+            model, params, extra, batch["input"], key, train=train, **lengths_kwargs(batch)
+        )
         mask = batch.get("mask")
         metrics = {
             "loss": total(jax.vmap(losses.mse)(y, batch["target"]), mask),
@@ -62,7 +64,12 @@ def regress(model: nn.Module) -> Regressor:
         }
         return mean(metrics["loss"]), (extra, metrics)
 
-    def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."], lengths: Int[Array, " B"] | None = None):
+    def predict(
+        params: Params,
+        extra: Any,
+        inputs: Float[Array, "B ..."],
+        lengths: Int[Array, " B"] | None = None,
+    ):
         more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
         return model.apply({"params": params, **extra}, inputs, train=False, **more)
 

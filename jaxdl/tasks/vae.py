@@ -13,8 +13,8 @@ from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
-from jaxdl.tasks.applying import applied
 from jaxdl.tasks.likelihoods import likelihood as likelihood_called
+from jaxdl.tasks.linen import apply
 
 
 class Variational(NamedTuple):
@@ -79,8 +79,8 @@ def vae(
 
     Example:
       >>> import jaxdl
-      >>> from jaxdl.models import MLP, VAE, Shaped
-      >>> task = vae(VAE(MLP((8,), 4), Shaped(MLP((8,), 64), (8, 8, 1)), latent=2))
+      >>> from jaxdl.models import MLP, VAE, Reshaped
+      >>> task = vae(VAE(MLP((8,), 4), Reshaped(MLP((8,), 64), (8, 8, 1)), latent=2))
       >>> x, key = jnp.zeros((3, 8, 8, 1)), jaxdl.root(0)
       >>> params, extra = task.init(key, {"input": x})
       >>> task.sample(params, extra, key, 5).shape, task.bound(params, extra, x, key, 10).shape
@@ -89,7 +89,11 @@ def vae(
     nll, expected = likelihood_called(likelihood, sigma)
     of_kind("model", model, VAE, "a VAE")
     if likelihood != "bernoulli" and binarize is not None:
-        raise InputError("binarize", binarize, f"None, with the likelihood {likelihood}: black and white is no density")
+        raise InputError(
+            "binarize",
+            binarize,
+            f"None, with the likelihood {likelihood}: black and white is no density",
+        )
     in_range("beta", beta, 0, float("inf"))
     at_least("warmup", warmup, 0)
     black_or_white = binarized(binarize)
@@ -103,10 +107,19 @@ def vae(
         dropout, noise, pixels = (jax.random.fold_in(key, i) for i in range(3))
         x, more = black_or_white(pixels, batch["input"]), {"label": batch.get("label")}
         collections = _collections(extra)
-        (m, logvar), moved = applied(model, params, collections, x, dropout, train=train, method="encode", **more)
+        (m, logvar), moved = apply(
+            model, params, collections, x, dropout, train=train, method="encode", **more
+        )
         z = m + jnp.exp(logvar / 2) * jax.random.normal(noise, m.shape, m.dtype)
-        y, moved = applied(
-            model, params, moved, z, jax.random.fold_in(dropout, 1), train=train, method="decode", **more
+        y, moved = apply(
+            model,
+            params,
+            moved,
+            z,
+            jax.random.fold_in(dropout, 1),
+            train=train,
+            method="decode",
+            **more,
         )
         b: Any = beta
         if warmup and train:
@@ -114,28 +127,43 @@ def vae(
         if warmup:
             moved = {**moved, "warmup": extra["warmup"] + int(train)}
         parts = {"nll": jax.vmap(nll)(y, x), "kl": jax.vmap(losses.gaussian_kl)(m, logvar)}
-        each = {"loss": parts["nll"] + b * parts["kl"], "bound": parts["nll"] + parts["kl"], **parts}
+        each = {
+            "loss": parts["nll"] + b * parts["kl"],
+            "bound": parts["nll"] + parts["kl"],
+            **parts,
+        }
         metrics = {name: total(values, batch.get("mask")) for name, values in each.items()}
         return mean(metrics["loss"]), (moved, metrics)
 
-    def apply(params: Params, extra: Any, x: Array, label: Labels, method: str) -> Any:
+    def call(params: Params, extra: Any, x: Array, label: Labels, method: str) -> Any:
         check_label(model.classes, label)
-        return model.apply({"params": params, **_collections(extra)}, x, train=False, label=label, method=method)
+        return model.apply(
+            {"params": params, **_collections(extra)}, x, train=False, label=label, method=method
+        )
 
     def encode(params: Params, extra: Any, inputs: Float[Array, "B ..."], label: Labels = None):
-        return apply(params, extra, inputs, label, "encode")
+        return call(params, extra, inputs, label, "encode")
 
     def decode(params: Params, extra: Any, latent: Float[Array, "B Z"], label: Labels = None):
-        return expected(apply(params, extra, latent, label, "decode"))
+        return expected(call(params, extra, latent, label, "decode"))
 
-    def reconstruct(params: Params, extra: Any, inputs: Float[Array, "B ..."], label: Labels = None):
+    def reconstruct(
+        params: Params, extra: Any, inputs: Float[Array, "B ..."], label: Labels = None
+    ):
         return decode(params, extra, encode(params, extra, inputs, label)[0], label)
 
     def sample(params: Params, extra: Any, key: Key[Array, ""], n: int, label: Labels = None):
         at_least("n", n, 1)
         return decode(params, extra, jax.random.normal(key, (n, model.latent)), label)
 
-    def bound(params: Params, extra: Any, inputs: Float[Array, "B ..."], key: Key[Array, ""], k: int, label=None):
+    def bound(
+        params: Params,
+        extra: Any,
+        inputs: Float[Array, "B ..."],
+        key: Key[Array, ""],
+        k: int,
+        label=None,
+    ):
         at_least("k", k, 1)
         x = black_or_white(jax.random.fold_in(key, 0), inputs)
         m, logvar = encode(params, extra, x, label)
@@ -143,7 +171,7 @@ def vae(
         def one(weight: Float[Array, " B"], i: Int[Array, ""]) -> tuple[Float[Array, " B"], None]:
             e = jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, 1), i), m.shape)
             z = m + jnp.exp(logvar / 2) * e
-            y = apply(params, extra, z, label, "decode")
+            y = call(params, extra, z, label, "decode")
             # log p(x | z) + log p(z) - log q(z | x); the normal densities' constants cancel.
             ratio = (e**2 + logvar - z**2).sum(-1) / 2 - jax.vmap(nll)(y, x)
             return jnp.logaddexp(weight, ratio), None

@@ -2,7 +2,7 @@
 
 from jaxdl.training.evaluation import evaluate
 from jaxdl.training.leaves import state_sha256
-from jaxdl.training.loop import Every, Patience, train
+from jaxdl.training.loop import Patience, train
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
 from jaxdl.training.tensorboard import TensorBoard
@@ -11,7 +11,6 @@ from jaxdl.training.writers import Console, JsonLines, Memory
 __all__ = [
     "Console",
     "Directory",
-    "Every",
     "InMemory",
     "JsonLines",
     "Memory",

@@ -14,19 +14,19 @@ from jaxdl.core import Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import CheckFailed, NonFinite
 from jaxdl.finite import all_finite
+from jaxdl.training.metric_buffer import stack_rows
 from jaxdl.training.program import Program
-from jaxdl.training.rows import stacked
 
 
-def looked_at(learner: Learner, plain: Program) -> Program:
-    """The program of a learner that does one step at a time, each checked (`jaxdl.training.strategies.Debugged`)."""
+def checked_program(learner: Learner, plain: Program) -> Program:
+    """The program of a learner that does one step at a time, each checked (`jaxdl.training.strategies.Checked`)."""
     step, judge = _checkified(learner)
 
     def run(state: State, window: Window, key: Any, k: int) -> tuple[State, Any]:
         found = []
         for _ in range(k):
-            batch = gather(window.arrays, window.order[state.done - window.first])
-            at = state.done + 1
+            batch = gather(window.arrays, window.order[state.steps_done - window.first])
+            at = state.steps_done + 1
             broken = [name for name, fine in _finite(batch).items() if not fine]
             if broken:
                 raise NonFinite(at, f"{', '.join(broken)} of the batch is not finite")
@@ -34,14 +34,16 @@ def looked_at(learner: Learner, plain: Program) -> Program:
             checked(judge, at, state, batch, jax.random.clone(key))
             state, metrics = checked(step, at, state, batch, jax.random.clone(key))
             found.append(metrics)
-        return state, stacked(found)
+        return state, stack_rows(found)
 
     def evaluate(state: State, window: Window, key: Any, start: int, end: int) -> Any:
         def judged(i: int) -> Any:
             own = jax.random.fold_in(key, window.first + i)
-            return checked(judge, state.done, state, gather(window.arrays, window.order[i]), own)
+            return checked(
+                judge, state.steps_done, state, gather(window.arrays, window.order[i]), own
+            )
 
-        return stacked([judged(i) for i in range(start, end)])
+        return stack_rows([judged(i) for i in range(start, end)])
 
     return Program(plain.abstract, plain.init, run, evaluate, in_flight=1)
 
@@ -49,7 +51,9 @@ def looked_at(learner: Learner, plain: Program) -> Program:
 @lru_cache(maxsize=32)
 def _checkified(learner: Learner) -> tuple[Callable, Callable]:
     step = checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks)
-    return jax.jit(step), jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
+    return jax.jit(step), jax.jit(
+        checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks)
+    )
 
 
 @jax.jit
@@ -76,7 +80,9 @@ def checked(function: Callable, step: int, *args: Any) -> Any:
         if broken is None:
             return found
         frames = getattr(getattr(broken, "traceback_info", None), "frames", ())
-        said = _said(str(broken), [(each.file_name, each.line_num, each.function_name) for each in frames])
+        said = _said(
+            str(broken), [(each.file_name, each.line_num, each.function_name) for each in frames]
+        )
     if said.startswith("nan "):
         raise NonFinite(step, said)
     raise CheckFailed(f"step {step}: {said}")

@@ -14,9 +14,9 @@ from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means
 from jaxdl.rng import check_key, root, stream
-from jaxdl.training.members import for_runs
-from jaxdl.training.program import Pace, Program
-from jaxdl.training.rows import added, first_rows
+from jaxdl.training.ensemble import for_runs
+from jaxdl.training.metric_buffer import read_rows, total_rows
+from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
 
@@ -71,9 +71,18 @@ def evaluate(
     example = next(evaluation_windows(data, size, lambda host: host))
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
-        raise InputError("state", type(state), "the state that `train` returned for this very learner")
-    state = jax.tree.map(lambda x, where: jax.device_put(x, where.sharding), state, program.abstract)
-    found = sweep(program, state, evaluation_windows(data, size, strategy.place), strategy.place(stream(key, "eval")))
+        raise InputError(
+            "state", type(state), "the state that `train` returned for this very learner"
+        )
+    state = jax.tree.map(
+        lambda x, where: jax.device_put(x, where.sharding), state, program.abstract
+    )
+    found = sweep(
+        program,
+        state,
+        evaluation_windows(data, size, strategy.place),
+        strategy.place(stream(key, "eval")),
+    )
     assert found is not None
     return found
 
@@ -97,15 +106,17 @@ def sweep(
     Returns:
       `{name: mean}`; None where it gave up.
     """
-    pace, axis = Pace(), state.step.ndim
+    dispatch_size, axis = DispatchSize(), state.step.ndim
     rows = []
     for window in windows:
         done, count = 0, window.order.shape[0]
         while done < count:
             if stopped():
                 return None
-            began, until = time.perf_counter(), min(done + pace.steps, count)
-            rows.append(first_rows(program.evaluate(state, window, key, done, until), until - done, axis))
-            pace.took(until - done, time.perf_counter() - began)
+            began, until = time.perf_counter(), min(done + dispatch_size.steps, count)
+            rows.append(
+                read_rows(program.evaluate(state, window, key, done, until), until - done, axis)
+            )
+            dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
-    return means(added(rows, axis))
+    return means(total_rows(rows, axis))

@@ -26,10 +26,14 @@ def _part(key: Any) -> str:
 def check_names(where: Path, tree: Any) -> None:
     """Raises for two leaves whose keys joined by a dot are the same: so Orbax names them, and it would write one."""
     seen: dict[str, str] = {}
-    for name, (path, _) in zip(leaves(tree), jax.tree_util.tree_flatten_with_path(tree)[0], strict=True):
+    for name, (path, _) in zip(
+        leaves(tree), jax.tree_util.tree_flatten_with_path(tree)[0], strict=True
+    ):
         first = seen.setdefault(jax.tree_util.keystr(path, simple=True, separator="."), name)
         if first != name:
-            raise CheckpointError(f"{where}: {first} and {name} would be one leaf of a checkpoint; rename one")
+            raise CheckpointError(
+                f"{where}: {first} and {name} would be one leaf of a checkpoint; rename one"
+            )
 
 
 def layout(tree: Any) -> dict[str, str]:

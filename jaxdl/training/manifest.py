@@ -40,13 +40,23 @@ def verify(where: Path, expected: Mapping[str, str]) -> None:
     """Raises unless the step's files are those expected, bit for bit."""
     for name in sorted(expected.keys() | (found := _files(where)).keys()):
         if expected.get(name) != found.get(name):
-            state = "is missing" if name not in found else "is damaged" if name in expected else "does not belong there"
+            state = (
+                "is missing"
+                if name not in found
+                else "is damaged"
+                if name in expected
+                else "does not belong there"
+            )
             raise Damaged(f"{where / name} {state}")
 
 
 def write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
     """Last of all, and in one piece: its being there is what makes a step count."""
-    body = {"files": _files(where), "layout": dict(layout), "history": [[s, repr(v)] for s, v in history]}
+    body = {
+        "files": _files(where),
+        "layout": dict(layout),
+        "history": [[s, repr(v)] for s, v in history],
+    }
     with open(partial := where / "manifest.json.partial", "w") as file:
         file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
         file.flush()
@@ -64,7 +74,9 @@ def read_manifest(where: Path) -> dict[str, Any]:
         body = {field: manifest[field] for field in ("files", "layout", "history")}
         intact = manifest["sha256"] == _body_hash(body)
         body["history"] = [(int(step), float(value)) for step, value in body["history"]]
-        if not all(isinstance(said, str) for part in ("files", "layout") for said in body[part].values()):
+        if not all(
+            isinstance(said, str) for part in ("files", "layout") for said in body[part].values()
+        ):
             raise ValueError("files and layout are not all text")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Damaged(f"{name} cannot be read: {error}") from error

@@ -18,7 +18,7 @@ from jaxdl.core import Batch, Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.metrics import Metrics
 from jaxdl.rng import root
-from jaxdl.training.rows import by_name, no_rows, stacked, with_row
+from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
 
 #: Steps of one dispatch, at most: it has a row of metrics for each.
 MOST = 1024
@@ -34,7 +34,7 @@ class Program(NamedTuple):
       abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
       init: `init(key) -> State`, on the devices.
       run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics, float32, are the
-        first `k` rows, see `jaxdl.training.rows.first_rows`. The state that goes in is gone afterwards.
+        first `k` rows, see `jaxdl.training.metric_buffer.read_rows`. The state that goes in is gone afterwards.
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from `start` to `end`, in
         the first `end - start` rows.
       in_flight: dispatches that may wait for the devices at once.
@@ -47,14 +47,14 @@ class Program(NamedTuple):
     in_flight: int
 
 
-class Pace:
+class DispatchSize:
     """How many steps a dispatch goes, so that it takes about `DISPATCH_SECONDS`; several processes go all together.
 
     Example:
-      >>> pace = Pace()
-      >>> pace.took(1, 0.01)
-      >>> pace.took(pace.steps, 0.1)
-      >>> pace.steps
+      >>> dispatch_size = DispatchSize()
+      >>> dispatch_size.update(1, 0.01)
+      >>> dispatch_size.update(dispatch_size.steps, 0.1)
+      >>> dispatch_size.steps
       40
     """
 
@@ -62,10 +62,12 @@ class Pace:
         self.together = jax.process_count() > 1
         self.steps = MOST if self.together else 1
 
-    def took(self, steps: int, seconds: float) -> None:
+    def update(self, steps: int, seconds: float) -> None:
         """So many steps took so long."""
         if not self.together:
-            self.steps = max(1, min(MOST, 8 * steps, int(DISPATCH_SECONDS * steps / max(seconds, 1e-9))))
+            self.steps = max(
+                1, min(MOST, 8 * steps, int(DISPATCH_SECONDS * steps / max(seconds, 1e-9)))
+            )
 
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
@@ -78,7 +80,12 @@ _FORM = re.compile(
 
 @lru_cache(maxsize=32)
 def program(
-    learner: Learner, example: Example, mesh: Any, read: Callable, spread: Callable, count: int | None = None
+    learner: Learner,
+    example: Example,
+    mesh: Any,
+    read: Callable,
+    spread: Callable,
+    count: int | None = None,
 ) -> Program:
     """The two loops of every strategy: over steps, and over evaluation batches.
 
@@ -102,29 +109,39 @@ def program(
         def body(i, carry):
             state, rows = carry
             state, metrics = advance(state, arrays, order, first, key)
-            return state, with_row(rows, i, metrics)
+            return state, write_row(rows, i, metrics)
 
         shapes = jax.eval_shape(advance, state, arrays, order, first, key)[1]
-        state, rows = jax.lax.fori_loop(0, k, body, (state, no_rows(shapes, MOST)))
-        return state, by_name(rows, shapes)
+        state, rows = jax.lax.fori_loop(0, k, body, (state, empty_rows(shapes, MOST)))
+        return state, unpack_rows(rows, shapes)
 
     def sweep(state, arrays, order, first, key, start, end):
         def body(i, rows):
-            return with_row(rows, i - start, judge(state, arrays, order, first, key, i))
+            return write_row(rows, i - start, judge(state, arrays, order, first, key, i))
 
         shapes = jax.eval_shape(judge, state, arrays, order, first, key, 0)
-        return by_name(jax.lax.fori_loop(start, end, body, no_rows(shapes, order.shape[0])), shapes)
+        return unpack_rows(
+            jax.lax.fori_loop(start, end, body, empty_rows(shapes, order.shape[0])), shapes
+        )
 
     on_cpu = mesh.devices[0].platform == "cpu"
 
-    def compiled(one: Callable, all_of_them: Callable, **options: Any) -> Callable[..., tuple[bool, Any, Any]]:
+    def compiled(
+        one: Callable, all_of_them: Callable, **options: Any
+    ) -> Callable[..., tuple[bool, Any, Any]]:
         """Both functions compiled, and whether the host has to repeat the first; decided at the first call."""
 
         @_remembered
         def ready(*args: Any) -> tuple[bool, Any, Any]:
-            found = convolutions(jax.jit(spread(one), **options).lower(*args).as_text()) if on_cpu else "none"
-            made = partial(jax.jit, compiler_options=_for_convolutions() if found != "none" else {}, **options)
-            # Members take their turns in a loop anyway.
+            found = (
+                convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
+                if on_cpu
+                else "none"
+            )
+            made = partial(
+                jax.jit, compiler_options=_for_convolutions() if found != "none" else {}, **options
+            )
+            # Ensemble take their turns in a loop anyway.
             return found == "slow" and count is None, made(spread(one)), made(spread(all_of_them))
 
         return ready
@@ -144,14 +161,18 @@ def program(
             found.append(metrics)
             if i % wait == 0:
                 jax.block_until_ready(found)
-        return state, stacked(found)
+        return state, stack_rows(found)
 
-    def evaluate_window(state: State, w: Window, key: Key[Array, ""], start: int, end: int) -> Metrics:
+    def evaluate_window(
+        state: State, w: Window, key: Key[Array, ""], start: int, end: int
+    ) -> Metrics:
         args = state, w.arrays, w.order, np.int32(w.first), key
         apart, judge_one, judge_all = judging(*args, np.int32(0))
         if not apart:
             return judge_all(*args, np.int32(start), np.int32(end))
-        return stacked([jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)])
+        return stack_rows(
+            [jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)]
+        )
 
     made = jax.jit(init, out_shardings=shardings)
     # A CPU computes small dispatches before it returns: a second one would only blur what takes how long.
@@ -176,7 +197,9 @@ def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> Sta
 
     def placed(path: Any, x: Any) -> Any:
         by_rows = count is not None or _is_carry(path)
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=mesh.by_rows if by_rows else mesh.sharding(x))
+        return jax.ShapeDtypeStruct(
+            x.shape, x.dtype, sharding=mesh.by_rows if by_rows else mesh.sharding(x)
+        )
 
     return jax.tree_util.tree_map_with_path(placed, state)
 
@@ -192,7 +215,9 @@ def init_all(learner: Learner) -> Callable[[Key[Array, " N"], Batch], State]:
     def init(keys: Key[Array, " N"], blank: Batch) -> State:
         if not learner.runs:
             return jax.lax.map(lambda key: learner.init(key, blank), keys)
-        return jax.lax.map(lambda each: learner.init(each[0], blank, each[1]), (keys, jnp.arange(len(keys))))
+        return jax.lax.map(
+            lambda each: learner.init(each[0], blank, each[1]), (keys, jnp.arange(len(keys)))
+        )
 
     return init
 
@@ -228,12 +253,14 @@ def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
 
 @cache
 def _for_convolutions() -> dict[str, str]:
-    """Compiler options of a CPU's programs that convolve.
+    """Compiler options of a CPU's programs that conv_forward.
 
     A CPU has two routines for a convolution. The one that is not taken by default is up to five times faster on
     two cores (`jaxdl/nn/convolution.py`); products of matrices stay with their own.
     """
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    options = {
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    }
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
     except jax.errors.JaxRuntimeError:  # a version of XLA that does not know the words

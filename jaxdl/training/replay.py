@@ -8,7 +8,7 @@ from typing import Any
 from jaxdl.core import State
 from jaxdl.data.order import Window
 from jaxdl.errors import NonFinite
-from jaxdl.training.journal import Journal, check_finite
+from jaxdl.training.metric_logger import MetricLogger, check_finite
 from jaxdl.training.program import Program
 
 #: Where nothing is saved yet, so many steps are done again from the start.
@@ -16,7 +16,7 @@ FROM_THE_START = 1000
 
 
 @contextlib.contextmanager
-def located(
+def locate_nonfinite(
     begin: Callable[[int], State | None],
     windows: Callable[[int], Iterator[Window]],
     program: Program,
@@ -41,28 +41,42 @@ def located(
     except NonFinite as error:
         try:
             earlier = _again(begin(error.step), error.step, windows, program, key, told)
-        except Exception as other:  # too little memory for a second state, a checkpoint that is gone
+        except (
+            Exception
+        ) as other:  # too little memory for a second state, a checkpoint that is gone
             error.add_note(f"the step where it began was not found: {other}")
             raise error from None
         raise (earlier or error) from None
 
 
 def _again(
-    state: State | None, end: int, windows: Callable, program: Program, key: Any, told: Callable[[], bool]
+    state: State | None,
+    end: int,
+    windows: Callable,
+    program: Program,
+    key: Any,
+    told: Callable[[], bool],
 ) -> NonFinite | None:
     """What the steps up to `end` run into; a leaf that is finite again before anything came of it was in order."""
     if state is None:
         return None
-    journal, coming, window, found = Journal([], 0, 1, key.ndim), windows(state.done), None, None
-    for step in range(state.done, end):
+    logger, coming, window, found = (
+        MetricLogger([], 0, 1, key.ndim),
+        windows(state.steps_done),
+        None,
+        None,
+    )
+    for step in range(state.steps_done, end):
         if told():
             return None
         if window is None or step == window.last:
             window = next(coming)
         state, metrics = program.run(state, window, key, 1)
         try:
-            with warnings.catch_warnings(action="ignore"):  # of single runs, which have warned already
-                journal.take((step + 1, 1, metrics), state)
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # of single runs, which have warned already
+                logger.record((step + 1, 1, metrics), state)
         except NonFinite as error:
             return found or error
         try:

@@ -46,7 +46,7 @@ class InMemory:
         self.states: dict[int, tuple[State, History]] = {}
 
     def save(self, state: State, history: History) -> None:
-        self.states[state.done] = jax.tree.map(jnp.copy, state), list(history)
+        self.states[state.steps_done] = jax.tree.map(jnp.copy, state), list(history)
         kept = keep({step: _value(step, history) for step in self.states})
         self.states = {step: self.states[step] for step in kept}
 
@@ -58,7 +58,9 @@ class InMemory:
             raise CheckpointError(f"step {number} is not kept; there are {sorted(self.states)}")
         state, history = self.states[number]
         check_layout(f"step {number} in memory", layout(state), layout(abstract))
-        return jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract), list(history)
+        return jax.tree.map(
+            lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract
+        ), list(history)
 
     def close(self) -> None:
         pass
@@ -76,7 +78,9 @@ class Directory:
       InputError: `last` below 1.
     """
 
-    def __init__(self, path: str | os.PathLike, last: int = 2, warn: Callable[[str], Any] = warnings.warn):
+    def __init__(
+        self, path: str | os.PathLike, last: int = 2, warn: Callable[[str], Any] = warnings.warn
+    ):
         at_least("last", last, 1)
         self.warn = warn
         self.path, self.last, self.saving = Path(path).resolve(), last, 0
@@ -87,7 +91,7 @@ class Directory:
         """Copies the state and writes it in the background; raises what this or the previous save ran into."""
         self.close()
         check_names(self.path, state)
-        self.saving = state.done
+        self.saving = state.steps_done
         target = self.path / str(self.saving)
         self._try(_make_room, target)
         self._agree()
@@ -110,12 +114,16 @@ class Directory:
                     raise
                 damage.append(str(error))
         if damage:
-            self.warn(f"{'; '.join(damage)}; {f'going back to step {number}' if found else 'no step is left'}")
+            self.warn(
+                f"{'; '.join(damage)}; {f'going back to step {number}' if found else 'no step is left'}"
+            )
         return found
 
     def steps(self) -> list[int]:
         """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
-        return sorted(int(p.parent.name) for p in self.path.glob("*/manifest.json") if _is_step(p.parent))
+        return sorted(
+            int(p.parent.name) for p in self.path.glob("*/manifest.json") if _is_step(p.parent)
+        )
 
     def close(self) -> None:
         if self.pending is not None:
@@ -137,9 +145,13 @@ class Directory:
                 self.failure = self.failure or OSError("another process could not write")
         if self.failure is not None:
             failure, self.failure = self.failure, None
-            raise CheckpointError(f"saving step {self.saving} to {self.path} failed: {failure}") from failure
+            raise CheckpointError(
+                f"saving step {self.saving} to {self.path} failed: {failure}"
+            ) from failure
 
-    def _finish(self, response: Any, target: Path, layout: dict[str, str], history: History) -> None:
+    def _finish(
+        self, response: Any, target: Path, layout: dict[str, str], history: History
+    ) -> None:
         response.result()
         if jax.process_index() == 0:
             write_manifest(target, layout, history)
@@ -173,10 +185,12 @@ class Directory:
             state = State(**ocp.load(where / "state", _as_dict(abstract)))
         except Exception as error:
             # Not `Damaged`: these are the bytes that were written, and going back would cost the run its newest steps.
-            raise CheckpointError(f"{where / 'state'} cannot be loaded: {type(error).__name__}: {error}") from error
+            raise CheckpointError(
+                f"{where / 'state'} cannot be loaded: {type(error).__name__}: {error}"
+            ) from error
         check_layout(str(where), layout(state), manifest["layout"])
-        if state.done != step:
-            raise Damaged(f"{where} holds step {state.done}")
+        if state.steps_done != step:
+            raise Damaged(f"{where} holds step {state.steps_done}")
         return state, manifest["history"]
 
 
@@ -203,7 +217,9 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
 def _make_room(target: Path) -> None:
     if jax.process_index() == 0:
         if foreign := _foreign(target):
-            raise CheckpointError(f"{foreign[0]} is no part of a checkpoint and would be lost; move it away")
+            raise CheckpointError(
+                f"{foreign[0]} is no part of a checkpoint and would be lost; move it away"
+            )
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True, exist_ok=True)
 
@@ -211,14 +227,20 @@ def _make_room(target: Path) -> None:
 def _foreign(where: Path) -> list[Path]:
     """What neither this file nor Orbax, killed or not, writes into the directory of a step."""
     there = [where] if where.is_file() or where.is_symlink() else sorted(where.glob("*"))
-    return [p for p in there if p.name != "state" and not p.name.startswith(("state.orbax-", "manifest.json"))]
+    return [
+        p
+        for p in there
+        if p.name != "state" and not p.name.startswith(("state.orbax-", "manifest.json"))
+    ]
 
 
 def _begin(target: Path, state: State) -> Any:
     from orbax.checkpoint import v1 as ocp
 
     patient = ocp.Context()
-    patient.asynchronous.timeout_secs = 30 * 24 * 3600  # a machine may sleep; Orbax gives up after 20 minutes
+    patient.asynchronous.timeout_secs = (
+        30 * 24 * 3600
+    )  # a machine may sleep; Orbax gives up after 20 minutes
     # In the background, threads would wait for minutes for a directory that cannot be made, and the process for them.
     patient.asynchronous.create_directories_asynchronously = False
     with patient:

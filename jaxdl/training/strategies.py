@@ -16,7 +16,7 @@ from jaxtyping import Array, Int
 from jaxdl.core import AXIS, Batch, Learner
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
-from jaxdl.training.debugging import looked_at
+from jaxdl.training.debugging import checked_program
 from jaxdl.training.program import Program, example_of, program
 
 #: Leaves with fewer numbers than this are not worth cutting up under `fsdp`.
@@ -139,13 +139,15 @@ class Pmapped:
 
         def on_all(*args):
             axes = (0, *[None] * len(args))
-            mapped = jax.pmap(on_one_device, AXIS, in_axes=axes, out_axes=None, devices=self.devices)
+            mapped = jax.pmap(
+                on_one_device, AXIS, in_axes=axes, out_axes=None, devices=self.devices
+            )
             return mapped(jnp.arange(len(self.devices)), *args)
 
         return on_all
 
 
-class Debugged:
+class Checked:
     """One step at a time on the first device, each checked: slow. The meaning is that of `single`, the bits may differ.
 
     Before a step its batch must be finite, and no index of the network may lie outside of what it reads, which JAX
@@ -167,7 +169,7 @@ class Debugged:
         return self.whole.place(tree)
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        return looked_at(learner, self.whole.compile(learner, window))
+        return checked_program(learner, self.whole.compile(learner, window))
 
 
 @cache
@@ -189,5 +191,5 @@ def strategy(name: str = "auto") -> Strategy:
     if name == "single":
         return Sharded(jax.local_devices()[:1])
     if name == "debug":
-        return Debugged()
+        return Checked()
     return Pmapped() if name == "pmap" else Sharded(fsdp=name == "fsdp")

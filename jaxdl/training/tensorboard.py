@@ -74,8 +74,15 @@ def scalars(metrics: Mapping[str, float]) -> bytes:
       '2a0a0a080a01611500000000'
     """
     with np.errstate(over="ignore"):
-        values = {name: np.float32(value).astype("<f4").tobytes() for name, value in metrics.items()}
-    return _bytes(5, b"".join(_bytes(1, _bytes(1, name.encode()) + b"\x15" + data) for name, data in values.items()))
+        values = {
+            name: np.float32(value).astype("<f4").tobytes() for name, value in metrics.items()
+        }
+    return _bytes(
+        5,
+        b"".join(
+            _bytes(1, _bytes(1, name.encode()) + b"\x15" + data) for name, data in values.items()
+        ),
+    )
 
 
 def picture(name: str, png: bytes) -> bytes:

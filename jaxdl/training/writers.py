@@ -210,7 +210,9 @@ class Console:
             parts.append(f"{self._latest['examples_per_second']:,.0f}/s")
         if now and self._first and self._step > self._first[0]:
             step, began = self._first
-            parts.append(f"{_clock((now - began) / (self._step - step) * (self._steps - self._step))} left")
+            parts.append(
+                f"{_clock((now - began) / (self._step - step) * (self._steps - self._step))} left"
+            )
         for name in ("loss", "discriminator_loss", "generator_loss"):
             if f"train/{name}" in self._latest:
                 parts.append(f"{name.replace('_', ' ')} {self._latest[f'train/{name}']:.4f}")
@@ -232,12 +234,19 @@ def _bar(stream: TextIO, steps: int, name: str) -> Any:
             # Rich would end the process.
             self.quiet = True
 
-    title = TextColumn("{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name)))
+    title = TextColumn(
+        "{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name))
+    )
     text = TextColumn("{task.fields[text]}", markup=False)
     columns = title, BarColumn(20, table_column=Column(min_width=4)), text
     # What others print must stand above the bar on the same terminal, and must not leave its file.
-    stay: dict[str, Any] = {"redirect_stdout": _is_terminal(sys.stdout), "redirect_stderr": _is_terminal(sys.stderr)}
-    bar = Progress(*columns, console=Terminal(file=stream), auto_refresh=False, transient=True, **stay)
+    stay: dict[str, Any] = {
+        "redirect_stdout": _is_terminal(sys.stdout),
+        "redirect_stderr": _is_terminal(sys.stderr),
+    }
+    bar = Progress(
+        *columns, console=Terminal(file=stream), auto_refresh=False, transient=True, **stay
+    )
     bar.add_task("", total=steps, title=name, text="")
     bar.start()
     return bar

@@ -8,7 +8,15 @@ import pytest
 
 import jaxdl
 from jaxdl import root
-from jaxdl.data import Dataset, check_batch_size, check_classification, holdout, load, split, standardize
+from jaxdl.data import (
+    Dataset,
+    check_batch_size,
+    check_classification,
+    holdout,
+    load,
+    split,
+    standardize,
+)
 from jaxdl.errors import InputError
 
 DRAW = np.random.RandomState(0)
@@ -31,19 +39,40 @@ def check(input=IMAGES, label=LABEL, classes=10):
 TABLE = {
     # Sets.
     "no fields": (lambda: Dataset({}, "a"), "arrays: got {}, allowed: at least one field"),
-    "empty": (lambda: check(IMAGES[:0], LABEL[:0]), "input rows: got 0, allowed: at least 1, not an empty set"),
-    "empty subset": (lambda: DATA.take(np.array([], int)), "input rows: got 0, allowed: at least 1, not an empty set"),
-    "unequal lengths": (lambda: check(label=LABEL[:9]), "label rows: got 9, allowed: 10, as many as input has"),
-    "scalar": (lambda: check(label=np.array(3)), "label shape: got (), allowed: [N, ...], one row per example"),
+    "empty": (
+        lambda: check(IMAGES[:0], LABEL[:0]),
+        "input rows: got 0, allowed: at least 1, not an empty set",
+    ),
+    "empty subset": (
+        lambda: DATA.take(np.array([], int)),
+        "input rows: got 0, allowed: at least 1, not an empty set",
+    ),
+    "unequal lengths": (
+        lambda: check(label=LABEL[:9]),
+        "label rows: got 9, allowed: 10, as many as input has",
+    ),
+    "scalar": (
+        lambda: check(label=np.array(3)),
+        "label shape: got (), allowed: [N, ...], one row per example",
+    ),
     "unknown field": (lambda: DATA["image"], "field: got 'image', allowed: input, label"),
-    "misspelt field": (lambda: DATA["lable"], "field: got 'lable', allowed: input, label (did you mean 'label'?)"),
+    "misspelt field": (
+        lambda: DATA["lable"],
+        "field: got 'lable', allowed: input, label (did you mean 'label'?)",
+    ),
     "no label": (
         lambda: check_classification(Dataset({"input": IMAGES}, "a")),
         "field: got 'label', allowed: input",
     ),
     # Labels.
-    "label too large": (lambda: check(label=changed(LABEL, 7, 10)), "label[7]: got 10, allowed: an integer in [0, 10)"),
-    "label negative": (lambda: check(label=changed(LABEL, 3, -1)), "label[3]: got -1, allowed: an integer in [0, 10)"),
+    "label too large": (
+        lambda: check(label=changed(LABEL, 7, 10)),
+        "label[7]: got 10, allowed: an integer in [0, 10)",
+    ),
+    "label negative": (
+        lambda: check(label=changed(LABEL, 3, -1)),
+        "label[3]: got -1, allowed: an integer in [0, 10)",
+    ),
     "label negative, classes unknown": (
         lambda: check(label=changed(LABEL, 3, -1), classes=None),
         "label[3]: got -1, allowed: an integer that is not negative",
@@ -110,8 +139,14 @@ TABLE = {
         lambda: check(changed((IMAGES * 15).round(), [0, 1], [[[[0]]], [[[16]]]])),
         "input: got 'values from 0 to 16', allowed: pixels in [0, 1], or standardized",
     ),
-    "NaN": (lambda: check(changed(IMAGES, (4, 2, 3), np.nan)), "input[4]: got nan, allowed: finite numbers"),
-    "infinite": (lambda: check(changed(IMAGES, (9, 0, 0), -np.inf)), "input[9]: got -inf, allowed: finite numbers"),
+    "NaN": (
+        lambda: check(changed(IMAGES, (4, 2, 3), np.nan)),
+        "input[4]: got nan, allowed: finite numbers",
+    ),
+    "infinite": (
+        lambda: check(changed(IMAGES, (9, 0, 0), -np.inf)),
+        "input[9]: got -inf, allowed: finite numbers",
+    ),
     "NaN in a vector": (
         lambda: check(changed(IMAGES, (2, 7, 7), np.nan).reshape(10, 64)),
         "input[2]: got nan, allowed: finite numbers",
@@ -143,7 +178,10 @@ TABLE = {
         lambda: holdout(Dataset({"label": np.eye(4)}, "four")),
         "label shape: got (4, 4), allowed: [N]",
     ),
-    "holdout of everything": (lambda: holdout(DATA, 1.0), "fraction: got 1.0, allowed: a number in (0, 1)"),
+    "holdout of everything": (
+        lambda: holdout(DATA, 1.0),
+        "fraction: got 1.0, allowed: a number in (0, 1)",
+    ),
     "standardize what is not there": (
         lambda: standardize(DATA, field="image"),
         "field: got 'image', allowed: input, label",
@@ -165,10 +203,19 @@ TABLE = {
             "a/b/c",
         )
     },
-    "misspelt path": (lambda: load("../digits"), f"data: got '../digits', allowed: {SETS} (did you mean 'digits'?)"),
+    "misspelt path": (
+        lambda: load("../digits"),
+        f"data: got '../digits', allowed: {SETS} (did you mean 'digits'?)",
+    ),
     "no name": (lambda: load(""), f"data: got '', allowed: {SETS}"),
-    "data_dir": (lambda: load("mnist", "a\0b"), "data_dir: got 'a\\x00b', allowed: a path (embedded null byte)"),
-    "cache_dir": (lambda: load("mnist", "a", "a\0b"), "cache_dir: got 'a\\x00b', allowed: a path (embedded null byte)"),
+    "data_dir": (
+        lambda: load("mnist", "a\0b"),
+        "data_dir: got 'a\\x00b', allowed: a path (embedded null byte)",
+    ),
+    "cache_dir": (
+        lambda: load("mnist", "a", "a\0b"),
+        "cache_dir: got 'a\\x00b', allowed: a path (embedded null byte)",
+    ),
 }
 
 
@@ -212,8 +259,14 @@ FILES = {
     "missing": (None, "data: got '{path}', allowed: an .npz file that exists"),
     "empty": (b"", "data: got '{path}', allowed: a file that numpy.savez wrote"),
     "text": (b"hello", "data: got '{path}', allowed: a file that numpy.savez wrote"),
-    "cut": (npz(x=IMAGES, y=LABEL)[:900], "data: got '{path}', allowed: a file that numpy.savez wrote"),
-    "damaged": (damaged(), "x of {path}: got 'BadZipFile', allowed: an array that reads back whole"),
+    "cut": (
+        npz(x=IMAGES, y=LABEL)[:900],
+        "data: got '{path}', allowed: a file that numpy.savez wrote",
+    ),
+    "damaged": (
+        damaged(),
+        "x of {path}: got 'BadZipFile', allowed: an array that reads back whole",
+    ),
     "objects": (
         npz(x=np.array([Trap()] * 10), y=LABEL),
         "x of {path}: got 'Python objects', allowed: numbers; objects are never loaded",
@@ -222,7 +275,10 @@ FILES = {
         npz(a=IMAGES, b=LABEL),
         "data: got \"{path} with ['a', 'b']\", allowed: arrays input (or x) and label (or y)",
     ),
-    "no label": (npz(x=IMAGES), "data: got \"{path} with ['x']\", allowed: the array train_label too"),
+    "no label": (
+        npz(x=IMAGES),
+        "data: got \"{path} with ['x']\", allowed: the array train_label too",
+    ),
     "half a test set": (
         npz(x=IMAGES, y=LABEL, x_test=IMAGES),
         "data: got \"{path} with ['x', 'x_test', 'y']\", allowed: the array test_label too",
@@ -249,12 +305,18 @@ FILES = {
         npz(x=np.array(["a"] * 10)[:, None], y=LABEL),
         "input dtype: got 'str32', allowed: floating, float32 best",
     ),
-    "complex": (npz(x=np.full((10, 2), 1j), y=LABEL), "input dtype: got 'complex128', allowed: floating, float32 best"),
+    "complex": (
+        npz(x=np.full((10, 2), 1j), y=LABEL),
+        "input dtype: got 'complex128', allowed: floating, float32 best",
+    ),
     "channels first": (
         npz(x=IMAGES.transpose(0, 3, 1, 2), y=LABEL),
         "input shape: got (10, 1, 8, 8), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
     ),
-    "not an array": (not_an_array(), "x of {path}: got 'no array', allowed: a file that numpy.savez wrote"),
+    "not an array": (
+        not_an_array(),
+        "x of {path}: got 'no array', allowed: a file that numpy.savez wrote",
+    ),
 }
 
 
@@ -271,7 +333,9 @@ def test_a_bad_file_is_one_line(row, tmp_path):
 
 def lengths(**fields):
     ids = np.random.default_rng(0).integers(0, 5, (6, 4)).astype(np.int32)
-    return Dataset({"input": ids, "label": np.arange(6) % 2, "length": np.full(6, 4), **fields}, "mine", 2)
+    return Dataset(
+        {"input": ids, "label": np.arange(6) % 2, "length": np.full(6, 4), **fields}, "mine", 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,7 +352,9 @@ def test_lengths_are_looked_at_before_anything_compiles(length, line):
     for look in (
         lambda data: check_classification(data),
         lambda data: jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4),
-        lambda data: jaxdl.train(net, lengths(), key=jaxdl.root(0), steps=1, batch_size=4, validation=data),
+        lambda data: jaxdl.train(
+            net, lengths(), key=jaxdl.root(0), steps=1, batch_size=4, validation=data
+        ),
     ):
         with pytest.raises(InputError) as caught:
             look(lengths(length=length))
@@ -297,7 +363,7 @@ def test_lengths_are_looked_at_before_anything_compiles(length, line):
 
 
 def test_rows_that_follow_each_other_are_not_shuffled_or_cut_at_random():
-    data = jaxdl.data.streams(np.random.default_rng(0).integers(0, 5, 200), 8)
+    data = jaxdl.data.contiguous_windows(np.random.default_rng(0).integers(0, 5, 200), 8)
     assert data.contiguous and not data.take(np.array([3, 1])).contiguous
     with pytest.raises(InputError, match="rows that can be shuffled; cut a text by `held_out`"):
         jaxdl.data.split(data, jaxdl.root(0), 0.5)
@@ -308,5 +374,7 @@ def test_a_carried_state_needs_rows_that_follow_each_other():
     task = jaxdl.tasks.language(model, carried=True)
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
     data = jaxdl.data.windows(np.random.default_rng(0).integers(0, 5, 200), 8, 8)
-    with pytest.raises(InputError, match="data: got 'text', allowed: a contiguous set, for a network that carries"):
+    with pytest.raises(
+        InputError, match="data: got 'text', allowed: a contiguous set, for a network that carries"
+    ):
         jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4)

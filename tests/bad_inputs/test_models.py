@@ -20,7 +20,10 @@ def init(model, x):
 
 
 CASES = [
-    (lambda: activation("rleu"), f"activation: got 'rleu', allowed: {ACTIVATIONS} (did you mean 'relu'?)"),
+    (
+        lambda: activation("rleu"),
+        f"activation: got 'rleu', allowed: {ACTIVATIONS} (did you mean 'relu'?)",
+    ),
     (lambda: initializer("he"), f"kernel_init: got 'he', allowed: {INITIALIZERS}"),
     (lambda: MLP((8,), dropout=1.0), "dropout: got 1.0, allowed: a number in [0, 1)"),
     (lambda: MLP((8,), dropout=-0.1), "dropout: got -0.1, allowed: a number in [0, 1)"),
@@ -29,21 +32,30 @@ CASES = [
     (lambda: MLP(8), "hidden: got 8, allowed: a sequence of widths, () for none"),
     (lambda: MLP(outputs=0), "outputs: got 0, allowed: at least 1"),
     (lambda: MLP(activation="swish"), f"activation: got 'swish', allowed: {ACTIVATIONS}"),
-    (lambda: MLP(norm="bacth"), "norm: got 'bacth', allowed: batch, layer, weight (did you mean 'batch'?)"),
+    (
+        lambda: MLP(norm="bacth"),
+        "norm: got 'bacth', allowed: batch, layer, weight (did you mean 'batch'?)",
+    ),
     (
         lambda: MLP(kernel_init="normal"),
         f"kernel_init: got 'normal', allowed: {INITIALIZERS} (did you mean 'he_normal'?)",
     ),
     (lambda: init(MLP(), jnp.zeros(3)), "x: got 'float32[3]', allowed: floats [B, ...]"),
-    (lambda: init(MLP(), jnp.zeros((2, 3), jnp.uint8)), "x: got 'uint8[2, 3]', allowed: floats [B, ...]"),
+    (
+        lambda: init(MLP(), jnp.zeros((2, 3), jnp.uint8)),
+        "x: got 'uint8[2, 3]', allowed: floats [B, ...]",
+    ),
     (lambda: Stage(0), "features: got 0, allowed: at least 1"),
     (lambda: Stage(8, kernel=0), "kernel: got 0, allowed: at least 1"),
     (lambda: Stage(8, strides=-1), "strides: got -1, allowed: at least 1"),
     (lambda: Stage(8, window=0), "window: got 0, allowed: at least 1"),
     (lambda: Stage(8, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
-    (lambda: Stage(8, pool="avg"), "pool: got 'avg', allowed: average, max (did you mean 'average'?)"),
+    (
+        lambda: Stage(8, pool="avg"),
+        "pool: got 'avg', allowed: average, max (did you mean 'average'?)",
+    ),
     (lambda: Stage(8, dropout=2), "dropout: got 2, allowed: a number in [0, 1)"),
-    (lambda: Stage(8, normed="batch"), "normed: got 'batch', allowed: True or False"),
+    (lambda: Stage(8, use_norm="batch"), "use_norm: got 'batch', allowed: True or False"),
     (lambda: CNN(((8, 3),)), "stages: got ((8, 3),), allowed: a sequence of Stage"),
     (lambda: CNN((Stage(8),), (-4,)), "dense: got -4, allowed: at least 1"),
     (lambda: CNN((Stage(8),), dropout=1), "dropout: got 1, allowed: a number in [0, 1)"),
@@ -52,14 +64,23 @@ CASES = [
         lambda: CNN((Stage(8),), activation="rel"),
         f"activation: got 'rel', allowed: {ACTIVATIONS} (did you mean 'relu'?)",
     ),
-    (lambda: init(lecture_cnn_3x3(), X[..., 0]), "x: got 'float32[2, 8, 8]', allowed: float images [B, H, W, C]"),
+    (
+        lambda: init(lecture_cnn_3x3(), X[..., 0]),
+        "x: got 'float32[2, 8, 8]', allowed: float images [B, H, W, C]",
+    ),
     (lambda: init(lecture_cnn_3x3(), X[:, :5, :5]), f"image: got (5, 5), allowed: {NOTHING}"),
     (lambda: conv2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
     (lambda: conv2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),
-    (lambda: conv2d(X.reshape(2, 4, 8, 2), KERNEL), "kernel: got (3, 3, 1, 4), allowed: [F, G, 2, D]"),
+    (
+        lambda: conv2d(X.reshape(2, 4, 8, 2), KERNEL),
+        "kernel: got (3, 3, 1, 4), allowed: [F, G, 2, D]",
+    ),
     (lambda: conv2d(X, KERNEL, (1, 1), "FULL"), "padding: got 'FULL', allowed: SAME, VALID"),
     (lambda: conv2d(X, KERNEL, (0, 1)), "strides: got 0, allowed: at least 1"),
-    (lambda: conv2d(X[:, :2], KERNEL, (1, 1), "VALID"), "kernel: got (3, 3, 1, 4), allowed: at most the image, 2x8"),
+    (
+        lambda: conv2d(X[:, :2], KERNEL, (1, 1), "VALID"),
+        "kernel: got (3, 3, 1, 4), allowed: at most the image, 2x8",
+    ),
     (lambda: max_pool(X[0], 2), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
     (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the image, 8x8"),
     (lambda: max_pool(X, 0), "window: got 0, allowed: at least 1"),

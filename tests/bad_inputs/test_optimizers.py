@@ -40,7 +40,10 @@ def test_steps(name, steps):
 @pytest.mark.parametrize("warmup", [-0.1, 1.0, 1000, math.nan])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_warmup(name, warmup):
-    assert line_of(schedule, name, 0.1, 10, warmup=warmup) == f"warmup: got {warmup!r}, allowed: a number in [0, 1)"
+    assert (
+        line_of(schedule, name, 0.1, 10, warmup=warmup)
+        == f"warmup: got {warmup!r}, allowed: a number in [0, 1)"
+    )
 
 
 @pytest.mark.parametrize("value", PENALTIES)
@@ -60,7 +63,10 @@ def test_momentum(name, value):
 
 def test_momentum_of_schedule_free_is_above_zero():
     found = line_of(optimizer, "schedule_free", 0.1, momentum=0.0)
-    assert found == "momentum: got 0.0, allowed: a number in (0, 1) with schedule_free, which divides by it"
+    assert (
+        found
+        == "momentum: got 0.0, allowed: a number in (0, 1) with schedule_free, which divides by it"
+    )
 
 
 ALL = "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, nesterov, rmsprop, schedule_free, sgd"

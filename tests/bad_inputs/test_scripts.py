@@ -21,14 +21,32 @@ RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
 DATA = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
-IMAGES = "data: got 'moons [400, 2]', allowed: grey or RGB images, with classes, at least 20 to test on"
+IMAGES = (
+    "data: got 'moons [400, 2]', allowed: grey or RGB images, with classes, at least 20 to test on"
+)
 
 #: Experiment, arguments, the line.
 BAD = [
-    ("mlp", "--optimizer adm", f"optimizer: got 'adm', allowed: {OPTIMIZERS} (did you mean 'adam'?)"),
-    ("mlp", "--schedule cosin", f"schedule: got 'cosin', allowed: {SCHEDULES} (did you mean 'cosine'?)"),
-    ("mlp", "--activation rellu", f"activation: got 'rellu', allowed: {ACTIVATIONS} (did you mean 'relu'?)"),
-    ("mlp", "--norm bach", "norm: got 'bach', allowed: batch, layer, weight (did you mean 'batch'?)"),
+    (
+        "mlp",
+        "--optimizer adm",
+        f"optimizer: got 'adm', allowed: {OPTIMIZERS} (did you mean 'adam'?)",
+    ),
+    (
+        "mlp",
+        "--schedule cosin",
+        f"schedule: got 'cosin', allowed: {SCHEDULES} (did you mean 'cosine'?)",
+    ),
+    (
+        "mlp",
+        "--activation rellu",
+        f"activation: got 'rellu', allowed: {ACTIVATIONS} (did you mean 'relu'?)",
+    ),
+    (
+        "mlp",
+        "--norm bach",
+        "norm: got 'bach', allowed: batch, layer, weight (did you mean 'batch'?)",
+    ),
     ("mlp", "--dropout 1.5", f"dropout: got 1.5, allowed: {SHARE}"),
     ("mlp", "--dropout -0.1", f"dropout: got -0.1, allowed: {SHARE}"),
     ("mlp", "--hidden 8 0", "hidden: got 0, allowed: at least 1"),
@@ -40,17 +58,33 @@ BAD = [
     ("mlp", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
     ("mlp", "--out=", "out: got '', allowed: a directory"),
     ("mlp", "--cache-dir=", "cache_dir: got '', allowed: a directory"),
-    ("mlp", "--data moons --shift 1", "shift: got 1, allowed: 0, for inputs that are not images but [2]"),
+    (
+        "mlp",
+        "--data moons --shift 1",
+        "shift: got 1, allowed: 0, for inputs that are not images but [2]",
+    ),
     ("cnn", "--steps 0", "steps: got 0, allowed: at least 1"),
-    ("cnn", "--steps 1.5", "--steps: no type matching {None}|INT could be instantiated from ['1.5']."),
+    (
+        "cnn",
+        "--steps 1.5",
+        "--steps: no type matching {None}|INT could be instantiated from ['1.5'].",
+    ),
     ("cnn", "--epochs 0", "epochs: got 0.0, allowed: a number above 0"),
     ("cnn", "--epochs nan", "epochs: got nan, allowed: a number above 0"),
     ("cnn", "--batch-size 0", "batch_size: got 0, allowed: at least 1"),
-    ("cnn", "--batch-size 1295", "batch_size: got 1295, allowed: an integer from 1 to 1294, the size of digits"),
+    (
+        "cnn",
+        "--batch-size 1295",
+        "batch_size: got 1295, allowed: an integer from 1 to 1294, the size of digits",
+    ),
     ("cnn", "--batch-size 30", "batch_size: got 30, allowed: a multiple of the 4 devices"),
     ("cnn", "--seed 4294967296", f"seed: got 4294967296, allowed: {SEED}"),
     ("cnn", "--seed -1", f"seed: got -1, allowed: {SEED}"),
-    ("cnn", "--seed 1.5", "--seed: invalid literal for int() with base 10: '1.5', allowed: --seed INT"),
+    (
+        "cnn",
+        "--seed 1.5",
+        "--seed: invalid literal for int() with base 10: '1.5', allowed: --seed INT",
+    ),
     ("cnn", "--seeds 0", "seeds: got 0, allowed: at least 1"),
     ("cnn", "--validation 1.5", f"validation: got 1.5, allowed: {SHARE}"),
     ("cnn", "--learning-rate 0", f"learning_rate: got 0.0, allowed: {RATE}"),
@@ -72,41 +106,77 @@ BAD = [
         "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
     ),
     ("cnn", "--accumulate 7", "accumulate: got 7, allowed: a divisor of the batch size 128"),
-    ("cnn", "--patience 3 --validation 0", "patience: got 3, allowed: 0, when there is no validation set"),
+    (
+        "cnn",
+        "--patience 3 --validation 0",
+        "patience: got 3, allowed: 0, when there is no validation set",
+    ),
     ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),
     ("cnn", "--data ../secrets", f"data: got '../secrets', allowed: {DATA}"),
     ("cnn", "--data missing.npz", "data: got 'missing.npz', allowed: an .npz file that exists"),
-    ("cnn", "--learn 3", f"option: got '--learn', allowed: {OPTIONS} (did you mean '--learning-rate'?)"),
-    ("cnn", "--batchsize=3", f"option: got '--batchsize=3', allowed: {OPTIONS} (did you mean '--batch-size'?)"),
+    (
+        "cnn",
+        "--learn 3",
+        f"option: got '--learn', allowed: {OPTIONS} (did you mean '--learning-rate'?)",
+    ),
+    (
+        "cnn",
+        "--batchsize=3",
+        f"option: got '--batchsize=3', allowed: {OPTIONS} (did you mean '--batch-size'?)",
+    ),
     ("cnn", "--xyzzy", f"option: got '--xyzzy', allowed: {OPTIONS}"),
     ("cnn", "100", f"option: got '100', allowed: {OPTIONS}"),
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
     ("gan", "--shift -1", "shift: got -1, allowed: at least 0"),
     ("gan", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
-    ("gan", "--critic 0", "critic: got 0, allowed: at least 1"),
+    ("gan", "--critic-steps 0", "critic_steps: got 0, allowed: at least 1"),
     (
         "gan",
         "--discriminator-learning-rate 0",
         "discriminator_learning_rate: got 0.0, allowed: a finite number above 0",
     ),
     ("dcgan", "--dense 0", "dense: got 0, allowed: at least 1"),
-    ("gan", "--patience 3 --validation 0.1", "patience: got 3, allowed: 0: no loss of a game says when to stop"),
-    ("gan", "--smoothing 0.1 --cost hinge", "smoothing: got 0.1, allowed: 0, with the cost hinge"),
+    (
+        "gan",
+        "--patience 3 --validation 0.1",
+        "patience: got 3, allowed: 0: no loss of a game says when to stop",
+    ),
+    (
+        "gan",
+        "--label-smoothing 0.1 --loss hinge",
+        "label_smoothing: got 0.1, allowed: 0, with the loss hinge",
+    ),
     ("gan", "--data moons", IMAGES),
     (
         "dcgan",
-        "--judge nowhere",
-        "judge: got 'nowhere', allowed: the directory of a finished run of python experiments/judge.py --data digits",
+        "--feature-classifier nowhere",
+        "feature_classifier: got 'nowhere', allowed: the directory of a finished run of python experiments/feature_classifier.py --data digits",
     ),
     ("vae", "--latent 0", "latent: got 0, allowed: at least 1"),
-    ("vae", "--likelihood gaussian", "binarize: got 'dynamic', allowed: none, with the likelihood gaussian"),
-    ("autoencoder", "--images 1439", "images: got 1439, allowed: at most those of the training set, 1438"),
+    (
+        "vae",
+        "--likelihood gaussian",
+        "binarize: got 'dynamic', allowed: none, with the likelihood gaussian",
+    ),
+    (
+        "autoencoder",
+        "--images 1439",
+        "images: got 1439, allowed: at most those of the training set, 1438",
+    ),
     ("autoencoder", "--hidden 0", "hidden: got 0, allowed: at least 1"),
     ("denoising", "--sigma -1", "sigma: got -1.0, allowed: a finite number above 0"),
-    ("vae_vs_autoencoder", "--networks vae vae", "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once"),
+    (
+        "vae_vs_autoencoder",
+        "--networks vae vae",
+        "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once",
+    ),
     ("dcgan", "--features 0", "features: got 0, allowed: at least 1"),
-    ("gan", "--batch-size 5000", "batch_size: got 5000, allowed: an integer from 1 to 1438, the size of digits"),
+    (
+        "gan",
+        "--batch-size 5000",
+        "batch_size: got 5000, allowed: an integer from 1 to 1438, the size of digits",
+    ),
     (
         "gan",
         "--optimizer schedule_free",
@@ -180,9 +250,17 @@ def arrays(**named):
 
 FILES = [
     ("not a zip", no_zip, "data: got 'my.npz', allowed: a file that numpy.savez wrote"),
-    ("objects", objects, "x of my.npz: got 'Python objects', allowed: numbers; objects are never loaded"),
+    (
+        "objects",
+        objects,
+        "x of my.npz: got 'Python objects', allowed: numbers; objects are never loaded",
+    ),
     ("negative label", arrays(x=X, y=Y - 1), "label[0]: got -1, allowed: an integer in [0, 3)"),
-    ("no labels", arrays(x=X), "data: got \"my.npz with ['x']\", allowed: the array train_label too"),
+    (
+        "no labels",
+        arrays(x=X),
+        "data: got \"my.npz with ['x']\", allowed: the array train_label too",
+    ),
     ("NaN", arrays(x=NAN, y=Y), "input[7]: got nan, allowed: finite numbers"),
     ("lengths", arrays(x=X, y=Y[:19]), "label rows: got 19, allowed: 20, as many as input has"),
     ("empty", arrays(x=X[:0], y=Y[:0]), "input rows: got 0, allowed: at least 1, not an empty set"),
@@ -262,7 +340,9 @@ def test_a_set_that_cannot_be_had_offline(tmp_path):
     reading, line = done.stderr.splitlines()
     assert reading == f"reading kmnist from {there}, once ..."
     assert line.startswith("error: kmnist: ")
-    assert line.endswith(f"run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}")
+    assert line.endswith(
+        f"run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}"
+    )
     assert not there.exists() and not list(Path().iterdir())
 
 
@@ -277,4 +357,6 @@ def command(name: str, *arguments: str, path: str = "") -> subprocess.CompletedP
     """An experiment as a command."""
     where = os.pathsep.join([str(EXPERIMENTS.parent), *filter(None, [path])])
     line = [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments]
-    return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": where})
+    return subprocess.run(
+        line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": where}
+    )

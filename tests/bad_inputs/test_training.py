@@ -7,7 +7,7 @@ import pytest
 import jaxdl
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import CheckpointError, InputError, NonFinite
-from jaxdl.training import Directory, Every, Patience, Sharded, evaluate, train
+from jaxdl.training import Directory, Patience, Sharded, evaluate, train
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
@@ -29,27 +29,38 @@ CASES = [
     ({"steps": 0}, "steps: got 0, allowed: at least 1"),
     ({"steps": -3}, "steps: got -3, allowed: at least 1"),
     ({"batch_size": 0}, "batch_size: got 0, allowed: an integer from 1 to 22, the size of points"),
-    ({"batch_size": 23}, "batch_size: got 23, allowed: an integer from 1 to 22, the size of points"),
-    ({"every": Every(log=0)}, "every.log: got 0, allowed: at least 1"),
-    ({"every": Every(save=-1)}, "every.save: got -1, allowed: at least 0"),
+    (
+        {"batch_size": 23},
+        "batch_size: got 23, allowed: an integer from 1 to 22, the size of points",
+    ),
+    ({"log_every": 0}, "log_every: got 0, allowed: at least 1"),
+    ({"save_every": -1}, "save_every: got -1, allowed: at least 0"),
     ({"stop_after": 0}, "stop_after: got 0, allowed: at least 1"),
     ({"steps": 93.75}, "steps: got 93.75, allowed: an integer, at least 1"),
     ({"steps": "10"}, "steps: got '10', allowed: an integer, at least 1"),
-    ({"every": Every(log=100 / 7)}, f"every.log: got {100 / 7}, allowed: an integer, at least 1"),
-    ({"every": Every(save=2.5)}, "every.save: got 2.5, allowed: an integer, at least 0"),
+    ({"log_every": 100 / 7}, f"log_every: got {100 / 7}, allowed: an integer, at least 1"),
+    ({"save_every": 2.5}, "save_every: got 2.5, allowed: an integer, at least 0"),
     ({"stop_after": 1.5}, "stop_after: got 1.5, allowed: an integer, at least 1"),
     ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset"),
     ({"key": 0}, "key: got 0, allowed: root(seed) or root(range(n))"),
     ({"key": jax.random.PRNGKey(0)}, "key: got 'uint32[2]', allowed: root(seed) or root(range(n))"),
     ({"learner": 3}, "learner: got 3, allowed: a Learner"),
-    ({"every": 10}, "every: got 10, allowed: jaxdl.Every(log, save)"),
     ({"strategy": "single"}, "strategy: got 'single', allowed: what jaxdl.strategy(name) returns"),
     ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.Directory(path)"),
     (
-        {"patience": Patience("acuracy"), "validation": points(4), "every": Every(1, 1), "strategy": ONE},
+        {
+            "patience": Patience("acuracy"),
+            "validation": points(4),
+            "log_every": 1,
+            "save_every": 1,
+            "strategy": ONE,
+        },
         "Patience.metric: got 'acuracy', allowed: one of ['loss']",
     ),
-    ({"patience": Patience()}, "validation: got None, allowed: a set, as patience looks at its metrics"),
+    (
+        {"patience": Patience()},
+        "validation: got None, allowed: a set, as patience looks at its metrics",
+    ),
     (
         {"patience": Patience(times=0), "validation": points(4)},
         "Patience.times: got 0, allowed: at least 1",
@@ -70,7 +81,10 @@ def test_arguments_of_train(given, line_of_error):
 def test_seeds(seed):
     with pytest.raises(InputError) as caught:
         jaxdl.root(seed)
-    assert str(caught.value) == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    assert (
+        str(caught.value)
+        == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+    )
 
 
 def test_an_empty_set():
@@ -105,15 +119,20 @@ def test_a_store_of_another_run_is_left_as_it_is(tmp_path):
     wider = Dataset({"input": np.tile(other["input"], 2), "target": other["target"]}, "wider")
     with pytest.raises(CheckpointError) as caught:
         train(line(), wider, store=Directory(tmp_path), **common)
-    assert str(caught.value) == f"{tmp_path / '2'}: params/w is float32[3] there and float32[6] in this run"
+    assert (
+        str(caught.value)
+        == f"{tmp_path / '2'}: params/w is float32[3] there and float32[6] in this run"
+    )
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_a_nan_leaves_the_last_good_state_on_disk(tmp_path):
     """The line names step and leaf, and what is saved can be gone on with."""
     spoiled = points(rows={row: float("nan") for row in range(11)})
-    arguments = {"key": KEY, "steps": 9, "batch_size": 1, "strategy": ONE, "every": Every(save=1)}
-    with pytest.raises(NonFinite, match=r"^step \d+: loss is not finite; first leaf that is not finite: params/b;"):
+    arguments = {"key": KEY, "steps": 9, "batch_size": 1, "strategy": ONE, "save_every": 1}
+    with pytest.raises(
+        NonFinite, match=r"^step \d+: loss is not finite; first leaf that is not finite: params/b;"
+    ):
         train(line(), spoiled, store=Directory(tmp_path), **arguments)
     state = train(line(), points(), store=Directory(tmp_path), **arguments)
     assert int(state.step) == 9
@@ -123,7 +142,15 @@ def test_a_nan_leaves_the_last_good_state_on_disk(tmp_path):
 def test_a_store_that_cannot_be_written(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(CheckpointError) as caught:
-        train(line(), points(), key=KEY, steps=1, batch_size=4, strategy=ONE, store=Directory(tmp_path / "run"))
+        train(
+            line(),
+            points(),
+            key=KEY,
+            steps=1,
+            batch_size=4,
+            strategy=ONE,
+            store=Directory(tmp_path / "run"),
+        )
     assert str(caught.value).startswith(f"saving step 1 to {tmp_path / 'run'} failed: ")
     assert "\n" not in str(caught.value)
 

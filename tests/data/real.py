@@ -13,4 +13,6 @@ IMDB = PLACE / "imdb" / "aclImdb_labelled.tar.gz"
 
 def needs(path: Path) -> pytest.MarkDecorator:
     """Skips a test where a file is not there."""
-    return pytest.mark.skipif(not path.is_file(), reason=f"no {path}; set JAXDL_DATA to where it is")
+    return pytest.mark.skipif(
+        not path.is_file(), reason=f"no {path}; set JAXDL_DATA to where it is"
+    )

@@ -63,7 +63,9 @@ def test_one_flipped_bit_anywhere_is_noticed(folder, build, name):
         content = bytearray(whole)
         content[at // 8] ^= 1 << at % 8
         (folder / name).write_bytes(content)
-        with pytest.warns(UserWarning, match=rf"^cache .*set is damaged \({name} does not match its checksum\)"):
+        with pytest.warns(
+            UserWarning, match=rf"^cache .*set is damaged \({name} does not match its checksum\)"
+        ):
             same(cached(folder, build))
     assert build.times == 20
 
@@ -110,7 +112,9 @@ def test_python_objects_are_not_loaded_even_with_the_right_checksum(folder, buil
         same(cached(folder, build))
 
 
-@pytest.mark.parametrize("text", ["[]", "null", '{"sha256": 1}', '{"about": {}, "files": 3, "sha256": ""}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["[]", "null", '{"sha256": 1}', '{"about": {}, "files": 3, "sha256": ""}', "\xff"]
+)
 def test_any_other_manifest_is_damage(folder, build, text):
     (folder / MANIFEST).write_text(text, "latin-1")
     with pytest.warns(UserWarning, match="damaged"):
@@ -154,5 +158,8 @@ def test_a_builder_that_writes_nothing_is_named(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, build):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"^cache_dir: got '.*file', allowed: a directory that can be written \(.*\)$"):
+    with pytest.raises(
+        InputError,
+        match=r"^cache_dir: got '.*file', allowed: a directory that can be written \(.*\)$",
+    ):
         cached(tmp_path / "file" / "set", build)

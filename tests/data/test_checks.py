@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, check_batch_size, check_classification, lazy, standardize
-from jaxdl.data.lazy import Lazy
+from jaxdl.data import Dataset, check_batch_size, check_classification, mapped_array, standardize
+from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
 
 DRAW = np.random.RandomState(0)
@@ -56,7 +56,7 @@ def test_classes_of_the_caller_come_first():
 
 @pytest.mark.parametrize("row", [0, 6, 7, 19])
 def test_the_row_is_right_in_every_block(monkeypatch, row):
-    monkeypatch.setattr(lazy, "BLOCK_BYTES", 7 * IMAGES[0].nbytes)
+    monkeypatch.setattr(mapped_array, "BLOCK_BYTES", 7 * IMAGES[0].nbytes)
     bad = IMAGES.copy()
     bad[row, 3, 2, 1] = np.inf
     with pytest.raises(InputError, match=rf"^input\[{row}\]: got inf, allowed: finite numbers$"):
@@ -64,7 +64,7 @@ def test_the_row_is_right_in_every_block(monkeypatch, row):
 
 
 def test_a_set_on_disk_is_read_in_blocks(monkeypatch):
-    class Counting(Lazy):
+    class Counting(MappedArray):
         largest = 0
 
         def __getitem__(self, index):
@@ -72,8 +72,8 @@ def test_a_set_on_disk_is_read_in_blocks(monkeypatch):
             Counting.largest = max(Counting.largest, found.nbytes)
             return found
 
-    monkeypatch.setattr(lazy, "IN_MEMORY", 0)
-    monkeypatch.setattr(lazy, "BLOCK_BYTES", 4 * IMAGES[0].nbytes)
+    monkeypatch.setattr(mapped_array, "IN_MEMORY", 0)
+    monkeypatch.setattr(mapped_array, "BLOCK_BYTES", 4 * IMAGES[0].nbytes)
     pixels = Counting((IMAGES * 255).astype(np.uint8))
     with pytest.raises(InputError, match="allowed: pixels in"):
         check(pixels)

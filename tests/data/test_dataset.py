@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, dataset, holdout, lazy, split
-from jaxdl.data.lazy import Lazy
+from jaxdl.data import Dataset, dataset, holdout, mapped_array, split
+from jaxdl.data.mapped_array import MappedArray
 from jaxdl.rng import root, stream
 
 DRAW = np.random.RandomState(0)
@@ -55,7 +55,7 @@ def test_sha256_notices_every_change(arrays):
 
 
 def test_sha256_does_not_depend_on_blocks_or_layout(data, monkeypatch):
-    monkeypatch.setattr(lazy, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(mapped_array, "BLOCK_BYTES", 100)
     fortran = Dataset({**data.arrays, "input": np.asfortranarray(INPUT)}, "random")
     assert fortran.sha256 == Dataset(data.arrays, "random").sha256
 
@@ -68,13 +68,13 @@ def test_take_keeps_rows_together(data):
 
 
 def test_fields_on_disk_are_read_once_they_fit(monkeypatch):
-    raw = Lazy(INPUT)
+    raw = MappedArray(INPUT)
     assert isinstance(Dataset({"x": raw}, "small")["x"], np.ndarray)
-    monkeypatch.setattr(lazy, "IN_MEMORY", 25 * 12)
+    monkeypatch.setattr(mapped_array, "IN_MEMORY", 25 * 12)
     large = Dataset({"x": raw}, "large")
-    assert isinstance(large["x"], Lazy)
+    assert isinstance(large["x"], MappedArray)
     train, validation = split(large, root(0), 0.3)
-    assert isinstance(train["x"], Lazy)
+    assert isinstance(train["x"], MappedArray)
     assert isinstance(validation["x"], np.ndarray)
     in_memory = split(Dataset({"x": INPUT}, "memory"), root(0), 0.3)
     assert [part.sha256 for part in (train, validation)] == [part.sha256 for part in in_memory]
@@ -92,7 +92,9 @@ def test_split_is_disjoint_complete_and_as_large_as_asked(data, fraction):
 
 def test_split_is_a_function_of_the_key_alone(data):
     same = [split(data, root(3), 0.3)[1]["row"].tolist() for _ in range(2)]
-    other = split(Dataset({"x": INPUT[::-1], "row": np.arange(50)}, "other"), root(3), 0.3)[1]["row"].tolist()
+    other = split(Dataset({"x": INPUT[::-1], "row": np.arange(50)}, "other"), root(3), 0.3)[1][
+        "row"
+    ].tolist()
     assert same[0] == same[1] == other
     assert split(data, root(4), 0.3)[1]["row"].tolist() != other
 
@@ -100,12 +102,16 @@ def test_split_is_a_function_of_the_key_alone(data):
 def test_split_is_drawn_from_the_data_stream():
     key = stream(stream(root(3), "data"), "split")
     expected = sorted(np.asarray(jax.random.permutation(key, 50))[:15].tolist())
-    assert split(Dataset({"row": np.arange(50)}, "rows"), root(3), 0.3)[1]["row"].tolist() == expected
+    assert (
+        split(Dataset({"row": np.arange(50)}, "rows"), root(3), 0.3)[1]["row"].tolist() == expected
+    )
 
 
 def test_split_draws_every_row_equally_often():
     rows = Dataset({"row": np.arange(10)}, "rows")
-    count = sum(np.bincount(split(rows, root(seed), 0.3)[1]["row"], minlength=10) for seed in range(100))
+    count = sum(
+        np.bincount(split(rows, root(seed), 0.3)[1]["row"], minlength=10) for seed in range(100)
+    )
     # 30 expected, standard deviation 4.6.
     assert count.min() > 10
     assert count.max() < 50
@@ -124,7 +130,9 @@ def test_holdout_is_always_the_same(data):
 
 
 def test_holdout_looks_like_the_whole():
-    rows = holdout(Dataset({"label": np.zeros(1000, int), "row": np.arange(1000)}, "rows"))[1]["row"]
+    rows = holdout(Dataset({"label": np.zeros(1000, int), "row": np.arange(1000)}, "rows"))[1][
+        "row"
+    ]
     assert abs(rows.mean() - 499.5) < 60
 
 

@@ -51,9 +51,13 @@ def test_digits_are_those_of_scikit_learn():
     ours = {(image * 16).astype(int).tobytes() for image in data[..., 0]}
     assert data.shape == (1797, 8, 8, 1)
     assert ours == {image.astype(int).tobytes() for image in found.images}
-    label = {image.tobytes(): int(y) for image, y in zip(found.images / 16, found.target, strict=True)}
+    label = {
+        image.tobytes(): int(y) for image, y in zip(found.images / 16, found.target, strict=True)
+    }
     for part in load("digits"):
-        assert [label[x[..., 0].astype(float).tobytes()] for x in part["input"]] == part["label"].tolist()
+        assert [label[x[..., 0].astype(float).tobytes()] for x in part["input"]] == part[
+            "label"
+        ].tolist()
 
 
 def test_moons_lie_on_their_half_circles():
@@ -68,7 +72,9 @@ def test_spirals_turn_with_the_radius():
     for part in load("spirals"):
         x, y = part["input"].T
         radius = np.hypot(x, y)
-        noise = np.angle(np.exp(1j * (np.arctan2(y, x) - 2 * np.pi * part["label"] / 3 - 4 * radius)))
+        noise = np.angle(
+            np.exp(1j * (np.arctan2(y, x) - 2 * np.pi * part["label"] / 3 - 4 * radius))
+        )
         assert abs(noise.mean()) < 0.03
         assert 0.17 < noise.std() < 0.23
 
@@ -82,5 +88,7 @@ def test_pieces_are_those_of_the_photographs():
         for part, columns in ((train, slice(0, 240)), (test, slice(240, 320))):
             seen = np.lib.stride_tricks.sliding_window_view(half[:, columns], (32, 32, 3))[:, :, 0]
             for piece in np.asarray(part["input"])[np.asarray(part["label"]) == label][::50]:
-                here = np.argwhere(np.abs(seen[:, :, 0, 0] - piece[0, 0][None, None]).sum(-1) < 1e-6)
+                here = np.argwhere(
+                    np.abs(seen[:, :, 0, 0] - piece[0, 0][None, None]).sum(-1) < 1e-6
+                )
                 assert any(np.abs(seen[y, x] - piece).max() < 1e-6 for y, x in here)

@@ -28,12 +28,17 @@ def test_a_cut_or_changed_gzip_file_is_refused(tmp_path, cut):
     changed[cut] ^= 0xFF
     for content in (bytes(changed), packed[: cut % len(packed) or 1], b"plain"):
         (tmp_path / "a.gz").write_bytes(content)
-        with pytest.raises(InputError, match=r"^data: got '.*a.gz', allowed: a gzip file that unpacks whole \(.+\)$"):
+        with pytest.raises(
+            InputError,
+            match=r"^data: got '.*a.gz', allowed: a gzip file that unpacks whole \(.+\)$",
+        ):
             read(tmp_path / "a.gz")
 
 
 def test_what_cannot_be_read_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"^data: got '.*', allowed: a file that can be read \(Is a directory\)$"):
+    with pytest.raises(
+        InputError, match=r"^data: got '.*', allowed: a file that can be read \(Is a directory\)$"
+    ):
         read(tmp_path)
     with pytest.raises(InputError, match=r"^data: got '.*none', allowed: a file that exists$"):
         read(tmp_path / "none")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxdl.data import images, lazy, load, prepare
-from jaxdl.data.lazy import Lazy
+from jaxdl.data import images, load, mapped_array, prepare
+from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import DataUnavailable, InputError
 from tests.data import tiny_tfds
 
@@ -48,7 +48,9 @@ def test_the_second_time_nothing_is_read_but_the_cache(prepared, monkeypatch, ca
 
 
 def test_says_that_it_reads(prepared, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(images.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 9, ""))
+    monkeypatch.setattr(
+        images.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 9, "")
+    )
     with pytest.raises(DataUnavailable, match="mnist: the process that reads it ended with code 9"):
         load("mnist", prepared[0], str(tmp_path))
     assert capfd.readouterr().err == f"reading mnist from {prepared[0]}, once ...\n"
@@ -63,7 +65,10 @@ def test_a_damaged_cache_is_read_again(prepared, tmp_path):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"cache .*mnist.* is damaged \(train_input.npy does not match its checksum\)"):
+    with pytest.warns(
+        UserWarning,
+        match=r"cache .*mnist.* is damaged \(train_input.npy does not match its checksum\)",
+    ):
         after, _ = load("mnist", prepared[0], str(cache))
     assert after.sha256 == before.sha256
 
@@ -86,9 +91,9 @@ def test_environment_says_where(prepared, monkeypatch):
 
 def test_large_sets_stay_on_disk_with_the_same_bits(prepared, monkeypatch):
     small, _ = load("mnist", *prepared)
-    monkeypatch.setattr(lazy, "IN_MEMORY", 0)
+    monkeypatch.setattr(mapped_array, "IN_MEMORY", 0)
     large, _ = load("mnist", *prepared)
-    assert isinstance(large["input"], Lazy)
+    assert isinstance(large["input"], MappedArray)
     assert isinstance(large["input"].raw, np.ndarray)
     assert large["input"].raw.dtype == np.uint8
     assert large.sha256 == small.sha256
@@ -100,7 +105,9 @@ def test_a_class_named_in_the_files_is_not_looked_up(prepared, tmp_path):
         "import sys; from pathlib import Path; from jaxdl.data.prepare import prepare;"
         f"prepare('mnist', {prepared[0]!r}, Path({str(tmp_path)!r})); print('antigravity' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"
 
 
@@ -110,7 +117,9 @@ def test_tensorflow_and_tfds_are_not_imported_by_load(prepared):
         f"jaxdl.data.load('mnist', {prepared[0]!r}, {prepared[1]!r} + '/fresh');"
         "print([m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'tensorflow_datasets')])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -139,7 +148,10 @@ def test_what_cannot_be_had_says_which_command_gets_it(name, tmp_path, monkeypat
 
 
 def test_images_of_many_sizes_are_refused_before_anything_is_downloaded(tmp_path):
-    with pytest.raises(DataUnavailable, match=r"tf_flowers: images are .*uint8.* \(None, None, 3\), not uint8 of one"):
+    with pytest.raises(
+        DataUnavailable,
+        match=r"tf_flowers: images are .*uint8.* \(None, None, 3\), not uint8 of one",
+    ):
         prepare.prepare("tf_flowers", str(tmp_path))
 
 
@@ -147,13 +159,17 @@ def test_any_failure_of_tfds_is_one_line(tmp_path):
     folder = tiny_tfds.write(tmp_path, train=TRAIN)
     (folder / "dataset_info.json").write_text("{")
     with pytest.raises(
-        DataUnavailable, match=r"^mnist: could not be had \(.*\); where there is a network, run: pip .*$"
+        DataUnavailable,
+        match=r"^mnist: could not be had \(.*\); where there is a network, run: pip .*$",
     ):
         prepare.prepare("mnist", str(tmp_path), tmp_path)
 
 
 def test_a_name_that_tfds_does_not_have_is_answered_by_the_nearest(tmp_path):
-    with pytest.raises(InputError, match=r"^data: got 'fashion_mnst', allowed: .* \(did you mean 'fashion_mnist'\?\)$"):
+    with pytest.raises(
+        InputError,
+        match=r"^data: got 'fashion_mnst', allowed: .* \(did you mean 'fashion_mnist'\?\)$",
+    ):
         load("fashion_mnst", str(tmp_path), str(tmp_path))
 
 
@@ -163,12 +179,36 @@ def real_mnist() -> str | None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(real_mnist() is None, reason="no prepared MNIST in $TFDS_DATA_DIR or ../shared/tfds")
+@pytest.mark.skipif(
+    real_mnist() is None, reason="no prepared MNIST in $TFDS_DATA_DIR or ../shared/tfds"
+)
 def test_the_real_mnist(tmp_path):
     train, test = load("mnist", real_mnist(), str(tmp_path))
     assert train["input"].shape == (60000, 28, 28, 1)
     assert test["input"].shape == (10000, 28, 28, 1)
     # The counts and the mean that are published for MNIST.
-    assert np.bincount(train["label"]).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
-    assert np.bincount(test["label"]).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(train["label"]).tolist() == [
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
+    assert np.bincount(test["label"]).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     assert train["input"].mean(dtype=np.float64) == pytest.approx(0.1307, abs=1e-4)

@@ -26,7 +26,9 @@ def test_pairs_of_parts_under_all_names(saved, x, y):
     arrays = dict(zip(names, (PIXELS, LABEL, TEST_PIXELS, TEST_LABEL), strict=True))
     train, test = load(saved(**arrays))
     for data, pixels, label in [(train, PIXELS, LABEL), (test, TEST_PIXELS, TEST_LABEL)]:
-        np.testing.assert_array_equal(data["input"], (pixels / np.float32(255)).astype(np.float32)[..., None])
+        np.testing.assert_array_equal(
+            data["input"], (pixels / np.float32(255)).astype(np.float32)[..., None]
+        )
         np.testing.assert_array_equal(data["label"], label)
         # The test set has a class that the training set has not.
         assert (data.classes, data.name) == (4, "mine")

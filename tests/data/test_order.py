@@ -11,8 +11,15 @@ import pytest
 import jaxdl
 from jaxdl.data import order
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import epoch_order, evaluation_windows, gather, lanes, once_through, training_windows
-from jaxdl.training import Every, evaluate, state_sha256, train
+from jaxdl.data.order import (
+    contiguous_order,
+    epoch_order,
+    evaluation_windows,
+    gather,
+    sequential_order,
+    training_windows,
+)
+from jaxdl.training import evaluate, state_sha256, train
 from jaxdl.training.strategies import Sharded
 from tests.training.linear import KEY, line, points
 
@@ -27,7 +34,9 @@ def served(windows, start: int, steps: int) -> list[np.ndarray]:
     for step in range(start, start + steps):
         window = window if step < window.last else next(windows)
         assert window.first <= step < window.last
-        read.append(np.asarray(window.arrays["input"])[np.asarray(window.order[step - window.first])])
+        read.append(
+            np.asarray(window.arrays["input"])[np.asarray(window.order[step - window.first])]
+        )
     return read
 
 
@@ -40,7 +49,10 @@ def streamed(monkeypatch, tmp_path):
     def make(data: Dataset) -> Dataset:
         for name, array in data.arrays.items():
             np.save(tmp_path / f"{name}.npy", array)
-        return Dataset({name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in data.arrays}, data.name)
+        return Dataset(
+            {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in data.arrays},
+            data.name,
+        )
 
     return make
 
@@ -56,28 +68,40 @@ def test_every_row_at_most_once_an_epoch(size, batch_size):
 
 
 def test_each_epoch_and_each_seed_has_an_order_of_its_own():
-    orders = {epoch_order(jaxdl.root(seed), epoch, 20, 5).tobytes() for seed in (0, 1, 2) for epoch in range(5)}
+    orders = {
+        epoch_order(jaxdl.root(seed), epoch, 20, 5).tobytes()
+        for seed in (0, 1, 2)
+        for epoch in range(5)
+    }
     assert len(orders) == 15
 
 
 def test_rows_left_over_change_with_the_epoch():
-    left = {next(iter(set(range(9)) - set(epoch_order(KEY, e, 9, 4).reshape(-1).tolist()))) for e in range(30)}
+    left = {
+        next(iter(set(range(9)) - set(epoch_order(KEY, e, 9, 4).reshape(-1).tolist())))
+        for e in range(30)
+    }
     assert len(left) >= 7  # 30 draws of 9: fewer than 7 has a chance below 1e-4
 
 
 def test_batches_cut_the_same_permutation():
-    assert epoch_order(KEY, 0, 12, 3).reshape(-1).tolist() == epoch_order(KEY, 0, 12, 4).reshape(-1).tolist()
+    assert (
+        epoch_order(KEY, 0, 12, 3).reshape(-1).tolist()
+        == epoch_order(KEY, 0, 12, 4).reshape(-1).tolist()
+    )
 
 
 def test_the_order_of_seed_0_stays_what_it_is():
     """A change here means that no earlier run can be repeated."""
-    found = hashlib.sha256(b"".join(epoch_order(jaxdl.root(0), e, 1000, 32).astype("<i4").tobytes() for e in (0, 1)))
+    found = hashlib.sha256(
+        b"".join(epoch_order(jaxdl.root(0), e, 1000, 32).astype("<i4").tobytes() for e in (0, 1))
+    )
     assert found.hexdigest() == "0bfbe3d43a83922d2406255ffc0baa164ba050c502678f6c9a7ba7cc3a852e0a"
 
 
 def test_once_through_shows_every_row_once_and_fills_up():
     for size, batch_size in itertools.product((1, 4, 5, 9), (1, 2, 4, 10)):
-        rows = once_through(size, batch_size)
+        rows = sequential_order(size, batch_size)
         assert rows.shape == (-(-size // batch_size), batch_size)
         assert rows[rows >= 0].tolist() == list(range(size))
         assert (rows.reshape(-1)[size:] == -1).all()
@@ -98,7 +122,10 @@ def test_gather_masks_what_is_filled_up():
 def test_the_sets_own_mask_of_any_rank(shape, dtype):
     rows = np.array([4, 0, -1, 2], np.int32)  # as many as some masks have steps
     draw = np.random.default_rng(0)
-    own, x = (draw.uniform(size=shape) < 0.5).astype(dtype), draw.normal(size=(5, 4)).astype(np.float32)
+    own, x = (
+        (draw.uniform(size=shape) < 0.5).astype(dtype),
+        draw.normal(size=(5, 4)).astype(np.float32),
+    )
     batch = jax.jit(gather)({"x": jnp.asarray(x), "mask": jnp.asarray(own)}, jnp.asarray(rows))
     expected = np.stack([own[row] if row >= 0 else np.zeros(shape[1:]) for row in rows])
     np.testing.assert_array_equal(batch["mask"], expected)
@@ -131,13 +158,17 @@ def test_a_masked_row_of_nan_trains_as_any_other_masked_row(monkeypatch, limit):
         data = points(rows={0: value, 5: value})
         data = Dataset({**data.arrays, "mask": mask}, "masked")
         state = train(line(), data, key=KEY, steps=12, batch_size=4, strategy=one)
-        ends.append((state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one)))
+        ends.append(
+            (state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one))
+        )
     assert ends[0] == ends[1]
 
 
 def test_a_set_without_a_mask_costs_no_selection():
     x, mask = {"x": jnp.ones((5, 2))}, {"mask": jnp.ones(5)}
-    plain, masked = (str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1]))) for arrays in (x, x | mask))
+    plain, masked = (
+        str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1]))) for arrays in (x, x | mask)
+    )
     # Reading rows selects too, among their numbers; what counts is what comes after it.
     assert ["select_n" in text.split("gather")[-1] for text in (plain, masked)] == [False, True]
 
@@ -162,7 +193,9 @@ def test_streamed_windows_read_what_resident_ones_do(streamed, monkeypatch):
 
 def test_streamed_windows_are_small(streamed):
     data, asked = streamed(points(40)), []
-    for window in itertools.islice(training_windows(data, KEY, 4, 0, lambda x: asked.append(x) or x), 8):
+    for window in itertools.islice(
+        training_windows(data, KEY, 4, 0, lambda x: asked.append(x) or x), 8
+    ):
         assert len(window.order) <= 3
         assert len(window.arrays["input"]) == window.order.size <= 12
 
@@ -180,18 +213,32 @@ def test_streamed_training_is_resident_training(streamed, monkeypatch):
     data, ends, one = streamed(points(23)), [], Sharded(jax.devices()[:1])
     for limit in (0, 2**31):
         monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
-        state = train(line(), data, key=KEY, steps=25, batch_size=2, every=Every(4, 10), strategy=one, validation=data)
-        ends.append((state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one)))
+        state = train(
+            line(),
+            data,
+            key=KEY,
+            steps=25,
+            batch_size=2,
+            log_every=4,
+            save_every=10,
+            strategy=one,
+            validation=data,
+        )
+        ends.append(
+            (state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one))
+        )
     assert ends[0] == ends[1]
 
 
 # Rows that go on from one another.
 
 
-@pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1), (23, 5), (8, 3)])
+@pytest.mark.parametrize(
+    ("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1), (23, 5), (8, 3)]
+)
 def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
     steps, epochs = size // batch_size, 3 * size
-    read = np.concatenate([lanes(epoch, size, batch_size) for epoch in range(epochs)])
+    read = np.concatenate([contiguous_order(epoch, size, batch_size) for epoch in range(epochs)])
     assert read.shape == (epochs * steps, batch_size)
     assert read.dtype == np.int32
     for b in range(batch_size):
@@ -205,7 +252,7 @@ def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
 @pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (23, 5)])
 def test_no_row_is_in_two_lanes_of_an_epoch(size, batch_size):
     for epoch in range(7):
-        rows = lanes(epoch, size, batch_size).reshape(-1).tolist()
+        rows = contiguous_order(epoch, size, batch_size).reshape(-1).tolist()
         assert len(set(rows)) == len(rows) == size - size % batch_size
 
 
@@ -218,7 +265,7 @@ def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, lim
     monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
     monkeypatch.setattr(order, "WINDOW_STEPS", 3)
     data = contiguous(points(23))
-    rows = np.concatenate([lanes(epoch, 23, 5) for epoch in range(9)])
+    rows = np.concatenate([contiguous_order(epoch, 23, 5) for epoch in range(9)])
     for start in (0, 1, 4, 6, 11):
         for key in (KEY, jax.random.key(1)):
             read = served(training_windows(data, key, 5, start, host), start, 10)
@@ -227,5 +274,5 @@ def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, lim
 
 def test_what_is_not_contiguous_is_shuffled():
     shuffled = next(training_windows(points(12), KEY, 4, 0, host)).order
-    assert (shuffled != lanes(0, 12, 4)).any()
+    assert (shuffled != contiguous_order(0, 12, 4)).any()
     np.testing.assert_array_equal(shuffled, epoch_order(KEY, 0, 12, 4))

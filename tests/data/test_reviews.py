@@ -8,13 +8,17 @@ import tarfile
 import numpy as np
 import pytest
 
-from jaxdl.data.opinions import BLAME, PRAISE
-from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, sentiment_grammar
+from jaxdl.data.review_grammar import BLAME, PRAISE
+from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
 from tests.data import real
 
-NAMES = {"neg": ["10_1.txt", "2_3.txt"], "pos": ["0_9.txt", "1_10.txt", "2_7.txt"], "unsup": ["0_0.txt"]}
+NAMES = {
+    "neg": ["10_1.txt", "2_3.txt"],
+    "pos": ["0_9.txt", "1_10.txt", "2_7.txt"],
+    "unsup": ["0_0.txt"],
+}
 
 
 @pytest.fixture
@@ -24,7 +28,9 @@ def folder(tmp_path):
         for name, files in NAMES.items():
             (tmp_path / part / name).mkdir(parents=True)
             for file in files:
-                (tmp_path / part / name / file).write_text(f"Un café,<br /><br />{part} {name} {file}", "utf-8")
+                (tmp_path / part / name / file).write_text(
+                    f"Un café,<br /><br />{part} {name} {file}", "utf-8"
+                )
         (tmp_path / part / "labeledBow.feat").write_text("0 0:1")
         (tmp_path / part / "pos" / "notes.md").write_text("nothing")
     return tmp_path
@@ -35,7 +41,9 @@ def test_texts_in_the_order_of_classes_and_names(folder):
         assert reviews.classes == ("neg", "pos")
         assert reviews.labels.dtype == np.int32
         assert reviews.labels.tolist() == [0, 0, 1, 1, 1]
-        assert reviews.texts == [f"Un café,\n\n{part} {name} {file}" for name in ("neg", "pos") for file in NAMES[name]]
+        assert reviews.texts == [
+            f"Un café,\n\n{part} {name} {file}" for name in ("neg", "pos") for file in NAMES[name]
+        ]
 
 
 def test_more_classes_under_any_names(folder):
@@ -66,7 +74,8 @@ def test_too_few_classes_and_empty_ones(folder):
     for file in (folder / "test" / "neg").iterdir():
         file.unlink()
     with pytest.raises(
-        InputError, match=r"^data: got '.*test/neg', allowed: a folder with .txt files; there are none$"
+        InputError,
+        match=r"^data: got '.*test/neg', allowed: a folder with .txt files; there are none$",
     ):
         read_reviews(folder)
     for part in ("train", "test"):
@@ -79,7 +88,9 @@ def test_too_few_classes_and_empty_ones(folder):
 
 def test_bytes_that_are_not_utf8_name_the_file(folder):
     (folder / "test" / "pos" / "1_10.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"^.*test/pos/1_10.txt, byte 3: got '0xe9', allowed: UTF-8$"):
+    with pytest.raises(
+        InputError, match=r"^.*test/pos/1_10.txt, byte 3: got '0xe9', allowed: UTF-8$"
+    ):
         read_reviews(folder)
 
 
@@ -104,13 +115,15 @@ def judge(text):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_labels_are_what_the_opinions_say(seed):
-    for part in sentiment_grammar(seed, 1000):
+    for part in synthetic_reviews(seed, 1000):
         assert [judge(text) for text in part.texts] == part.labels.tolist()
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(4000, (3200, 800)), (10, (8, 2)), (13, (10, 3)), (1000, (800, 200))])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(4000, (3200, 800)), (10, (8, 2)), (13, (10, 3)), (1000, (800, 200))]
+)
 def test_halves_are_good_and_no_text_is_in_both_parts(count, sizes):
-    train, test = sentiment_grammar(count=count)
+    train, test = synthetic_reviews(count=count)
     assert (len(train.texts), len(test.texts)) == (len(train.labels), len(test.labels)) == sizes
     assert len({*train.texts, *test.texts}) == count
     for part in (train, test):
@@ -120,7 +133,11 @@ def test_halves_are_good_and_no_text_is_in_both_parts(count, sizes):
 
 
 def test_the_same_seed_gives_the_same_texts():
-    first, second, other = sentiment_grammar(1, 100), sentiment_grammar(1, 100), sentiment_grammar(2, 100)
+    first, second, other = (
+        synthetic_reviews(1, 100),
+        synthetic_reviews(1, 100),
+        synthetic_reviews(2, 100),
+    )
     assert [part.texts for part in first] == [part.texts for part in second]
     assert not set(first[0].texts) & set(other[0].texts)
 
@@ -128,23 +145,27 @@ def test_the_same_seed_gives_the_same_texts():
 def test_a_bag_of_words_does_not_do():
     from sklearn.linear_model import LogisticRegression
 
-    train, test = sentiment_grammar()
+    train, test = synthetic_reviews()
     vocabulary = Vocabulary.of(train.texts, "word", lower=True)
 
     def bags(part):
-        return np.stack([np.bincount(vocabulary.encode(text), minlength=len(vocabulary)) for text in part.texts])
+        return np.stack(
+            [np.bincount(vocabulary.encode(text), minlength=len(vocabulary)) for text in part.texts]
+        )
 
     model = LogisticRegression(max_iter=2000).fit(bags(train), train.labels)
     assert model.score(bags(test), test.labels) < 0.7
 
 
 def test_the_same_bytes_everywhere():
-    digests = [hashlib.sha256("\n".join(part.texts).encode()).hexdigest() for part in sentiment_grammar()]
+    digests = [
+        hashlib.sha256("\n".join(part.texts).encode()).hexdigest() for part in synthetic_reviews()
+    ]
     assert digests == SHA256
 
 
 def test_opinions_differ():
-    train, _ = sentiment_grammar()
+    train, _ = synthetic_reviews()
     vocabulary = Vocabulary.of(train.texts, "word", lower=True)
     lengths = [len(vocabulary.split(text)) for text in train.texts]
     assert len(vocabulary) > 90
@@ -155,10 +176,12 @@ def test_opinions_differ():
 @pytest.mark.parametrize("count", [9, 100_001, 50.0])
 def test_counts_out_of_range(count):
     with pytest.raises(InputError, match=f"^count: got {count}, allowed: "):
-        sentiment_grammar(count=count)
+        synthetic_reviews(count=count)
 
 
-REVIEWS = Reviews(["the cat sat on the mat", "", "what ?", "the mat"], np.array([1, 0, 0, 1]), ("neg", "pos"))
+REVIEWS = Reviews(
+    ["the cat sat on the mat", "", "what ?", "the mat"], np.array([1, 0, 0, 1]), ("neg", "pos")
+)
 VOCABULARY = Vocabulary.of("the the the cat sat on a mat", "word")
 
 
@@ -179,7 +202,8 @@ def test_rows_are_the_texts_and_padding(length, keep):
 
 def test_texts_that_cannot_be_used():
     with pytest.raises(
-        InputError, match=r"^texts: got 'no known word', allowed: texts with some of the vocabulary's 9 "
+        InputError,
+        match=r"^texts: got 'no known word', allowed: texts with some of the vocabulary's 9 ",
     ):
         encode_reviews(REVIEWS, Vocabulary.of("not one of them is in here", "word"), 3)
     with pytest.raises(InputError, match="^texts: got 'no known word'"):
@@ -199,7 +223,9 @@ def test_texts_that_cannot_be_used():
 def test_the_real_imdb(tmp_path):
     with tarfile.open(real.IMDB) as archive:
         # Python 3.11 has the filter from its fourth release on.
-        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        archive.extractall(
+            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )
     train, test = read_reviews(tmp_path / "aclImdb")
     for part in (train, test):
         # The counts that are published for it.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, lazy, standardize
-from jaxdl.data.lazy import Lazy
+from jaxdl.data import Dataset, mapped_array, standardize
+from jaxdl.data.mapped_array import MappedArray
 
 DRAW = np.random.RandomState(0)
 SCALE, SHIFT = np.array([2.0, 0.1, 30.0]), np.array([5.0, -1.0, 0.0])
@@ -45,10 +45,14 @@ def test_a_constant_channel_is_only_shifted():
     train[..., 1] = 0.1
     moved, moved_other = both(train, other)
     assert (moved["input"][..., 1] == 0).all()
-    np.testing.assert_allclose(moved_other["input"][..., 1], other[..., 1] - np.float32(0.1), rtol=1e-6)
+    np.testing.assert_allclose(
+        moved_other["input"][..., 1], other[..., 1] - np.float32(0.1), rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize("train", [TRAIN.reshape(-1, 3), TRAIN.astype(np.float64), (TRAIN * 10).astype(np.int32)])
+@pytest.mark.parametrize(
+    "train", [TRAIN.reshape(-1, 3), TRAIN.astype(np.float64), (TRAIN * 10).astype(np.int32)]
+)
 def test_vectors_and_other_dtypes(train):
     moved = standardize(Dataset({"x": train}, "a"), field="x")[0]["x"]
     assert moved.dtype == np.float32
@@ -60,11 +64,11 @@ def test_vectors_and_other_dtypes(train):
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32])
 @pytest.mark.parametrize("kept", [0, 2**31], ids=["on disk", "in memory"])
 def test_a_large_offset_takes_no_digits(monkeypatch, dtype, kept):
-    monkeypatch.setattr(lazy, "IN_MEMORY", kept)
+    monkeypatch.setattr(mapped_array, "IN_MEMORY", kept)
     small = np.stack([np.arange(10), DRAW.permutation(10) * 3], -1)
     raw = (small + 10**8).astype(dtype)
-    moved, other = both(raw, raw[3:5]) if kept else both(Lazy(raw), Lazy(raw[3:5]))
-    assert isinstance(moved["input"], Lazy) == (not kept)
+    moved, other = both(raw, raw[3:5]) if kept else both(MappedArray(raw), MappedArray(raw[3:5]))
+    assert isinstance(moved["input"], MappedArray) == (not kept)
     expected = (small - small.mean(0)) / small.std(0)
     np.testing.assert_allclose(np.asarray(moved["input"]), expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(np.asarray(other["input"]), expected[3:5], rtol=1e-6, atol=1e-6)
@@ -80,9 +84,9 @@ def test_other_fields_stay():
 
 def test_on_disk_the_same_bits(monkeypatch):
     raw = DRAW.randint(0, 256, (30, 4, 4, 3)).astype(np.uint8)
-    monkeypatch.setattr(lazy, "BLOCK_BYTES", 500)
-    expected = both(Lazy(raw).then(0, 255)[:])[0]
-    monkeypatch.setattr(lazy, "IN_MEMORY", 0)
-    found = both(Lazy(raw).then(0, 255))[0]
-    assert isinstance(found["input"], Lazy)
+    monkeypatch.setattr(mapped_array, "BLOCK_BYTES", 500)
+    expected = both(MappedArray(raw).then(0, 255)[:])[0]
+    monkeypatch.setattr(mapped_array, "IN_MEMORY", 0)
+    found = both(MappedArray(raw).then(0, 255))[0]
+    assert isinstance(found["input"], MappedArray)
     assert found.sha256 == expected.sha256

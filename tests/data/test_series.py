@@ -23,13 +23,18 @@ def written_out(hours, seed):
     found, known = np.zeros((hours, 3)), np.zeros(hours)
     front, a = 0.0, [0.0, 0.0, 0.0]
     for t in range(hours):
-        a = [c * x + d * e[t] for c, d, x, e in zip((0.9, 0.99, 0.9), (0.2, 0.25, 0.5), a, noise, strict=True)]
+        a = [
+            c * x + d * e[t]
+            for c, d, x, e in zip((0.9, 0.99, 0.9), (0.2, 0.25, 0.5), a, noise, strict=True)
+        ]
         front *= math.exp(-1 / 48)
         pressure = humidity = 0.0
         for s, strength, z in zip(signs.tolist(), strengths, kinds.tolist(), strict=True):
             front += strength if t == s + 30 + 24 * z else 0
             pressure -= 1.5 * strength * math.exp(-((t - s) ** 2) / 18) * (abs(t - s) <= 12)
-            humidity += 15 * (2 * z - 1) * math.exp(-((t - s - 6) ** 2) / 18) * (abs(t - s - 6) <= 12)
+            humidity += (
+                15 * (2 * z - 1) * math.exp(-((t - s - 6) ** 2) / 18) * (abs(t - s - 6) <= 12)
+            )
         day = math.cos(2 * math.pi * (t - 4) / 24)
         known[t] = 10 - 9 * math.cos(2 * math.pi * t / 8766) - 4 * day + front
         found[t] = known[t] + a[0], 1013 + pressure + a[1], 60 + 5 * day + humidity + a[2]
@@ -48,7 +53,9 @@ def test_fronts_are_as_described():
     signs, strengths, kinds = _fronts(100_000, np.random.RandomState(0))
     gaps = np.diff(signs, prepend=0)
     assert gaps.min() == 24
-    assert gaps.mean() == pytest.approx(24 + 23.5, abs=1.2)  # of the whole part; the standard error is 0.4
+    assert gaps.mean() == pytest.approx(
+        24 + 23.5, abs=1.2
+    )  # of the whole part; the standard error is 0.4
     assert abs(strengths).min() >= 4
     assert abs(strengths).max() < 8
     assert abs((strengths > 0).mean() - 0.5) < 0.03
@@ -60,7 +67,9 @@ def test_a_bump_is_seen_from_before_its_middle():
     # One in the middle, one after the end.
     found = _bumps(30, np.array([10, 35]), np.array([2.0, 1.0]))
     expected = [
-        2 * math.exp(-((t - 10) ** 2) / 18) * (t <= 22) + math.exp(-((t - 35) ** 2) / 18) * (t >= 23) for t in range(30)
+        2 * math.exp(-((t - 10) ** 2) / 18) * (t <= 22)
+        + math.exp(-((t - 35) ** 2) / 18) * (t >= 23)
+        for t in range(30)
     ]
     np.testing.assert_allclose(found, expected)
 
@@ -90,7 +99,9 @@ def least_squares(windows):
 
 
 @pytest.mark.parametrize(("structure", "low", "high"), [(True, 0.0, 0.8), (False, 1.0, 9.0)])
-def test_a_line_through_the_last_days_helps_where_there_are_fronts_and_harms_where_there_are_none(structure, low, high):
+def test_a_line_through_the_last_days_helps_where_there_are_fronts_and_harms_where_there_are_none(
+    structure, low, high
+):
     parts = chronological(series(structure))
     train, test = (forecast_windows(part, 72, 24, stride=2) for part in (parts.train, parts.test))
     (x, now), (x_test, now_test) = least_squares(train), least_squares(test)
@@ -115,7 +126,9 @@ def test_chronological_parts_are_in_order_on_the_first_ones_scale(fractions):
         200 - round(200 * sum(fractions)),
     ]
     assert train.dtype == validation.dtype == test.dtype == np.float32
-    np.testing.assert_allclose(np.concatenate([train, validation, test]) * std + mean, values, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        np.concatenate([train, validation, test]) * std + mean, values, rtol=1e-5, atol=1e-4
+    )
     np.testing.assert_allclose(train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(train.std(0), 1, rtol=1e-5)
     np.testing.assert_allclose(mean, values[: len(train)].mean(0))
@@ -129,7 +142,9 @@ def test_a_constant_channel_is_only_shifted():
 
 def test_windows_agree_with_a_loop():
     for _ in range(30):
-        size, channels, history, ahead, stride = (int(RANDOM.randint(1, top)) for top in (40, 4, 9, 6, 5))
+        size, channels, history, ahead, stride = (
+            int(RANDOM.randint(1, top)) for top in (40, 4, 9, 6, 5)
+        )
         size, target = size + history + ahead, int(RANDOM.randint(channels))
         values = RANDOM.standard_normal((size, channels)).astype(np.float32)
         data = forecast_windows(values, history, ahead, target, stride, "mine")
@@ -167,12 +182,18 @@ VALUES = np.zeros((8, 2))
     [
         (lambda: series(True, 0), "hours: got 0, allowed: at least 1"),
         (lambda: series(True, 10, -1), "seed: got -1, allowed: at least 0"),
-        (lambda: forecast_windows(VALUES, 6, 3), "values rows: got 8, allowed: at least history + ahead = 6 + 3"),
+        (
+            lambda: forecast_windows(VALUES, 6, 3),
+            "values rows: got 8, allowed: at least history + ahead = 6 + 3",
+        ),
         (lambda: forecast_windows(VALUES, 0, 3), "history: got 0, allowed: at least 1"),
         (lambda: forecast_windows(VALUES, 6, 0), "ahead: got 0, allowed: at least 1"),
         (lambda: forecast_windows(VALUES, 6, 1, stride=0), "stride: got 0, allowed: at least 1"),
         (lambda: forecast_windows(VALUES, 6, 1, 2), "target: got 2, allowed: a channel in [0, 2)"),
-        (lambda: forecast_windows(VALUES[0], 6, 1), "values shape: got (2,), allowed: [T, C], not empty"),
+        (
+            lambda: forecast_windows(VALUES[0], 6, 1),
+            "values shape: got (2,), allowed: [T, C], not empty",
+        ),
         (
             lambda: forecast_windows(VALUES + [[1, np.nan]], 6, 1),
             "values[0]: got [1.0, nan], allowed: finite numbers",

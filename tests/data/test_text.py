@@ -6,7 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from jaxdl.data.text import held_out, judged, read_text, streams, windows
+from jaxdl.data.text import (
+    contiguous_windows,
+    read_text,
+    split_text,
+    text_evaluation_windows,
+    windows,
+)
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
 from tests.data import real
@@ -50,7 +56,9 @@ def test_files_by_their_path(tmp_path, monkeypatch):
 
 def test_bad_files(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
-    with pytest.raises(InputError, match=r"^data: got '.*empty.txt', allowed: a text that is not empty$"):
+    with pytest.raises(
+        InputError, match=r"^data: got '.*empty.txt', allowed: a text that is not empty$"
+    ):
         read_text(tmp_path / "empty.txt")
     (tmp_path / "bad.txt").write_bytes(b"fine\xe9")
     with pytest.raises(InputError, match=r"^.*bad.txt, byte 4: got '0xe9', allowed: UTF-8$"):
@@ -82,28 +90,32 @@ def test_names_that_no_text_has(name, hint, tmp_path, monkeypatch):
 @pytest.mark.parametrize("length", [1000, 1001, 12345])
 def test_the_end_is_held_out(length, fraction):
     text = "".join(map(chr, np.random.RandomState(length).randint(32, 1000, length)))
-    train, test = held_out(text, fraction)
+    train, test = split_text(text, fraction)
     assert train + test == text
     assert len(test) == round(fraction * length)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
 def test_fractions_that_are_none(fraction):
-    with pytest.raises(InputError, match=rf"^fraction: got {fraction}, allowed: a number in \(0, 1\)$"):
-        held_out("text", fraction)
+    with pytest.raises(
+        InputError, match=rf"^fraction: got {fraction}, allowed: a number in \(0, 1\)$"
+    ):
+        split_text("text", fraction)
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_no_part_is_empty(fraction):
     with pytest.raises(InputError, match="leaves both parts of 4 characters not empty"):
-        held_out("text", fraction)
+        split_text("text", fraction)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
-@pytest.mark.parametrize(("length", "window"), [(101, 10), (100, 10), (99, 1), (11, 10), (57, 7), (2, 1)])
+@pytest.mark.parametrize(
+    ("length", "window"), [(101, 10), (100, 10), (99, 1), (11, 10), (57, 7), (2, 1)]
+)
 def test_streams_go_on_where_they_ended(length, window, dtype):
     text = tokens(length).astype(dtype)
-    data = streams(text, window, "mine")
+    data = contiguous_windows(text, window, "mine")
     rows = [text[i * window : (i + 1) * window] for i in range((length - 1) // window)]
     labels = [text[i * window + 1 : (i + 1) * window + 1] for i in range((length - 1) // window)]
     np.testing.assert_array_equal(data["input"], rows)
@@ -136,7 +148,7 @@ def test_every_token_but_the_first_is_judged_once(seed):
     context = draw.randint(0, window)
     text = draw.permutation(length)  # the token says where it stands
     place = np.argsort(text)
-    data = judged(text, window, context)
+    data = text_evaluation_windows(text, window, context)
     width = min(window, length - 1)
     assert data["input"].shape == data["label"].shape == data["mask"].shape == (data.size, width)
     assert data["mask"].dtype == np.float32
@@ -153,14 +165,21 @@ def test_every_token_but_the_first_is_judged_once(seed):
 
 
 def test_what_is_too_short_says_both_numbers():
-    for cut in (streams, windows):
-        with pytest.raises(InputError, match=r"^tokens: got '40 tokens', allowed: at least 41, for windows of 40$"):
+    for cut in (contiguous_windows, windows):
+        with pytest.raises(
+            InputError, match=r"^tokens: got '40 tokens', allowed: at least 41, for windows of 40$"
+        ):
             cut(tokens(40), 40)
-    with pytest.raises(InputError, match=r"^tokens: got '1 tokens', allowed: at least 2, for windows of 40$"):
-        judged(tokens(1), 40, 10)
+    with pytest.raises(
+        InputError, match=r"^tokens: got '1 tokens', allowed: at least 2, for windows of 40$"
+    ):
+        text_evaluation_windows(tokens(1), 40, 10)
 
 
-@pytest.mark.parametrize("cut", [streams, windows, lambda text, length: judged(text, length, 0)])
+@pytest.mark.parametrize(
+    "cut",
+    [contiguous_windows, windows, lambda text, length: text_evaluation_windows(text, length, 0)],
+)
 def test_what_is_no_text(cut):
     with pytest.raises(InputError, match=r"^length: got 0, allowed: at least 1$"):
         cut(tokens(10), 0)
@@ -177,16 +196,21 @@ def test_what_does_not_fit_the_window():
         windows(tokens(100), 40, 0)
     for context in (-1, 10, 2.5):
         with pytest.raises(InputError, match=rf"^context: got {context}, allowed: "):
-            judged(tokens(100), 10, context)
+            text_evaluation_windows(tokens(100), 10, context)
 
 
 def test_the_callers_tokens_stay_as_they_are_and_are_not_held():
     text = tokens(100).astype(np.int32)
-    sets = streams(text, 10), windows(text, 10), judged(text, 10, 5)
+    sets = contiguous_windows(text, 10), windows(text, 10), text_evaluation_windows(text, 10, 5)
     before = [data.sha256 for data in sets]
     text[:] = 0
     assert [
-        data.sha256 for data in (streams(tokens(100), 10), windows(tokens(100), 10), judged(tokens(100), 10, 5))
+        data.sha256
+        for data in (
+            contiguous_windows(tokens(100), 10),
+            windows(tokens(100), 10),
+            text_evaluation_windows(tokens(100), 10, 5),
+        )
     ] == before
     for data in sets:
         np.testing.assert_array_equal(data["input"][0], tokens(100)[:10])
@@ -195,12 +219,15 @@ def test_the_callers_tokens_stay_as_they_are_and_are_not_held():
 @real.needs(real.SHERLOCK)
 def test_a_whole_book():
     text = read_text(real.SHERLOCK)
-    train, test = held_out(text, 0.1)
+    train, test = split_text(text, 0.1)
     vocabulary = Vocabulary.of(train)
     ids = vocabulary.encode(test)
-    data = judged(ids, 256, 128)
+    data = text_evaluation_windows(ids, 256, 128)
     assert data["mask"].sum() == len(ids) - 1
-    assert vocabulary.decode(streams(vocabulary.encode(train), 100)["input"].ravel()) in train
+    assert (
+        vocabulary.decode(contiguous_windows(vocabulary.encode(train), 100)["input"].ravel())
+        in train
+    )
     assert windows(vocabulary.encode(train))["input"].shape == ((len(train) - 41) // 3 + 1, 40)
 
 

@@ -11,7 +11,11 @@ from jaxdl.data.text import read_text
 from jaxdl.errors import DataUnavailable, InputError
 from tests.data import tiny_tfds
 
-PARTS = {"train": "First Citizen:\nBefore we — ", "validation": "proceed any ", "test": "further, hear me speak.\n"}
+PARTS = {
+    "train": "First Citizen:\nBefore we — ",
+    "validation": "proceed any ",
+    "test": "further, hear me speak.\n",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,9 @@ def test_a_damaged_cache_is_read_again(prepared, tmp_path):
 
 
 def test_a_text_is_no_set_of_images_and_images_are_no_text(prepared, tmp_path):
-    with pytest.raises(DataUnavailable, match="tiny_shakespeare: not a set of images with one label each"):
+    with pytest.raises(
+        DataUnavailable, match="tiny_shakespeare: not a set of images with one label each"
+    ):
         load("tiny_shakespeare", *prepared)
     with pytest.raises(DataUnavailable, match="mnist: not a set of texts and nothing else"):
         prepare.prepare("mnist", str(tmp_path), text=True)
@@ -76,14 +82,20 @@ def test_the_command_prepares_nothing_that_is_prepared(prepared, capsys):
     ],
 )
 def test_what_the_child_says_is_raised_here(code, said, line, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(tfds_text.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", code, said))
+    monkeypatch.setattr(
+        tfds_text.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", code, said)
+    )
     with pytest.raises(DataUnavailable, match=f"^{line}$"):
         read_text("tiny_shakespeare", str(tmp_path / "data"), str(tmp_path / "cache"))
-    assert capfd.readouterr().err == f"reading tiny_shakespeare from {tmp_path / 'data'}, once ...\n"
+    assert (
+        capfd.readouterr().err == f"reading tiny_shakespeare from {tmp_path / 'data'}, once ...\n"
+    )
     assert not any((tmp_path / "cache" / "text").iterdir())
 
 
 def test_a_text_that_is_not_utf8_names_the_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(tfds_text, "cached", lambda *_: ({"text": np.array([65, 255], "uint8")}, {}))
+    monkeypatch.setattr(
+        tfds_text, "cached", lambda *_: ({"text": np.array([65, 255], "uint8")}, {})
+    )
     with pytest.raises(InputError, match="^tiny_shakespeare, byte 1: got '0xff', allowed: UTF-8$"):
         read_text("tiny_shakespeare", str(tmp_path), str(tmp_path))

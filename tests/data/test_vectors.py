@@ -16,7 +16,10 @@ VECTORS = DRAW.normal(size=(len(WORDS), 5)).astype(np.float32)
 
 
 def lines(words=WORDS, vectors=VECTORS):
-    return [f"{word} {' '.join(repr(float(x)) for x in vector)}" for word, vector in zip(words, vectors, strict=True)]
+    return [
+        f"{word} {' '.join(repr(float(x)) for x in vector)}"
+        for word, vector in zip(words, vectors, strict=True)
+    ]
 
 
 @pytest.fixture
@@ -44,7 +47,9 @@ def test_rows_are_those_of_the_words(written, name, head):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n"])
 def test_ends_of_lines(written, end):
-    vectors, found = read_vectors(written(end.join(line.encode() for line in lines()) + end), VOCABULARY)
+    vectors, found = read_vectors(
+        written(end.join(line.encode() for line in lines()) + end), VOCABULARY
+    )
     np.testing.assert_array_equal(vectors[VOCABULARY.index["hat"]], VECTORS[WORDS.index("hat")])
     assert found.sum() == 7
 
@@ -62,7 +67,9 @@ def test_letters_written_in_two_signs_are_found(written):
 
 
 def test_unknown_may_have_a_vector_and_padding_has_none(written):
-    vectors, found = read_vectors(written(lines(["<pad>", "<unk>", "cat"], VECTORS[:3])), VOCABULARY)
+    vectors, found = read_vectors(
+        written(lines(["<pad>", "<unk>", "cat"], VECTORS[:3])), VOCABULARY
+    )
     assert found[:2].tolist() == [False, True]
     np.testing.assert_array_equal(vectors[:2], [np.zeros(5), VECTORS[1]])
 
@@ -71,11 +78,16 @@ def test_unknown_may_have_a_vector_and_padding_has_none(written):
 @pytest.mark.parametrize("word", ["cat", "nobody"])
 def test_numbers_are_finite_and_the_line_is_named(written, bad, word):
     content = [*lines()[:3], f"{word} 1 2 {bad} 4 5", *lines()[4:]]
-    with pytest.raises(InputError, match=rf"^.*vectors.txt, line 4: got '{bad}', allowed: finite numbers behind the"):
+    with pytest.raises(
+        InputError,
+        match=rf"^.*vectors.txt, line 4: got '{bad}', allowed: finite numbers behind the",
+    ):
         read_vectors(written(content), VOCABULARY)
 
 
-@pytest.mark.parametrize(("line", "count"), [("cat 1 2 3 4", 4), ("cat 1 2 3 4 5 6", 6), ("cat", 0), ("", 0)])
+@pytest.mark.parametrize(
+    ("line", "count"), [("cat 1 2 3 4", 4), ("cat 1 2 3 4 5 6", 6), ("cat", 0), ("", 0)]
+)
 @pytest.mark.parametrize("head", [[], ["9 5"]])
 def test_another_width_is_refused(written, line, count, head):
     content = [*head, *lines()[:2], line]
@@ -85,7 +97,9 @@ def test_another_width_is_refused(written, line, count, head):
 
 
 def test_a_header_that_says_another_width(written):
-    with pytest.raises(InputError, match=r"^.*, line 2: got '5 numbers', allowed: a word and 7 numbers$"):
+    with pytest.raises(
+        InputError, match=r"^.*, line 2: got '5 numbers', allowed: a word and 7 numbers$"
+    ):
         read_vectors(written(["9 7", *lines()]), VOCABULARY)
 
 
@@ -98,7 +112,11 @@ def test_files_that_are_none(written, tmp_path):
     with pytest.raises(InputError, match=r"line 2, byte 1: got '0xe9', allowed: UTF-8"):
         read_vectors(written(b"cat 1 2\nh\xe9 1 2\n"), VOCABULARY)
     for content in (b"", b"9 5\n", b"nobody 1 2\n", b"<unk> 1 2\n"):
-        with pytest.raises(InputError, match=r"^vectors: got '.*', allowed: a file with at least one of the voc"):
+        with pytest.raises(
+            InputError, match=r"^vectors: got '.*', allowed: a file with at least one of the voc"
+        ):
             read_vectors(written(content), VOCABULARY)
-    with pytest.raises(InputError, match="line 1: got '0 numbers', allowed: a word and more numbers"):
+    with pytest.raises(
+        InputError, match="line 1: got '0 numbers', allowed: a word and more numbers"
+    ):
         read_vectors(written(b"cat\n"), VOCABULARY)

@@ -59,7 +59,9 @@ def test_a_direction_is_a_roll_of_the_frame_before():
             by = tuple(speed * step for step in way[wrong])
             if all((np.roll(a, by, (0, 1)) == b).all() for a, b in itertools.pairwise(clip)):
                 fits.append((wrong, speed))
-        assert [fit[0] for fit in fits] == [label], "the film answers the question, and nothing else fits"
+        assert [fit[0] for fit in fits] == [label], (
+            "the film answers the question, and nothing else fits"
+        )
         speeds.add(fits[0][1])
     assert speeds == {1, 2}
 
@@ -90,7 +92,9 @@ def test_digits_that_turn_round_go_a_step_at_a_time_and_are_everywhere_equally_o
 
 def test_the_count_is_how_many_different_digits_came_by():
     for data in moving_digits("count", 1000, frames=9):
-        for digit, label, clip in zip(data["digit"].tolist(), data["label"], data["input"], strict=True):
+        for digit, label, clip in zip(
+            data["digit"].tolist(), data["label"], data["input"], strict=True
+        ):
             assert len(set(digit)) == label + 1
             turns = [digit[t] for t in (0, 3, 5, 7)]
             assert digit == [turns[t * 4 // 9] for t in range(9)]
@@ -112,7 +116,9 @@ def test_one_frames_digit_place_and_brightness_are_the_same_under_every_label(fi
         for t in (0, 3, 7):
             share = np.bincount(data["digit"][chosen, t], minlength=10) / chosen.sum()
             kinds = 5 if data.name.endswith("count") else 10
-            np.testing.assert_allclose(share, (np.arange(10) < kinds) / kinds, atol=0.08)  # 0.018 is standard
+            np.testing.assert_allclose(
+                share, (np.arange(10) < kinds) / kinds, atol=0.08
+            )  # 0.018 is standard
         mean = data["input"][chosen][..., 0].mean((0, 1))
         # The standard deviation of a pixel is about 0.25, over 500 films of frames that resemble each other.
         np.testing.assert_allclose(mean, data["input"][..., 0].mean((0, 1)), atol=0.05)
@@ -122,7 +128,10 @@ def test_no_linear_reader_of_single_frames_beats_chance(films):
     from sklearn.linear_model import RidgeClassifier
 
     train, test = films
-    first, last = (RidgeClassifier(10.0).fit(train["input"][:, t].reshape(2000, -1), train["label"]) for t in (0, 7))
+    first, last = (
+        RidgeClassifier(10.0).fit(train["input"][:, t].reshape(2000, -1), train["label"])
+        for t in (0, 7)
+    )
     for reader, t in ((first, 0), (last, 7)):
         right = (reader.predict(test["input"][:, t].reshape(400, -1)) == test["label"]).mean()
         assert abs(right - 0.25) < 0.1  # the standard deviation is 0.022
@@ -130,13 +139,22 @@ def test_no_linear_reader_of_single_frames_beats_chance(films):
 
 def test_a_function_of_the_seed_and_the_sets_apart():
     train, test = moving_digits("count", 40, seed=1)
-    assert train.sha256 == moving_digits("count", 40, seed=1)[0].sha256 != moving_digits("count", 40)[0].sha256
+    assert (
+        train.sha256
+        == moving_digits("count", 40, seed=1)[0].sha256
+        != moving_digits("count", 40)[0].sha256
+    )
     assert test.sha256 == moving_digits("count", 44, seed=1)[1].sha256, "8 films either way"
-    assert not set(same(train["input"].reshape(-1, 16, 16))) & set(same(test["input"].reshape(-1, 16, 16)))
+    assert not set(same(train["input"].reshape(-1, 16, 16))) & set(
+        same(test["input"].reshape(-1, 16, 16))
+    )
 
 
 def test_the_films_of_seed_0_stay_what_they_are():
-    found = {question: tuple(data.sha256[:16] for data in moving_digits(question, 20)) for question in QUESTIONS}
+    found = {
+        question: tuple(data.sha256[:16] for data in moving_digits(question, 20))
+        for question in QUESTIONS
+    }
     assert found == {
         "direction": ("6f966d432f34e8d0", "16f525e94b32f934"),
         "count": ("da7cc1c422b43310", "c53b61b4b8e2ebe0"),

@@ -39,11 +39,15 @@ def by_hand(texts, kind, size, lower, least):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("size", "lower", "least"), [(None, False, 1), (5, True, 1), (None, True, 20), (3, False, 2)])
+@pytest.mark.parametrize(
+    ("size", "lower", "least"), [(None, False, 1), (5, True, 1), (None, True, 20), (3, False, 2)]
+)
 @pytest.mark.parametrize("kind", ["character", "word"])
 def test_tokens_are_ranked_by_how_often_they_occur(seed, kind, size, lower, least):
     texts = [random_text(seed + i, 300) for i in range(3)]
-    vocabulary = Vocabulary.of(iter(texts), kind, size, lower, min(least, 20 if kind == "character" else 2))
+    vocabulary = Vocabulary.of(
+        iter(texts), kind, size, lower, min(least, 20 if kind == "character" else 2)
+    )
     expected = by_hand(texts, kind, size, lower, min(least, 20 if kind == "character" else 2))
     assert vocabulary.tokens == expected
     assert (vocabulary.kind, vocabulary.lower, len(vocabulary)) == (kind, lower, len(expected))
@@ -72,7 +76,9 @@ def test_texts_are_not_kept():
 def test_ids_are_positions(seed, kind, lower):
     vocabulary = Vocabulary.of(random_text(seed, 200), kind, 8, lower)
     text = random_text(seed + 10)
-    expected = [vocabulary.tokens.index(t) if t in vocabulary.tokens else 1 for t in vocabulary.split(text)]
+    expected = [
+        vocabulary.tokens.index(t) if t in vocabulary.tokens else 1 for t in vocabulary.split(text)
+    ]
     ids = vocabulary.encode(text)
     assert ids.dtype == np.int32
     assert ids.tolist() == expected
@@ -121,7 +127,9 @@ def test_one_form_stays_as_it_is(lower):
     assert normalize(unicodedata.normalize("NFD", everything), lower) == once
 
 
-@pytest.mark.parametrize("vocabulary", [Vocabulary.of(LETTERS), Vocabulary.of("It’s “it” \n 中", "word", lower=True)])
+@pytest.mark.parametrize(
+    "vocabulary", [Vocabulary.of(LETTERS), Vocabulary.of("It’s “it” \n 中", "word", lower=True)]
+)
 def test_what_is_saved_is_what_is_loaded(tmp_path, vocabulary):
     path = tmp_path / "vocabulary.json"
     for _ in range(2):
@@ -141,10 +149,19 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, vocabulary):
         ),
         *((b"[" * 100_000, "nested too deeply"), (b'{"tokens": null}', "tokens")),
         (b'{"tokens": "<pad><unk>", "kind": "word", "lower": false}', "a list of strings"),
-        (b'{"tokens": ["<pad>", "<unk>", 5], "kind": "word", "lower": false}', r"tokens\[2\]: got 5"),
+        (
+            b'{"tokens": ["<pad>", "<unk>", 5], "kind": "word", "lower": false}',
+            r"tokens\[2\]: got 5",
+        ),
         (b'{"tokens": ["<pad>", "a"], "kind": "word", "lower": false}', "<pad> and <unk> first"),
-        (b'{"tokens": ["<pad>", "<unk>", "a", "b", "b"], "kind": "word", "lower": false}', "'b' 2 times"),
-        (b'{"tokens": ["<pad>", "<unk>", "ab"], "kind": "character", "lower": false}', "a character"),
+        (
+            b'{"tokens": ["<pad>", "<unk>", "a", "b", "b"], "kind": "word", "lower": false}',
+            "'b' 2 times",
+        ),
+        (
+            b'{"tokens": ["<pad>", "<unk>", "ab"], "kind": "character", "lower": false}',
+            "a character",
+        ),
         (b'{"tokens": ["<pad>", "<unk>", ""], "kind": "word", "lower": false}', "a word"),
         (b'{"tokens": ["<pad>", "<unk>"], "kind": "wrd", "lower": false}', "did you mean 'word'"),
         (b'{"tokens": ["<pad>", "<unk>"], "kind": ["word"], "lower": false}', "character or word"),
@@ -156,7 +173,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, vocabulary):
 def test_damaged_files_are_one_line(tmp_path, content, reason):
     path = tmp_path / "vocabulary.json"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"^vocabulary: got '.*', allowed: a file that Vocab.*{reason}.*$") as raised:
+    with pytest.raises(
+        InputError, match=rf"^vocabulary: got '.*', allowed: a file that Vocab.*{reason}.*$"
+    ) as raised:
         Vocabulary.load(path)
     assert "\n" not in str(raised.value)
 
@@ -166,7 +185,9 @@ def test_files_that_are_not_there_or_cannot_be_written(tmp_path):
         Vocabulary.load(tmp_path / "none.json")
     (tmp_path / "file").touch()
     for path in (tmp_path / "none" / "a.json", tmp_path / "file" / "a.json"):
-        with pytest.raises(InputError, match=r"^path: got '.*a.json', allowed: a file that can be written \(.*\)$"):
+        with pytest.raises(
+            InputError, match=r"^path: got '.*a.json', allowed: a file that can be written \(.*\)$"
+        ):
             Vocabulary.of("ab").save(path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="a file that can be written"):
@@ -186,7 +207,10 @@ def test_files_that_are_not_there_or_cannot_be_written(tmp_path):
         (("ab", "word", 2.5), "size: got 2.5, allowed: an integer, at least 3"),
         (("ab", "letter"), "kind: got 'letter', allowed: character, word"),
         (("ab", "word", None, False, 0), "least: got 0, allowed: at least 1"),
-        (("abb", "character", None, False, 3), "least: got 3, allowed: at most 2, how often the most frequent token"),
+        (
+            ("abb", "character", None, False, 3),
+            "least: got 3, allowed: at most 2, how often the most frequent token",
+        ),
     ],
 )
 def test_bad_arguments(arguments, line):
@@ -218,7 +242,9 @@ def test_the_first_bad_id_is_named(shape):
         where = f"[{', '.join(map(str, bad[0]))}]" if shape else ""
         with pytest.raises(InputError) as raised:
             check_ids(ids, 10, "token")
-        assert str(raised.value) == f"token{where}: got {ids[bad[0]]}, allowed: an integer in [0, 10)"
+        assert (
+            str(raised.value) == f"token{where}: got {ids[bad[0]]}, allowed: an integer in [0, 10)"
+        )
 
 
 @pytest.mark.parametrize("ids", [np.zeros(2), np.zeros(2, bool), np.array(["a"]), np.array([None])])
@@ -238,7 +264,9 @@ def test_is_frozen_and_equal_by_what_it_holds():
 
 
 @real.needs(real.SHERLOCK)
-@pytest.mark.parametrize(("kind", "lower"), [("character", False), ("character", True), ("word", True)])
+@pytest.mark.parametrize(
+    ("kind", "lower"), [("character", False), ("character", True), ("word", True)]
+)
 def test_a_whole_book(kind, lower, tmp_path):
     with opened(real.SHERLOCK) as file:
         text = utf8(file.read(), "sherlock")

@@ -24,7 +24,11 @@ def by_hand(text):
     while i < len(text):
         end = i + 1
         if letter(i):
-            while letter(end) or mark(end) or (end < len(text) and text[end] in "'’" and letter(end + 1)):
+            while (
+                letter(end)
+                or mark(end)
+                or (end < len(text) and text[end] in "'’" and letter(end + 1))
+            ):
                 end += 1
         if text[i] == "\n" or not text[i].isspace():
             tokens.append(text[i:end])
@@ -105,5 +109,7 @@ def test_the_spacing_of_a_book():
     assert {"Holmes", "don’t", "Bohemia", "“"} < set(tokens)
     again = join_words(tokens)
     assert split_words(again) == tokens
-    lines = [(a.split(), b.split()) for a, b in zip(text.split("\n"), again.split("\n"), strict=True)]
+    lines = [
+        (a.split(), b.split()) for a, b in zip(text.split("\n"), again.split("\n"), strict=True)
+    ]
     assert np.mean([a == b for a, b in lines]) > 0.97

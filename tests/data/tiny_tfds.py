@@ -15,7 +15,10 @@ def pixels(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def write(data_dir: Path, **parts: tuple[np.ndarray, np.ndarray]) -> Path:
     """Writes the parts (`train`, `test`) of MNIST as TFDS lays them out; returns the set's folder."""
-    examples = {part: [_example(x, int(y)) for x, y in zip(*arrays, strict=True)] for part, arrays in parts.items()}
+    examples = {
+        part: [_example(x, int(y)) for x, y in zip(*arrays, strict=True)]
+        for part, arrays in parts.items()
+    }
     folder = _lay_out(data_dir, "mnist", "3.0.1", examples)
     # A class that importing would betray: nothing named in a file is ever looked up.
     (folder / "features.json").write_text(json.dumps({"pythonClassName": "antigravity.Image"}))
@@ -24,7 +27,10 @@ def write(data_dir: Path, **parts: tuple[np.ndarray, np.ndarray]) -> Path:
 
 def write_text(data_dir: Path, **parts: str) -> Path:
     """Writes the parts (`train`, `validation`, `test`) of Tiny Shakespeare, a text each."""
-    examples = {part: [_features({b"text": _field(1, _field(1, text.encode()))})] for part, text in parts.items()}
+    examples = {
+        part: [_features({b"text": _field(1, _field(1, text.encode()))})]
+        for part, text in parts.items()
+    }
     return _lay_out(data_dir, "tiny_shakespeare", "1.0.0", examples)
 
 
@@ -35,12 +41,18 @@ def _lay_out(data_dir: Path, name: str, version: str, parts: dict[str, list[byte
     folder.mkdir(parents=True)
     splits = []
     for part, examples in parts.items():
-        writer = ArrayRecordWriter(str(folder / f"{name}-{part}.array_record-00000-of-00001"), "group_size:1")
+        writer = ArrayRecordWriter(
+            str(folder / f"{name}-{part}.array_record-00000-of-00001"), "group_size:1"
+        )
         for example in examples:
             writer.write(example)
         writer.close()
         template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-        shards = {"filepathTemplate": template, "numBytes": "1", "shardLengths": [str(len(examples))]}
+        shards = {
+            "filepathTemplate": template,
+            "numBytes": "1",
+            "shardLengths": [str(len(examples))],
+        }
         splits.append({"name": part, **shards})
     info = {"name": name, "version": version, "fileFormat": "array_record", "splits": splits}
     (folder / "dataset_info.json").write_text(json.dumps(info))
@@ -53,11 +65,19 @@ def _example(image: np.ndarray, label: int) -> bytes:
 
     file = io.BytesIO()
     Image.fromarray(image[..., 0]).save(file, "PNG")
-    return _features({b"image": _field(1, _field(1, file.getvalue())), b"label": _field(3, _field(1, bytes([label])))})
+    return _features(
+        {
+            b"image": _field(1, _field(1, file.getvalue())),
+            b"label": _field(3, _field(1, bytes([label]))),
+        }
+    )
 
 
 def _features(features: dict[bytes, bytes]) -> bytes:
-    return _field(1, b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in features.items()))
+    return _field(
+        1,
+        b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in features.items()),
+    )
 
 
 def _field(number: int, content: bytes) -> bytes:

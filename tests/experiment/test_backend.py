@@ -11,10 +11,10 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.experiment import Options, launch
-from jaxdl.experiment.backend import cores, divide_sums, threads
+from jaxdl.experiment.backend import cores, set_cpu_threads, threads
 from jaxdl.experiment.directory import environment, processor
-from jaxdl.experiment.judge import home
-from jaxdl.experiment.options import default_out
+from jaxdl.experiment.feature_classifier import default_directory
+from jaxdl.experiment.options import hashed_out
 from tests.experiment.scripts import script
 
 
@@ -29,9 +29,16 @@ def started(tmp_path, *options: str, **environment: str) -> subprocess.Completed
         "    print(jax.device_count(), 'devices', config.cpu_threads, *told)\n"
         "launch(main, Options)\n"
     )
-    environment = {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "JAXDL_CACHE": str(tmp_path)} | environment
+    environment = {
+        "XLA_FLAGS": "",
+        "JAX_PLATFORMS": "cpu",
+        "JAXDL_CACHE": str(tmp_path),
+    } | environment
     return subprocess.run(
-        [sys.executable, script, *options], capture_output=True, text=True, env=os.environ | environment
+        [sys.executable, script, *options],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
     )
 
 
@@ -54,29 +61,35 @@ def test_xla_has_as_many_threads_as_it_is_told(told, count, monkeypatch):
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     assert threads() == count
-    assert Options().checked().cpu_threads == count
-    assert Options(batch_size=72, cpu_devices=9).checked().cpu_threads == 9
-    assert Options(cpu_threads=5).checked().cpu_threads == 5
+    assert Options().validate().cpu_threads == count
+    assert Options(batch_size=72, cpu_devices=9).validate().cpu_threads == 9
+    assert Options(cpu_threads=5).validate().cpu_threads == 5
 
 
 def test_more_threads_than_any_machine_has_are_not_taken_over(monkeypatch):
     monkeypatch.setenv("PJRT_NPROC", "5000")
-    assert Options().checked().cpu_threads == 1024
+    assert Options().validate().cpu_threads == 1024
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system does not say which cores a process has")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system does not say which cores a process has"
+)
 def test_cores_are_those_that_the_process_may_use(tmp_path):
     code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nfrom jaxdl.experiment import backend"
-    done = subprocess.run([sys.executable, "-c", f"{code}\nprint(backend.cores())"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(backend.cores())"], capture_output=True, text=True
+    )
     assert done.stdout == "1\n", done.stderr
 
 
 def test_too_late_for_other_threads(monkeypatch):
     jax.devices()
-    divide_sums(threads())
+    set_cpu_threads(threads())
     with pytest.raises(InputError) as raised:
-        divide_sums(threads() + 1)
-    assert str(raised.value) == (f"cpu_threads: got {threads() + 1}, allowed: {threads()}, which XLA was told before")
+        set_cpu_threads(threads() + 1)
+    assert str(raised.value) == (
+        f"cpu_threads: got {threads() + 1}, allowed: {threads()}, which XLA was told before"
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +110,7 @@ def test_in_time_for_other_threads(options, told, line, tmp_path):
 def test_an_accelerator_needs_no_threads(monkeypatch):
     jax.devices()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    divide_sums(threads() + 1)
+    set_cpu_threads(threads() + 1)
 
 
 def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
@@ -124,23 +137,31 @@ def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("below", [".", "lstm"])
-def test_a_run_goes_on_with_the_threads_it_was_begun_with(options, there, count, below, tmp_path, monkeypatch):
+def test_a_run_goes_on_with_the_threads_it_was_begun_with(
+    options, there, count, below, tmp_path, monkeypatch
+):
     told, seen = [], []
-    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", told.append)
+    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", told.append)
     (tmp_path / below).mkdir(exist_ok=True)
     (tmp_path / below / "config.json").write_text(json.dumps(there))
-    launch(lambda config: seen.append(config.cpu_threads), Options, ["--out", str(tmp_path), *options])
+    launch(
+        lambda config: seen.append(config.cpu_threads), Options, ["--out", str(tmp_path), *options]
+    )
     assert told == seen == [count]
 
 
 def test_it_is_the_runs_own_threads_that_count(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
+    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
 
     def main(config):
         pass
 
-    for name, text in (("", '{"cpu_threads": 7}'), ("backup", '{"cpu_threads": 8}'), ("deep/er", '{"cpu_threads": 9}')):
+    for name, text in (
+        ("", '{"cpu_threads": 7}'),
+        ("backup", '{"cpu_threads": 8}'),
+        ("deep/er", '{"cpu_threads": 9}'),
+    ):
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / name / "config.json").write_text(text)
     launch(main, Options, ["--out", str(tmp_path)])
@@ -154,10 +175,10 @@ def test_it_is_the_runs_own_threads_that_count(tmp_path, monkeypatch):
 def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeypatch):
     seen = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
+    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
 
     def main(config):
-        out = default_out("test_backend", config)
+        out = hashed_out("test_backend", config)
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.json").write_text(json.dumps({"cpu_threads": 7}))
 
@@ -167,16 +188,24 @@ def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeyp
 
 
 def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
-    seen, judge = [], script("judge")
-    monkeypatch.setattr("jaxdl.experiment.backend.divide_sums", seen.append)
-    monkeypatch.setattr(judge, "main", lambda config: seen.append(config.usual_out("judge")))
-    judge.main.__module__ = judge.__name__
-    place = home(Options(cache_dir=str(tmp_path)))
+    seen, classifier = [], script("feature_classifier")
+    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
+    monkeypatch.setattr(
+        classifier, "main", lambda config: seen.append(config.default_out("feature_classifier"))
+    )
+    classifier.main.__module__ = classifier.__name__
+    place = default_directory(Options(cache_dir=str(tmp_path)))
     place.mkdir(parents=True)
     (place / "config.json").write_text(json.dumps({"cpu_threads": 7}))
-    launch(judge.main, judge.Config, ["--cache-dir", str(tmp_path)])
+    launch(classifier.main, classifier.Config, ["--cache-dir", str(tmp_path)])
     assert seen == [7, place]
-    assert judge.Config(cache_dir=str(tmp_path), steps=7).checked().usual_out("judge").parent.name == "runs"
+    assert (
+        classifier.Config(cache_dir=str(tmp_path), steps=7)
+        .validate()
+        .default_out("feature_classifier")
+        .parent.name
+        == "runs"
+    )
 
 
 CPU = (
@@ -193,7 +222,9 @@ def test_a_processor_is_what_code_is_chosen_by(tmp_path):
     assert of(2000, 512, "avx2").startswith("Some EPYC ")
     assert of(2000, 512, "avx2") == of(3000, 512, "avx2")
     assert len({of(2000, 512, "avx2"), of(2000, 512, "avx512f"), of(2000, 1024, "avx2")}) == 3
-    assert processor(tmp_path / "nowhere") == processor(tmp_path / "nowhere") != of(2000, 512, "avx2")
+    assert (
+        processor(tmp_path / "nowhere") == processor(tmp_path / "nowhere") != of(2000, 512, "avx2")
+    )
 
 
 def test_deterministic_sets_the_flag_once(monkeypatch):
@@ -221,7 +252,11 @@ def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
     [
         (["--cpu-devices", "2"], "", "2 devices"),
         (["--seeds", "2"], "", f"{math.gcd(2, cores())} devices"),
-        (["--cpu-devices", "4"], "--xla_force_host_platform_device_count=2", "cpu_devices: got 4, allowed: 2"),
+        (
+            ["--cpu-devices", "4"],
+            "--xla_force_host_platform_device_count=2",
+            "cpu_devices: got 4, allowed: 2",
+        ),
     ],
 )
 def test_a_cpu_becomes_as_many_devices(options, flags, said, tmp_path):

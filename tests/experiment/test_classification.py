@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.experiment import Classification, Run
+from jaxdl.experiment import ClassificationOptions, Run
 from jaxdl.experiment.classification import prepared
 from tests.experiment.scripts import script
 
 
 def sets(tmp_path, seed: int = 0, **changes):
-    return prepared(Run(Classification(data="moons", seed=seed, **changes), tmp_path, "name"))
+    return prepared(
+        Run(ClassificationOptions(data="moons", seed=seed, **changes), tmp_path, "name")
+    )
 
 
 def rows(data) -> set[bytes]:
@@ -22,7 +24,11 @@ def rows(data) -> set[bytes]:
 
 def test_the_parts_share_no_example(tmp_path):
     parts = sets(tmp_path, validation=0.25)
-    assert {name: part.size for name, part in parts.items()} == {"train": 1200, "test": 400, "validation": 400}
+    assert {name: part.size for name, part in parts.items()} == {
+        "train": 1200,
+        "test": 400,
+        "validation": 400,
+    }
     assert len(rows(parts["train"]) | rows(parts["validation"]) | rows(parts["test"])) == 2000
 
 
@@ -49,7 +55,10 @@ def test_statistics_are_the_training_sets(tmp_path):
 def test_a_share_that_leaves_nothing(tmp_path, share):
     with pytest.raises(InputError) as raised:
         sets(tmp_path, validation=share)
-    assert str(raised.value) == f"validation: got {share}, allowed: a share that leaves both parts of 1600 not empty"
+    assert (
+        str(raised.value)
+        == f"validation: got {share}, allowed: a share that leaves both parts of 1600 not empty"
+    )
 
 
 @pytest.mark.slow
@@ -63,15 +72,21 @@ def test_data_that_have_no_picture_of_their_own(tmp_path, shape, pictures):
     np.savez(tmp_path / "mine.npz", x=draw.random((80, *shape)), y=np.arange(80) % 3)
     module = script("mlp")
     config = module.Config(
-        data=str(tmp_path / "mine.npz"), out=str(tmp_path / "run"), hidden=(4,), batch_size=16, smoke=True
+        data=str(tmp_path / "mine.npz"),
+        out=str(tmp_path / "run"),
+        hidden=(4,),
+        batch_size=16,
+        smoke=True,
     )
-    result = module.main(config.checked())
+    result = module.main(config.validate())
     assert result["data"]["train"]["name"] == "mine"
     assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == pictures
 
 
 def test_the_optimizer_follows_the_schedule():
-    config = dataclasses.replace(Classification(), optimizer="sgd", schedule="step", learning_rate=0.5)
+    config = dataclasses.replace(
+        ClassificationOptions(), optimizer="sgd", schedule="step", learning_rate=0.5
+    )
     made = config.make_optimizer(4)
     params = {"w": jax.numpy.ones(3)}
     state, used = made.init(params), []

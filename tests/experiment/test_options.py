@@ -10,13 +10,17 @@ from typing import ClassVar
 import pytest
 
 from jaxdl.errors import InputError, JaxdlError
-from jaxdl.experiment import Classification, Options, launch
+from jaxdl.experiment import ClassificationOptions, Options, launch
 from jaxdl.experiment.backend import threads
-from jaxdl.experiment.options import DRIVING, default_out, identity
-from jaxdl.training.ending import SIGNALS
+from jaxdl.experiment.options import DRIVING, hashed_out, identity
+from jaxdl.training.shutdown import SIGNALS
 from tests.experiment.scripts import EXPERIMENTS, script
 
-CONFIGS = [Options, Classification, *(script(path.stem).Config for path in sorted(EXPERIMENTS.glob("*.py")))]
+CONFIGS = [
+    Options,
+    ClassificationOptions,
+    *(script(path.stem).Config for path in sorted(EXPERIMENTS.glob("*.py"))),
+]
 
 
 def explained(config: type) -> dict[str, str]:
@@ -25,13 +29,22 @@ def explained(config: type) -> dict[str, str]:
     return {
         field.target.id: text.value.value
         for field, text in zip(body, body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
     }
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}")
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}"
+)
 def test_every_option_is_explained(config):
-    known = {name: text for c in config.__mro__ if dataclasses.is_dataclass(c) for name, text in explained(c).items()}
+    known = {
+        name: text
+        for c in config.__mro__
+        if dataclasses.is_dataclass(c)
+        for name, text in explained(c).items()
+    }
     for field in dataclasses.fields(config):
         assert known.get(field.name, "").endswith("."), f"{config.__module__}: {field.name}"
 
@@ -52,7 +65,10 @@ BAD = [
     ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
     ({"seed": -1}, "seed: got -1, allowed: an integer in [0, 2**32 - 1]"),
     ({"seed": 2**32}, "seed: got 4294967296, allowed: an integer in [0, 2**32 - 1]"),
-    ({"seed": 2**32 - 2, "seeds": 3}, "seed: got 4294967294, allowed: an integer in [0, 2**32 - 3]"),
+    (
+        {"seed": 2**32 - 2, "seeds": 3},
+        "seed: got 4294967294, allowed: an integer in [0, 2**32 - 3]",
+    ),
     ({"epochs": 0.0}, "epochs: got 0.0, allowed: a number above 0"),
     ({"epochs": math.nan}, "epochs: got nan, allowed: a number above 0"),
     ({"epochs": math.inf}, "epochs: got inf, allowed: a number above 0"),
@@ -69,8 +85,14 @@ BAD = [
         {"cpu_devices": 2, "strategy": "single"},
         "cpu_devices: got 2, allowed: 1 with several seeds, --debug or the strategy single",
     ),
-    ({"cpu_threads": 0}, "cpu_threads: got 0, allowed: an integer in [1, 1024], at least one per device"),
-    ({"cpu_threads": 1025}, "cpu_threads: got 1025, allowed: an integer in [1, 1024], at least one per device"),
+    (
+        {"cpu_threads": 0},
+        "cpu_threads: got 0, allowed: an integer in [1, 1024], at least one per device",
+    ),
+    (
+        {"cpu_threads": 1025},
+        "cpu_threads: got 1025, allowed: an integer in [1, 1024], at least one per device",
+    ),
     (
         {"cpu_threads": 3, "cpu_devices": 4},
         "cpu_threads: got 3, allowed: an integer in [4, 1024], at least one per device",
@@ -85,10 +107,16 @@ BAD = [
 
 BAD_CLASSIFICATION = [
     ({"accumulate": 0}, "accumulate: got 0, allowed: at least 1"),
-    ({"accumulate": 3, "batch_size": 8}, "accumulate: got 3, allowed: a divisor of the batch size 8"),
+    (
+        {"accumulate": 3, "batch_size": 8},
+        "accumulate: got 3, allowed: a divisor of the batch size 8",
+    ),
     ({"shift": -1}, "shift: got -1, allowed: at least 0"),
     ({"patience": -1}, "patience: got -1, allowed: at least 0"),
-    ({"patience": 1, "validation": 0.0}, "patience: got 1, allowed: 0, when there is no validation set"),
+    (
+        {"patience": 1, "validation": 0.0},
+        "patience: got 1, allowed: 0, when there is no validation set",
+    ),
     ({"label_smoothing": 1.0}, "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
     ({"ema": 1.0}, "ema: got 1.0, allowed: a number in [0, 1)"),
     ({"weight_decay": -1.0}, "weight_decay: got -1.0, allowed: a number in [0, inf)"),
@@ -100,18 +128,19 @@ BAD_CLASSIFICATION = [
 
 @pytest.mark.parametrize(
     ("config", "changes", "line"),
-    [(Options, *row) for row in BAD] + [(Classification, *row) for row in BAD_CLASSIFICATION],
+    [(Options, *row) for row in BAD]
+    + [(ClassificationOptions, *row) for row in BAD_CLASSIFICATION],
 )
 def test_values_that_cannot_be_used(config, changes, line):
     with pytest.raises(InputError) as raised:
-        config(**changes).checked()
+        config(**changes).validate()
     assert str(raised.value) == line
 
 
 def test_checked_changes_nothing_but_for_smoke():
-    config = Classification(epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
-    assert config.checked() is config
-    short = dataclasses.replace(config, smoke=True).checked()
+    config = ClassificationOptions(epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
+    assert config.validate() is config
+    short = dataclasses.replace(config, smoke=True).validate()
     assert (short.steps, short.save_every, short.log_every, short.seeds) == (20, 10, 5, 2)
 
 
@@ -119,14 +148,14 @@ def test_checked_changes_nothing_but_for_smoke():
 class Divided(Options):
     """Options of a network that gains from two devices."""
 
-    best_cpu_devices: ClassVar[int] = 2
+    default_cpu_devices: ClassVar[int] = 2
 
 
 @pytest.mark.parametrize(
     ("config", "count"),
     [
         (Options(), 1),
-        (Classification(seeds=3), 1),
+        (ClassificationOptions(seeds=3), 1),
         (Divided(), 2),
         (Divided(smoke=True), 2),
         (Divided(strategy="sharded"), 2),
@@ -139,15 +168,17 @@ class Divided(Options):
     ],
 )
 def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count, monkeypatch):
-    told = config.checked().cpu_devices  # these tests run under XLA's flag
+    told = config.validate().cpu_devices  # these tests run under XLA's flag
     assert told == config.cpu_devices or told == 1
     monkeypatch.delenv("XLA_FLAGS")
-    checked = config.checked()
+    checked = config.validate()
     assert checked.cpu_devices == count
-    assert checked.checked() is checked or checked.smoke
-    assert dataclasses.replace(config, cpu_devices=count).checked() == checked
+    assert checked.validate() is checked or checked.smoke
+    assert dataclasses.replace(config, cpu_devices=count).validate() == checked
     assert checked.cpu_threads == max(count, threads())
-    assert default_out("rnn", checked) == default_out("rnn", dataclasses.replace(config, cpu_devices=count).checked())
+    assert hashed_out("rnn", checked) == hashed_out(
+        "rnn", dataclasses.replace(config, cpu_devices=count).validate()
+    )
 
 
 def test_what_is_wrong_is_said_of_what_was_asked_for():
@@ -156,7 +187,7 @@ def test_what_is_wrong_is_said_of_what_was_asked_for():
         ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
     ):
         with pytest.raises(InputError) as raised:
-            Divided(**changes).checked()
+            Divided(**changes).validate()
         assert str(raised.value) == line
 
 
@@ -170,8 +201,14 @@ def test_steps_follow_from_epochs():
 @pytest.mark.parametrize(
     ("config", "line"),
     [
-        (Options(steps=2**31, batch_size=9), "steps: got 2147483648, allowed: fewer than 2**31 updates"),
-        (Options(epochs=1e300, batch_size=1), "epochs: got 1e+300, allowed: fewer than 2**31 updates"),
+        (
+            Options(steps=2**31, batch_size=9),
+            "steps: got 2147483648, allowed: fewer than 2**31 updates",
+        ),
+        (
+            Options(epochs=1e300, batch_size=1),
+            "epochs: got 1e+300, allowed: fewer than 2**31 updates",
+        ),
     ],
 )
 def test_steps_that_cannot_be_done(config, line):
@@ -182,11 +219,11 @@ def test_steps_that_cannot_be_done(config, line):
 
 def test_a_directory_for_every_set_of_options():
     config = Options(data="emnist/letters")
-    place = default_out("cnn", config)
-    assert place == default_out("cnn", Options(data="emnist/letters"))
+    place = hashed_out("cnn", config)
+    assert place == hashed_out("cnn", Options(data="emnist/letters"))
     assert place.parent.name == "runs" and place.name.startswith("cnn-emnist-letters-")
     for field in dataclasses.fields(Options):
-        same = default_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == place
+        same = hashed_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == place
         assert same == (field.name in (*DRIVING, "cpu_threads")), field.name
         assert (field.name in identity(config)) == (field.name not in DRIVING)
 
@@ -198,10 +235,19 @@ def test_a_command_line_becomes_options(monkeypatch):
     def main(config):
         seen.append(config)
 
-    launch(main, Classification, ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"])
-    launch(main, Classification)
-    assert seen[0] == Classification(batch_size=32, seed=4, data="moons", smoke=True, ema=0.9).checked()
-    assert seen[1] == Classification(batch_size=7, cpu_devices=1, cpu_threads=threads())
+    launch(
+        main,
+        ClassificationOptions,
+        ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"],
+    )
+    launch(main, ClassificationOptions)
+    assert (
+        seen[0]
+        == ClassificationOptions(
+            batch_size=32, seed=4, data="moons", smoke=True, ema=0.9
+        ).validate()
+    )
+    assert seen[1] == ClassificationOptions(batch_size=7, cpu_devices=1, cpu_threads=threads())
 
 
 ON = "the same command goes on from what is saved\n"

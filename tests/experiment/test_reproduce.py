@@ -18,8 +18,21 @@ NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 
 #: Values of every kind that an option may have.
 ODD = {
-    "mlp": {"hidden": (), "norm": "weight", "standardize": True, "learning_rate": 1e-7, "data": "--out", "steps": None},
-    "cnn": {"network": "lecture-5x5", "seeds": 3, "cpu_devices": None, "data_dir": "a b", "label_smoothing": 0.1},
+    "mlp": {
+        "hidden": (),
+        "norm": "weight",
+        "standardize": True,
+        "learning_rate": 1e-7,
+        "data": "--out",
+        "steps": None,
+    },
+    "cnn": {
+        "network": "lecture-5x5",
+        "seeds": 3,
+        "cpu_devices": None,
+        "data_dir": "a b",
+        "label_smoothing": 0.1,
+    },
     "memory": {"cells": ("gru", "tcn"), "lengths": (8,)},
     "video": {"networks": ()},
     "text_generation": {"prompt": "Wer? 'Ich' = \"du\"\n--steps 3", "vocabulary": 7},
@@ -30,7 +43,11 @@ ODD = {
 def stored(tmp_path_factory):
     """The result of a short run, as JSON."""
     module, out = script("mlp"), tmp_path_factory.mktemp("first")
-    launch(module.main, module.Config, ["--data", "moons", "--hidden", "4", "--smoke", "--out", str(out)])
+    launch(
+        module.main,
+        module.Config,
+        ["--data", "moons", "--hidden", "4", "--smoke", "--out", str(out)],
+    )
     return out / "result.json"
 
 
@@ -67,11 +84,13 @@ def write(path: Path, result: object) -> Path:
 @pytest.mark.parametrize("odd", [False, True])
 def test_the_command_line_gives_the_options_again(name, odd):
     config = script(name).Config
-    meant = config(**ODD.get(name, {})) if odd else config(smoke=True).checked()
-    words = command_line(EXPERIMENTS / f"{name}.py", json.loads(json.dumps(dataclasses.asdict(meant))), "/there")
+    meant = config(**ODD.get(name, {})) if odd else config(smoke=True).validate()
+    words = command_line(
+        EXPERIMENTS / f"{name}.py", json.loads(json.dumps(dataclasses.asdict(meant))), "/there"
+    )
     read = parsed(config, words)
     assert read == dataclasses.replace(meant, out="/there")
-    assert odd or read.checked() == read
+    assert odd or read.validate() == read
 
 
 def test_where_files_go_is_not_the_results_to_say(stored):
@@ -90,7 +109,9 @@ def test_old_and_new_side_by_side(stored, no_process, tmp_path, capsys):
     (command,) = commands
     assert command[1] == str(EXPERIMENTS / "mlp.py") and f"--out={tmp_path / 'again'}" in command
     shown = capsys.readouterr().out
-    assert shown.count("  the same\n") == 7 and shown.endswith("reproduced: all 7 values are the same\n")
+    assert shown.count("  the same\n") == 7 and shown.endswith(
+        "reproduced: all 7 values are the same\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,10 +119,16 @@ def test_old_and_new_side_by_side(stored, no_process, tmp_path, capsys):
     [
         ({}, 0, "reproduced: all 7 values are the same"),
         ({"state_sha256": "0" * 64}, 1, "NOT reproduced: 1 of 7 values differ"),
-        ({"environment": {"versions": {"jax": "0.9.0"}}, "state_sha256": "0" * 64}, 0, "versions/jax is 0.9.0 there"),
+        (
+            {"environment": {"versions": {"jax": "0.9.0"}}, "state_sha256": "0" * 64},
+            0,
+            "versions/jax is 0.9.0 there",
+        ),
     ],
 )
-def test_the_exit_code_says_whether_the_promise_was_kept(changes, code, said, stored, no_process, tmp_path, capsys):
+def test_the_exit_code_says_whether_the_promise_was_kept(
+    changes, code, said, stored, no_process, tmp_path, capsys
+):
     old = json.loads(stored.read_text())
     no_process[0].update(old)
     place = write(tmp_path / "result.json", old | changes)
@@ -113,22 +140,58 @@ HOSTILE = [
     ({"experiment": "../../x"}, "experiment: got '../../x', allowed: autoencoder, cnn, "),
     ({"experiment": "os"}, "experiment: got 'os', allowed: autoencoder, cnn, "),
     ({"experiment": "mlp.py"}, "experiment: got 'mlp.py', allowed: autoencoder, cnn, "),
-    ({"experiment": "benchmarks/speed"}, "experiment: got 'benchmarks/speed', allowed: autoencoder, cnn, "),
-    ({"experiment": ["mlp"]}, "experiment: got <class 'list'>, allowed: what a finished run writes into result.json"),
-    ({"config": None}, "config: got <class 'NoneType'>, allowed: what a finished run writes into result.json"),
+    (
+        {"experiment": "benchmarks/speed"},
+        "experiment: got 'benchmarks/speed', allowed: autoencoder, cnn, ",
+    ),
+    (
+        {"experiment": ["mlp"]},
+        "experiment: got <class 'list'>, allowed: what a finished run writes into result.json",
+    ),
+    (
+        {"config": None},
+        "config: got <class 'NoneType'>, allowed: what a finished run writes into result.json",
+    ),
     ({"config": {"widht": 3}}, "config: got 'widht', allowed: accumulate, activation, "),
     ({"config": {"help": True}}, "config: got 'help', allowed: accumulate, activation, "),
-    ({"config": {"tyro_write_completion": ["bash", "/x"]}}, "config: got 'tyro_write_completion', allowed: "),
-    ({"config": {"divides_cores": True}}, "config: got 'divides_cores', allowed: accumulate, activation, "),
-    ({"config": {"hidden": ["--help"]}}, "config.hidden: got '--help', allowed: a value that is no option itself"),
-    ({"config": {"hidden": [3, "--out", "/x"]}}, "config.hidden: got '--out', allowed: a value that is no option "),
-    ({"config": {"hidden": [-3]}}, "config.hidden: got -3, allowed: a value that is no option itself"),
-    ({"config": {"steps": "7"}}, "config.steps: got '7', allowed: a value that the command line can say"),
-    ({"config": {"norm": "None"}}, "config.norm: got 'None', allowed: a value that the command line can say"),
-    ({"config": {"data": {"a": 1}}}, "config.data: got {'a': 1}, allowed: a value that the command line can say"),
+    (
+        {"config": {"tyro_write_completion": ["bash", "/x"]}},
+        "config: got 'tyro_write_completion', allowed: ",
+    ),
+    (
+        {"config": {"seeds_share_cores": True}},
+        "config: got 'seeds_share_cores', allowed: accumulate, activation, ",
+    ),
+    (
+        {"config": {"hidden": ["--help"]}},
+        "config.hidden: got '--help', allowed: a value that is no option itself",
+    ),
+    (
+        {"config": {"hidden": [3, "--out", "/x"]}},
+        "config.hidden: got '--out', allowed: a value that is no option ",
+    ),
+    (
+        {"config": {"hidden": [-3]}},
+        "config.hidden: got -3, allowed: a value that is no option itself",
+    ),
+    (
+        {"config": {"steps": "7"}},
+        "config.steps: got '7', allowed: a value that the command line can say",
+    ),
+    (
+        {"config": {"norm": "None"}},
+        "config.norm: got 'None', allowed: a value that the command line can say",
+    ),
+    (
+        {"config": {"data": {"a": 1}}},
+        "config.data: got {'a': 1}, allowed: a value that the command line can say",
+    ),
     ({"config": {"steps": "many"}}, "--steps: no type matching "),
     ({"config": {"smoke": "yes"}}, "option: got 'yes', allowed: the options that --help lists"),
-    ({"environment": 3}, "environment: got 3, allowed: what a finished run writes into result.json"),
+    (
+        {"environment": 3},
+        "environment: got 3, allowed: what a finished run writes into result.json",
+    ),
 ]
 
 
@@ -152,10 +215,13 @@ def test_what_is_no_result(text, tmp_path):
 
 def test_another_file_of_the_run_is_no_result(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0}')
-    with pytest.raises(JaxdlError, match="^result: got .*config.json', allowed: .* result.json, with 'experiment'$"):
+    with pytest.raises(
+        JaxdlError, match="^result: got .*config.json', allowed: .* result.json, with 'experiment'$"
+    ):
         jaxdl.reproduce(tmp_path / "config.json", experiments=EXPERIMENTS)
     with pytest.raises(
-        JaxdlError, match="^result: got .*, allowed: a result.json; that of a run lies in its directory$"
+        JaxdlError,
+        match="^result: got .*, allowed: a result.json; that of a run lies in its directory$",
     ):
         jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
 
@@ -170,7 +236,9 @@ def test_an_abbreviated_option_is_refused(tmp_path, capsys):
 def test_places_that_are_not_there(stored, no_process, tmp_path):
     with pytest.raises(RunError, match="nowhere.json cannot be read"):
         jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
-    with pytest.raises(InputError, match="experiments: got .* allowed: the directory of the experiments' scripts"):
+    with pytest.raises(
+        InputError, match="experiments: got .* allowed: the directory of the experiments' scripts"
+    ):
         jaxdl.reproduce(stored, experiments=tmp_path)
     with pytest.raises(InputError, match="out: got .* allowed: an empty directory"):
         jaxdl.reproduce(stored, out=stored.parent, experiments=EXPERIMENTS)
@@ -197,6 +265,8 @@ def test_a_run_that_is_removed_afterwards_names_no_files(stored, capfd):
 @pytest.mark.slow
 def test_a_run_that_fails_says_why(stored, tmp_path):
     old = json.loads(stored.read_text())
-    place = write(tmp_path / "result.json", old | {"config": old["config"] | {"data": "nowhere.npz"}})
+    place = write(
+        tmp_path / "result.json", old | {"config": old["config"] | {"data": "nowhere.npz"}}
+    )
     with pytest.raises(RunError, match="mlp.py ended with 2: error: "):
         jaxdl.reproduce(place, experiments=EXPERIMENTS)

@@ -15,7 +15,7 @@ import pytest
 import jaxdl
 from jaxdl import rng
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment import Options, Run, repeat
+from jaxdl.experiment import Options, Run, run_experiment
 from jaxdl.experiment.directory import check_out, claim, environment, write_json
 from jaxdl.training import Patience
 
@@ -49,7 +49,9 @@ def one(run: Run[Config]) -> dict:
     patience = Patience("loss", run.config.patience) if run.config.patience else None
     state = run.fit(NET, train, validation, patience)
     LAST[run.config.seed] = jax.device_get(state)
-    return run.finish(state, run.test(NET, state, test), train=train, validation=validation, test=test)
+    return run.finish(
+        state, run.test(NET, state, test), train=train, validation=validation, test=test
+    )
 
 
 #: The state that each seed's last run ended with.
@@ -57,18 +59,18 @@ LAST: dict[int, jaxdl.State] = {}
 
 
 def config(out: Path, **changes) -> Config:
-    return dataclasses.replace(Config(out=str(out)), **changes).checked()
+    return dataclasses.replace(Config(out=str(out)), **changes).validate()
 
 
 def stop(out: Path, **changes) -> None:
-    assert repeat(config(out, **changes), one) == {}
+    assert run_experiment(config(out, **changes), one) == {}
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing interrupted: its directory and its result."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    return out, repeat(config(out), one)
+    return out, run_experiment(config(out), one)
 
 
 def no_training(monkeypatch):
@@ -86,9 +88,15 @@ def test_the_result_has_exactly_the_keys_it_promises(whole):
     assert result["seed"] == 0 and result["steps"] == 8
     assert result["config"] == json.loads(json.dumps(dataclasses.asdict(config(out))))
     assert result["metrics"].keys() == METRICS
-    assert all(isinstance(value, float) and math.isfinite(value) for value in result["metrics"].values())
+    assert all(
+        isinstance(value, float) and math.isfinite(value) for value in result["metrics"].values()
+    )
     assert result["seconds"].keys() == {"total", "compile", "train", "evaluate", "save"}
-    assert result["seconds"]["total"] >= sum(result["seconds"].values()) - result["seconds"]["total"] > 0
+    assert (
+        result["seconds"]["total"]
+        >= sum(result["seconds"].values()) - result["seconds"]["total"]
+        > 0
+    )
     assert result["throughput"]["examples_per_second"] > 0
     assert 2**20 < result["memory"]["host_bytes"] < 2**40
 
@@ -102,7 +110,10 @@ def test_the_result_names_its_data(whole):
         "test": 400,
     }
     assert result["data"]["test"] == {"name": "moons", "sha256": test.sha256, "size": 400}
-    assert result["data"]["train"]["sha256"] not in (train.sha256, result["data"]["validation"]["sha256"])
+    assert result["data"]["train"]["sha256"] not in (
+        train.sha256,
+        result["data"]["validation"]["sha256"],
+    )
 
 
 def test_the_result_belongs_to_the_state(whole):
@@ -110,7 +121,9 @@ def test_the_result_belongs_to_the_state(whole):
     assert result["state_sha256"] == jaxdl.state_sha256(LAST[0])
     _, test = jaxdl.data.load("moons")
     logits = np.asarray(TASK.predict(LAST[0].params, LAST[0].extra, test["input"]))
-    assert result["metrics"]["test/accuracy"] == pytest.approx((logits.argmax(1) == test["label"]).mean(), abs=1e-6)
+    assert result["metrics"]["test/accuracy"] == pytest.approx(
+        (logits.argmax(1) == test["label"]).mean(), abs=1e-6
+    )
 
 
 def test_what_the_directory_holds(whole):
@@ -128,7 +141,7 @@ def test_what_the_directory_holds(whole):
 def test_a_finished_run_says_so_and_is_not_done_again(whole, monkeypatch, capsys):
     out, result = whole
     no_training(monkeypatch)
-    again = repeat(config(out), one)
+    again = run_experiment(config(out), one)
     assert again == json.loads(json.dumps(result))
     shown = capsys.readouterr().out
     assert f"{out} is finished already; this is its result" in shown
@@ -141,7 +154,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, steps, capsys):
         stop(tmp_path, stop_after=step)
         assert f"stopped after step {step} of 8" in capsys.readouterr().out
         assert not (tmp_path / "result.json").exists()
-    result = repeat(config(tmp_path), one)
+    result = run_experiment(config(tmp_path), one)
     for name in ("state_sha256", "metrics", "steps", "data"):
         assert result[name] == whole[1][name], name
 
@@ -149,7 +162,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(whole, tmp_path, steps, capsys):
 def test_a_damaged_step_is_named_and_told_by_the_result(whole, tmp_path, capsys):
     stop(tmp_path, stop_after=6)
     (tmp_path / "checkpoints" / "6" / "manifest.json").write_text("{")
-    result = repeat(config(tmp_path), one)
+    result = run_experiment(config(tmp_path), one)
     (said,) = result["warnings"]
     assert "checkpoints/6" in said and said.endswith("; going back to step 4")
     assert f"warning: {said}\n" in capsys.readouterr().err
@@ -158,18 +171,25 @@ def test_a_damaged_step_is_named_and_told_by_the_result(whole, tmp_path, capsys)
 
 def test_stopping_where_the_run_has_passed_is_refused(tmp_path):
     stop(tmp_path, stop_after=4)
-    with pytest.raises(InputError, match=r"stop_after: got 2, allowed: at least 4, the step that .* has reached"):
-        repeat(config(tmp_path, stop_after=2), one)
+    with pytest.raises(
+        InputError, match=r"stop_after: got 2, allowed: at least 4, the step that .* has reached"
+    ):
+        run_experiment(config(tmp_path, stop_after=2), one)
     stop(tmp_path, stop_after=4)
 
 
 def test_stopping_after_the_end_is_no_stop(whole, tmp_path):
-    assert repeat(config(tmp_path, stop_after=8), one)["state_sha256"] == whole[1]["state_sha256"]
+    assert (
+        run_experiment(config(tmp_path, stop_after=8), one)["state_sha256"]
+        == whole[1]["state_sha256"]
+    )
 
 
 def test_a_run_out_of_patience_finishes_although_it_was_to_stop_later(tmp_path):
     # A rising validation loss cannot be had for sure, so every validation counts as one without improvement.
-    result = repeat(config(tmp_path, patience=1, steps=400, save_every=1, stop_after=399, validation=0.002), one)
+    result = run_experiment(
+        config(tmp_path, patience=1, steps=400, save_every=1, stop_after=399, validation=0.002), one
+    )
     assert result["steps"] < 399
     assert (tmp_path / "result.json").exists()
 
@@ -178,7 +198,7 @@ def test_other_options_are_refused_by_name(whole):
     out, _ = whole
     before = (out / "config.json").read_bytes()
     with pytest.raises(RunError) as raised:
-        repeat(config(out, batch_size=8, seed=3), one)
+        run_experiment(config(out, batch_size=8, seed=3), one)
     said = "batch_size is 16 there and 8 here, seed is 0 there and 3 here"
     assert str(raised.value) == f"out: {out} belongs to a run with other options: {said}"
     assert (out / "config.json").read_bytes() == before
@@ -188,7 +208,7 @@ def test_options_that_only_drive_a_run_may_differ(whole, monkeypatch):
     out, result = whole
     no_training(monkeypatch)
     driven = config(out, stop_after=3, tensorboard=True, data_dir="x")
-    assert repeat(driven, one)["state_sha256"] == result["state_sha256"]
+    assert run_experiment(driven, one)["state_sha256"] == result["state_sha256"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,31 +216,33 @@ class Lasting(Config):
     """Nothing of it goes by its length."""
 
     @property
-    def planned_by(self) -> str:
+    def length_dependent_option(self) -> str:
         return ""
 
 
 def lasting(out: Path, **changes) -> Lasting:
-    return dataclasses.replace(Lasting(out=str(out)), **changes).checked()
+    return dataclasses.replace(Lasting(out=str(out)), **changes).validate()
 
 
 def test_a_finished_run_becomes_longer(tmp_path, capsys):
     out = tmp_path / "run"
-    first = repeat(lasting(out), one)
-    longer = repeat(lasting(out, steps=12), one)
+    first = run_experiment(lasting(out), one)
+    longer = run_experiment(lasting(out, steps=12), one)
     assert "goes on after step 8 with steps 12, begun with 8\n" in capsys.readouterr().err
     assert longer["conversions"] == [{"step": 8, "options": {"steps": [8, 12]}}]
     assert json.loads((out / "result-8.json").read_text())["state_sha256"] == first["state_sha256"]
-    begun_so = repeat(lasting(tmp_path / "other", steps=12), one)
+    begun_so = run_experiment(lasting(tmp_path / "other", steps=12), one)
     assert longer["state_sha256"] == begun_so["state_sha256"] != first["state_sha256"]
     assert longer["metrics"] == begun_so["metrics"] and "conversions" not in begun_so
-    assert repeat(lasting(out, steps=12), one) == json.loads((out / "result.json").read_text())
+    assert run_experiment(lasting(out, steps=12), one) == json.loads(
+        (out / "result.json").read_text()
+    )
 
 
 def test_what_goes_by_the_length_keeps_it(whole):
     out, _ = whole
     with pytest.raises(RunError) as raised:
-        repeat(config(out, steps=12), one)
+        run_experiment(config(out, steps=12), one)
     said = "steps is 8 there and 12 here; this experiment goes by the length, which cannot change"
     assert str(raised.value) == f"out: {out} belongs to a run with other options: {said}"
     with pytest.raises(RunError, match="steps is 8 there and 7 here$"):
@@ -231,12 +253,14 @@ def test_what_goes_by_the_length_keeps_it(whole):
 def test_a_run_goes_on_elsewhere(tmp_path, whole):
     out = tmp_path / "run"
     stop(out, stop_after=4)
-    result = repeat(config(out, strategy="auto", debug=True), one)
+    result = run_experiment(config(out, strategy="auto", debug=True), one)
     changed = {"debug": [False, True], "strategy": ["single", "auto"]}
     assert result["conversions"] == [{"step": 4, "options": changed}]
-    assert result["metrics"]["test/loss"] == pytest.approx(whole[1]["metrics"]["test/loss"], rel=1e-5)
+    assert result["metrics"]["test/loss"] == pytest.approx(
+        whole[1]["metrics"]["test/loss"], rel=1e-5
+    )
     # It is finished: where it would go on does not matter.
-    assert repeat(config(out), one) == result
+    assert run_experiment(config(out), one) == result
 
 
 def test_what_cannot_run_there_is_refused_before_anything_is_written(tmp_path):
@@ -244,7 +268,7 @@ def test_what_cannot_run_there_is_refused_before_anything_is_written(tmp_path):
     stop(out, seeds=2, stop_after=4)
     before = {path: path.read_bytes() for path in out.glob("*.json")}
     with pytest.raises(InputError, match="strategy: got 'fsdp'"):
-        repeat(config(out, seeds=2, strategy="fsdp"), one)
+        run_experiment(config(out, seeds=2, strategy="fsdp"), one)
     assert {path: path.read_bytes() for path in out.glob("*.json")} == before
 
 
@@ -269,7 +293,9 @@ def test_an_option_that_is_younger_than_the_run_is_at_its_default(tmp_path):
         check_out(tmp_path, config(tmp_path, patience=1))
 
 
-@pytest.mark.parametrize("text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"])
+@pytest.mark.parametrize(
+    "text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"]
+)
 def test_conversions_that_no_run_wrote(tmp_path, text):
     claim(tmp_path, config(tmp_path))
     (tmp_path / "conversions.json").write_text(text)
@@ -280,8 +306,11 @@ def test_conversions_that_no_run_wrote(tmp_path, text):
 def test_files_of_somebody_else_are_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RunError) as raised:
-        repeat(config(tmp_path), one)
-    assert str(raised.value) == f"out: {tmp_path} holds files but no config.json; choose an empty directory"
+        run_experiment(config(tmp_path), one)
+    assert (
+        str(raised.value)
+        == f"out: {tmp_path} holds files but no config.json; choose an empty directory"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -298,14 +327,17 @@ def test_a_damaged_file_is_named(tmp_path, name):
     claim(tmp_path, config(tmp_path))
     (tmp_path / name).write_text('{"seed": ')
     with pytest.raises(RunError, match=f"{name} cannot be read"):
-        repeat(config(tmp_path), one)
+        run_experiment(config(tmp_path), one)
 
 
 def test_a_batch_that_the_devices_cannot_share_leaves_nothing(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(InputError) as raised:
-        repeat(config(out, batch_size=10, strategy="sharded"), one)
-    assert str(raised.value) == f"batch_size: got 10, allowed: a multiple of the {jax.device_count()} devices"
+        run_experiment(config(out, batch_size=10, strategy="sharded"), one)
+    assert (
+        str(raised.value)
+        == f"batch_size: got 10, allowed: a multiple of the {jax.device_count()} devices"
+    )
     assert not out.exists()
 
 
@@ -317,7 +349,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
         ("a\0b", "a path (embedded null byte)"),
     ]:
         with pytest.raises(InputError) as raised:
-            repeat(config(out), one)
+            run_experiment(config(out), one)
         assert str(raised.value) == f"out: got {str(out)!r}, allowed: {allowed}"
 
 
@@ -326,14 +358,17 @@ def several(tmp_path_factory):
     """Two seeds, the first of which was interrupted."""
     out = tmp_path_factory.mktemp("several")
     stop(out, seeds=2, stop_after=5)
-    return out, repeat(config(out, seeds=2), one)
+    return out, run_experiment(config(out, seeds=2), one)
 
 
 def test_several_seeds_give_mean_and_deviation(several):
     out, result = several
     assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
     assert [member["seed"] for member in result["members"]] == result["seeds"] == [0, 1]
-    assert set(result) == {*KEYS, "seeds", "metrics_std", "members"} and result["metrics"].keys() == METRICS
+    assert (
+        set(result) == {*KEYS, "seeds", "metrics_std", "members"}
+        and result["metrics"].keys() == METRICS
+    )
     for name in METRICS:
         values = [member["metrics"][name] for member in result["members"]]
         assert values[0] != values[1]
@@ -343,7 +378,7 @@ def test_several_seeds_give_mean_and_deviation(several):
 
 def test_a_member_is_the_run_alone(several, whole, tmp_path):
     """Bit for bit, though the two were interrupted, and share a program and perhaps devices."""
-    alone = [whole[1], repeat(config(tmp_path, seed=1), one)]
+    alone = [whole[1], run_experiment(config(tmp_path, seed=1), one)]
     for member, run in zip(several[1]["members"], alone, strict=True):
         assert member == {name: run[name] for name in ("seed", "metrics", "state_sha256")}
 
@@ -351,13 +386,13 @@ def test_a_member_is_the_run_alone(several, whole, tmp_path):
 def test_finished_seeds_are_not_done_again(several, monkeypatch):
     out, result = several
     no_training(monkeypatch)
-    assert repeat(config(out, seeds=2), one)["metrics"] == result["metrics"]
+    assert run_experiment(config(out, seeds=2), one)["metrics"] == result["metrics"]
 
 
 def test_more_seeds_are_another_run(several):
     out, _ = several
     with pytest.raises(RunError, match="seeds is 2 there and 3 here"):
-        repeat(config(out, seeds=3), one)
+        run_experiment(config(out, seeds=3), one)
 
 
 def test_write_json_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -386,7 +421,14 @@ def test_environment(monkeypatch):
     found = environment()
     assert found["versions"]["jax"] == jax.__version__ == version("jax")
     assert found["versions"]["jaxdl"] == jaxdl.__version__
-    assert found["versions"].keys() >= {"python", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
+    assert found["versions"].keys() >= {
+        "python",
+        "jaxlib",
+        "flax",
+        "optax",
+        "orbax-checkpoint",
+        "numpy",
+    }
     assert (found["platform"], found["device_count"]) == (jax.default_backend(), jax.device_count())
     assert (found["processes"], found["xla_flags"]) == (1, "--some_flag=1")
     assert 1 <= found["cores"] <= os.cpu_count()
@@ -401,7 +443,7 @@ def test_other_data_under_the_same_name_are_refused(tmp_path):
     assert known.keys() == {"train", "validation"}
     write_json(tmp_path / "data.json", known | {"train": "0" * 64})
     with pytest.raises(RunError) as raised:
-        repeat(config(tmp_path), one)
+        run_experiment(config(tmp_path), one)
     said = f"out: {tmp_path} was begun with other data: train is 000000000000 there and {known['train'][:12]} here"
     assert str(raised.value) == said
 

@@ -24,7 +24,10 @@ def measured(data: str, epochs: int, out: Path) -> tuple[float, float, float]:
     from jaxdl.training.manifest import read_manifest, verify
 
     script = str(ROOT / "experiments" / "cnn.py")
-    finished([sys.executable, script, "--data", data, "--epochs", str(epochs), "--out", str(out)], timeout=3600)
+    finished(
+        [sys.executable, script, "--data", data, "--epochs", str(epochs), "--out", str(out)],
+        timeout=3600,
+    )
     seconds = json.loads((out / "result.json").read_text())["seconds"]
     newest = out / "checkpoints" / str(saved(out)[-1])
     began = time.perf_counter()
@@ -33,7 +36,9 @@ def measured(data: str, epochs: int, out: Path) -> tuple[float, float, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--epochs", type=int, default=4)
     read = parser.parse_args()

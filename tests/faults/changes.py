@@ -49,16 +49,30 @@ def data(path: Path, seed: int) -> None:
     """Random images of four classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(600) % 4
-    np.savez(path, x=(rng.random((600, 8, 8, 1)) + 0.2 * labels[:, None, None, None]).astype(np.float32), y=labels)
+    np.savez(
+        path,
+        x=(rng.random((600, 8, 8, 1)) + 0.2 * labels[:, None, None, None]).astype(np.float32),
+        y=labels,
+    )
 
 
 def started(out: Path, *more: str) -> subprocess.CompletedProcess:
     """The experiment; of an option that is said twice the last counts."""
     words = ["--data", str(out.parent / "own.npz"), *BEGUN, "--out", str(out), *more]
     script = [sys.executable, str(ROOT / "experiments" / "mlp.py")]
-    plain = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    }
     return subprocess.run(
-        [*script, *words], cwd=ROOT, env=plain, capture_output=True, text=True, check=False, timeout=600
+        [*script, *words],
+        cwd=ROOT,
+        env=plain,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 
@@ -79,7 +93,9 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     if kind in ALLOWED:
         _goes_on(kind, out, place)
         return
-    more, said = REFUSED.get(kind, (["--steps", "20", *schedule], "--schedule cosine goes by the length"))
+    more, said = REFUSED.get(
+        kind, (["--steps", "20", *schedule], "--schedule cosine goes by the length")
+    )
     if kind == "data":
         data(place / "own.npz", seed=2)
     refused = started(out, *more)

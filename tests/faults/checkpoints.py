@@ -35,7 +35,9 @@ def saved(place: Path) -> Path:
 def check_restores(run: Path, step: int, asked: int | None = None) -> None:
     """Asserts that a run gives back this step, every bit of it."""
     state, _ = Directory(run).restore(abstract(sizeable(0)), asked)
-    assert state_sha256(state) == state_sha256(sizeable(step)), f"another state than that of step {step}"
+    assert state_sha256(state) == state_sha256(sizeable(step)), (
+        f"another state than that of step {step}"
+    )
 
 
 def heavy(numbers: int) -> Learner:

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 Trial = Callable[[str, np.random.Generator, Path], None]
 
 
-def outcomes(trial: Trial, kinds: Iterable[str], trials: int, seed: int) -> Iterator[tuple[str, str]]:
+def outcomes(
+    trial: Trial, kinds: Iterable[str], trials: int, seed: int
+) -> Iterator[tuple[str, str]]:
     """The kind of each trial, one after the other, and what went wrong; the same for the same seed."""
     kinds = list(kinds)
     with tempfile.TemporaryDirectory() as root:
@@ -31,7 +33,9 @@ def outcomes(trial: Trial, kinds: Iterable[str], trials: int, seed: int) -> Iter
                 yield kind, ""
 
 
-def failures(trial: Trial, kinds: Iterable[str], trials: int, seed: int = 0) -> list[tuple[str, str]]:
+def failures(
+    trial: Trial, kinds: Iterable[str], trials: int, seed: int = 0
+) -> list[tuple[str, str]]:
     """The trials that went wrong; for tests."""
     return [(kind, wrong) for kind, wrong in outcomes(trial, kinds, trials, seed) if wrong]
 
@@ -54,10 +58,18 @@ def main(name: str, what: str, trial: Trial, kinds: Iterable[str], trials: int) 
     return int(passed != read.trials)
 
 
-def child(module: str, *arguments: object, devices: int = 1, timeout: int = 600) -> subprocess.CompletedProcess:
+def child(
+    module: str, *arguments: object, devices: int = 1, timeout: int = 600
+) -> subprocess.CompletedProcess:
     """Runs `python -m tests.faults.MODULE --child ARGUMENTS` to its end, on so many devices of the CPU."""
     flags = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": ""}
     command = [sys.executable, "-m", f"tests.faults.{module}", "--child", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **flags}, capture_output=True, text=True, check=False, timeout=timeout
+        command,
+        cwd=ROOT,
+        env={**os.environ, **flags},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )

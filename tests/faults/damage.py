@@ -75,7 +75,8 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     files = files_of(run / "2")
     touched = KINDS[kind](files[rng.integers(len(files))], rng)
     with mock.patch(
-        "orbax.checkpoint.v1.load", side_effect=AssertionError("numbers of a damaged checkpoint were used")
+        "orbax.checkpoint.v1.load",
+        side_effect=AssertionError("numbers of a damaged checkpoint were used"),
     ):
         try:
             Directory(run).restore(abstract(sizeable(0)), 2)

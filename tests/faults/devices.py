@@ -28,7 +28,9 @@ def save(n: int, place: Path) -> None:
     assert jax.device_count() == n
     run, strategy = place / f"saved-{n}", Sharded(fsdp=True)
     learner, store = heavy(NUMBERS), Directory(run)
-    state = jaxdl.train(learner, points(), key=KEY, steps=STEPS, batch_size=8, strategy=strategy, store=store)
+    state = jaxdl.train(
+        learner, points(), key=KEY, steps=STEPS, batch_size=8, strategy=strategy, store=store
+    )
     assert len(state.params["ballast"].sharding.device_set) == n
     assert state.params["ballast"].addressable_shards[0].data.size == NUMBERS // n
     (place / f"saved-{n}.sha256").write_text(state_sha256(state))
@@ -39,7 +41,8 @@ def restore(m: int, place: Path) -> None:
     assert jax.device_count() == m
     strategy, found = Sharded(fsdp=True), {}
     wanted = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=strategy.sharding(x)), first_state(NUMBERS)
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=strategy.sharding(x)),
+        first_state(NUMBERS),
     )
     for n in COUNTS:
         state, _ = Directory(place / f"saved-{n}").restore(wanted, STEPS)
@@ -53,7 +56,9 @@ DOES = {"save": save, "restore": restore}
 
 def does(what: str, devices: int, place: Path) -> None:
     done = command.child("devices", what, devices, place, devices=devices)
-    assert done.returncode == 0, f"{what} on {devices} devices ended with {done.returncode}: {done.stderr[-2000:]}"
+    assert done.returncode == 0, (
+        f"{what} on {devices} devices ended with {done.returncode}: {done.stderr[-2000:]}"
+    )
 
 
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:

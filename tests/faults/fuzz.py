@@ -24,7 +24,9 @@ from tests.faults.fuzz_kinds import KINDS, Kind
 from tests.faults.mutations import mutated, mutated_arguments
 
 
-def fuzz(inputs: int, seed: int, say: Callable[[str], None] = lambda line: None) -> tuple[int, list[str]]:
+def fuzz(
+    inputs: int, seed: int, say: Callable[[str], None] = lambda line: None
+) -> tuple[int, list[str]]:
     """Tries inputs of all kinds.
 
     Args:
@@ -74,7 +76,9 @@ def _end(kind: Kind, good: list[Any], place: Path, draw: random.Random, wrong: l
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     read = parser.parse_args()

@@ -11,14 +11,14 @@ import numpy as np
 
 from jaxdl.data import Vocabulary, load, read_vectors
 from jaxdl.experiment.directory import check_data, check_out, claim, read_json, read_result
-from jaxdl.experiment.judge import Judging
+from jaxdl.experiment.feature_classifier import FeatureClassifierOptions
 from jaxdl.experiment.options import from_json, identity, parsed
 from jaxdl.training.manifest import read_manifest, write_manifest
 from jaxdl.training.writers import JsonLines, read_metrics
 from tests.experiment.scripts import script
 from tests.faults.hostile_runs import RESULT
 
-CONFIG = Judging().checked()
+CONFIG = FeatureClassifierOptions().validate()
 WORDS = Vocabulary.of("the cat", "word")
 MANIFEST: dict[str, Any] = {}
 
@@ -50,18 +50,22 @@ def config(place: Path, content: bytes) -> None:
     claim(place, CONFIG)
 
 
-def judge(place: Path, content: bytes) -> None:
+def classifier(place: Path, content: bytes) -> None:
     (place / "config.json").write_bytes(content)
-    options = from_json(Judging, read_json(place / "config.json"))
+    options = from_json(FeatureClassifierOptions, read_json(place / "config.json"))
     if options is not None:
-        options.checked()
+        options.validate()
 
 
 def manifest_good(place: Path) -> list[bytes]:
     (place / "state").mkdir(exist_ok=True)
     for name in ("a", "b"):
         (place / "state" / name).write_bytes(name.encode() * 100)
-    write_manifest(place, {"params/w": "float32[4, 3]", "step": "int32[]"}, [(1, 0.5), (2, float("nan")), (3, 0.25)])
+    write_manifest(
+        place,
+        {"params/w": "float32[4, 3]", "step": "int32[]"},
+        [(1, 0.5), (2, float("nan")), (3, 0.25)],
+    )
     MANIFEST.update(_shown(read_manifest(place)))
     return [(place / "manifest.json").read_bytes()]
 
@@ -95,7 +99,12 @@ def npz_good(place: Path) -> list[bytes]:
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         whole = io.BytesIO()
         with zipfile.ZipFile(whole, "w", method) as archive:
-            for name, array in {"x": x, "y": y, "test_x": x[:2].astype(np.uint8), "test_y": y[:2]}.items():
+            for name, array in {
+                "x": x,
+                "y": y,
+                "test_x": x[:2].astype(np.uint8),
+                "test_y": y[:2],
+            }.items():
                 with archive.open(f"{name}.npy", "w") as member:
                     np.save(member, array)
         packed.append(whole.getvalue())
@@ -156,21 +165,42 @@ def vectors(place: Path, content: bytes) -> None:
 
 def command_good(place: Path) -> list[list[str]]:
     return [
-        ["--data", "moons", "--hidden", "4", "8", "--epochs", "0.5", "--seed", "3", "--strategy", "single"],
-        ["--steps=10", "--optimizer=adam", "--learning-rate=1e-3", "--norm", "batch", "--smoke", "--out", "x"],
+        [
+            "--data",
+            "moons",
+            "--hidden",
+            "4",
+            "8",
+            "--epochs",
+            "0.5",
+            "--seed",
+            "3",
+            "--strategy",
+            "single",
+        ],
+        [
+            "--steps=10",
+            "--optimizer=adam",
+            "--learning-rate=1e-3",
+            "--norm",
+            "batch",
+            "--smoke",
+            "--out",
+            "x",
+        ],
     ]
 
 
 def command(place: Path, words: list[str]) -> None:
     try:
-        parsed(script("mlp").Config, words, "About.").checked()
+        parsed(script("mlp").Config, words, "About.").validate()
     except SystemExit as stop:
         assert not stop.code, f"exit code {stop.code}"
 
 
 KINDS = (
     Kind("config", 12, config_good, config),
-    Kind("judge", 8, config_good, judge),
+    Kind("feature_classifier", 8, config_good, classifier),
     Kind("manifest", 20, manifest_good, manifest),
     Kind("vocabulary", 12, vocabulary_good, vocabulary),
     Kind("npz", 16, npz_good, npz),

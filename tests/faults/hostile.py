@@ -44,7 +44,16 @@ SECONDS, BYTES = 240, 8 * 2**30
 #: Files that belong to nobody, and events of code that comes from a file.
 NOWHERE = ("/dev/", "/proc/")
 RUNS = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen")
-WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod", "shutil.rmtree")
+WRITES = (
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.symlink",
+    "os.link",
+    "os.chmod",
+    "shutil.rmtree",
+)
 
 
 class Worker:
@@ -87,14 +96,18 @@ def _work(pipe: Connection) -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     compilation_cache.reset_cache()  # importing has opened the one that the tests share, which lies outside
     warnings.simplefilter("ignore")
-    jax.devices(), load("digits"), script("dcgan")  # what takes seconds is not to count as a row's time
-    watch = Watch()
+    (
+        jax.devices(),
+        load("digits"),
+        script("dcgan"),
+    )  # what takes seconds is not to count as a row's time
+    on_validation = Watch()
     pipe.send("ready")
     while True:
-        pipe.send(_row(watch, *pipe.recv()))
+        pipe.send(_row(on_validation, *pipe.recv()))
 
 
-def _row(watch: "Watch", name: str, root: Path) -> tuple[str, str]:
+def _row(on_validation: "Watch", name: str, root: Path) -> tuple[str, str]:
     here, outside = root / "here", root / "outside"
     for part in (here, outside):
         part.mkdir()
@@ -103,11 +116,15 @@ def _row(watch: "Watch", name: str, root: Path) -> tuple[str, str]:
     os.environ["JAXDL_CACHE"] = str(here / "cache")
     use = ROWS[name][0](here)
     before = _contents(outside)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said, watch.over(here):
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as said,
+        on_validation.over(here),
+    ):
         ended = _ended(use, said)
     os.chdir("/")
-    if watch.seen or _contents(outside) != before or (here / "executed").exists():
-        return "harm", f"{watch.seen or 'something outside has changed'} ({ended})"
+    if on_validation.seen or _contents(outside) != before or (here / "executed").exists():
+        return "harm", f"{on_validation.seen or 'something outside has changed'} ({ended})"
     return ended
 
 
@@ -136,7 +153,9 @@ class Watch:
             return
         if event in RUNS:
             self.seen.append(event)
-        writes = event in WRITES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & 3)
+        writes = event in WRITES or (
+            event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
+        )
         if writes and isinstance(arguments[0], str | os.PathLike | bytes):
             path = os.path.realpath(os.fsdecode(arguments[0]))
             if path != self.here and not path.startswith((f"{self.here}{os.sep}", *NOWHERE)):
@@ -164,7 +183,9 @@ def _contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default="", help="rows with this in their name")
     wanted = parser.parse_args().only
     rows = {name: row for name, row in ROWS.items() if wanted in name}

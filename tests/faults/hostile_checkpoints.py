@@ -47,7 +47,9 @@ def text(content: str) -> Row:
     return of(lambda step: (step / "manifest.json").write_text(content))
 
 
-def forge(step: Path, change: Callable[[dict[str, Any]], Any] = lambda body: None, refresh: bool = False) -> None:
+def forge(
+    step: Path, change: Callable[[dict[str, Any]], Any] = lambda body: None, refresh: bool = False
+) -> None:
     """Changes the manifest and makes its hash right, and with `refresh` those of the files."""
     body = json.loads((step / "manifest.json").read_text())
     body.pop("sha256")
@@ -69,12 +71,18 @@ def field(**changed: Any) -> Row:
 
 def a_file(step: Path) -> Path:
     """The largest file of a state."""
-    return max((path for path in step.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    return max(
+        (path for path in step.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
 
 
 def moved(path: Path) -> None:
     """Puts a link in the place of something, which is now outside."""
-    target = next(parent for parent in path.parents if parent.name == "here").parent / "outside" / "moved"
+    target = (
+        next(parent for parent in path.parents if parent.name == "here").parent
+        / "outside"
+        / "moved"
+    )
     shutil.move(path, target)
     path.symlink_to(target)
 
@@ -95,7 +103,11 @@ def metadata(here: Path) -> Callable[[], Any]:
     """Says in Orbax's own files, with right hashes, that arrays have other shapes: what they hold is what counts."""
     step = saved(here / "run", 1) / "1"
     for path in step.rglob("*"):
-        if path.is_file() and path.name != "manifest.json" and b"[4" in (content := path.read_bytes()):
+        if (
+            path.is_file()
+            and path.name != "manifest.json"
+            and b"[4" in (content := path.read_bytes())
+        ):
             path.write_bytes(content.replace(b"[4", b"[9"))
     forge(step, refresh=True)
 
@@ -117,10 +129,14 @@ def reshaped(step: Path) -> None:
 
 def handler(step: Path) -> None:
     """Names a module of one's own as what reads the state."""
-    (step.parents[1] / "evil.py").write_text("import os\nos.mkdir('executed')\nclass Handler: pass\n")
+    (step.parents[1] / "evil.py").write_text(
+        "import os\nos.mkdir('executed')\nclass Handler: pass\n"
+    )
     for path in step.rglob("_CHECKPOINT_METADATA"):
         path.write_text(
-            path.read_text().replace("orbax.checkpoint.experimental.v1._src.handlers.pytree_handler", "evil")
+            path.read_text().replace(
+                "orbax.checkpoint.experimental.v1._src.handlers.pytree_handler", "evil"
+            )
         )
         assert "evil." in path.read_text()
     forge(step, refresh=True)
@@ -145,8 +161,12 @@ def unpicked(name: str) -> Row:
 REFUSED: dict[str, Row] = {
     "manifest: a list": text("[]"),
     "manifest: 100,000 levels": text(DEEP),
-    "manifest: 300 levels of history": text(f'{{"files": {{}}, "layout": {{}}, "history": {DEEP[:300]}{DEEP[-300:]}}}'),
-    "manifest: a pipe": of(lambda step: ((step / "manifest.json").unlink(), os.mkfifo(step / "manifest.json"))),
+    "manifest: 300 levels of history": text(
+        f'{{"files": {{}}, "layout": {{}}, "history": {DEEP[:300]}{DEEP[-300:]}}}'
+    ),
+    "manifest: a pipe": of(
+        lambda step: ((step / "manifest.json").unlink(), os.mkfifo(step / "manifest.json"))
+    ),
     "manifest: files that are a list": field(files=[]),
     "manifest: files that are numbers": field(files={"state/x": 7}),
     "manifest: layout that is a list": field(layout=[["params/w", "float32[4, 3]"]]),
@@ -162,7 +182,9 @@ REFUSED: dict[str, Row] = {
     "manifest: a file with a NUL byte": unpicked("a\0b"),
     "manifest: no files": field(files={}),
     "checkpoint: a file that is a link": of(lambda step: moved(a_file(step))),
-    "checkpoint: a file that is a link, hashes forged": of(lambda step: (moved(a_file(step)), forge(step))),
+    "checkpoint: a file that is a link, hashes forged": of(
+        lambda step: (moved(a_file(step)), forge(step))
+    ),
     "checkpoint: a state that is a link": of(lambda step: moved(step / "state")),
     "checkpoint: a state that is a link, no files": of(
         lambda step: (moved(step / "state"), forge(step, lambda body: body.update(files={})))

@@ -36,7 +36,11 @@ def made(use: Callable[[Path], Any], make: Callable[[Path], Any], name: str = "a
 
 def wrote(use: Callable[[Path], Any], content: str | bytes, name: str = "a.txt") -> Row:
     """Writes a file and uses it."""
-    return made(use, lambda path: path.write_bytes(content if isinstance(content, bytes) else content.encode()), name)
+    return made(
+        use,
+        lambda path: path.write_bytes(content if isinstance(content, bytes) else content.encode()),
+        name,
+    )
 
 
 def zero(path: Path) -> None:
@@ -106,7 +110,11 @@ def name_of(use: Callable[[str], Any], name: str) -> Row:
     return lambda here: lambda: use(name)
 
 
-NAMES = {"a NUL byte": "a\0b/c.npz", "300 characters": "a" * 300 + ".npz", "nobody's home": "~no-such-user/x.npz"}
+NAMES = {
+    "a NUL byte": "a\0b/c.npz",
+    "300 characters": "a" * 300 + ".npz",
+    "nobody's home": "~no-such-user/x.npz",
+}
 USES: dict[str, Callable[[str], Any]] = {
     "a set": load,
     "a text": read_text,
@@ -114,10 +122,23 @@ USES: dict[str, Callable[[str], Any]] = {
     "reviews": read_reviews,
     "a vocabulary": Vocabulary.load,
 }
-OUT = ("../../outside/precious.txt", "/etc/passwd", "..", "mnist/../../outside", "mnist:../1.0.0", "-rf", "a" * 300, "")
+OUT = (
+    "../../outside/precious.txt",
+    "/etc/passwd",
+    "..",
+    "mnist/../../outside",
+    "mnist:../1.0.0",
+    "-rf",
+    "a" * 300,
+    "",
+)
 
 REFUSED: dict[str, Row] = {
-    **{f"name: {kind} for {what}": name_of(use, name) for what, use in USES.items() for kind, name in NAMES.items()},
+    **{
+        f"name: {kind} for {what}": name_of(use, name)
+        for what, use in USES.items()
+        for kind, name in NAMES.items()
+    },
     **{f"name: the set {name[:30]!r}": name_of(load, name) for name in OUT},
     "text: a pipe": made(read_text, os.mkfifo),
     "text: a pipe called .gz": made(read_text, os.mkfifo, "a.gz"),
@@ -138,13 +159,21 @@ REFUSED: dict[str, Row] = {
     "reviews: a part that leads out": link("train", "texts/train"),
     "reviews: a file that leads out": link("test/pos/1.txt", "precious.txt"),
     "reviews: a pipe": folder(lambda reviews: os.mkfifo(reviews / "train/neg/2.txt")),
-    "reviews: a directory called .txt": folder(lambda reviews: (reviews / "train/neg/2.txt").mkdir()),
-    "reviews: a class that is a link to itself": folder(lambda reviews: (reviews / "train/x").symlink_to("x")),
-    "reviews: a name of control characters": folder(lambda reviews: (reviews / "test/pos" / ODD).write_bytes(b"\xff")),
+    "reviews: a directory called .txt": folder(
+        lambda reviews: (reviews / "train/neg/2.txt").mkdir()
+    ),
+    "reviews: a class that is a link to itself": folder(
+        lambda reviews: (reviews / "train/x").symlink_to("x")
+    ),
+    "reviews: a name of control characters": folder(
+        lambda reviews: (reviews / "test/pos" / ODD).write_bytes(b"\xff")
+    ),
     "vocabulary: a list": wrote(Vocabulary.load, "[]"),
     "vocabulary: 100,000 levels": wrote(Vocabulary.load, DEEP),
     "vocabulary: 100,000 levels of tokens": wrote(Vocabulary.load, f'{{"tokens": {DEEP}}}'),
-    "vocabulary: 500 levels of tokens": wrote(Vocabulary.load, f'{{"tokens": {DEEP[:500]}{DEEP[-500:]}}}'),
+    "vocabulary: 500 levels of tokens": wrote(
+        Vocabulary.load, f'{{"tokens": {DEEP[:500]}{DEEP[-500:]}}}'
+    ),
     "vocabulary: tokens of other types": vocabulary(tokens=["<pad>", "<unk>", 1, None]),
     "vocabulary: tokens that are an object": vocabulary(tokens={"<pad>": 0}),
     "vocabulary: huge integers": wrote(Vocabulary.load, '{"tokens": [' + "9" * 10_000 + "]}"),
@@ -156,17 +185,31 @@ REFUSED: dict[str, Row] = {
     "cache: no classes": cached(lambda new: {"name": "mnist"}),
     "cache: classes that are text": cached(lambda new: {"classes": "2"}),
     "cache: an array is missing": cached(lambda new: (new / "train_input.npy").unlink()),
-    "cache: labels of another type": cached(lambda new: np.save(new / "train_label.npy", np.zeros(20))),
-    "cache: fewer labels": cached(lambda new: np.save(new / "train_label.npy", np.zeros(3, np.int32))),
-    "cache: a header that says 4 TiB": cached(
-        lambda new: (new / "train_input.npy").write_bytes(header(said("'|u1'", f"(20, {2**20}, {2**20}, 1)")))
+    "cache: labels of another type": cached(
+        lambda new: np.save(new / "train_label.npy", np.zeros(20))
     ),
-    "cache: a manifest of 100,000 levels": cached(lambda new: (new / "manifest.json").write_text(DEEP), sealed=False),
-    "cache: a manifest that is a list": cached(lambda new: (new / "manifest.json").write_text("[]"), sealed=False),
-    "cache: a manifest that is a pipe": cached(lambda new: os.mkfifo(new / "manifest.json"), sealed=False),
+    "cache: fewer labels": cached(
+        lambda new: np.save(new / "train_label.npy", np.zeros(3, np.int32))
+    ),
+    "cache: a header that says 4 TiB": cached(
+        lambda new: (new / "train_input.npy").write_bytes(
+            header(said("'|u1'", f"(20, {2**20}, {2**20}, 1)"))
+        )
+    ),
+    "cache: a manifest of 100,000 levels": cached(
+        lambda new: (new / "manifest.json").write_text(DEEP), sealed=False
+    ),
+    "cache: a manifest that is a list": cached(
+        lambda new: (new / "manifest.json").write_text("[]"), sealed=False
+    ),
+    "cache: a manifest that is a pipe": cached(
+        lambda new: os.mkfifo(new / "manifest.json"), sealed=False
+    ),
 }
 
 HARMLESS: dict[str, Row] = {
-    "reviews: links that stay inside": folder(lambda reviews: (reviews / "test/neg/2.txt").symlink_to("1.txt")),
+    "reviews: links that stay inside": folder(
+        lambda reviews: (reviews / "test/neg/2.txt").symlink_to("1.txt")
+    ),
     "cache: as it is written": cached(lambda new: None),
 }

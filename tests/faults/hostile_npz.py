@@ -59,7 +59,11 @@ def loading(path: Path) -> Callable[[], Any]:
 
 def of(x: bytes, **more: bytes) -> Row:
     """Loads a file whose input is these bytes."""
-    members = {"x.npy": x, "y.npy": npy(Y), **{f"{name}.npy": content for name, content in more.items()}}
+    members = {
+        "x.npy": x,
+        "y.npy": npy(Y),
+        **{f"{name}.npy": content for name, content in more.items()},
+    }
     return lambda here: loading(archive(here / "my.npz", members))
 
 
@@ -151,13 +155,17 @@ REFUSED: dict[str, Row] = {
     "npz: a header of 100,000 brackets": of(header("[" * 100_000, version=2)),
     "npz: a header of another version": of(header(said("'<f4'", "(20, 3)"), bytes(240), version=3)),
     "npz: a header that says 4 TiB": of(header(said("'<f4'", f"({2**40},)"), bytes(240))),
-    "npz: a header whose size is beyond 64 bits": of(header(said("'<f4'", f"({2**62}, 64)"), bytes(240))),
+    "npz: a header whose size is beyond 64 bits": of(
+        header(said("'<f4'", f"({2**62}, 64)"), bytes(240))
+    ),
     "npz: a header with a negative size": of(header(said("'<f4'", "(-20, -3)"), bytes(240))),
     "npz: elements of no bytes": of(header(said("'|V0'", f"({2**60},)"))),
     "npz: elements of 2 GiB": of(header(said("'|V2147483647'", "(20,)"))),
     "npz: 70 axes": of(header(said("'<f4'", str((20, *[1] * 69))), bytes(80))),
     "npz: a bomb": bomb,
-    "npz: a size that the file cannot hold": patched(lambda c, at: put(c, at + 24, "<I", 2**32 - 2)),
+    "npz: a size that the file cannot hold": patched(
+        lambda c, at: put(c, at + 24, "<I", 2**32 - 2)
+    ),
     "npz: an offset behind the end": patched(lambda c, at: put(c, at + 42, "<I", 2**31)),
     "npz: encrypted": patched(lambda c, at: put(c, at + 8, "<H", 1)),
     "npz: packed in an unknown way": patched(lambda c, at: put(c, at + 10, "<H", 99)),
@@ -171,7 +179,11 @@ REFUSED: dict[str, Row] = {
 }
 
 HARMLESS: dict[str, Row] = {
-    "npz: members that lead out": named("../../outside/x.npy", "../x.npy", "/tmp/x.npy", "a/../../x.npy"),
-    "npz: members of strange names": named("a" * 300 + ".npy", "a\\..\\b.npy", "\x1b[2J.npy", "C:x.npy"),
+    "npz: members that lead out": named(
+        "../../outside/x.npy", "../x.npy", "/tmp/x.npy", "a/../../x.npy"
+    ),
+    "npz: members of strange names": named(
+        "a" * 300 + ".npy", "a\\..\\b.npy", "\x1b[2J.npy", "C:x.npy"
+    ),
     "npz: a member twice": twice,
 }

@@ -12,7 +12,7 @@ from typing import Any
 from jaxdl.data.cache import cache_root
 from jaxdl.experiment import launch, read_array
 from jaxdl.experiment.directory import check_data, claim
-from jaxdl.experiment.judge import Judging
+from jaxdl.experiment.feature_classifier import FeatureClassifierOptions
 from jaxdl.experiment.options import identity
 from jaxdl.plots import pictures_gif
 from jaxdl.training.writers import read_metrics
@@ -22,12 +22,14 @@ from tests.faults.hostile_npz import Evil, Row, header, npy, said
 
 MLP = ["--data", "moons", "--hidden", "4", "--smoke"]
 
-#: What a judge's run writes, as far as it is read again.
+#: What a classifier's run writes, as far as it is read again.
 RESULT = {
-    "experiment": "judge",
+    "experiment": "feature_classifier",
     "metrics": {"test/accuracy": 0.9},
     "state_sha256": "0" * 64,
-    "data": {part: {"name": "digits", "sha256": "0" * 64, "size": 20} for part in ("train", "test")},
+    "data": {
+        part: {"name": "digits", "sha256": "0" * 64, "size": 20} for part in ("train", "test")
+    },
     "seconds": {"total": 1.0, "compile": 0.5},
     "throughput": {"examples_per_second": 100.0},
     "warnings": [],
@@ -48,7 +50,9 @@ def run(change: Callable[[Path], Any]) -> Row:
     """Goes on with a run whose directory was changed."""
 
     def row(here: Path) -> Callable[[], Any]:
-        config = dataclasses.replace(script("mlp").Config(), data="moons", hidden=(4,), smoke=True).checked()
+        config = dataclasses.replace(
+            script("mlp").Config(), data="moons", hidden=(4,), smoke=True
+        ).validate()
         claim(here / "run", config)
         change(here / "run")
         return lambda: told(*MLP, "--out", str(here / "run"))
@@ -79,14 +83,18 @@ def outside(name: str, target: str) -> Row:
     return run(lambda out: (out / name).symlink_to(out.parent.parent / "outside" / target))
 
 
-def judge(options: dict[str, Any], **changed: Any) -> Row:
-    """Draws with a judge whose directory was changed."""
+def classifier(options: dict[str, Any], **changed: Any) -> Row:
+    """Draws with a classifier whose directory was changed."""
 
     def row(here: Path) -> Callable[[], Any]:
-        (here / "judge").mkdir()
-        (here / "judge" / "config.json").write_text(json.dumps(identity(Judging().checked()) | options))
-        (here / "judge" / "result.json").write_text(json.dumps(RESULT | changed))
-        return lambda: told("--judge", str(here / "judge"), "--smoke", name="dcgan")
+        (here / "feature_classifier").mkdir()
+        (here / "feature_classifier" / "config.json").write_text(
+            json.dumps(identity(FeatureClassifierOptions().validate()) | options)
+        )
+        (here / "feature_classifier" / "result.json").write_text(json.dumps(RESULT | changed))
+        return lambda: told(
+            "--feature-classifier", str(here / "feature_classifier"), "--smoke", name="dcgan"
+        )
 
     return row
 
@@ -98,7 +106,12 @@ def data(content: str) -> Row:
 
 def large_png(path: Path) -> None:
     """A picture of a hundred bytes that says it has four billion pixels."""
-    chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))  # noqa: E731
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
     size = struct.pack(">IIBBBBB", 65_535, 65_535, 8, 2, 0, 0, 0)
     content = [chunk(b"IHDR", size), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(content))
@@ -117,19 +130,31 @@ OPTIONS = {
 }
 
 REFUSED: dict[str, Row] = {
-    **{f"{name} {value[:20]!r}": option(name, value) for name, values in OPTIONS.items() for value in values},
     **{
-        f"--judge {value[:20]!r}": name_of(lambda value: told("--judge", value, name="dcgan"), value)
+        f"{name} {value[:20]!r}": option(name, value)
+        for name, values in OPTIONS.items()
+        for value in values
+    },
+    **{
+        f"--feature-classifier {value[:20]!r}": name_of(
+            lambda value: told("--feature-classifier", value, name="dcgan"), value
+        )
         for value in (NUL, LONG, HOME, "/etc", "/dev/zero")
     },
-    "--cache-dir: a link to itself": made(lambda path: cache_root(str(path)), lambda path: path.symlink_to(path)),
-    "--out: a link to itself": made(lambda path: told(*MLP, "--out", str(path)), lambda path: path.symlink_to(path)),
+    "--cache-dir: a link to itself": made(
+        lambda path: cache_root(str(path)), lambda path: path.symlink_to(path)
+    ),
+    "--out: a link to itself": made(
+        lambda path: told(*MLP, "--out", str(path)), lambda path: path.symlink_to(path)
+    ),
     "config: a list": file("config.json", "[]"),
     "config: a number": file("config.json", "7"),
     "config: 100,000 levels": file("config.json", DEEP),
     "config: 500 levels of a field": file("config.json", f'{{"seed": {DEEP[:500]}{DEEP[-500:]}}}'),
     "config: huge integers": file("config.json", '{"seed": ' + "9" * 4000 + "}"),
-    "config: integers that are too large to be read": file("config.json", '{"seed": ' + "9" * 10_000 + "}"),
+    "config: integers that are too large to be read": file(
+        "config.json", '{"seed": ' + "9" * 10_000 + "}"
+    ),
     "config: not UTF-8": file("config.json", b"\xff\xfe{}"),
     "config: control characters": file("config.json", '{"\\u001b[2J\\n\\ud800": "\\u001b"}'),
     "config: a pipe": file("config.json", os.mkfifo),
@@ -154,25 +179,47 @@ REFUSED: dict[str, Row] = {
     "data: numbers": data('{"train": 7}'),
     "data: lists": data('{"train": [[[]]], "more": null}'),
     "data: 100,000 levels": data(DEEP),
-    "judge: an option of another type": judge({"batch_size": "many"}),
-    "judge: an option that is null": judge({"learning_rate": None}),
-    "judge: an option that is a list": judge({"optimizer": ["adam"]}),
-    "judge: an unknown option": judge({"__class__": "os.system"}),
-    "judge: an option out of range": judge({"batch_size": -1}),
-    "judge: no accuracy": judge({}, metrics={}),
-    "judge: no training set": judge({}, data={}),
-    "judge: a hash that is a number": judge({}, data={"train": {"name": 1, "sha256": 2, "size": 3}}),
-    "judge: of other data": judge({}),
+    "classifier: an option of another type": classifier({"batch_size": "many"}),
+    "classifier: an option that is null": classifier({"learning_rate": None}),
+    "classifier: an option that is a list": classifier({"optimizer": ["adam"]}),
+    "classifier: an unknown option": classifier({"__class__": "os.system"}),
+    "classifier: an option out of range": classifier({"batch_size": -1}),
+    "classifier: no accuracy": classifier({}, metrics={}),
+    "classifier: no training set": classifier({}, data={}),
+    "classifier: a hash that is a number": classifier(
+        {}, data={"train": {"name": 1, "sha256": 2, "size": 3}}
+    ),
+    "classifier: of other data": classifier({}),
     "samples: a picture of four billion pixels": made(gif, large_png, "step-1.png"),
     "samples: a picture of another format": wrote(gif, b"GIF89a" + bytes(100), "step-1.png"),
     "samples: a pickled array": wrote(read_array, npy([Evil()]), "back.npy"),
-    "samples: an array that says 4 TiB": wrote(read_array, header(said("'<f4'", f"({2**40},)"), bytes(8)), "back.npy"),
-    "samples: an array with a header of brackets": wrote(read_array, header("(" * 5000), "back.npy"),
+    "samples: an array that says 4 TiB": wrote(
+        read_array, header(said("'<f4'", f"({2**40},)"), bytes(8)), "back.npy"
+    ),
+    "samples: an array with a header of brackets": wrote(
+        read_array, header("(" * 5000), "back.npy"
+    ),
 }
 
 LINES = (
-    *('{"step": 1, "train/loss": 0.5}', "[]", "7", "null", '"text"', "{}", '{"step": null}', '{"step": "x"}', DEEP),
-    *('{"step": 1e400}', '{"step": -1}', '{"step": 1' + "0" * 4000 + "}", '{"step": 2, "a": [1]}', "\0" * 100),
+    *(
+        '{"step": 1, "train/loss": 0.5}',
+        "[]",
+        "7",
+        "null",
+        '"text"',
+        "{}",
+        '{"step": null}',
+        '{"step": "x"}',
+        DEEP,
+    ),
+    *(
+        '{"step": 1e400}',
+        '{"step": -1}',
+        '{"step": 1' + "0" * 4000 + "}",
+        '{"step": 2, "a": [1]}',
+        "\0" * 100,
+    ),
     *('{"step": 2, "a": {}}', '{"step": 2, "a": 1' + "0" * 400 + "}", '{"a": 1}', '{"step": NaN}'),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import jaxdl
-from jaxdl.training import Directory, Every, state_sha256
+from jaxdl.training import Directory, state_sha256
 from tests.faults import command
 from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, abstract, points
@@ -43,7 +43,7 @@ class Watched(Directory):
         super().close()
 
 
-class Ending:
+class GracefulShutdown:
     """A writer that ends the run."""
 
     def __init__(self, kind: str):
@@ -58,17 +58,20 @@ class Ending:
 
 
 def child(kind: str, place: str) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what is started in the background ignores it
     jaxdl.train(
         heavy(NUMBERS),
         points(),
         key=KEY,
         steps=SAVED if kind == "return" else SAVED + 1,
         batch_size=4,
-        every=Every(log=1, save=SAVED),
+        log_every=1,
+        save_every=SAVED,
         store=Watched(place),
-        writers=[Ending(kind)],
-        watch=lambda state: print(state_sha256(state), flush=True),
+        writers=[GracefulShutdown(kind)],
+        on_validation=lambda state: print(state_sha256(state), flush=True),
     )
 
 

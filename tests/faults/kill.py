@@ -21,7 +21,9 @@ from tests.faults.signals import SAVE, command, reached, whole
 
 def killed(out: Path, wait: float) -> int:
     """Kills the run so many seconds after its first step, if it has not ended by then; the steps that were lost."""
-    process = subprocess.Popen(command(out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command(out), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert process.stdout is not None
     said = process.stdout.readline()
     time.sleep(wait)
@@ -42,7 +44,9 @@ def trial(out: Path, rng: random.Random, kills: int, longest: float) -> tuple[st
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--kills", type=int, default=3, help="in each trial")
     parser.add_argument("--seed", type=int, default=0)
@@ -55,8 +59,13 @@ def main() -> int:
         for i in range(read.trials):
             end, lost = trial(Path(directory) / str(i), rng, read.kills, longest)
             fine, most = fine + (end == expected), max(most, lost)
-            print(f"{i + 1:>3}: {'the same' if end == expected else 'ANOTHER'} hash, {lost} steps lost", flush=True)
-    print(f"kill: {fine}/{read.trials} the same state_sha256; {most} steps lost at most, saved every {SAVE}")
+            print(
+                f"{i + 1:>3}: {'the same' if end == expected else 'ANOTHER'} hash, {lost} steps lost",
+                flush=True,
+            )
+    print(
+        f"kill: {fine}/{read.trials} the same state_sha256; {most} steps lost at most, saved every {SAVE}"
+    )
     return int(fine < read.trials)
 
 

@@ -42,7 +42,7 @@ def child(kind: str, place: str, steps: str) -> None:
     import optax
 
     import jaxdl
-    from jaxdl.training import Directory, Every, JsonLines
+    from jaxdl.training import Directory, JsonLines
 
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
     task, out = jaxdl.tasks.classify(jaxdl.models.MLP((64,))), Path(place)
@@ -54,12 +54,13 @@ def child(kind: str, place: str, steps: str) -> None:
             key=jaxdl.root(0),
             steps=int(steps),
             batch_size=32,
-            every=Every(log=LOG, save=SAVE),
+            log_every=LOG,
+            save_every=SAVE,
             validation=validation,
             strategy=jaxdl.strategy("single"),
             store=Directory(out / "checkpoints"),
             writers=[JsonLines(out / "metrics.jsonl")],
-            watch=lambda state: taken.append((resident(), open_files())),
+            on_validation=lambda state: taken.append((resident(), open_files())),
         )
     print(json.dumps(taken))
 
@@ -72,7 +73,10 @@ def trial(kind: str, rng: np.random.Generator, place: Path, steps: int = STEPS) 
     assert len(taken) == steps // SAVE
     memory, files = zip(*taken[len(taken) // 4 :], strict=True)
     grown = max(memory[-1], memory[-2]) / memory[0] - 1
-    print(f"  {kind}: {memory[0] / 2**20:.0f} MiB, at the end {100 * grown:+.1f} %, {files[-1]} open files", flush=True)
+    print(
+        f"  {kind}: {memory[0] / 2**20:.0f} MiB, at the end {100 * grown:+.1f} %, {files[-1]} open files",
+        flush=True,
+    )
     assert grown < 0.02, f"memory grew by {100 * grown:.1f} %"
     assert min(files[-3:]) <= min(files[:3]), f"open files grew from {files[:3]} to {files[-3:]}"
     lines = (place / "metrics.jsonl").read_text().splitlines()

@@ -24,7 +24,7 @@ def child(kind: str, place: str) -> None:
     import optax
 
     import jaxdl
-    from jaxdl.training import Directory, Every
+    from jaxdl.training import Directory
 
     assert jax.device_count() == DEVICES
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
@@ -35,12 +35,13 @@ def child(kind: str, place: str) -> None:
         key=jaxdl.root(range(8) if kind == "several runs" else 0),
         steps=STEPS,
         batch_size=32,
-        every=Every(log=7, save=100),
+        log_every=7,
+        save_every=100,
         validation=validation,
         strategy=jaxdl.strategy("auto" if kind == "several runs" else kind),
         store=Directory(place),
     )
-    assert state.done == STEPS
+    assert state.steps_done == STEPS
 
 
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:

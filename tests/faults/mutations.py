@@ -6,11 +6,72 @@ import random
 from typing import Any
 
 STRANGE = (
-    *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 0.5, -0.0, 1e308, float("inf"), float("-inf"), float("nan")),
-    *("", "0", "NaN", "a\0b", "../../x", "/etc/passwd", "\ud800", "\x1b[2J\n", "a" * 300, [], [[]], {}, {"a": None}),
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**31,
+        2**63,
+        10**400,
+        0.5,
+        -0.0,
+        1e308,
+        float("inf"),
+        float("-inf"),
+        float("nan"),
+    ),
+    *(
+        "",
+        "0",
+        "NaN",
+        "a\0b",
+        "../../x",
+        "/etc/passwd",
+        "\ud800",
+        "\x1b[2J\n",
+        "a" * 300,
+        [],
+        [[]],
+        {},
+        {"a": None},
+    ),
 )
-BYTES = (b"\0", b"\xff", b"\n", b"\r", b'"', b"[" * 2000, b"{", b"}", b"]", b",", b":", b"\\ud800", b"1e999", b"NaN")
-WORDS = ("--", "-", "=", "", "None", "nan", "1e400", "-1", "9" * 5000, "a\0b", "\udcff", "[", "{}", "é" * 50, "--help")
+BYTES = (
+    b"\0",
+    b"\xff",
+    b"\n",
+    b"\r",
+    b'"',
+    b"[" * 2000,
+    b"{",
+    b"}",
+    b"]",
+    b",",
+    b":",
+    b"\\ud800",
+    b"1e999",
+    b"NaN",
+)
+WORDS = (
+    "--",
+    "-",
+    "=",
+    "",
+    "None",
+    "nan",
+    "1e400",
+    "-1",
+    "9" * 5000,
+    "a\0b",
+    "\udcff",
+    "[",
+    "{}",
+    "é" * 50,
+    "--help",
+)
 
 
 def mutated(draw: random.Random, good: list[bytes]) -> bytes:
@@ -40,7 +101,9 @@ def mutated_arguments(draw: random.Random, good: list[list[str]]) -> list[str]:
             place = min(place, len(words) - 1)
             at = draw.randrange(len(words[place]) + 1)
             more = (
-                draw.choice(WORDS) if kind == 2 else chr(draw.choice((draw.randrange(128), draw.randrange(0x10FFFF))))
+                draw.choice(WORDS)
+                if kind == 2
+                else chr(draw.choice((draw.randrange(128), draw.randrange(0x10FFFF))))
             )
             words[place] = words[place][:at] + more + words[place][at + draw.randrange(2) :]
     return words
@@ -94,7 +157,9 @@ def _replace(draw: random.Random, inner: Any, name: Any) -> None:
     elif kind == 1 and isinstance(inner, dict):
         inner[str(draw.choice(STRANGE))] = inner.pop(name)
     elif kind == 2:
-        value = copy.deepcopy(draw.choice(STRANGE))  # what goes into one input must not change the next
+        value = copy.deepcopy(
+            draw.choice(STRANGE)
+        )  # what goes into one input must not change the next
         for _ in range(draw.choice((1, 70, 300))):
             value = [value] if draw.random() < 0.5 else {"a": value}
         inner[name] = value

@@ -97,7 +97,9 @@ def trial(kind: str, rng: Rng, place: Path) -> None:
     said = [str(w.message) for w in caught]
     assert len(said) == (words is not None), f"said was {said}"
     if words is not None:
-        assert words in said[0] and str(run / "2") in said[0] and "going back to step" in said[0], said[0]
+        assert words in said[0] and str(run / "2") in said[0] and "going back to step" in said[0], (
+            said[0]
+        )
 
 
 if __name__ == "__main__":

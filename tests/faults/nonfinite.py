@@ -20,7 +20,7 @@ import jaxdl
 from jaxdl.core import Learner, Update
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import NonFinite
-from jaxdl.training import Directory, Every, strategy
+from jaxdl.training import Directory, strategy
 from tests.faults.command import main
 from tests.training.linear import KEY, abstract, init, loss, points
 
@@ -84,7 +84,8 @@ def run(net: Learner, data: Any, place: Path | None = None) -> Any:
         key=KEY,
         steps=STEPS,
         batch_size=BATCH,
-        every=Every(log=11, save=SAVE),
+        log_every=11,
+        save_every=SAVE,
         strategy=strategy("single"),
         store=store,
     )
@@ -106,7 +107,9 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
         _ends(net, data, where, step, place)
     else:
         steps = _reading(row) if where == "data" else [step]
-        left = jaxdl.skip_nonfinite(jaxdl.learner(init, Update(loss, optax.adam(0.05))) if where == "data" else net)
+        left = jaxdl.skip_nonfinite(
+            jaxdl.learner(init, Update(loss, optax.adam(0.05))) if where == "data" else net
+        )
         found = run(left, data)
         plain = jaxdl.learner(init, Update(loss, optax.adam(0.05)))
         for each in steps:
@@ -114,15 +117,21 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
         expected = run(plain, clean)
         skipped = int(found.extra["skipped"]["steps"])
         assert skipped == len(steps), f"{skipped} steps skipped, not {len(steps)}"
-        pairs = zip(jax.tree.leaves(found.replace(extra={})), jax.tree.leaves(expected), strict=True)
-        apart = max(float(jnp.abs(a - b).max()) for a, b in pairs)  # another program rounds otherwise
+        pairs = zip(
+            jax.tree.leaves(found.replace(extra={})), jax.tree.leaves(expected), strict=True
+        )
+        apart = max(
+            float(jnp.abs(a - b).max()) for a, b in pairs
+        )  # another program rounds otherwise
         assert apart < 1e-5, f"the states are {apart:.1e} apart"
 
 
 def _reading(row: int) -> list[int]:
     """The steps, from 1, that read a row."""
     epochs = -(-STEPS // (SIZE // BATCH))
-    order = np.concatenate([epoch_order(KEY, epoch, SIZE, BATCH) for epoch in range(epochs)])[:STEPS]
+    order = np.concatenate([epoch_order(KEY, epoch, SIZE, BATCH) for epoch in range(epochs)])[
+        :STEPS
+    ]
     return [int(i) + 1 for i in np.flatnonzero((order == row).any(1))]
 
 
@@ -134,17 +143,23 @@ def _ends(net: Learner, data: Any, where: str, step: int, place: Path) -> None:
     else:
         raise AssertionError("it trained on")
     assert said.startswith(f"step {step}: "), f"step {step} was broken, but: {said}"
-    named = {"data": "params/", "loss": "loss", "gradient": "params/w", "parameters": "params/b"}[where]
+    named = {"data": "params/", "loss": "loss", "gradient": "params/w", "parameters": "params/b"}[
+        where
+    ]
     assert named in said, f"{named} is not named: {said}"
     store = Directory(place)
     newest = max(store.steps(), default=0)
     assert newest == (step - 1) // SAVE * SAVE, f"the newest checkpoint is of step {newest}"
     if newest:
-        state, _ = store.restore(abstract(net.init(KEY, {name: x[:BATCH] for name, x in data.arrays.items()}))) or (
+        state, _ = store.restore(
+            abstract(net.init(KEY, {name: x[:BATCH] for name, x in data.arrays.items()}))
+        ) or (
             0,
             0,
         )
-        assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(state)), "what is saved is not finite"
+        assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(state)), (
+            "what is saved is not finite"
+        )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,11 @@ WHAT = "stops after which nothing is repeated and nothing missing"
 
 def batches(kind: str, seed: int, start: int) -> Iterator[np.ndarray]:
     """The numbers of the examples that each step reads, from a step on, as the device gets them."""
-    data = Dataset({"input": np.arange(SIZE, dtype=np.float32)[:, None]}, "numbers", contiguous=kind == "contiguous")
+    data = Dataset(
+        {"input": np.arange(SIZE, dtype=np.float32)[:, None]},
+        "numbers",
+        contiguous=kind == "contiguous",
+    )
     key = jaxdl.root([seed, seed + 1]) if kind == "several runs" else jaxdl.root(seed)
     step = start
     for window in training_windows(data, key, BATCH, start, lambda host: host):
@@ -42,7 +46,9 @@ def batches(kind: str, seed: int, start: int) -> Iterator[np.ndarray]:
 
 def difference(a: list[np.ndarray], b: list[np.ndarray]) -> tuple[int, int]:
     """How many examples of `a` are one too many in `b`, and how many are missing there."""
-    counted, expected = (Counter(np.concatenate([each.reshape(-1) for each in x]).tolist()) for x in (b, a))
+    counted, expected = (
+        Counter(np.concatenate([each.reshape(-1) for each in x]).tolist()) for x in (b, a)
+    )
     return (counted - expected).total(), (expected - counted).total()
 
 
@@ -55,7 +61,9 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
         for k in range(STEPS):
             again = whole[:k] + list(batches(kind, seed, k))
             repeated, missing = difference(whole, again)
-            assert not repeated and not missing, f"stop after {k}: {repeated} repeated, {missing} missing"
+            assert not repeated and not missing, (
+                f"stop after {k}: {repeated} repeated, {missing} missing"
+            )
             assert all(map(np.array_equal, whole, again)), f"stop after {k}: another order"
 
 

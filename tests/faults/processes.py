@@ -27,7 +27,9 @@ HEARTBEAT = 10
 Losses = dict[str, list[float]]
 
 
-def started(devices: int, processes: int, directory: Path, options: list[str]) -> list[subprocess.Popen]:
+def started(
+    devices: int, processes: int, directory: Path, options: list[str]
+) -> list[subprocess.Popen]:
     """The processes of a run, as many devices in all, divided among them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -38,7 +40,15 @@ def started(devices: int, processes: int, directory: Path, options: list[str]) -
         "JAX_NUM_CPU_DEVICES": str(devices // processes),
         "XLA_FLAGS": "",
     }
-    child = [sys.executable, "-m", "tests.faults.processes", "--child", str(directory), address, str(processes)]
+    child = [
+        sys.executable,
+        "-m",
+        "tests.faults.processes",
+        "--child",
+        str(directory),
+        address,
+        str(processes),
+    ]
     return [
         subprocess.Popen(
             [*child, str(rank), *options],
@@ -56,7 +66,9 @@ def told(directory: Path) -> tuple[list[int], list[int]]:
     """Two processes of an endless run, one of which is told to end: their exit codes, and the steps that are saved."""
     running = started(2, 2, directory, ["--steps", str(10**8)])
     try:
-        while not list(directory.glob("*/manifest.json")) and all(process.poll() is None for process in running):
+        while not list(directory.glob("*/manifest.json")) and all(
+            process.poll() is None for process in running
+        ):
             time.sleep(0.05)
         running[1].send_signal(signal.SIGTERM)
         for process in running:
@@ -73,7 +85,9 @@ def dead(directory: Path, rank: int) -> tuple[float, int, str]:
     running = started(2, 2, directory, ["--steps", str(10**8)])
     other = running[1 - rank]
     try:
-        while not list(directory.glob("*/manifest.json")) and all(process.poll() is None for process in running):
+        while not list(directory.glob("*/manifest.json")) and all(
+            process.poll() is None for process in running
+        ):
             time.sleep(0.05)
         running[rank].kill()
         began = time.monotonic()
@@ -85,7 +99,12 @@ def dead(directory: Path, rank: int) -> tuple[float, int, str]:
 
 
 def losses(
-    devices: int, processes: int, directory: Path, *, fsdp: bool = False, stop_after: int | None = None
+    devices: int,
+    processes: int,
+    directory: Path,
+    *,
+    fsdp: bool = False,
+    stop_after: int | None = None,
 ) -> Losses:
     """Training and validation losses, as the first process saw them.
 
@@ -117,14 +136,22 @@ def losses(
 
 def difference(a: Losses, b: Losses) -> float:
     """The largest relative difference of two runs' losses."""
-    if {name: len(values) for name, values in a.items()} != {name: len(values) for name, values in b.items()}:
+    if {name: len(values) for name, values in a.items()} != {
+        name: len(values) for name, values in b.items()
+    }:
         raise RuntimeError(f"the runs logged different things: {a} and {b}")
     pairs = [pair for name in a for pair in zip(a[name], b[name], strict=True)]
     return max(abs(x - y) / abs(x) for x, y in pairs)
 
 
 def child(
-    directory: str, address: str, processes: int, rank: int, fsdp: bool, stop_after: int | None, steps: int
+    directory: str,
+    address: str,
+    processes: int,
+    rank: int,
+    fsdp: bool,
+    stop_after: int | None,
+    steps: int,
 ) -> None:
     """One process of a run: 50 steps of SGD on the digits, validated and saved every 20."""
     import jax
@@ -134,7 +161,7 @@ def child(
     import optax
 
     import jaxdl
-    from jaxdl.training import Directory, Every, Patience, Sharded
+    from jaxdl.training import Directory, Patience, Sharded
     from jaxdl.training.writers import Memory
 
     assert jax.process_count() == processes
@@ -147,7 +174,8 @@ def child(
         key=key,
         steps=steps,
         batch_size=32,
-        every=Every(log=5, save=20),
+        log_every=5,
+        save_every=20,
         validation=validation,
         patience=Patience("loss", 3) if steps == STEPS else None,
         strategy=Sharded(fsdp=fsdp),
@@ -157,7 +185,11 @@ def child(
     )
     assert int(state.step) == (stop_after or STEPS)
     names = ("train/loss", "validation/loss", "validation/accuracy")
-    print(json.dumps({name: [line[name] for _, line in memory.records if name in line] for name in names}))
+    print(
+        json.dumps(
+            {name: [line[name] for _, line in memory.records if name in line] for name in names}
+        )
+    )
 
 
 def main() -> int:
@@ -167,17 +199,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         one = losses(1, 1, Path(directory) / "1-1")
         for devices, processes in ((2, 1), (4, 1), (4, 2)):
-            found = difference(one, losses(devices, processes, Path(directory) / f"{devices}-{processes}"))
+            found = difference(
+                one, losses(devices, processes, Path(directory) / f"{devices}-{processes}")
+            )
             where = f"{devices} devices in {processes} process{'es' * (processes > 1)}"
             print(
-                f"{where:<27} and 1: losses differ by {found:.1e} of their size at most, over {STEPS} steps", flush=True
+                f"{where:<27} and 1: losses differ by {found:.1e} of their size at most, over {STEPS} steps",
+                flush=True,
             )
             worst = max(worst, found)
         codes, saved = told(Path(directory) / "told")
-        print(f"two processes, one told to end: exit codes {codes}, steps {saved} saved", flush=True)
+        print(
+            f"two processes, one told to end: exit codes {codes}, steps {saved} saved", flush=True
+        )
         late = [lost(rank, Path(directory) / f"dead-{rank}") for rank in (1, 0)]
     fine = [worst <= LIMIT, codes == [143, 143], *late]
-    print(f"processes: {sum(fine)}/{len(fine)} as they should be; losses differ by {worst:.1e} at most")
+    print(
+        f"processes: {sum(fine)}/{len(fine)} as they should be; losses differ by {worst:.1e} at most"
+    )
     return int(not all(fine))
 
 
@@ -185,9 +224,14 @@ def lost(rank: int, directory: Path) -> bool:
     """Says what a process does whose peer is killed; whether it ended in time, as failed, and told why."""
     seconds, code, said = dead(directory, rank)
     # Process 0 has the service that knows who is there; of its own end it cannot tell.
-    named = f"Task {rank} heartbeat timeout" in said if rank else "UNAVAILABLE" in said or "reset by peer" in said
+    named = (
+        f"Task {rank} heartbeat timeout" in said
+        if rank
+        else "UNAVAILABLE" in said or "reset by peer" in said
+    )
     print(
-        f"process {rank} of two killed: the other ended after {seconds:.1f} s with {code}, named: {named}", flush=True
+        f"process {rank} of two killed: the other ended after {seconds:.1f} s with {code}, named: {named}",
+        flush=True,
     )
     return seconds < 30 and code != 0 and named
 

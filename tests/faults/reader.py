@@ -19,7 +19,7 @@ import numpy as np
 
 import jaxdl
 from jaxdl.data import order
-from jaxdl.training import Directory, Every
+from jaxdl.training import Directory
 from tests.faults import command
 from tests.training.linear import KEY, abstract, line, points
 
@@ -34,7 +34,11 @@ def failing(kind: str, reads: int) -> Callable[..., Any]:
 
     def until(*args: Any) -> Any:
         if next(done) > reads:
-            raise OSError(5, "Input/output error", "shard-00003") if kind == KINDS[0] else SystemExit(1)
+            raise (
+                OSError(5, "Input/output error", "shard-00003")
+                if kind == KINDS[0]
+                else SystemExit(1)
+            )
         return read(*args)
 
     return until
@@ -52,7 +56,8 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
                 key=KEY,
                 steps=1000,
                 batch_size=4,
-                every=Every(log=20, save=100),
+                log_every=20,
+                save_every=100,
                 strategy=jaxdl.strategy("single"),
                 store=Directory(place),
             )
@@ -61,7 +66,9 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     seconds = time.monotonic() - began
     assert said, "it came to its end"
     assert seconds < LIMIT, f"it took {seconds:.1f} s to say {said}"
-    assert ("shard-00003" if kind == KINDS[0] else "SystemExit") in said, f"the cause is not named: {said}"
+    assert ("shard-00003" if kind == KINDS[0] else "SystemExit") in said, (
+        f"the cause is not named: {said}"
+    )
     store = Directory(place)
     if store.steps():
         example = {name: np.asarray(x[:4]) for name, x in data.arrays.items()}

@@ -31,7 +31,9 @@ Case = tuple[State, State, list[str]]
 def some_leaf(rng: Rng) -> tuple[State, str, str, jax.Array]:
     """A state, one of its dictionaries, and a leaf in it."""
     state = state_at(int(rng.integers(100)))
-    field, entries = [("params", state.params), ("extra", state.extra["batch_stats"])][rng.integers(2)]
+    field, entries = [("params", state.params), ("extra", state.extra["batch_stats"])][
+        rng.integers(2)
+    ]
     name = sorted(entries)[rng.integers(len(entries))]
     return state, field, name, entries[name]
 
@@ -54,23 +56,39 @@ def told(leaf: jax.Array) -> str:
 def shape(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
     other = jnp.zeros((*leaf.shape[::-1], int(rng.integers(1, 5))), leaf.dtype)
-    return state, put(state, field, **{name: other}), [f"{path(field, name)} is {told(leaf)} there and {told(other)}"]
+    return (
+        state,
+        put(state, field, **{name: other}),
+        [f"{path(field, name)} is {told(leaf)} there and {told(other)}"],
+    )
 
 
 def dtype(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
     other = leaf.astype([jnp.int8, jnp.float16, jnp.int32][rng.integers(3)])
-    return state, put(state, field, **{name: other}), [f"{path(field, name)} is {told(leaf)} there and {told(other)}"]
+    return (
+        state,
+        put(state, field, **{name: other}),
+        [f"{path(field, name)} is {told(leaf)} there and {told(other)}"],
+    )
 
 
 def missing(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
-    return put(state, field, **{name: None}), state, [f"{path(field, name)} is nothing there and {told(leaf)} in this"]
+    return (
+        put(state, field, **{name: None}),
+        state,
+        [f"{path(field, name)} is nothing there and {told(leaf)} in this"],
+    )
 
 
 def extra(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
-    return state, put(state, field, **{name: None}), [f"{path(field, name)} is {told(leaf)} there and nothing in this"]
+    return (
+        state,
+        put(state, field, **{name: None}),
+        [f"{path(field, name)} is {told(leaf)} there and nothing in this"],
+    )
 
 
 def renamed(rng: Rng) -> Case:
@@ -87,7 +105,11 @@ def colliding(rng: Rng) -> Case:
     for name in reversed(names):
         tree = {name: tree}
     state = state.replace(params={**tree, ".".join(names): 2 * leaf})
-    return state, state, [f"params/{'/'.join(names)}", f"params/{'.'.join(names)}", "would be one leaf"]
+    return (
+        state,
+        state,
+        [f"params/{'/'.join(names)}", f"params/{'.'.join(names)}", "would be one leaf"],
+    )
 
 
 def network(width: int, optimizer: optax.GradientTransformation = optax.sgd(0.1)) -> State:
@@ -104,8 +126,16 @@ def width(rng: Rng) -> Case:
 
 def optimizer(rng: Rng) -> Case:
     a, b = rng.choice(3, 2, replace=False)
-    makers = [lambda: optax.sgd(0.1), lambda: optax.sgd(0.1, momentum=0.9), lambda: optax.adam(1e-3)]
-    return network(2, makers[a]()), network(2, makers[b]()), ["opt/0", "nothing", "[", "in this run"]
+    makers = [
+        lambda: optax.sgd(0.1),
+        lambda: optax.sgd(0.1, momentum=0.9),
+        lambda: optax.adam(1e-3),
+    ]
+    return (
+        network(2, makers[a]()),
+        network(2, makers[b]()),
+        ["opt/0", "nothing", "[", "in this run"],
+    )
 
 
 KINDS = {
@@ -125,16 +155,18 @@ def trial(kind: str, rng: Rng, place: Path) -> None:
     store = Directory(place)
     try:
         store.save(saved, [])
-        store.restore(abstract(wanted), saved.done)
+        store.restore(abstract(wanted), saved.steps_done)
     except CheckpointError as error:
         said = str(error)
     else:
         raise AssertionError("it was restored")
-    assert all(word in said for word in (str(place), *words)) and "\n" not in said, f"wanted {words}, said was: {said}"
+    assert all(word in said for word in (str(place), *words)) and "\n" not in said, (
+        f"wanted {words}, said was: {said}"
+    )
     if kind == "colliding key":
         assert not list(place.iterdir()), "something of it was saved"
     else:
-        state, _ = store.restore(abstract(saved), saved.done)
+        state, _ = store.restore(abstract(saved), saved.steps_done)
         assert state_sha256(state) == state_sha256(saved), "what is there was harmed"
 
 

@@ -28,17 +28,27 @@ def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> li
     return [sys.executable, script, *options, *more]
 
 
-def finished(arguments: Sequence[str], environment: Mapping[str, str] | None = None, timeout: int = TIMEOUT) -> None:
+def finished(
+    arguments: Sequence[str], environment: Mapping[str, str] | None = None, timeout: int = TIMEOUT
+) -> None:
     """Runs a command to its end, in another environment if one is given.
 
     Raises:
       RuntimeError: it failed.
     """
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+        arguments,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+        raise RuntimeError(
+            f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-4000:]}"
+        )
 
 
 def saved(out: Path) -> list[int]:
@@ -48,7 +58,9 @@ def saved(out: Path) -> list[int]:
 
 def killed(arguments: Sequence[str], out: Path, k: int) -> None:
     """Starts a command and kills it as soon as a checkpoint of step k (or the next, if that was missed) is complete."""
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     end = time.monotonic() + TIMEOUT
     while process.poll() is None and max(saved(out), default=0) < k and time.monotonic() < end:
         time.sleep(0.001)
@@ -82,29 +94,43 @@ def interrupted(experiment: str, steps: int, data: str, out: Path, k: int, kill:
         raise RuntimeError(f"{out} was finished before it was interrupted at step {k}")
     newest = max(saved(out), default=0)
     if newest < k or (newest > k and not kill):
-        raise RuntimeError(f"interrupted at step {k}, but the newest checkpoint is of step {newest}")
+        raise RuntimeError(
+            f"interrupted at step {k}, but the newest checkpoint is of step {newest}"
+        )
     finished(whole)
     return sha256(out)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--experiment", default="mlp", choices=["mlp", "cnn"])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--data", default="digits")
     parser.add_argument("--kill", action="store_true", help="SIGKILL instead of --stop-after")
-    parser.add_argument("--at", type=int, nargs="*", help="only these steps; default: every step before the last")
+    parser.add_argument(
+        "--at", type=int, nargs="*", help="only these steps; default: every step before the last"
+    )
     read = parser.parse_args()
     run, at = (read.experiment, read.steps, read.data), read.at or list(range(1, read.steps))
     how = "killed" if read.kill else "stopped"
     with tempfile.TemporaryDirectory() as directory:
         expected = uninterrupted(*run, Path(directory) / "first")
         same = [uninterrupted(*run, Path(directory) / "second") == expected]
-        print(f"same command twice: {'the same' if same[0] else 'ANOTHER'} state_sha256 {expected}", flush=True)
+        print(
+            f"same command twice: {'the same' if same[0] else 'ANOTHER'} state_sha256 {expected}",
+            flush=True,
+        )
         for k in at:
             same.append(interrupted(*run, Path(directory) / str(k), k, read.kill) == expected)
-            print(f"{how} at step {k:>3} and resumed: {'the same' if same[-1] else 'ANOTHER'}", flush=True)
-    print(f"{sum(same)} of {len(same)}: the same state_sha256, {read.experiment} on {read.data}, {read.steps} steps")
+            print(
+                f"{how} at step {k:>3} and resumed: {'the same' if same[-1] else 'ANOTHER'}",
+                flush=True,
+            )
+    print(
+        f"{sum(same)} of {len(same)}: the same state_sha256, {read.experiment} on {read.data}, {read.steps} steps"
+    )
     return int(not all(same))
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from jaxdl.training.store import keep
 from tests.faults import command
 
-WHAT = "sequences of saves, with the newest, the best finite and the last finite step there after each"
+WHAT = (
+    "sequences of saves, with the newest, the best finite and the last finite step there after each"
+)
 
 Rng = np.random.Generator
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import jaxdl
-from jaxdl.training import Directory, Every, state_sha256
+from jaxdl.training import Directory, state_sha256
 from tests.faults import command
 from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, abstract, points
@@ -47,20 +47,36 @@ def occupied(run: Path, step: int) -> None:
     (run / str(step)).write_text("mine")
 
 
-TROUBLES = {"disk full": full, "quota": quota, "no permission": no_permission, "a file in the way": occupied}
-KINDS = {f"{trouble}, {save}": (trouble, step) for trouble in TROUBLES for save, step in SAVES.items()}
+TROUBLES = {
+    "disk full": full,
+    "quota": quota,
+    "no permission": no_permission,
+    "a file in the way": occupied,
+}
+KINDS = {
+    f"{trouble}, {save}": (trouble, step) for trouble in TROUBLES for save, step in SAVES.items()
+}
 
 
 def child(trouble: str, step: str, run: str) -> None:
-    every, store = Every(save=2), Directory(run, last=9)
+    store = Directory(run, last=9)
 
-    def watch(state):
-        print(state.done, state_sha256(state), flush=True)
-        if state.done == int(step):
+    def on_validation(state):
+        print(state.steps_done, state_sha256(state), flush=True)
+        if state.steps_done == int(step):
             store.close()  # the save before is over
-            TROUBLES[trouble](Path(run), state.done)
+            TROUBLES[trouble](Path(run), state.steps_done)
 
-    jaxdl.train(heavy(NUMBERS), points(), key=KEY, steps=6, batch_size=4, every=every, store=store, watch=watch)
+    jaxdl.train(
+        heavy(NUMBERS),
+        points(),
+        key=KEY,
+        steps=6,
+        batch_size=4,
+        save_every=2,
+        store=store,
+        on_validation=on_validation,
+    )
 
 
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
@@ -69,7 +85,9 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     done = command.child("saves", trouble, step, place)
     assert done.returncode == 1, f"ended with {done.returncode}: {done.stderr[-2000:]}"
     said = f"jaxdl.errors.CheckpointError: saving step {step} to {place} failed: "
-    assert any(line.startswith(said) for line in done.stderr.splitlines()), f"said was: {done.stderr[-2000:]}"
+    assert any(line.startswith(said) for line in done.stderr.splitlines()), (
+        f"said was: {done.stderr[-2000:]}"
+    )
     hashes = dict(line.split() for line in done.stdout.splitlines())
     earlier = [saved for saved in SAVES.values() if saved < step]
     store = Directory(place)

@@ -52,30 +52,56 @@ def _faults(what: str, name: str, full: str = "", quick: str = "") -> Row:
 
 
 ROWS: dict[str, Row] = {
-    "kill": _faults("killed at random moments, it ends with the same bits", "kill", "--trials 100", "--trials 2"),
+    "kill": _faults(
+        "killed at random moments, it ends with the same bits", "kill", "--trials 100", "--trials 2"
+    ),
     "signals": _faults(
-        "told to end in any phase: saved, the right exit code, in 5 s", "signals", "--trials 20", "--trials 2"
+        "told to end in any phase: saved, the right exit code, in 5 s",
+        "signals",
+        "--trials 20",
+        "--trials 2",
     ),
     "inflight": _faults("a save under way is completed, however the run is left", "inflight"),
     "saves": _faults("a save that fails ends the run, named; earlier steps stay", "saves"),
-    "damage": _faults("damage is named before a weight is used", "damage", "--trials 300", "--trials 20"),
+    "damage": _faults(
+        "damage is named before a weight is used", "damage", "--trials 300", "--trials 20"
+    ),
     "newest": _faults("a bad newest step is passed over, with the reason", "newest"),
-    "retention": _faults("the latest, best and last finite step are kept", "retention", "", "--trials 500"),
+    "retention": _faults(
+        "the latest, best and last finite step are kept", "retention", "", "--trials 500"
+    ),
     "restoring": _faults("another layout is refused with path and both values", "restoring"),
     "devices": _faults("saved on n devices, restored on m: the same bits", "devices"),
     "order": _faults("stopped after any batch: none repeated, none missing", "order"),
     "changes": _faults("what a run cannot honour is refused, what it can is documented", "changes"),
     "reader": _faults("a reader that dies ends the run, named, in 5 s", "reader", "", "--trials 4"),
-    "processes": _faults("losses on 1, 2, 4 devices and 2 processes; a dead peer is noticed in 30 s", "processes"),
-    "twice": _faults("every experiment on all cores and on one: the same bits", "twice", "", "--experiments mlp"),
-    "golden": Row("random numbers, orders and tiny trainings are those that were kept", "tests.golden"),
+    "processes": _faults(
+        "losses on 1, 2, 4 devices and 2 processes; a dead peer is noticed in 30 s", "processes"
+    ),
+    "twice": _faults(
+        "every experiment on all cores and on one: the same bits", "twice", "", "--experiments mlp"
+    ),
+    "golden": Row(
+        "random numbers, orders and tiny trainings are those that were kept", "tests.golden"
+    ),
     "loops": _faults("loops over several devices do not hang", "loops", "", "--trials 4"),
-    "inputs": Row("bad data, labels, shapes, ranges, options: one line each", "pytest", ("tests/bad_inputs",)),
-    "nonfinite": _faults("NaN and infinity: at their step, named, or skipped", "nonfinite", "", "--trials 8"),
-    "fuzz": _faults("broken files end in success or our error", "fuzz", "--inputs 100000", "--inputs 2000"),
+    "inputs": Row(
+        "bad data, labels, shapes, ranges, options: one line each", "pytest", ("tests/bad_inputs",)
+    ),
+    "nonfinite": _faults(
+        "NaN and infinity: at their step, named, or skipped", "nonfinite", "", "--trials 8"
+    ),
+    "fuzz": _faults(
+        "broken files end in success or our error", "fuzz", "--inputs 100000", "--inputs 2000"
+    ),
     "hostile": _faults("hostile files and names do no harm", "hostile"),
     "long": _faults("20,000 steps: memory flat to 2 %, files and log bounded", "long"),
-    "badput": _faults("saving and verifying cost less than 2 % of training", "badput", "", "--data digits --epochs 20"),
+    "badput": _faults(
+        "saving and verifying cost less than 2 % of training",
+        "badput",
+        "",
+        "--data digits --epochs 20",
+    ),
 }
 
 HEAD = """# How reliable
@@ -94,7 +120,9 @@ def run(row: Row, quick: bool) -> dict[str, Any]:
     """What a command says last, and whether it is content."""
     arguments, began = row.quick or row.full if quick else row.full, time.monotonic()
     command = [sys.executable, "-m", row.module, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST
+    )
     lines = done.stdout.splitlines() or [""]
     # A command that fails sums up all the same; one that breaks says why elsewhere.
     if done.returncode and not lines[-1].startswith(f"{row.module.rpartition('.')[2]}: "):
@@ -129,20 +157,31 @@ def page(kept: dict[str, dict[str, Any]]) -> str:
         lines.append(
             f"| {'yes' if found['fine'] else '**no**'} | {row.what} | `{found['command']}` | {said} | {when} |"
         )
-    return HEAD + "\n".join(lines) + "\n" + "".join(f"\nMeasured with {place}.\n" for place in places)
+    return (
+        HEAD + "\n".join(lines) + "\n" + "".join(f"\nMeasured with {place}.\n" for place in places)
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=list(ROWS), metavar="NAME", help=", ".join(ROWS))
-    parser.add_argument("--quick", action="store_true", help="the counts of a pull request; nothing is kept")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=list(ROWS), metavar="NAME", help=", ".join(ROWS)
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="the counts of a pull request; nothing is kept"
+    )
     read = parser.parse_args()
     fine = []
     for name in read.only:
         one_of("only", name, ROWS)
         found = run(ROWS[name], read.quick)
         fine.append(found["fine"])
-        print(f"{'fine' if found['fine'] else 'FAILED':<7} {found['said']} ({found['seconds']} s)", flush=True)
+        print(
+            f"{'fine' if found['fine'] else 'FAILED':<7} {found['said']} ({found['seconds']} s)",
+            flush=True,
+        )
         if not read.quick:
             keep({name: found})
     if not read.quick:

@@ -2,7 +2,7 @@
 
     python -m tests.faults.signals --trials 20
 
-Each trial starts the perceptron on the digits as a user would, waits until it compiles, trains, judges or saves, sends
+Each trial starts the perceptron on the digits as a user would, waits until it compiles, trains, classifiers or saves, sends
 SIGTERM or SIGINT a moment later, and looks at the exit code (143, 130), the seconds until then (5 at most) and the step
 that was saved; then the same command goes on to the end. Exit code 1 unless every trial was as it should be.
 """
@@ -73,7 +73,9 @@ def told(phase: str, number: int, wait: float, out: Path) -> Trial:
 
 def reached(said: str) -> int:
     """The last step that a process said it had done."""
-    return max((int(line.split()[1]) for line in said.splitlines() if line.startswith("DONE ")), default=0)
+    return max(
+        (int(line.split()[1]) for line in said.splitlines() if line.startswith("DONE ")), default=0
+    )
 
 
 def wrong(trial: Trial, number: int, expected: str) -> str:
@@ -91,7 +93,7 @@ def child(phase: str, out: str) -> None:
     """The experiment, with a word in each place where a signal may come."""
     from jaxdl.experiment import launch
     from jaxdl.training import loop, program, store
-    from jaxdl.training.journal import Journal
+    from jaxdl.training.metric_logger import MetricLogger
     from tests.experiment.scripts import script
 
     def tell(where: Any, name: str, wanted: str, after: float, busy: bool = False) -> None:
@@ -109,25 +111,29 @@ def child(phase: str, out: str) -> None:
 
         setattr(where, name, wrapped)
 
-    take = Journal.take
+    take = MetricLogger.take
 
-    def taken(self: Journal, block: Any, state: Any) -> None:
+    def taken(self: MetricLogger, block: Any, state: Any) -> None:
         take(self, block, state)
         print(f"DONE {block[0]}", flush=True)
 
-    setattr(Journal, "take", taken)  # noqa: B010
+    setattr(MetricLogger, "take", taken)  # noqa: B010
     tell(program, "convolutions", "compile", 0.0, busy=True)
-    tell(Journal, "take", "train", 0.0)
+    tell(MetricLogger, "take", "train", 0.0)
     tell(loop, "sweep", "evaluate", 0.5)
     tell(store, "write_manifest", "save", 0.5)
     mlp = script("mlp")
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what is started in the background ignores it
     numbers = ["--steps", str(STEPS), "--save-every", str(SAVE), "--hidden", "32", "--out", out]
     launch(mlp.main, mlp.Config, numbers)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--trials", type=int, default=20, help="in each phase")
     parser.add_argument("--phases", nargs="*", default=PHASES, choices=PHASES)
     parser.add_argument("--seed", type=int, default=0)
@@ -144,7 +150,9 @@ def main() -> int:
                 where = f"{phase:<8} {number.name}: out after {trial.seconds:.1f} s, saved step {trial.newest}"
                 print(f"{where}{', WRONG: ' + said if said else ''}", flush=True)
     count = len(read.phases) * read.trials
-    print(f"signals: {fine}/{count} saved, with the right exit code and the same bits; {slowest:.1f} s at most")
+    print(
+        f"signals: {fine}/{count} saved, with the right exit code and the same bits; {slowest:.1f} s at most"
+    )
     return int(fine < count)
 
 

@@ -16,7 +16,9 @@ def test_every_row_is_a_command():
     for row in scoreboard.ROWS.values():
         file = ROOT / (row.module.replace(".", "/") + ".py")
         assert file.exists() or row.module == "pytest", row.module
-    modules = {path.stem for path in (ROOT / "tests" / "faults").glob("*.py") if path.stem != "__init__"}
+    modules = {
+        path.stem for path in (ROOT / "tests" / "faults").glob("*.py") if path.stem != "__init__"
+    }
     commands = {name for name in modules if f"python -m tests.faults.{name}" in _docstring(name)}
     # `resume` is what `kill` does at every step, one by one.
     assert commands - {"scoreboard", "resume"} <= scoreboard.ROWS.keys()

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxdl.experiment.comparison import Reproduced, compared
-from tests.experiment.judges import judge
+from jaxdl.experiment.comparison import Comparison, compare_results
+from tests.experiment.classifiers import trained_classifier
 from tests.experiment.scripts import EXPERIMENTS, script
 from tests.faults.resume import finished
 
@@ -34,7 +34,13 @@ CLOSELY = ("mlp", "cnn")
 Results = dict[str, dict[str, Any]]
 
 
-def smoke(name: str, out: Path, *more: str, environment: dict[str, str] | None = None, donated: bool = True) -> Results:
+def smoke(
+    name: str,
+    out: Path,
+    *more: str,
+    environment: dict[str, str] | None = None,
+    donated: bool = True,
+) -> Results:
     """An experiment's shortest form in a process of its own, as a user would start it on a CPU.
 
     Args:
@@ -48,16 +54,20 @@ def smoke(name: str, out: Path, *more: str, environment: dict[str, str] | None =
       Its results by directory: one called `.`, or one for each run of an experiment that compares several.
     """
     words = ["--smoke", *more, "--out", str(out)]
-    if any(field.name == "judge" for field in dataclasses.fields(script(name).Config)):
+    if any(field.name == "feature_classifier" for field in dataclasses.fields(script(name).Config)):
         with contextlib.redirect_stdout(sys.stderr):
-            words += ["--judge", str(judge())]
+            words += ["--feature-classifier", str(trained_classifier())]
     plain = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
-    start = [sys.executable] if donated else [sys.executable, "-m", "tests.faults.twice", "--undonated"]
+    start = (
+        [sys.executable] if donated else [sys.executable, "-m", "tests.faults.twice", "--undonated"]
+    )
     finished(
-        [*start, str(EXPERIMENTS / f"{name}.py"), *words], {**plain, "JAX_PLATFORMS": "cpu", **(environment or {})}
+        [*start, str(EXPERIMENTS / f"{name}.py"), *words],
+        {**plain, "JAX_PLATFORMS": "cpu", **(environment or {})},
     )
     return {
-        str(path.parent.relative_to(out)): json.loads(path.read_text()) for path in sorted(out.rglob("result.json"))
+        str(path.parent.relative_to(out)): json.loads(path.read_text())
+        for path in sorted(out.rglob("result.json"))
     }
 
 
@@ -73,7 +83,10 @@ def undonated(path: str, *words: str) -> None:
 
     def keeping(*args: Any, **options: Any) -> Any:
         kept.extend(name for name in options if name.startswith("donate"))
-        return jit(*args, **{name: value for name, value in options.items() if not name.startswith("donate")})
+        return jit(
+            *args,
+            **{name: value for name, value in options.items() if not name.startswith("donate")},
+        )
 
     jax.jit, sys.argv = keeping, [path, *words]
     runpy.run_path(path, run_name="__main__")
@@ -95,7 +108,7 @@ def one_core() -> Iterator[str]:
         os.sched_setaffinity(0, before)
 
 
-def both(first: Results, second: Results) -> list[Reproduced]:
+def both(first: Results, second: Results) -> list[Comparison]:
     """Each result against the one of the same directory.
 
     Raises:
@@ -103,10 +116,10 @@ def both(first: Results, second: Results) -> list[Reproduced]:
     """
     if first.keys() != second.keys() or not first:
         raise RuntimeError(f"one left {sorted(first)}, the other {sorted(second)}")
-    return [compared(first[run], second[run]) for run in first]
+    return [compare_results(first[run], second[run]) for run in first]
 
 
-def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
+def trials(name: str, place: Path) -> Iterator[tuple[str, list[Comparison]]]:
     """Tries an experiment in every way: what was changed, and what came of each of its runs."""
     first = smoke(name, place / "first")
     threads = "--cpu-threads", str(next(iter(first.values()))["config"]["cpu_threads"])
@@ -115,7 +128,10 @@ def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
     if name not in CLOSELY:
         return
     yield "in another process", both(first, smoke(name, place / "third"))
-    fresh = {"JAX_COMPILATION_CACHE_DIR": str(place / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    fresh = {
+        "JAX_COMPILATION_CACHE_DIR": str(place / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
     for how in ("cold", "warm"):
         yield f"with a {how} cache", both(first, smoke(name, place / how, environment=fresh))
     if not any((place / "cache").iterdir()):
@@ -128,7 +144,9 @@ def trials(name: str, place: Path) -> Iterator[tuple[str, list[Reproduced]]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--experiments", nargs="+", default=NAMES, choices=NAMES, metavar="NAME")
     same, kept = [], []
     for name in parser.parse_args().experiments:
@@ -137,7 +155,7 @@ def main() -> int:
             for how, found in trials(name, Path(place)):
                 seconds, began = time.perf_counter() - began, time.perf_counter()
                 same.append(all(each.same for each in found))
-                kept.append(all(each.kept for each in found))
+                kept.append(all(each.promise_kept for each in found))
                 wrong = ", ".join(name for each in found for name in each.differences)
                 said = "the same" if same[-1] else f"{wrong} differ; promised: {found[0].level}"
                 print(f"{name:<18} {how:<22} {said} ({seconds:.0f} s)", flush=True)

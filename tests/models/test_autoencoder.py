@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, MLP, VAE, Autoencoder, Conditional, Deconv, Shaped, Stage, Up, encoder_decoder
+from jaxdl.models import (
+    CNN,
+    MLP,
+    VAE,
+    Autoencoder,
+    Conditional,
+    ConvDecoder,
+    Reshaped,
+    Stage,
+    UpStage,
+    encoder_decoder,
+)
 from tests.models.drawn import drawn
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 6, 1)), jnp.float32)
@@ -24,7 +35,7 @@ def part(model, params, name, *inputs, **told):
 
 
 def test_is_the_decoder_of_the_encoder():
-    model = Autoencoder(CNN((Stage(3),), outputs=None), Deconv((Up(1),)))
+    model = Autoencoder(CNN((Stage(3),), outputs=None), ConvDecoder((UpStage(1),)))
     variables = drawn(model, X)
     params = variables["params"]
     assert set(params) == {"encoder", "decoder"}
@@ -32,13 +43,17 @@ def test_is_the_decoder_of_the_encoder():
     assert z.shape == (5, 2, 3, 3)
     y = part(model, params, "decoder", z)
     assert y.shape == X.shape
-    np.testing.assert_allclose(model.apply(variables, X, train=False, method="encode"), z, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(model.apply(variables, z, train=False, method="decode"), y, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        model.apply(variables, X, train=False, method="encode"), z, rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        model.apply(variables, z, train=False, method="decode"), y, rtol=1e-5, atol=1e-6
+    )
     np.testing.assert_allclose(model.apply(variables, X, train=False), y, rtol=1e-5, atol=1e-6)
 
 
 def test_a_vae_says_mean_then_logvar_and_draws_from_the_mean():
-    model = VAE(ENCODER, Shaped(DECODER, (4, 6, 1)), latent=2)
+    model = VAE(ENCODER, Reshaped(DECODER, (4, 6, 1)), latent=2)
     variables = drawn(model, X)
     params = variables["params"]
     code = part(model, params, "encoder", X)
@@ -55,18 +70,40 @@ def test_both_kinds_of_halves_fit_each_other(kind):
     shape = (8, 12, 3)
     encoder, decoder = encoder_decoder(shape, 6, kind, (9, 5), "tanh")
     x = jnp.zeros((2, *shape))
-    shapes = jax.eval_shape(lambda: VAE(encoder, decoder, latent=3).init_with_output(jax.random.key(0), x, train=False))
+    shapes = jax.eval_shape(
+        lambda: VAE(encoder, decoder, latent=3).init_with_output(jax.random.key(0), x, train=False)
+    )
     assert shapes[0].shape == x.shape
-    kernels = {half: [w.shape for w in jax.tree.leaves(shapes[1]["params"][half]) if w.ndim > 1] for half in HALVES}
+    kernels = {
+        half: [w.shape for w in jax.tree.leaves(shapes[1]["params"][half]) if w.ndim > 1]
+        for half in HALVES
+    }
     if kind == "dense":
-        assert kernels == {"encoder": [(288, 9), (9, 5), (5, 6)], "decoder": [(3, 5), (5, 9), (9, 288)]}
+        assert kernels == {
+            "encoder": [(288, 9), (9, 5), (5, 6)],
+            "decoder": [(3, 5), (5, 9), (9, 288)],
+        }
     else:
-        assert kernels["encoder"] == [(4, 4, 3, 32), (4, 4, 32, 64), (2 * 3 * 64, 9), (9, 5), (5, 6)]
-        assert kernels["decoder"] == [(9, 2 * 3 * 64), (3, 5), (5, 9), (4, 4, 64, 32), (4, 4, 32, 3)]
+        assert kernels["encoder"] == [
+            (4, 4, 3, 32),
+            (4, 4, 32, 64),
+            (2 * 3 * 64, 9),
+            (9, 5),
+            (5, 6),
+        ]
+        assert kernels["decoder"] == [
+            (9, 2 * 3 * 64),
+            (3, 5),
+            (5, 9),
+            (4, 4, 64, 32),
+            (4, 4, 32, 3),
+        ]
 
 
 def test_halves_that_cannot_be():
-    with pytest.raises(InputError, match="shape: got \\(8, 6, 1\\), allowed: sides that are multiples of 4"):
+    with pytest.raises(
+        InputError, match="shape: got \\(8, 6, 1\\), allowed: sides that are multiples of 4"
+    ):
         encoder_decoder((8, 6, 1), 4, "conv")
     with pytest.raises(InputError, match="kind: got 'wide', allowed: conv, dense"):
         encoder_decoder((8, 8, 1), 4, "wide")
@@ -78,7 +115,9 @@ def test_both_halves_hear_whether_this_is_training(train):
     variables = drawn(model, FLAT)
     moved = model.apply(variables, FLAT, train=train, mutable=["batch_stats"])[1]["batch_stats"]
     for half in ("encoder", "decoder"):
-        before, after = (stats[half]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved))
+        before, after = (
+            stats[half]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved)
+        )
         assert (np.asarray(before) != np.asarray(after)).all() == train
 
 
@@ -103,7 +142,9 @@ def test_the_label_goes_to_the_conditional_halves_only(kind, first, second):
 def test_a_label_changes_nothing_where_no_half_is_conditional():
     model = Autoencoder(ENCODER, DECODER)
     variables = drawn(model, FLAT)
-    plain, told = (model.apply(variables, FLAT, train=False, label=label) for label in (None, LABEL))
+    plain, told = (
+        model.apply(variables, FLAT, train=False, label=label) for label in (None, LABEL)
+    )
     np.testing.assert_array_equal(plain, told)
 
 
@@ -111,7 +152,12 @@ def test_knows_its_classes():
     known = Conditional(ENCODER, 3)
     for kind in (Autoencoder, VAE):
         assert kind(ENCODER, DECODER).classes is None
-        assert kind(known, DECODER).classes == kind(ENCODER, known).classes == kind(known, known).classes == 3
+        assert (
+            kind(known, DECODER).classes
+            == kind(ENCODER, known).classes
+            == kind(known, known).classes
+            == 3
+        )
         with pytest.raises(InputError) as caught:
             _ = kind(known, Conditional(DECODER, 4)).classes
         assert str(caught.value) == "classes: got [3, 4], allowed: one number for all parts"
@@ -125,7 +171,10 @@ TWICE = "two numbers for each of the latent"
 BAD = [
     (lambda: VAE(ENCODER, DECODER, latent=0), "latent: got 0, allowed: at least 1"),
     (lambda: VAE(ENCODER, DECODER, latent=2.0), "latent: got 2.0, allowed: an integer, at least 1"),
-    (lambda: init(VAE(ENCODER, DECODER, latent=4), X), f"encoder: got [5, 4], allowed: [B, 8], {TWICE}"),
+    (
+        lambda: init(VAE(ENCODER, DECODER, latent=4), X),
+        f"encoder: got [5, 4], allowed: [B, 8], {TWICE}",
+    ),
     (
         lambda: init(VAE(CNN((Stage(4),), outputs=None), DECODER), X),
         f"encoder: got [5, 2, 3, 4], allowed: [B, 4], {TWICE}",

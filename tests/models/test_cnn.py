@@ -52,7 +52,10 @@ def test_without_outputs_the_last_stages_maps_come_out():
 def test_without_outputs_there_is_no_head(head):
     with pytest.raises(InputError) as caught:
         CNN(TWO, outputs=None, **head)
-    assert str(caught.value) == "outputs: got None, allowed: a number, with a head's dense layers or dropout"
+    assert (
+        str(caught.value)
+        == "outputs: got None, allowed: a number, with a head's dense layers or dropout"
+    )
 
 
 @pytest.mark.parametrize("wrong", [{"activation": "rel"}, {"kernel_init": "he"}, {"norm": "layer"}])
@@ -67,18 +70,26 @@ def test_without_outputs_the_stages_fields_are_checked_as_with(wrong):
 
 @pytest.mark.parametrize("name", sorted(KEEPS_LARGEST))
 def test_the_largest_activation_is_the_activation_of_the_largest(name):
-    f, g = activation(name), jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32)
+    f, g = (
+        activation(name),
+        jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32),
+    )
     x = 2 * jnp.asarray(np.random.default_rng(5).normal(size=(32, 12, 12, 8)), jnp.float32)
-    last, first = (jax.vjp(h, x) for h in (lambda x: max_pool(f(x), 2), lambda x: f(max_pool(x, 2))))
+    last, first = (
+        jax.vjp(h, x) for h in (lambda x: max_pool(f(x), 2), lambda x: f(max_pool(x, 2)))
+    )
     np.testing.assert_array_equal(last[0], first[0])
     np.testing.assert_array_equal(last[1](g)[0], first[1](g)[0])
 
 
 @pytest.mark.parametrize(
-    ("name", "pool", "early"), [("relu", "max", True), ("relu", "average", False), ("tanh", "max", False)]
+    ("name", "pool", "early"),
+    [("relu", "max", True), ("relu", "average", False), ("tanh", "max", False)],
 )
 def test_pooling_comes_first_where_that_changes_nothing(monkeypatch, name, pool, early):
-    model = CNN((Stage(4, pool=pool), Stage(5, 2, pool=pool)), outputs=3, activation=name, norm="batch")
+    model = CNN(
+        (Stage(4, pool=pool), Stage(5, 2, pool=pool)), outputs=3, activation=name, norm="batch"
+    )
     variables = drawn(model, X)
 
     def loss(variables):
@@ -92,14 +103,21 @@ def test_pooling_comes_first_where_that_changes_nothing(monkeypatch, name, pool,
     monkeypatch.setattr("jaxdl.models.cnn.KEEPS_LARGEST", frozenset())
     program_after, found_after = measured()
     assert (program != program_after) == early
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, found_after)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, found_after
+    )
 
 
-@pytest.mark.parametrize("stage", [*TWO, Stage(3, 5, pool=None), Stage(3, 4, strides=3, padding="VALID", pool=None)])
+@pytest.mark.parametrize(
+    "stage", [*TWO, Stage(3, 5, pool=None), Stage(3, 4, strides=3, padding="VALID", pool=None)]
+)
 def test_stages_know_their_size(key, stage):
     model = CNN((stage,), outputs=1)
     params = jax.eval_shape(lambda: model.init(key, X, train=False))["params"]
-    assert params["head"]["out"]["kernel"].shape == (stage.size(9) * stage.size(8) * stage.features, 1)
+    assert params["head"]["out"]["kernel"].shape == (
+        stage.size(9) * stage.size(8) * stage.features,
+        1,
+    )
 
 
 def test_batch_norm_is_pytorchs_in_training():
@@ -107,7 +125,11 @@ def test_batch_norm_is_pytorchs_in_training():
     model = CNN((Stage(4, pool=None, padding="VALID"),), outputs=3, norm="batch")
     variables = drawn(model, X)
     params = variables["params"]
-    conv, norm, dense = torch.nn.Conv2d(2, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.Linear(7 * 6 * 4, 3)
+    conv, norm, dense = (
+        torch.nn.Conv2d(2, 4, 3, bias=False),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.Linear(7 * 6 * 4, 3),
+    )
     with torch.no_grad():
         conv.weight.copy_(torch.tensor(np.array(params["conv_0"]["kernel"])).permute(3, 2, 0, 1))
         norm.weight.copy_(torch.tensor(np.array(params["norm_0"]["scale"])))
@@ -125,7 +147,7 @@ def test_batch_norm_is_pytorchs_in_training():
 
 
 def test_a_stage_can_do_without_the_norm():
-    model = CNN((Stage(4, pool=None, normed=False), Stage(3, pool=None)), outputs=2, norm="batch")
+    model = CNN((Stage(4, pool=None, use_norm=False), Stage(3, pool=None)), outputs=2, norm="batch")
     variables = drawn(model, X)
     first, second = variables["params"]["conv_0"], variables["params"]["conv_1"]
     assert (set(first), set(second)) == ({"kernel", "bias"}, {"kernel"})
@@ -133,7 +155,9 @@ def test_a_stage_can_do_without_the_norm():
     taken = lambda module, _: module.name == "conv_0"  # noqa: E731
     _, seen = model.apply(variables, X, train=True, capture_intermediates=taken, mutable=True)
     conv = Conv(4, (3, 3)).apply({"params": first}, X)
-    np.testing.assert_allclose(seen["intermediates"]["conv_0"]["__call__"][0], conv, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        seen["intermediates"]["conv_0"]["__call__"][0], conv, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
@@ -144,7 +168,9 @@ def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
     @jax.jit
     def seen(key):
         dropouts = lambda module, _: isinstance(module, Dropout)  # noqa: E731
-        return model.apply(variables, x, train=True, rngs={"dropout": key}, capture_intermediates=dropouts)[1]
+        return model.apply(
+            variables, x, train=True, rngs={"dropout": key}, capture_intermediates=dropouts
+        )[1]
 
     seen = seen(key)["intermediates"]
     for inside, rate in ((seen, 0.25), (seen["head"], 0.5)):
@@ -155,14 +181,25 @@ def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
 def test_bfloat16_computes_near_and_returns_float32():
     exact, rounded = (CNN(TWO, (8,), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16))
     variables = drawn(exact, X)
-    a, b = (jax.jit(lambda v, model=model: model.apply(v, X, train=False))(variables) for model in (exact, rounded))
+    a, b = (
+        jax.jit(lambda v, model=model: model.apply(v, X, train=False))(variables)
+        for model in (exact, rounded)
+    )
     assert b.dtype == jnp.float32
     assert 0 < float(jnp.abs(a - b).max()) < 0.05 * float(jnp.abs(a).max())
 
 
 SIZES = [
-    (lecture_cnn_5x5, (5 * 5 * 32 + 32) + (5 * 5 * 32 * 64 + 64) + (7 * 7 * 64 * 1024 + 1024) + 10_250, 3_274_634),
-    (lecture_cnn_3x3, (3 * 3 * 32 + 32) + (3 * 3 * 32 * 64 + 64) + (12 * 12 * 64 * 128 + 128) + 1_290, 1_199_882),
+    (
+        lecture_cnn_5x5,
+        (5 * 5 * 32 + 32) + (5 * 5 * 32 * 64 + 64) + (7 * 7 * 64 * 1024 + 1024) + 10_250,
+        3_274_634,
+    ),
+    (
+        lecture_cnn_3x3,
+        (3 * 3 * 32 + 32) + (3 * 3 * 32 * 64 + 64) + (12 * 12 * 64 * 128 + 128) + 1_290,
+        1_199_882,
+    ),
 ]
 
 
@@ -174,7 +211,10 @@ def test_the_lectures_networks_have_their_size(key, preset, by_hand, published):
 
 @pytest.mark.parametrize("preset", [lecture_cnn_5x5, lecture_cnn_3x3])
 def test_the_lectures_networks_train_on_small_digits(key, preset):
-    model, x = preset(), jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32)
+    model, x = (
+        preset(),
+        jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32),
+    )
     labels = jnp.arange(16) % 10
 
     params = drawn(model, x)["params"]
@@ -205,7 +245,12 @@ def test_weights_and_biases_start_as_told(key):
 @pytest.mark.slow
 def test_rematerialised_stages_give_the_same_for_less_memory(key):
     x = jnp.asarray(np.random.default_rng(5).normal(size=(32, 16, 16, 1)), jnp.float32)
-    stages = (Stage(16, pool=None, dropout=0.2), Stage(16, pool=None), Stage(16, pool=None), Stage(16))
+    stages = (
+        Stage(16, pool=None, dropout=0.2),
+        Stage(16, pool=None),
+        Stage(16, pool=None),
+        Stage(16),
+    )
     plain, again = (CNN(stages, norm="batch", remat=remat) for remat in (False, True))
     variables, found = drawn(plain, x), []
     for model in (plain, again):
@@ -216,9 +261,15 @@ def test_rematerialised_stages_give_the_same_for_less_memory(key):
             y, moved = model.apply({"params": params, **rest}, x, train=True, **said)
             return (y**2).sum(), moved
 
-        kept = jax.eval_shape(lambda params, loss=loss: jax.vjp(loss, params, has_aux=True)[1], variables["params"])
+        kept = jax.eval_shape(
+            lambda params, loss=loss: jax.vjp(loss, params, has_aux=True)[1], variables["params"]
+        )
         size = sum(leaf.size for leaf in jax.tree.leaves(kept))
         found.append((jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"]), size))
     (one, memory), (other, less) = found
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(a).max()), one, other)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(a).max()),
+        one,
+        other,
+    )
     assert less < 0.5 * memory

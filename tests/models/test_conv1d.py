@@ -39,9 +39,15 @@ def test_is_pytorchs_with_its_gradient():
     h = torch.relu(layer(torch.tensor(np.array(X)).permute(0, 2, 1)))
     h = torch.nn.functional.max_pool1d(h, 5, ceil_mode=True)
     h.square().sum().backward()
-    grads = jax.jit(jax.grad(lambda v: (model.apply(v, X, train=False)[0] ** 2).sum()))(variables)["params"]["conv_0"]
-    np.testing.assert_allclose(run(model, variables, X), h.detach().permute(0, 2, 1).numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(grads["kernel"], layer.weight.grad.permute(2, 1, 0).numpy(), rtol=1e-4, atol=1e-4)
+    grads = jax.jit(jax.grad(lambda v: (model.apply(v, X, train=False)[0] ** 2).sum()))(variables)[
+        "params"
+    ]["conv_0"]
+    np.testing.assert_allclose(
+        run(model, variables, X), h.detach().permute(0, 2, 1).numpy(), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        grads["kernel"], layer.weight.grad.permute(2, 1, 0).numpy(), rtol=1e-4, atol=1e-4
+    )
     np.testing.assert_allclose(grads["bias"], layer.bias.grad.numpy(), rtol=1e-4, atol=1e-4)
 
 
@@ -99,7 +105,10 @@ def called(x, *args):
         (lambda: Conv1DStack((8,), pool=0), "pool: got 0, allowed: at least 1"),
         (lambda: Conv1DStack((8,), dropout=1.0), "dropout: got 1.0, allowed: a number in [0, 1)"),
         (lambda: called(X[0]), "x: got 'float32[12, 3]', allowed: floats [B, T, D]"),
-        (lambda: called(X, jnp.array([1, 13, 2, 3])), "length[1]: got 13, allowed: an integer in [1, 12]"),
+        (
+            lambda: called(X, jnp.array([1, 13, 2, 3])),
+            "length[1]: got 13, allowed: an integer in [1, 12]",
+        ),
         (
             lambda: called(X, None, (X,)),
             "carry: got <class 'tuple'>, allowed: None or (): a convolution carries nothing on",

@@ -14,10 +14,14 @@ SHAPE = (8, 12, 3)
 
 def test_kernels_mirror_each_other():
     shapes = []
-    for net, x in zip(dcgan(SHAPE, 5, (11, 13)), (jnp.zeros((2, 7)), jnp.zeros((2, *SHAPE))), strict=True):
+    for net, x in zip(
+        dcgan(SHAPE, 5, (11, 13)), (jnp.zeros((2, 7)), jnp.zeros((2, *SHAPE))), strict=True
+    ):
         variables = jax.eval_shape(lambda: net.init(jax.random.key(0), x, train=False))
         shapes.append(sorted(w.shape for w in jax.tree.leaves(variables["params"]) if w.ndim > 1))
-        assert ("batch_stats" in variables) == (len(shapes) == 1), "only the generator looks at its batch"
+        assert ("batch_stats" in variables) == (len(shapes) == 1), (
+            "only the generator looks at its batch"
+        )
     maps = 2 * 3 * 10
     assert shapes[0] == sorted([(7, 13), (13, 11), (11, maps), (4, 4, 10, 5), (4, 4, 5, 3)])
     assert shapes[1] == sorted([(4, 4, 3, 5), (4, 4, 5, 10), (maps, 11), (11, 13), (13, 1)])
@@ -35,12 +39,17 @@ def test_the_discriminators_biases_tell_how_bright_a_batch_is():
     _, net = dcgan(SHAPE, 6, (9,), norm="batch")
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(16, *SHAPE)), jnp.float32)
     variables = drawn(net, x)
-    bright, dark = (net.apply(variables, part * x, train=True, mutable=["batch_stats"])[0] for part in (1.0, 0.5))
+    bright, dark = (
+        net.apply(variables, part * x, train=True, mutable=["batch_stats"])[0]
+        for part in (1.0, 0.5)
+    )
     assert jnp.abs(bright - dark).max() > 0.05 * bright.std()
 
 
 def test_sides_that_do_not_fit():
-    with pytest.raises(InputError, match=r"shape: got \(8, 10, 1\), allowed: sides that are multiples of 4"):
+    with pytest.raises(
+        InputError, match=r"shape: got \(8, 10, 1\), allowed: sides that are multiples of 4"
+    ):
         dcgan((8, 10, 1))
     with pytest.raises(InputError, match="features: got 0, allowed: at least 1"):
         dcgan((8, 8, 1), 0)

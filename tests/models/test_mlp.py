@@ -37,7 +37,9 @@ def test_no_hidden_layer_is_softmax_regression():
 
     grads = jax.grad(loss)(variables["params"])
     error = jax.nn.softmax(model.apply(variables, X, train=False)) - jax.nn.one_hot(labels, 3)
-    np.testing.assert_allclose(grads["out"]["kernel"], X.reshape(6, 8).T @ error, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        grads["out"]["kernel"], X.reshape(6, 8).T @ error, rtol=1e-4, atol=1e-5
+    )
     np.testing.assert_allclose(grads["out"]["bias"], error.sum(0), rtol=1e-4, atol=1e-5)
 
 
@@ -57,18 +59,28 @@ def test_norms_are_pytorchs_in_training_and_after(norm):
     variables = drawn(model, X)
     params = variables["params"]
     # The statistics kept are of the biased variance here, and of the unbiased one in PyTorch.
-    kind = torch.nn.BatchNorm1d(5, eps=1e-5, momentum=0.1) if norm == "batch" else torch.nn.LayerNorm(5, eps=1e-6)
+    kind = (
+        torch.nn.BatchNorm1d(5, eps=1e-5, momentum=0.1)
+        if norm == "batch"
+        else torch.nn.LayerNorm(5, eps=1e-6)
+    )
     normalize = torch_layer(params["norm_0"], kind)
     first = torch_layer(params["dense_0"], torch.nn.Linear(8, 5, bias="bias" in params["dense_0"]))
-    theirs = torch.nn.Sequential(first, normalize, torch.nn.ReLU(), torch_layer(params["out"], torch.nn.Linear(5, 3)))
+    theirs = torch.nn.Sequential(
+        first, normalize, torch.nn.ReLU(), torch_layer(params["out"], torch.nn.Linear(5, 3))
+    )
     flat = torch.tensor(np.array(X).reshape(6, 8))
 
     ours, changed = model.apply(variables, X, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(ours, theirs(flat).detach().numpy(), rtol=1e-4, atol=1e-4)
-    assert ("bias" in params["dense_0"]) == (norm == "layer"), "a bias before BatchNorm would never move"
+    assert ("bias" in params["dense_0"]) == (norm == "layer"), (
+        "a bias before BatchNorm would never move"
+    )
     if norm == "batch":
         stats = changed["batch_stats"]["norm_0"]
-        np.testing.assert_allclose(stats["mean"], normalize.running_mean.numpy(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            stats["mean"], normalize.running_mean.numpy(), rtol=1e-4, atol=1e-5
+        )
         biased = 0.9 + (normalize.running_var.numpy() - 0.9) * 5 / 6
         np.testing.assert_allclose(stats["var"], biased, rtol=1e-4, atol=1e-5)
         normalize.running_var.copy_(torch.tensor(np.array(stats["var"])))
@@ -83,7 +95,9 @@ def test_weight_norm_makes_each_kernels_length_irrelevant():
         lambda path, p: 7.0 * p if path[-1].key == "kernel" else p, variables["params"]
     )
     plain = model.apply(variables, X, train=False)
-    np.testing.assert_allclose(model.apply({"params": longer}, X, train=False), plain, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.apply({"params": longer}, X, train=False), plain, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
@@ -95,7 +109,9 @@ def test_dropout_drops_its_rate_and_keeps_the_mean(key, rate):
     @jax.jit
     def hidden(key):
         kept = lambda module, _: module.name == "Dropout_0"  # noqa: E731
-        _, seen = model.apply({"params": params}, x, train=True, rngs={"dropout": key}, capture_intermediates=kept)
+        _, seen = model.apply(
+            {"params": params}, x, train=True, rngs={"dropout": key}, capture_intermediates=kept
+        )
         return seen["intermediates"]["Dropout_0"]["__call__"][0]
 
     h = np.asarray(hidden(key))
@@ -125,7 +141,9 @@ def test_bfloat16_computes_near_and_returns_float32(norm):
 
 
 def test_biases_and_weights_start_as_told(key):
-    params = MLP((50,), kernel_init="truncated_normal", bias_init=0.1).init(key, X, train=False)["params"]
+    params = MLP((50,), kernel_init="truncated_normal", bias_init=0.1).init(key, X, train=False)[
+        "params"
+    ]
     np.testing.assert_allclose(params["dense_0"]["bias"], 0.1)
     np.testing.assert_allclose(params["out"]["bias"], 0.1)
     assert 0.1 < float(jnp.abs(params["dense_0"]["kernel"]).max()) <= 0.2
@@ -133,4 +151,8 @@ def test_biases_and_weights_start_as_told(key):
 
 def test_the_lectures_network_has_its_size(key):
     shapes = jax.eval_shape(lambda: softmax_mlp().init(key, jnp.zeros((1, 28, 28, 1)), train=False))
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 784 * 512 + 512 + 512 * 10 + 10 == 407_050
+    assert (
+        sum(leaf.size for leaf in jax.tree.leaves(shapes))
+        == 784 * 512 + 512 + 512 * 10 + 10
+        == 407_050
+    )

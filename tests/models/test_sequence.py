@@ -26,7 +26,12 @@ BODIES = {
     "conv1d": Conv1DStack((6,), 3),
 }
 bodies = pytest.mark.parametrize("body", BODIES)
-pooled = [(body, pool) for body in BODIES for pool in ("last", "mean", "max") if body != "conv1d" or pool == "max"]
+pooled = [
+    (body, pool)
+    for body in BODIES
+    for pool in ("last", "mean", "max")
+    if body != "conv1d" or pool == "max"
+]
 
 
 def net(body: str, pool: str | None = None, **fields) -> SequenceNet:
@@ -39,7 +44,9 @@ def made(body: str, pool: str | None = None):
     model = net(body, pool)
 
     def run(variables, ids, lengths=None, carry=None):
-        return model.apply(variables, ids, train=False, lengths=lengths, carry=carry, method="resume")
+        return model.apply(
+            variables, ids, train=False, lengths=lengths, carry=carry, method="resume"
+        )
 
     return drawn(model, IDS), jax.jit(run)
 
@@ -64,7 +71,9 @@ def test_one_hot_rows_are_those_of_the_identity(shape, dtype):
 
 
 def test_an_id_outside_of_the_vocabulary_is_nan():
-    found = np.asarray(jax.jit(lambda x: OneHot(V).apply({}, x, False))(jnp.array([0, -1, V - 1, V, 10**9])))
+    found = np.asarray(
+        jax.jit(lambda x: OneHot(V).apply({}, x, False))(jnp.array([0, -1, V - 1, V, 10**9]))
+    )
     assert np.isnan(found[[1, 3, 4]]).all()
     np.testing.assert_array_equal(found[[0, 2]], np.eye(V)[[0, V - 1]])
 
@@ -89,7 +98,9 @@ def by_hand(body: str, pool: str | None, variables, ids, length: int | None = No
         ys = sum(ys) / len(ys)
     elif pool == "max":
         ys = np.array([max(row[i] for row in ys) for i in range(ys.shape[1])])
-    return ys @ np.asarray(p["out"]["kernel"], np.float64) + np.asarray(p["out"]["bias"], np.float64)
+    return ys @ np.asarray(p["out"]["kernel"], np.float64) + np.asarray(
+        p["out"]["bias"], np.float64
+    )
 
 
 @bodies
@@ -137,7 +148,9 @@ def test_two_parts_are_one_sequence(body):
 def test_a_call_is_the_first_half_of_resume():
     variables, run = made("gru", "mean")
     lengths = jnp.asarray(LENGTHS)
-    called = jax.jit(lambda v: net("gru", "mean").apply(v, IDS, train=False, lengths=lengths))(variables)
+    called = jax.jit(lambda v: net("gru", "mean").apply(v, IDS, train=False, lengths=lengths))(
+        variables
+    )
     np.testing.assert_array_equal(called, run(variables, IDS, lengths)[0])
 
 
@@ -157,8 +170,13 @@ def test_a_body_may_give_one_vector_itself():
     model = SequenceNet(Embedding(V, 4), RNN("gru", 6, return_sequences=False), K)
     variables, run = made("gru", "last")
     for lengths in (None, jnp.asarray(LENGTHS)):
-        close(model.apply(variables, IDS, train=False, lengths=lengths), run(variables, IDS, lengths)[0])
-    bad = jax.jit(lambda n: model.apply(variables, IDS, train=False, lengths=n))(jnp.array([8, 0, 1, 9]))
+        close(
+            model.apply(variables, IDS, train=False, lengths=lengths),
+            run(variables, IDS, lengths)[0],
+        )
+    bad = jax.jit(lambda n: model.apply(variables, IDS, train=False, lengths=n))(
+        jnp.array([8, 0, 1, 9])
+    )
     assert np.isnan(bad).all(1).tolist() == [False, True, False, True]
 
 
@@ -177,10 +195,16 @@ def test_dropout_falls_on_what_the_body_gives_in_training_only():
     quiet = model.apply(shown, IDS, train=False)
     np.testing.assert_array_equal(quiet, run(shown, IDS)[0])
     ys, _ = model.body.apply({"params": params["body"]}, params["embed"]["embedding"][IDS], False)
-    subsets = 2 * np.array([[(n >> i) & 1 for i in range(6)] for n in range(64)]) @ np.asarray(ys)[:, -1].T
+    subsets = (
+        2
+        * np.array([[(n >> i) & 1 for i in range(6)] for n in range(64)])
+        @ np.asarray(ys)[:, -1].T
+    )
     seen = set()
     for seed in range(3):
-        noisy = np.asarray(model.apply(shown, IDS, train=True, rngs={"dropout": jax.random.key(seed)}))
+        noisy = np.asarray(
+            model.apply(shown, IDS, train=True, rngs={"dropout": jax.random.key(seed)})
+        )
         distance = np.abs(noisy[:, 0] - subsets)
         assert (distance.min(0) < 1e-3).all()
         seen.add(tuple(distance.argmin(0).tolist()))
@@ -204,7 +228,16 @@ def test_wrong_parts_and_fields_are_named():
         net("gru", dropout=1.0)
     assert str(caught.value) == "dropout: got 1.0, allowed: a number in [0, 1)"
     one = SequenceNet(Embedding(V, 4), RNN("gru", 6, return_sequences=False), K, "mean")
-    assert message(one) == "pool: got 'mean', allowed: None, for a body that gives one vector per sequence"
+    assert (
+        message(one)
+        == "pool: got 'mean', allowed: None, for a body that gives one vector per sequence"
+    )
     shorter = "allowed: max, for sequences with lengths and a body that shortens them"
-    assert message(net("conv1d", "mean"), lengths=jnp.asarray(LENGTHS)) == f"pool: got 'mean', {shorter}"
-    assert message(net("gru"), inputs=jnp.ones((2, 3))) == "ids dtype: got 'float32', allowed: integers"
+    assert (
+        message(net("conv1d", "mean"), lengths=jnp.asarray(LENGTHS))
+        == f"pool: got 'mean', {shorter}"
+    )
+    assert (
+        message(net("gru"), inputs=jnp.ones((2, 3)))
+        == "ids dtype: got 'float32', allowed: integers"
+    )

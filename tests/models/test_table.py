@@ -19,7 +19,9 @@ MODELS = {
 def test_numbers_add_up_to_the_parameters(name):
     model, shape = MODELS[name]
     lines = table(model, np.zeros((2, *shape), np.float32)).splitlines()
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((2, *shape)), train=False))
+    variables = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((2, *shape)), train=False)
+    )
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     numbers = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
     assert numbers[-1] == sum(numbers[:-1]) == count
@@ -30,7 +32,15 @@ def test_layers_stand_in_the_order_of_their_calls_with_their_outputs():
     model, shape = MODELS["cnn"]
     lines = table(model, np.zeros((2, *shape), np.float32)).splitlines()[1:-1]
     layers = [line.split()[0] for line in lines]
-    assert layers == ["conv_0", "norm_0", "conv_1", "norm_1", "head/dense_0", "head/norm_0", "head/out"]
+    assert layers == [
+        "conv_0",
+        "norm_0",
+        "conv_1",
+        "norm_1",
+        "head/dense_0",
+        "head/norm_0",
+        "head/out",
+    ]
     assert "[2, 8, 8, 6]" in lines[0]
     assert "[2, 4, 4, 4]" in lines[2]
     assert "[2, 10]" in lines[-1]

@@ -21,17 +21,25 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def normed(params):
+def effective_kernel(params):
     """A convolution's weights, in float64."""
     kernel = np.asarray(params["kernel"], np.float64)
     if "scale" not in params:
         return kernel
-    return np.stack([np.asarray(g) * w / np.linalg.norm(w) for g, w in zip(params["scale"], kernel.T, strict=True)]).T
+    return np.stack(
+        [
+            np.asarray(g) * w / np.linalg.norm(w)
+            for g, w in zip(params["scale"], kernel.T, strict=True)
+        ]
+    ).T
 
 
 def causal(params, x, dilation):
     """Step by step, for one sequence `[T, C]`."""
-    kernel, y = normed(params), np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64)
+    kernel, y = (
+        effective_kernel(params),
+        np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64),
+    )
     for t in range(len(x)):
         for k in range(len(kernel)):
             step = t - (len(kernel) - 1 - k) * dilation
@@ -52,7 +60,11 @@ def test_is_the_loop_over_its_blocks(features, norm):
             v = relu(causal(params[f"conv_{i}b"], u, 2**i))
             h = relu(v + (causal(params[f"skip_{i}"], h, 1) if f"skip_{i}" in params else h))
         np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
-    skips = {f"skip_{i}" for i, (a, b) in enumerate(zip((4, *features), features, strict=False)) if a != b}
+    skips = {
+        f"skip_{i}"
+        for i, (a, b) in enumerate(zip((4, *features), features, strict=False))
+        if a != b
+    }
     assert {name for name in params if name.startswith("skip")} == skips
     assert ("scale" in params["conv_0a"]) == (norm == "weight")
 
@@ -77,7 +89,10 @@ def test_is_pytorchs_layers_with_their_gradients():
             weight.original1.copy_(kernel)
         return made
 
-    layers = {name: layer(p, 2 ** int(name[5]) if "conv" in name else 1) for name, p in variables["params"].items()}
+    layers = {
+        name: layer(p, 2 ** int(name[5]) if "conv" in name else 1)
+        for name, p in variables["params"].items()
+    }
     h = torch.tensor(np.array(X)).permute(0, 2, 1)
     for i in range(2):
         u = h
@@ -108,7 +123,11 @@ def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(blocks, ke
     # All positive: no ReLU hides what comes in.
     variables = jax.tree.map(jnp.abs, drawn(model, x))
     changed = np.asarray(
-        run(model, variables, jnp.concatenate([x + 9.0, *(x.at[:, t].add(1.0) + 9.0 for t in range(size))]))
+        run(
+            model,
+            variables,
+            jnp.concatenate([x + 9.0, *(x.at[:, t].add(1.0) + 9.0 for t in range(size))]),
+        )
     )
     for t in range(size):
         steps = np.flatnonzero((changed[1 + t] != changed[0]).any(-1))
@@ -120,7 +139,9 @@ def test_a_padded_sequence_is_the_sequence_alone():
     variables, lengths = drawn(model, X), jnp.array([12, 5, 1])
     ys = run(model, variables, X, lengths=lengths)
     for x, y, length in zip(X, ys, lengths.tolist(), strict=True):
-        np.testing.assert_allclose(y[:length], run(model, variables, x[None, :length])[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            y[:length], run(model, variables, x[None, :length])[0], rtol=1e-5, atol=1e-6
+        )
         assert not np.any(y[length:])
 
 
@@ -172,7 +193,10 @@ def called(x, *args):
         (lambda: TCN((8,), dropout=1.0), "dropout: got 1.0, allowed: a number in [0, 1)"),
         (lambda: TCN((8,), norm="layer"), "norm: got 'layer', allowed: weight"),
         (lambda: called(X[0]), "x: got 'float32[12, 4]', allowed: floats [B, T, D]"),
-        (lambda: called(X, jnp.array([1, 13, 2])), "length[1]: got 13, allowed: an integer in [1, 12]"),
+        (
+            lambda: called(X, jnp.array([1, 13, 2])),
+            "length[1]: got 13, allowed: an integer in [1, 12]",
+        ),
         (
             lambda: called(X, None, jnp.ones(3)),
             "carry: got {}, allowed: None or (): a convolution carries nothing on",

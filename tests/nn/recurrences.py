@@ -22,7 +22,9 @@ def parameters(name, seed=0):
     """Random ones, biases too, since zeros hide what is added to what."""
     variables = jax.eval_shape(LAYERS[name](H).init, jax.random.key(0), jnp.zeros((B, T, D)))
     leaves, tree = jax.tree.flatten(variables)
-    return jax.tree.unflatten(tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)])
+    return jax.tree.unflatten(
+        tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)]
+    )
 
 
 def carries(name, seed):

@@ -35,7 +35,9 @@ def test_is_its_formula(name):
     assert activation(name)(jnp.asarray(X, jnp.bfloat16)).dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
+)
 def test_value_and_gradient_are_pytorchs(name):
     torch = pytest.importorskip("torch")
     x = torch.tensor(X, requires_grad=True)

@@ -25,7 +25,9 @@ def test_blocks_add_up_to_the_whole(count, bytes_per_block, monkeypatch):
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
     x, y = normal(0, count, 3), normal(1, count, 2)
     total = jax.jit(lambda *a: sum_over_blocks(lambda x, y: x.T @ y, *a))(x, y)
-    np.testing.assert_allclose(total, np.asarray(x, np.float64).T @ np.asarray(y, np.float64), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        total, np.asarray(x, np.float64).T @ np.asarray(y, np.float64), rtol=1e-5, atol=1e-5
+    )
 
 
 # 12 bytes an example.
@@ -58,7 +60,9 @@ def test_bias_has_gradients_of_gradients_and_members():
 
 def test_bfloat16_is_summed_in_float32():
     y, bias = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((1,), jnp.bfloat16)
-    assert float(jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)[0]) == 1024
+    assert (
+        float(jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)[0]) == 1024
+    )
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -71,16 +75,27 @@ def test_inside_shard_map_gradients_are_summed(check):
         own = jax.grad(squared)(bias, y)
         return own if check else jax.lax.psum(own, "data")
 
-    mesh, specs = Mesh(np.array(jax.devices()[:4]), ("data",)), (PartitionSpec(), PartitionSpec("data"))
-    mapped = jax.shard_map(grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
-    np.testing.assert_allclose(jax.jit(mapped)(bias, y), jax.grad(squared)(bias, y), rtol=1e-4, atol=1e-3)
+    mesh, specs = (
+        Mesh(np.array(jax.devices()[:4]), ("data",)),
+        (PartitionSpec(), PartitionSpec("data")),
+    )
+    mapped = jax.shard_map(
+        grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
+    )
+    np.testing.assert_allclose(
+        jax.jit(mapped)(bias, y), jax.grad(squared)(bias, y), rtol=1e-4, atol=1e-3
+    )
 
 
 def layer(name):
     """A layer as a function of parameters and batch, its parameters, and the shape of an example."""
     if name == "lstm":
         net = LSTM(8)
-        return lambda params, x: net.apply(params, x)[0], net.init(jax.random.key(0), normal(10, 4, 5, 3)), (5, 3)
+        return (
+            lambda params, x: net.apply(params, x)[0],
+            net.init(jax.random.key(0), normal(10, 4, 5, 3)),
+            (5, 3),
+        )
     net = (Conv if name == "conv" else ConvTranspose)(6, (3, 3))
     return net.apply, net.init(jax.random.key(0), normal(10, 4, 7, 7, 2)), (7, 7, 2)
 
@@ -103,14 +118,19 @@ def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
 
     alone = jax.grad(loss, (0, 1))(params, x)
     specs = PartitionSpec(), PartitionSpec("data")
-    placed = [jax.device_put(a, NamedSharding(mesh, spec)) for a, spec in zip((params, x), specs, strict=True)]
+    placed = [
+        jax.device_put(a, NamedSharding(mesh, spec))
+        for a, spec in zip((params, x), specs, strict=True)
+    ]
     with jax.set_mesh(mesh):
         step = jax.jit(jax.grad(loss, (0, 1))).lower(*placed).compile()
     for own, other in zip(jax.tree.leaves(step(*placed)), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
     # No batch is gathered, and gradients are added up once, not in each turn of a loop.
     assert "all-gather" not in step.as_text()
-    reduced = [line for line in step.as_text().splitlines() if "all-reduce(" in line and "while" in line]
+    reduced = [
+        line for line in step.as_text().splitlines() if "all-reduce(" in line and "while" in line
+    ]
     assert not reduced
 
 
@@ -121,7 +141,10 @@ def test_other_axes_of_a_mesh_are_left_to_xla(name, mesh):
     x, grad = normal(15, 8, *shape), jax.grad(lambda params, x: jnp.sin(apply(params, x)).sum())
     both = Mesh(mesh.devices.reshape(2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
     specs = PartitionSpec(), PartitionSpec("data")
-    placed = [jax.device_put(a, NamedSharding(both, spec)) for a, spec in zip((params, x), specs, strict=True)]
+    placed = [
+        jax.device_put(a, NamedSharding(both, spec))
+        for a, spec in zip((params, x), specs, strict=True)
+    ]
     with jax.set_mesh(both):
         found = jax.jit(grad)(*placed)
     for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(grad(params, x)), strict=True):
@@ -147,4 +170,6 @@ def test_half_precision_is_added_up_over_devices_in_float32(mesh):
     with jax.set_mesh(mesh):
         step = jax.jit(grad).lower(bias)
         assert float(step.compile()(bias)[0]) == 260
-    assert "tensor<1xbf16>) -> tensor<1xbf16>" not in "".join(step.as_text().split("all_reduce")[1:])
+    assert "tensor<1xbf16>) -> tensor<1xbf16>" not in "".join(
+        step.as_text().split("all_reduce")[1:]
+    )

@@ -29,7 +29,9 @@ def normal(seed, *shape, dtype=jnp.float32):
 
 
 def library(x, kernel, strides=(1, 1), padding="SAME"):
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def textbook(x, kernel, strides, padding):
@@ -37,7 +39,9 @@ def textbook(x, kernel, strides, padding):
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
     pads = [(0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)]
     x = np.pad(x, pads)
-    size = [(n - f) // s + 1 for n, f, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)]
+    size = [
+        (n - f) // s + 1 for n, f, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+    ]
     y = np.zeros((x.shape[0], *size, kernel.shape[3]))
     for i in range(size[0]):
         for j in range(size[1]):
@@ -73,10 +77,14 @@ def test_gradients_are_the_librarys(image, shape, strides, padding):
         return ours, jax.vjp(lambda *a: library(*a, strides, padding), x, kernel)[1](g)
 
     for ours, theirs in zip(*gradients(x, kernel, g), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
+        np.testing.assert_allclose(
+            ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max())
+        )
 
 
-@pytest.mark.parametrize(("padding", "strides"), [("SAME", (1, 1)), ("VALID", (1, 1)), ("VALID", (2, 2))])
+@pytest.mark.parametrize(
+    ("padding", "strides"), [("SAME", (1, 1)), ("VALID", (1, 1)), ("VALID", (2, 2))]
+)
 def test_agrees_with_pytorch(padding, strides):
     torch = pytest.importorskip("torch")
     x, kernel = normal(5, 12, 9, 8, 3), normal(6, 3, 5, 3, 4)
@@ -84,7 +92,9 @@ def test_agrees_with_pytorch(padding, strides):
     g = normal(7, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
     options = {"stride": strides, "padding": padding.lower()}
-    ty = torch.nn.functional.conv2d(tx.permute(0, 3, 1, 2), tk.permute(3, 2, 0, 1), **options).permute(0, 2, 3, 1)
+    ty = torch.nn.functional.conv2d(
+        tx.permute(0, 3, 1, 2), tk.permute(3, 2, 0, 1), **options
+    ).permute(0, 2, 3, 1)
     ty.backward(torch.tensor(np.array(g)))
     for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
         np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
@@ -98,7 +108,9 @@ def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     variables = jax.jit(theirs.init)(key, x)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
-    np.testing.assert_allclose(jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_bfloat16_is_as_close_as_linens(key):
@@ -122,7 +134,10 @@ def test_bfloat16_is_as_close_as_linens(key):
 @pytest.mark.parametrize("channels", [1, 8])
 def test_a_cpu_gets_the_form_that_is_fast_in_loops(channels):
     x, kernel = normal(10, 16, 8, 8, channels), normal(11, 5, 5, channels, 3)
-    for traced in (jax.jit(conv2d).trace(x, kernel), jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x)):
+    for traced in (
+        jax.jit(conv2d).trace(x, kernel),
+        jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
+    ):
         assert convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) != "slow"
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
@@ -159,7 +174,9 @@ def test_vmap_over_either_or_both(axes):
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_no_images_give_no_gradient(strides):
     kernel = normal(26, 3, 3, 8, 5)
-    value, grad = jax.value_and_grad(lambda kernel: conv2d(jnp.zeros((0, 8, 8, 8)), kernel, strides).sum())(kernel)
+    value, grad = jax.value_and_grad(
+        lambda kernel: conv2d(jnp.zeros((0, 8, 8, 8)), kernel, strides).sum()
+    )(kernel)
     assert float(value) == 0 and not np.any(grad)
 
 
@@ -199,9 +216,14 @@ def devices():
 
 def float64_gradient(kernel, x):
     """That of `sine` in its kernel, with NumPy."""
-    x, (height, width) = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0))), x.shape[1:3]
+    x, (height, width) = (
+        np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0))),
+        x.shape[1:3],
+    )
     under = [[x[:, i : i + height, j : j + width] for j in range(3)] for i in range(3)]
-    g = np.cos(sum(under[i][j] @ np.asarray(kernel, np.float64)[i, j] for i in range(3) for j in range(3)))
+    g = np.cos(
+        sum(under[i][j] @ np.asarray(kernel, np.float64)[i, j] for i in range(3) for j in range(3))
+    )
     return np.array([[np.einsum("bhwc,bhwd->cd", u, g) for u in row] for row in under])
 
 
@@ -210,7 +232,10 @@ def float64_gradient(kernel, x):
 def test_sharded_batch_is_a_single_device(devices, batch):
     x, kernel = normal(16, batch, 11, 11, 7), normal(17, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
-    placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
+    placed = [
+        jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
+        for a, p in ((kernel, ()), (x, ("data",)))
+    ]
     value, grad = step(*placed)
     np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(grad, float64_gradient(kernel, x), rtol=1e-4, atol=1e-3)
@@ -225,8 +250,12 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
         return own if check else lax.psum(own, "data")
 
     specs = (PartitionSpec(), PartitionSpec("data"))
-    mapped = jax.shard_map(grad, mesh=devices, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
-    np.testing.assert_allclose(jax.jit(mapped)(kernel, x), float64_gradient(kernel, x), rtol=1e-4, atol=1e-3)
+    mapped = jax.shard_map(
+        grad, mesh=devices, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
+    )
+    np.testing.assert_allclose(
+        jax.jit(mapped)(kernel, x), float64_gradient(kernel, x), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_inside_pmap_each_device_has_its_own_gradient(devices):

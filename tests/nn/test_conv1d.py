@@ -38,7 +38,9 @@ def padded(size, window, strides, padding):
 def library(x, kernel, dilation=1, strides=1, padding="SAME"):
     pads = [padded(x.shape[1], (kernel.shape[0] - 1) * dilation + 1, strides, padding)]
     order = ("NWC", "WIO", "NWC")
-    return lax.conv_general_dilated(x, kernel, (strides,), pads, rhs_dilation=(dilation,), dimension_numbers=order)
+    return lax.conv_general_dilated(
+        x, kernel, (strides,), pads, rhs_dilation=(dilation,), dimension_numbers=order
+    )
 
 
 def textbook(x, kernel, dilation, strides, padding):
@@ -61,7 +63,9 @@ def sine(kernel, x, conv=conv1d):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("sequences", "shape", "dilation", "strides"), CASES)
-def test_is_the_textbooks_sum_with_the_librarys_gradients(sequences, shape, dilation, strides, padding):
+def test_is_the_textbooks_sum_with_the_librarys_gradients(
+    sequences, shape, dilation, strides, padding
+):
     x, kernel = normal(0, *sequences), normal(1, *shape)
     expected = textbook(x, kernel, dilation, strides, padding)
     g = normal(2, *expected.shape)
@@ -69,7 +73,11 @@ def test_is_the_textbooks_sum_with_the_librarys_gradients(sequences, shape, dila
     @jax.jit
     def both(x, kernel, g):
         y, back = jax.vjp(lambda *a: conv1d(*a, dilation, strides, padding), x, kernel)
-        return y, back(g), jax.vjp(lambda *a: library(*a, dilation, strides, padding), x, kernel)[1](g)
+        return (
+            y,
+            back(g),
+            jax.vjp(lambda *a: library(*a, dilation, strides, padding), x, kernel)[1](g),
+        )
 
     y, ours, theirs = both(x, kernel, g)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
@@ -77,7 +85,9 @@ def test_is_the_textbooks_sum_with_the_librarys_gradients(sequences, shape, dila
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("padding", "dilation", "strides"), [("same", 2, 1), ("valid", 2, 2), ("causal", 2, 1)])
+@pytest.mark.parametrize(
+    ("padding", "dilation", "strides"), [("same", 2, 1), ("valid", 2, 2), ("causal", 2, 1)]
+)
 def test_agrees_with_pytorch(padding, dilation, strides):
     torch = pytest.importorskip("torch")
     x, kernel = normal(3, 4, 15, 3), normal(4, 4, 3, 5)
@@ -103,7 +113,9 @@ def test_causal_sees_no_later_step():
         assert changed.tolist() == [s for s in (t, t + 2, t + 4) if s < 12]
 
 
-@pytest.mark.parametrize(("padding", "use_bias"), [("SAME", True), ("VALID", False), ("CAUSAL", True)])
+@pytest.mark.parametrize(
+    ("padding", "use_bias"), [("SAME", True), ("VALID", False), ("CAUSAL", True)]
+)
 def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     x = normal(8, 3, 14, 6)
     ours = Conv1D(7, 3, 2, 2, padding, use_bias)
@@ -111,7 +123,9 @@ def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     variables = jax.jit(theirs.init)(key, x)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
-    np.testing.assert_allclose(jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_weight_norm_starts_as_the_plain_layer(key):
@@ -127,7 +141,10 @@ def test_weight_norm_is_pytorchs_with_its_gradients():
     x = normal(10, 2, 8, 3)
     params = {"kernel": normal(11, 3, 3, 4), "scale": normal(12, 4), "bias": normal(13, 4)}
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(3, 4, 3, padding="same"))
-    length, direction = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
+    length, direction = (
+        layer.parametrizations.weight.original0,
+        layer.parametrizations.weight.original1,
+    )
     with torch.no_grad():
         length.copy_(torch.tensor(np.array(params["scale"]))[:, None, None])
         direction.copy_(torch.tensor(np.array(params["kernel"])).permute(2, 1, 0))
@@ -137,7 +154,9 @@ def test_weight_norm_is_pytorchs_with_its_gradients():
     loss = lambda p: (Conv1D(4, 3, weight_norm=True).apply({"params": p}, x) ** 2).sum()  # noqa: E731
     value, grads = jax.jit(jax.value_and_grad(loss))(params)
     np.testing.assert_allclose(value, y.square().sum().item(), rtol=1e-5)
-    np.testing.assert_allclose(grads["kernel"], direction.grad.permute(2, 1, 0).numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        grads["kernel"], direction.grad.permute(2, 1, 0).numpy(), rtol=1e-4, atol=1e-5
+    )
     np.testing.assert_allclose(grads["scale"], length.grad.numpy()[:, 0, 0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(grads["bias"], layer.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
 
@@ -162,7 +181,10 @@ def test_bfloat16_is_as_close_as_linens(key):
 
 def test_a_cpu_gets_the_form_that_is_fast_in_loops():
     x, kernel = normal(15, 4, 20, 8), normal(16, 5, 8, 3)
-    for traced in (jax.jit(sine).trace(kernel, x), jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x)):
+    for traced in (
+        jax.jit(sine).trace(kernel, x),
+        jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
+    ):
         assert convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) == "fast"
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
@@ -186,7 +208,10 @@ def test_gradients_of_gradients_are_the_librarys():
     kernel, x = normal(20, 3, 4, 5), normal(21, 3, 9, 4)
 
     def penalty(conv):
-        return jax.grad(lambda *a: sum((g**2).sum() for g in jax.grad(partial(sine, conv=conv), (0, 1))(*a)), (0, 1))
+        return jax.grad(
+            lambda *a: sum((g**2).sum() for g in jax.grad(partial(sine, conv=conv), (0, 1))(*a)),
+            (0, 1),
+        )
 
     ours, theirs = jax.jit(lambda *a: (penalty(conv1d)(*a), penalty(library)(*a)))(kernel, x)
     for own, other in zip(ours, theirs, strict=True):
@@ -208,7 +233,10 @@ def devices():
 def test_sharded_batch_is_a_single_device(devices):
     kernel, x = normal(23, 3, 4, 5), normal(24, 16, 11, 4)
     step = jax.jit(jax.value_and_grad(sine))
-    placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
+    placed = [
+        jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
+        for a, p in ((kernel, ()), (x, ("data",)))
+    ]
     for own, expected in zip(step(*placed), step(kernel, x), strict=True):
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
 
@@ -223,8 +251,12 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
         return own if check else lax.psum(own, "data")
 
     specs = (PartitionSpec(), PartitionSpec("data"))
-    mapped = jax.shard_map(grad, mesh=devices, in_specs=specs, out_specs=PartitionSpec(), check_vma=check)
-    np.testing.assert_allclose(jax.jit(mapped)(kernel, x), jax.grad(sine)(kernel, x), rtol=1e-4, atol=1e-4)
+    mapped = jax.shard_map(
+        grad, mesh=devices, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
+    )
+    np.testing.assert_allclose(
+        jax.jit(mapped)(kernel, x), jax.grad(sine)(kernel, x), rtol=1e-4, atol=1e-4
+    )
 
 
 X, KERNEL = jnp.zeros((2, 8, 3)), jnp.zeros((3, 3, 4))
@@ -238,7 +270,10 @@ X, KERNEL = jnp.zeros((2, 8, 3)), jnp.zeros((3, 3, 4))
         (lambda: conv1d(X, KERNEL[0]), "kernel: got (3, 4), allowed: [K, 3, D]"),
         (lambda: conv1d(X, KERNEL, 0), "dilation: got 0, allowed: at least 1"),
         (lambda: conv1d(X, KERNEL, 1, 0), "strides: got 0, allowed: at least 1"),
-        (lambda: conv1d(X, KERNEL, 1, 1, "causal"), "padding: got 'causal', allowed: CAUSAL, SAME, VALID"),
+        (
+            lambda: conv1d(X, KERNEL, 1, 1, "causal"),
+            "padding: got 'causal', allowed: CAUSAL, SAME, VALID",
+        ),
         (
             lambda: conv1d(X, KERNEL, 4, 1, "VALID"),
             "kernel: got (3, 3, 4), allowed: at most the sequence: (K - 1) L + 1 <= 8",

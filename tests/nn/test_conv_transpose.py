@@ -32,7 +32,10 @@ def definition(x, kernel, strides, padding):
     """Every value of an image adds the kernel, turned around, to what is around its place; in float64."""
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)[::-1, ::-1]
     (batch, height, width, _), (f, g, _, d) = x.shape, kernel.shape
-    (down, right), beyond = strides, [max(n - s, 0) for n, s in zip(kernel.shape, strides, strict=False)]
+    (down, right), beyond = (
+        strides,
+        [max(n - s, 0) for n, s in zip(kernel.shape, strides, strict=False)],
+    )
     y = np.zeros((batch, height * down + beyond[0], width * right + beyond[1], d))
     for i in range(height):
         for j in range(width):
@@ -63,7 +66,9 @@ def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, pa
     @jax.jit
     def both(x, kernel, g):
         y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
-        theirs, back_theirs = jax.vjp(lambda *a: lax.conv_transpose(*a, strides, padding), x, kernel)
+        theirs, back_theirs = jax.vjp(
+            lambda *a: lax.conv_transpose(*a, strides, padding), x, kernel
+        )
         return (y, *back(g)), (theirs, *back_theirs(g))
 
     ours, theirs = both(x, kernel, g)
@@ -72,7 +77,9 @@ def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, pa
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
 
 
-@pytest.mark.parametrize(("window", "strides"), [((5, 4), (1, 1)), ((5, 4), (2, 2)), ((3, 6), (3, 2))])
+@pytest.mark.parametrize(
+    ("window", "strides"), [((5, 4), (1, 1)), ((5, 4), (2, 2)), ((3, 6), (3, 2))]
+)
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_agrees_with_pytorch(padding, window, strides):
     torch = pytest.importorskip("torch")
@@ -82,7 +89,9 @@ def test_agrees_with_pytorch(padding, window, strides):
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
     pads = [(n - s) // 2 if padding == "SAME" else 0 for n, s in zip(window, strides, strict=True)]
     turned = tk.flip(0, 1).permute(2, 3, 0, 1)
-    ty = torch.nn.functional.conv_transpose2d(tx.permute(0, 3, 1, 2), turned, stride=strides, padding=pads)
+    ty = torch.nn.functional.conv_transpose2d(
+        tx.permute(0, 3, 1, 2), turned, stride=strides, padding=pads
+    )
     ty = ty.permute(0, 2, 3, 1)[:, : y.shape[1], : y.shape[2]]
     ty.backward(torch.tensor(np.array(g)))
     for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
@@ -95,9 +104,14 @@ def test_is_the_adjoint_of_a_convolution(image, shape, strides, padding):
     y, kernel = normal(6, *image), normal(7, *shape)
     larger = jax.jit(conv_transpose2d, static_argnums=(2, 3))(y, kernel, strides, padding)
     x = normal(8, *larger.shape)
-    smaller = jax.jit(conv2d, static_argnums=(2, 3))(x, kernel[::-1, ::-1].swapaxes(2, 3), strides, padding)
+    smaller = jax.jit(conv2d, static_argnums=(2, 3))(
+        x, kernel[::-1, ::-1].swapaxes(2, 3), strides, padding
+    )
     assert smaller.shape == y.shape
-    a, b = (np.vdot(np.asarray(p, np.float64), np.asarray(q, np.float64)) for p, q in ((smaller, y), (x, larger)))
+    a, b = (
+        np.vdot(np.asarray(p, np.float64), np.asarray(q, np.float64))
+        for p, q in ((smaller, y), (x, larger))
+    )
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4)
     assert abs(a) > 1
 
@@ -110,13 +124,17 @@ def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     variables = jax.jit(theirs.init)(key, x)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
-    np.testing.assert_allclose(jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_initializers_are_those_given(key):
     init, x = nn.initializers.normal(0.02), normal(10, 2, 3, 3, 4, dtype=jnp.bfloat16)
     options = {"kernel_init": init, "bias_init": init, "param_dtype": jnp.bfloat16}
-    ours, theirs = (layer(3, (2, 2), **options).init(key, x) for layer in (ConvTranspose, nn.ConvTranspose))
+    ours, theirs = (
+        layer(3, (2, 2), **options).init(key, x) for layer in (ConvTranspose, nn.ConvTranspose)
+    )
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     assert {leaf.dtype for leaf in jax.tree.leaves(ours)} == {jnp.dtype("bfloat16")}
 
@@ -142,7 +160,10 @@ def test_bfloat16_is_as_close_as_linens(key):
 @pytest.mark.parametrize("features", [1, 8])
 def test_a_cpu_gets_the_form_that_is_fast_in_loops(features):
     x, kernel = normal(12, 16, 4, 4, 8), normal(13, 5, 5, 8, features)
-    for traced in (jax.jit(conv_transpose2d).trace(x, kernel), jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x)):
+    for traced in (
+        jax.jit(conv_transpose2d).trace(x, kernel),
+        jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
+    ):
         assert convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) != "slow"
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
@@ -178,7 +199,9 @@ def test_gradients_of_gradients_are_the_librarys():
     def penalty(sine):
         return jax.grad(lambda kernel: (jax.grad(sine, 1)(kernel, x) ** 2).sum())
 
-    ours, theirs = jax.jit(lambda kernel: (penalty(sine)(kernel), penalty(librarys_sine)(kernel)))(kernel)
+    ours, theirs = jax.jit(lambda kernel: (penalty(sine)(kernel), penalty(librarys_sine)(kernel)))(
+        kernel
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
 
 
@@ -195,7 +218,10 @@ def devices():
 def test_sharded_batch_is_a_single_device(devices, batch):
     x, kernel = normal(20, batch, 5, 5, 7), normal(21, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
-    placed = [jax.device_put(a, NamedSharding(devices, PartitionSpec(*p))) for a, p in ((kernel, ()), (x, ("data",)))]
+    placed = [
+        jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
+        for a, p in ((kernel, ()), (x, ("data",)))
+    ]
     value, grad = step(*placed)
     np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(grad, jax.grad(librarys_sine)(kernel, x), rtol=1e-4, atol=1e-3)
@@ -212,7 +238,9 @@ def test_inside_shard_map_gradients_are_summed(devices, window, check):
 
     specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(grads, mesh=devices, in_specs=specs, out_specs=specs, check_vma=check)
-    for ours, theirs in zip(jax.jit(mapped)(kernel, x), jax.grad(librarys_sine, (0, 1))(kernel, x), strict=True):
+    for ours, theirs in zip(
+        jax.jit(mapped)(kernel, x), jax.grad(librarys_sine, (0, 1))(kernel, x), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
@@ -220,10 +248,19 @@ X, KERNEL = jnp.zeros((2, 8, 8, 1)), jnp.zeros((3, 3, 1, 4))
 BAD = [
     (lambda: conv_transpose2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
     (lambda: conv_transpose2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),
-    (lambda: conv_transpose2d(X.reshape(2, 4, 8, 2), KERNEL), "kernel: got (3, 3, 1, 4), allowed: [F, G, 2, D]"),
-    (lambda: conv_transpose2d(X, KERNEL, (1, 1), "FULL"), "padding: got 'FULL', allowed: SAME, VALID"),
+    (
+        lambda: conv_transpose2d(X.reshape(2, 4, 8, 2), KERNEL),
+        "kernel: got (3, 3, 1, 4), allowed: [F, G, 2, D]",
+    ),
+    (
+        lambda: conv_transpose2d(X, KERNEL, (1, 1), "FULL"),
+        "padding: got 'FULL', allowed: SAME, VALID",
+    ),
     (lambda: conv_transpose2d(X, KERNEL, (0, 1)), "strides: got 0, allowed: at least 1"),
-    (lambda: ConvTranspose(4, padding="same").init(jax.random.key(0), X), "padding: got 'same', allowed: SAME, VALID"),
+    (
+        lambda: ConvTranspose(4, padding="same").init(jax.random.key(0), X),
+        "padding: got 'same', allowed: SAME, VALID",
+    ),
 ]
 
 

@@ -22,17 +22,26 @@ def test_weight_norm_starts_as_dense(key):
 def test_weight_norm_is_pytorchs_with_its_gradients(key):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
-    params = {"kernel": rng.normal(size=(4, 3)), "scale": rng.normal(size=3), "bias": rng.normal(size=3)}
+    params = {
+        "kernel": rng.normal(size=(4, 3)),
+        "scale": rng.normal(size=3),
+        "bias": rng.normal(size=3),
+    }
     params = {name: value.astype(np.float32) for name, value in params.items()}
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3))
-    length, direction = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
+    length, direction = (
+        layer.parametrizations.weight.original0,
+        layer.parametrizations.weight.original1,
+    )
     with torch.no_grad():
         length.copy_(torch.tensor(params["scale"])[:, None])
         direction.copy_(torch.tensor(params["kernel"].T))
         layer.bias.copy_(torch.tensor(params["bias"]))
     y = layer(torch.tensor(np.array(X)))
     y.square().sum().backward()
-    ours, grads = jax.value_and_grad(lambda p: (WeightNormDense(3).apply({"params": p}, X) ** 2).sum())(params)
+    ours, grads = jax.value_and_grad(
+        lambda p: (WeightNormDense(3).apply({"params": p}, X) ** 2).sum()
+    )(params)
     np.testing.assert_allclose(ours, y.square().sum().item(), rtol=1e-5)
     np.testing.assert_allclose(grads["kernel"], direction.grad.numpy().T, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(grads["scale"], length.grad.numpy()[:, 0], rtol=1e-4, atol=1e-5)

@@ -11,7 +11,9 @@ from jaxdl.nn import Dropout
 
 def dropped(rate, shape, seed=0, dtype=jnp.float32):
     x = jnp.asarray(np.random.default_rng(seed).uniform(1, 2, shape), dtype)
-    return np.asarray(x), np.asarray(jax.jit(lambda key: Dropout(rate).apply({}, x, True, rngs={"dropout": key}))(KEY))
+    return np.asarray(x), np.asarray(
+        jax.jit(lambda key: Dropout(rate).apply({}, x, True, rngs={"dropout": key}))(KEY)
+    )
 
 
 KEY = jax.random.key(7)
@@ -77,6 +79,8 @@ def test_shared_axes_are_kept_or_dropped_together(shared):
 
 def test_what_is_not_shared_is_independent():
     x = jnp.ones((4000, 5, 2))
-    kept = np.asarray(Dropout(0.5, shared=(1,)).apply({}, x, True, rngs={"dropout": KEY}))[:, 0] != 0
+    kept = (
+        np.asarray(Dropout(0.5, shared=(1,)).apply({}, x, True, rngs={"dropout": KEY}))[:, 0] != 0
+    )
     for a, b in ((kept[:, 0], kept[:, 1]), (kept[1:, 0], kept[:-1, 0])):
         assert abs((a == b).mean() - 0.5) < 4.5 * 0.5 / len(a) ** 0.5

@@ -16,7 +16,9 @@ V, D = 9, 4
 RNG = np.random.default_rng(0)
 IDS = jnp.asarray(RNG.integers(0, V, (3, 7)), jnp.int32)
 #: Rows 1, 4 and 8 have no vector.
-VECTORS = np.where(np.isin(np.arange(V), [1, 4, 8])[:, None], np.nan, RNG.normal(size=(V, D))).astype(np.float32)
+VECTORS = np.where(
+    np.isin(np.arange(V), [1, 4, 8])[:, None], np.nan, RNG.normal(size=(V, D))
+).astype(np.float32)
 KNOWN = ~np.isnan(VECTORS[:, 0])
 
 
@@ -39,7 +41,8 @@ def test_is_numpys_indexing(key, dtype, padding):
 
 def test_starts_as_linens(key):
     np.testing.assert_array_equal(
-        Embedding(V, D).init(key, IDS)["params"]["embedding"], nn.Embed(V, D).init(key, IDS)["params"]["embedding"]
+        Embedding(V, D).init(key, IDS)["params"]["embedding"],
+        nn.Embed(V, D).init(key, IDS)["params"]["embedding"],
     )
 
 
@@ -51,7 +54,10 @@ def test_rows_start_with_a_length_of_about_1(key):
 @pytest.mark.parametrize("padding", [None, 3])
 def test_gradients_are_pytorchs(padding):
     torch = pytest.importorskip("torch")
-    table, g = RNG.normal(size=(V, D)).astype(np.float32), RNG.normal(size=(3, 7, D)).astype(np.float32)
+    table, g = (
+        RNG.normal(size=(V, D)).astype(np.float32),
+        RNG.normal(size=(3, 7, D)).astype(np.float32),
+    )
     ids = IDS.at[0, :3].set(3)
     theirs = torch.nn.Embedding(V, D, padding_idx=padding)
     with torch.no_grad():
@@ -60,9 +66,13 @@ def test_gradients_are_pytorchs(padding):
             theirs.weight[padding] = 0
     rows = theirs(torch.tensor(np.array(ids)))
     rows.backward(torch.tensor(g))
-    y, back = jax.vjp(lambda table: Embedding(V, D, padding).apply({"params": {"embedding": table}}, ids), table)
+    y, back = jax.vjp(
+        lambda table: Embedding(V, D, padding).apply({"params": {"embedding": table}}, ids), table
+    )
     np.testing.assert_array_equal(y, rows.detach().numpy())
-    np.testing.assert_allclose(back(jnp.asarray(g))[0], theirs.weight.grad.numpy(), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        back(jnp.asarray(g))[0], theirs.weight.grad.numpy(), rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
@@ -86,7 +96,12 @@ def test_vectors_are_what_rows_start_at(key, train_rows):
     assert np.isfinite(table).all() and (table[~KNOWN] != 0).all()
     rows = {kind: leaves["embedding"].shape[0] for kind, leaves in variables.items()}
     assert (
-        rows == {"all": {"params": V}, "none": {"constants": V}, "unknown": {"params": 3, "constants": 6}}[train_rows]
+        rows
+        == {
+            "all": {"params": V},
+            "none": {"constants": V},
+            "unknown": {"params": 3, "constants": 6},
+        }[train_rows]
     )
 
 
@@ -111,13 +126,18 @@ class Words(nn.Module):
 def test_training_moves_its_rows_and_no_other(key, train_rows):
     task = jaxdl.tasks.classify(Words(Embedding(V, D, 0, VECTORS, train_rows)))
     batch = {"input": jnp.arange(2 * V).reshape(2, V) % V, "label": jnp.array([0, 2])}
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer("adamw", 0.1, weight_decay=0.1)))
+    net = jaxdl.learner(
+        task.init, jaxdl.Update(task.loss, optimizer("adamw", 0.1, weight_decay=0.1))
+    )
     state = net.init(key, batch)
     layer = Embedding(V, D, 0, VECTORS, train_rows)
 
     def table(state):
         collections = {"params": state.params, **state.extra}
-        return looked_up(layer, {kind: leaves["embed"] for kind, leaves in collections.items() if "embed" in leaves})
+        return looked_up(
+            layer,
+            {kind: leaves["embed"] for kind, leaves in collections.items() if "embed" in leaves},
+        )
 
     before, step = table(state), jax.jit(net.step)
     for _ in range(2):
@@ -132,7 +152,9 @@ def test_modules_with_vectors_can_be_compared_and_hashed():
     assert one == one.clone() and hash(one) == hash(one.clone())
     assert one != Embedding(V, D, vectors=VECTORS.copy())
     apply = jax.jit(lambda layer, variables, ids: layer.apply(variables, ids), static_argnums=0)
-    np.testing.assert_array_equal(apply(one, {"params": {"embedding": jnp.ones((V, D))}}, IDS), np.ones((3, 7, D)))
+    np.testing.assert_array_equal(
+        apply(one, {"params": {"embedding": jnp.ones((V, D))}}, IDS), np.ones((3, 7, D))
+    )
 
 
 def test_dtype_is_that_of_the_output(key):
@@ -179,8 +201,14 @@ HALF = np.where(np.arange(V * D).reshape(V, D) == 6, np.nan, 1.0)
             lambda: Embedding(V, D, train_rows="unknown"),
             "train_rows: got 'unknown', allowed: all or none, without vectors",
         ),
-        (lambda: Embedding(V, D, vectors=VECTORS[:2]), "vectors: got 'float32[2, 4]', allowed: floats [9, 4]"),
-        (lambda: Embedding(V, D, vectors=np.ones((V, D), int)), "vectors: got 'int64[9, 4]', allowed: floats [9, 4]"),
+        (
+            lambda: Embedding(V, D, vectors=VECTORS[:2]),
+            "vectors: got 'float32[2, 4]', allowed: floats [9, 4]",
+        ),
+        (
+            lambda: Embedding(V, D, vectors=np.ones((V, D), int)),
+            "vectors: got 'int64[9, 4]', allowed: floats [9, 4]",
+        ),
         (
             lambda: Embedding(V, D, vectors=HALF),
             "vectors[1]: got [1.0, 1.0, nan, 1.0], allowed: finite numbers, or all of them NaN",
@@ -200,4 +228,6 @@ def test_says_in_one_line_what_is_allowed(call, line):
 def test_parameters_may_be_the_hosts(key):
     layer, ids = Embedding(5, 3), jnp.array([[4, 0]])
     variables = layer.init(key, ids)
-    np.testing.assert_array_equal(layer.apply(jax.device_get(variables), ids), layer.apply(variables, ids))
+    np.testing.assert_array_equal(
+        layer.apply(jax.device_get(variables), ids), layer.apply(variables, ids)
+    )

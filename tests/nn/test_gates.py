@@ -24,7 +24,9 @@ def test_h_is_what_the_layer_gives(cell):
 def test_an_lstms_cell_follows_its_gates():
     x, variables = normal(2, B, T, D), parameters("lstm")
     found = jax.tree.map(np.asarray, gates("lstm", variables["params"], x))
-    candidate = (found["cell"][:, 1:] - found["forget"][:, 1:] * found["cell"][:, :-1]) / found["input"][:, 1:]
+    candidate = (found["cell"][:, 1:] - found["forget"][:, 1:] * found["cell"][:, :-1]) / found[
+        "input"
+    ][:, 1:]
     assert (abs(candidate) <= 1 + 1e-5).all()
     close(found["h"], found["output"] * np.tanh(found["cell"]))
     assert (abs(found["cell"][:, 0]) <= found["input"][:, 0]).all()

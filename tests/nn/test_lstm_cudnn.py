@@ -17,7 +17,9 @@ def reference(monkeypatch):
 
     def play(x, h, c, packed, lengths, *sizes):
         shapes = *sizes[:3], sizes[4]
-        return cudnn.lstm_ref(x, h, c, *cudnn.unpack_lstm_weights(packed, *shapes), lengths, *sizes[:5])
+        return cudnn.lstm_ref(
+            x, h, c, *cudnn.unpack_lstm_weights(packed, *shapes), lengths, *sizes[:5]
+        )
 
     def forward(*args):
         return play(*args), args[:5]
@@ -57,4 +59,8 @@ def test_a_program_for_the_cpu_beside_a_gpu_runs_the_loop(reference):
     x, variables = normal(97, B, T, D), parameters("lstm")
     text = jax.jit(partial(run, "lstm")).lower(variables, x).as_text()
     assert "lstm_ref" not in text
-    close(jax.jit(partial(run, "lstm"))(variables, x), LSTM(H, implementation="scan").apply(variables, x), 1e-6)
+    close(
+        jax.jit(partial(run, "lstm"))(variables, x),
+        LSTM(H, implementation="scan").apply(variables, x),
+        1e-6,
+    )

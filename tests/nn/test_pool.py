@@ -9,7 +9,15 @@ import pytest
 from jaxdl.nn import avg_pool, max_pool, out_size
 
 PAIRS = [(max_pool, nn.max_pool), (avg_pool, nn.avg_pool)]
-WINDOWS = [(2, None), ((2, 3), None), (3, 2), ((2, 2), (1, 3)), (1, None), (7, None), ((3, 4), (2, 1))]
+WINDOWS = [
+    (2, None),
+    ((2, 3), None),
+    (3, 2),
+    ((2, 2), (1, 3)),
+    (1, None),
+    (7, None),
+    ((3, 4), (2, 1)),
+]
 
 
 def pair(size):
@@ -88,7 +96,11 @@ def test_keeps_bfloat16_and_needs_no_window_loop(ours, strides):
     y = ours(x, 2, strides)
     assert y.dtype == jnp.bfloat16
     np.testing.assert_array_equal(y, ours(x.astype(jnp.float32), 2, strides).astype(jnp.bfloat16))
-    text = jax.jit(jax.grad(lambda x: ours(x, 2, strides).astype(jnp.float32).sum())).lower(x).as_text()
+    text = (
+        jax.jit(jax.grad(lambda x: ours(x, 2, strides).astype(jnp.float32).sum()))
+        .lower(x)
+        .as_text()
+    )
     assert "reduce_window" not in text
     assert "select_and_scatter" not in text
 
@@ -97,4 +109,6 @@ def test_keeps_bfloat16_and_needs_no_window_loop(ours, strides):
 def test_vmap_is_a_python_loop(window, strides):
     xs = normal(10, 3, 2, 7, 7, 2)
     grad = jax.jit(jax.grad(lambda x: jnp.sin(max_pool(x, window, strides)).sum()))
-    np.testing.assert_allclose(jax.jit(jax.vmap(grad))(xs), jnp.stack([grad(x) for x in xs]), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(jax.vmap(grad))(xs), jnp.stack([grad(x) for x in xs]), rtol=1e-6, atol=1e-6
+    )

@@ -28,7 +28,9 @@ from tests.nn.recurrences import (
 )
 
 WAYS = ["after", "inside", "elsewhere"]
-each_once = pytest.mark.parametrize(("name", "way"), [("rnn", "elsewhere"), ("lstm", "inside"), ("gru", "after")])
+each_once = pytest.mark.parametrize(
+    ("name", "way"), [("rnn", "elsewhere"), ("lstm", "inside"), ("gru", "after")]
+)
 
 
 @pytest.fixture
@@ -38,22 +40,33 @@ def go(monkeypatch):
     def choose(way):
         monkeypatch.setattr(recurrence, "_CACHE", 0 if way == "inside" else 2**30)
         if way == "elsewhere":
-            monkeypatch.setattr(recurrence.lax, "platform_dependent", lambda *args, cpu, default: default(*args))
+            monkeypatch.setattr(
+                recurrence.lax, "platform_dependent", lambda *args, cpu, default: default(*args)
+            )
 
     return choose
 
 
 def python(name, variables, x, start, mask, reverse):
-    return jax.vmap(partial(loop, jnp, name, reverse=reverse), (None, 0, 0, 0))(variables, x, start, mask)
+    return jax.vmap(partial(loop, jnp, name, reverse=reverse), (None, 0, 0, 0))(
+        variables, x, start, mask
+    )
 
 
 def slope_of_gradient(forward, variables, x, start):
-    return sum((g**2).sum() for g in jax.tree.leaves(jax.grad(lambda x: weighed(*forward(variables, x, start)))(x)))
+    return sum(
+        (g**2).sum()
+        for g in jax.tree.leaves(jax.grad(lambda x: weighed(*forward(variables, x, start)))(x))
+    )
 
 
 def derivatives(forward, order):
     """Those of first or second order, of all that can be differentiated."""
-    whole = partial(slope_of_gradient, forward) if order == 2 else lambda *args: weighed(*forward(*args))
+    whole = (
+        partial(slope_of_gradient, forward)
+        if order == 2
+        else lambda *args: weighed(*forward(*args))
+    )
     return jax.jit(jax.grad(whole, (0, 1, 2)))
 
 
@@ -78,7 +91,9 @@ def test_gradients_are_autodiffs_of_a_python_loop(name, way, masked, go):
 @each_once
 def test_second_derivatives_are_autodiffs_of_a_python_loop(name, way, go):
     go(way)
-    ours = derivatives(partial(run, name, mask=HOLES), 2)(parameters(name), normal(20, B, T, D), carries(name, 21))
+    ours = derivatives(partial(run, name, mask=HOLES), 2)(
+        parameters(name), normal(20, B, T, D), carries(name, 21)
+    )
     close(ours, expected(name, True, False, 2), 1e-4)
 
 
@@ -107,7 +122,10 @@ def test_a_batch_over_devices_is_one_device(name, way, go):
 
     placed = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
     alone = jax.jit(grad)(variables, x)
-    close(jax.jit(grad)(jax.device_put(variables, NamedSharding(mesh, PartitionSpec())), placed), alone)
+    close(
+        jax.jit(grad)(jax.device_put(variables, NamedSharding(mesh, PartitionSpec())), placed),
+        alone,
+    )
     specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec())
     close(jax.jit(mapped)(variables, x), alone)

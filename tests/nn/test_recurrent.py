@@ -37,7 +37,9 @@ def test_is_its_equations_in_numpy(name, reverse):
         ys, end = jax.jit(partial(run, name, reverse=reverse))(variables, x, start, mask)
         for b in range(B):
             own = jax.tree.map(lambda a: a[b], exact[2])
-            expected = loop(np, name, exact[0], exact[1][b], own, None if mask is None else exact[3][b], reverse)
+            expected = loop(
+                np, name, exact[0], exact[1][b], own, None if mask is None else exact[3][b], reverse
+            )
             close((ys[b], jax.tree.map(lambda a: a[b], end)), expected)
 
 
@@ -46,7 +48,9 @@ def test_agrees_with_pytorch_on_its_parameters(name):
     torch = pytest.importorskip("torch")
     x, g = normal(40, B, T, D), normal(41, B, T, H)
     start = carries(name, 42)
-    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name](D, H, batch_first=True)
+    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name](
+        D, H, batch_first=True
+    )
     w, r, b, b2 = (jnp.asarray(p.detach().numpy()) for p in theirs.parameters())
     params = {"kernel": w.T, "recurrent_kernel": r.T, "bias": b + b2}
     if name == "gru":
@@ -62,7 +66,9 @@ def test_agrees_with_pytorch_on_its_parameters(name):
     t_ys, t_end = theirs(tx, begin[::-1] if name == "lstm" else begin)
     (t_ys * torch.tensor(np.array(g))).sum().backward()
     close(ys, t_ys.detach().numpy())
-    close(end, jax.tree.map(lambda a: a[0].detach().numpy(), t_end[::-1] if name == "lstm" else t_end))
+    close(
+        end, jax.tree.map(lambda a: a[0].detach().numpy(), t_end[::-1] if name == "lstm" else t_end)
+    )
     close(g_x, tx.grad.numpy())
     g_w, g_r, g_b, g_b2 = (p.grad.numpy() for p in theirs.parameters())
     close((g_params["kernel"], g_params["recurrent_kernel"], g_params["bias"]), (g_w.T, g_r.T, g_b))
@@ -90,7 +96,9 @@ def test_padding_may_hold_anything_and_gets_no_gradient(name):
 
     @jax.jit
     def gradients(x):
-        return jax.grad(lambda v, x: jnp.sin(run(name, v, x, mask=MASK)[0]).sum(), (0, 1))(variables, x)
+        return jax.grad(lambda v, x: jnp.sin(run(name, v, x, mask=MASK)[0]).sum(), (0, 1))(
+            variables, x
+        )
 
     clean, ours = gradients(x), gradients(dirty)
     close(ours, clean, 1e-6)
@@ -112,7 +120,9 @@ def test_inside_scan_is_outside(name):
     descend = lambda v, x: jax.tree.map(  # noqa: E731
         lambda a, g: a - 0.1 * g, v, jax.grad(lambda v: run(name, v, x)[0].sum())(v)
     )
-    inside, _ = jax.jit(lambda v: jax.lax.scan(lambda v, x: (descend(v, x), None), v, xs))(variables)
+    inside, _ = jax.jit(lambda v: jax.lax.scan(lambda v, x: (descend(v, x), None), v, xs))(
+        variables
+    )
     for x in xs:
         variables = jax.jit(descend)(variables, x)
     close(inside, variables, 1e-6)
@@ -121,7 +131,9 @@ def test_inside_scan_is_outside(name):
 def test_initial_parameters_are_kerass(key):
     params = LSTM(8).init(key, jnp.zeros((1, 1, 20)))["params"]
     assert params["bias"].reshape(4, 8).tolist() == [[0.0] * 8, [1.0] * 8, [0.0] * 8, [0.0] * 8]
-    assert not LSTM(8, unit_forget_bias=False).init(key, jnp.zeros((1, 1, 20)))["params"]["bias"].any()
+    assert (
+        not LSTM(8, unit_forget_bias=False).init(key, jnp.zeros((1, 1, 20)))["params"]["bias"].any()
+    )
     close(params["recurrent_kernel"] @ params["recurrent_kernel"].T, jnp.eye(8), 1e-5)
     limit = np.sqrt(6 / (20 + 32))
     assert 0.95 * limit < float(jnp.abs(params["kernel"]).max()) <= limit
@@ -155,4 +167,7 @@ def test_wrong_implementations_name_the_field(monkeypatch):
     assert message(here(reverse=True), x) == f"reverse: got True, allowed: False {end}"
     assert message(here(dtype=jnp.bfloat16), x) == f"dtype: got 'bfloat16', allowed: float32 {end}"
     monkeypatch.setattr("jaxdl.nn.lstm_cudnn.nvidia_gpus", lambda: 0)
-    assert message(here(), x) == "implementation: got 'cudnn', allowed: auto or scan, without an NVIDIA GPU"
+    assert (
+        message(here(), x)
+        == "implementation: got 'cudnn', allowed: auto or scan, without an NVIDIA GPU"
+    )

@@ -17,9 +17,13 @@ both = pytest.mark.parametrize(("cell", "bidirectional"), itertools.product(CELL
 
 def drawn(model, seed=0, size=D):
     """Random parameters, biases too."""
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((B, T, size)), False))
+    variables = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((B, T, size)), False)
+    )
     leaves, tree = jax.tree.flatten(variables)
-    return jax.tree.unflatten(tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)])
+    return jax.tree.unflatten(
+        tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)]
+    )
 
 
 def zeros(cell):
@@ -31,12 +35,16 @@ def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
     model, x = RNN(cell, H, 2, bidirectional), normal(1, B, T, D)
     variables = drawn(model)
     ys, carry = jax.jit(lambda v, x: model.apply(v, x, False, jnp.asarray(LENGTHS)))(variables, x)
-    last, _ = RNN(cell, H, 2, bidirectional, return_sequences=False).apply(variables, x, False, jnp.asarray(LENGTHS))
+    last, _ = RNN(cell, H, 2, bidirectional, return_sequences=False).apply(
+        variables, x, False, jnp.asarray(LENGTHS)
+    )
     params = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
     for b, length in enumerate(LENGTHS):
         h, mask, ends = np.asarray(x[b], np.float64), np.arange(T) < length, []
         for i in range(2):
-            there, end = loop(np, CELLS[cell], {"params": params[f"{cell}_{i}"]}, h, zeros(cell), mask)
+            there, end = loop(
+                np, CELLS[cell], {"params": params[f"{cell}_{i}"]}, h, zeros(cell), mask
+            )
             if bidirectional:
                 own = {"params": params[f"{cell}_{i}_backward"]}
                 back, start = loop(np, CELLS[cell], own, h, zeros(cell), mask, reverse=True)
@@ -75,7 +83,11 @@ def test_agrees_with_pytorch(cell, bidirectional):
     ys, carry = model.apply({"params": params}, x, False, jnp.asarray(LENGTHS))
     close(ys, t_ys.detach().numpy())
     hidden = t_end[0] if cell == "lstm" else t_end
-    ours = [c[-1] if cell == "lstm" else c for layer in carry for c in (layer if bidirectional else (layer,))]
+    ours = [
+        c[-1] if cell == "lstm" else c
+        for layer in carry
+        for c in (layer if bidirectional else (layer,))
+    ]
     close(jnp.stack(ours), hidden.detach().numpy())
 
 
@@ -87,7 +99,11 @@ def test_padded_is_each_sequence_alone(cell, bidirectional):
     last, carry = model.apply(variables, dirty, False, jnp.asarray(LENGTHS))
     for b, length in enumerate(LENGTHS):
         alone, end = model.apply(variables, x[b : b + 1, :length], False)
-        close((last[b], jax.tree.map(lambda a: a[b], carry)), (alone[0], jax.tree.map(lambda a: a[0], end)), 1e-6)
+        close(
+            (last[b], jax.tree.map(lambda a: a[b], carry)),
+            (alone[0], jax.tree.map(lambda a: a[0], end)),
+            1e-6,
+        )
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -118,7 +134,9 @@ def test_dropout_masks_are_one_for_all_steps_or_new_at_each(variational):
     assert (np.asarray(quiet) != 0).all()
 
 
-@pytest.mark.parametrize(("cell", "gates", "gain"), [("simple", 1, 1), ("lstm", 4, 3), ("gru", 3, 2)])
+@pytest.mark.parametrize(
+    ("cell", "gates", "gain"), [("simple", 1, 1), ("lstm", 4, 3), ("gru", 3, 2)]
+)
 def test_deeper_layers_start_with_larger_kernels(cell, gates, gain):
     made = RNN(cell, 32, 2, kernel_init=jax.nn.initializers.constant(0.25))
     params = made.init(jax.random.key(0), jnp.zeros((1, 1, D)), False)["params"]
@@ -136,16 +154,32 @@ def message(*args, **fields):
 
 def test_wrong_fields_and_inputs_are_named():
     x = normal(0, B, T, D)
-    assert message(x, False, cell="lsmt") == "cell: got 'lsmt', allowed: gru, lstm, simple (did you mean 'lstm'?)"
+    assert (
+        message(x, False, cell="lsmt")
+        == "cell: got 'lsmt', allowed: gru, lstm, simple (did you mean 'lstm'?)"
+    )
     assert message(x, False, layers=0) == "layers: got 0, allowed: at least 1"
     assert message(x, False, dropout=1.0) == "dropout: got 1.0, allowed: a number in [0, 1)"
     assert message(x[0], False) == "x: got 'float32[5, 4]', allowed: sequences of floats [B, T, D]"
     integers = "x: got 'int32[4, 5, 4]', allowed: sequences of floats [B, T, D]"
     assert message(x.astype(jnp.int32), False) == integers
     assert message(x, False, jnp.array([5, 1])) == "length: got (2,), allowed: [B], (4,)"
-    assert message(x, False, kernel_init="glorot").startswith("kernel_init: got 'glorot', allowed: glorot_normal")
-    assert message(x, False, jnp.array([5, 0, 1, 2])) == "length[1]: got 0, allowed: an integer in [1, 5]"
-    assert message(x, False, jnp.array([5, 1, 1, 6])) == "length[3]: got 6, allowed: an integer in [1, 5]"
-    assert message(x, False, None, (1,)) == "carry: got <class 'tuple'>, allowed: a tuple of 2, one per layer"
+    assert message(x, False, kernel_init="glorot").startswith(
+        "kernel_init: got 'glorot', allowed: glorot_normal"
+    )
+    assert (
+        message(x, False, jnp.array([5, 0, 1, 2]))
+        == "length[1]: got 0, allowed: an integer in [1, 5]"
+    )
+    assert (
+        message(x, False, jnp.array([5, 1, 1, 6]))
+        == "length[3]: got 6, allowed: an integer in [1, 5]"
+    )
+    assert (
+        message(x, False, None, (1,))
+        == "carry: got <class 'tuple'>, allowed: a tuple of 2, one per layer"
+    )
     pair = "carry: got <class 'jaxlib._jax.ArrayImpl'>, allowed: a pair for each layer: forward, backward"
-    assert message(x, False, None, (jnp.ones(1), jnp.ones(1)), cell="gru", bidirectional=True) == pair
+    assert (
+        message(x, False, None, (jnp.ones(1), jnp.ones(1)), cell="gru", bidirectional=True) == pair
+    )

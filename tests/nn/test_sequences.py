@@ -10,12 +10,17 @@ from jaxdl.errors import InputError
 from jaxdl.nn import TimeDistributed, lengths_of, pool_steps, steps
 
 draw = np.random.default_rng(0)
-YS, LENGTHS = draw.normal(size=(6, 7, 3)).astype(np.float32), draw.integers(1, 8, 6).astype(np.int32)
+YS, LENGTHS = (
+    draw.normal(size=(6, 7, 3)).astype(np.float32),
+    draw.integers(1, 8, 6).astype(np.int32),
+)
 
 
 def test_lengths_and_masks_are_each_other():
     mask = steps(jnp.asarray(LENGTHS), 7)
-    assert [row.tolist() for row in np.asarray(mask)] == [[t < n for t in range(7)] for n in LENGTHS]
+    assert [row.tolist() for row in np.asarray(mask)] == [
+        [t < n for t in range(7)] for n in LENGTHS
+    ]
     for given in (mask, mask.astype(jnp.float32), mask.astype(jnp.int32)):
         assert lengths_of(given).tolist() == LENGTHS.tolist()
         assert jax.jit(lengths_of)(given).tolist() == LENGTHS.tolist()
@@ -33,9 +38,15 @@ def test_pooling_is_of_the_steps_that_count(how, ragged):
 
 def test_padding_gets_no_gradient_from_pooling():
     for how in ("last", "mean", "max"):
-        g = jax.grad(lambda y: jnp.sin(pool_steps(y, how, jnp.asarray(LENGTHS))).sum())(jnp.asarray(YS))
+        g = jax.grad(lambda y: jnp.sin(pool_steps(y, how, jnp.asarray(LENGTHS))).sum())(
+            jnp.asarray(YS)
+        )
         behind = ~np.asarray(steps(jnp.asarray(LENGTHS), 7))
-        assert np.isfinite(np.asarray(g)).all() and not np.asarray(g)[behind].any() and np.asarray(g)[~behind].any()
+        assert (
+            np.isfinite(np.asarray(g)).all()
+            and not np.asarray(g)[behind].any()
+            and np.asarray(g)[~behind].any()
+        )
 
 
 def test_a_model_on_each_step_is_the_model_step_by_step():
@@ -61,10 +72,15 @@ def message(f, *args):
 def test_wrong_inputs_are_named():
     hole = "mask[1]: got [1, 0, 1], allowed: ones, then zeros: a step that is left out inside a sequence has no place"
     assert message(lengths_of, jnp.array([[1, 1, 1], [1, 0, 1]])).startswith(hole)
-    assert message(lengths_of, jnp.array([[0, 0, 0]])).startswith("mask[0]: got [0, 0, 0], allowed: ones, then zeros")
+    assert message(lengths_of, jnp.array([[0, 0, 0]])).startswith(
+        "mask[0]: got [0, 0, 0], allowed: ones, then zeros"
+    )
     assert message(lengths_of, jnp.ones(3)) == "mask: got (3,), allowed: [B, T]"
     assert message(steps, jnp.array([1, 4]), 3) == "length[1]: got 4, allowed: an integer in [1, 3]"
-    assert message(steps, jnp.array([1.0]), 3) == "length: got 'float32[1]', allowed: integers [B], one per sequence"
+    assert (
+        message(steps, jnp.array([1.0]), 3)
+        == "length: got 'float32[1]', allowed: integers [B], one per sequence"
+    )
     wrong = "pool: got 'men', allowed: last, max, mean (did you mean 'mean'?)"
     assert message(pool_steps, jnp.asarray(YS), "men") == wrong
     with pytest.raises(InputError, match="allowed: \\[B, T, ...\\]"):

@@ -18,7 +18,9 @@ def test_frames_stand_in_rows_under_their_titles(channels, tmp_path):
     places = [image.get_extent() for image in ax.images]
     for i, image in enumerate(ax.images):
         expected = clips[i // 5, i % 5]
-        np.testing.assert_array_equal(image.get_array(), expected[..., 0] if channels == 1 else expected)
+        np.testing.assert_array_equal(
+            image.get_array(), expected[..., 0] if channels == 1 else expected
+        )
         left, right, bottom, top = places[i]
         assert (right - left) / (bottom - top) == pytest.approx(1.5), "keeps its proportions"
         assert all(left >= other[1] or right <= other[0] or top >= other[2] for other in places[:i])
@@ -31,8 +33,16 @@ def test_frames_stand_in_rows_under_their_titles(channels, tmp_path):
 
 
 def test_long_and_single_films(tmp_path):
-    pixels(film(np.random.default_rng(0).random((2, 60, 8, 8, 1)), ["a", "b"], tmp_path / "long.png"))
-    pixels(film(CLIPS[:1, :1], ["the only frame of a film with a rather long title"], tmp_path / "short.png"))
+    pixels(
+        film(np.random.default_rng(0).random((2, 60, 8, 8, 1)), ["a", "b"], tmp_path / "long.png")
+    )
+    pixels(
+        film(
+            CLIPS[:1, :1],
+            ["the only frame of a film with a rather long title"],
+            tmp_path / "short.png",
+        )
+    )
 
 
 def test_gif_moves_and_begins_again(tmp_path):

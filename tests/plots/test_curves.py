@@ -38,7 +38,10 @@ def test_long_curves_get_their_running_mean_and_a_far_fall_a_logarithm():
         RECORDS[:1],
         [{"step": 5, "validation/loss": 0.5}],
         [{"step": s, "train/loss": math.nan, "train/learning_rate": math.nan} for s in (1, 2)],
-        [{"step": 0, "train/loss": 1.0, "train/learning_rate": 0.0}, {"step": 1, "seconds/train": 2.0}],
+        [
+            {"step": 0, "train/loss": 1.0, "train/learning_rate": 0.0},
+            {"step": 1, "seconds/train": 2.0},
+        ],
     ],
 )
 def test_learning_curves_of_much_and_little(records, tmp_path):
@@ -49,17 +52,25 @@ def test_records_without_a_loss():
     assert drawable(RECORDS) == ["loss", "accuracy"]
     steps, values = series([{"step": 3, "a": 1.0}, {"step": 4}], "a")
     assert (steps.tolist(), values.tolist()) == ([3], [1.0])
-    with refused("records: got ['a', 'step'], allowed: records with 'train/loss' or 'validation/loss'"):
+    with refused(
+        "records: got ['a', 'step'], allowed: records with 'train/loss' or 'validation/loss'"
+    ):
         plots.learning_curves([{"step": 3, "a": 1.0}], "nowhere.png")
 
 
 def test_curves_of_a_game(tmp_path):
-    names = ("discriminator_loss", "generator_loss", "real", "drawn")
+    names = ("discriminator_loss", "generator_loss", "score_real", "score_fake")
     draw = np.random.default_rng(0)
-    records = [{"step": s, **{f"train/{name}": draw.normal() for name in names}} for s in range(300)]
-    several = [{**record, "train/drawn/0": 1.0, "train/drawn/1": -1.0} for record in records[:5]]
-    long, short = (pixels(plots.game_curves(r, tmp_path / f"{len(r)}.png")) for r in (records, several))
+    records = [
+        {"step": s, **{f"train/{name}": draw.normal() for name in names}} for s in range(300)
+    ]
+    several = [
+        {**record, "train/score_fake/0": 1.0, "train/score_fake/1": -1.0} for record in records[:5]
+    ]
+    long, short = (
+        pixels(plots.gan_curves(r, tmp_path / f"{len(r)}.png")) for r in (records, several)
+    )
     assert long.shape == short.shape
     assert (long != short).any()
     with refused("records: got ['step'], allowed: records with 'train/discriminator_loss'"):
-        plots.game_curves([{"step": 1}], tmp_path / "none.png")
+        plots.gan_curves([{"step": 1}], tmp_path / "none.png")

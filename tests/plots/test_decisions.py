@@ -39,4 +39,6 @@ def test_bad_points(tmp_path):
         plots.decision_map(_half_plane, np.zeros((4, 2)), np.array([0, 1, 2, 0]), path)
     many = np.full((9, 9), 1 / 9)
     with refused("classes: got 9, allowed: at most 8"):
-        plots.decision_map(lambda x: np.repeat(many[:1], len(x), 0), np.zeros((4, 2)), np.zeros(4, int), path)
+        plots.decision_map(
+            lambda x: np.repeat(many[:1], len(x), 0), np.zeros((4, 2)), np.zeros(4, int), path
+        )

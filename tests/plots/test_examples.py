@@ -16,7 +16,10 @@ def test_worst_agrees_with_brute_force():
         for row in range(n):
             if max(range(k), key=lambda c: (probabilities[row, c], -c)) != label[row]:
                 found.append((probabilities[row, label[row]], row))
-        assert plots.worst(label, probabilities, count).tolist() == [row for _, row in sorted(found)][:count]
+        assert (
+            plots.worst(label, probabilities, count).tolist()
+            == [row for _, row in sorted(found)][:count]
+        )
 
 
 def test_mistakes_shows_the_worst_under_their_titles():
@@ -31,7 +34,10 @@ def test_mistakes_shows_the_worst_under_their_titles():
         t, s = ["cat", "dog", "owl"][label[row]], ["cat", "dog", "owl"][probabilities[row].argmax()]
         assert text.get_text() == f"{t} → {s} ({100 * probabilities[row].max():.0f} %)"
     wrong = int((probabilities.argmax(1) != label).sum())
-    assert ax.get_title("left") + ax.get_title() == f"true → predicted: the worst 7 of {wrong} mistakes in 50"
+    assert (
+        ax.get_title("left") + ax.get_title()
+        == f"true → predicted: the worst 7 of {wrong} mistakes in 50"
+    )
 
 
 def test_no_mistakes_says_so(tmp_path):

@@ -60,7 +60,9 @@ def test_filters_are_symmetric_around_zero():
     np.testing.assert_array_equal(np.sign(shown - 0.5), np.sign(kernel[:, :, 0]))
     other = axes()
     plots.draw_filters(other, -kernel)
-    np.testing.assert_allclose(np.stack([image.get_array() for image in other.images], -1), 1 - shown)
+    np.testing.assert_allclose(
+        np.stack([image.get_array() for image in other.images], -1), 1 - shown
+    )
 
 
 def test_of_many_filters_the_largest_are_drawn():
@@ -83,5 +85,7 @@ def test_dense_filters_take_the_images_shape(tmp_path):
         plots.filters(draw.normal(size=(12, 5)), path, shape=(8, 8, 1))
     with refused("shape: got None, allowed: (H, W, C) with H * W * C = 12"):
         plots.filters(draw.normal(size=(12, 5)), path)
-    with refused("kernel: got (5, 5, 2, 8), allowed: the shape [h, w, C, filters] or [D, units], C 1 or 3"):
+    with refused(
+        "kernel: got (5, 5, 2, 8), allowed: the shape [h, w, C, filters] or [D, units], C 1 or 3"
+    ):
         plots.filters(draw.normal(size=(5, 5, 2, 8)), path)

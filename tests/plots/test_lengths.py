@@ -7,7 +7,10 @@ from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from tests.plots.pictures import axes, pixels, refused
 
 LENGTHS = np.array([50, 100, 200, 400])
-ERRORS = {name: np.random.default_rng(i).uniform(1e-4, 0.2, (3, 4)) for i, name in enumerate(("RNN", "LSTM"))}
+ERRORS = {
+    name: np.random.default_rng(i).uniform(1e-4, 0.2, (3, 4))
+    for i, name in enumerate(("RNN", "LSTM"))
+}
 
 
 @pytest.mark.parametrize("baseline", [1 / 6, 1 / LENGTHS])
@@ -18,7 +21,11 @@ def test_lines_are_means_seeds_and_the_baseline(baseline):
     assert set(named) == {"RNN", "LSTM", "without memory"}
     for name, each in ERRORS.items():
         np.testing.assert_allclose(named[name].get_xydata(), np.stack([LENGTHS, each.mean(0)], 1))
-        seeds = [line for line in ax.lines if line is not named[name] and line.get_color() == named[name].get_color()]
+        seeds = [
+            line
+            for line in ax.lines
+            if line is not named[name] and line.get_color() == named[name].get_color()
+        ]
         np.testing.assert_array_equal(np.stack([line.get_ydata() for line in seeds]), each)
         assert all(line.get_alpha() < 0.5 for line in seeds)
     np.testing.assert_allclose(named["without memory"].get_ydata(), np.broadcast_to(baseline, 4))
@@ -29,17 +36,25 @@ def test_lines_are_means_seeds_and_the_baseline(baseline):
 
 def test_zero_stands_at_the_lower_edge():
     ax = axes()
-    draw_error_by_length(ax, [3, 4], {"perfect": np.array([[0.0, 0.0]]), "good": np.array([[0.3, 0.09]])})
+    draw_error_by_length(
+        ax, [3, 4], {"perfect": np.array([[0.0, 0.0]]), "good": np.array([[0.3, 0.09]])}
+    )
     perfect, _ = (line.get_ydata() for line in ax.lines)
     np.testing.assert_allclose(perfect, 0.03)
     assert ax.get_ylim()[0] == pytest.approx(0.03)
     assert ax.get_xscale() == "linear"
 
 
-@pytest.mark.parametrize("errors", [ERRORS, {"one": np.full((1, 4), 0.1)}, {"perfect": np.zeros((2, 4))}])
+@pytest.mark.parametrize(
+    "errors", [ERRORS, {"one": np.full((1, 4), 0.1)}, {"perfect": np.zeros((2, 4))}]
+)
 def test_pictures_of_much_and_little(errors, tmp_path):
     pixels(error_by_length(LENGTHS, errors, tmp_path / "l.png", 1 / 6, "the adding problem"))
-    pixels(error_by_length(LENGTHS[:1], {name: each[:, :1] for name, each in errors.items()}, tmp_path / "l.png"))
+    pixels(
+        error_by_length(
+            LENGTHS[:1], {name: each[:, :1] for name, each in errors.items()}, tmp_path / "l.png"
+        )
+    )
 
 
 def test_bad_lengths(tmp_path):

@@ -13,7 +13,9 @@ def test_confusion_agrees_with_brute_force():
     counts = plots.confusion(label, prediction, 6)
     for i in range(6):
         for j in range(6):
-            assert counts[i, j] == sum(t == i and p == j for t, p in zip(label, prediction, strict=True))
+            assert counts[i, j] == sum(
+                t == i and p == j for t, p in zip(label, prediction, strict=True)
+            )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint64])
@@ -24,7 +26,9 @@ def test_confusion_is_the_same_in_every_integer_dtype(dtype, classes):
     expected = np.zeros((classes, classes), int)
     for i, j in zip(label, prediction, strict=True):
         expected[i, j] += 1
-    np.testing.assert_array_equal(plots.confusion(label.astype(dtype), prediction.astype(dtype), classes), expected)
+    np.testing.assert_array_equal(
+        plots.confusion(label.astype(dtype), prediction.astype(dtype), classes), expected
+    )
 
 
 def test_confusion_matrix_writes_the_counts_where_they_fit():
@@ -33,7 +37,9 @@ def test_confusion_matrix_writes_the_counts_where_they_fit():
     counts[0, 1] = 0
     plots.draw_confusion_matrix(ax, counts, list("abcd"))
     written = {text.get_position(): text.get_text() for text in ax.texts}
-    assert written == {(j, i): str(counts[i, j]) for i in range(4) for j in range(4) if counts[i, j]}
+    assert written == {
+        (j, i): str(counts[i, j]) for i in range(4) for j in range(4) if counts[i, j]
+    }
     np.testing.assert_allclose(ax.images[0].get_array(), counts / counts.sum(1, keepdims=True))
     assert [label.get_text() for label in ax.get_yticklabels()] == list("abcd")
     ax = axes()
@@ -42,7 +48,9 @@ def test_confusion_matrix_writes_the_counts_where_they_fit():
 
 
 def test_confusion_matrix_with_a_class_that_never_occurs(tmp_path):
-    path = plots.confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 3, tmp_path / "c.png", ["a", "b", "none"])
+    path = plots.confusion_matrix(
+        np.array([0, 0, 1]), np.array([0, 1, 1]), 3, tmp_path / "c.png", ["a", "b", "none"]
+    )
     pixels(path)
 
 

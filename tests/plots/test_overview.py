@@ -11,7 +11,12 @@ from tests.plots.pictures import RECORDS, pixels
 def test_hero(records, tmp_path):
     draw = np.random.default_rng(0)
     images, probabilities = draw.random((9, 8, 8, 1)), draw.dirichlet(np.ones(4), 9)
-    path = plots.hero(
-        images, draw.integers(0, 4, 9), probabilities, records, images.transpose(1, 2, 3, 0), tmp_path / "h"
+    path = plots.overview(
+        images,
+        draw.integers(0, 4, 9),
+        probabilities,
+        records,
+        images.transpose(1, 2, 3, 0),
+        tmp_path / "h",
     )
     assert pixels(path).shape[:2] == (720, 1650)

@@ -18,7 +18,10 @@ def test_page_writes_whole_files_or_none(tmp_path):
     before = path.read_bytes()
     with pytest.raises(KeyError), plots.page(path, 2.0, 1.0) as figure:
         raise KeyError
-    with pytest.raises(ValueError, match="expected|parse|Parse"), plots.page(path, 2.0, 1.0) as figure:
+    with (
+        pytest.raises(ValueError, match="expected|parse|Parse"),
+        plots.page(path, 2.0, 1.0) as figure,
+    ):
         figure.text(0, 0, r"$\frac{$")
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from jaxdl.plots.texts import PALE, draw_text_heat, readable, text_heat
+from jaxdl.plots.texts import PALE, draw_text_heatmap, readable, text_heatmap
 from tests.plots.pictures import axes, pixels, refused
 
 TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
@@ -13,7 +13,7 @@ TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
 def test_every_character_stands_on_its_value():
     draw, ax = np.random.default_rng(0), axes()
     values = draw.uniform(-1, 1, len(TEXT))
-    draw_text_heat(ax, TEXT, values, 10)
+    draw_text_heatmap(ax, TEXT, values, 10)
     cells = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
     assert cells.shape == (5, 10)
     for i, text in enumerate(ax.texts):
@@ -28,8 +28,10 @@ def test_every_character_stands_on_its_value():
 def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
     def colors(values):
         ax = axes()
-        draw_text_heat(ax, "abc", np.array(values))
-        return ax.images[0].to_rgba(np.array(values))[:, :3], np.array(ax.images[0].get_clim()) / PALE
+        draw_text_heatmap(ax, "abc", np.array(values))
+        return ax.images[0].to_rgba(np.array(values))[:, :3], np.array(
+            ax.images[0].get_clim()
+        ) / PALE
 
     signed, limits = colors([-0.9, 0.0, 0.9])
     assert limits.tolist() == [-1, 1]
@@ -48,8 +50,11 @@ def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
 def test_letters_can_be_read_on_every_cell(lowest):
     """Contrast as the Web Content Accessibility Guidelines define it."""
     values, ax = np.linspace(lowest, 1, 64), axes()
-    draw_text_heat(ax, "x" * 64, values)
-    cells, letters = ax.images[0].to_rgba(values)[:, :3], [to_rgb(text.get_color()) for text in ax.texts]
+    draw_text_heatmap(ax, "x" * 64, values)
+    cells, letters = (
+        ax.images[0].to_rgba(values)[:, :3],
+        [to_rgb(text.get_color()) for text in ax.texts],
+    )
     light, dark = (
         np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92) @ [0.2126, 0.7152, 0.0722]
         for c in (cells, np.array(letters))
@@ -64,21 +69,25 @@ def test_what_the_font_lacks_gets_a_box():
 
 @pytest.mark.parametrize(
     ("text", "rows", "width"),
-    [(TEXT * 6, ["cell 3", "input gate", "forget gate"], 64), ("x", ["one"], 64), (["the ", "qu", "ick"], ["a"], 2)],
+    [
+        (TEXT * 6, ["cell 3", "input gate", "forget gate"], 64),
+        ("x", ["one"], 64),
+        (["the ", "qu", "ick"], ["a"], 2),
+    ],
 )
 def test_pictures_of_much_and_little(text, rows, width, tmp_path):
     values = np.random.default_rng(0).uniform(0.1, 1, (len(rows), len(text)))
-    assert pixels(text_heat(text, values, rows, tmp_path / "text.png", width)).shape[0] > 60
+    assert pixels(text_heatmap(text, values, rows, tmp_path / "text.png", width)).shape[0] > 60
 
 
 def test_bad_texts(tmp_path):
     path = tmp_path / "x.png"
     with refused("values shape: got (1, 3), allowed: [R, T] = [1, 2], R at least 1"):
-        text_heat("ab", np.zeros((1, 3)), ["a"], path)
+        text_heatmap("ab", np.zeros((1, 3)), ["a"], path)
     with refused("values shape: got (0, 2), allowed: [R, T] = [0, 2], R at least 1"):
-        text_heat("ab", np.zeros((0, 2)), [], path)
+        text_heatmap("ab", np.zeros((0, 2)), [], path)
     with refused("text: got '', allowed: at least one symbol, none of them empty"):
-        text_heat("", np.zeros((1, 0)), ["a"], path)
+        text_heatmap("", np.zeros((1, 0)), ["a"], path)
     with refused("width: got 0, allowed: at least 1"):
-        text_heat("ab", np.zeros((1, 2)), ["a"], path, 0)
+        text_heatmap("ab", np.zeros((1, 2)), ["a"], path, 0)
     assert not path.exists()

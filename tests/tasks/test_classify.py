@@ -101,13 +101,17 @@ LENGTHS = jnp.asarray([5, 1, 2, 3, 4, 5], jnp.int32)
 TWO = {**BATCH, "label": jnp.asarray([0, 1, 1, 0, 1, 1], jnp.int32)}
 
 
-@pytest.mark.parametrize("mask", [np.ones(6), np.array([1, 1, 0, 1, 0, 1])], ids=["whole", "masked"])
+@pytest.mark.parametrize(
+    "mask", [np.ones(6), np.array([1, 1, 0, 1, 0, 1])], ids=["whole", "masked"]
+)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_one_logit_is_a_sigmoid(mask, lengths, smoothing):
     task = classify(OneLogit(), label_smoothing=smoothing)
     params, extra = task.init(KEY, TWO)
-    batch = {**TWO, "mask": jnp.asarray(mask, jnp.float32)} | ({} if lengths is None else {"length": lengths})
+    batch = {**TWO, "mask": jnp.asarray(mask, jnp.float32)} | (
+        {} if lengths is None else {"length": lengths}
+    )
     x = np.asarray(TWO["input"], np.float64)
     if lengths is not None:
         x = np.where(np.arange(5)[None] < np.asarray(lengths)[:, None], x, 0)
@@ -136,17 +140,25 @@ def test_lengths_are_handed_on_or_left_out():
 
 def test_rows_that_do_not_count_may_hold_anything():
     task, params, extra = started()
-    spoiled = {**MASKED, "input": BATCH["input"].at[2].set(7.0), "label": BATCH["label"].at[4].set(3)}
+    spoiled = {
+        **MASKED,
+        "input": BATCH["input"].at[2].set(7.0),
+        "label": BATCH["label"].at[4].set(3),
+    }
 
     def grads(batch):
-        return jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)["out"]["kernel"]
+        return jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)["out"][
+            "kernel"
+        ]
 
     np.testing.assert_array_equal(grads(spoiled), grads(MASKED))
 
 
 def test_predictions_are_the_softmax():
     task, params, extra = started()
-    logits = np.asarray(BATCH["input"], np.float64) @ np.asarray(params["out"]["kernel"], np.float64)
+    logits = np.asarray(BATCH["input"], np.float64) @ np.asarray(
+        params["out"]["kernel"], np.float64
+    )
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(task.predict(params, extra, BATCH["input"]), expected, rtol=1e-5)
 
@@ -177,7 +189,9 @@ def test_dropout_and_augmentation_follow_the_key_in_training_only():
         }
         assert values[0, True] != values[1, True]
         assert values[0, False] == values[1, False]
-        assert values[0, True] == float(loss(params, extra, BATCH, jax.random.key(0), train=True)[0])
+        assert values[0, True] == float(
+            loss(params, extra, BATCH, jax.random.key(0), train=True)[0]
+        )
 
 
 def test_augmentation_draws_for_each_example():
@@ -207,7 +221,9 @@ def test_shifts_are_all_shifts_and_equally_likely(pixels):
     n = 2 * pixels + 1
     all_shifts = {wide[i : i + 3, j : j + 4].tobytes() for i in range(n) for j in range(n)}
     draws = 200 * n * n
-    shifted = jax.jit(jax.vmap(random_shift(pixels), (0, None)))(jax.random.split(KEY, draws), jnp.asarray(image))
+    shifted = jax.jit(jax.vmap(random_shift(pixels), (0, None)))(
+        jax.random.split(KEY, draws), jnp.asarray(image)
+    )
     counts: dict[bytes, int] = {}
     for x in np.asarray(shifted):
         counts[x.tobytes()] = counts.get(x.tobytes(), 0) + 1
@@ -226,8 +242,14 @@ def test_of_shifted_images_some_stay():
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: classify(Linear(), label_smoothing=1.0), "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
-        (lambda: classify(Linear(), label_smoothing=-0.1), "label_smoothing: got -0.1, allowed: a number in [0, 1)"),
+        (
+            lambda: classify(Linear(), label_smoothing=1.0),
+            "label_smoothing: got 1.0, allowed: a number in [0, 1)",
+        ),
+        (
+            lambda: classify(Linear(), label_smoothing=-0.1),
+            "label_smoothing: got -0.1, allowed: a number in [0, 1)",
+        ),
         (lambda: random_shift(-1), "pixels: got -1, allowed: at least 0"),
         (lambda: random_shift(1, 1.0), "still: got 1.0, allowed: a number in [0, 1)"),
     ],

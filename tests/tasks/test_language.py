@@ -18,7 +18,7 @@ from jaxdl.metrics import means
 from jaxdl.models import TCN, Conv1DStack, OneHot, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.tasks import language
-from jaxdl.training import Directory, Every, Sharded, state_sha256, train
+from jaxdl.training import Directory, Sharded, state_sha256, train
 from tests.models.drawn import drawn
 from tests.training.linear import KEY
 
@@ -39,7 +39,9 @@ def started(cell: str = "gru", carried: bool = False):
     model = SequenceNet(OneHot(V), RNN(cell, 5, 2 if cell == "lstm" else 1), V)
     task = language(model, carried=carried)
     params = jax.tree.map(lambda x: 2 * x, drawn(model, BATCH["input"])["params"])
-    fast = task._replace(loss=jax.jit(task.loss, static_argnames="train"), predict=jax.jit(task.predict))
+    fast = task._replace(
+        loss=jax.jit(task.loss, static_argnames="train"), predict=jax.jit(task.predict)
+    )
     return fast, model, params, jax.jit(task.init)(KEY, BATCH)[1]
 
 
@@ -47,7 +49,9 @@ def started(cell: str = "gru", carried: bool = False):
 def resumed(cell: str):
     """`resume` of the model, compiled."""
     model = started(cell)[1]
-    return jax.jit(lambda p, x, c=None: model.apply({"params": p}, x, train=False, carry=c, method="resume"))
+    return jax.jit(
+        lambda p, x, c=None: model.apply({"params": p}, x, train=False, carry=c, method="resume")
+    )
 
 
 @functools.cache
@@ -80,7 +84,9 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("train", [True, False])
-@pytest.mark.parametrize("fields", FIELDS, ids=["whole", "rows", "steps", "length", "length_rows", "length_steps"])
+@pytest.mark.parametrize(
+    "fields", FIELDS, ids=["whole", "rows", "steps", "length", "length_rows", "length_steps"]
+)
 def test_loss_is_a_mean_over_the_tokens_that_count(train, fields):
     task, _, params, extra = started()
     value, (_, metrics) = task.loss(params, extra, {**BATCH, **fields}, KEY, train=train)
@@ -125,7 +131,9 @@ def test_the_probabilities_of_all_strings_sum_to_one():
 )
 def test_a_label_out_of_range_is_nan_unless_it_does_not_count(fields):
     task, _, params, extra = started()
-    slope = jax.jit(jax.value_and_grad(lambda p, batch: task.loss(p, extra, batch, KEY, train=True)[0]))
+    slope = jax.jit(
+        jax.value_and_grad(lambda p, batch: task.loss(p, extra, batch, KEY, train=True)[0])
+    )
     clean = slope(params, {**BATCH, **fields})
     for wrong in (-1, V, 999):
         spoiled = {**BATCH, "label": BATCH["label"].at[2, 4].set(wrong)}
@@ -137,7 +145,10 @@ def test_a_label_out_of_range_is_nan_unless_it_does_not_count(fields):
 
 
 def halves(**fields):
-    return ({name: x[:, part] for name, x in {**BATCH, **fields}.items()} for part in (slice(3), slice(3, None)))
+    return (
+        {name: x[:, part] for name, x in {**BATCH, **fields}.items()}
+        for part in (slice(3), slice(3, None))
+    )
 
 
 @both
@@ -148,7 +159,9 @@ def test_two_carried_batches_are_one_longer_sequence(cell):
     for half in halves():
         _, carry = resumed(cell)(params, half["input"], carry)
         _, (extra, metrics) = task.loss(params, extra, half, KEY, train=True)
-        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), extra["carry"], carry)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-6), extra["carry"], carry
+        )
         sums.append(float(metrics["loss"][0]))
     each = nats(cell)
     assert sums == pytest.approx([each[:, :3].sum(), each[:, 3:].sum()], rel=1e-5)
@@ -176,7 +189,9 @@ def test_the_carry_is_that_of_each_sequences_own_end():
         alone = BATCH["input"][b : b + 1, :length]
         _, carry = resumed("gru")(params, alone)
         mine = jax.tree.map(lambda x: x[b : b + 1], moved["carry"])
-        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), mine, carry)
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), mine, carry
+        )
 
 
 def test_evaluation_starts_from_zeros_and_leaves_the_carry():
@@ -220,7 +235,9 @@ def test_a_run_carries_each_lane_through_the_text():
     task = started("lstm", carried=True)[0]
     net, data = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.0))), text()
     state = train(net, data, key=KEY, steps=7, batch_size=4, strategy=ONE)
-    read = np.stack([np.concatenate([data["input"][(5 * b + t) % 22] for t in range(7)]) for b in range(4)])
+    read = np.stack(
+        [np.concatenate([data["input"][(5 * b + t) % 22] for t in range(7)]) for b in range(4)]
+    )
     _, carry = resumed("lstm")(state.params, jnp.asarray(read))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(close, state.extra["carry"], carry)
@@ -230,7 +247,15 @@ def test_a_run_carries_each_lane_through_the_text():
 def test_a_carried_run_goes_on_from_a_directory_bit_for_bit(tmp_path):
     task = started(carried=True)[0]
     net, data = jaxdl.learner(task.init, Update(task.loss, optax.adam(0.03))), text()
-    common = {"key": KEY, "steps": 8, "batch_size": 4, "strategy": ONE, "every": Every(3, 3), "validation": text(9)}
+    common = {
+        "key": KEY,
+        "steps": 8,
+        "batch_size": 4,
+        "strategy": ONE,
+        "log_every": 3,
+        "save_every": 3,
+        "validation": text(9),
+    }
     whole = train(net, data, **common)
     for stop in (2, 6):
         part = train(net, data, store=Directory(tmp_path), stop_after=stop, **common)
@@ -260,7 +285,9 @@ def test_the_likeliest_is_a_loop_that_predicts_the_growing_text(cell):
 
 def test_texts_follow_the_key_and_the_number_of_the_sample():
     task, _, params, extra = started()
-    texts = [task.generate(params, extra, PROMPT, jax.random.key(seed), length=12) for seed in (0, 0, 1)]
+    texts = [
+        task.generate(params, extra, PROMPT, jax.random.key(seed), length=12) for seed in (0, 0, 1)
+    ]
     np.testing.assert_array_equal(texts[0], texts[1])
     assert (texts[0] != texts[2]).any()
     for few in (1, 4):
@@ -268,7 +295,9 @@ def test_texts_follow_the_key_and_the_number_of_the_sample():
         np.testing.assert_array_equal(alone, texts[0][:few])
     same = task.generate(params, extra, jnp.broadcast_to(PROMPT[:1], (20, 3)), KEY, length=12)
     assert len(set(map(tuple, np.asarray(same).tolist()))) > 15
-    np.testing.assert_array_equal(texts[0][:, :5], task.generate(params, extra, PROMPT, jax.random.key(0), length=5))
+    np.testing.assert_array_equal(
+        texts[0][:, :5], task.generate(params, extra, PROMPT, jax.random.key(0), length=5)
+    )
 
 
 def chi_square(found: np.ndarray, p: np.ndarray) -> float:
@@ -280,10 +309,14 @@ def test_two_tokens_in_a_row_have_the_models_probabilities(temperature):
     task, _, params, extra = started("lstm")
     prompt = np.asarray(PROMPT[:1])
     longer = np.concatenate([np.repeat(prompt, V, 0), np.arange(V, dtype=np.int32)[:, None]], 1)
-    p = np.asarray(task.predict(params, extra, jnp.asarray(longer)), np.float64) ** (1 / temperature)
+    p = np.asarray(task.predict(params, extra, jnp.asarray(longer)), np.float64) ** (
+        1 / temperature
+    )
     p /= p.sum(-1, keepdims=True)
     joint = p[0, 2][:, None] * p[:, 3]
-    many = task.generate(params, extra, jnp.repeat(PROMPT[:1], 6000, 0), KEY, length=2, temperature=temperature)
+    many = task.generate(
+        params, extra, jnp.repeat(PROMPT[:1], 6000, 0), KEY, length=2, temperature=temperature
+    )
     found = np.zeros((V, V))
     np.add.at(found, tuple(np.asarray(many).T), 1)
     assert chi_square(found, joint) < 45  # 15 degrees of freedom: above it with a chance of 1e-4
@@ -292,10 +325,14 @@ def test_two_tokens_in_a_row_have_the_models_probabilities(temperature):
 def test_over_many_keys_the_first_token_has_the_models_probabilities():
     task, _, params, extra = started()
     keys = jax.random.split(KEY, 3000)
-    first = jax.vmap(lambda key: task.generate(params, extra, PROMPT[:2], key, length=1))(keys)[..., 0]
+    first = jax.vmap(lambda key: task.generate(params, extra, PROMPT[:2], key, length=1))(keys)[
+        ..., 0
+    ]
     p = np.asarray(task.predict(params, extra, PROMPT[:2]), np.float64)[:, -1]
     for b in range(2):
-        assert chi_square(np.bincount(first[:, b], minlength=V), p[b]) < 22  # 3 degrees of freedom: 1e-4
+        assert (
+            chi_square(np.bincount(first[:, b], minlength=V), p[b]) < 22
+        )  # 3 degrees of freedom: 1e-4
 
 
 def test_only_kept_tokens_are_drawn():
@@ -305,7 +342,9 @@ def test_only_kept_tokens_are_drawn():
     # Halfway between what the two likeliest have and what the first alone has.
     few = {"top_k": {"top_k": 2}, "top_p": {"top_p": float(p[order[0]] + p[order[1]] / 2)}}
     for filters in few.values():
-        many = task.generate(params, extra, jnp.repeat(PROMPT[:1], 500, 0), KEY, length=1, **filters)
+        many = task.generate(
+            params, extra, jnp.repeat(PROMPT[:1], 500, 0), KEY, length=1, **filters
+        )
         assert set(np.asarray(many)[:, 0].tolist()) == set(order[:2].tolist())
 
 
@@ -343,19 +382,25 @@ def test_a_network_that_carries_nothing_reads_the_whole_text_again():
     for _ in range(5):
         text = jnp.concatenate([text, predict(params, {}, text)[:, -1:].argmax(-1)], 1)
     np.testing.assert_array_equal(written, text[:, 3:])
-    with pytest.raises(InputError, match="carried: got True, allowed: False, for a network that carries nothing"):
+    with pytest.raises(
+        InputError, match="carried: got True, allowed: False, for a network that carries nothing"
+    ):
         language(model, carried=True).init(KEY, BATCH)
 
 
 @pytest.mark.parametrize("body", [RNN("gru", 5, bidirectional=True), Conv1DStack((4,), pool=1)])
 def test_who_sees_later_steps_is_no_language_model(body):
-    with pytest.raises(InputError, match="allowed: a body that sees no later step than the one it answers at"):
+    with pytest.raises(
+        InputError, match="allowed: a body that sees no later step than the one it answers at"
+    ):
         language(SequenceNet(OneHot(V), body, V))
 
 
 def test_one_answer_per_sequence_is_refused():
     task = language(SequenceNet(OneHot(V), RNN("gru", 5, return_sequences=False), V))
-    batch = {name: x[:, :B] for name, x in BATCH.items()}  # as many steps as sequences: shapes would broadcast
+    batch = {
+        name: x[:, :B] for name, x in BATCH.items()
+    }  # as many steps as sequences: shapes would broadcast
     params, extra = task.init(KEY, batch)
     with pytest.raises(InputError, match=r"logits: got \(6, 4\), allowed: \[B, T, V\]"):
         task.loss(params, extra, batch, KEY, train=True)
@@ -365,7 +410,10 @@ def test_some_ids_are_never_written_and_unknown_ones_end_a_text():
     task, _, params, extra = started()
     drawn = {"length": 40, "temperature": 2.0}
     assert set(np.unique(task.generate(params, extra, PROMPT, KEY, **drawn))) == set(range(V))
-    assert set(np.unique(task.generate(params, extra, PROMPT, KEY, **drawn, never=(0, 2)))) == {1, 3}
+    assert set(np.unique(task.generate(params, extra, PROMPT, KEY, **drawn, never=(0, 2)))) == {
+        1,
+        3,
+    }
     strange = np.array([[1, V], [1, 2]])
     found = np.asarray(task.generate(params, extra, strange, KEY, length=3))
     assert (found[0] == -1).all() and (found[1] >= 0).all()

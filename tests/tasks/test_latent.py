@@ -34,7 +34,9 @@ def test_an_arc_keeps_the_length_and_turns_evenly():
 
 @pytest.mark.parametrize("end", [A, -A, jnp.zeros(6)])
 def test_where_there_is_no_one_arc_it_is_the_line(end):
-    np.testing.assert_allclose(interpolate(A, end, 5, "spherical"), interpolate(A, end, 5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        interpolate(A, end, 5, "spherical"), interpolate(A, end, 5), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_grid_divides_the_normal_evenly():

@@ -44,7 +44,9 @@ def test_black_and_white_are_probabilities(value):
         assert np.isfinite(float(likelihood(name).nll(OUTPUTS, IMAGE.at[2, 1, 0].set(value))))
 
 
-LOGITS = np.concatenate([RNG.normal(size=20) * 8, RNG.normal(size=20) * 0.1, [0.0, 0.0999, 0.1001, -0.0999, -0.1001]])
+LOGITS = np.concatenate(
+    [RNG.normal(size=20) * 8, RNG.normal(size=20) * 0.1, [0.0, 0.0999, 0.1001, -0.0999, -0.1001]]
+)
 
 
 def test_mean_of_the_continuous_bernoulli_is_the_integral_of_its_density():
@@ -57,14 +59,18 @@ def test_mean_of_the_continuous_bernoulli_is_the_integral_of_its_density():
 
 def test_the_continuous_bernoullis_nll_and_mean_belong_together():
     kind, logits = likelihood("continuous_bernoulli"), jnp.asarray(LOGITS, jnp.float32)
-    nll = jax.vmap(jax.vmap(kind.nll, (None, 0)), (0, None))(logits, jnp.asarray(NODES, jnp.float32))
+    nll = jax.vmap(jax.vmap(kind.nll, (None, 0)), (0, None))(
+        logits, jnp.asarray(NODES, jnp.float32)
+    )
     density = np.exp(-np.asarray(nll, np.float64))
     np.testing.assert_allclose(density @ WEIGHTS, 1, rtol=2e-5)
     np.testing.assert_allclose((density * NODES) @ WEIGHTS, kind.mean(logits), atol=2e-5)
 
 
 def test_mean_of_the_continuous_bernoulli_goes_on_across_the_switch():
-    x = jnp.asarray(np.sort(np.concatenate([np.linspace(-0.11, 0.11, 45), [-0.1, 0.1]])), jnp.float32)
+    x = jnp.asarray(
+        np.sort(np.concatenate([np.linspace(-0.11, 0.11, 45), [-0.1, 0.1]])), jnp.float32
+    )
     mean = likelihood("continuous_bernoulli").mean
     step = np.diff(np.asarray(mean(x), np.float64)) - np.diff(np.asarray(x, np.float64)) / 12
     assert np.abs(step).max() < 5e-6
@@ -73,14 +79,19 @@ def test_mean_of_the_continuous_bernoulli_goes_on_across_the_switch():
 
 
 def test_means_of_the_others():
-    np.testing.assert_allclose(likelihood("bernoulli").mean(OUTPUTS), expit(np.asarray(OUTPUTS)), rtol=1e-5)
+    np.testing.assert_allclose(
+        likelihood("bernoulli").mean(OUTPUTS), expit(np.asarray(OUTPUTS)), rtol=1e-5
+    )
     np.testing.assert_array_equal(likelihood("gaussian").mean(OUTPUTS), OUTPUTS)
 
 
 def test_bad_values_are_refused():
     with pytest.raises(InputError) as caught:
         likelihood("poisson")
-    assert str(caught.value) == "likelihood: got 'poisson', allowed: bernoulli, continuous_bernoulli, gaussian"
+    assert (
+        str(caught.value)
+        == "likelihood: got 'poisson', allowed: bernoulli, continuous_bernoulli, gaussian"
+    )
     with pytest.raises(InputError) as caught:
         likelihood("gaussian", sigma=0.0)
     assert str(caught.value) == "sigma: got 0.0, allowed: a finite number above 0"

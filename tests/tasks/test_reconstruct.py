@@ -11,14 +11,14 @@ from scipy.special import expit
 import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import MLP, Autoencoder, Conditional, Shaped
+from jaxdl.models import MLP, Autoencoder, Conditional, Reshaped
 from jaxdl.tasks import gaussian_noise, reconstruct, salt_and_pepper
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
 BATCH = {"input": jnp.asarray(RNG.uniform(size=(6, 3, 2, 1)), jnp.float32)}
 MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
-MODEL = Autoencoder(MLP((5,), 2, "tanh"), Shaped(MLP((5,), 6, "tanh"), (3, 2, 1)))
+MODEL = Autoencoder(MLP((5,), 2, "tanh"), Reshaped(MLP((5,), 6, "tanh"), (3, 2, 1)))
 
 
 @functools.cache
@@ -66,7 +66,9 @@ def test_what_is_corrupted_is_seen_and_what_is_clean_is_the_target(train):
 
     def spy(key, x):
         y = shake(key, x)
-        jax.debug.callback(lambda clean, noisy: seen.append((np.array(clean), np.array(noisy))), x, y)
+        jax.debug.callback(
+            lambda clean, noisy: seen.append((np.array(clean), np.array(noisy))), x, y
+        )
         return y
 
     task = reconstruct(MODEL, likelihood="gaussian", corrupt=spy)
@@ -83,7 +85,10 @@ def test_what_is_corrupted_is_seen_and_what_is_clean_is_the_target(train):
 @pytest.mark.parametrize("train", [True, False])
 def test_noise_follows_the_key(train):
     _, params, extra, loss = started("bernoulli", shake)
-    values = [float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0]) for seed in (0, 0, 1)]
+    values = [
+        float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0])
+        for seed in (0, 0, 1)
+    ]
     assert values[0] == values[1] != values[2]
 
 
@@ -99,7 +104,9 @@ def test_reconstruction_is_decoding_what_is_encoded_without_corruption(likelihoo
 
 
 def test_statistics_of_both_parts_move_in_training_only():
-    task = reconstruct(Autoencoder(MLP((4,), 2, norm="batch"), Shaped(MLP((4,), 6, norm="batch"), (3, 2, 1))))
+    task = reconstruct(
+        Autoencoder(MLP((4,), 2, norm="batch"), Reshaped(MLP((4,), 6, norm="batch"), (3, 2, 1)))
+    )
     params, extra = task.init(KEY, BATCH)
     _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
     _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
@@ -111,7 +118,10 @@ def test_statistics_of_both_parts_move_in_training_only():
 def test_gaussian_noise_has_its_moments():
     x = jnp.asarray(RNG.uniform(size=20000), jnp.float32)
     noise = np.asarray(gaussian_noise(0.3)(KEY, x) - x, np.float64) / 0.3
-    assert all(abs((noise**n).mean() - exact) < bound for n, exact, bound in [(1, 0, 0.03), (2, 1, 0.05), (4, 3, 0.4)])
+    assert all(
+        abs((noise**n).mean() - exact) < bound
+        for n, exact, bound in [(1, 0, 0.03), (2, 1, 0.05), (4, 3, 0.4)]
+    )
     assert abs(np.corrcoef(noise, x)[0, 1]) < 0.03
     np.testing.assert_array_equal(gaussian_noise(0.0)(KEY, x), x)
 
@@ -148,4 +158,6 @@ def test_bad_values_are_refused(make, line):
 def test_a_conditional_autoencoder_is_refused():
     with pytest.raises(InputError) as caught:
         reconstruct(Autoencoder(Conditional(MLP((), 2), 3), MLP((), 4)))
-    assert str(caught.value).startswith("model: got 'Conditional', allowed: an autoencoder without classes")
+    assert str(caught.value).startswith(
+        "model: got 'Conditional', allowed: an autoencoder without classes"
+    )

@@ -37,7 +37,11 @@ def started():
 
 def errors(params, inputs) -> np.ndarray:
     out = jax.tree.map(lambda x: np.asarray(x, np.float64), params["out"])
-    return np.asarray(inputs, np.float64) @ out["kernel"] + out["bias"] - np.asarray(BATCH["target"], np.float64)
+    return (
+        np.asarray(inputs, np.float64) @ out["kernel"]
+        + out["bias"]
+        - np.asarray(BATCH["target"], np.float64)
+    )
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -48,7 +52,9 @@ def test_loss_is_the_mean_square_and_mae_the_mean_distance(batch, train):
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
     error = errors(params, batch["input"])[rows]
     assert float(value) == pytest.approx((error**2).mean(), rel=1e-5)
-    assert means(metrics) == pytest.approx({"loss": (error**2).mean(), "mae": np.abs(error).mean()}, rel=1e-5)
+    assert means(metrics) == pytest.approx(
+        {"loss": (error**2).mean(), "mae": np.abs(error).mean()}, rel=1e-5
+    )
     assert {float(count) for _, count in metrics.values()} == {len(rows)}
     assert after == extra == {}
 
@@ -57,7 +63,9 @@ def test_gradient():
     task, params, extra = started()
     found = jax.grad(lambda p: task.loss(p, extra, MASKED, KEY, train=True)[0])(params)["out"]
     error = errors(params, BATCH["input"]) * np.asarray(MASKED["mask"])[:, None] * 2 / (4 * 3)
-    np.testing.assert_allclose(found["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6
+    )
     np.testing.assert_allclose(found["bias"], error.sum(0), rtol=1e-4, atol=1e-6)
 
 
@@ -68,7 +76,9 @@ def test_lengths_are_handed_on():
     value, _ = task.loss(params, extra, {**BATCH, "length": lengths}, KEY, train=False)
     assert float(value) == pytest.approx((errors(params, short) ** 2).mean(), rel=1e-5)
     predicted = task.predict(params, extra, BATCH["input"], lengths)
-    np.testing.assert_allclose(predicted - BATCH["target"], errors(params, short), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        predicted - BATCH["target"], errors(params, short), rtol=1e-4, atol=1e-6
+    )
     with pytest.raises(AssertionError):
         np.testing.assert_allclose(predicted, task.predict(params, extra, BATCH["input"]))
 

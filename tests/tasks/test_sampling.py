@@ -78,12 +78,17 @@ def test_a_temperature_may_be_an_array():
 def test_without_temperature_the_likeliest_whatever_the_key():
     for seed, logits in enumerate(LOGITS):
         for filters in ({}, {"top_k": 3}, {"top_p": 0.4}):
-            assert int(draw(jnp.asarray(logits), jax.random.key(seed), 0.0, **filters)) == logits.argmax()
+            assert (
+                int(draw(jnp.asarray(logits), jax.random.key(seed), 0.0, **filters))
+                == logits.argmax()
+            )
     assert int(draw(jnp.array([1.0, 2.0, 2.0]), KEY, 0.0)) == 1
 
 
 def seen(logits, **filters) -> set[int]:
-    tokens = jax.vmap(lambda key: draw(jnp.asarray(logits), key, **filters))(jax.random.split(KEY, 300))
+    tokens = jax.vmap(lambda key: draw(jnp.asarray(logits), key, **filters))(
+        jax.random.split(KEY, 300)
+    )
     return set(tokens.tolist())
 
 
@@ -105,7 +110,9 @@ def test_tokens_that_cannot_come_do_not():
 
 def test_low_precision_logits():
     logits = jnp.asarray(LOGITS[0], jnp.bfloat16)
-    np.testing.assert_array_equal(draw(logits, KEY, 0.9, 3, 0.9), draw(logits.astype(jnp.float32), KEY, 0.9, 3, 0.9))
+    np.testing.assert_array_equal(
+        draw(logits, KEY, 0.9, 3, 0.9), draw(logits.astype(jnp.float32), KEY, 0.9, 3, 0.9)
+    )
 
 
 @pytest.mark.parametrize(

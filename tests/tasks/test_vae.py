@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import MLP, VAE, Autoencoder, Conditional, Shaped
+from jaxdl.models import MLP, VAE, Autoencoder, Conditional, Reshaped
 from jaxdl.tasks import binarized, vae
 from tests.training.linear import KEY
 
@@ -21,7 +21,7 @@ BATCH = {
     "label": jnp.asarray(RNG.integers(0, 4, 6), jnp.int32),
 }
 MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
-PARTS = MLP((5,), 4, "tanh"), Shaped(MLP((5,), 6, "tanh"), (3, 2, 1))
+PARTS = MLP((5,), 4, "tanh"), Reshaped(MLP((5,), 6, "tanh"), (3, 2, 1))
 PLAIN, TOLD = VAE(*PARTS, latent=2), VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
 
 
@@ -43,7 +43,9 @@ def test_loss_and_bound_are_sums_of_their_parts(batch, train):
     assert float(value) == pytest.approx(found["loss"], rel=1e-6)
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
     assert {float(count) for _, count in metrics.values()} == {len(rows)}
-    mean, logvar = (np.asarray(part, np.float64)[rows] for part in task.encode(params, extra, batch["input"]))
+    mean, logvar = (
+        np.asarray(part, np.float64)[rows] for part in task.encode(params, extra, batch["input"])
+    )
     s = np.exp(logvar / 2)
     z = mean + s * RNG.normal(size=(20000, *mean.shape))
     ratio = (norm.logpdf(z, mean, s) - norm.logpdf(z)).sum(-1).mean(-1)
@@ -74,7 +76,10 @@ def matrices() -> dict[str, np.ndarray]:
 @functools.cache
 def linear():
     """`p(x | z) = N(z K + b, 0.8^2)`, so that `p(x) = N(b, K^T K + 0.8^2)`."""
-    task, made = vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8), matrices()
+    task, made = (
+        vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8),
+        matrices(),
+    )
     x = RNG.normal(size=(5, 3)) + made["decoder_bias"]
     params = {
         part: {
@@ -93,7 +98,9 @@ def linear():
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def bounds(k, draws):
-        return jax.vmap(lambda key: task.bound(params, {}, x32, key, k))(jax.random.split(KEY, draws))
+        return jax.vmap(lambda key: task.bound(params, {}, x32, key, k))(
+            jax.random.split(KEY, draws)
+        )
 
     @functools.partial(jax.jit, static_argnums=0)
     def losses(draws):
@@ -106,7 +113,9 @@ def linear():
 def test_many_codes_give_the_exact_density():
     _, _, exact, bounds, _ = linear()
     np.testing.assert_allclose(bounds(4000, 1)[0], exact, atol=0.05)
-    means_of = np.stack([bounds(k, draws).mean(0) for k, draws in [(1, 4000), (5, 4000), (50, 400)]])
+    means_of = np.stack(
+        [bounds(k, draws).mean(0) for k, draws in [(1, 4000), (5, 4000), (50, 400)]]
+    )
     assert (means_of > exact - 0.01).all()
     assert (np.diff(means_of, axis=0) < 0).all()
 
@@ -127,9 +136,13 @@ def test_samples_are_standard_normal_codes_decoded():
     task, params, extra, _ = started(warmup=3)
     things = task.sample(params, extra, KEY, 7)
     assert things.shape == (7, 3, 2, 1)
-    np.testing.assert_array_equal(things, task.decode(params, extra, jax.random.normal(KEY, (7, 2))))
+    np.testing.assert_array_equal(
+        things, task.decode(params, extra, jax.random.normal(KEY, (7, 2)))
+    )
     mean, _ = task.encode(params, extra, BATCH["input"])
-    np.testing.assert_array_equal(task.reconstruct(params, extra, BATCH["input"]), task.decode(params, extra, mean))
+    np.testing.assert_array_equal(
+        task.reconstruct(params, extra, BATCH["input"]), task.decode(params, extra, mean)
+    )
 
 
 def test_dynamic_binarization_keeps_the_means():
@@ -150,7 +163,8 @@ def test_dynamic_binarization_draws_anew_for_each_key():
     task, params, extra, loss = started(binarize="dynamic")
     for train in (True, False):
         first, again, other = (
-            means(loss(params, extra, BATCH, jax.random.key(seed), train=train)[1][1])["kl"] for seed in (0, 0, 1)
+            means(loss(params, extra, BATCH, jax.random.key(seed), train=train)[1][1])["kl"]
+            for seed in (0, 0, 1)
         )
         assert first == again != other
     assert np.isfinite(np.asarray(task.bound(params, extra, BATCH["input"], KEY, 2))).all()
@@ -160,8 +174,12 @@ def test_a_threshold_is_what_loss_and_bound_see():
     (task, params, extra, loss), (bare, *_, plain) = started(binarize=0.4), started()
     white = {**BATCH, "input": (BATCH["input"] > 0.4).astype(jnp.float32)}
     found = loss(params, extra, BATCH, KEY, train=True)[0]
-    assert float(found) == pytest.approx(float(plain(params, extra, white, KEY, train=True)[0]), rel=1e-6)
-    bounds = (one.bound(params, extra, x["input"], KEY, 3) for one, x in ((task, BATCH), (bare, white)))
+    assert float(found) == pytest.approx(
+        float(plain(params, extra, white, KEY, train=True)[0]), rel=1e-6
+    )
+    bounds = (
+        one.bound(params, extra, x["input"], KEY, 3) for one, x in ((task, BATCH), (bare, white))
+    )
     np.testing.assert_allclose(*bounds, rtol=1e-6)
 
 
@@ -176,19 +194,26 @@ def test_labels_go_to_conditional_models_only():
     assert task.bound(params, extra, BATCH["input"], KEY, 2, BATCH["label"]).shape == (6,)
     _, params, extra, loss = started()
     bare = {"input": BATCH["input"]}
-    assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == float(loss(params, extra, bare, KEY, train=True)[0])
+    assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == float(
+        loss(params, extra, bare, KEY, train=True)[0]
+    )
 
 
 def test_statistics_of_both_parts_move_in_training_only():
-    parts = MLP((4,), 4, norm="batch"), Shaped(MLP((4,), 6, norm="batch"), (3, 2, 1))
+    parts = MLP((4,), 4, norm="batch"), Reshaped(MLP((4,), 6, norm="batch"), (3, 2, 1))
     _, params, extra, loss = started(VAE(*parts, latent=2))
-    trained, judged = (loss(params, extra, BATCH, KEY, train=train)[1][0] for train in (True, False))
+    trained, judged = (
+        loss(params, extra, BATCH, KEY, train=train)[1][0] for train in (True, False)
+    )
     assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
     assert all(jax.tree.leaves(moved)), moved
 
 
-NEEDED, REFUSED = "got None, allowed: the class of each, in [0, 4)", "allowed: None, for a network without classes"
+NEEDED, REFUSED = (
+    "got None, allowed: the class of each, in [0, 4)",
+    "allowed: None, for a network without classes",
+)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +226,10 @@ NEEDED, REFUSED = "got None, allowed: the class of each, in [0, 4)", "allowed: N
             lambda: vae(PLAIN, likelihood="gaussian", binarize=0.5),
             "binarize: got 0.5, allowed: None, with the likelihood gaussian: black and white is no density",
         ),
-        (lambda: vae(PLAIN, binarize=[0.5]), "binarize: got [0.5], allowed: 'dynamic', a threshold in [0, 1) or None"),
+        (
+            lambda: vae(PLAIN, binarize=[0.5]),
+            "binarize: got [0.5], allowed: 'dynamic', a threshold in [0, 1) or None",
+        ),
         (
             lambda: vae(PLAIN, likelihood="mse"),
             "likelihood: got 'mse', allowed: bernoulli, continuous_bernoulli, gaussian",

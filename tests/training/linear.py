@@ -19,7 +19,9 @@ def points(size: int = 22, seed: int = 0, **changed: Any) -> Dataset:
     """`input [N, 3]` and noisy `target [N]`; `changed` sets single rows of `input` to a value."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(size, 3)).astype(np.float32)
-    y = (x @ np.array([1.0, -2.0, 0.5], np.float32) + 0.3 + 0.1 * rng.normal(size=size)).astype(np.float32)
+    y = (x @ np.array([1.0, -2.0, 0.5], np.float32) + 0.3 + 0.1 * rng.normal(size=size)).astype(
+        np.float32
+    )
     for row, value in changed.get("rows", {}).items():
         x[row] = value
     return Dataset({"input": x, "target": y}, "points")
@@ -30,7 +32,11 @@ def init(key, batch):
 
 
 def loss(params, extra, batch, key, *, train):
-    noise = 0.1 * jax.random.normal(key, batch["target"].shape) if train else jnp.zeros_like(batch["target"])
+    noise = (
+        0.1 * jax.random.normal(key, batch["target"].shape)
+        if train
+        else jnp.zeros_like(batch["target"])
+    )
     error = (batch["input"] @ params["w"] + params["b"] + noise - batch["target"]) ** 2
     metrics = {"loss": total(error, batch.get("mask"))}
     return mean(metrics["loss"]), (extra, metrics)
@@ -44,7 +50,10 @@ def line(optimizer: optax.GradientTransformation | None = None) -> Learner:
 def state_at(step: int, seed: int = 0) -> State:
     """A state of random numbers, as if after so many steps."""
     rng = np.random.default_rng(seed + step)
-    params = {"w": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32), "b": jnp.asarray(rng.normal(), jnp.float32)}
+    params = {
+        "w": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32),
+        "b": jnp.asarray(rng.normal(), jnp.float32),
+    }
     opt = (optax.adam(1e-3).init(params), optax.EmptyState())
     extra = {"batch_stats": {"mean": jnp.asarray(rng.normal(size=3), jnp.bfloat16)}}
     return State(jnp.asarray(step, jnp.int32), params, opt, extra)
@@ -52,4 +61,6 @@ def state_at(step: int, seed: int = 0) -> State:
 
 def abstract(state: State) -> State:
     """The shapes, dtypes and places of a state."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )

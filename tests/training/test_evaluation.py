@@ -16,17 +16,23 @@ DATA = points(23, seed=4)
 
 @pytest.fixture(scope="module")
 def state():
-    return train(line(), points(), key=KEY, steps=3, batch_size=4, strategy=Sharded(jax.devices()[:1]))
+    return train(
+        line(), points(), key=KEY, steps=3, batch_size=4, strategy=Sharded(jax.devices()[:1])
+    )
 
 
 def by_numpy(state) -> float:
     x, y = DATA["input"].astype(np.float64), DATA["target"].astype(np.float64)
-    return float(((x @ np.asarray(state.params["w"], np.float64) + float(state.params["b"]) - y) ** 2).mean())
+    return float(
+        ((x @ np.asarray(state.params["w"], np.float64) + float(state.params["b"]) - y) ** 2).mean()
+    )
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 22, 23, 24, 500])
 def test_metrics_are_numpys_over_the_set(state, batch_size):
-    found = evaluate(line(), state, DATA, batch_size=batch_size, strategy=Sharded(jax.devices()[:1]))
+    found = evaluate(
+        line(), state, DATA, batch_size=batch_size, strategy=Sharded(jax.devices()[:1])
+    )
     assert found == {"loss": pytest.approx(by_numpy(state), rel=1e-5)}
 
 
@@ -38,15 +44,23 @@ def test_a_batch_is_rounded_up_to_the_devices(state, devices):
 
 def test_a_state_may_come_from_other_devices_or_the_host(state):
     elsewhere = jax.device_put(state, jax.devices()[3])
-    for given, where in ((state, None), (elsewhere, Sharded(jax.devices()[:2])), (jax.device_get(state), Pmapped())):
-        assert evaluate(line(), given, DATA, strategy=where)["loss"] == pytest.approx(by_numpy(state), rel=1e-5)
+    for given, where in (
+        (state, None),
+        (elsewhere, Sharded(jax.devices()[:2])),
+        (jax.device_get(state), Pmapped()),
+    ):
+        assert evaluate(line(), given, DATA, strategy=where)["loss"] == pytest.approx(
+            by_numpy(state), rel=1e-5
+        )
 
 
 def test_all_devices_are_used_unless_told(state):
     seen, net = set(), line()
 
     def watched(state, batch, key):
-        jax.debug.inspect_array_sharding(batch["input"], callback=lambda s: seen.add(len(s.device_set)))
+        jax.debug.inspect_array_sharding(
+            batch["input"], callback=lambda s: seen.add(len(s.device_set))
+        )
         return net.evaluate(state, batch, key)
 
     evaluate(Learner(net.init, net.step, watched), state, DATA)
@@ -67,7 +81,10 @@ def test_noise_comes_from_the_key_and_differs_between_batches(state):
         return {"draw": ((draws * batch["mask"]).sum(), batch["mask"].sum())}
 
     learner = Learner(net.init, net.step, noisy)
-    found = {seed: evaluate(learner, state, DATA, key=jaxdl.root(seed), batch_size=8, strategy=one) for seed in (0, 1)}
+    found = {
+        seed: evaluate(learner, state, DATA, key=jaxdl.root(seed), batch_size=8, strategy=one)
+        for seed in (0, 1)
+    }
     assert found[0] != found[1]
     assert evaluate(learner, state, DATA, batch_size=8, strategy=one) == found[0]
     key = jaxdl.stream(jaxdl.root(0), "eval")
@@ -79,7 +96,9 @@ def test_rows_that_fill_up_do_not_count_even_when_not_finite(state):
     """Filled-up rows repeat row 0; were they counted, the mean would move."""
     far = points(9, seed=4, rows={0: 1e3})
     found = evaluate(line(), state, far, batch_size=8, strategy=Sharded(jax.devices()[:1]))
-    error = (far["input"] @ np.asarray(state.params["w"]) + np.asarray(state.params["b"]) - far["target"]) ** 2
+    error = (
+        far["input"] @ np.asarray(state.params["w"]) + np.asarray(state.params["b"]) - far["target"]
+    ) ** 2
     assert found["loss"] == pytest.approx(float(error.mean()), rel=1e-4)
 
 
@@ -91,7 +110,9 @@ def test_bad_batch_size(state):
 
 def test_means_of_nothing_are_not_a_number(state):
     net = line()
-    learner = Learner(net.init, net.step, lambda state, batch, key: {"none": (jnp.zeros(()), jnp.zeros(()))})
+    learner = Learner(
+        net.init, net.step, lambda state, batch, key: {"none": (jnp.zeros(()), jnp.zeros(()))}
+    )
     assert np.isnan(evaluate(learner, state, DATA, strategy=Sharded(jax.devices()[:1]))["none"])
 
 
@@ -123,7 +144,9 @@ def test_another_learners_state_is_refused_in_one_line(state):
 def test_what_is_no_state(state):
     with pytest.raises(InputError) as caught:
         evaluate(line(), state.params, DATA)
-    assert str(caught.value) == "state: got <class 'dict'>, allowed: the state that `train` returned"
+    assert (
+        str(caught.value) == "state: got <class 'dict'>, allowed: the state that `train` returned"
+    )
     with pytest.raises(InputError) as caught:
         evaluate(line(), state, DATA, key=jaxdl.root([1, 2]))
     assert str(caught.value) == "key: got '2 keys', allowed: one key, for the state of one run"

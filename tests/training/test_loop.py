@@ -16,7 +16,15 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import InputError, NonFinite
 from jaxdl.metrics import means, merge
-from jaxdl.training import Directory, Every, InMemory, Patience, Sharded, program, state_sha256, train
+from jaxdl.training import (
+    Directory,
+    InMemory,
+    Patience,
+    Sharded,
+    program,
+    state_sha256,
+    train,
+)
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
@@ -98,7 +106,7 @@ def by_hand() -> tuple[list, list]:
 )
 def test_events_fall_on_their_steps(log, save, logged, saved):
     store = Recorder()
-    _, records = run(every=Every(log, save), store=store, validation=points(7, seed=1))
+    _, records = run(log_every=log, save_every=save, store=store, validation=points(7, seed=1))
     assert steps_of(records, "train/") == logged
     assert steps_of(records, "validation/") == saved == sorted(store.saved)
     assert [step for step, _ in store.saved[10][1]] == saved
@@ -107,14 +115,18 @@ def test_events_fall_on_their_steps(log, save, logged, saved):
 
 def test_states_are_those_of_single_steps():
     store = Recorder()
-    run(every=Every(4, 1), store=store)
+    run(log_every=4, save_every=1, store=store)
     for step, state in enumerate(by_hand()[0][1:11], 1):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), state, store.saved[step][0])
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+            state,
+            store.saved[step][0],
+        )
 
 
 @pytest.mark.parametrize("log", [1, 3, 10])
 def test_metrics_are_merged_over_the_steps_between_two_lines(log):
-    _, records = run(every=Every(log))
+    _, records = run(log_every=log)
     metrics, begin = by_hand()[1], 0
     for step, told in records[:-1]:
         expected = means(functools.reduce(merge, metrics[begin:step]))
@@ -124,7 +136,7 @@ def test_metrics_are_merged_over_the_steps_between_two_lines(log):
 
 
 def test_time_and_rate_are_told():
-    _, records = run(every=Every(5))
+    _, records = run(log_every=5)
     assert records[-2][1]["examples_per_second"] > 0
     assert records[-1][1]["seconds/compile"] > 0
     assert records[-1][1]["seconds/train"] > 0
@@ -136,13 +148,13 @@ def test_time_and_rate_are_told():
 @functools.cache
 def uninterrupted():
     store = Recorder()
-    state, _ = run(every=Every(4, 3), validation=points(7, seed=1), store=store)
+    state, _ = run(log_every=4, save_every=3, validation=points(7, seed=1), store=store)
     return state_sha256(state), store.saved[10][1]
 
 
 @pytest.mark.parametrize("stop", range(1, 11))
 def test_stopped_and_resumed_is_uninterrupted(stop):
-    store, common = Recorder(), {"every": Every(4, 3), "validation": points(7, seed=1)}
+    store, common = Recorder(), {"log_every": 4, "save_every": 3, "validation": points(7, seed=1)}
     first, _ = run(store=store, stop_after=stop, **common)
     assert int(first.step) == stop == max(store.saved)
     last, _ = run(store=store, **common)
@@ -152,7 +164,9 @@ def test_stopped_and_resumed_is_uninterrupted(stop):
 def test_stopped_at_every_step_in_turn():
     store = InMemory()
     for stop in range(1, 11):
-        state, _ = run(store=store, stop_after=stop, every=Every(4, 3), validation=points(7, seed=1))
+        state, _ = run(
+            store=store, stop_after=stop, log_every=4, save_every=3, validation=points(7, seed=1)
+        )
         assert int(state.step) == stop
     assert state_sha256(state) == uninterrupted()[0]
 
@@ -161,12 +175,14 @@ def test_the_lines_after_an_interruption_are_the_same():
     """Where it stopped on a save: the averages of a line never reach back behind a checkpoint."""
 
     def lines(records):
-        return [(step, {k: v for k, v in m.items() if k.startswith("train/")}) for step, m in records]
+        return [
+            (step, {k: v for k, v in m.items() if k.startswith("train/")}) for step, m in records
+        ]
 
-    _, whole = run(every=Every(4, 3), store=InMemory())
+    _, whole = run(log_every=4, save_every=3, store=InMemory())
     store = InMemory()
-    _, first = run(every=Every(4, 3), store=store, stop_after=6)
-    _, second = run(every=Every(4, 3), store=store)
+    _, first = run(log_every=4, save_every=3, store=store, stop_after=6)
+    _, second = run(log_every=4, save_every=3, store=store)
     told = [line for line in lines(whole) if line[1]]
     assert [line for line in lines([*first, *second]) if line[1]] == told
     assert [step for step, _ in told] == [3, 4, 6, 8, 9, 10]
@@ -175,7 +191,9 @@ def test_the_lines_after_an_interruption_are_the_same():
 def test_patience_on_a_store_without_validations():
     store = InMemory()
     run(store=store)
-    state, _ = run(store=store, every=Every(4, 3), validation=points(7, seed=1), patience=Patience())
+    state, _ = run(
+        store=store, log_every=4, save_every=3, validation=points(7, seed=1), patience=Patience()
+    )
     assert int(state.step) == 10
 
 
@@ -184,12 +202,15 @@ def test_a_store_that_is_further_on():
     run(store=store)
     with pytest.raises(InputError) as caught:
         run(store=store, steps=7)
-    assert str(caught.value) == "steps: got 7, allowed: at least 10, the step that the store has reached"
+    assert (
+        str(caught.value)
+        == "steps: got 7, allowed: at least 10, the step that the store has reached"
+    )
 
 
 def test_a_key_may_lie_on_any_device():
     there = jax.device_put(KEY, jax.devices()[3])
-    state, _ = run(key=there, validation=points(7, seed=1), every=Every(4, 3))
+    state, _ = run(key=there, validation=points(7, seed=1), log_every=4, save_every=3)
     assert state_sha256(state) == uninterrupted()[0]
 
 
@@ -209,7 +230,7 @@ def test_a_longer_run_goes_on():
 
 
 def test_a_directory_does_what_memory_does(tmp_path):
-    common = {"every": Every(4, 3), "validation": points(7, seed=1)}
+    common = {"log_every": 4, "save_every": 3, "validation": points(7, seed=1)}
     run(store=Directory(tmp_path), stop_after=5, **common)
     state, _ = run(store=Directory(tmp_path), **common)
     assert state_sha256(state) == uninterrupted()[0]
@@ -229,35 +250,49 @@ class Watcher:
         self.seen.append((int(state.step), state_sha256(state)))
 
 
-@pytest.mark.parametrize(("save", "seen"), [(0, [10]), (3, [3, 6, 9, 10]), (5, [5, 10]), (1, list(range(1, 11)))])
+@pytest.mark.parametrize(
+    ("save", "seen"), [(0, [10]), (3, [3, 6, 9, 10]), (5, [5, 10]), (1, list(range(1, 11)))]
+)
 @pytest.mark.parametrize("validation", [None, points(7, seed=1)], ids=["none", "validated"])
 def test_every_validation_is_watched_with_its_state_before_it_is_saved(save, seen, validation):
     store, watcher, known = Recorder(), Watcher(), []
 
-    def watch(state):
+    def on_validation(state):
         watcher(state)
         known.append(sorted(store.saved))
 
-    state, _ = run(every=Every(4, save), validation=validation, store=store, watch=watch)
+    state, _ = run(
+        log_every=4,
+        save_every=save,
+        validation=validation,
+        store=store,
+        on_validation=on_validation,
+    )
     assert [step for step, _ in watcher.seen] == seen
     assert watcher.seen == [(step, state_sha256(store.saved[step][0])) for step in seen]
     assert known == [seen[:i] for i in range(len(seen))]
-    assert state_sha256(state) == state_sha256(run(every=Every(4, save))[0])
+    assert state_sha256(state) == state_sha256(run(log_every=4, save_every=save)[0])
 
 
 @pytest.mark.parametrize(
     ("stop", "before", "after"),
-    [(1, [], [3, 6, 9, 10]), (3, [3], [6, 9, 10]), (5, [3], [6, 9, 10]), (9, [3, 6, 9], [10]), (10, [3, 6, 9, 10], [])],
+    [
+        (1, [], [3, 6, 9, 10]),
+        (3, [3], [6, 9, 10]),
+        (5, [3], [6, 9, 10]),
+        (9, [3, 6, 9], [10]),
+        (10, [3, 6, 9, 10], []),
+    ],
 )
 def test_a_mere_stop_is_not_watched(stop, before, after):
     store, watchers = Recorder(), [Watcher(), Watcher(), Watcher()]
-    common = {"every": Every(4, 3), "validation": points(7, seed=1), "store": store}
-    run(stop_after=stop, watch=watchers[0], **common)
-    run(watch=watchers[1], **common)
-    run(watch=watchers[2], **common)
+    common = {"log_every": 4, "save_every": 3, "validation": points(7, seed=1), "store": store}
+    run(stop_after=stop, on_validation=watchers[0], **common)
+    run(on_validation=watchers[1], **common)
+    run(on_validation=watchers[2], **common)
     assert [[step for step, _ in watcher.seen] for watcher in watchers] == [before, after, []]
     whole = Watcher()
-    run(every=Every(4, 3), validation=points(7, seed=1), watch=whole)
+    run(log_every=4, save_every=3, validation=points(7, seed=1), on_validation=whole)
     assert watchers[0].seen + watchers[1].seen == whole.seen
 
 
@@ -271,9 +306,9 @@ def test_a_state_that_was_not_saved_is_watched_again():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(every=Every(4, 3), store=store, watch=dies)
+        run(log_every=4, save_every=3, store=store, on_validation=dies)
     assert (sorted(store.saved), store.closed) == ([3], 1)
-    run(every=Every(4, 3), store=store, watch=watcher)
+    run(log_every=4, save_every=3, store=store, on_validation=watcher)
     assert [step for step, _ in watcher.seen] == [3, 6, 6, 9, 10]
     assert watcher.seen[1] == watcher.seen[2]
 
@@ -287,9 +322,10 @@ def test_what_is_not_finite_is_not_watched():
             key=KEY,
             steps=10,
             batch_size=4,
-            every=Every(100, 1),
+            log_every=100,
+            save_every=1,
             strategy=SHARED,
-            watch=watcher,
+            on_validation=watcher,
         )
     assert [step for step, _ in watcher.seen] == [1, 2, 3, 4]
 
@@ -306,7 +342,12 @@ def scripted(values: dict[int, float]) -> Compiled:
 
     def evaluate(state, window, key, start, end):
         count = end - start
-        return {"loss": (np.full(count, values[int(state.step)], np.float32), np.ones(count, np.float32))}
+        return {
+            "loss": (
+                np.full(count, values[int(state.step)], np.float32),
+                np.ones(count, np.float32),
+            )
+        }
 
     return Scripted()
 
@@ -328,7 +369,8 @@ def scripted(values: dict[int, float]) -> Compiled:
 def test_patience(values, times, stops, best):
     store = Recorder()
     common = {
-        "every": Every(100, 1),
+        "log_every": 100,
+        "save_every": 1,
         "patience": Patience("loss", times),
         "validation": points(4, seed=1),
         "strategy": scripted(dict(enumerate(values, 1))),
@@ -370,7 +412,8 @@ def test_a_nan_in_the_data_stops_at_its_step(save, value):
             key=KEY,
             steps=10,
             batch_size=4,
-            every=Every(100, save),
+            log_every=100,
+            save_every=save,
             strategy=SHARED,
             store=store,
             writers=[memory],
@@ -379,7 +422,9 @@ def test_a_nan_in_the_data_stops_at_its_step(save, value):
         f"step {BAD}: loss is not finite; first leaf that is not finite: params/b; nothing of it is saved"
     )
     assert sorted(store.saved) == list(range(save, BAD, save))
-    assert all(np.isfinite(x).all() for state, _ in store.saved.values() for x in jax.tree.leaves(state))
+    assert all(
+        np.isfinite(x).all() for state, _ in store.saved.values() for x in jax.tree.leaves(state)
+    )
     assert store.closed == 1
 
 
@@ -395,7 +440,17 @@ def test_a_nan_in_the_parameters_only_is_not_saved():
 
     learner = Learner(net.init, step, net.evaluate)
     with pytest.raises(NonFinite) as caught:
-        train(learner, points(), key=KEY, steps=10, batch_size=4, every=Every(2, 4), strategy=ONE, store=store)
+        train(
+            learner,
+            points(),
+            key=KEY,
+            steps=10,
+            batch_size=4,
+            log_every=2,
+            save_every=4,
+            strategy=ONE,
+            store=store,
+        )
     assert str(caught.value) == "step 5: params/b is not finite; nothing of it is saved"
     assert sorted(store.saved) == [4]
 
@@ -416,7 +471,10 @@ class Convolution(nn.Module):
 def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
     rng = np.random.default_rng(0)
     data = Dataset(
-        {"input": rng.normal(size=(10, 5, 5, 1)).astype(np.float32), "label": rng.integers(0, 3, 10).astype(np.int32)},
+        {
+            "input": rng.normal(size=(10, 5, 5, 1)).astype(np.float32),
+            "label": rng.integers(0, 3, 10).astype(np.int32),
+        },
         "images",
         3,
     )
@@ -437,24 +495,33 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
             key=KEY,
             steps=7,
             batch_size=4,
-            every=Every(5, 6),
+            log_every=5,
+            save_every=6,
             validation=data,
             strategy=ONE,
             writers=[memory],
         )
-        numbers = [{k: v for k, v in told.items() if "second" not in k} for _, told in memory.records]
+        numbers = [
+            {k: v for k, v in told.items() if "second" not in k} for _, told in memory.records
+        ]
         ends.append((state_sha256(state), numbers))
     assert ends[0] == ends[1]
     assert found == ["slow", "fast"]  # the step, and evaluation, which holds no gradient
 
 
 def test_a_line_runs_in_the_compiled_loop():
-    program = ONE.compile(line(), next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place)))
+    program = ONE.compile(
+        line(), next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
+    )
     window = next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
-    state, metrics = program.run(program.init(jaxdl.stream(KEY, "init")), window, jaxdl.stream(KEY, "train"), 5)
+    state, metrics = program.run(
+        program.init(jaxdl.stream(KEY, "init")), window, jaxdl.stream(KEY, "train"), 5
+    )
     assert int(state.step) == 5
     _, each = by_hand()
-    np.testing.assert_allclose(metrics["loss"][0][:5], [found["loss"][0] for found in each[:5]], rtol=1e-5)
+    np.testing.assert_allclose(
+        metrics["loss"][0][:5], [found["loss"][0] for found in each[:5]], rtol=1e-5
+    )
     assert np.asarray(metrics["loss"][1])[:6].tolist() == [4, 4, 4, 4, 4, 0]
 
 
@@ -470,5 +537,5 @@ def test_another_number_of_steps_is_the_same_program(caplog):
 
 def test_unknown_metric_of_patience_is_refused():
     with pytest.raises(InputError) as caught:
-        run(every=Every(100, 2), patience=Patience("acuracy"), validation=points(4))
+        run(log_every=100, save_every=2, patience=Patience("acuracy"), validation=points(4))
     assert str(caught.value) == "Patience.metric: got 'acuracy', allowed: one of ['loss']"

@@ -9,13 +9,15 @@ import pytest
 import jaxdl
 from jaxdl.core import Learner
 from jaxdl.errors import CheckpointError, NonFinite
-from jaxdl.training import Every, InMemory
+from jaxdl.training import InMemory
 from tests.training.linear import KEY, line, points
 
 BAD = 6
 
 
-def breaking(net: Learner, name: str = "b", steps: tuple[int, ...] = (BAD,), value: float = jnp.nan) -> Learner:
+def breaking(
+    net: Learner, name: str = "b", steps: tuple[int, ...] = (BAD,), value: float = jnp.nan
+) -> Learner:
     """The same learner, one of whose leaves is spoiled after these steps."""
 
     def step(state, batch, key):
@@ -29,7 +31,13 @@ def breaking(net: Learner, name: str = "b", steps: tuple[int, ...] = (BAD,), val
 
 def said(net: Learner, store=None, key=KEY, **more) -> str:
     """The error of a run whose dispatches hold several steps."""
-    options = {"steps": 20, "batch_size": 4, "every": Every(100, 4), "strategy": jaxdl.strategy("single")} | more
+    options = {
+        "steps": 20,
+        "batch_size": 4,
+        "log_every": 100,
+        "save_every": 4,
+        "strategy": jaxdl.strategy("single"),
+    } | more
     with pytest.raises(NonFinite) as caught:
         jaxdl.train(net, points(80), key=key, store=store, **options)
     return "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
@@ -38,13 +46,17 @@ def said(net: Learner, store=None, key=KEY, **more) -> str:
 def test_the_step_and_the_leaf():
     """The loss tells of it in step 7 only."""
     store = InMemory()
-    assert said(breaking(line()), store) == (f"step {BAD}: params/b is not finite; nothing of it is saved")
+    assert said(breaking(line()), store) == (
+        f"step {BAD}: params/b is not finite; nothing of it is saved"
+    )
     assert max(store.states) == 4
     assert said(breaking(line(), "w"), InMemory()).startswith(f"step {BAD}: params/w is not finite")
 
 
 def test_from_the_start_where_nothing_is_saved_yet():
-    assert said(breaking(line()), InMemory(), every=Every(100, 0)).startswith(f"step {BAD}: params/b")
+    assert said(breaking(line()), InMemory(), log_every=100, save_every=0).startswith(
+        f"step {BAD}: params/b"
+    )
 
 
 def test_without_a_store_nothing_is_done_again():
@@ -58,7 +70,9 @@ def test_a_leaf_that_is_finite_again_was_in_order():
         return after.replace(extra={"rests": rests}), metrics
 
     net = breaking(line(), steps=(7,))
-    resting = Learner(lambda *args: net.init(*args).replace(extra={"rests": jnp.zeros(())}), step, net.evaluate)
+    resting = Learner(
+        lambda *args: net.init(*args).replace(extra={"rests": jnp.zeros(())}), step, net.evaluate
+    )
     assert said(resting, InMemory()).startswith("step 7: params/b is not finite")
 
 

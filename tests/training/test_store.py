@@ -94,15 +94,30 @@ def test_what_is_kept(store):
 
 
 OTHERS = {
-    "shape": (lambda s: s.replace(params={**s.params, "w": jnp.zeros((4, 2))}), "params/w", "[4, 3]", "[4, 2]"),
+    "shape": (
+        lambda s: s.replace(params={**s.params, "w": jnp.zeros((4, 2))}),
+        "params/w",
+        "[4, 3]",
+        "[4, 2]",
+    ),
     "dtype": (
         lambda s: s.replace(params={**s.params, "b": jnp.zeros((), jnp.int32)}),
         "params/b",
         "float32[]",
         "int32[]",
     ),
-    "lacking": (lambda s: s.replace(params={"w": s.params["w"]}), "params/b", "float32[]", "nothing"),
-    "more": (lambda s: s.replace(extra={**s.extra, "ema": jnp.zeros(2)}), "extra/ema", "nothing", "float32[2]"),
+    "lacking": (
+        lambda s: s.replace(params={"w": s.params["w"]}),
+        "params/b",
+        "float32[]",
+        "nothing",
+    ),
+    "more": (
+        lambda s: s.replace(extra={**s.extra, "ema": jnp.zeros(2)}),
+        "extra/ema",
+        "nothing",
+        "float32[2]",
+    ),
     "optimizer": (lambda s: s.replace(opt=()), "opt/0/0/count", "int32[]", "nothing"),
 }
 
@@ -115,7 +130,9 @@ def test_another_runs_state_is_refused(store, name):
         with pytest.raises(CheckpointError) as caught:
             store.restore(abstract(change(state_at(1))), step)
         line = str(caught.value)
-        assert all(word in line for word in (f"{path} is ", stored, "there", f"{wanted} in this run"))
+        assert all(
+            word in line for word in (f"{path} is ", stored, "there", f"{wanted} in this run")
+        )
         assert "\n" not in line
     assert hashed(store.restore(abstract(state_at(1)))) == state_sha256(state_at(1))  # still there
 
@@ -127,7 +144,9 @@ def test_restored_elsewhere(store):
         mesh = Sharded(jax.devices()[:devices]).mesh
 
         def where(x):
-            return NamedSharding(mesh, PartitionSpec(*spec) if x.shape == (4, 3) else PartitionSpec())
+            return NamedSharding(
+                mesh, PartitionSpec(*spec) if x.shape == (4, 3) else PartitionSpec()
+            )
 
         return jax.tree.map(lambda x: jax.device_put(x, where(x)), state)
 
@@ -138,7 +157,8 @@ def test_restored_elsewhere(store):
         state, _ = store.restore(wanted)
         assert state_sha256(state) == expected
         assert all(
-            x.sharding == a.sharding for x, a in zip(jax.tree.leaves(state), jax.tree.leaves(wanted), strict=True)
+            x.sharding == a.sharding
+            for x, a in zip(jax.tree.leaves(state), jax.tree.leaves(wanted), strict=True)
         )
 
 
@@ -164,7 +184,11 @@ def cut(path):
 
 
 def swap(path):
-    others = [p for p in path.parents[0].iterdir() if p.is_file() and p != path and p.read_bytes() != path.read_bytes()]
+    others = [
+        p
+        for p in path.parents[0].iterdir()
+        if p.is_file() and p != path and p.read_bytes() != path.read_bytes()
+    ]
     if not others:
         path.rename(path.with_name("other"))
         return
@@ -261,7 +285,9 @@ def test_a_name_that_no_step_gets(saved, tmp_path):
     assert store.steps() == [1, 2]
     store.save(state_at(5), [])
     store.close()
-    assert len(list((tmp_path / "run").glob("*/manifest.json"))) == 5  # 2 is the best one, three are nobody's
+    assert (
+        len(list((tmp_path / "run").glob("*/manifest.json"))) == 5
+    )  # 2 is the best one, three are nobody's
 
 
 def test_nothing_good_is_nothing(saved, tmp_path):
@@ -276,7 +302,14 @@ def test_nothing_good_is_nothing(saved, tmp_path):
 
 def test_a_manifest_that_is_no_manifest(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "run")
-    for text in ("", "[]", "{}", "null", '{"files": 1, "layout": 2, "history": 3, "sha256": 4}', "\xff"):
+    for text in (
+        "",
+        "[]",
+        "{}",
+        "null",
+        '{"files": 1, "layout": 2, "history": 3, "sha256": 4}',
+        "\xff",
+    ):
         (tmp_path / "run" / "2" / "manifest.json").write_text(text, "latin-1")
         with pytest.raises(CheckpointError, match=r"manifest\.json"):
             Directory(tmp_path / "run").restore(abstract(state_at(0)), 2)
@@ -309,7 +342,9 @@ def test_what_a_kill_left_behind_goes(saved, tmp_path):
 def test_what_orbax_leaves_half_written_goes(tmp_path, monkeypatch):
     store = Directory(tmp_path / "run")
     with monkeypatch.context() as before_the_commit:
-        before_the_commit.setattr("os.rename", lambda *names, **kwargs: (_ for _ in ()).throw(OSError("killed")))
+        before_the_commit.setattr(
+            "os.rename", lambda *names, **kwargs: (_ for _ in ()).throw(OSError("killed"))
+        )
         store.save(state_at(1), [])
         with pytest.raises(CheckpointError, match="killed"):
             store.close()
@@ -340,7 +375,9 @@ def test_what_no_store_wrote_stays(tmp_path, name):
     with pytest.raises(CheckpointError) as caught:
         store.save(state_at(2023), [])
     first = tmp_path / "run" / "/".join(name.split("/")[:2])
-    assert f"failed: {first} is no part of a checkpoint and would be lost; move it away" in str(caught.value)
+    assert f"failed: {first} is no part of a checkpoint and would be lost; move it away" in str(
+        caught.value
+    )
     assert mine.read_text() == "mine"
 
 
@@ -386,7 +423,10 @@ def test_two_leaves_with_one_name(tmp_path, case):
     for attempt in (lambda: store.save(state, []), lambda: store.restore(abstract(state))):
         with pytest.raises(CheckpointError) as caught:
             attempt()
-        assert str(caught.value) == f"{store.path}: {names} would be one leaf of a checkpoint; rename one"
+        assert (
+            str(caught.value)
+            == f"{store.path}: {names} would be one leaf of a checkpoint; rename one"
+        )
     assert not store.path.exists()
 
 
@@ -433,7 +473,8 @@ def test_a_directory_that_cannot_be_made(tmp_path, monkeypatch, part):
 
     monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(
-        CheckpointError, match=f"saving step 1 to {store.path} failed: .*Permission denied: '{store.path}/1"
+        CheckpointError,
+        match=f"saving step 1 to {store.path} failed: .*Permission denied: '{store.path}/1",
     ):
         store.save(state_at(1), [])
     monkeypatch.undo()
@@ -464,7 +505,11 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
 
 VALUES = some.dictionaries(
     some.integers(0, 30),
-    some.one_of(some.none(), some.sampled_from([math.nan, math.inf, -math.inf]), some.integers(-3, 3).map(float)),
+    some.one_of(
+        some.none(),
+        some.sampled_from([math.nan, math.inf, -math.inf]),
+        some.integers(-3, 3).map(float),
+    ),
 )
 
 
@@ -476,14 +521,20 @@ def test_keep_is_its_definition(values, last):
     finite = {step: v for step, v in values.items() if v is not None and abs(v) < math.inf}
     for step in values:
         newest = sum(other > step for other in values) < last
-        worse = [other for other, v in finite.items() if (v, other) < (finite.get(step, math.inf), step)]
+        worse = [
+            other for other, v in finite.items() if (v, other) < (finite.get(step, math.inf), step)
+        ]
         best = step in finite and not worse
         last_finite = step in finite and not any(other > step for other in finite)
         assert (step in kept) == (newest or best or last_finite)
 
 
 @settings(max_examples=100, deadline=None)
-@given(values=some.lists(some.one_of(some.none(), some.just(math.nan), some.floats(-2, 2)), max_size=12))
+@given(
+    values=some.lists(
+        some.one_of(some.none(), some.just(math.nan), some.floats(-2, 2)), max_size=12
+    )
+)
 def test_the_best_and_the_newest_survive_all_saves(values):
     there = {}
     for step, value in enumerate(values):
@@ -506,7 +557,9 @@ def test_hash_sees_every_difference():
     zero = {"x": jnp.zeros(3)}
     hashes = [
         state_sha256(state),
-        state_sha256(state.replace(params={**state.params, "w": jnp.asarray(flipped.view(np.float32))})),
+        state_sha256(
+            state.replace(params={**state.params, "w": jnp.asarray(flipped.view(np.float32))})
+        ),
         state_sha256(state.replace(params={**state.params, "w": state.params["w"].T})),
         state_sha256(state.replace(params={"w": state.params["w"], "c": state.params["b"]})),
         state_sha256(state.replace(step=state.step + 1)),
@@ -531,5 +584,8 @@ def test_hash_sees_nothing_else():
     expected = state_sha256(state)
     assert state_sha256(turned) == expected
     assert state_sha256(jax.device_get(state)) == expected
-    assert state_sha256(jax.tree.map(lambda x: np.array(x, order="F"), jax.device_get(state))) == expected
+    assert (
+        state_sha256(jax.tree.map(lambda x: np.array(x, order="F"), jax.device_get(state)))
+        == expected
+    )
     assert state_sha256(Sharded(jax.devices()).place(state)) == expected

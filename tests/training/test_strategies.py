@@ -15,8 +15,17 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean, total
-from jaxdl.training import Directory, Every, Pmapped, Sharded, evaluate, program, state_sha256, strategy, train
-from jaxdl.training.rows import first_rows
+from jaxdl.training import (
+    Directory,
+    Pmapped,
+    Sharded,
+    evaluate,
+    program,
+    state_sha256,
+    strategy,
+    train,
+)
+from jaxdl.training.metric_buffer import read_rows
 from tests.training.linear import KEY, line, points
 
 
@@ -32,7 +41,11 @@ def wide(key, batch):
 
 
 def loss(params, extra, batch, key, *, train):
-    y = (batch["input"] @ params["across"] @ params["down"]).sum(-1) * params["small"].sum() * params["odd"].mean()
+    y = (
+        (batch["input"] @ params["across"] @ params["down"]).sum(-1)
+        * params["small"].sum()
+        * params["odd"].mean()
+    )
     error = (y - batch["target"]) ** 2
     return mean(total(error)), (extra, {"loss": total(error, batch.get("mask"))})
 
@@ -82,19 +95,29 @@ def test_layers_see_among_how_many_devices_a_batch_is_divided(devices):
 
 def test_fsdp_means_what_one_device_means():
     ends = []
-    for where in (Sharded(jax.devices()[:1]), Sharded(jax.devices()[:4]), Sharded(jax.devices()[:4], fsdp=True)):
-        program, window = compiled(where, learner=jaxdl.learner(wide, Update(loss, optax.sgd(1e-4))))
+    for where in (
+        Sharded(jax.devices()[:1]),
+        Sharded(jax.devices()[:4]),
+        Sharded(jax.devices()[:4], fsdp=True),
+    ):
+        program, window = compiled(
+            where, learner=jaxdl.learner(wide, Update(loss, optax.sgd(1e-4)))
+        )
         state, metrics = program.run(program.init(KEY), window, KEY, 2)
-        ends.append((state, first_rows(metrics, 2, 0)["loss"]))
+        ends.append((state, read_rows(metrics, 2, 0)["loss"]))
     for state, metric in ends[1:]:
         np.testing.assert_allclose(metric, ends[0][1], rtol=1e-5)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, ends[0][0])
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, ends[0][0]
+        )
 
 
 def test_sharded_keeps_every_leaf_whole_everywhere():
     program, _ = compiled(Sharded(jax.devices()[:4]))
     state = program.init(KEY)
-    assert all(x.sharding.is_fully_replicated and len(x.devices()) == 4 for x in jax.tree.leaves(state))
+    assert all(
+        x.sharding.is_fully_replicated and len(x.devices()) == 4 for x in jax.tree.leaves(state)
+    )
 
 
 def test_the_start_is_the_same_everywhere():
@@ -130,7 +153,9 @@ def test_pmap_maps_the_step_over_parts_of_the_batch():
 
 
 def test_pmap_judges_every_row_once():
-    state = train(line(), points(), key=KEY, steps=2, batch_size=8, strategy=Sharded(jax.devices()[:1]))
+    state = train(
+        line(), points(), key=KEY, steps=2, batch_size=8, strategy=Sharded(jax.devices()[:1])
+    )
     one = evaluate(line(), state, points(), batch_size=8, strategy=Sharded(jax.devices()[:1]))
     mapped = evaluate(line(), state, points(), batch_size=8, strategy=Pmapped(jax.devices()[:2]))
     assert mapped["loss"] == pytest.approx(one["loss"], rel=1e-5)
@@ -139,7 +164,7 @@ def test_pmap_judges_every_row_once():
 def test_many_dispatches_on_forced_devices_end():
     """Without a bound on the dispatches in flight this hangs: few threads, many collectives."""
     where = Sharded(jax.devices()[:4])
-    state = train(line(), points(), key=KEY, steps=300, batch_size=8, every=Every(log=1), strategy=where)
+    state = train(line(), points(), key=KEY, steps=300, batch_size=8, log_every=1, strategy=where)
     assert int(state.step) == 300
     assert compiled(where, learner=line())[0].in_flight == 1
 
@@ -148,7 +173,15 @@ def test_many_steps_driven_by_the_host_end(monkeypatch):
     monkeypatch.setattr(program, "convolutions", lambda lowered: "slow")
     where = Sharded(jax.devices()[:4])
     state = train(
-        line(), points(), key=KEY, steps=100, batch_size=8, strategy=where, validation=points(), every=Every(50, 50)
+        line(),
+        points(),
+        key=KEY,
+        steps=100,
+        batch_size=8,
+        strategy=where,
+        validation=points(),
+        log_every=50,
+        save_every=50,
     )
     assert int(state.step) == 100
 
@@ -161,14 +194,19 @@ def test_names():
     with pytest.raises(InputError) as caught:
         strategy("shraded")
     known = "auto, debug, fsdp, pmap, sharded, single"
-    assert str(caught.value) == f"strategy: got 'shraded', allowed: {known} (did you mean 'sharded'?)"
+    assert (
+        str(caught.value) == f"strategy: got 'shraded', allowed: {known} (did you mean 'sharded'?)"
+    )
 
 
 def test_pmap_refuses_several_processes(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError) as caught:
         Pmapped()
-    assert str(caught.value) == "strategy: got 'pmap', allowed: sharded, when there are several processes"
+    assert (
+        str(caught.value)
+        == "strategy: got 'pmap', allowed: sharded, when there are several processes"
+    )
 
 
 def test_a_cpus_convolutions_have_their_routine():
@@ -186,13 +224,17 @@ def carried():
     task = jaxdl.tasks.language(model, carried=True)
     tokens = np.random.default_rng(0).integers(0, 4, 22 * 6 + 1).astype(np.int32)
     fields = {"input": tokens[:-1].reshape(22, 6), "label": tokens[1:].reshape(22, 6)}
-    return jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.5))), Dataset(fields, "text", contiguous=True)
+    return jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.5))), Dataset(
+        fields, "text", contiguous=True
+    )
 
 
 @cache
 def of_one_device():
     learner, data = carried()
-    state = train(learner, data, key=KEY, steps=7, batch_size=4, strategy=Sharded(jax.devices()[:1]))
+    state = train(
+        learner, data, key=KEY, steps=7, batch_size=4, strategy=Sharded(jax.devices()[:1])
+    )
     return jax.device_get(state)
 
 
@@ -211,13 +253,21 @@ def test_a_carry_goes_with_the_rows_of_its_batch(where):
     window = next(training_windows(data, KEY, 4, 0, where.place))
     program = where.compile(learner, window)
     state = train(learner, data, key=KEY, steps=7, batch_size=4, strategy=where)
-    for leaf in (*jax.tree.leaves(program.abstract.extra["carry"]), *jax.tree.leaves(state.extra["carry"])):
+    for leaf in (
+        *jax.tree.leaves(program.abstract.extra["carry"]),
+        *jax.tree.leaves(state.extra["carry"]),
+    ):
         assert leaf.shape == (4, 5)
         assert leaf.sharding.spec == PartitionSpec("data")
         assert leaf.sharding.shard_shape(leaf.shape) == (4 // len(where.devices), 5)
-    assert all(x.sharding.is_fully_replicated for x in jax.tree.leaves((state.params, state.opt, state.step)))
+    assert all(
+        x.sharding.is_fully_replicated
+        for x in jax.tree.leaves((state.params, state.opt, state.step))
+    )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), jax.device_get(state), of_one_device()
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        jax.device_get(state),
+        of_one_device(),
     )
     assert all(x.any() for x in jax.tree.leaves(of_one_device().extra["carry"]))
 
@@ -238,7 +288,9 @@ def test_a_carry_moves_between_numbers_of_devices(tmp_path):
             stop_after=stop,
         )
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), jax.device_get(state), of_one_device()
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        jax.device_get(state),
+        of_one_device(),
     )
 
 
@@ -249,4 +301,6 @@ def test_runs_with_carries_are_each_run_alone():
     for seed in range(2):
         common = {"steps": 4, "batch_size": 4, "strategy": Sharded(jax.devices()[:1])}
         alone = train(learner, data, key=jaxdl.root(seed), **common)
-        assert state_sha256(jax.device_get(both.member(seed))) == state_sha256(jax.device_get(alone))
+        assert state_sha256(jax.device_get(both.member(seed))) == state_sha256(
+            jax.device_get(alone)
+        )

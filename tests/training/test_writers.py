@@ -45,7 +45,10 @@ def test_json_lines_are_strict_and_exact(tmp_path):
     writer.write(99, {"train/loss": math.nan})
     writer.close()
     writer.close()
-    assert [_strictly(line)["step"] for line in path.read_text().splitlines()] == [*range(len(values)), 99]
+    assert [_strictly(line)["step"] for line in path.read_text().splitlines()] == [
+        *range(len(values)),
+        99,
+    ]
     values[3] = float(np.float32(values[3]))
     *records, last = read_metrics(path)
     assert records == [{"step": step, "train/loss": value} for step, value in enumerate(values)]
@@ -57,7 +60,9 @@ def test_cut_anywhere_reads_and_goes_on(tmp_path):
     path = tmp_path / "metrics.jsonl"
     writer = JsonLines(path)
     for step in (1, 2):
-        writer.write(step, {"train/loss": step / 3, "validation/loss": math.nan if step == 2 else 0.25})
+        writer.write(
+            step, {"train/loss": step / 3, "validation/loss": math.nan if step == 2 else 0.25}
+        )
     writer.close()
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
@@ -86,7 +91,9 @@ def test_an_intact_file_is_not_changed_by_opening_it(tmp_path):
 def test_what_is_no_plain_file_is_refused(make, tmp_path):
     path = tmp_path / "metrics.jsonl"
     make(path)
-    with pytest.raises(InputError, match="^path: got .*metrics.jsonl.*, allowed: a plain file, or none yet$"):
+    with pytest.raises(
+        InputError, match="^path: got .*metrics.jsonl.*, allowed: a plain file, or none yet$"
+    ):
         JsonLines(path)
 
 
@@ -186,7 +193,13 @@ def test_on_a_terminal_the_bar_is_drawn_and_the_terminal_given_back(monkeypatch)
     assert "━" in shown
     assert "\x1b[?25l" in shown, "the cursor is hidden while the bar is drawn"
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "and shown at the end"
-    last = shown.split("\x1b[?25h")[-1].replace("\x1b[2K", "").replace("\x1b[1A", "").replace("\r", "").strip()
+    last = (
+        shown.split("\x1b[?25h")[-1]
+        .replace("\x1b[2K", "")
+        .replace("\x1b[1A", "")
+        .replace("\r", "")
+        .strip()
+    )
     assert last == "cnn [digits]  30 %  3/10  loss 0.5000  val 75.0 %  in 00:00"
 
 
@@ -201,7 +214,9 @@ def test_what_others_print_to_a_file_stays_there(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed"), UnicodeEncodeError("ascii", "→", 0, 1, "")])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(), ValueError("closed"), UnicodeEncodeError("ascii", "→", 0, 1, "")]
+)
 def test_a_broken_terminal_never_raises(terminal, error, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     stdout, stderr = sys.stdout, sys.stderr
@@ -248,7 +263,10 @@ def _bitwise(data):
 def _records(data):
     while data:
         (length,), (of_length,) = struct.unpack("<Q", data[:8]), struct.unpack("<I", data[8:12])
-        body, (of_body,) = data[12 : 12 + length], struct.unpack("<I", data[12 + length : 16 + length])
+        body, (of_body,) = (
+            data[12 : 12 + length],
+            struct.unpack("<I", data[12 + length : 16 + length]),
+        )
         assert (of_length, of_body) == (_bitwise(data[:8]), _bitwise(body))
         yield body
         data = data[16 + length :]
@@ -292,7 +310,10 @@ def test_event_files_decode(tmp_path):
     assert (start[2], dict(_message(start[7]))) == (7, {1: 1})
     assert [event[2] for event in events] == [7, 2**40]
     assert abs(events[0][1] - path.stat().st_mtime) < 60
-    read = [{(v := dict(_message(value)))[1].decode(): v[2] for _, value in _message(e[5])} for e in events]
+    read = [
+        {(v := dict(_message(value)))[1].decode(): v[2] for _, value in _message(e[5])}
+        for e in events
+    ]
     assert read[0] == {"train/loss": pytest.approx(0.1, rel=1e-7), "validation/accuracy": 1.0}
     assert list(read[1]) == ["größe/" + "x" * 300, "b", "c"]
     assert [str(value) for value in read[1].values()] == ["nan", "inf", "inf"]
@@ -301,7 +322,9 @@ def test_event_files_decode(tmp_path):
 def test_a_picture_is_there_whole(tmp_path):
     from PIL import Image
 
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)).save(tmp_path / "grid.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)).save(
+        tmp_path / "grid.png"
+    )
     writer = TensorBoard(tmp_path / "events")
     writer.picture(300, "samples", tmp_path / "grid.png")
     writer.close()
@@ -323,7 +346,8 @@ def test_files_of_two_runs_sort_by_their_beginning(tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_reads_them_and_drops_what_was_interrupted(tmp_path):
     accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator", reason="tensorboard is not installed"
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="tensorboard is not installed",
     )
     for first, last, value in ((1, 5, 0.25), (4, 6, 0.5)):
         writer = TensorBoard(tmp_path)

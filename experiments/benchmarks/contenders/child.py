@@ -41,7 +41,13 @@ class Child:
     """
 
     def __init__(self, contender: str, workload: str, command: list[str] | None = None):
-        self.command = command or [sys.executable, "-m", f"contenders.{MODULES[contender]}", contender, workload]
+        self.command = command or [
+            sys.executable,
+            "-m",
+            f"contenders.{MODULES[contender]}",
+            contender,
+            workload,
+        ]
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the child)
         paths = [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         # On a GPU each JAX would take most of the memory for itself.

@@ -10,7 +10,17 @@ import optax
 from flax.training.train_state import TrainState
 
 from contenders.serving import Contender, count, looped, serve, with_state
-from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from contenders.workloads import (
+    ALPHABET,
+    HIDDEN,
+    LATENT,
+    LEAK,
+    LEARNING_RATE,
+    NARROW,
+    NOISE,
+    WIDE,
+    Workload,
+)
 
 Batch = dict[str, jax.Array]
 
@@ -112,7 +122,9 @@ def build(workload: Workload, examples: int) -> Contender:
         state, step = autoencoder(batches[0])
     else:
         state, step = classifier(CLASSIFIERS[workload.network](), batches[0])
-    params = count(jax.tree.leaves([part.params for part in jax.tree.leaves(state, is_leaf=is_state)]))
+    params = count(
+        jax.tree.leaves([part.params for part in jax.tree.leaves(state, is_leaf=is_state)])
+    )
     compiled = jax.jit(step, donate_argnums=0)
 
     def advance(state, batch):
@@ -142,8 +154,12 @@ def classifier(model: nn.Module, batch: Batch) -> tuple[TrainState, Callable]:
         dropout = jax.random.fold_in(key, state.step)
 
         def objective(params):
-            logits = state.apply_fn({"params": params}, batch["input"], train=True, rngs={"dropout": dropout})
-            return optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean(), logits
+            logits = state.apply_fn(
+                {"params": params}, batch["input"], train=True, rngs={"dropout": dropout}
+            )
+            return optax.softmax_cross_entropy_with_integer_labels(
+                logits, batch["label"]
+            ).mean(), logits
 
         (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         accuracy = (logits.argmax(-1) == batch["label"]).mean()
@@ -203,7 +219,10 @@ def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
 
     first = created(discriminator, discriminator.init(key, batch["input"])["params"])
     second = GeneratorState.create(
-        apply_fn=generator.apply, params=made["params"], tx=optax.adam(LEARNING_RATE), batch_stats=made["batch_stats"]
+        apply_fn=generator.apply,
+        params=made["params"],
+        tx=optax.adam(LEARNING_RATE),
+        batch_stats=made["batch_stats"],
     )
     return (first, second), step
 

@@ -18,7 +18,11 @@ def main(seed: int, cache: str) -> None:
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     train, test = jaxdl.data.load("mnist")
-    model = CNN([Stage(16, 5, strides=2, pool=None), Stage(32, 5, strides=2, pool=None)], (64,), norm="batch")
+    model = CNN(
+        [Stage(16, 5, strides=2, pool=None), Stage(32, 5, strides=2, pool=None)],
+        (64,),
+        norm="batch",
+    )
     task, steps = jaxdl.tasks.classify(model), int(EPOCHS * train.size // BATCH_SIZE)
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", LEARNING_RATE, steps))
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))

@@ -25,7 +25,11 @@ def main(seed: int, file: str) -> None:
         [
             *(layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu")),
             *(layers.MaxPooling2D(), layers.Dropout(0.25), layers.Flatten()),
-            *(layers.Dense(128, activation="relu"), layers.Dropout(0.5), layers.Dense(10, activation="softmax")),
+            *(
+                layers.Dense(128, activation="relu"),
+                layers.Dropout(0.5),
+                layers.Dense(10, activation="softmax"),
+            ),
         ]
     )
     net.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])

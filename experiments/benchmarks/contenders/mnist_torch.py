@@ -18,7 +18,13 @@ def small() -> nn.Module:
     net = nn.Sequential(
         *(nn.Conv2d(1, 16, 5, 2, 2, bias=False), nn.BatchNorm2d(16), nn.ReLU()),
         *(nn.Conv2d(16, 32, 5, 2, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU()),
-        *(nn.Flatten(), nn.Linear(7 * 7 * 32, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10)),
+        *(
+            nn.Flatten(),
+            nn.Linear(7 * 7 * 32, 64, bias=False),
+            nn.BatchNorm1d(64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        ),
     )
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -29,8 +35,21 @@ def small() -> nn.Module:
 def lecture() -> nn.Module:
     """The 3x3 network of the lectures."""
     return nn.Sequential(
-        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
-        *(nn.Flatten(), nn.Linear(12 * 12 * 64, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+        *(
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.25),
+        ),
+        *(
+            nn.Flatten(),
+            nn.Linear(12 * 12 * 64, 128),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(128, 10),
+        ),
     )
 
 
@@ -38,8 +57,13 @@ def main(name: str, seed: int, file: str) -> None:
     """The small network for its epochs, that of the lectures until it is there."""
     torch.manual_seed(seed)
     with np.load(file) as arrays:
-        images = {part: torch.from_numpy(arrays[f"{part}_input"]).permute(0, 3, 1, 2) for part in ("train", "test")}
-        labels = {part: torch.from_numpy(arrays[f"{part}_label"]).long() for part in ("train", "test")}
+        images = {
+            part: torch.from_numpy(arrays[f"{part}_input"]).permute(0, 3, 1, 2)
+            for part in ("train", "test")
+        }
+        labels = {
+            part: torch.from_numpy(arrays[f"{part}_label"]).long() for part in ("train", "test")
+        }
     net, count = {"small": small, "lecture": lecture}[name](), len(images["train"])
     epoch = count // BATCH_SIZE
     steps, test_at, rate = (int(EPOCHS * count // BATCH_SIZE),) * 2 + (LEARNING_RATE,)

@@ -11,7 +11,17 @@ import numpy as np
 from jax import lax
 
 from contenders.serving import Contender, count, looped, serve, with_state
-from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from contenders.workloads import (
+    ALPHABET,
+    HIDDEN,
+    LATENT,
+    LEAK,
+    LEARNING_RATE,
+    NARROW,
+    NOISE,
+    WIDE,
+    Workload,
+)
 
 Params = dict[str, jax.Array]
 Batch = dict[str, jax.Array]
@@ -108,7 +118,11 @@ def text_shapes(gates: int) -> Shapes:
     """Two recurrent layers and the output."""
     layers = {}
     for n, inputs in (("1", ALPHABET), ("2", HIDDEN)):
-        layers |= {f"wx{n}": (inputs, gates * HIDDEN), f"bx{n}": (gates * HIDDEN,), f"wh{n}": (HIDDEN, gates * HIDDEN)}
+        layers |= {
+            f"wx{n}": (inputs, gates * HIDDEN),
+            f"bx{n}": (gates * HIDDEN,),
+            f"wh{n}": (HIDDEN, gates * HIDDEN),
+        }
         layers |= {f"bn{n}": (HIDDEN,)} if gates == 3 else {}
     return layers | {"w": (HIDDEN, ALPHABET), "b": (ALPHABET,)}
 
@@ -124,7 +138,15 @@ NETWORKS = {
     "lstm": Network(text_shapes(4), partial(recurrent, lstm_cell)),
     "gru": Network(text_shapes(3), partial(recurrent, gru_cell)),
     "vae": Network(
-        shapes((784, WIDE), (WIDE, NARROW), (NARROW, 2 * LATENT), (LATENT, NARROW), (NARROW, WIDE), (WIDE, 784)), vae
+        shapes(
+            (784, WIDE),
+            (WIDE, NARROW),
+            (NARROW, 2 * LATENT),
+            (LATENT, NARROW),
+            (NARROW, WIDE),
+            (WIDE, 784),
+        ),
+        vae,
     ),
 }
 
@@ -210,7 +232,9 @@ def dropout(key: jax.Array, rate: float, x: jax.Array) -> jax.Array:
 
 def conv(x: jax.Array, kernel: jax.Array, padding: str, stride: int = 1) -> jax.Array:
     """XLA's own."""
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:

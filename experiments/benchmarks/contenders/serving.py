@@ -71,10 +71,16 @@ def serve(builds: Mapping[str, Build]) -> None:
                 answer(contender.run(int(line))._asdict())
         except Exception as error:
             traceback.print_exc()
-            answer({"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"})
+            answer(
+                {
+                    "error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+                }
+            )
 
 
-def looped(step: Callable[[Any], Any], batches: Sequence[Any], examples: int) -> Callable[[int], Turn]:
+def looped(
+    step: Callable[[Any], Any], batches: Sequence[Any], examples: int
+) -> Callable[[int], Turn]:
     """A plain Python loop over batches, again and again.
 
     Args:

@@ -21,12 +21,22 @@ import optax
 
 import jaxdl
 from contenders.serving import LAST, Contender, Turn, cores, count, looped, serve, with_state
-from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from contenders.workloads import (
+    ALPHABET,
+    HIDDEN,
+    LATENT,
+    LEAK,
+    LEARNING_RATE,
+    NARROW,
+    NOISE,
+    WIDE,
+    Workload,
+)
 from jaxdl import losses
 from jaxdl.data import order
 from jaxdl.metrics import mean, total
 
-#: Most steps between two lines of metrics: the default of `jaxdl.Every`.
+#: Most steps between two lines of metrics: the default of `jaxdl.train`.
 LOG = 100
 
 
@@ -106,7 +116,9 @@ def gan() -> jaxdl.Learner:
     def init(key, batch):
         made = generator.init(key, jnp.zeros((1, NOISE)), train=True)
         judge = discriminator.init(jax.random.fold_in(key, 1), batch["input"])["params"]
-        return {"generator": made["params"], "discriminator": judge}, {"batch_stats": made["batch_stats"]}
+        return {"generator": made["params"], "discriminator": judge}, {
+            "batch_stats": made["batch_stats"]
+        }
 
     def fakes(params, extra, batch, key, train):
         z = jax.random.normal(key, (batch["input"].shape[0], NOISE))
@@ -117,7 +129,9 @@ def gan() -> jaxdl.Learner:
         return discriminator.apply({"params": params["discriminator"]}, x)
 
     def discriminator_loss(params, extra, batch, key, *, train):
-        fake, _ = fakes(params, extra, batch, key, train)  # the generator's update moves its statistics
+        fake, _ = fakes(
+            params, extra, batch, key, train
+        )  # the generator's update moves its statistics
         each = nn.softplus(-judged(params, batch["input"])) + nn.softplus(judged(params, fake))
         metrics = {"loss": total(each, batch.get("mask"))}
         return mean(metrics["loss"]), (extra, metrics)
@@ -145,13 +159,18 @@ LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
 
 def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
-    net, data = LEARNERS[workload.network](), jaxdl.data.Dataset(workload.arrays(examples), "random")
+    net, data = (
+        LEARNERS[workload.network](),
+        jaxdl.data.Dataset(workload.arrays(examples), "random"),
+    )
     several = workload.seeds > 1
     devices = cpu_devices(workload)
     if jax.config.jax_num_cpu_devices < 1:
         jax.config.update("jax_num_cpu_devices", devices)
     key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
-    where = jaxdl.strategy("auto" if several or (devices > 1 and jax.default_backend() == "cpu") else strategy)
+    where = jaxdl.strategy(
+        "auto" if several or (devices > 1 and jax.default_backend() == "cpu") else strategy
+    )
     run = partial(timed, net, data, key, workload.batch_size, where)
     return Contender(run, parameters(net, workload))
 
@@ -174,13 +193,28 @@ def cpu_devices(workload: Workload) -> int:
     return math.gcd(divided.get(workload.network, 1), cores())
 
 
-def timed(net: jaxdl.Learner, data: jaxdl.data.Dataset, key: jax.Array, size: int, strategy: Any, steps: int) -> Turn:
+def timed(
+    net: jaxdl.Learner,
+    data: jaxdl.data.Dataset,
+    key: jax.Array,
+    size: int,
+    strategy: Any,
+    steps: int,
+) -> Turn:
     """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
-    # Members take turns between two lines, each with its whole state: at every step would be nobody's run.
+    # Ensemble take turns between two lines, each with its whole state: at every step would be nobody's run.
     log = min(LOG, max(10 if key.size > 1 else 1, steps // 5))
     clock, steps = Clock(), (-(-steps // log) + 1) * log
-    every = jaxdl.Every(log=log)
-    jaxdl.train(net, data, key=key, steps=steps, batch_size=size, every=every, strategy=strategy, writers=[clock])
+    jaxdl.train(
+        net,
+        data,
+        key=key,
+        steps=steps,
+        batch_size=size,
+        log_every=log,
+        strategy=strategy,
+        writers=[clock],
+    )
     (first, began, _), (last, ended, _) = clock.seen[0], clock.seen[-1]
     recent = [loss for step, _, loss in clock.seen if step > last - LAST]
     return Turn((last - first) * size * key.size, ended - began, sum(recent) / len(recent))
@@ -212,7 +246,10 @@ def stepped(workload: Workload, examples: int) -> Contender:
         return state, (mean(metrics["loss"]), metrics)
 
     step = with_state(advance, jax.jit(net.init)(key, batches[0]))
-    return Contender(looped(lambda batch: step(batch)[0], batches, workload.batch_size), parameters(net, workload))
+    return Contender(
+        looped(lambda batch: step(batch)[0], batches, workload.batch_size),
+        parameters(net, workload),
+    )
 
 
 def parameters(net: jaxdl.Learner, workload: Workload) -> int:
@@ -228,7 +265,9 @@ if __name__ == "__main__":
             "sharded": partial(trained, strategy="sharded"),
             "streamed": streamed,
             "undivided": undivided,
-            "alone": lambda workload, examples: trained(workload._replace(seeds=1), examples, "single"),
+            "alone": lambda workload, examples: trained(
+                workload._replace(seeds=1), examples, "single"
+            ),
             "step": stepped,
         }
     )

@@ -10,11 +10,23 @@ import keras
 from keras import layers, ops
 
 from contenders.serving import Contender, Turn, count, looped, serve, with_state
-from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from contenders.workloads import (
+    ALPHABET,
+    HIDDEN,
+    LATENT,
+    LEAK,
+    LEARNING_RATE,
+    NARROW,
+    NOISE,
+    WIDE,
+    Workload,
+)
 
 
 def mlp() -> keras.Model:
-    return keras.Sequential([layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(10)])
+    return keras.Sequential(
+        [layers.Flatten(), layers.Dense(512, activation="relu"), layers.Dense(10)]
+    )
 
 
 def cnn5() -> keras.Model:
@@ -22,7 +34,12 @@ def cnn5() -> keras.Model:
         [
             *(layers.Conv2D(32, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
             *(layers.Conv2D(64, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
-            *(layers.Flatten(), layers.Dense(1024, activation="relu"), layers.Dropout(0.5), layers.Dense(10)),
+            *(
+                layers.Flatten(),
+                layers.Dense(1024, activation="relu"),
+                layers.Dropout(0.5),
+                layers.Dense(10),
+            ),
         ]
     )
 
@@ -40,7 +57,9 @@ def cnn3() -> keras.Model:
 def text(layer: type[layers.Layer]) -> keras.Model:
     """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
     one_hot = layers.Lambda(lambda tokens: ops.one_hot(tokens, ALPHABET))
-    return keras.Sequential([one_hot, layer(HIDDEN, return_sequences=True), layer(HIDDEN), layers.Dense(ALPHABET)])
+    return keras.Sequential(
+        [one_hot, layer(HIDDEN, return_sequences=True), layer(HIDDEN), layers.Dense(ALPHABET)]
+    )
 
 
 class VAE(keras.Model):
@@ -52,7 +71,11 @@ class VAE(keras.Model):
             [layers.Dense(WIDE, activation="relu"), layers.Dense(NARROW, activation="relu")]
         )
         self.decoder = keras.Sequential(
-            [layers.Dense(NARROW, activation="relu"), layers.Dense(WIDE, activation="relu"), layers.Dense(784)]
+            [
+                layers.Dense(NARROW, activation="relu"),
+                layers.Dense(WIDE, activation="relu"),
+                layers.Dense(784),
+            ]
         )
         self.mean, self.logvar = layers.Dense(LATENT), layers.Dense(LATENT)
         self.seeds = keras.random.SeedGenerator(0)
@@ -74,7 +97,11 @@ def generator() -> keras.Model:
     """Noise to images."""
     return keras.Sequential(
         [
-            *(keras.Input((NOISE,)), layers.Dense(7 * 7 * 128, use_bias=False), layers.Reshape((7, 7, 128))),
+            *(
+                keras.Input((NOISE,)),
+                layers.Dense(7 * 7 * 128, use_bias=False),
+                layers.Reshape((7, 7, 128)),
+            ),
             *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
             layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),
             *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
@@ -87,7 +114,11 @@ def discriminator() -> keras.Model:
     """Images to logits."""
     return keras.Sequential(
         [
-            *(keras.Input((28, 28, 1)), layers.Conv2D(64, 5, strides=2, padding="same"), layers.LeakyReLU(LEAK)),
+            *(
+                keras.Input((28, 28, 1)),
+                layers.Conv2D(64, 5, strides=2, padding="same"),
+                layers.LeakyReLU(LEAK),
+            ),
             *(layers.Conv2D(128, 5, strides=2, padding="same"), layers.LeakyReLU(LEAK)),
             *(layers.Flatten(), layers.Dense(1)),
         ]
@@ -145,7 +176,9 @@ def gan(workload: Workload, examples: int) -> Contender:
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
     def fakes(weights, moving, size, key):
-        return g.stateless_call(weights, moving, jax.random.normal(key, (size, NOISE)), training=True)
+        return g.stateless_call(
+            weights, moving, jax.random.normal(key, (size, NOISE)), training=True
+        )
 
     def judged(weights, x):
         return d.stateless_call(weights, [], x)[0]
@@ -172,10 +205,15 @@ def gan(workload: Workload, examples: int) -> Contender:
         return (dw, d_opt, gw, moving, g_opt, key), loss
 
     state = [[v.value for v in held] for held in (d.trainable_variables, d_adam.variables)]
-    state += [[v.value for v in held] for held in (g.trainable_variables, g.non_trainable_variables, g_adam.variables)]
+    state += [
+        [v.value for v in held]
+        for held in (g.trainable_variables, g.non_trainable_variables, g_adam.variables)
+    ]
     step = with_state(advance, (*state, jax.random.key(0)))
     params = count(v.value for v in d.trainable_variables + g.trainable_variables)
-    return Contender(looped(step, jax.device_put(workload.batches(examples)), workload.batch_size), params)
+    return Contender(
+        looped(step, jax.device_put(workload.batches(examples)), workload.batch_size), params
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from contenders.serving import Contender, cores, looped, serve
-from contenders.workloads import ALPHABET, HIDDEN, LATENT, LEAK, LEARNING_RATE, NARROW, NOISE, WIDE, Workload
+from contenders.workloads import (
+    ALPHABET,
+    HIDDEN,
+    LATENT,
+    LEAK,
+    LEARNING_RATE,
+    NARROW,
+    NOISE,
+    WIDE,
+    Workload,
+)
 
 Batch = dict[str, torch.Tensor]
 Compile = Callable[[nn.Module], nn.Module]
@@ -27,14 +37,33 @@ def cnn5() -> nn.Module:
     return nn.Sequential(
         *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Flatten(), nn.Linear(7 * 7 * 64, 1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, 10)),
+        *(
+            nn.Flatten(),
+            nn.Linear(7 * 7 * 64, 1024),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(1024, 10),
+        ),
     )
 
 
 def cnn3() -> nn.Module:
     return nn.Sequential(
-        *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25)),
-        *(nn.Flatten(), nn.Linear(12 * 12 * 64, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)),
+        *(
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.25),
+        ),
+        *(
+            nn.Flatten(),
+            nn.Linear(12 * 12 * 64, 128),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(128, 10),
+        ),
     )
 
 
@@ -56,10 +85,18 @@ class VAE(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(784, WIDE), nn.ReLU(), nn.Linear(WIDE, NARROW), nn.ReLU())
+        self.encoder = nn.Sequential(
+            nn.Linear(784, WIDE), nn.ReLU(), nn.Linear(WIDE, NARROW), nn.ReLU()
+        )
         self.mean, self.logvar = nn.Linear(NARROW, LATENT), nn.Linear(NARROW, LATENT)
         self.decoder = nn.Sequential(
-            *(nn.Linear(LATENT, NARROW), nn.ReLU(), nn.Linear(NARROW, WIDE), nn.ReLU(), nn.Linear(WIDE, 784))
+            *(
+                nn.Linear(LATENT, NARROW),
+                nn.ReLU(),
+                nn.Linear(NARROW, WIDE),
+                nn.ReLU(),
+                nn.Linear(WIDE, 784),
+            )
         )
 
     def forward(self, x):
@@ -72,7 +109,12 @@ class VAE(nn.Module):
 def generator() -> nn.Module:
     """Noise to images."""
     return nn.Sequential(
-        *(nn.Linear(NOISE, 7 * 7 * 128, bias=False), nn.Unflatten(1, (128, 7, 7)), nn.BatchNorm2d(128), nn.ReLU()),
+        *(
+            nn.Linear(NOISE, 7 * 7 * 128, bias=False),
+            nn.Unflatten(1, (128, 7, 7)),
+            nn.BatchNorm2d(128),
+            nn.ReLU(),
+        ),
         *(nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
         *(nn.ConvTranspose2d(64, 1, 5, 2, 2, 1), nn.Tanh()),
     )
@@ -81,7 +123,12 @@ def generator() -> nn.Module:
 def discriminator() -> nn.Module:
     """Images to logits."""
     return nn.Sequential(
-        *(nn.Conv2d(1, 64, 5, 2, 2), nn.LeakyReLU(LEAK), nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(LEAK)),
+        *(
+            nn.Conv2d(1, 64, 5, 2, 2),
+            nn.LeakyReLU(LEAK),
+            nn.Conv2d(64, 128, 5, 2, 2),
+            nn.LeakyReLU(LEAK),
+        ),
         *(nn.Flatten(), nn.Linear(7 * 7 * 128, 1)),
     )
 
@@ -102,9 +149,13 @@ def build(workload: Workload, examples: int, compiled: bool) -> Contender:
     torch.set_num_threads(cores())
     # What JAX does by itself on a GPU; without meaning on a CPU.
     torch.set_float32_matmul_precision("high")
-    batches = [{name: tensor(x) for name, x in batch.items()} for batch in workload.batches(examples)]
+    batches = [
+        {name: tensor(x) for name, x in batch.items()} for batch in workload.batches(examples)
+    ]
     as_run = torch.compile if compiled else lambda module: module
-    step, params = adversarial(as_run) if workload.network == "dcgan" else supervised(workload.network, as_run)
+    step, params = (
+        adversarial(as_run) if workload.network == "dcgan" else supervised(workload.network, as_run)
+    )
     return Contender(looped(step, batches, workload.batch_size), params)
 
 
@@ -123,7 +174,11 @@ def supervised(network: str, as_run: Compile) -> tuple[Callable[[Batch], torch.T
     def step(batch: Batch) -> torch.Tensor:
         adam.zero_grad(set_to_none=True)
         out = model(batch["input"])
-        loss = bound(*out, batch["input"]) if network == "vae" else F.cross_entropy(out, batch["label"])
+        loss = (
+            bound(*out, batch["input"])
+            if network == "vae"
+            else F.cross_entropy(out, batch["label"])
+        )
         loss.backward()
         adam.step()
         return loss.detach()
@@ -133,7 +188,9 @@ def supervised(network: str, as_run: Compile) -> tuple[Callable[[Batch], torch.T
     return step, numbers(module) - doubled
 
 
-def bound(logits: torch.Tensor, mean: torch.Tensor, logvar: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def bound(
+    logits: torch.Tensor, mean: torch.Tensor, logvar: torch.Tensor, x: torch.Tensor
+) -> torch.Tensor:
     """Minus the evidence lower bound."""
     nll = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
     kl = 0.5 * torch.sum(mean**2 + logvar.exp() - 1 - logvar)
@@ -144,7 +201,9 @@ def adversarial(as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
     """The discriminator's update, then the generator's with new noise."""
     d_module, g_module = discriminator().to(DEVICE), generator().to(DEVICE)
     d, g = as_run(d_module), as_run(g_module)
-    d_adam, g_adam = (torch.optim.Adam(module.parameters(), LEARNING_RATE) for module in (d_module, g_module))
+    d_adam, g_adam = (
+        torch.optim.Adam(module.parameters(), LEARNING_RATE) for module in (d_module, g_module)
+    )
 
     def noise(batch: Batch) -> torch.Tensor:
         return torch.randn(batch["input"].shape[0], NOISE, device=DEVICE)

@@ -71,7 +71,11 @@ def recurrent(inputs: int, gates: int, biases: int) -> list[Layer]:
 
 def text(gates: int, biases: int) -> list[Layer]:
     """Two recurrent layers, and the symbols from the last step."""
-    return [*recurrent(ALPHABET, gates, biases), *recurrent(HIDDEN, gates, biases), dense(HIDDEN, ALPHABET)]
+    return [
+        *recurrent(ALPHABET, gates, biases),
+        *recurrent(HIDDEN, gates, biases),
+        dense(HIDDEN, ALPHABET),
+    ]
 
 
 LAYERS: dict[str, Sequence[Layer]] = {
@@ -125,13 +129,19 @@ class Workload(NamedTuple):
         """Shuffled batches, ready before any clock starts."""
         arrays, rows = self.arrays(examples), np.random.default_rng(1).permutation(examples)
         cuts = range(0, examples - self.batch_size + 1, self.batch_size)
-        return [{k: np.ascontiguousarray(x[rows[i : i + self.batch_size]]) for k, x in arrays.items()} for i in cuts]
+        return [
+            {k: np.ascontiguousarray(x[rows[i : i + self.batch_size]]) for k, x in arrays.items()}
+            for i in cuts
+        ]
 
     def arrays(self, examples: int = EXAMPLES) -> dict[str, np.ndarray]:
         """Random examples of the right shape: `input`, and where there are classes `label`."""
         draw = np.random.default_rng(0)
         if self.network in ("lstm", "gru"):
-            inputs, classes = draw.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32), ALPHABET
+            inputs, classes = (
+                draw.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32),
+                ALPHABET,
+            )
         elif self.network == "vae":
             return {"input": draw.integers(0, 2, (examples, 784)).astype(np.float32)}
         elif self.network == "dcgan":
@@ -165,7 +175,11 @@ NETWORKS = (*LAYERS, "dcgan")
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        *(Workload(f"{network}-{size}", network, size) for network in NETWORKS for size in (32, 128)),
+        *(
+            Workload(f"{network}-{size}", network, size)
+            for network in NETWORKS
+            for size in (32, 128)
+        ),
         Workload("mlp-8seeds-128", "mlp", 128, 8),
         Workload("cnn-8seeds-128", "cnn3", 128, 8),
     )

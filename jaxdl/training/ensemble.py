@@ -15,11 +15,19 @@ from jaxdl.core import Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
-from jaxdl.training.program import Example, Program, blank_of, example_of, init_all, needs_host, program
-from jaxdl.training.strategies import Debugged, Pmapped, Sharded, Strategy
+from jaxdl.training.program import (
+    Example,
+    Program,
+    blank_of,
+    example_of,
+    init_all,
+    needs_host,
+    program,
+)
+from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
 
 
-class Members:
+class Ensemble:
     """Several runs in one program: every leaf of the state gets a leading axis `[N]`.
 
     Run i is the one that the learner would do alone with key i: bit for bit on a CPU, elsewhere to
@@ -49,30 +57,42 @@ class Members:
         if on_cpu and needs_host(learner, example):
             return self._from_host(learner, window)
         in_turns = on_cpu or _convolves(learner, example)
-        spread = self._in_turns if in_turns else self._at_once
+        spread = self._sequential if in_turns else self._vectorized
         return program(learner, example, self.whole, gather, spread, self.count)
 
     def _from_host(self, learner: Learner, window: Window) -> Program:
         alone = self.one.compile(learner, _of_member(window, 0))
         blank = blank_of(example_of(_of_member(window, 0)))
-        started = jax.jit(lambda keys: init_all(learner)(keys, blank), out_shardings=self.one.everywhere)
+        started = jax.jit(
+            lambda keys: init_all(learner)(keys, blank), out_shardings=self.one.everywhere
+        )
 
         def run(state, window, keys, k):
-            done = [alone.run(state.member(i), _of_member(window, i), key, k) for i, key in enumerate(keys)]
+            done = [
+                alone.run(state.member(i), _of_member(window, i), key, k)
+                for i, key in enumerate(keys)
+            ]
             return _stack(done)
 
         def evaluate(state, window, keys, start, end):
-            return _stack([alone.evaluate(state.member(i), window, key, start, end) for i, key in enumerate(keys)])
+            return _stack(
+                [
+                    alone.evaluate(state.member(i), window, key, start, end)
+                    for i, key in enumerate(keys)
+                ]
+            )
 
         def all_of(x):
             return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)
 
-        return Program(jax.tree.map(all_of, alone.abstract), started, run, evaluate, alone.in_flight)
+        return Program(
+            jax.tree.map(all_of, alone.abstract), started, run, evaluate, alone.in_flight
+        )
 
-    def _in_turns(self, function: Callable) -> Callable:
+    def _sequential(self, function: Callable) -> Callable:
         return self._spread(function, jax.lax.map)
 
-    def _at_once(self, function: Callable) -> Callable:
+    def _vectorized(self, function: Callable) -> Callable:
         return self._spread(function, lambda one, members: jax.vmap(one)(members))
 
     def _spread(self, function: Callable, each: Callable) -> Callable:
@@ -80,7 +100,9 @@ class Members:
 
         def here(state, arrays, order, first, key, *rest):
             if order.ndim == 2:
-                return each(lambda own: function(own[0], arrays, order, first, own[1], *rest), (state, key))
+                return each(
+                    lambda own: function(own[0], arrays, order, first, own[1], *rest), (state, key)
+                )
             own = (state, order.swapaxes(0, 1), key)
             return each(lambda own: function(own[0], arrays, own[1], first, own[2], *rest), own)
 
@@ -90,7 +112,9 @@ class Members:
             member, shared = PartitionSpec("data"), PartitionSpec()
             rows = shared if order.ndim == 2 else PartitionSpec(None, "data")
             specs = (member, shared, rows, shared, member, *[shared] * len(rest))
-            divided = jax.shard_map(here, mesh=self.whole.mesh, in_specs=specs, out_specs=member, check_vma=False)
+            divided = jax.shard_map(
+                here, mesh=self.whole.mesh, in_specs=specs, out_specs=member, check_vma=False
+            )
             return divided(state, arrays, order, first, key, *rest)
 
         return everywhere
@@ -100,17 +124,17 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     """The strategy for as many runs as there are keys.
 
     Args:
-      key: a root key: `given` as it is; or `[N]` of them: `Members` on its devices.
+      key: a root key: `given` as it is; or `[N]` of them: `Ensemble` on its devices.
       given: the strategy of one run.
 
     Raises:
       InputError: several runs under `pmap`, `fsdp` or `debug`, or in several processes.
     """
-    if key.ndim == 0 or isinstance(given, Members):
+    if key.ndim == 0 or isinstance(given, Ensemble):
         return given
     if jax.process_count() > 1:
         raise InputError("key", f"{key.shape[0]} keys", "one, where there are several processes")
-    names = {Pmapped: "pmap", Debugged: "debug"}
+    names = {Pmapped: "pmap", Checked: "debug"}
     if type(given) in names or getattr(given, "fsdp", False):
         name = names.get(type(given), "fsdp")
         raise InputError("strategy", name, "sharded or single, for several runs in one program")
@@ -132,9 +156,9 @@ def check_values(learner: Learner, state: State) -> None:
 
 
 @cache
-def _members(count: int, devices: tuple[jax.Device, ...]) -> Members:
+def _members(count: int, devices: tuple[jax.Device, ...]) -> Ensemble:
     """The same one each time, so that what it has compiled is found again."""
-    return Members(count, devices)
+    return Ensemble(count, devices)
 
 
 def _of_member(window: Window, i: int) -> Window:

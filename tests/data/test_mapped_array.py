@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxdl.data import lazy
-from jaxdl.data.lazy import Lazy, blocks
+from jaxdl.data import mapped_array
+from jaxdl.data.mapped_array import MappedArray, blocks
 
 RAW = np.random.RandomState(0).randint(0, 256, (23, 4, 3, 2)).astype(np.uint8)
 MEAN, STD = np.array([0.31, 0.47], np.float32), np.array([0.2, 0.7], np.float32)
@@ -14,7 +14,7 @@ MEMORY = (RAW.astype(np.float32) / np.float32(255) - MEAN) / STD
 @pytest.fixture
 def array(tmp_path):
     np.save(tmp_path / "x.npy", RAW)
-    return Lazy(np.load(tmp_path / "x.npy", mmap_mode="r")).then(0, 255).then(MEAN, STD)
+    return MappedArray(np.load(tmp_path / "x.npy", mmap_mode="r")).then(0, 255).then(MEAN, STD)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_take_of_take(array):
     taken = array.take(rows).take(again)
     assert taken.shape == (2, 4, 3, 2)
     np.testing.assert_array_equal(taken[:], MEMORY[rows][again])
-    assert isinstance(taken, Lazy)
+    assert isinstance(taken, MappedArray)
 
 
 def test_becomes_an_array_where_one_is_asked_for(array):
@@ -46,7 +46,7 @@ def test_becomes_an_array_where_one_is_asked_for(array):
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32, np.uint32])
 def test_digits_that_float32_does_not_hold_are_subtracted_first(dtype):
     raw = (10**8 + np.arange(10)).astype(dtype)[:, None]
-    found = Lazy(raw).then(10**8, 1).then(np.array([4]), 2)
+    found = MappedArray(raw).then(10**8, 1).then(np.array([4]), 2)
     assert found[:].ravel().tolist() == [(i - 4) / 2 for i in range(10)]
     assert found[:].dtype == np.asarray(found).dtype == found.dtype == np.float32
 
@@ -58,8 +58,10 @@ def test_the_raw_rows_are_left_alone(array):
 
 @pytest.mark.parametrize("size", [1, 200, 1000, 10**6])
 def test_blocks_are_the_whole_in_order(array, monkeypatch, size):
-    monkeypatch.setattr(lazy, "BLOCK_BYTES", size)
+    monkeypatch.setattr(mapped_array, "BLOCK_BYTES", size)
     found = list(blocks(array))
-    assert [first for first, _ in found] == list(np.cumsum([0, *(len(block) for _, block in found[:-1])]))
+    assert [first for first, _ in found] == list(
+        np.cumsum([0, *(len(block) for _, block in found[:-1])])
+    )
     np.testing.assert_array_equal(np.concatenate([block for _, block in found]), MEMORY)
     assert all(block.nbytes <= max(size, 96) for _, block in found)

@@ -17,7 +17,7 @@ from jaxdl.nn.dense import initializer
 
 
 @dataclasses.dataclass(frozen=True)
-class Up:
+class UpStage:
     """One transposed convolution.
 
     Attributes:
@@ -29,8 +29,8 @@ class Up:
       InputError: for a field that cannot be used.
 
     Example:
-      >>> Up(32)
-      Up(features=32, kernel=4, strides=2)
+      >>> UpStage(32)
+      UpStage(features=32, kernel=4, strides=2)
     """
 
     features: int
@@ -42,7 +42,7 @@ class Up:
             at_least(name, getattr(self, name), 1)
 
 
-class Deconv(nn.Module):
+class ConvDecoder(nn.Module):
     """A network that draws: dense layers, the last one to the first maps, then stages that make them larger.
 
         h_0 = f(norm(reshape(g(z) W + b))),   h_i = f(norm(h_{i-1} *T K_i + b_i)),   y = h_{n-1} *T K_n + b_n
@@ -65,13 +65,13 @@ class Deconv(nn.Module):
 
     Example:
       >>> import jax
-      >>> model, z = Deconv((Up(16), Up(1)), start=(7, 7, 32)), jnp.zeros((2, 20))
+      >>> model, z = ConvDecoder((UpStage(16), UpStage(1)), start=(7, 7, 32)), jnp.zeros((2, 20))
       >>> variables = model.init(jax.random.key(0), z, train=False)
       >>> model.apply(variables, z, train=False).shape
       (2, 28, 28, 1)
     """
 
-    stages: Sequence[Up]
+    stages: Sequence[UpStage]
     start: tuple[int, int, int] | None = None
     dense: Sequence[int] = ()
     activation: str = "relu"
@@ -80,14 +80,22 @@ class Deconv(nn.Module):
     dtype: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stages, Sequence) or not self.stages or not all(isinstance(s, Up) for s in self.stages):
-            raise InputError("stages", self.stages, "a sequence of Up, at least one")
-        if self.start is not None and not (isinstance(self.start, Sequence) and len(self.start) == 3):
+        if (
+            not isinstance(self.stages, Sequence)
+            or not self.stages
+            or not all(isinstance(s, UpStage) for s in self.stages)
+        ):
+            raise InputError("stages", self.stages, "a sequence of UpStage, at least one")
+        if self.start is not None and not (
+            isinstance(self.start, Sequence) and len(self.start) == 3
+        ):
             raise InputError("start", self.start, "height, width and features")
         for size in self.start or ():
             at_least("start", size, 1)
         if self.dense and self.start is None:
-            raise InputError("dense", self.dense, "() where maps come in; start makes them from vectors")
+            raise InputError(
+                "dense", self.dense, "() where maps come in; start makes them from vectors"
+            )
         for width in self.dense:
             at_least("dense", width, 1)
         activation(self.activation)
@@ -110,7 +118,9 @@ class Deconv(nn.Module):
         Raises:
           InputError: another rank, or not float.
         """
-        rank, said = (4, "float maps [B, I, J, D]") if self.start is None else (2, "float vectors [B, Z]")
+        rank, said = (
+            (4, "float maps [B, I, J, D]") if self.start is None else (2, "float vectors [B, Z]")
+        )
         if z.ndim != rank or not jnp.issubdtype(z.dtype, jnp.floating):
             raise InputError("z", f"{z.dtype}{list(z.shape)}", said)
         h = z if self.start is None else self._stem(z, train)
@@ -131,7 +141,7 @@ class Deconv(nn.Module):
         init = initializer(self.kernel_init)
         return nn.Dense(width, self.norm is None, dtype=self.dtype, kernel_init=init, name=name)
 
-    def _up(self, stage: Up, i: int, last: bool) -> ConvTranspose:
+    def _up(self, stage: UpStage, i: int, last: bool) -> ConvTranspose:
         return ConvTranspose(
             stage.features,
             (stage.kernel, stage.kernel),

@@ -1,4 +1,4 @@
-"""Deconv against Linen's layers written out and PyTorch, its norm in training and after, its sizes and refusals."""
+"""ConvDecoder against Linen's layers written out and PyTorch, its norm in training and after, its sizes and refusals."""
 
 import flax.linen as nn
 import jax
@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import Deconv, Up
+from jaxdl.models import ConvDecoder, UpStage
 from jaxdl.nn import activation, initializer
 from tests.models.drawn import drawn
 
 RNG = np.random.default_rng(0)
 Z, MAPS = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((6, 3), (4, 3, 2, 3)))
-TWO = (Up(5), Up(2, 3, 3))
+TWO = (UpStage(5), UpStage(2, 3, 3))
 
 
 def linens(stage, params, x):
@@ -23,7 +23,7 @@ def linens(stage, params, x):
 
 
 def test_is_its_layers_one_after_the_other():
-    model = Deconv(TWO, start=(2, 3, 4), activation="tanh")
+    model = ConvDecoder(TWO, start=(2, 3, 4), activation="tanh")
     variables = drawn(model, Z)
     params = variables["params"]
     assert set(params) == {"dense", "up_0", "up_1"}
@@ -36,7 +36,10 @@ def test_is_its_layers_one_after_the_other():
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_dense_layers_come_before_the_first_maps(norm):
-    model, whole = Deconv(TWO, (2, 3, 4), (7, 8), "tanh", norm), Deconv(TWO, (2, 3, 4), (), "tanh", norm)
+    model, whole = (
+        ConvDecoder(TWO, (2, 3, 4), (7, 8), "tanh", norm),
+        ConvDecoder(TWO, (2, 3, 4), (), "tanh", norm),
+    )
     variables = drawn(model, Z)
     params, stats = variables["params"], variables.get("batch_stats", {})
     h = Z
@@ -46,16 +49,26 @@ def test_dense_layers_come_before_the_first_maps(norm):
             named = {part: each[f"norm_dense_{i}"] for part, each in variables.items()}
             h = nn.BatchNorm(use_running_average=True).apply(named, h)
         h = jnp.tanh(h)
-    rest = {part: {name: w for name, w in each.items() if "dense_" not in name} for part, each in variables.items()}
+    rest = {
+        part: {name: w for name, w in each.items() if "dense_" not in name}
+        for part, each in variables.items()
+    }
     assert ("norm_dense_0" in stats) == (norm is not None)
     y = jax.jit(lambda v: model.apply(v, Z, train=False))(variables)
     np.testing.assert_allclose(y, whole.apply(rest, h, train=False), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("start", [(1, 2, 3), None])
-@pytest.mark.parametrize("stages", [(Up(3),), (Up(4, 5), Up(1, 3, 1)), (Up(2, 2, 3), Up(2, 1), Up(7))])
+@pytest.mark.parametrize(
+    "stages",
+    [
+        (UpStage(3),),
+        (UpStage(4, 5), UpStage(1, 3, 1)),
+        (UpStage(2, 2, 3), UpStage(2, 1), UpStage(7)),
+    ],
+)
 def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
-    model, x = Deconv(stages, start=start), Z if start else MAPS
+    model, x = ConvDecoder(stages, start=start), Z if start else MAPS
     shape = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=True)[0])
     height, width = start[:2] if start else MAPS.shape[1:3]
     times = int(np.prod([stage.strides for stage in stages]))
@@ -65,57 +78,85 @@ def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
 
 def test_is_pytorchs():
     torch = pytest.importorskip("torch")
-    model = Deconv((Up(5), Up(2)))
+    model = ConvDecoder((UpStage(5), UpStage(2)))
     variables = drawn(model, MAPS)
     layers = []
     for name, (before, after) in (("up_0", (3, 5)), ("up_1", (5, 2))):
-        layer, ours = torch.nn.ConvTranspose2d(before, after, 4, 2, padding=1), variables["params"][name]
+        layer, ours = (
+            torch.nn.ConvTranspose2d(before, after, 4, 2, padding=1),
+            variables["params"][name],
+        )
         with torch.no_grad():
-            layer.weight.copy_(torch.tensor(np.array(ours["kernel"])).flip(0, 1).permute(2, 3, 0, 1))
+            layer.weight.copy_(
+                torch.tensor(np.array(ours["kernel"])).flip(0, 1).permute(2, 3, 0, 1)
+            )
             layer.bias.copy_(torch.tensor(np.array(ours["bias"])))
         layers.append(layer)
     theirs = layers[1](torch.relu(layers[0](torch.tensor(np.array(MAPS)).permute(0, 3, 1, 2))))
     ours = jax.jit(lambda v: model.apply(v, MAPS, train=False))(variables)
-    np.testing.assert_allclose(ours, theirs.permute(0, 2, 3, 1).detach().numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        ours, theirs.permute(0, 2, 3, 1).detach().numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_batch_norm_follows_every_stage_but_the_last_and_learns_in_training_only():
-    model = Deconv(TWO, start=(2, 3, 4), norm="batch")
+    model = ConvDecoder(TWO, start=(2, 3, 4), norm="batch")
     variables = drawn(model, Z)
     params, stats = variables["params"], variables["batch_stats"]
     assert set(params) == {"dense", "up_0", "up_1", "norm_start", "norm_0"}
-    assert [name for name in params if "bias" in params[name] and "kernel" in params[name]] == ["up_1"]
+    assert [name for name in params if "bias" in params[name] and "kernel" in params[name]] == [
+        "up_1"
+    ]
 
     def by_hand(own):
         moved, h = {}, np.asarray(Z @ params["dense"]["kernel"]).reshape(6, 2, 3, 4)
         for name in ("norm_start", "norm_0"):
-            h = h if name == "norm_start" else np.asarray(linens(TWO[0], params["up_0"], jnp.asarray(h)))
-            kept, of = ({key: np.asarray(v) for key, v in tree[name].items()} for tree in (stats, params))
+            h = (
+                h
+                if name == "norm_start"
+                else np.asarray(linens(TWO[0], params["up_0"], jnp.asarray(h)))
+            )
+            kept, of = (
+                {key: np.asarray(v) for key, v in tree[name].items()} for tree in (stats, params)
+            )
             now = {"mean": h.mean((0, 1, 2)), "var": h.var((0, 1, 2))}
             moved[name] = {key: 0.9 * kept[key] + 0.1 * now[key] for key in now}
             used = now if own else kept
-            h = np.maximum((h - used["mean"]) / np.sqrt(used["var"] + 1e-5) * of["scale"] + of["bias"], 0)
+            h = np.maximum(
+                (h - used["mean"]) / np.sqrt(used["var"] + 1e-5) * of["scale"] + of["bias"], 0
+            )
         return linens(TWO[1], params["up_1"], jnp.asarray(h)), moved
 
-    run = jax.jit(lambda v, train: model.apply(v, Z, train=train, mutable=["batch_stats"]), static_argnums=1)
+    run = jax.jit(
+        lambda v, train: model.apply(v, Z, train=train, mutable=["batch_stats"]), static_argnums=1
+    )
     (ours, kept), (same, after) = by_hand(True), run(variables, True)
     np.testing.assert_allclose(same, ours, rtol=1e-3, atol=1e-4)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), after["batch_stats"], kept)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        after["batch_stats"],
+        kept,
+    )
     y, unmoved = run(variables, False)
     np.testing.assert_allclose(y, by_hand(False)[0], rtol=1e-3, atol=1e-4)
     jax.tree.map(np.testing.assert_array_equal, unmoved["batch_stats"], stats)
 
 
 def test_bfloat16_computes_near_and_returns_float32():
-    exact, rounded = (Deconv(TWO, (2, 3, 4), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16))
+    exact, rounded = (
+        ConvDecoder(TWO, (2, 3, 4), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16)
+    )
     variables = drawn(exact, Z)
-    a, b = (jax.jit(lambda v, model=model: model.apply(v, Z, train=False))(variables) for model in (exact, rounded))
+    a, b = (
+        jax.jit(lambda v, model=model: model.apply(v, Z, train=False))(variables)
+        for model in (exact, rounded)
+    )
     assert b.dtype == jnp.float32
     assert 0 < float(jnp.abs(a - b).max()) < 0.05 * float(jnp.abs(a).max())
 
 
 def test_kernels_start_as_told(key):
-    model = Deconv((Up(16), Up(16)), start=(2, 2, 8), kernel_init="truncated_normal")
+    model = ConvDecoder((UpStage(16), UpStage(16)), start=(2, 2, 8), kernel_init="truncated_normal")
     params = jax.jit(lambda: model.init(key, Z, train=False))()["params"]
     assert set(params) == {"dense", "up_0", "up_1"}
     for layer in params.values():
@@ -132,35 +173,43 @@ def line_of(call):
     return str(caught.value)
 
 
-SOME = "a sequence of Up, at least one"
+SOME = "a sequence of UpStage, at least one"
 BAD = [
-    (lambda: Up(0), "features: got 0, allowed: at least 1"),
-    (lambda: Up(1, 0), "kernel: got 0, allowed: at least 1"),
-    (lambda: Up(1, 4, 1.5), "strides: got 1.5, allowed: an integer, at least 1"),
-    (lambda: Deconv(()), f"stages: got (), allowed: {SOME}"),
-    (lambda: Deconv(Up(1)), f"stages: got Up(features=1, kernel=4, strides=2), allowed: {SOME}"),
-    (lambda: Deconv((8,)), f"stages: got (8,), allowed: {SOME}"),
-    (lambda: Deconv(TWO, (7, 7)), "start: got (7, 7), allowed: height, width and features"),
-    (lambda: Deconv(TWO, ()), "start: got (), allowed: height, width and features"),
-    (lambda: Deconv(TWO, 7), "start: got 7, allowed: height, width and features"),
-    (lambda: Deconv(TWO, (7, 0, 3)), "start: got 0, allowed: at least 1"),
+    (lambda: UpStage(0), "features: got 0, allowed: at least 1"),
+    (lambda: UpStage(1, 0), "kernel: got 0, allowed: at least 1"),
+    (lambda: UpStage(1, 4, 1.5), "strides: got 1.5, allowed: an integer, at least 1"),
+    (lambda: ConvDecoder(()), f"stages: got (), allowed: {SOME}"),
     (
-        lambda: Deconv(TWO, dense=(3,)),
+        lambda: ConvDecoder(UpStage(1)),
+        f"stages: got UpStage(features=1, kernel=4, strides=2), allowed: {SOME}",
+    ),
+    (lambda: ConvDecoder((8,)), f"stages: got (8,), allowed: {SOME}"),
+    (lambda: ConvDecoder(TWO, (7, 7)), "start: got (7, 7), allowed: height, width and features"),
+    (lambda: ConvDecoder(TWO, ()), "start: got (), allowed: height, width and features"),
+    (lambda: ConvDecoder(TWO, 7), "start: got 7, allowed: height, width and features"),
+    (lambda: ConvDecoder(TWO, (7, 0, 3)), "start: got 0, allowed: at least 1"),
+    (
+        lambda: ConvDecoder(TWO, dense=(3,)),
         "dense: got (3,), allowed: () where maps come in; start makes them from vectors",
     ),
-    (lambda: Deconv(TWO, (2, 3, 4), (3, 0)), "dense: got 0, allowed: at least 1"),
-    (lambda: Deconv(TWO, norm="layer"), "norm: got 'layer', allowed: batch"),
-    (lambda: Deconv(TWO, activation="rel"), line_of(lambda: activation("rel"))),
-    (lambda: Deconv(TWO, kernel_init="normal"), line_of(lambda: initializer("normal"))),
-    (lambda: init(Deconv(TWO, (2, 3, 4)), MAPS), "z: got 'float32[4, 3, 2, 3]', allowed: float vectors [B, Z]"),
-    (lambda: init(Deconv(TWO), Z), "z: got 'float32[6, 3]', allowed: float maps [B, I, J, D]"),
+    (lambda: ConvDecoder(TWO, (2, 3, 4), (3, 0)), "dense: got 0, allowed: at least 1"),
+    (lambda: ConvDecoder(TWO, norm="layer"), "norm: got 'layer', allowed: batch"),
+    (lambda: ConvDecoder(TWO, activation="rel"), line_of(lambda: activation("rel"))),
+    (lambda: ConvDecoder(TWO, kernel_init="normal"), line_of(lambda: initializer("normal"))),
     (
-        lambda: init(Deconv(TWO, (2, 3, 4)), Z.astype(jnp.int32)),
+        lambda: init(ConvDecoder(TWO, (2, 3, 4)), MAPS),
+        "z: got 'float32[4, 3, 2, 3]', allowed: float vectors [B, Z]",
+    ),
+    (lambda: init(ConvDecoder(TWO), Z), "z: got 'float32[6, 3]', allowed: float maps [B, I, J, D]"),
+    (
+        lambda: init(ConvDecoder(TWO, (2, 3, 4)), Z.astype(jnp.int32)),
         "z: got 'int32[6, 3]', allowed: float vectors [B, Z]",
     ),
 ]
 
 
-@pytest.mark.parametrize(("call", "line"), BAD, ids=[f"{i} {line.split(',')[0]}" for i, (_, line) in enumerate(BAD)])
+@pytest.mark.parametrize(
+    ("call", "line"), BAD, ids=[f"{i} {line.split(',')[0]}" for i, (_, line) in enumerate(BAD)]
+)
 def test_says_in_one_line_what_is_allowed(call, line):
     assert line_of(call) == line

@@ -80,7 +80,9 @@ def copy_memory(length: int, count: int, seed: int = 0) -> Dataset:
     """
     _check(length, 1, count, seed)
     inputs, label = np.zeros((2, count, length + 2 * KEPT), np.int32)
-    inputs[:, :KEPT] = label[:, -KEPT:] = np.random.RandomState(seed).randint(1, SYMBOLS - 1, (count, KEPT))
+    inputs[:, :KEPT] = label[:, -KEPT:] = np.random.RandomState(seed).randint(
+        1, SYMBOLS - 1, (count, KEPT)
+    )
     inputs[:, -KEPT - 1 :] = SYMBOLS - 1
     return Dataset({"input": inputs, "label": label}, f"copy-memory-{length}", SYMBOLS)
 

@@ -12,32 +12,39 @@ from jaxdl.core import Batch, Params, State
 from jaxdl.errors import at_least
 
 
-def initial(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
     """The parameters of a model, and its other collections.
 
     Example:
       >>> import jaxdl, numpy as np
       >>> batch = {"input": np.ones((1, 2), np.float32)}
-      >>> params, extra = initial(jaxdl.models.MLP((3,), norm="batch"), jaxdl.root(0), batch)
+      >>> params, extra = init_variables(jaxdl.models.MLP((3,), norm="batch"), jaxdl.root(0), batch)
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
-    extra = dict(model.init(key, batch["input"], train=False, **lengths_in(batch)))
+    extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
     return extra.pop("params", {}), extra
 
 
-def lengths_in(batch: Batch) -> dict[str, Any]:
+def lengths_kwargs(batch: Batch) -> dict[str, Any]:
     """`{"lengths": ...}` if the batch has a `length` of each sequence, else nothing.
 
     Example:
-      >>> lengths_in({"input": 1}), lengths_in({"input": 1, "length": 2})
+      >>> lengths_kwargs({"input": 1}), lengths_kwargs({"input": 1, "length": 2})
       ({}, {'lengths': 2})
     """
     return {"lengths": batch["length"]} if "length" in batch else {}
 
 
-def applied(
-    model: nn.Module, params: Params, extra: Any, inputs: Num[Array, "B ..."], key: Any, *, train: bool, **more: Any
+def apply(
+    model: nn.Module,
+    params: Params,
+    extra: Any,
+    inputs: Num[Array, "B ..."],
+    key: Any,
+    *,
+    train: bool,
+    **more: Any,
 ) -> tuple[Any, Any]:
     """What a model gives, and the collections after it.
 
@@ -55,12 +62,17 @@ def applied(
     """
     collections = list(extra) if train else []
     rngs = {} if key is None else {"dropout": key}
-    y, moved = model.apply({"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=collections, **more)
+    y, moved = model.apply(
+        {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=collections, **more
+    )
     return y, {**extra, **moved}
 
 
-def in_parts(
-    predict: Callable[..., Any], state: State, *inputs: Num[np.ndarray, "N ..."], batch_size: int = 500
+def predict_batched(
+    predict: Callable[..., Any],
+    state: State,
+    *inputs: Num[np.ndarray, "N ..."],
+    batch_size: int = 500,
 ) -> Float[np.ndarray, "N ..."]:
     """What a task's `predict` says of a whole set, a batch at a time, in one compiled program.
 
@@ -78,7 +90,7 @@ def in_parts(
       >>> task, x = jaxdl.tasks.classify(jaxdl.models.MLP([4])), np.ones((5, 2), np.float32)
       >>> state = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1))).init(
       ...     jaxdl.root(0), {"input": x})
-      >>> in_parts(task.predict, state, x, batch_size=2).shape
+      >>> predict_batched(task.predict, state, x, batch_size=2).shape
       (5, 10)
     """
     at_least("batch_size", batch_size, 1)

@@ -4,16 +4,51 @@ import numpy as np
 
 #: What is said about the film, and what that means.
 PRAISE = (
-    *("brilliant", "charming", "moving", "funny", "gripping", "clever", "beautiful", "wonderful", "delightful"),
+    *(
+        "brilliant",
+        "charming",
+        "moving",
+        "funny",
+        "gripping",
+        "clever",
+        "beautiful",
+        "wonderful",
+        "delightful",
+    ),
     *("original", "a masterpiece", "a triumph", "worth every minute"),
 )
 BLAME = (
-    *("dull", "tedious", "clumsy", "predictable", "awful", "boring", "lifeless", "shallow", "forgettable"),
+    *(
+        "dull",
+        "tedious",
+        "clumsy",
+        "predictable",
+        "awful",
+        "boring",
+        "lifeless",
+        "shallow",
+        "forgettable",
+    ),
     *("confusing", "a disaster", "a waste of time", "hard to sit through"),
 )
 SUBJECTS = (
-    *("the film", "the plot", "the acting", "the ending", "the soundtrack", "the dialogue", "the heroine"),
-    *("the villain", "the camera work", "the first hour", "the car chase", "the love story", "the talking dog"),
+    *(
+        "the film",
+        "the plot",
+        "the acting",
+        "the ending",
+        "the soundtrack",
+        "the dialogue",
+        "the heroine",
+    ),
+    *(
+        "the villain",
+        "the camera work",
+        "the first hour",
+        "the car chase",
+        "the love story",
+        "the talking dog",
+    ),
 )
 #: How something is said as it is meant ...
 PLAIN = (
@@ -31,16 +66,36 @@ NEGATED = (
 #: The second clause is what is meant; the first one is the opposite.
 CONTRAST = (
     *("{a} at first, but in the end {b}", "{a}, but {b}", "{a}, and yet {b}", "although {a}, {b}"),
-    *("the critics wrote that {a}; the truth is that {b}", "I was told that {a}, but {b}", "even if {a}, {b}"),
+    *(
+        "the critics wrote that {a}; the truth is that {b}",
+        "I was told that {a}, but {b}",
+        "even if {a}, {b}",
+    ),
 )
-OPENINGS = ("", "", "", "honestly, ", "well, ", "I saw it twice: ", "what can I say, ", "mind you, ")
+OPENINGS = (
+    "",
+    "",
+    "",
+    "honestly, ",
+    "well, ",
+    "I saw it twice: ",
+    "what can I say, ",
+    "mind you, ",
+)
 CLOSINGS = (
-    *("", "", "", " The popcorn was expensive.", " I saw it on a rainy Tuesday.", " My cat watched it too."),
+    *(
+        "",
+        "",
+        "",
+        " The popcorn was expensive.",
+        " I saw it on a rainy Tuesday.",
+        " My cat watched it too.",
+    ),
     *(" It runs for two hours.", " The cinema was half full."),
 )
 
 
-def opinion(draw: np.random.RandomState, good: bool) -> str:
+def generate_review(draw: np.random.RandomState, good: bool) -> str:
     """One opinion; one in two has a contrast, one clause in three a negation.
 
     Args:
@@ -48,7 +103,7 @@ def opinion(draw: np.random.RandomState, good: bool) -> str:
       good: whether it is to be praise.
 
     Example:
-      >>> opinion(np.random.RandomState(3), good=True)
+      >>> generate_review(np.random.RandomState(3), good=True)
       'The first hour was funny.'
     """
     said = _clause(draw, good)
@@ -61,7 +116,9 @@ def opinion(draw: np.random.RandomState, good: bool) -> str:
 def _clause(draw: np.random.RandomState, good: bool) -> str:
     negated = draw.randint(3) == 0
     words = PRAISE if good != negated else BLAME
-    return _one(draw, NEGATED if negated else PLAIN).format(s=_one(draw, SUBJECTS), w=_one(draw, words))
+    return _one(draw, NEGATED if negated else PLAIN).format(
+        s=_one(draw, SUBJECTS), w=_one(draw, words)
+    )
 
 
 def _one(draw: np.random.RandomState, choices: tuple[str, ...]) -> str:

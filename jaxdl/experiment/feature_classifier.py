@@ -1,4 +1,4 @@
-"""A judge of drawn images: a classifier trained once on real ones, and what these get from it."""
+"""A classifier of drawn images: a classifier trained once on real ones, and what these get from it."""
 
 import dataclasses
 import hashlib
@@ -18,10 +18,10 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import path_of
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment.classification import Classification, classification
+from jaxdl.experiment.classification import ClassificationOptions, run_classification
 from jaxdl.experiment.directory import read_json, read_result
-from jaxdl.experiment.options import Options, from_json, named_by
-from jaxdl.experiment.run import Run, repeat
+from jaxdl.experiment.options import Options, directory_key, from_json
+from jaxdl.experiment.run import Run, run_experiment
 from jaxdl.models import CNN, Stage
 from jaxdl.rng import root
 from jaxdl.training import Directory, state_sha256
@@ -33,8 +33,8 @@ NEAREST, DRAWN = 1_000, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Judging(Classification):
-    """Options of the judge."""
+class FeatureClassifierOptions(ClassificationOptions):
+    """Options of the classifier."""
 
     optimizer: str = "adamw"
     """sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, lion, muon, schedule_free."""
@@ -51,15 +51,15 @@ class Judging(Classification):
     validation: float = 0.0
     """Share of the training set kept for validation; 0: none."""
 
-    divides_cores: ClassVar[bool] = False
+    seeds_share_cores: ClassVar[bool] = False
 
-    def usual_out(self, name: str) -> Path:
-        """With the options of a judge it is the one of its data set, which is kept in the cache."""
-        mine = named_by(self) == named_by(Judging(self.data).checked())
-        return home(self) if mine else super().usual_out(name)
+    def default_out(self, name: str) -> Path:
+        """With the options of a classifier it is the one of its data set, which is kept in the cache."""
+        mine = directory_key(self) == directory_key(FeatureClassifierOptions(self.data).validate())
+        return default_directory(self) if mine else super().default_out(name)
 
 
-class Judge(NamedTuple):
+class FeatureClassifier(NamedTuple):
     """A frozen classifier.
 
     Attributes:
@@ -86,90 +86,107 @@ class Judge(NamedTuple):
     environment: dict[str, Any]
 
 
-def network(options: Judging, classes: int) -> CNN:
-    """The judge's network."""
+def network(options: FeatureClassifierOptions, classes: int) -> CNN:
+    """The classifier's network."""
     stages = Stage(32), Stage(64), Stage(64, pool=None)
     return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=options.dtype)
 
 
-def train_judge(config: Judging) -> dict[str, Any]:
+def train_feature_classifier(config: FeatureClassifierOptions) -> dict[str, Any]:
     """Trains a classifier."""
 
-    def one(run: Run[Judging]) -> dict[str, Any]:
+    def one(run: Run[FeatureClassifierOptions]) -> dict[str, Any]:
         kernel = lambda params, shape: np.asarray(params["conv_0"]["kernel"])  # noqa: E731
-        return classification(run, lambda classes: network(config, classes), kernel)
+        return run_classification(run, lambda classes: network(config, classes), kernel)
 
-    return repeat(config, one)
+    return run_experiment(config, one)
 
 
-def home(config: Options) -> Path:
-    """Where the judge of a data set is kept.
+def default_directory(config: Options) -> Path:
+    """Where the classifier of a data set is kept.
 
     Example:
-      >>> home(Options(data="mnist", cache_dir="/tmp/cache")).as_posix()
-      '/tmp/cache/judges/mnist'
+      >>> default_directory(Options(data="mnist", cache_dir="/tmp/cache")).as_posix()
+      '/tmp/cache/feature_classifiers/mnist'
     """
     name = config.data.replace("/", "-")
     if config.data.endswith(".npz"):
         place = str(Path(config.data).expanduser().resolve())
         name = f"{Path(config.data).stem}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
-    return cache_root(config.cache_dir) / "judges" / name
+    return cache_root(config.cache_dir) / "feature_classifiers" / name
 
 
-def judge_of(config: Any, train: Dataset, test: Dataset) -> Judge:
-    """The judge of the data of a run.
+def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassifier:
+    """The classifier of the data of a run.
 
     Args:
-      config: the run's options; `judge` is the directory of a finished run of `experiments/judge.py`, or None: the one
+      config: the run's options; `classifier` is the directory of a finished run of `experiments/feature_classifier.py`, or None: the one
         in the cache, which is trained now if it is not there.
       train: the whole training set.
       test: the test set.
 
     Returns:
-      The judge.
+      The classifier.
 
     Raises:
-      InputError: no finished run of a judge there, or one of other data.
+      InputError: no finished run of a classifier there, or one of other data.
       RunError: its files are not those that were written.
     """
-    place = path_of(config.judge, "judge") if config.judge else home(config)
-    if not config.judge and not (place / "result.json").exists():
-        print(f"a judge of {config.data} is not in the cache yet; training it, once")
-        train_judge(Judging(config.data, config.data_dir, config.cache_dir).checked())
+    place = (
+        path_of(config.feature_classifier, "feature_classifier")
+        if config.feature_classifier
+        else default_directory(config)
+    )
+    if not config.feature_classifier and not (place / "result.json").exists():
+        print(f"a classifier of {config.data} is not in the cache yet; training it, once")
+        train_feature_classifier(
+            FeatureClassifierOptions(config.data, config.data_dir, config.cache_dir).validate()
+        )
     result, options = _finished(place, config.data)
     theirs = result["data"]["train"]
     if theirs["sha256"] != train.sha256:
-        said = f"a judge of {train.name} {train.sha256[:12]}; this one is of {theirs['name']} {theirs['sha256']!s:.12}"
-        raise InputError("judge", str(place), said)
+        said = f"a classifier of {train.name} {train.sha256[:12]}; this one is of {theirs['name']} {theirs['sha256']!s:.12}"
+        raise InputError("feature_classifier", str(place), said)
     classes = train.classes or 0
-    state, net = inference(_restored(place, options, classes, train, result)), network(options, classes)
+    state, net = (
+        inference(_restored(place, options, classes, train, result)),
+        network(options, classes),
+    )
 
     def look(params: Any, extra: Any, x: Any) -> Any:
         def wanted(module: Any, _: str) -> bool:
             return module.name == "dense_0"
 
         logits, seen = net.apply(
-            {"params": params, **extra}, x, train=False, capture_intermediates=wanted, mutable=["intermediates"]
+            {"params": params, **extra},
+            x,
+            train=False,
+            capture_intermediates=wanted,
+            mutable=["intermediates"],
         )
         features = jax.tree.leaves(seen["intermediates"])[0].astype(jnp.float32)
         return jnp.concatenate([features, logits], -1)
 
     def looked(images: Images) -> tuple[Float[np.ndarray, "N D"], Int[np.ndarray, " N"]]:
-        found = tasks.in_parts(look, state, np.asarray(images))
+        found = tasks.predict_batched(look, state, np.asarray(images))
         return found[:, :-classes], found[:, -classes:].argmax(1).astype(np.int32)
 
     some = spread_rows(test.size, DRAWN)
-    test = Dataset({name: np.asarray(x)[some] for name, x in test.arrays.items()}, test.name, test.classes)
+    test = Dataset(
+        {name: np.asarray(x)[some] for name, x in test.arrays.items()}, test.name, test.classes
+    )
     known, real = (looked(np.asarray(part["input"]))[0] for part in (train, test))
     precision, recall = scores.precision_recall(real, known[spread_rows(len(known), len(real))])
     floor = {
-        "frechet_floor": scores.frechet_distance(known, real),
+        "fid_classifier_floor": scores.frechet_distance(known, real),
         "precision_floor": precision,
         "recall_floor": recall,
         "nearest_test": nearest_of(np.asarray(test["input"]), train),
     }
     accuracy, sha256 = result["metrics"]["test/accuracy"], result["state_sha256"]
-    return Judge(looked, accuracy, sha256, train, test, known, real, floor, result["environment"])
+    return FeatureClassifier(
+        looked, accuracy, sha256, train, test, known, real, floor, result["environment"]
+    )
 
 
 def spread_rows(size: int, most: int) -> Int[np.ndarray, " N"]:
@@ -185,32 +202,48 @@ def spread_rows(size: int, most: int) -> Int[np.ndarray, " N"]:
 def nearest_of(images: Images, train: Dataset) -> float:
     """The mean Euclidean distance from some images to the nearest training image, as vectors of pixels."""
     some, known = (
-        x.reshape(len(x), -1) for x in (images[spread_rows(len(images), NEAREST)], np.asarray(train["input"]))
+        x.reshape(len(x), -1)
+        for x in (images[spread_rows(len(images), NEAREST)], np.asarray(train["input"]))
     )
     return float(scores.nearest(some, known)[0].mean())
 
 
-def _finished(place: Path, data: str) -> tuple[dict[str, Any], Judging]:
-    """The result of a judge's run and its options."""
+def _finished(place: Path, data: str) -> tuple[dict[str, Any], FeatureClassifierOptions]:
+    """The result of a classifier's run and its options."""
     if (place / "result.json").exists():
-        result, options = read_result(place / "result.json"), from_json(Judging, read_json(place / "config.json"))
+        result, options = (
+            read_result(place / "result.json"),
+            from_json(FeatureClassifierOptions, read_json(place / "config.json")),
+        )
         whole = "train" in result["data"] and "test/accuracy" in result["metrics"]
         whole = whole and {"state_sha256", "environment"} <= result.keys()
-        if result.get("experiment") == "judge" and "seeds" not in result and whole and options is not None:
-            return result, options.checked()
+        if (
+            result.get("experiment") == "feature_classifier"
+            and "seeds" not in result
+            and whole
+            and options is not None
+        ):
+            return result, options.validate()
     raise InputError(
-        "judge", str(place), f"the directory of a finished run of python experiments/judge.py --data {data}"
+        "feature_classifier",
+        str(place),
+        f"the directory of a finished run of python experiments/feature_classifier.py --data {data}",
     )
 
 
-def _restored(place: Path, options: Judging, classes: int, train: Dataset, result: Any) -> State:
+def _restored(
+    place: Path, options: FeatureClassifierOptions, classes: int, train: Dataset, result: Any
+) -> State:
     net = options.make_learner(tasks.classify(network(options, classes)), train.size)
     batch = {name: x[:1] for name, x in train.arrays.items()}
     here = SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), jax.eval_shape(net.init, root(0), batch)
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
+        jax.eval_shape(net.init, root(0), batch),
     )
     restored = Directory(place / "checkpoints").restore(wanted)
     if restored is None or state_sha256(jax.device_get(restored[0])) != result["state_sha256"]:
-        raise RunError(f"judge: {place} does not hold the state that its result.json names; remove it and train again")
+        raise RunError(
+            f"classifier: {place} does not hold the state that its result.json names; remove it and train again"
+        )
     return restored[0]

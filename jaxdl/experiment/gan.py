@@ -14,13 +14,13 @@ from jaxdl import plots, scores, tasks
 from jaxdl.core import State, Update, inference
 from jaxdl.data.checks import check_batch_size
 from jaxdl.errors import InputError, at_least
-from jaxdl.experiment.draws import judge_draws, noise
-from jaxdl.experiment.fitting import Training, fitted
+from jaxdl.experiment.feature_classifier import FeatureClassifier, load_classifier
+from jaxdl.experiment.fitting import TrainingOptions, fit_and_test
 from jaxdl.experiment.images import image_sets
-from jaxdl.experiment.judge import Judge, judge_of
 from jaxdl.experiment.run import Run
+from jaxdl.experiment.sample_quality import evaluate_samples, latent_noise
 from jaxdl.models import table
-from jaxdl.models.conditional import classes_of, told
+from jaxdl.models.conditional import label_kwargs, num_classes
 
 #: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
 SIDE = 10
@@ -30,27 +30,27 @@ STILL = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Game(Training):
+class GANOptions(TrainingOptions):
     """Options of every generator with a discriminator."""
 
     latent: int = 64
     """Random numbers that an image is made of."""
-    cost: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
+    loss: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
     """What the players want."""
-    critic: int = 1
+    critic_steps: int = 1
     """Updates of the discriminator for each of the generator."""
-    smoothing: float = 0.0
+    label_smoothing: float = 0.0
     """How sure of real images the discriminator should not be, in [0, 1); for nonsaturating only."""
     penalty: float = 0.0
     """Weight of the gradient penalty between real and drawn images, for a discriminator without BatchNorm."""
     r1: float = 0.0
     """Weight of the gradient penalty at real images, for a discriminator without BatchNorm."""
-    spectral: bool = False
+    spectral_norm: bool = False
     """Divide the discriminator's kernels by their largest singular value."""
     shift: int = 0
     """The discriminator sees half of the images moved by up to so many pixels: it cannot learn them by heart."""
-    judge: str | None = None
-    """Directory of a finished run of experiments/judge.py; default: that in the cache, trained if it is missing."""
+    feature_classifier: str | None = None
+    """Directory of a finished run of experiments/feature_classifier.py; default: that in the cache, trained if it is missing."""
     batch_size: int = 64
     """Images per step."""
     learning_rate: float = 1e-3
@@ -66,22 +66,24 @@ class Game(Training):
     validation: float = 0.0
     """Share of the training set kept for validation; 0: none."""
 
-    divides_cores: ClassVar[bool] = False
-    most_saves: ClassVar[int] = 30  # each draws a grid
+    seeds_share_cores: ClassVar[bool] = False
+    max_saves: ClassVar[int] = 30  # each draws a grid
 
-    def checked(self) -> Self:
+    def validate(self) -> Self:
         if self.patience:
             raise InputError("patience", self.patience, "0: no loss of a game says when to stop")
         if self.optimizer == "schedule_free":
-            raise InputError("optimizer", self.optimizer, "one that updates a part of the parameters")
-        at_least("critic", self.critic, 1)
+            raise InputError(
+                "optimizer", self.optimizer, "one that updates a part of the parameters"
+            )
+        at_least("critic_steps", self.critic_steps, 1)
         at_least("shift", self.shift, 0)
         if not 0 < self.discriminator_learning_rate < math.inf:
             said = "a finite number above 0"
             raise InputError("discriminator_learning_rate", self.discriminator_learning_rate, said)
         # Names and numbers, before data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
-        return super().checked()
+        return super().validate()
 
     def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Adversarial:
         """The game that the options describe."""
@@ -89,33 +91,43 @@ class Game(Training):
             generator,
             discriminator,
             latent=self.latent,
-            cost=self.cost,
-            smoothing=self.smoothing,
+            loss=self.loss,
+            label_smoothing=self.label_smoothing,
             penalty=self.penalty,
             r1=self.r1,
-            spectral=self.spectral,
+            spectral_norm=self.spectral_norm,
             augment=tasks.random_shift(self.shift, STILL) if self.shift else None,
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
         other = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
-        return task.updates(other.make_optimizer(steps * self.critic), self.make_optimizer(steps), self.critic)
+        return task.updates(
+            other.make_optimizer(steps * self.critic_steps),
+            self.make_optimizer(steps),
+            self.critic_steps,
+        )
 
     @property
     def norm(self) -> Literal["batch"] | None:
         """Of a convolutional discriminator: BatchNorm, unless something holds it back that BatchNorm would spoil."""
-        return None if self.penalty or self.r1 or self.spectral or self.cost == "wasserstein" else "batch"
+        return (
+            None
+            if self.penalty or self.r1 or self.spectral_norm or self.loss == "wasserstein"
+            else "batch"
+        )
 
 
-def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]) -> dict[str, Any]:
+def run_gan(
+    run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]
+) -> dict[str, Any]:
     """Trains generator and discriminator, draws, has the drawn images judged and writes the result.
 
     Args:
-      run: the run; its options are a `Game`.
+      run: the run; its options are a `GANOptions`.
       networks: `networks(shape of an image, classes) -> (generator, discriminator)`.
 
     Returns:
-      The result of `Run.finish`: the losses on the test set, and the judge's numbers as `drawn/...`.
+      The result of `Run.finish`: the losses on the test set, and the classifier's numbers as `samples/...`.
     """
     config = run.config
     train, test, sets = image_sets(config)
@@ -124,45 +136,67 @@ def game(run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Modu
         raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
     players = networks(shape, classes)
     task, rows = config.make_task(*players), min(SIDE, classes)
-    conditional = classes_of(*players) is not None
+    conditional = num_classes(*players) is not None
     # In a column the same noise, in a row the same class.
-    z = noise(run.seeds[0], config.latent, SIDE if conditional else SIDE * SIDE)
-    shown = (np.tile(z, (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE)) if conditional else (z,)
+    z = latent_noise(run.seeds[0], config.latent, SIDE if conditional else SIDE * SIDE)
+    shown = (
+        (np.tile(z, (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE))
+        if conditional
+        else (z,)
+    )
     for net, x in zip(players, (z[:1], train["input"][:1]), strict=True):
-        print(table(net, x, **told(net, np.zeros(1, np.int32))), "\n")
+        print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
     check_batch_size(sets["train"], config.batch_size)
-    judge, draw = judge_of(config, train, test), jax.jit(task.generate)
+    classifier, draw = load_classifier(config, train, test), jax.jit(task.generate)
 
-    def watch(state: State) -> None:
+    def on_validation(state: State) -> None:
         """The same noise again and again, while the generator learns."""
-        one = inference(run.first(state))
+        one = inference(run.first_seed(state))
         drawn = np.asarray(draw(one.params, one.extra, *shown))
-        run.grid(state.done, drawn, SIDE)
+        run.grid(state.steps_done, drawn, SIDE)
         if drawn[: SIDE if conditional else None].std(0).mean() < 0.01:
-            print(f"warning: step {state.done}: drawn images hardly differ", file=sys.stderr, flush=True)
+            print(
+                f"warning: step {state.steps_done}: drawn images hardly differ",
+                file=sys.stderr,
+                flush=True,
+            )
 
-    state, metrics = fitted(run, None, task, sets, watch)
+    state, metrics = fit_and_test(run, None, task, sets, on_validation)
     states = [inference(each) for each in run.members(state)]
-    metrics |= judge_draws(run, judge, task.generate, states, config.latent, conditional)
-    last = [record["train/discriminator_loss"] for record in run.records() if "train/discriminator_loss" in record]
-    if config.cost != "wasserstein" and not config.smoothing and last[-1] < 0.05:
-        run.warn(f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more")
-    pictures(run, task, states[0], judge, shown)
+    metrics |= evaluate_samples(run, classifier, task.generate, states, config.latent, conditional)
+    last = [
+        record["train/discriminator_loss"]
+        for record in run.records()
+        if "train/discriminator_loss" in record
+    ]
+    if config.loss != "wasserstein" and not config.label_smoothing and last[-1] < 0.05:
+        run.warn(
+            f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more"
+        )
+    pictures(run, task, states[0], classifier, shown)
     return run.finish(state, metrics, **sets)
 
 
-def pictures(run: Run[Any], task: tasks.Adversarial, state: State, judge: Judge, shown: tuple) -> None:
+def pictures(
+    run: Run[Any],
+    task: tasks.Adversarial,
+    state: State,
+    classifier: FeatureClassifier,
+    shown: tuple,
+) -> None:
     """Curves, samples, how they came to be, ways between them, and the training image nearest to each."""
-    plots.game_curves(run.records(), run.figure("curves"))
-    drawn = tasks.in_parts(task.generate, state, *shown)
+    plots.gan_curves(run.records(), run.figure("curves"))
+    drawn = tasks.predict_batched(task.generate, state, *shown)
     plots.image_grid(drawn, run.figure("samples"), SIDE)
-    run.moving()
+    run.training_gif()
     z, *label = shown
     ways = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
     classes = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
     between = np.concatenate(ways)[: len(classes[0]) if classes else None]
-    plots.image_grid(tasks.in_parts(task.generate, state, between, *classes), run.figure("between"), SIDE)
+    plots.image_grid(
+        tasks.predict_batched(task.generate, state, between, *classes), run.figure("between"), SIDE
+    )
     some = drawn[:: len(drawn) // SIDE][:SIDE]
-    known = np.asarray(judge.train["input"])
+    known = np.asarray(classifier.train["input"])
     _, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
     plots.image_grid(np.concatenate([some, known[row[:, 0]]]), run.figure("nearest"), len(some))

@@ -5,30 +5,34 @@ import threading
 
 import pytest
 
-from jaxdl.training import Every, InMemory, Patience, loop, state_sha256, train
-from jaxdl.training.ending import SIGNALS, Ending, come_true
+from jaxdl.training import InMemory, Patience, loop, state_sha256, train
+from jaxdl.training.shutdown import SIGNALS, GracefulShutdown, raise_for_signal
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 from tests.training.test_loop import SHARED
 
 pytestmark = pytest.mark.usefixtures("signals")
 
-ENDS = [(signal.SIGINT, KeyboardInterrupt, None), (signal.SIGTERM, SystemExit, 143), (signal.SIGHUP, SystemExit, 129)]
+ENDS = [
+    (signal.SIGINT, KeyboardInterrupt, None),
+    (signal.SIGTERM, SystemExit, 143),
+    (signal.SIGHUP, SystemExit, 129),
+]
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), ENDS)
 def test_a_wish_comes_true_at_the_end(number, kind, code):
     before = signal.getsignal(number)
-    with pytest.raises(kind) as caught, Ending() as ending:
-        assert not ending.told()
+    with pytest.raises(kind) as caught, GracefulShutdown() as shutdown:
+        assert not shutdown.requested()
         signal.raise_signal(number)
-        assert ending.told()
+        assert shutdown.requested()
     assert signal.getsignal(number) == before
     assert code is None or caught.value.code == code
 
 
 def test_told_twice_it_comes_true_at_once():
-    with pytest.raises(KeyboardInterrupt), Ending():
+    with pytest.raises(KeyboardInterrupt), GracefulShutdown():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
         pytest.fail("went on")
@@ -36,7 +40,7 @@ def test_told_twice_it_comes_true_at_once():
 
 
 def test_another_error_is_not_hidden():
-    with pytest.raises(ZeroDivisionError), Ending():
+    with pytest.raises(ZeroDivisionError), GracefulShutdown():
         signal.raise_signal(signal.SIGTERM)
         _ = 1 / 0
 
@@ -45,21 +49,21 @@ def test_another_error_is_not_hidden():
 def test_signals_that_are_ignored_or_somebody_elses_stay(theirs):
     before = signal.signal(signal.SIGTERM, theirs)
     try:
-        with Ending() as ending:
+        with GracefulShutdown() as shutdown:
             signal.raise_signal(signal.SIGTERM)
             assert signal.getsignal(signal.SIGTERM) == theirs
-            assert not ending.told()
+            assert not shutdown.requested()
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_those_of_a_script_are_taken_over_and_given_back():
-    before = signal.signal(signal.SIGTERM, come_true)
+    before = signal.signal(signal.SIGTERM, raise_for_signal)
     try:
-        with pytest.raises(SystemExit), Ending():
-            assert signal.getsignal(signal.SIGTERM) != come_true
+        with pytest.raises(SystemExit), GracefulShutdown():
+            assert signal.getsignal(signal.SIGTERM) != raise_for_signal
             signal.raise_signal(signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) == come_true
+        assert signal.getsignal(signal.SIGTERM) == raise_for_signal
         with pytest.raises(SystemExit) as caught:
             signal.raise_signal(signal.SIGTERM)
         assert caught.value.code == 143
@@ -71,8 +75,8 @@ def test_a_thread_of_its_own_hears_none():
     found, before = [], [signal.getsignal(number) for number in SIGNALS]
 
     def inside():
-        with Ending() as ending:
-            found.append(([signal.getsignal(number) for number in SIGNALS], ending.told()))
+        with GracefulShutdown() as shutdown:
+            found.append(([signal.getsignal(number) for number in SIGNALS], shutdown.requested()))
 
     thread = threading.Thread(target=inside)
     thread.start()
@@ -104,7 +108,8 @@ def fit(store, writer, steps=10, save=4, **more):
         key=KEY,
         steps=steps,
         batch_size=4,
-        every=Every(1, save),
+        log_every=1,
+        save_every=save,
         strategy=SHARED,
         store=store,
         writers=[writer],
@@ -140,20 +145,22 @@ def test_a_run_that_was_told_while_it_was_judged_is_judged_later(monkeypatch, wh
     store, judged, shown = InMemory(), loop.sweep, []
 
     def told(program, state, *rest):
-        if state.done == step:
+        if state.steps_done == step:
             signal.raise_signal(signal.SIGINT)
         return judged(program, state, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop, "sweep", told)
-        fit(store, Memory(), watch=lambda state: shown.append(state.done))
+        fit(store, Memory(), on_validation=lambda state: shown.append(state.steps_done))
     assert max(store.states) == step
     assert step not in dict(store.states[step][1]) and step not in shown
     memory = Memory()
-    state = fit(store, memory, watch=lambda state: shown.append(state.done))
+    state = fit(store, memory, on_validation=lambda state: shown.append(state.steps_done))
     assert (state_sha256(state), store.states[10][1]) == whole
     assert shown == [4, 8, 10]
-    assert [at for at, told in memory.records if "validation/loss" in told] == [s for s in (4, 8, 10) if s >= step]
+    assert [at for at, told in memory.records if "validation/loss" in told] == [
+        s for s in (4, 8, 10) if s >= step
+    ]
 
 
 def test_patience_goes_on_after_a_signal_as_if_there_had_been_none():

@@ -11,15 +11,27 @@ import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, NonFinite
-from jaxdl.training import Directory, Every, InMemory, Memory, Patience, Pmapped, Sharded, evaluate, state_sha256, train
-from jaxdl.training.members import Members, for_runs
+from jaxdl.training import (
+    Directory,
+    InMemory,
+    Memory,
+    Patience,
+    Pmapped,
+    Sharded,
+    evaluate,
+    state_sha256,
+    train,
+)
+from jaxdl.training.ensemble import Ensemble, for_runs
 from tests.training.linear import KEY, line, points
 
 SEEDS = (5, 0, 2**32 - 1, 11)
 KEYS = jaxdl.root(SEEDS)
 ONE = Sharded(jax.devices()[:1])
 NET = line(optax.adam(0.1))
-TASK = jaxdl.tasks.classify(jaxdl.models.CNN((jaxdl.models.Stage(3),), (4,), 2, dropout=0.3, norm="batch"))
+TASK = jaxdl.tasks.classify(
+    jaxdl.models.CNN((jaxdl.models.Stage(3),), (4,), 2, dropout=0.3, norm="batch")
+)
 CNN = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.sgd(0.1, momentum=0.9)))
 IMAGES = jaxdl.data.Dataset(
     {
@@ -32,7 +44,14 @@ IMAGES = jaxdl.data.Dataset(
 
 def run(key=KEYS, net=NET, data=None, **changed):
     memory = Memory()
-    defaults = {"steps": 10, "batch_size": 4, "strategy": ONE, "every": Every(4, 3), "writers": [memory]}
+    defaults = {
+        "steps": 10,
+        "batch_size": 4,
+        "strategy": ONE,
+        "log_every": 4,
+        "save_every": 3,
+        "writers": [memory],
+    }
     state = train(net, points() if data is None else data, key=key, **(defaults | changed))
     return state, memory.records
 
@@ -63,17 +82,22 @@ def test_so_it_is_with_noise_running_statistics_and_averaged_weights():
 
 @pytest.mark.slow
 def test_at_once_is_in_turns_to_rounding():
-    members = Members(4, ONE.devices)
-    members._in_turns = members._at_once
+    members = Ensemble(4, ONE.devices)
+    members._sequential = members._vectorized
     state, _ = run(net=CNN, data=IMAGES, strategy=members)
-    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(run(net=CNN, data=IMAGES)[0]), strict=True):
+    for a, b in zip(
+        jax.tree.leaves(state), jax.tree.leaves(run(net=CNN, data=IMAGES)[0]), strict=True
+    ):
         np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 9])
 def test_interrupted_together(stop, tmp_path):
     run(store=Directory(tmp_path), stop_after=stop)
-    assert state_sha256(run(store=Directory(tmp_path), strategy=Sharded(jax.devices()[:2]))[0]) == together()
+    assert (
+        state_sha256(run(store=Directory(tmp_path), strategy=Sharded(jax.devices()[:2]))[0])
+        == together()
+    )
 
 
 def test_streamed_is_resident(monkeypatch):
@@ -84,8 +108,13 @@ def test_streamed_is_resident(monkeypatch):
 
 def test_evaluation_gives_an_array_each():
     state, _ = run()
-    found = evaluate(NET, state, points(7, seed=1), batch_size=4, strategy=Sharded(jax.devices()[:2]))
-    alone = [evaluate(NET, state.member(i), points(7, seed=1), batch_size=4, strategy=ONE) for i in range(4)]
+    found = evaluate(
+        NET, state, points(7, seed=1), batch_size=4, strategy=Sharded(jax.devices()[:2])
+    )
+    alone = [
+        evaluate(NET, state.member(i), points(7, seed=1), batch_size=4, strategy=ONE)
+        for i in range(4)
+    ]
     np.testing.assert_array_equal(found["loss"], [one["loss"] for one in alone])
 
 
@@ -113,11 +142,15 @@ def test_one_that_diverges_does_not_stop_the_others():
         return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
 
     net = jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1)))
-    with pytest.warns(UserWarning, match=r"^run \d is not finite since step \d+; the others go on$") as warned:
+    with pytest.warns(
+        UserWarning, match=r"^run \d is not finite since step \d+; the others go on$"
+    ) as warned:
         state, records = run(net=net, store=InMemory(), validation=points(7, seed=1))
     fine = np.isfinite(np.asarray(state.params["w"])).all(1)
     assert fine.any() and not fine.all() and len(warned) == (~fine).sum()
-    assert [math.isfinite(records[-2][1][f"validation/loss/{i}"]) for i in range(4)] == fine.tolist()
+    assert [
+        math.isfinite(records[-2][1][f"validation/loss/{i}"]) for i in range(4)
+    ] == fine.tolist()
     rates[:] = math.inf
     with pytest.raises(NonFinite):
         run(net=jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1))))
@@ -132,9 +165,11 @@ def test_patience_looks_at_the_mean_and_never_at_the_survivors():
     assert state.step.shape == (4,)
 
 
-@pytest.mark.parametrize(("count", "devices", "used"), [(4, 4, 4), (4, 3, 1), (6, 4, 2), (2, 4, 2), (3, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "devices", "used"), [(4, 4, 4), (4, 3, 1), (6, 4, 2), (2, 4, 2), (3, 1, 1)]
+)
 def test_as_many_devices_as_can_share_evenly(count, devices, used):
-    assert len(Members(count, jax.devices()[:devices]).devices) == used
+    assert len(Ensemble(count, jax.devices()[:devices]).devices) == used
 
 
 def test_the_same_program_is_found_again():
@@ -147,7 +182,10 @@ def test_strategies_that_cannot(name):
     where = Pmapped(jax.devices()[:2]) if name == "pmap" else Sharded(jax.devices()[:2], fsdp=True)
     with pytest.raises(InputError) as caught:
         run(strategy=where)
-    assert str(caught.value) == f"strategy: got {name!r}, allowed: sharded or single, for several runs in one program"
+    assert (
+        str(caught.value)
+        == f"strategy: got {name!r}, allowed: sharded or single, for several runs in one program"
+    )
 
 
 def test_several_processes_have_one_seed(monkeypatch):
@@ -180,4 +218,7 @@ def test_with_a_convolution_of_xlas_own_too():
 def test_a_member_that_there_is_not(i):
     with pytest.raises(InputError) as caught:
         run(steps=1)[0].member(i)
-    assert str(caught.value) == f"member: got {i}, allowed: a number below 4, of a state of several runs"
+    assert (
+        str(caught.value)
+        == f"member: got {i}, allowed: a number below 4, of a state of several runs"
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
-#: A field up to this size as float32 is read into memory; a larger one stays a `Lazy`. 2 GiB.
+#: A field up to this size as float32 is read into memory; a larger one stays a `MappedArray`. 2 GiB.
 IN_MEMORY = 2**31
 
 #: What one look at a large array may hold at a time. 64 MiB.
@@ -15,7 +15,7 @@ BLOCK_BYTES = 2**26
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Lazy:
+class MappedArray:
     """Rows of an array, as float32, computed when they are asked for.
 
         y = (...((x - shift_1) / scale_1 - shift_2) / scale_2 ...)
@@ -30,7 +30,7 @@ class Lazy:
       dtype: what the rows are given as; `working` keeps all their digits.
 
     Example:
-      >>> pixels = Lazy(np.array([[0], [51], [255]], np.uint8)).then(0.0, 255.0)
+      >>> pixels = MappedArray(np.array([[0], [51], [255]], np.uint8)).then(0.0, 255.0)
       >>> pixels[np.array([1, 2])].tolist()
       [[0.20000000298023224], [1.0]]
     """
@@ -76,18 +76,20 @@ class Lazy:
         """All rows, in memory."""
         return self[:].astype(self.dtype if dtype is None else dtype, copy=False)
 
-    def then(self, shift: float | np.ndarray, scale: float | np.ndarray) -> "Lazy":
+    def then(self, shift: float | np.ndarray, scale: float | np.ndarray) -> "MappedArray":
         """The same rows with one more step, `(x - shift) / scale`."""
         step = (np.asarray(shift, np.float64), np.asarray(scale, np.float64))
         return dataclasses.replace(self, steps=(*self.steps, step))
 
-    def take(self, rows: Int[np.ndarray, " B"]) -> "Lazy":
+    def take(self, rows: Int[np.ndarray, " B"]) -> "MappedArray":
         """Some of the rows, still on disk."""
         own = np.arange(len(self)) if self.rows is None else self.rows
         return dataclasses.replace(self, rows=own[rows])
 
 
-def blocks(array: Shaped[np.ndarray, "N ..."] | Lazy) -> Iterator[tuple[int, Shaped[np.ndarray, "B ..."]]]:
+def blocks(
+    array: Shaped[np.ndarray, "N ..."] | MappedArray,
+) -> Iterator[tuple[int, Shaped[np.ndarray, "B ..."]]]:
     """An array in pieces of up to `BLOCK_BYTES`, each with the number of its first row.
 
     Example:

@@ -9,10 +9,12 @@ import jax
 from jax.experimental import multihost_utils
 
 #: What tells a process to end: Ctrl-C, whoever stops or preempts it, a terminal that was closed.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
-class Heard:
+class SignalState:
     """What Python knows of signals, for whoever waits for a process that is told to end.
 
     Attributes:
@@ -24,18 +26,18 @@ class Heard:
     unsaved = False
 
 
-class Ending:
+class GracefulShutdown:
     """Takes signals, while a run is inside of it, as the wish to end.
 
-    The loop asks between two dispatches whether it was `told`, saves, and leaves; then the wish comes true: as
+    The loop asks between two dispatches whether it was `requested`, saves, and leaves; then the wish comes true: as
     `KeyboardInterrupt`, or as `SystemExit` with 128 + the signal's number. Told a second time, it comes true at once.
     Signals that are ignored, or that somebody else handles (such as a run around this one), stay as they are; so do all
     outside of the main thread. Several processes agree on the step by JAX's preemption service, which has SIGTERM for
     itself; it is the only signal that they hear.
 
     Example:
-      >>> with Ending() as ending:
-      ...     ending.told()
+      >>> with GracefulShutdown() as shutdown:
+      ...     shutdown.requested()
       False
     """
 
@@ -43,22 +45,26 @@ class Ending:
         self.signal, self._asked, self._unsaved = 0, 0, False
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> "Ending":
-        self._unsaved = Heard.unsaved
+    def __enter__(self) -> "GracefulShutdown":
+        self._unsaved = SignalState.unsaved
         if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
             for number in SIGNALS:
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, come_true):
+                if signal.getsignal(number) in (
+                    signal.SIG_DFL,
+                    signal.default_int_handler,
+                    raise_for_signal,
+                ):
                     self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        Heard.unsaved = self._unsaved
+        SignalState.unsaved = self._unsaved
         if self.signal and kind is None:
-            come_true(self.signal)
+            raise_for_signal(self.signal)
 
-    def told(self) -> bool:
+    def requested(self) -> bool:
         """Whether the run is to end here; all processes of a run ask equally often, and hear the same."""
         served = jax.process_count() > 1 and jax.config.jax_enable_preemption_service  # type: ignore[attr-defined]
         self._asked += 1  # what the service wants is a number that grows by 1
@@ -66,20 +72,20 @@ class Ending:
             self.signal = signal.SIGTERM
         return bool(self.signal)
 
-    def worked(self) -> None:
+    def mark_unsaved(self) -> None:
         """Steps have been done: whoever would end the process must wait for the run to save them."""
-        Heard.unsaved = True
+        SignalState.unsaved = True
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        Heard.count += 1
+        SignalState.count += 1
         if self.signal:
-            come_true(number)
+            raise_for_signal(number)
         self.signal = number
 
 
-def come_true(number: int, frame: FrameType | None = None) -> NoReturn:
+def raise_for_signal(number: int, frame: FrameType | None = None) -> NoReturn:
     """What a signal does where no run has to be saved: ends the process, with everything put away."""
-    Heard.count += 1
+    SignalState.count += 1
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""Shaped against NumPy's reshape of what its body says."""
+"""Reshaped against NumPy's reshape of what its body says."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, MLP, Shaped, Stage
+from jaxdl.models import CNN, MLP, Reshaped, Stage
 from tests.models.drawn import drawn
 
 RNG = np.random.default_rng(0)
@@ -23,28 +23,34 @@ X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 
     ],
 )
 def test_is_its_bodys_numbers_in_their_order(body, x, shape):
-    model = Shaped(body, shape)
+    model = Reshaped(body, shape)
     variables = drawn(model, x)
     said = body.apply({"params": variables["params"]["body"]}, x, train=False)
     y = model.apply(variables, x, train=False)
     np.testing.assert_array_equal(y, np.asarray(said).reshape(5, *shape))
-    assert y.size == np.unique(y).size or said.ndim == 4, "numbers that are all different show their order"
+    assert y.size == np.unique(y).size or said.ndim == 4, (
+        "numbers that are all different show their order"
+    )
 
 
 def test_the_body_hears_whether_this_is_training():
-    model = Shaped(MLP((6,), 6, norm="batch"), (2, 3))
+    model = Reshaped(MLP((6,), 6, norm="batch"), (2, 3))
     variables = drawn(model, X)
     for train in (True, False):
         moved = model.apply(variables, X, train=train, mutable=["batch_stats"])[1]["batch_stats"]
-        before, after = (stats["body"]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved))
+        before, after = (
+            stats["body"]["norm_0"]["mean"] for stats in (variables["batch_stats"], moved)
+        )
         assert (np.asarray(before) != np.asarray(after)).all() == train
 
 
 def test_the_range_is_that_of_the_activation():
-    plain, bounded = Shaped(MLP((), 6), (2, 3)), Shaped(MLP((), 6), (2, 3), "sigmoid")
+    plain, bounded = Reshaped(MLP((), 6), (2, 3)), Reshaped(MLP((), 6), (2, 3), "sigmoid")
     variables = drawn(plain, X)
     said = np.asarray(plain.apply(variables, X, train=False))
-    np.testing.assert_allclose(bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-said)), rtol=1e-6)
+    np.testing.assert_allclose(
+        bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-said)), rtol=1e-6
+    )
 
 
 def init(model, x):
@@ -52,15 +58,15 @@ def init(model, x):
 
 
 BAD = [
-    (lambda: Shaped(MLP(), (5, 0)), "shape: got 0, allowed: at least 1"),
-    (lambda: Shaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
+    (lambda: Reshaped(MLP(), (5, 0)), "shape: got 0, allowed: at least 1"),
+    (lambda: Reshaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
     (
-        lambda: init(Shaped(MLP((), 10), (3, 4)), X),
+        lambda: init(Reshaped(MLP((), 10), (3, 4)), X),
         "shape: got (3, 4), allowed: as many numbers as the body says, 10",
     ),
     # As many numbers in all, fewer of each thing: five things must not become four.
     (
-        lambda: init(Shaped(MLP((), 4), (5, 1)), X),
+        lambda: init(Reshaped(MLP((), 4), (5, 1)), X),
         "shape: got (5, 1), allowed: as many numbers as the body says, 4",
     ),
 ]
@@ -75,9 +81,9 @@ def test_says_in_one_line_what_is_allowed(call, line):
 
 def test_a_number_is_no_shape():
     with pytest.raises(InputError, match="^shape: got 7, allowed: "):
-        Shaped(MLP(), 7)
+        Reshaped(MLP(), 7)
 
 
 def test_an_activation_that_nobody_knows():
     with pytest.raises(InputError, match="^activation: got 'wiggly', allowed: elu, "):
-        Shaped(MLP(), (5,), "wiggly")
+        Reshaped(MLP(), (5,), "wiggly")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl.data.memory import adding, copy_memory
+from jaxdl.data.long_range_tasks import adding, copy_memory
 from jaxdl.errors import InputError
 
 
@@ -59,8 +59,13 @@ def test_a_function_of_the_seed_alone(task):
 
 
 def test_the_numbers_of_seed_0_stay_what_they_are():
-    assert adding(50, 100).sha256 == "c51694d8fe327285957ae5d0372d5bacdf52a2b0af6909889d299afa7ce5d04a"
-    assert copy_memory(50, 100).sha256 == "42dadcf3bee39d75af7805d02538a148b6e7262c3094bbb551642559dd72d451"
+    assert (
+        adding(50, 100).sha256 == "c51694d8fe327285957ae5d0372d5bacdf52a2b0af6909889d299afa7ce5d04a"
+    )
+    assert (
+        copy_memory(50, 100).sha256
+        == "42dadcf3bee39d75af7805d02538a148b6e7262c3094bbb551642559dd72d451"
+    )
 
 
 @pytest.mark.parametrize(

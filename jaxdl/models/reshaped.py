@@ -10,7 +10,7 @@ from jaxdl.errors import InputError, at_least
 from jaxdl.nn.activations import activation
 
 
-class Shaped(nn.Module):
+class Reshaped(nn.Module):
     """A network whose numbers are put into a shape, and a range.
 
     Attributes:
@@ -25,7 +25,7 @@ class Shaped(nn.Module):
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from jaxdl.models import MLP
-      >>> model, x = Shaped(MLP((16,), 64), (8, 8, 1)), jnp.zeros((3, 2))
+      >>> model, x = Reshaped(MLP((16,), 64), (8, 8, 1)), jnp.zeros((3, 2))
       >>> model.init_with_output(jax.random.key(0), x, train=False)[0].shape
       (3, 8, 8, 1)
     """
@@ -47,6 +47,8 @@ class Shaped(nn.Module):
         """The body's numbers, `[B, *shape]`."""
         y = self.body(x, train=train)  # type: ignore[operator]
         if math.prod(y.shape[1:]) != math.prod(self.shape):
-            raise InputError("shape", self.shape, f"as many numbers as the body says, {math.prod(y.shape[1:])}")
+            raise InputError(
+                "shape", self.shape, f"as many numbers as the body says, {math.prod(y.shape[1:])}"
+            )
         y = y.reshape(y.shape[0], *self.shape)
         return y if self.activation is None else activation(self.activation)(y)

@@ -13,28 +13,30 @@ from jaxdl.core import State
 from jaxdl.errors import NonFinite
 from jaxdl.finite import finite
 from jaxdl.metrics import Metrics, means
-from jaxdl.training.program import Pace
-from jaxdl.training.rows import added, first_rows
+from jaxdl.training.metric_buffer import read_rows, total_rows
+from jaxdl.training.program import DispatchSize
 from jaxdl.training.writers import Writer
 
 
-class Journal:
-    """Adds up what the steps report and tells the writers when it is time; `axis` is the rows' (see `first_rows`)."""
+class MetricLogger:
+    """Adds up what the steps report and tells the writers when it is time; `axis` is the rows' (see `read_rows`)."""
 
     def __init__(self, writers: Sequence[Writer], examples: int, every: int, axis: int):
         self.writers, self.examples, self.every, self.axis = writers, examples, every, axis
         self.rows: list[Metrics] = []
-        self.pace = Pace()
+        self.dispatch_size = DispatchSize()
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         self.since = time.perf_counter()
         self.steps, self.lately, self.timed = 0, 0.0, 0
         self.lost: set[int] = set()
 
-    def take(self, block: tuple[int, int, Any], state: State) -> None:
+    def record(self, block: tuple[int, int, Any], state: State) -> None:
         """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
         step, count, found = block
-        metrics = first_rows(found, count, self.axis)
-        broken = ~np.stack([_fine(x, self.axis) for x in jax.tree.leaves(metrics)]).all(0)  # [*N, count]
+        metrics = read_rows(found, count, self.axis)
+        broken = ~np.stack([_fine(x, self.axis) for x in jax.tree.leaves(metrics)]).all(
+            0
+        )  # [*N, count]
         first = broken.argmax(-1)
         if broken.any(-1).all():
             row = int(first.max())
@@ -43,11 +45,13 @@ class Journal:
         for i in set(np.flatnonzero(broken.any(-1)).tolist()) - self.lost:
             self.lost.add(i)
             since = step - count + 1 + first[i]
-            warnings.warn(f"run {i} is not finite since step {since}; the others go on", stacklevel=2)
+            warnings.warn(
+                f"run {i} is not finite since step {since}; the others go on", stacklevel=2
+            )
         self.rows.append(metrics)
         if self.seconds["compile"]:
             passed = self.lap("train")
-            self.pace.took(count, passed)
+            self.dispatch_size.update(count, passed)
             self.lately += passed
             self.steps, self.timed = self.steps + count, self.timed + count
         else:  # the first step: its time is compilation, and no rate
@@ -55,7 +59,7 @@ class Journal:
         if step % self.every == 0:
             self._write(step)
 
-    def validated(self, step: int, measured: dict[str, Any]) -> None:
+    def record_validation(self, step: int, measured: dict[str, Any]) -> None:
         """The validation set's metrics."""
         self.lap("evaluate")
         self.flush(step)
@@ -73,7 +77,10 @@ class Journal:
             self._tell(step, self._rate(self.timed, self.seconds["train"]) | self._times())
 
     def _write(self, step: int) -> None:
-        averages = {f"train/{name}": value for name, value in means(added(self.rows, self.axis)).items()}
+        averages = {
+            f"train/{name}": value
+            for name, value in means(total_rows(self.rows, self.axis)).items()
+        }
         self._tell(step, averages | self._rate(self.steps, self.lately) | self._times())
         self.rows, self.steps, self.lately = [], 0, 0.0
 
@@ -119,7 +126,11 @@ def diagnosis(metrics: Metrics, state: State) -> str:
     """What is not finite of a step's metrics and of the state."""
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     broken = _broken(state, np.stack(jax.device_get(_all_finite(state))))
-    where = f"first leaf that is not finite: {broken[0]}" if broken else "all leaves of the state are finite"
+    where = (
+        f"first leaf that is not finite: {broken[0]}"
+        if broken
+        else "all leaves of the state are finite"
+    )
     return f"{', '.join(names)} is not finite; {where}; nothing of it is saved"
 
 
@@ -132,7 +143,10 @@ def _named(name: str, value: Any) -> list[tuple[str, float]]:
     """A number under its name; of several runs their mean, and each run's own under `name/i`."""
     if not np.ndim(value):
         return [(name, value)]
-    return [(name, float(np.mean(value))), *((f"{name}/{i}", float(each)) for i, each in enumerate(value))]
+    return [
+        (name, float(np.mean(value))),
+        *((f"{name}/{i}", float(each)) for i, each in enumerate(value)),
+    ]
 
 
 def _name(path: Any) -> str:

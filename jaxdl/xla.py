@@ -8,7 +8,7 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, PyTree
 
 
-def computed_once(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
+def noinline(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
     """`f` whose result a CPU keeps, where XLA would compute cheap work again in each place that reads it.
 
     The backward pass of pooling and dropout, which three convolutions and sums read, took 22 of 108 ms in a step
@@ -22,7 +22,7 @@ def computed_once(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Ca
       A function of the same arguments, to be made once.
 
     Example:
-      >>> float(computed_once(jax.numpy.sin)(0.0))
+      >>> float(noinline(jax.numpy.sin)(0.0))
       0.0
     """
     compiled = jax.jit(f, static_argnums=static_argnums)
@@ -35,7 +35,7 @@ def computed_once(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Ca
     return call
 
 
-def kept(x: PyTree[Array]) -> PyTree[Array]:
+def materialize(x: PyTree[Array]) -> PyTree[Array]:
     """`x`, computed once on a CPU, all of it before anything that follows reads it.
 
     Args:
@@ -45,7 +45,7 @@ def kept(x: PyTree[Array]) -> PyTree[Array]:
       The same numbers.
 
     Example:
-      >>> kept(jax.numpy.arange(2)).tolist()
+      >>> materialize(jax.numpy.arange(2)).tolist()
       [0, 1]
     """
     return jax.lax.platform_dependent(x, cpu=_kept, default=_same)
@@ -55,4 +55,4 @@ def _same(x: Any) -> Any:
     return x
 
 
-_kept = computed_once(_same)
+_kept = noinline(_same)

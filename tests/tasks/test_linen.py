@@ -10,8 +10,8 @@ import pytest
 import jaxdl
 from jaxdl.core import Update
 from jaxdl.models import MLP
-from jaxdl.tasks import classify, in_parts
-from jaxdl.tasks.applying import applied, initial, lengths_in
+from jaxdl.tasks import classify, predict_batched
+from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 from tests.training.linear import KEY
 
 X = np.random.default_rng(0).normal(size=(13, 4)).astype(np.float32)
@@ -49,12 +49,14 @@ def started():
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 12, 13, 14, 500])
 def test_parts_are_the_whole(batch_size):
     task, state = started()
-    found = in_parts(task.predict, state, X, batch_size=batch_size)
+    found = predict_batched(task.predict, state, X, batch_size=batch_size)
     assert isinstance(found, np.ndarray)
     np.testing.assert_allclose(found, task.predict(state.params, state.extra, X), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "batch_size", "seen"), [(13, 4, 4), (12, 4, 4), (3, 4, 3), (13, 1, 1)])
+@pytest.mark.parametrize(
+    ("size", "batch_size", "seen"), [(13, 4, 4), (12, 4, 4), (3, 4, 3), (13, 1, 1)]
+)
 def test_one_program_for_all_parts(size, batch_size, seen):
     shapes = []
 
@@ -63,45 +65,47 @@ def test_one_program_for_all_parts(size, batch_size, seen):
         return x.sum(1) * lengths.astype(x.dtype) + params + extra["more"]
 
     state = started()[1].replace(params=jnp.float32(2), extra={"more": jnp.float32(1)})
-    found = in_parts(predict, state, X[:size], LENGTHS[:size], batch_size=batch_size)
+    found = predict_batched(predict, state, X[:size], LENGTHS[:size], batch_size=batch_size)
     assert shapes == [((seen, 4), (seen,))]
     np.testing.assert_allclose(found, X[:size].sum(1) * LENGTHS[:size] + 3, rtol=1e-5)
 
 
 def test_lengths_are_those_of_the_batch():
-    assert lengths_in({"input": X}) == {}
-    assert lengths_in({"input": X, "length": LENGTHS}) == {"lengths": LENGTHS}
+    assert lengths_kwargs({"input": X}) == {}
+    assert lengths_kwargs({"input": X, "length": LENGTHS}) == {"lengths": LENGTHS}
 
 
 def test_a_start_is_the_models_own():
-    params, extra = initial(Noted(), KEY, {"input": jnp.asarray(X)})
+    params, extra = init_variables(Noted(), KEY, {"input": jnp.asarray(X)})
     own = Noted().init(KEY, jnp.asarray(X), train=False)
     jax.tree.map(np.testing.assert_array_equal, {"params": params, **extra}, own)
     assert list(extra) == ["notes"]
-    assert initial(Nothing(), KEY, {"input": jnp.asarray(X)}) == ({}, {})
+    assert init_variables(Nothing(), KEY, {"input": jnp.asarray(X)}) == ({}, {})
     with pytest.raises(TypeError, match="lengths"):
-        initial(Nothing(), KEY, {"input": jnp.asarray(X), "length": jnp.asarray(LENGTHS)})
+        init_variables(Nothing(), KEY, {"input": jnp.asarray(X), "length": jnp.asarray(LENGTHS)})
 
 
 def test_collections_move_in_training_only():
     x = jnp.asarray(X)
-    params, extra = initial(Noted(), KEY, {"input": x})
-    quiet, same = applied(Noted(), params, extra, x, KEY, train=False)
-    noisy, moved = applied(Noted(), params, extra, x, KEY, train=True)
+    params, extra = init_variables(Noted(), KEY, {"input": x})
+    quiet, same = apply(Noted(), params, extra, x, KEY, train=False)
+    noisy, moved = apply(Noted(), params, extra, x, KEY, train=True)
     assert [int(e["notes"]["calls"]) for e in (extra, same, moved)] == [0, 0, 1]
     kept = np.asarray(noisy) != 0
     assert 0 < kept.mean() < 1
     np.testing.assert_allclose(np.asarray(noisy)[kept], 2 * np.asarray(quiet)[kept], rtol=1e-5)
-    other, _ = applied(Noted(), params, extra, x, jax.random.key(1), train=True)
+    other, _ = apply(Noted(), params, extra, x, jax.random.key(1), train=True)
     assert (np.asarray(other) != np.asarray(noisy)).any()
-    again, _ = applied(Noted(), params, extra, x, KEY, train=True)
+    again, _ = apply(Noted(), params, extra, x, KEY, train=True)
     np.testing.assert_array_equal(again, noisy)
 
 
 def test_more_is_handed_on():
     x = jnp.asarray(X)
-    params, extra = initial(Noted(), KEY, {"input": x})
-    plain, _ = applied(Noted(), params, extra, x, KEY, train=False)
-    scaled, _ = applied(Noted(), params, extra, x, KEY, train=False, lengths=jnp.asarray(LENGTHS))
+    params, extra = init_variables(Noted(), KEY, {"input": x})
+    plain, _ = apply(Noted(), params, extra, x, KEY, train=False)
+    scaled, _ = apply(Noted(), params, extra, x, KEY, train=False, lengths=jnp.asarray(LENGTHS))
     np.testing.assert_allclose(scaled, np.asarray(plain) * LENGTHS[:, None], rtol=1e-5)
-    np.testing.assert_array_equal(applied(Noted(), params, extra, x, KEY, train=False, method="twice")[0], 2 * x)
+    np.testing.assert_array_equal(
+        apply(Noted(), params, extra, x, KEY, train=False, method="twice")[0], 2 * x
+    )
