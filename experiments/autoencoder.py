@@ -87,10 +87,8 @@ def prepared(config: Config) -> dict[str, Dataset]:
             "images", config.images, f"at most those of the training set, {sets['train'].size}"
         )
     if config.images:
-        arrays, again = (
-            sets["train"].arrays,
-            np.resize(np.arange(config.images), sets["train"].size),
-        )
+        arrays = sets["train"].arrays
+        again = np.resize(np.arange(config.images), sets["train"].size)
         few = {name: np.asarray(x[: config.images])[again] for name, x in arrays.items()}
         sets["train"] = Dataset(few, train.name, train.classes)
     return sets
@@ -98,12 +96,14 @@ def prepared(config: Config) -> dict[str, Dataset]:
 
 def one(run: Run[Config]) -> dict[str, Any]:
     """Trains one network, measures it and draws what it makes of images that it has not seen."""
-    config, sets = run.config, prepared(run.config)
+    config = run.config
+    sets = prepared(run.config)
     model = network(config, sets["train"]["input"].shape[1:])
     task = tasks.reconstruct(model)
     state, metrics = fit_and_test(run, model, task, sets)
     states = [inference(each) for each in run.members(state)]
-    test, first = np.asarray(sets["test"]["input"]), np.asarray(sets["train"]["input"][:1])
+    test = np.asarray(sets["test"]["input"])
+    first = np.asarray(sets["train"]["input"][:1])
     back = [tasks.predict_batched(task.reconstruct, each, test) for each in states]
     plots.learning_curves(run.records(), run.figure("curves"))
     some = np.linspace(0, len(test) - 1, 2 * SHOWN).astype(int)
@@ -170,7 +170,8 @@ TITLES = {"autoencoder": "neighbours", "two principal components": "neighbours_p
 
 def components(x: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both sets of images on the two directions in which the second one varies most, `[N, 2]` each."""
-    x, seen = x.reshape(len(x), -1), seen.reshape(len(seen), -1)
+    x = x.reshape(len(x), -1)
+    seen = seen.reshape(len(seen), -1)
     middle = seen.mean(0)
     _, directions = np.linalg.eigh(np.cov(seen, rowvar=False))
     return (x - middle) @ directions[:, -2:], (seen - middle) @ directions[:, -2:]

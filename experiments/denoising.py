@@ -86,7 +86,9 @@ class Config(TrainingOptions):
 
 def network(config: Config, channels: int) -> Autoencoder:
     """The lecture's, from 28x28 images to 7x7 maps; `deeper` has more convolutions there."""
-    n, more, dtype = config.features, config.deeper, config.dtype
+    n = config.features
+    more = config.deeper
+    dtype = config.dtype
     there = CNN((Stage(n), Stage(n), *[Stage(n, pool=None)] * more), outputs=None, dtype=dtype)
     back = ConvDecoder(
         (*[UpStage(n, 3, 1)] * more, UpStage(n), UpStage(n), UpStage(channels, 3, 1)), dtype=dtype
@@ -134,7 +136,8 @@ def corrupted(config: Config, images: np.ndarray, name: str) -> np.ndarray:
 
 def filtered(config: Config, known: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
     """What each filter makes of the noisy images, with the size that is best for known ones."""
-    found, spoilt = {}, corrupted(config, known, "train")
+    found = {}
+    spoilt = corrupted(config, known, "train")
     for name, (each, sizes) in FILTERS.items():
 
         def cleaned(images: np.ndarray, size: float, each: Callable = each) -> np.ndarray:

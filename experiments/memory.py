@@ -110,7 +110,8 @@ def network(config: Config, cell: str, length: int) -> SequenceNet:
 
 def one(run: Run[Config]) -> dict[str, Any]:
     """One network on sequences of one length, all seeds at once."""
-    config, length = run.config, run.config.lengths[0]
+    config = run.config
+    length = run.config.lengths[0]
     make = data.adding if config.task == "adding" else data.copy_memory
     sets: dict[str, Dataset] = {
         "train": make(length, config.examples),

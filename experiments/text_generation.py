@@ -131,7 +131,8 @@ def prepared(config: Config) -> tuple[dict[str, Dataset], Vocabulary, str, np.nd
     whole = data.read_text(config.data, config.data_dir, config.cache_dir)
     train, test = data.split_text(whole, config.held_out)
     vocabulary = Vocabulary.of(train, config.by, size=config.vocabulary, lower=config.lower)
-    name, context = Path(config.data).stem, 4 * config.length
+    name = Path(config.data).stem
+    context = 4 * config.length
     texts = {"train": train, "test": test}
     if config.validation:
         texts["train"], texts["validation"] = data.split_text(train, config.validation)
@@ -227,7 +228,8 @@ def draw(
     run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabulary, ids: np.ndarray
 ) -> None:
     """Units of the last layer that follow what the text is doing, over a stretch of held-out text, and a gate."""
-    config, symbols = run.config, [vocabulary.tokens[i] for i in ids]
+    config = run.config
+    symbols = [vocabulary.tokens[i] for i in ids]
     variables = {
         "params": state.params,
         **{name: each for name, each in state.extra.items() if name != "carry"},
@@ -247,7 +249,8 @@ def draw(
         starts, key=lambda first: next(iter(doing.values()))[first : first + 6 * across].std()
     )
     shown = slice(begin, begin + 6 * across)
-    rows, titles = [], []
+    rows = []
+    titles = []
     for name, values in doing.items():
         unit, r = follower(memory, values)
         if rows and abs(r) < 0.4:  # nobody does
@@ -262,11 +265,13 @@ def draw(
 
 def doings(symbols: list[str], across: int) -> dict[str, np.ndarray]:
     """What a text is doing at each of its symbols, as numbers: only what it does at all."""
-    inside, quoted = False, []
+    inside = False
+    quoted = []
     for symbol in symbols:
         inside = symbol == "“" or (inside and symbol != "”") if symbol != '"' else not inside
         quoted.append(inside)
-    last, since = 0, []
+    last = 0
+    since = []
     for i, symbol in enumerate(symbols):
         since.append(min(i - last, across))
         last = i + 1 if symbol == "\n" else last
@@ -280,7 +285,8 @@ def doings(symbols: list[str], across: int) -> dict[str, np.ndarray]:
 
 def follower(memory: np.ndarray, values: np.ndarray) -> tuple[int, float]:
     """The unit `[T, H]` whose numbers go with the values `[T]` best, and their correlation."""
-    a, b = memory - memory.mean(0), values - values.mean()
+    a = memory - memory.mean(0)
+    b = values - values.mean()
     r = (a * b[:, None]).sum(0) / np.maximum(np.sqrt((a**2).sum(0) * (b**2).sum()), 1e-12)
     best = int(np.abs(r).argmax())
     return best, float(r[best])

@@ -116,7 +116,8 @@ class Config(TrainingOptions):
 
 def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
     """The two halves that the options name."""
-    numbers, hidden = 2 * config.latent, config.hidden
+    numbers = 2 * config.latent
+    hidden = config.hidden
     halves = encoder_decoder(
         shape, numbers, config.network, hidden, config.activation, config.dtype
     )
@@ -141,7 +142,8 @@ def one(run: Run[Config]) -> dict[str, Any]:
     """Trains, tests, has samples judged, and draws."""
     config = run.config
     train, test, sets = image_sets(config, 4 if config.network == "conv" else 1, 2 * SIDE)
-    shape, classes = train["input"].shape[1:], train.classes or 0
+    shape = train["input"].shape[1:]
+    classes = train.classes or 0
     if config.latent == 2 and classes > 20 and not config.conditional:
         raise InputError(
             "latent",
@@ -152,10 +154,8 @@ def one(run: Run[Config]) -> dict[str, Any]:
     task = task_of(config, model, config.total_steps(sets["train"].size))
     shown = codes(config, run.seeds[0], classes)
     check_batch_size(sets["train"], config.batch_size)
-    classifier, draw = (
-        load_classifier(config, train, test),
-        jax.jit(functools.partial(pixels, task)),
-    )
+    classifier = load_classifier(config, train, test)
+    draw = jax.jit(functools.partial(pixels, task))
 
     def on_validation(state: State) -> None:
         """The same codes again and again, while the decoder learns."""
@@ -206,7 +206,8 @@ def importance(task: tasks.Variational, state: State, test: Dataset, config: Con
             *label,
         )
 
-    images, rows = np.asarray(test["input"]), np.arange(test.size, dtype=np.int32)
+    images = np.asarray(test["input"])
+    rows = np.arange(test.size, dtype=np.int32)
     label = (np.asarray(test["label"]),) if config.conditional else ()
     return float(tasks.predict_batched(bound, state, images, rows, *label, batch_size=250).mean())
 
@@ -260,7 +261,8 @@ def again(
     label: tuple,
 ) -> None:
     """The same image decoded many times, from codes that its encoder draws for it, and how that differs each time."""
-    times, count = SIDE - 1, 4
+    times = SIDE - 1
+    count = 4
     e = latent_noise(run.seeds[0], run.config.latent, count * times).reshape(count, times, -1)
     drawn = (middle[:count, None] + spread[:count, None] * e).reshape(count * times, -1)
     given = (np.repeat(label[0][:count], times),) if label else ()

@@ -92,11 +92,13 @@ def one(run: Run[Config]) -> dict[str, Any]:
 
     state, metrics = fit_and_test(run, model, task, sets)
     states = [inference(each) for each in run.members(state)]
-    seen, x = np.asarray(train["input"]), np.asarray(test["input"])
+    seen = np.asarray(train["input"])
+    x = np.asarray(test["input"])
     codes, known = (
         [tasks.predict_batched(encode, each, images) for each in states] for images in (x, seen)
     )
-    label, learned = np.asarray(test["label"]), np.asarray(train["label"])
+    label = np.asarray(test["label"])
+    learned = np.asarray(train["label"])
     neighbours = [
         scores.neighbour_accuracy(a, learned, b, label) for a, b in zip(known, codes, strict=True)
     ]

@@ -82,7 +82,8 @@ def network(config: Config) -> CNN | SequenceNet:
 
 def as_frames(films: Dataset) -> Dataset:
     """Every frame an image `[N T, H, W, 1]` with the label of its film."""
-    clips, label = np.asarray(films["input"]), np.asarray(films["label"])
+    clips = np.asarray(films["input"])
+    label = np.asarray(films["label"])
     arrays = {
         "input": clips.reshape(-1, *clips.shape[2:]),
         "label": np.repeat(label, clips.shape[1]),
@@ -125,7 +126,8 @@ def main(config: Config) -> dict[str, Any]:
     if len(results) < len(config.networks):
         return results
     _, test = data.moving_digits(config.question, config.films, config.frames)
-    shown, names = slice(6), ANSWERS[config.question]
+    shown = slice(6)
+    names = ANSWERS[config.question]
     said = {name: read_array(out / name / "samples" / "answers.npy") for name in config.networks}
     titles = [
         f"{names[label]}: "

@@ -1,6 +1,6 @@
 """jaxdl: the classic networks of deep learning, as pure functions in JAX."""
 
-from jaxdl import data, losses, metrics, models, nn, optimizers, scores, tasks, training
+from jaxdl import data, losses, metrics, models, nn, optimizers, plots, scores, tasks, training
 from jaxdl.core import Learner, State, Update, inference, learner
 from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
@@ -24,6 +24,7 @@ __all__ = [
     "models",
     "nn",
     "optimizers",
+    "plots",
     "reproduce",
     "root",
     "scores",

@@ -244,7 +244,8 @@ def local_rows(tree: Any) -> Any:
     """
     if not _mapped():
         return tree
-    count, here = jax.lax.axis_size(AXIS), jax.lax.axis_index(AXIS)
+    count = jax.lax.axis_size(AXIS)
+    here = jax.lax.axis_index(AXIS)
 
     def part(x: Array) -> Array:
         size = x.shape[0] // count

@@ -45,7 +45,8 @@ def cross_entropy(
       1.1269
     """
     in_range("label_smoothing", label_smoothing, 0, 1)
-    logits, label = _wide(_vector("logits", logits)), jnp.asarray(label)
+    logits = _wide(_vector("logits", logits))
+    label = jnp.asarray(label)
     if label.shape == logits.shape:
         loss = optax.softmax_cross_entropy(logits, label.astype(logits.dtype))
     elif label.ndim == 0 and jnp.issubdtype(label.dtype, jnp.integer):
@@ -114,7 +115,8 @@ def continuous_bernoulli(logits: Float[Array, "*D"], target: Num[Array, "*D"]) -
     logits, target = _same("target", logits, target)
     near = jnp.abs(logits) < 1e-1
     # What is not taken stays finite, for the gradient's sake.
-    x, small = jnp.where(near, 1.0, logits), jnp.where(near, logits, 0.0)
+    x = jnp.where(near, 1.0, logits)
+    small = jnp.where(near, logits, 0.0)
     # Near 0 the quotient loses its digits: log(x / tanh(x / 2)) = log 2 + x^2 / 12 - 7 x^4 / 1440 ...
     log_c = jnp.where(
         near, jnp.log(2.0) + small**2 / 12 - 7 * small**4 / 1440, jnp.log(x / jnp.tanh(x / 2))

@@ -102,7 +102,9 @@ def nearest(
     at_least("k", k, 1)
     if k > len(among):
         raise InputError("k", k, f"at most the things to look among, {len(among)}")
-    squares, distances, rows = (among**2).sum(1), [], []
+    squares = (among**2).sum(1)
+    distances = []
+    rows = []
     for part in np.array_split(things, -(-len(things) // 500)):
         # By this formula they are found, by the definition measured: it loses the digits of small distances.
         order = np.argpartition(squares[None] - 2 * part @ among.T, k - 1, axis=1)[:, :k]
@@ -169,7 +171,8 @@ def neighbour_accuracy(
       >>> neighbour_accuracy(known, label, np.array([[0.1], [4.0]]), np.array([1, 0]), k=1)
       1.0
     """
-    label, truth = np.asarray(label), np.asarray(truth)
+    label = np.asarray(label)
+    truth = np.asarray(truth)
     if label.shape != known.shape[:1] or truth.shape != things.shape[:1]:
         raise InputError(
             "label", [label.shape, truth.shape], f"one each, {[known.shape[:1], things.shape[:1]]}"
@@ -211,7 +214,8 @@ def precision_recall(real: Features, drawn: Features, k: int = 3) -> tuple[float
 def _within(things: Float[np.ndarray, "N D"], others: Float[np.ndarray, "M D"], k: int) -> float:
     """The share of things that lie within the radius of at least one of the others."""
     radius = nearest(others, others, k + 1)[0][:, -1]
-    squares, inside = (others**2).sum(1), 0
+    squares = (others**2).sum(1)
+    inside = 0
     for part in np.array_split(things, -(-len(things) // 500)):
         apart = (part**2).sum(1)[:, None] + squares[None] - 2 * part @ others.T
         inside += int((apart <= radius[None] ** 2 + 1e-12 * squares.max()).any(1).sum())
@@ -227,7 +231,8 @@ def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _pair(
     a: np.ndarray, b: np.ndarray, low: int
 ) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "M D"]]:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a = np.asarray(a, np.float64)
+    b = np.asarray(b, np.float64)
     for x in (a, b):
         if x.ndim != 2 or len(x) < low or x.shape[1] != a.shape[1]:
             raise InputError(

@@ -12,7 +12,8 @@ from jaxdl import models, nn
 from jaxdl.core import Learner, Update
 from jaxdl.data.dataset import Dataset
 
-SIZE, BATCH = 22, 8  # two steps an epoch; the last evaluation batch holds 6
+SIZE = 22
+BATCH = 8  # two steps an epoch; the last evaluation batch holds 6
 
 
 class Row(NamedTuple):

@@ -113,7 +113,8 @@ def kept() -> dict[str, dict[str, str]]:
 
 def keep(new: dict[str, str], experiment: str | None = None) -> None:
     """Writes hashes of this version in the place of the old ones: one experiment's, or those that take no training."""
-    whole, entry = kept(), entry_of(experiment)
+    whole = kept()
+    entry = entry_of(experiment)
     old = {
         name: found for name, found in whole.get(entry, {}).items() if _owner(name) != experiment
     }

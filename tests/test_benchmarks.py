@@ -64,7 +64,9 @@ def test_flops_of_a_convolution_and_of_a_recurrent_layer_are_those_of_their_loop
 
 def test_only_the_input_needs_no_gradient():
     layers = [workloads.dense(3, 4), workloads.dense(4, 2)]
-    forward, weights, inputs = 2 * (3 * 4 + 4 * 2), 2 * (3 * 4 + 4 * 2), 2 * (4 * 2)
+    forward = 2 * (3 * 4 + 4 * 2)
+    weights = 2 * (3 * 4 + 4 * 2)
+    inputs = 2 * (4 * 2)
     assert workloads.training(layers) == forward + weights + inputs
 
 
@@ -81,7 +83,8 @@ def test_flops_are_those_that_xla_counts():
 
 def test_batches_are_the_set_in_another_order():
     workload = WORKLOADS["lstm-32"]
-    whole, batches = workload.arrays(FEW), workload.batches(FEW)
+    whole = workload.arrays(FEW)
+    batches = workload.batches(FEW)
     rows = [tuple(row) for batch in batches for row in batch["input"]]
     assert len(batches) == 2
     assert rows != [tuple(row) for row in whole["input"]]
@@ -202,13 +205,11 @@ class Scripted:
     """A contender of a given speed."""
 
     def __init__(self, name, rate, params, log, fails_at=None):
-        self.name, self.rate, self.params, self.log, self.fails_at = (
-            name,
-            rate,
-            params,
-            log,
-            fails_at,
-        )
+        self.name = name
+        self.rate = rate
+        self.params = params
+        self.log = log
+        self.fails_at = fails_at
 
     def ready(self):
         assert not self.log.count(f"{self.name} is ready"), "a child says so once"
@@ -223,7 +224,8 @@ class Scripted:
 
 
 def test_turns_rotate_and_who_fails_is_out(speed, monkeypatch):
-    log, params = [], WORKLOADS["mlp-32"].params
+    log = []
+    params = WORKLOADS["mlp-32"].params
     children = {
         "jaxdl": Scripted("jaxdl", 640.0, params, log),
         "raw": Scripted("raw", 320.0, params, log, fails_at=2),

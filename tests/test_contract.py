@@ -71,12 +71,16 @@ def init(name: str) -> Callable:
 @cache
 def alone(name: str, i: int) -> tuple:
     """25 steps of Adam by the i-th of the row's updates alone, on one batch: update, learner, states and metrics."""
-    update, batch = row(name).updates(optax.adam(3e-2))[i], batch_of(row(name))
+    update = row(name).updates(optax.adam(3e-2))[i]
+    batch = batch_of(row(name))
     net = jaxdl.learner(row(name).init, update)
-    move, states, seen = jax.jit(net.step), [jax.jit(net.init)(KEY, batch)], []
+    move = jax.jit(net.step)
+    states = [jax.jit(net.init)(KEY, batch)]
+    seen = []
     for _ in range(25):
         state, metrics = move(states[-1], batch, KEY)
-        states, seen = [*states, state], [*seen, means(metrics)]
+        states = [*states, state]
+        seen = [*seen, means(metrics)]
     return update, net, states, seen
 
 
@@ -88,7 +92,9 @@ def each_alone(name: str) -> list[tuple]:
 @cache
 def run(name: str, devices: int, log: int = 1) -> tuple:
     """Six steps of SGD over three epochs, with validation: state, records, how often what was traced."""
-    memory, made, before = Memory(), row(name), Counter(TRACES)
+    memory = Memory()
+    made = row(name)
+    before = Counter(TRACES)
     state = train(
         sgd(name),
         made.data,
@@ -178,7 +184,8 @@ def test_traced_once(name):
 
 @rows
 def test_replica_equals_the_run_alone(name):
-    batch, net = batch_of(row(name)), sgd(name)
+    batch = batch_of(row(name))
+    net = sgd(name)
     keys = jnp.stack([jaxdl.root(seed) for seed in (5, 6, 7)])
     batches = jax.tree.map(lambda x: jnp.stack([x, x[::-1], jnp.roll(x, 1, 0)]), batch)
     states = jax.jit(jax.vmap(net.init, in_axes=(0, None)))(keys, batch)
@@ -186,7 +193,8 @@ def test_replica_equals_the_run_alone(name):
     states, metrics = all_step(states, batches, keys)
     states, metrics = all_step(states, batches, keys)
     for i in range(3):
-        state, mine = init(name)(keys[i], batch), jax.tree.map(lambda x: x[i], batches)
+        state = init(name)(keys[i], batch)
+        mine = jax.tree.map(lambda x: x[i], batches)
         state, _ = step(name)(state, mine, keys[i])
         state, own = step(name)(state, mine, keys[i])
         assert_close(state, jax.tree.map(lambda x: x[i], states))
@@ -302,7 +310,9 @@ for name in sys.argv[3:]:
 
 def finish(name: str, directory: str) -> list[str]:
     """From every saved step to the end of the run; the hash of each end."""
-    made, strategy, hashes = row(name), Sharded(jax.devices()[:1]), []
+    made = row(name)
+    strategy = Sharded(jax.devices()[:1])
+    hashes = []
     program = strategy.compile(
         sgd(name), next(training_windows(made.data, KEY, BATCH, 0, strategy.place))
     )

@@ -41,7 +41,9 @@ def test_a_later_update_sees_what_an_earlier_one_changed():
         two, Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b", times=2)
     )
     state, metrics = net.step(net.init(KEY, BATCH), BATCH, KEY)
-    a, b, x = 3.0, -2.0, np.asarray(BATCH["x"], np.float64)
+    a = 3.0
+    b = -2.0
+    x = np.asarray(BATCH["x"], np.float64)
     a_loss = ((a - b - x) ** 2).sum()
     a -= 0.25 * 2 * (a - b - x).mean()
     b -= 0.1 * 2 * (b - 2 * a)
@@ -68,10 +70,14 @@ def test_repeats_share_one_optimizer_state():
     net = jaxdl.learner(two, Update(pull_a, ADAM, "a", times=3), Update(pull_b, ADAM, "b"))
     state, _ = net.step(net.init(KEY, BATCH), BATCH, KEY)
     assert [int(opt[0].count) for opt in state.opt] == [3, 1]
-    v, mu, nu, x = 3.0, 0.0, 0.0, np.asarray(BATCH["x"], np.float64)
+    v = 3.0
+    mu = 0.0
+    nu = 0.0
+    x = np.asarray(BATCH["x"], np.float64)
     for t in (1, 2, 3):
         g = 2 * (v + 2.0 - x).mean()
-        mu, nu = 0.9 * mu + 0.1 * g, 0.999 * nu + 0.001 * g * g
+        mu = 0.9 * mu + 0.1 * g
+        nu = 0.999 * nu + 0.001 * g * g
         v -= 0.01 * (mu / (1 - 0.9**t)) / (np.sqrt(nu / (1 - 0.999**t)) + 1e-8)
     np.testing.assert_allclose(state.params["a"]["v"], v, rtol=1e-6)
 
@@ -123,7 +129,8 @@ def test_learning_rate_is_what_the_optimizer_used():
     net = jaxdl.learner(
         two, Update(pull_a, optax.inject_hyperparams(optax.sgd)(learning_rate=rate))
     )
-    state, step = net.init(KEY, BATCH), jax.jit(net.step)
+    state = net.init(KEY, BATCH)
+    step = jax.jit(net.step)
     for i in range(3):
         gradient = jax.grad(
             lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0]
@@ -160,9 +167,11 @@ def test_inference_takes_the_average():
 
 @functools.cache
 def schedule_free():
-    net, data = line(schedule_free_sgd(0.1)), points()
+    net = line(schedule_free_sgd(0.1))
+    data = points()
     batch = {name: jnp.asarray(x[:8]) for name, x in data.arrays.items()}
-    state, step = net.init(KEY, batch), jax.jit(net.step)
+    state = net.init(KEY, batch)
+    step = jax.jit(net.step)
     for _ in range(3):
         state, _ = step(state, batch, KEY)
     return net, state, batch
@@ -180,10 +189,12 @@ def test_inference_takes_the_schedule_free_iterate():
 
 
 def test_a_mapped_step_averages_gradients_and_adds_metrics():
-    net, data = line(optax.sgd(0.1)), points()
+    net = line(optax.sgd(0.1))
+    data = points()
     batch = {name: jnp.asarray(x[:8]) for name, x in data.arrays.items()}
     parts = jax.tree.map(lambda x: x.reshape(2, 4, *x.shape[1:]), batch)
-    state, keys = net.init(KEY, batch), jax.random.split(KEY, 2)
+    state = net.init(KEY, batch)
+    keys = jax.random.split(KEY, 2)
     mapped, metrics = jax.vmap(net.step, (None, 0, 0), axis_name=AXIS)(state, parts, keys)
     alone = [net.step(state, jax.tree.map(lambda x, i=i: x[i], parts), keys[i]) for i in range(2)]
     for name in ("w", "b"):

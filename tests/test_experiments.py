@@ -15,10 +15,8 @@ from tests.experiment.scripts import EXPERIMENTS, script
 PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
 
 #: Who draws is judged; the word stands for the directory of a classifier.
-CLASSIFIED, DRAWN = (
-    ["--feature-classifier", "CLASSIFIER"],
-    {"curves", "samples", "between", "nearest", "training"},
-)
+CLASSIFIED = ["--feature-classifier", "CLASSIFIER"]
+DRAWN = {"curves", "samples", "between", "nearest", "training"}
 
 PLANE = {"curves", "between", "plane", "reconstructions"}
 

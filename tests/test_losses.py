@@ -13,7 +13,8 @@ from jaxdl import losses
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 
-BATCH, CLASSES = 6, 5
+BATCH = 6
+CLASSES = 5
 RNG = np.random.default_rng(0)
 LOGITS, OTHER, TARGET = (RNG.normal(0, 3, (BATCH, CLASSES)).astype(np.float32) for _ in range(3))
 LABEL = RNG.integers(0, CLASSES, BATCH).astype(np.int32)
@@ -41,7 +42,8 @@ PAIRS = {
 def peer(name, x, y):
     """What PyTorch calls the same loss, per example, on tensors `[B, D]`."""
     torch = pytest.importorskip("torch")
-    functional, none = torch.nn.functional, {"reduction": "none"}
+    functional = torch.nn.functional
+    none = {"reduction": "none"}
     log = functools.partial(functional.log_softmax, dim=-1)
     standard = torch.distributions.Normal(0.0, 1.0)
     return {
@@ -75,7 +77,8 @@ def test_agrees_with_torch_in_value_and_gradient(name):
     torch = pytest.importorskip("torch")
     value = jax.vmap(loss)(x, y)
     grad = jax.vmap(jax.grad(loss))(x, y)
-    tx, ty = torch.tensor(x, requires_grad=True), torch.tensor(y)
+    tx = torch.tensor(x, requires_grad=True)
+    ty = torch.tensor(y)
     expected = peer(name, tx, ty)
     expected.sum().backward()
     assert value.shape == (BATCH,)
@@ -134,7 +137,8 @@ def test_a_masked_label_beyond_the_classes_does_no_harm(label):
 
 
 def test_gaussian_kl_agrees_with_monte_carlo(key):
-    mean, logvar = jnp.array([0.5, -1.0, 0.0]), jnp.array([0.3, -0.8, 1.0])
+    mean = jnp.array([0.5, -1.0, 0.0])
+    logvar = jnp.array([0.3, -0.8, 1.0])
     noise = jax.random.normal(key, (200_000, 3))
     z = mean[None] + jnp.exp(logvar / 2)[None] * noise
     log_q = -0.5 * (noise**2 + logvar[None]).sum(-1)
@@ -165,7 +169,8 @@ def test_continuous_bernoulli_is_a_density():
 
 def test_continuous_bernoullis_gradient_near_zero_is_finite_and_exact():
     """dL/dx = E[t] - t; the mean is 1/2 + x/12 - x^3/720 there, and its slope 1/12."""
-    x, target = np.array([0, 1e-30, 1e-3, 0.00999, 0.01001, -0.01001, -0.1], np.float32), UNIT[0, 0]
+    x = np.array([0, 1e-30, 1e-3, 0.00999, 0.01001, -0.01001, -0.1], np.float32)
+    target = UNIT[0, 0]
     both = jax.jit(jax.vmap(jax.value_and_grad(jax.grad(losses.continuous_bernoulli)), (0, None)))
     slope, bend = both(x, target)
     np.testing.assert_allclose(slope, 1 / 2 + x / 12 - x**3 / 720 - target, atol=3e-5)

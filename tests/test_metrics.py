@@ -30,7 +30,8 @@ def test_total_without_a_mask_counts_everything(shape):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_padding_may_hold_anything(bad):
-    values, mask = jnp.array([1.0, bad, 3.0]), jnp.array([1.0, 0.0, 1.0])
+    values = jnp.array([1.0, bad, 3.0])
+    mask = jnp.array([1.0, 0.0, 1.0])
     assert float(metrics.total(values, mask)[0]) == 4.0
     assert float(metrics.total(values)[0]) != 4.0
     assert np.isnan(metrics.total(values.at[0].set(jnp.nan), mask)[0])
@@ -54,7 +55,8 @@ def test_ragged_batches_merge_to_the_mean_of_all():
 
 
 def test_merge_keeps_names_of_either_side_and_changes_neither():
-    a, b = {"x": (1.0, 2.0), "a": (3.0, 1.0)}, {"x": (10.0, 5.0), "b": (4.0, 2.0)}
+    a = {"x": (1.0, 2.0), "a": (3.0, 1.0)}
+    b = {"x": (10.0, 5.0), "b": (4.0, 2.0)}
     assert metrics.merge(a, b) == {"x": (11.0, 7.0), "a": (3.0, 1.0), "b": (4.0, 2.0)}
     assert metrics.merge(b, a) == metrics.merge(a, b)
     assert a == {"x": (1.0, 2.0), "a": (3.0, 1.0)}

@@ -26,7 +26,8 @@ def tree(scale=1.0):
     }
 
 
-PARAMS, GRADS = tree(), [tree(0.3) for _ in range(STEPS)]
+PARAMS = tree()
+GRADS = [tree(0.3) for _ in range(STEPS)]
 KERNEL = {name: len(shape) >= 2 for name, shape in SHAPES.items()}
 MATRIX = {
     "conv": optax.contrib.MuonDimensionNumbers((0, 1, 2), 3),
@@ -161,7 +162,9 @@ def test_weight_decay_agrees_with_torch(name, options, peer, peer_options):
 
 def test_regularizers_of_every_name_are_what_the_docstring_says():
     """One step: r f(g') + [decoupled] r weight_decay w, with g' clipped first; biases and scales untouched."""
-    decay, l1, clip = 0.3, 0.05, 0.2
+    decay = 0.3
+    l1 = 0.05
+    clip = 0.2
     norm = math.sqrt(sum(float((x**2).sum()) for x in jax.tree.leaves(GRADS[0])))
     assert norm > 2 * clip
     sure = {
@@ -171,7 +174,8 @@ def test_regularizers_of_every_name_are_what_the_docstring_says():
     coupled = {k: np.asarray(g + decay * KERNEL[k] * PARAMS[k]) for k, g in sure.items()}
 
     def everything(params, grads, sure, coupled):
-        ours, expected = {}, {}
+        ours = {}
+        expected = {}
         for name in OPTIMIZERS:
             made = optimizer(name, 0.1, weight_decay=decay, l1=l1, clip=clip)
             ours[name] = run(made, params, [grads])[0]
@@ -210,7 +214,8 @@ WIDTH = 4
 
 
 def regression(made) -> Counted:
-    traces, rng = [], np.random.default_rng(1)
+    traces = []
+    rng = np.random.default_rng(1)
     batch = {
         "x": jnp.asarray(rng.normal(size=(16, WIDTH)).astype(np.float32)),
         "y": jnp.asarray(rng.normal(size=(16, 3)).astype(np.float32)),
@@ -243,7 +248,9 @@ def test_descends_with_one_trace_and_logs_the_rate_that_it_used(name, key):
     net, batch, traces = regression(optimizer(name, rate, weight_decay=1e-4, l1=1e-4, clip=10.0))
     state = net.init(key, batch)
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(state))
-    step, losses, logged = jax.jit(net.step), [], []
+    step = jax.jit(net.step)
+    losses = []
+    logged = []
     for _ in range(40):
         state, found = step(state, batch, key)
         losses.append(float(metrics.mean(found["loss"])))
@@ -270,7 +277,8 @@ def test_logged_rate_is_the_one_that_moved_the_weights(name, key):
     net = learner(
         lambda key, batch: ({"w": jnp.zeros(3)}, {}), Update(loss, optimizer("sgd", rate))
     )
-    state, step = net.init(key, {"x": x}), jax.jit(net.step)
+    state = net.init(key, {"x": x})
+    step = jax.jit(net.step)
     for t in range(14):
         state, found = step(state.replace(params={"w": jnp.zeros(3)}), {"x": x}, key)
         logged = float(metrics.mean(found["learning_rate"]))
@@ -284,14 +292,17 @@ def test_a_constant_rate_and_a_schedule_of_optax_are_logged_too(key):
         (optax.cosine_decay_schedule(0.2, 4), [0.2, 0.17071068, 0.1]),
     ]:
         net, batch, _ = regression(optimizer("momentum", rate))
-        state, step, logged = net.init(key, batch), jax.jit(net.step), []
+        state = net.init(key, batch)
+        step = jax.jit(net.step)
+        logged = []
         for _ in range(3):
             state, found = step(state, batch, key)
             logged.append(float(metrics.mean(found["learning_rate"])))
         assert logged == pytest.approx(expected, rel=1e-6)
 
 
-R, N = 0.3, 40
+R = 0.3
+N = 40
 CLOSED = {
     "constant": lambda s: 1.0,
     "step": lambda s: 1.0 if s < 0.5 else 0.1 if s < 0.75 else 0.01,
@@ -348,13 +359,18 @@ def test_schedule_free_is_evaluated_at_its_average(key):
     """The recurrence of Defazio et al. in NumPy, Adam's second moment included."""
     rate = schedule("constant", 0.1, 10, warmup=0.4)
     net, batch, _ = regression(optimizer("schedule_free", rate))
-    state, step = net.init(key, batch), jax.jit(net.step)
+    state = net.init(key, batch)
+    step = jax.jit(net.step)
     x_in, target = (np.asarray(batch[name], np.float64) for name in ("x", "y"))
     y = {k: np.asarray(v, np.float64) for k, v in state.params.items()}
-    z, x, v, weights = dict(y), dict(y), dict.fromkeys(y, 0.0), 0.0
+    z = dict(y)
+    x = dict(y)
+    v = dict.fromkeys(y, 0.0)
+    weights = 0.0
     for t in range(8):
         error = 2 * (x_in @ y["kernel"] + y["bias"] - target) / target.size
-        grads, r = {"kernel": x_in.T @ error, "bias": error.sum(0)}, float(rate(t))
+        grads = {"kernel": x_in.T @ error, "bias": error.sum(0)}
+        r = float(rate(t))
         weights += r**2
         for k, g in grads.items():
             v[k] = 0.999 * v[k] + 0.001 * g**2
@@ -376,7 +392,8 @@ def test_schedule_free_is_evaluated_at_its_average(key):
 @pytest.mark.parametrize("options", [{}, {"clip": 1.0, "l1": 1e-3, "weight_decay": 1e-3}])
 def test_the_average_is_found_behind_clipping_and_penalties(options, key):
     net, batch, _ = regression(optimizer("schedule_free", 0.1, **options))
-    state, step = net.init(key, batch), jax.jit(net.step)
+    state = net.init(key, batch)
+    step = jax.jit(net.step)
     for _ in range(3):
         state, _ = step(state, batch, key)
     free = [s for s in state.opt[0].inner_state if isinstance(s, optax.contrib.ScheduleFreeState)]

@@ -111,7 +111,8 @@ def test_a_stream_is_the_same_inside_jit(key):
 
 
 def test_several_roots_are_the_roots_of_each():
-    keys, numbers = rng.root([3, 0, 2**32 - 1]), (3, 0, 2**32 - 1)
+    keys = rng.root([3, 0, 2**32 - 1])
+    numbers = (3, 0, 2**32 - 1)
     for i, number in enumerate(numbers):
         for several, one in (
             (keys, rng.root(number)),

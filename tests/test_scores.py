@@ -20,8 +20,10 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("size", [3, 20])
 def test_frechet_distance_is_that_of_scipys_root(size):
     mix = RNG.normal(size=(size, size))
-    a, b = RNG.normal(size=(200, size)), RNG.normal(size=(300, size)) @ mix + 0.5
-    c1, c2 = np.cov(a.T), np.cov(b.T)
+    a = RNG.normal(size=(200, size))
+    b = RNG.normal(size=(300, size)) @ mix + 0.5
+    c1 = np.cov(a.T)
+    c2 = np.cov(b.T)
     root = scipy.linalg.sqrtm(c1 @ c2).real
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * root)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
@@ -37,7 +39,8 @@ def test_a_set_is_at_no_distance_from_itself_even_where_features_say_the_same():
 def test_of_fewer_things_than_features_it_is_a_number_of_0_or_more():
     """With C = A^T A, A the centred things, the root's trace is the nuclear norm of A_1 A_2^T."""
     for _ in range(10):
-        a, b = RNG.normal(size=(6, 20)), RNG.normal(0.5, 2, (9, 20))
+        a = RNG.normal(size=(6, 20))
+        b = RNG.normal(0.5, 2, (9, 20))
         roots = [(x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b)]
         expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((x**2).sum() for x in roots)
         expected -= 2 * np.linalg.norm(roots[0] @ roots[1].T, "nuc")
@@ -46,7 +49,8 @@ def test_of_fewer_things_than_features_it_is_a_number_of_0_or_more():
 
 
 def test_of_one_feature_it_is_means_and_deviations():
-    a, b = RNG.normal(1, 2, (400, 1)), RNG.normal(3, 0.5, (300, 1))
+    a = RNG.normal(1, 2, (400, 1))
+    b = RNG.normal(3, 0.5, (300, 1))
     expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
     assert frechet_distance(a, b) == pytest.approx(expected)
 
@@ -63,7 +67,8 @@ def test_coverage_counts_classes_and_their_entropy():
 
 @pytest.mark.parametrize("k", [1, 4, 200])
 def test_nearest_is_brute_force(k):
-    a, b = RNG.normal(size=(1100, 5)), RNG.normal(size=(300, 5))
+    a = RNG.normal(size=(1100, 5))
+    b = RNG.normal(size=(300, 5))
     apart = np.linalg.norm(a[:, None] - b[None], axis=2)
     distance, row = nearest(a, b, k)
     np.testing.assert_array_equal(row, apart.argsort(1)[:, :k])
@@ -78,7 +83,8 @@ def test_a_copy_is_found_at_no_distance_far_from_the_origin():
 
 
 def test_where_the_things_lie_does_not_matter():
-    a, b = RNG.normal(0, 0.01, (200, 3)), RNG.normal(0.1, 0.01, (200, 3))
+    a = RNG.normal(0, 0.01, (200, 3))
+    b = RNG.normal(0.1, 0.01, (200, 3))
     assert precision_recall(a, b) == precision_recall(a + 1e4, b + 1e4) == (0, 0)
     points = RNG.normal(0, 1e-5, (500, 3)) + 1e3
     copies = points[:100] + RNG.normal(0, 1e-9, (100, 3))
@@ -87,7 +93,8 @@ def test_where_the_things_lie_does_not_matter():
 
 @pytest.mark.parametrize(("middle", "size"), [(0, 1), (1e4, 0.01)])
 def test_precision_and_recall_are_brute_force(middle, size):
-    real, drawn = RNG.normal(middle, size, (60, 3)), RNG.normal(middle, 0.4 * size, (50, 3))
+    real = RNG.normal(middle, size, (60, 3))
+    drawn = RNG.normal(middle, 0.4 * size, (50, 3))
 
     def share(things, others):
         radius = [np.sort(np.linalg.norm(x - others, axis=1))[3] for x in others]
@@ -149,16 +156,19 @@ def test_bad_input(call, line):
 def test_neighbours_vote_as_scikit_learns_do(k):
     from sklearn.neighbors import KNeighborsClassifier
 
-    known, label = RNG.normal(size=(300, 3)), RNG.integers(0, 2, 300)
+    known = RNG.normal(size=(300, 3))
+    label = RNG.integers(0, 2, 300)
     known[:, 0] += 1.5 * label
-    things, truth = RNG.normal(size=(100, 3)), RNG.integers(0, 2, 100)
+    things = RNG.normal(size=(100, 3))
+    truth = RNG.integers(0, 2, 100)
     things[:, 0] += 1.5 * truth
     expected = KNeighborsClassifier(k).fit(known, label).score(things, truth)
     assert neighbour_accuracy(known, label, things, truth, k) == pytest.approx(expected)
 
 
 def test_of_classes_named_equally_often_the_nearest_counts():
-    known, label = np.array([[0.1], [0.2], [0.3], [0.4], [9.0]]), np.array([7, 3, 3, 7, 1])
+    known = np.array([[0.1], [0.2], [0.3], [0.4], [9.0]])
+    label = np.array([7, 3, 3, 7, 1])
     assert neighbour_accuracy(known, label, np.zeros((1, 1)), np.array([7]), 4) == 1.0
 
 

@@ -25,10 +25,12 @@ BATCHES = [
 @functools.cache
 def averaged() -> tuple:
     """Four steps with and without an average: all states on the way."""
-    plain, smooth = line(), jaxdl.with_ema(line(), 0.3)
+    plain = line()
+    smooth = jaxdl.with_ema(line(), 0.3)
     runs = []
     for net in (plain, smooth):
-        states, step = [net.init(KEY, BATCHES[0])], jax.jit(net.step)
+        states = [net.init(KEY, BATCHES[0])]
+        step = jax.jit(net.step)
         for batch in BATCHES:
             states.append(step(states[-1], batch, KEY)[0])
         runs.append(states)
@@ -127,7 +129,8 @@ def test_running_statistics_run_through_the_parts():
     net = jaxdl.learner(row.init, jaxdl.accumulate(update, 2))
     before = net.init(KEY, batch)
     after, _ = jax.jit(net.step)(before, batch, KEY)
-    dense, running = before.params["dense_0"], np.zeros(4)
+    dense = before.params["dense_0"]
+    running = np.zeros(4)
     x = np.asarray(batch["input"], np.float64) @ np.asarray(dense["kernel"], np.float64)
     for i in range(2):
         running = 0.9 * running + 0.1 * x[i::2].mean(0)
@@ -138,7 +141,8 @@ def test_running_statistics_run_through_the_parts():
 
 
 def test_evaluation_takes_the_whole_batch():
-    net, plain = jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3)), line()
+    net = jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3))
+    plain = line()
     state = plain.init(KEY, BATCHES[0])  # 3 does not divide 8, and need not here
     assert means(net.evaluate(state, BATCHES[0], KEY)) == means(
         plain.evaluate(state, BATCHES[0], KEY)
@@ -195,8 +199,10 @@ def spoiled(batch: dict, value: float = np.nan) -> dict:
 
 def walked(net: jaxdl.Learner, batches: list, state=None):
     """The states and the metrics of some steps."""
-    state, step = net.init(KEY, BATCHES[0]) if state is None else state, jax.jit(net.step)
-    states, metrics = [state], []
+    state = net.init(KEY, BATCHES[0]) if state is None else state
+    step = jax.jit(net.step)
+    states = [state]
+    metrics = []
     for batch in batches:
         state, measured = step(state, batch, KEY)
         states.append(state)
@@ -219,7 +225,8 @@ def test_a_step_that_is_skipped_changes_nothing_but_the_count(value):
 
 
 def test_steps_that_are_fine_are_the_learners_own():
-    plain, skipping = walked(line(), BATCHES)[0], walked(jaxdl.skip_nonfinite(line()), BATCHES)[0]
+    plain = walked(line(), BATCHES)[0]
+    skipping = walked(jaxdl.skip_nonfinite(line()), BATCHES)[0]
     for a, b in zip(plain, skipping, strict=True):
         np.testing.assert_allclose(a.params["w"], b.params["w"], rtol=1e-6)
 
@@ -234,7 +241,8 @@ def test_after_too_many_in_a_row_the_numbers_go_through():
 
 
 def test_a_skipping_learner_evaluates_as_its_own_does():
-    net, plain = jaxdl.skip_nonfinite(jaxdl.with_ema(line(), 0.5)), jaxdl.with_ema(line(), 0.5)
+    net = jaxdl.skip_nonfinite(jaxdl.with_ema(line(), 0.5))
+    plain = jaxdl.with_ema(line(), 0.5)
     state = walked(net, BATCHES)[0][-1]
     extra = {name: x for name, x in state.extra.items() if name != "skipped"}
     bare = plain.evaluate(state.replace(extra=extra), BATCHES[0], KEY)

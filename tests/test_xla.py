@@ -39,7 +39,8 @@ def test_kept_takes_trees_of_any_size():
 
 
 def test_outside_of_jit_nothing_is_compiled_twice(caplog):
-    conv, x = Conv(5, (3, 3)), normal(1, 2, 7, 6, 1)
+    conv = Conv(5, (3, 3))
+    x = normal(1, 2, 7, 6, 1)
 
     def compiled(f, *args):
         caplog.clear()

@@ -29,8 +29,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-LAYERS, FEATURES, BATCH, LENGTH, CONTEXT = 2, 128, 32, 64, 256
-RATE, DROPOUT, CLIP = 2e-2, 0.1, 1.0
+LAYERS = 2
+FEATURES = 128
+BATCH = 32
+LENGTH = 64
+CONTEXT = 256
+RATE = 2e-2
+DROPOUT = 0.1
+CLIP = 1.0
 
 
 class Recipe(NamedTuple):
@@ -104,14 +110,13 @@ class TorchNet:
     def __init__(self, recipe: Recipe, dropout: float):
         import torch
 
-        self.torch, self.recipe = torch, recipe
+        self.torch = torch
+        self.recipe = recipe
         self.lstm = torch.nn.LSTM(
             recipe.vocabulary, FEATURES, LAYERS, batch_first=True, dropout=dropout
         )
-        self.drop, self.out = (
-            torch.nn.Dropout(dropout),
-            torch.nn.Linear(FEATURES, recipe.vocabulary),
-        )
+        self.drop = torch.nn.Dropout(dropout)
+        self.out = torch.nn.Linear(FEATURES, recipe.vocabulary)
         for i in range(LAYERS):
             layer = f"body/lstm_{i}"
             self._set(self.lstm, f"weight_ih_l{i}", recipe.weights[f"{layer}/kernel"].T)
@@ -124,7 +129,8 @@ class TorchNet:
             p for part in (self.lstm, self.out) for p in part.parameters() if p.requires_grad
         ]
         self.adam = torch.optim.Adam(self.params, RATE)
-        self.carry, self.steps_done = None, 0
+        self.carry = None
+        self.steps_done = 0
 
     def _set(self, part: Any, name: str, value: np.ndarray) -> None:
         getattr(part, name).data = self.torch.tensor(np.ascontiguousarray(value))
@@ -156,13 +162,16 @@ class TorchNet:
 
     def judge(self) -> float:
         """Nats per held-out character."""
-        total, count, test = 0.0, 0.0, self.recipe.test
+        total = 0.0
+        count = 0.0
+        test = self.recipe.test
         self.drop.eval(), self.lstm.eval()
         with self.torch.no_grad():
             for i in range(0, len(test["input"]), BATCH):
                 batch = {name: x[i : i + BATCH] for name, x in test.items()}
                 each = self.losses(batch, None)[0].numpy() * batch["mask"].reshape(-1)
-                total, count = total + float(each.sum()), count + float(batch["mask"].sum())
+                total = total + float(each.sum())
+                count = count + float(batch["mask"].sum())
         self.drop.train(), self.lstm.train()
         return total / count
 
@@ -176,8 +185,11 @@ def same(path: str, epochs: int) -> dict[str, float]:
 
     given = recipe(path, epochs)
     _, net = jaxdl_net(given.vocabulary, len(given.order), 0.0)
-    other, key = TorchNet(given, 0.0), jaxdl.root(0)
-    step, apart, training = jax.jit(net.step), 0.0, jaxdl.stream(key, "train")
+    other = TorchNet(given, 0.0)
+    key = jaxdl.root(0)
+    step = jax.jit(net.step)
+    apart = 0.0
+    training = jaxdl.stream(key, "train")
     state = net.init(
         jaxdl.stream(key, "init"), {name: x[:BATCH] for name, x in given.train.items()}
     )
@@ -244,7 +256,8 @@ def child(who: str, file: Path) -> float:
     from jaxdl.data import Dataset
 
     jax.config.update("jax_num_cpu_devices", 2)
-    steps, key = len(given.order), jaxdl.root(0)
+    steps = len(given.order)
+    key = jaxdl.root(0)
     _, learner = jaxdl_net(given.vocabulary, steps, DROPOUT)
     train = Dataset(given.train, "train", contiguous=True)
     state = jaxdl.train(learner, train, key=key, steps=steps, batch_size=BATCH, log_every=1000)

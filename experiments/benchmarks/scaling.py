@@ -17,7 +17,8 @@ import sys
 import time
 from collections.abc import Mapping
 
-PER_DEVICE, STEPS = 32, 200
+PER_DEVICE = 32
+STEPS = 200
 
 #: Devices in all, processes, strategy.
 PLACES = [(1, 1, "sharded")] + [
@@ -59,7 +60,8 @@ def child(address: str, processes: int, rank: int, name: str, batch: int) -> Non
         "label": rng.integers(0, 10, 2048).astype(np.int32),
     }
     task = jaxdl.tasks.classify(jaxdl.models.softmax_mlp())
-    net, clock = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))), Clock()
+    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3)))
+    clock = Clock()
     jaxdl.train(
         net,
         jaxdl.data.Dataset(arrays, "random", 10),

@@ -119,7 +119,8 @@ def line(row: Row, peers: list[str]) -> str:
     """One workload, and below it why somebody is missing."""
 
     def both(value: Any) -> str:
-        median, best = value(statistics.median), value(max)
+        median = value(statistics.median)
+        best = value(max)
         return f"{'-':>15}" if math.isnan(median) else f"{median:>7.2f} ({best:5.2f})"
 
     cells = [both(lambda of, peer=peer: row.ratio(peer, of)) for peer in peers] + [
@@ -147,7 +148,8 @@ def report(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
 
 def details(row: Row) -> dict[str, Any]:
     """One workload."""
-    workload, both = WORKLOADS[row.workload], {"median": statistics.median, "best": max}
+    workload = WORKLOADS[row.workload]
+    both = {"median": statistics.median, "best": max}
     others = [name for name in row.rates if name not in (OURS, ROOFLINE)]
     return {
         "params": workload.params,

@@ -70,12 +70,15 @@ def race(name: str, seed: int, folder: Path) -> Race:
         framework
     ]
     rest += [] if framework == "jaxdl" else [str(folder / "mnist.npz")]
-    began, end, last = time.perf_counter(), 0.0, ""
+    began = time.perf_counter()
+    end = 0.0
+    last = ""
     command = [sys.executable, "-m", f"contenders.mnist_{framework}", *rest]
     with subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            end, last = time.perf_counter(), line
+            end = time.perf_counter()
+            last = line
     if process.returncode:
         sys.exit(f"{name}: exit code {process.returncode}")
     told = json.loads(last)

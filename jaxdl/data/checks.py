@@ -127,10 +127,13 @@ def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:
 
 def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
     """Finite, and not in 0..255: nothing negative, and up to 255 in whole numbers or beyond 100."""
-    low, high, whole = np.inf, -np.inf, True
+    low = np.inf
+    high = -np.inf
+    whole = True
     for first, block in blocks(images):
         _check_finite(block, first)
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        low = min(low, float(block.min()))
+        high = max(high, float(block.max()))
         whole = whole and bool((block == np.floor(block)).all())
     pixels = low >= 0 and BRIGHTEST < high <= 255 and (whole or high > 100)
     if images.ndim == 4 and pixels:

@@ -152,7 +152,8 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     if data["label"].ndim != 1:
         raise InputError("label shape", data["label"].shape, "[N]")
     # NumPy keeps the numbers of RandomState as they are for all time, those of Generator not.
-    draw, chosen = np.random.RandomState(0), []
+    draw = np.random.RandomState(0)
+    chosen = []
     for label in np.unique(data["label"]):
         rows = draw.permutation(np.flatnonzero(data["label"] == label))
         chosen.append(rows[: max(1, round(fraction * len(rows))) if len(rows) > 1 else 0])

@@ -46,7 +46,8 @@ def photos() -> tuple[Dataset, Dataset]:
     """
     from sklearn.datasets import load_sample_images
 
-    draw, side = np.random.RandomState(0), 32
+    draw = np.random.RandomState(0)
+    side = 32
     # Half as large, so that a piece shows something.
     halves = [
         each[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255

@@ -82,7 +82,8 @@ def content(path: Path) -> bytes:
 
 def bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
     """The rest of an open file; raises OSError beyond `LARGEST` bytes, before it has read many more."""
-    parts, size = [], 0
+    parts = []
+    size = 0
     while part := file.read(2**20):
         parts.append(part)
         size += len(part)

@@ -62,7 +62,8 @@ KNOWN = (
 )
 
 #: What the child exits with: TFDS has no such set; the set cannot be had here.
-UNKNOWN, UNAVAILABLE = 2, 3
+UNKNOWN = 2
+UNAVAILABLE = 3
 
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]*\w)?(:\d+\.\d+\.\d+)?", re.ASCII)
 

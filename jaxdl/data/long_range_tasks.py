@@ -6,7 +6,8 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import at_least
 
 #: Copy memory: how many symbols are to be kept, and how many kinds there are (0 blank, 9 "now").
-KEPT, SYMBOLS = 10, 10
+KEPT = 10
+SYMBOLS = 10
 
 
 def adding(length: int, count: int, seed: int = 0) -> Dataset:
@@ -38,11 +39,13 @@ def adding(length: int, count: int, seed: int = 0) -> Dataset:
     Networks", ICML 2016.
     """
     _check(length, 2, count, seed)
-    draw, rows = np.random.RandomState(seed), np.arange(count)
+    draw = np.random.RandomState(seed)
+    rows = np.arange(count)
     inputs = np.zeros((count, length, 2), np.float32)
     # Multiples of 2^-24 are exact in float32; a float64 just below 1 would become 1.
     inputs[..., 0] = draw.randint(0, 2**24, (count, length), np.int32) / 2**24
-    first, second = draw.randint(0, length // 2, count), draw.randint(length // 2, length, count)
+    first = draw.randint(0, length // 2, count)
+    second = draw.randint(length // 2, length, count)
     inputs[rows, first, 1] = inputs[rows, second, 1] = 1
     target = inputs[rows, first, :1] + inputs[rows, second, :1]
     return Dataset({"input": inputs, "target": target}, f"adding-{length}")

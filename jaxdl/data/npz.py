@@ -18,7 +18,8 @@ from jaxdl.errors import InputError
 NAMES = {"input": ("input", "image", "x"), "label": ("label", "y")}
 
 #: An array may take this much memory, or that many times what it takes in the file. 1 GiB.
-FREE, RATIO = 2**30, 100
+FREE = 2**30
+RATIO = 100
 
 #: Labels are below; a network has an output for each.
 MOST_CLASSES = 2**16
@@ -82,7 +83,8 @@ def _parts(path: Path) -> tuple[Arrays, Arrays | None]:
         raise InputError("data", str(path), "an .npz file that exists")
     try:
         with plain(path) as file, zipfile.ZipFile(file) as archive:
-            train, test = _part(archive, path, "train"), _part(archive, path, "test")
+            train = _part(archive, path, "train")
+            test = _part(archive, path, "test")
             names = sorted(_members(archive))
     except OSError as error:
         raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
@@ -125,7 +127,8 @@ def _name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> str | 
 
 
 def _array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
-    member, where = _members(archive)[name], f"{name} of {path}"
+    member = _members(archive)[name]
+    where = f"{name} of {path}"
     try:
         _check_size(archive, member, where)
         with archive.open(member) as file:

@@ -121,7 +121,8 @@ def synthetic_reviews(seed: int = 0, count: int = 4000) -> tuple[Reviews, Review
     at_least("count", count, 10)
     if count > MOST:
         raise InputError("count", count, f"at most {MOST}")
-    draw, texts = np.random.RandomState(seed), dict[str, int]()
+    draw = np.random.RandomState(seed)
+    texts = dict[str, int]()
     while len(texts) < count:
         label = len(texts) % 2
         texts.setdefault(generate_review(draw, good=label == 1), label)
@@ -170,10 +171,8 @@ def encode_reviews(
     at_least("length", length, 1)
     one_of("keep", keep, ["first", "last"])
     check_ids(reviews.labels, len(reviews.classes), "label")
-    rows, lengths = (
-        np.full((len(reviews.texts), length), PADDING, np.int32),
-        np.empty(len(reviews.texts), np.int32),
-    )
+    rows = np.full((len(reviews.texts), length), PADDING, np.int32)
+    lengths = np.empty(len(reviews.texts), np.int32)
     for i, text in enumerate(reviews.texts):
         ids = vocabulary.encode(text)
         kept = (ids[:length] if keep == "first" else ids[-length:]) if len(ids) else [UNKNOWN]

@@ -12,7 +12,8 @@ from jaxdl.errors import InputError, at_least
 #: The channels of `series`, with their units.
 CHANNELS = ("temperature (°C)", "pressure (hPa)", "humidity (%)")
 #: Hours from a front's sign in the pressure to the one in the humidity, and to the front itself, by its kind.
-TELLS, ARRIVES = 6, np.array([30, 54])
+TELLS = 6
+ARRIVES = np.array([30, 54])
 
 
 class Parts(NamedTuple):
@@ -70,7 +71,8 @@ def series(structure: bool, hours: int = 24 * 420, seed: int = 0) -> Float[np.nd
     """
     at_least("hours", hours, 1)
     at_least("seed", seed, 0)
-    draw, t = np.random.RandomState(seed), np.arange(hours)
+    draw = np.random.RandomState(seed)
+    t = np.arange(hours)
     noise = draw.standard_normal((3, hours))
     sign, strength, kind = _fronts(hours, draw)
     day = np.cos(2 * np.pi * (t - 4) / 24)
@@ -116,11 +118,13 @@ def chronological(
     values, size = _checked(values), len(values)
     if not all(0 <= share <= 1 for share in fractions):
         raise InputError("fractions", fractions, "two shares in [0, 1]")
-    first, second = round(fractions[0] * size), round(sum(fractions) * size)
+    first = round(fractions[0] * size)
+    second = round(sum(fractions) * size)
     if not 0 < first < second < size:
         raise InputError("fractions", fractions, f"shares that leave no part of {size} rows empty")
     train = values[:first].astype(np.float64)
-    mean, std = train.mean(0), np.where(np.ptp(train, 0) == 0, 1.0, train.std(0))
+    mean = train.mean(0)
+    std = np.where(np.ptp(train, 0) == 0, 1.0, train.std(0))
     moved = ((values - mean) / std).astype(np.float32)
     return Parts(moved[:first], moved[first:second], moved[second:], mean, std)
 

@@ -50,7 +50,9 @@ def read_vectors(
 
     Source: Pennington, Socher, Manning 2014, GloVe; Mikolov et al. 2013, word2vec.
     """
-    path, vectors, found = path_of(path, "vectors"), None, np.zeros(len(vocabulary), bool)
+    path = path_of(path, "vectors")
+    vectors = None
+    found = np.zeros(len(vocabulary), bool)
     for word, numbers in _lines(path):
         if vectors is None:
             vectors = np.zeros((len(vocabulary), len(numbers)), np.float32)
@@ -90,7 +92,8 @@ def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
 
 
 def _parsed(parts: list[bytes], width: int, where: str) -> tuple[str, Float[np.ndarray, " D"]]:
-    word, numbers = parts[: len(parts) - width], parts[len(parts) - width :]
+    word = parts[: len(parts) - width]
+    numbers = parts[len(parts) - width :]
     # A word may contain spaces, but does not end in a number of its own: that is one number too many.
     if width < 1 or len(parts) <= width or (len(word) > 1 and _floats(word[-1:]) is not None):
         raise InputError(

@@ -14,7 +14,8 @@ DIRECTIONS = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]])
 #: Pixels of a digit's side.
 SIDE = 8
 #: Where digits are counted: how many follow one another, and how many kinds there are, 0 to 4.
-TURNS, KINDS = 4, 5
+TURNS = 4
+KINDS = 5
 
 
 def moving_digits(

@@ -22,7 +22,8 @@ from jaxdl.errors import InputError, at_least, of_kind, one_of
 SPECIAL = ("<pad>", "<unk>")
 
 #: Their ids.
-PADDING, UNKNOWN = 0, 1
+PADDING = 0
+UNKNOWN = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Vocabulary:
             at_least("size", size, 3)
         at_least("least", least, 1)
         of_kind("text", text, Iterable, "a text or several")
-        empty, counts = cls(SPECIAL, kind, lower), Counter[str]()
+        empty = cls(SPECIAL, kind, lower)
+        counts = Counter[str]()
         for one in [text] if isinstance(text, str) else text:
             counts.update(empty.split(one))
         if not counts:

@@ -35,7 +35,9 @@ def join_words(tokens: list[str]) -> str:
       >>> join_words(["He", "said", ":", '"', "Well", "-", "done", "(", "1", ")", "!", '"', "\n", "Yes"])
       'He said: "Well-done (1)!"\nYes'
     """
-    text, before, quoted = [], "\n", False
+    text = []
+    before = "\n"
+    quoted = False
     for token in tokens:
         opens = token == '"' and not quoted
         if (

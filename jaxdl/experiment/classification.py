@@ -82,7 +82,8 @@ def draw(
     run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable
 ) -> None:
     """Learning curves, confusion matrix, worst mistakes, and what the first layer looks for."""
-    inputs, label = np.asarray(test["input"]), np.asarray(test["label"])
+    inputs = np.asarray(test["input"])
+    label = np.asarray(test["label"])
     probabilities = tasks.predict_batched(task.predict, state, inputs)
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(

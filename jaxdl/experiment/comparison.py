@@ -69,8 +69,10 @@ def compare_results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Compariso
       >>> found.level, found.promise_kept, found.differences
       ('bits', False, {'state_sha256': ('a', 'b')})
     """
-    there, here = _place(old["environment"]), _place(new["environment"])
-    reasons, differences = _differences(there, here), _differences(values(old), values(new))
+    there = _place(old["environment"])
+    here = _place(new["environment"])
+    reasons = _differences(there, here)
+    differences = _differences(values(old), values(new))
     if "feature_classifier" in differences or "feature_classifier/sha256" in differences:
         classifiers = _differences(
             *(_place(_judge(each).get("environment") or {}) for each in (old, new))
@@ -128,7 +130,8 @@ def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Comparison) ->
       promised: the same bits: versions, kind and number of devices, processor and threads are the same
       reproduced: all 1 values are the same
     """
-    was, now = values(old), values(new)
+    was = values(old)
+    now = values(new)
     width = max(20, *(len(name) for name in [*was, *now]))
     lines = [f"{'value':<{width}} {'old':<16} new"]
     for name in [*was, *(name for name in now if name not in was)]:

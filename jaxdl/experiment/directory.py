@@ -134,7 +134,8 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
             raise RunError(
                 f"out: {path} is a link that leads out of {out}, where nothing is to be written; remove it"
             )
-    mine, file = json.loads(json.dumps(identity(config))), out / "config.json"
+    mine = json.loads(json.dumps(identity(config)))
+    file = out / "config.json"
     if not file.exists():
         # A kill while the directory was claimed leaves the half of that file.
         if any(path.name != "config.json.partial" for path in out.iterdir()):
@@ -189,7 +190,8 @@ def claim(out: Path, config: Options, step: int = 0) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        changes, file = check_out(out, config), out / "conversions.json"
+        changes = check_out(out, config)
+        file = out / "conversions.json"
         if changes:
             for name, (there, here) in changes.items():
                 print(
@@ -243,7 +245,8 @@ def check_data(out: Path, sets: dict[str, str]) -> None:
     file = out / "data.json"
     theirs = read_json(file) if file.exists() else sets
     for part in sorted(theirs.keys() | sets.keys()):
-        there, here = theirs.get(part, "none"), sets.get(part, "none")
+        there = theirs.get(part, "none")
+        here = sets.get(part, "none")
         if there != here:
             raise RunError(
                 f"out: {out} was begun with other data: {part} is {there!s:.12} there and {here[:12]} here"

@@ -29,7 +29,8 @@ from jaxdl.training import Directory, state_sha256
 Images = Float[np.ndarray, "N H W C"]
 
 #: Images that distances between pixels are measured for, and that are drawn for the other numbers, at most.
-NEAREST, DRAWN = 1_000, 10_000
+NEAREST = 1_000
+DRAWN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,10 +149,8 @@ def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassi
         said = f"a classifier of {train.name} {train.sha256[:12]}; this one is of {theirs['name']} {theirs['sha256']!s:.12}"
         raise InputError("feature_classifier", str(place), said)
     classes = train.classes or 0
-    state, net = (
-        inference(_restored(place, options, classes, train, result)),
-        network(options, classes),
-    )
+    state = inference(_restored(place, options, classes, train, result))
+    net = network(options, classes)
 
     def look(params: Any, extra: Any, x: Any) -> Any:
         def wanted(module: Any, _: str) -> bool:
@@ -183,7 +182,8 @@ def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassi
         "recall_floor": recall,
         "nearest_test": nearest_of(np.asarray(test["input"]), train),
     }
-    accuracy, sha256 = result["metrics"]["test/accuracy"], result["state_sha256"]
+    accuracy = result["metrics"]["test/accuracy"]
+    sha256 = result["state_sha256"]
     return FeatureClassifier(
         looked, accuracy, sha256, train, test, known, real, floor, result["environment"]
     )
@@ -211,10 +211,8 @@ def nearest_of(images: Images, train: Dataset) -> float:
 def _finished(place: Path, data: str) -> tuple[dict[str, Any], FeatureClassifierOptions]:
     """The result of a classifier's run and its options."""
     if (place / "result.json").exists():
-        result, options = (
-            read_result(place / "result.json"),
-            from_json(FeatureClassifierOptions, read_json(place / "config.json")),
-        )
+        result = read_result(place / "result.json")
+        options = from_json(FeatureClassifierOptions, read_json(place / "config.json"))
         whole = "train" in result["data"] and "test/accuracy" in result["metrics"]
         whole = whole and {"state_sha256", "environment"} <= result.keys()
         if (

@@ -146,7 +146,8 @@ def fit_and_test(
     Returns:
       The trained state and the test set's metrics.
     """
-    config, train = run.config, sets["train"]
+    config = run.config
+    train = sets["train"]
     net = config.make_learner(task, train.size)
     if model is not None:
         print(table(model, train["input"][:1]))
@@ -170,7 +171,8 @@ def run_variants(
     Returns:
       The directory of all, and the results by name, without those that `stop_after` left unfinished.
     """
-    out, results = run_directory(config, one)[1], {}
+    out = run_directory(config, one)[1]
+    results = {}
     for name, changes in variants.items():
         print(f"\n{name}")
         results[name] = run_experiment(

@@ -131,11 +131,13 @@ def run_gan(
     """
     config = run.config
     train, test, sets = image_sets(config)
-    shape, classes = train["input"].shape[1:], train.classes or 0
+    shape = train["input"].shape[1:]
+    classes = train.classes or 0
     if config.shift >= min(shape[:2]):
         raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
     players = networks(shape, classes)
-    task, rows = config.make_task(*players), min(SIDE, classes)
+    task = config.make_task(*players)
+    rows = min(SIDE, classes)
     conditional = num_classes(*players) is not None
     # In a column the same noise, in a row the same class.
     z = latent_noise(run.seeds[0], config.latent, SIDE if conditional else SIDE * SIDE)
@@ -147,7 +149,8 @@ def run_gan(
     for net, x in zip(players, (z[:1], train["input"][:1]), strict=True):
         print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
     check_batch_size(sets["train"], config.batch_size)
-    classifier, draw = load_classifier(config, train, test), jax.jit(task.generate)
+    classifier = load_classifier(config, train, test)
+    draw = jax.jit(task.generate)
 
     def on_validation(state: State) -> None:
         """The same noise again and again, while the generator learns."""

@@ -298,7 +298,8 @@ def from_json(config: type[C], said: dict[str, Any]) -> C | None:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    origin, parts = get_origin(kind), get_args(kind)
+    origin = get_origin(kind)
+    parts = get_args(kind)
     if origin in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is Literal:

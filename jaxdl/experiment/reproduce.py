@@ -95,7 +95,8 @@ def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]
         if name not in OWN:
             words += _said(name, value)
             wanted[name] = tuple(value) if isinstance(value, list) else value
-    read, meant = parsed(config, words), config(**wanted)
+    read = parsed(config, words)
+    meant = config(**wanted)
     for name in (field.name for field in dataclasses.fields(config)):
         if getattr(read, name) != getattr(meant, name):
             raise InputError(
@@ -136,7 +137,8 @@ def _run(
     Its progress goes on to the standard error stream; what it prints at its end only if `shown`.
     """
     command = [sys.executable, str(script), *words]
-    last, output = "", None if shown else subprocess.DEVNULL
+    last = ""
+    output = None if shown else subprocess.DEVNULL
     with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as child:
         for line in child.stderr or ():
             sys.stderr.write(last)

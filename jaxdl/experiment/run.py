@@ -55,10 +55,13 @@ class Run(Generic[C]):
     """
 
     def __init__(self, config: C, out: Path, name: str):
-        self.config, self.out, self.name = config, out, name
+        self.config = config
+        self.out = out
+        self.name = name
         self.seeds = range(config.seed, config.seed + config.seeds)
         self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
-        self.began, self.latest = time.perf_counter(), Memory()
+        self.began = time.perf_counter()
+        self.latest = Memory()
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
         self._board: TensorBoard | None = None
@@ -72,15 +75,14 @@ class Run(Generic[C]):
         on_validation: Callable[[State], None] | None = None,
     ) -> State:
         """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
-        config, where = self.config, strategy(self.config.where)
+        config = self.config
+        where = strategy(self.config.where)
         check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
         for_runs(self.key, where)  # raises while nothing is written yet
         sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
         check_data(self.out, sets)
-        steps, store = (
-            config.total_steps(data.size),
-            Directory(self.out / "checkpoints", warn=self.warn),
-        )
+        steps = config.total_steps(data.size)
+        store = Directory(self.out / "checkpoints", warn=self.warn)
         self._check_stop(store)
         if jax.process_index() == 0:
             claim(self.out, config, max(store.steps(), default=0))
@@ -125,7 +127,8 @@ class Run(Generic[C]):
 
     def _check_stop(self, store: Directory) -> None:
         """What would otherwise be found out with the directory made, or not at all."""
-        stop, done = self.config.stop_after, max(store.steps(), default=0)
+        stop = self.config.stop_after
+        done = max(store.steps(), default=0)
         if stop is not None and stop < done:
             raise InputError(
                 "stop_after", stop, f"at least {done}, the step that {self.out} has reached"
@@ -133,7 +136,8 @@ class Run(Generic[C]):
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
         """The test set's metrics, of several seeds an array each: asked for once, at the end."""
-        size, where = min(500, self.config.batch_size), strategy(self.config.where)
+        size = min(500, self.config.batch_size)
+        where = strategy(self.config.where)
         found = evaluate(learner, state, data, key=self.key, batch_size=size, strategy=where)
         return {f"test/{name}": value for name, value in found.items()}
 
@@ -294,7 +298,8 @@ def _print(result: Mapping[str, Any], out: Path) -> None:
                 else f" ± {float(spread[name]):.4f}"
             )
         print(f"{one_line(name):<22} {said}")
-    seconds, rate = result["seconds"], result["throughput"]["examples_per_second"]
+    seconds = result["seconds"]
+    rate = result["throughput"]["examples_per_second"]
     print(
         f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s to the first step; {rate:,.0f} examples/s"
     )

@@ -118,10 +118,8 @@ def evaluate_samples(
     }
     found: list[dict[str, float]] = []
     truth = np.asarray(classifier.test["label"])
-    labels, real = (
-        (truth,) if conditional else (),
-        scores.coverage(truth, classifier.test.classes or 0)[0],
-    )
+    labels = (truth,) if conditional else ()
+    real = scores.coverage(truth, classifier.test.classes or 0)[0]
     for seed, state in zip(run.seeds, states, strict=True):
         drawn = tasks.predict_batched(
             generate, state, latent_noise(seed, latent, classifier.test.size), *labels

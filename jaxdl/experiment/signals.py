@@ -66,7 +66,8 @@ def _watch(there: socket.socket, ours: list[int], grace: float, came: int) -> No
         while said := there.recv(1):
             if said[0] not in ours:
                 continue
-            came, end = came + 1, time.monotonic() + grace
+            came = came + 1
+            end = time.monotonic() + grace
             while SignalState.count < came and (SignalState.unsaved or time.monotonic() < end):
                 time.sleep(0.05)
             if SignalState.count < came:

@@ -174,7 +174,8 @@ class CNN(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "float images [B, H, W, C]")
         height, width = x.shape[1:3]
         for i, stage in enumerate(self.stages):
-            height, width = stage.size(height), stage.size(width)
+            height = stage.size(height)
+            width = stage.size(width)
             if min(height, width) < 1:
                 raise InputError(
                     "image",

@@ -93,7 +93,8 @@ class MLP(nn.Module):
         return y.astype(jnp.float32)
 
     def _dense(self, width: int, name: str, use_bias: bool = True) -> nn.Module:
-        init, bias = initializer(self.kernel_init), nn.initializers.constant(self.bias_init)
+        init = initializer(self.kernel_init)
+        bias = nn.initializers.constant(self.bias_init)
         if self.norm == "weight":
             return WeightNormDense(
                 width, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name

@@ -16,7 +16,8 @@ _AXIS = "data"
 # A block is as many examples as have so many bytes, and at least so many. Kernel gradients at batch 128: at 26x26x32
 # by 3x3x64 119, 119, 110, 101, 103 GFLOP/s in blocks of 4, 8, 16, 32, 64; at 14x14x32 by 5x5x64 66, 141, 147, 139,
 # 157; at 14x14x16 by 5x5x32 with strides 2 66 in blocks of 16 and 150 as a whole.
-_BLOCK_BYTES, _LEAST = 4 * 2**20, 16
+_BLOCK_BYTES = 4 * 2**20
+_LEAST = 16
 
 
 def accumulation_dtype(dtype: Any) -> Any:

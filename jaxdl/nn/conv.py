@@ -76,7 +76,8 @@ def conv2d(
     at_least("strides", min(strides), 1)
     if padding == "VALID" and any(f > n for f, n in zip(kernel.shape, x.shape[1:3], strict=False)):
         raise InputError("kernel", kernel.shape, f"at most the image, {x.shape[1]}x{x.shape[2]}")
-    size, window = x.shape[1:3], kernel.shape[:2]
+    size = x.shape[1:3]
+    window = kernel.shape[:2]
     vertical, horizontal = lax.padtype_to_pads(size, window, strides, padding)
     return conv_forward(x, kernel, Geometry(size, window, tuple(strides), (vertical, horizontal)))
 

@@ -73,7 +73,8 @@ def conv1d(
     one_of("padding", padding, ("SAME", "VALID", "CAUSAL"))
     at_least("dilation", dilation, 1)
     at_least("strides", strides, 1)
-    size, window = x.shape[1], (kernel.shape[0] - 1) * dilation + 1
+    size = x.shape[1]
+    window = (kernel.shape[0] - 1) * dilation + 1
     if padding == "VALID" and window > size:
         raise InputError("kernel", kernel.shape, f"at most the sequence: (K - 1) L + 1 <= {size}")
     if padding == "CAUSAL":
@@ -160,12 +161,14 @@ def _as_image(
     (batch, size, channels), (taps, _, features) = x.shape, kernel.shape
     count = size + before + after - (taps - 1) * dilation
     low, lead = divmod(before, dilation)
-    rows, used = -(-(lead + size) // dilation), -(-count // dilation)
+    rows = -(-(lead + size) // dilation)
+    used = -(-count // dilation)
     x = lax.pad(
         x, jnp.zeros((), x.dtype), ((0, 0, 0), (lead, rows * dilation - lead - size, 0), (0, 0, 0))
     )
     # Steps between dilated outputs are left out afterwards: their strides would cross the rows.
-    moves, pads = (strides if dilation == 1 else 1), (low, used - rows - low + taps - 1)
+    moves = strides if dilation == 1 else 1
+    pads = (low, used - rows - low + taps - 1)
     at = Geometry((rows, dilation), (taps, 1), (moves, 1), (pads, (0, 0)))
     y = conv_forward(x.reshape(batch, rows, dilation, channels), kernel[:, None], at)
     y = y.reshape(batch, y.shape[1] * dilation, features)[:, :count]

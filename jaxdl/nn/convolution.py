@@ -44,7 +44,8 @@ Pair = tuple[int, int]
 # convolutions with so few features take 5.4 (14x14x64 to 28x28x1 by 5x5, strides 2, batch 128). With so few channels
 # besides, a convolution is a sum over taps: 0.28 ms where the routine takes 2.2 (28x28x1 by 3x3x32, batch 128), 1.4
 # and 5.3 (by 5x5x32), 3.3 and 6.1 (32x32x3 by 3x3x32); 10.0 and 6.1 with 32 channels (28x28x32 by 1x1x64).
-_FEW, _COLOURS = 32, 3
+_FEW = 32
+_COLOURS = 3
 _ORDER = ("NHWC", "HWIO", "NHWC")
 
 
@@ -194,12 +195,11 @@ def _sum_of_taps(x: Array, kernel: Array, at: Geometry) -> Array:
         jnp.zeros((), x.dtype),
         ((0, 0, 0), *((low, high, 0) for low, high in at.pads), (0, 0, 0)),
     )
-    taps, total = kernel[:, :, :, None, None, None], jnp.zeros((1, 1, 1, 1), x.dtype)
+    taps = kernel[:, :, :, None, None, None]
+    total = jnp.zeros((1, 1, 1, 1), x.dtype)
     for f, g, c in itertools.product(*map(range, kernel.shape[:3])):
-        rows, columns = (
-            slice(f, f + (i - 1) * down + 1, down),
-            slice(g, g + (j - 1) * right + 1, right),
-        )
+        rows = slice(f, f + (i - 1) * down + 1, down)
+        columns = slice(g, g + (j - 1) * right + 1, right)
         total += x[:, rows, columns, c : c + 1] * taps[f, g, c]
     return total
 
@@ -231,15 +231,15 @@ def _cpu_spread(y: Array, kernel: Array, at: Geometry) -> Array:
 
 def _phases(at: Geometry, axis: int) -> list[tuple[int, Pair]]:
     """For each r < S: the first of its taps, and the zeros around `y` with which they give every `n S + r`."""
-    size, window, stride, before = (
-        at.size[axis],
-        at.window[axis],
-        at.strides[axis],
-        at.pads[axis][0],
-    )
-    count, phases = -(-size // stride), []
+    size = at.size[axis]
+    window = at.window[axis]
+    stride = at.strides[axis]
+    before = at.pads[axis][0]
+    count = -(-size // stride)
+    phases = []
     for r in range(stride):
-        start, moved = (r + before) % stride, (r + before) // stride
+        start = (r + before) % stride
+        moved = (r + before) // stride
         taps = len(range(start, window, stride))
         low = taps - 1 - moved
         phases.append((start, (low, count + taps - 1 - low - at.positions[axis])))

@@ -61,7 +61,9 @@ def _simple(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Arra
 
 def _lstm(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
     i, f, g, o = jnp.split(p + carry[1] @ params["recurrent_kernel"], 4, -1)
-    i, f, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o)
+    i = jax.nn.sigmoid(i)
+    f = jax.nn.sigmoid(f)
+    o = jax.nn.sigmoid(o)
     c = f * carry[0] + i * jnp.tanh(g)
     return {"input": i, "forget": f, "output": o, "cell": c, "h": o * jnp.tanh(c)}
 
@@ -71,6 +73,7 @@ def _gru(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
         jnp.split(p, 3, -1),
         jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1),
     )
-    r, z = jax.nn.sigmoid(r + r_h), jax.nn.sigmoid(z + z_h)
+    r = jax.nn.sigmoid(r + r_h)
+    z = jax.nn.sigmoid(z + z_h)
     n = jnp.tanh(n + r * (n_h + params["recurrent_bias"][None]))
     return {"reset": r, "update": z, "h": (1 - z) * n + z * carry[1]}

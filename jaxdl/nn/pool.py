@@ -92,7 +92,8 @@ def _checked(
 def _apart(x: Array, window: tuple[int, int]) -> Array:
     """Windows that do not overlap: `[B, H, W, C] -> [B, I, F, J, G, C]`."""
     (batch, height, width, channels), (f, g) = x.shape, window
-    i, j = height // f, width // g
+    i = height // f
+    j = width // g
     return x[:, : i * f, : j * g].reshape(batch, i, f, j, g, channels)
 
 
@@ -109,7 +110,8 @@ def _largest(windows: Array) -> Array:
 @_largest.defjvp
 def _largest_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (windows,), (change,) = primals, tangents
-    f, g = windows.shape[2], windows.shape[4]
+    f = windows.shape[2]
+    g = windows.shape[4]
     places = jnp.arange(f * g, dtype=jnp.int32).reshape(1, 1, f, 1, g, 1)
     y, place = _compared(windows) if f * g <= _FEW else _reduced(windows, places)
     return y, jnp.where(place[:, :, None, :, None] == places, change, 0).sum((2, 4))
@@ -117,7 +119,8 @@ def _largest_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 def _compared(windows: Array) -> tuple[Array, Array]:
     """The largest of each window and its place, found in one pass."""
-    f, g = windows.shape[2], windows.shape[4]
+    f = windows.shape[2]
+    g = windows.shape[4]
     y = windows[:, :, 0, :, 0]
     place = jnp.zeros(y.shape, jnp.int32)
     for n in range(1, f * g):

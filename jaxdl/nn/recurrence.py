@@ -157,7 +157,8 @@ def _scan_forward(cell, weights, x, carry, mask, reverse):
 
 def _scan_backward(cell, reverse, residuals, gradients):
     run = partial(_run_back, cell, reverse)
-    cpu, default = partial(run, cpu=True), partial(run, cpu=False)
+    cpu = partial(run, cpu=True)
+    default = partial(run, cpu=False)
     g_weights, g_x, g_carry = lax.platform_dependent(
         *residuals, *gradients, cpu=cpu, default=default
     )
@@ -169,7 +170,8 @@ _scan_cell.defvjp(_scan_forward, _scan_backward)
 
 def _forward(cell, weights, x, carry, mask, reverse, keep):
     run = partial(_run, cell, reverse, keep)
-    cpu, default = partial(run, cpu=True), partial(run, cpu=False)
+    cpu = partial(run, cpu=True)
+    default = partial(run, cpu=False)
     return lax.platform_dependent(weights, x, carry, mask, cpu=cpu, default=default)
 
 
@@ -223,7 +225,8 @@ def _run_back(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):
 def _shares(weights: Weights, x: Array, h: Array, g_a: Array, cpu: bool) -> tuple[Weights, Array]:
     """The gradient of the weights, from one step `[B, A]` or from all `[T, B, A]`, and that of `x`."""
     gates = weights.kernel.shape[1]
-    g_p, g_u = g_a[..., :gates], g_a[..., -gates:]
+    g_p = g_a[..., :gates]
+    g_u = g_a[..., -gates:]
     g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=accumulation_dtype(g_a.dtype))
     g_weights = Weights(_over_rows(x, g_p, cpu), _over_rows(h, g_u, cpu), g_bias)
     return g_weights, _product(g_p, weights.kernel.T).astype(x.dtype)
@@ -257,7 +260,8 @@ def _over_rows(a: Float[Array, "*N M"], b: Float[Array, "*N G"], cpu: bool) -> F
     if cpu:
         # 5.1 ms where a sum over two axes takes 7.4 ms (40 x 128 rows, 128 by 512). A batch divided over
         # devices is gathered for it, so elsewhere the axes stay apart.
-        a, b = a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1])
+        a = a.reshape(-1, a.shape[-1])
+        b = b.reshape(-1, b.shape[-1])
     rows = tuple(range(a.ndim - 1))
     return lax.dot_general(
         a, b, ((rows, rows), ((), ())), preferred_element_type=accumulation_dtype(a.dtype)

@@ -148,7 +148,8 @@ class LSTM(nn.Module):
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):
             raise InputError("carry", type(carry).__name__, "a tuple (c, h)")
         x, weights = _parameters(self, x, 4)
-        start, steps = _start(self, x, [None, None] if carry is None else carry), _steps(x, mask)
+        start = _start(self, x, [None, None] if carry is None else carry)
+        steps = _steps(x, mask)
         by_scan = partial(_scan, lstm_cell, mask=steps, reverse=self.reverse)
         blocked = obstacle(x.dtype, mask, self.reverse)
         if self.implementation == "cudnn" and blocked:
@@ -237,7 +238,8 @@ def _parameters(layer: Any, x: Array, gates: int) -> tuple[Array, Weights]:
     at_least("features", layer.features, 1)
     if x.ndim != 3:
         raise InputError("x", x.shape, "sequences [B, T, D]")
-    size, width = layer.features, gates * layer.features
+    size = layer.features
+    width = gates * layer.features
     kernel = layer.param("kernel", layer.kernel_init, (x.shape[-1], width), layer.param_dtype)
     recurrent = layer.param(
         "recurrent_kernel", layer.recurrent_init, (size, width), layer.param_dtype

@@ -124,10 +124,8 @@ class RNN(nn.Module):
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):
             raise InputError("carry", type(carry), "a pair for each layer: forward, backward")
         starts = (None, None) if carry is None else carry
-        forward, backward = (
-            make(name=f"{self.cell}_{i}"),
-            make(reverse=True, name=f"{self.cell}_{i}_backward"),
-        )
+        forward = make(name=f"{self.cell}_{i}")
+        backward = make(reverse=True, name=f"{self.cell}_{i}_backward")
         (there, end), (back, start) = forward(x, starts[0], mask), backward(x, starts[1], mask)
         return jnp.concatenate([there, back], -1), (end, start)
 

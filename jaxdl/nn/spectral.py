@@ -60,7 +60,8 @@ def spectral_norm(params: Any, vectors: Vectors) -> tuple[Any, Vectors]:
       >>> jnp.diag(params["a"]["kernel"]).round(3).tolist(), params["a"]["bias"].tolist()
       ([1.0, 0.3330000042915344], [1.0, 1.0])
     """
-    leaves, moved = flatten_dict(params), {}
+    leaves = flatten_dict(params)
+    moved = {}
     for path, u in vectors.items():
         w = leaves[tuple(path.split("/"))]
         matrix = w.reshape(-1, w.shape[-1])

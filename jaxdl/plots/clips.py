@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 Clips = Num[np.ndarray, "N T H W C"]
 #: Between frames in widths of a frame; a title's height in inches.
-GAP, TITLE = 0.06, 0.27
+GAP = 0.06
+TITLE = 0.27
 #: Milliseconds of a frame of a GIF, and of its last one, so that one sees where it begins again.
-FRAME, LAST = 250, 750
+FRAME = 250
+LAST = 750
 #: Of a GIF, in pixels: the least side of a clip, the space around it, and the height of its title.
-SIDE, SPACE, HEAD, DPI = 120, 12, 20, 100
+SIDE = 120
+SPACE = 12
+HEAD = 20
+DPI = 100
 
 
 def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
@@ -63,7 +68,8 @@ def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
     ax.set_axis_off()
     across, down = inches(ax)
     tile = min(across / (frames * aspect * (1 + GAP)), max(down / (count + 0.3) - TITLE, 0.1))
-    head, step = TITLE / tile, aspect * (1 + GAP)
+    head = TITLE / tile
+    step = aspect * (1 + GAP)
     size = fitting(across, max(map(len, titles)), 8.5)
     for i, (clip, title) in enumerate(zip(unit_range(clips), titles, strict=True)):
         y = i * (1 + head)
@@ -185,11 +191,9 @@ def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height
         1, math.ceil(SIDE / min(height, width)), math.ceil(6 * max(map(len, titles)) / width)
     )
     columns = min(count, math.ceil(math.sqrt(1.6 * count * height / width)))
-    rows, down, across = (
-        math.ceil(count / columns),
-        times * height + HEAD + SPACE,
-        times * width + SPACE,
-    )
+    rows = math.ceil(count / columns)
+    down = times * height + HEAD + SPACE
+    across = times * width + SPACE
     corners = [
         (i // columns * down + HEAD + SPACE, i % columns * across + SPACE) for i in range(count)
     ]

@@ -95,6 +95,7 @@ def _bounds(points: Float[np.ndarray, "N 2"]) -> tuple[np.ndarray, np.ndarray]:
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise InputError("points", points.shape, "the shape [N, 2], N at least 1")
-    low, high = points.min(0), points.max(0)
+    low = points.min(0)
+    high = points.max(0)
     margin = 0.08 * np.maximum(high - low, 1e-3)
     return low - margin, high + margin

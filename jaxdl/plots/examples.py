@@ -37,7 +37,8 @@ def worst(
       >>> worst(np.array([0, 0, 1]), np.array([[0.4, 0.6], [0.1, 0.9], [0.3, 0.7]]), 5).tolist()
       [1, 0]
     """
-    label, probabilities = np.asarray(label), np.asarray(probabilities)
+    label = np.asarray(label)
+    probabilities = np.asarray(probabilities)
     if probabilities.ndim != 2 or probabilities.shape[:1] != label.shape:
         raise InputError(
             "probabilities", probabilities.shape, f"the shape [N, K] for labels {label.shape}"
@@ -77,8 +78,10 @@ def mistakes(
       ...     mistakes(np.zeros((1, 8, 8, 1)), np.array([0]), np.array([[0.4, 0.6]]), f"{directory}/m.png").name
       'm.png'
     """
-    images, rows = np.asarray(images), worst(label, probabilities, count)
-    width, height = 3.6, 0.9
+    images = np.asarray(images)
+    rows = worst(label, probabilities, count)
+    width = 3.6
+    height = 0.9
     if len(rows):
         width, height = grid_size(images[rows], None, _answers(rows, label, probabilities, names))
     with page(path, max(width, 3.6), height + 0.35) as figure:
@@ -95,7 +98,9 @@ def draw_mistakes(
     names: Sequence[str] | None = None,
 ) -> None:
     """Draws the worst mistakes on `ax`; arguments as for `mistakes`."""
-    images, rows, of = np.asarray(images), worst(label, probabilities, count), len(label)
+    images = np.asarray(images)
+    rows = worst(label, probabilities, count)
+    of = len(label)
     if len(images) != of:
         raise InputError("images", images.shape, f"one for each of {of} labels")
     wrong = len(worst(label, probabilities, of))
@@ -111,7 +116,8 @@ def draw_mistakes(
 def _answers(
     rows: np.ndarray, label: np.ndarray, probabilities: np.ndarray, names: Sequence[str] | None
 ) -> list[str]:
-    label, probabilities = np.asarray(label)[rows], np.asarray(probabilities)[rows]
+    label = np.asarray(label)[rows]
+    probabilities = np.asarray(probabilities)[rows]
     names = class_names(names, probabilities.shape[1])
     said = probabilities.argmax(1)
     return [

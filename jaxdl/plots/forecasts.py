@@ -144,7 +144,9 @@ def draw_error_bars(
     label: str = "test error",
 ) -> None:
     """Draws the bars on `ax`; arguments as for `error_bars`."""
-    means, stds, y = _bars(names, "means", means), _bars(names, "stds", stds), np.arange(len(names))
+    means = _bars(names, "means", means)
+    stds = _bars(names, "stds", stds)
+    y = np.arange(len(names))
     ax.barh(y, means, height=0.62, color=[GREY if name == naive else BLUE for name in names])
     seeded = stds > 0
     ax.errorbar(

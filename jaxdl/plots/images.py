@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Images = Num[np.ndarray, "N H W C"]
 #: The space between images in heights of an image, and that for a title in inches.
-GAP, TITLE = 0.08, 0.2
+GAP = 0.08
+TITLE = 0.2
 
 
 def image_grid(
@@ -61,7 +62,8 @@ def draw_image_grid(
 ) -> None:
     """Draws images in rows on `ax`; arguments as for `image_grid`, and the colour map of grey images."""
     images, columns = _checked(images, columns, titles)
-    rows, aspect = math.ceil(len(images) / columns), images.shape[2] / images.shape[1]
+    rows = math.ceil(len(images) / columns)
+    aspect = images.shape[2] / images.shape[1]
     ax.set_axis_off()
     width, height = inches(ax)
     space = 0.0 if titles is None else TITLE
@@ -69,7 +71,8 @@ def draw_image_grid(
     top = space / tile
     size = fitting(tile * (aspect + GAP), max(map(len, titles or [""])), 8.0)
     for i, image in enumerate(unit_range(images)):
-        x, y = (i % columns) * (aspect + GAP), i // columns * (1 + GAP + top)
+        x = (i % columns) * (aspect + GAP)
+        y = i // columns * (1 + GAP + top)
         image = image[..., 0] if image.shape[-1] == 1 else image
         ax.imshow(image, cmap, vmin=0, vmax=1, extent=(x, x + aspect, y + 1, y))
         if titles is not None:
@@ -93,7 +96,8 @@ def unit_range(images: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]
     if np.issubdtype(images.dtype, np.integer):
         return np.clip(images / 255.0, 0.0, 1.0)
     values = np.nan_to_num(images.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = values.min(), values.max()
+    low = values.min()
+    high = values.max()
     if low < 0 or high > 1:
         values = (values - low) / max(high - low, 1e-12)
     return values
@@ -153,7 +157,8 @@ def draw_filters(
     """
     images, _ = _filter_images(np.asarray(kernel))
     draw_image_grid(ax, images, columns, cmap="RdBu_r")
-    shown, of = len(images), kernel.shape[3]
+    shown = len(images)
+    of = kernel.shape[3]
     ax.set_title("first layer" if shown == of else f"first layer: the {shown} largest of {of}")
 
 
@@ -202,7 +207,9 @@ def grid_size(
     """Inches wide and high, for tiles of a good size and titles that fit above them."""
     images, columns = _checked(images, columns, titles)
     count, height, width, _ = images.shape
-    aspect, letters = width / height, max(map(len, titles or [""]))
+    aspect = width / height
+    letters = max(map(len, titles or [""]))
     tile = min(max(0.72 / min(aspect, 1.0), 0.07 * letters / aspect), 13.0 / columns / aspect)
-    rows, space = math.ceil(count / columns), 0.0 if titles is None else TITLE
+    rows = math.ceil(count / columns)
+    space = 0.0 if titles is None else TITLE
     return tile * columns * (aspect + GAP) + 0.1, rows * (tile * (1 + GAP) + space) + 0.1

@@ -84,7 +84,8 @@ def draw_latent_map(
     """Draws the map on `ax`; arguments as for `latent_map`."""
     from matplotlib import colormaps
 
-    codes, label = np.asarray(codes), np.asarray(label)
+    codes = np.asarray(codes)
+    label = np.asarray(label)
     if codes.ndim != 2 or codes.shape[1] != 2 or not codes.size or not np.isfinite(codes).all():
         raise InputError("codes", codes.shape, "finite numbers [N, 2], N at least 1")
     if label.shape != codes.shape[:1] or label.min() < 0 or label.max() >= 20:

@@ -112,7 +112,8 @@ def _logarithms(ax: "Axes", lengths: np.ndarray, floor: float) -> None:
     from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("log")
-    low, high = floor or ax.get_ylim()[0], ax.get_ylim()[1]
+    low = floor or ax.get_ylim()[0]
+    high = ax.get_ylim()[1]
     ax.set_ylim(low, high)
     powers = LogLocator(subs=(1.0, 3.0) if high / low < 1000 else (1.0,), numticks=20)
     ax.yaxis.set_major_locator(powers if high / low > 10 else AutoLocator())

@@ -35,7 +35,8 @@ def confusion(
       >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
       [[1, 0], [1, 1]]
     """
-    label, prediction = np.asarray(label), np.asarray(prediction)
+    label = np.asarray(label)
+    prediction = np.asarray(prediction)
     if label.shape != prediction.shape or label.ndim != 1:
         raise InputError("prediction", prediction.shape, f"one for each label, {label.shape}")
     check_classes("label", label, classes)
@@ -73,7 +74,8 @@ def confusion_matrix(
       ...     confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2, f"{directory}/confusion.png").name
       'confusion.png'
     """
-    counts, names = confusion(label, prediction, classes), class_names(names, classes)
+    counts = confusion(label, prediction, classes)
+    names = class_names(names, classes)
     side = min(max(0.42 * classes, 2.6), 9.0)
     margin = 0.6 + 0.07 * max(map(len, names))
     with page(path, side + margin + 0.7, side + margin + 0.2) as figure:
@@ -88,7 +90,8 @@ def draw_confusion_matrix(
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import PercentFormatter
 
-    classes, total = len(counts), max(counts.sum(), 1)
+    classes = len(counts)
+    total = max(counts.sum(), 1)
     names = class_names(names, classes)
     rates = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # The root shows the rare mistakes, which are the ones to look for.

@@ -43,7 +43,8 @@ def overview(
       ...     overview(images, np.arange(4), np.eye(4), records, kernel, f"{directory}/hero.png").name
       'hero.png'
     """
-    label, said = np.asarray(label), np.asarray(probabilities).argmax(1)
+    label = np.asarray(label)
+    said = np.asarray(probabilities).argmax(1)
     names = drawable(records)
     with page(path, 11.0, 4.8, between=0.08) as figure:
         rows: list[Any] = [["images"] * (len(names) + 1), [*names, "filters"]]

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
-BLUE, RED, GREY, INK = "#0072B2", "#D55E00", "#8A8F98", "#2B2F36"
+BLUE = "#0072B2"
+RED = "#D55E00"
+GREY = "#8A8F98"
+INK = "#2B2F36"
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
     "figure.facecolor": "white",

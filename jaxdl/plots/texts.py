@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 FONT = "DejaVu Sans Mono"
 #: What stands for characters that would leave their cell empty, and for those that the font lacks.
-MARKS, MISSING = {"\n": "↵", "\t": "⇥", "\r": "←"}, "▯"
+MARKS = {"\n": "↵", "\t": "⇥", "\r": "←"}
+MISSING = "▯"
 #: Size of the letters in points; that of a cell and of the space around in inches.
-POINTS, CELL, LINE, TITLE, MARGIN = 8.0, 0.086, 0.185, 0.26, 0.12
+POINTS = 8.0
+CELL = 0.086
+LINE = 0.185
+TITLE = 0.26
+MARGIN = 0.12
 #: How far beyond its last value a colour map goes on: dark letters can be read on what is left of it.
 PALE = 1.6
 
@@ -56,12 +61,11 @@ def text_heatmap(
       'text.png'
     """
     values = _checked(text, values, rows, width)
-    across, lines, cell = (
-        min(width, len(text)),
-        math.ceil(len(text) / width),
-        CELL * max(map(len, text)),
-    )
-    wide, high = max(across * cell, 1.3 + 0.075 * max(map(len, rows))), lines * LINE + TITLE
+    across = min(width, len(text))
+    lines = math.ceil(len(text) / width)
+    cell = CELL * max(map(len, text))
+    wide = max(across * cell, 1.3 + 0.075 * max(map(len, rows)))
+    high = lines * LINE + TITLE
     with page(path, wide + 2 * MARGIN, len(rows) * (high + MARGIN) + MARGIN) as figure:
         figure.set_layout_engine("none")
         whole_width, whole_height = figure.get_size_inches()
@@ -91,7 +95,8 @@ def draw_text_heatmap(
 ) -> None:
     """Draws the text on `ax` with the values of one row; arguments as for `text_heatmap`."""
     values = _checked(text, np.asarray(values)[None], ["row"], width)[0]
-    across, lines = min(width, len(text)), math.ceil(len(text) / width)
+    across = min(width, len(text))
+    lines = math.ceil(len(text) / width)
     cells = np.full(lines * width, np.nan)
     cells[: len(text)] = values
     name, low, high = _colors(values)

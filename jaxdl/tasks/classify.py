@@ -66,8 +66,11 @@ def classify(
         return init_variables(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
-        inputs, label, mask = batch["input"], batch["label"], batch.get("mask")
-        dropout, changes = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+        inputs = batch["input"]
+        label = batch["label"]
+        mask = batch.get("mask")
+        dropout = jax.random.fold_in(key, 0)
+        changes = jax.random.fold_in(key, 1)
         if train and augment is not None:
             inputs = jax.vmap(augment)(jax.random.split(changes, inputs.shape[0]), inputs)
         logits, extra = apply(

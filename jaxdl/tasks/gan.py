@@ -121,7 +121,8 @@ def gan(
     classes = num_classes(generator, discriminator)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        x, label = batch["input"], batch.get("label")
+        x = batch["input"]
+        label = batch.get("label")
         z = jnp.zeros((x.shape[0], latent))
         made = {
             "discriminator": dict(_init(discriminator, jax.random.fold_in(key, 0), x, label)),
@@ -173,7 +174,8 @@ def gan(
         return y, {**extra, player: moved} if player in extra else extra
 
     def draw(params: Params, extra: Any, batch: Batch, key: Any, *, train: bool):
-        x, label = batch["input"], batch.get("label")
+        x = batch["input"]
+        label = batch.get("label")
         z = jax.random.normal(jax.random.fold_in(key, 0), (x.shape[0], latent))
         y, extra = apply_network(
             "generator", params, extra, z, label, jax.random.fold_in(key, 1), train=train
@@ -185,7 +187,9 @@ def gan(
     def discriminator_loss(
         params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
     ):
-        x, label, mask = batch["input"], batch.get("label"), batch.get("mask")
+        x = batch["input"]
+        label = batch.get("label")
+        mask = batch.get("mask")
         keys = [jax.random.fold_in(key, i) for i in range(3)]
         params, extra = normalize_kernels(params, extra, train=train)
         # The generator is another player: its statistics stay, and no gradient goes there.
@@ -196,7 +200,8 @@ def gan(
         drawn_score, moved = apply_network(
             "discriminator", params, moved, drawn, label, keys[1], train=train
         )
-        real_score, drawn_score = real_score.reshape(-1), drawn_score.reshape(-1)
+        real_score = real_score.reshape(-1)
+        drawn_score = drawn_score.reshape(-1)
         each = of_real(real_score) + of_drawn(drawn_score)
         if train and not is_zero(label_smoothing):
             each = each + label_smoothing * (of_drawn(real_score) - of_real(real_score))
@@ -225,7 +230,8 @@ def gan(
         params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
     ):
         drawn, moved = draw(params, extra, batch, jax.random.fold_in(key, 0), train=train)
-        label, dropout = batch.get("label"), jax.random.fold_in(key, 1)
+        label = batch.get("label")
+        dropout = jax.random.fold_in(key, 1)
         params, _ = normalize_kernels(params, extra, train=train)
         score, _ = apply_network("discriminator", params, extra, drawn, label, dropout, train=train)
         metrics = {"generator_loss": total(of_generator(score.reshape(-1)), batch.get("mask"))}

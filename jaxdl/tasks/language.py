@@ -92,7 +92,8 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
         )
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
-        inputs, extra = batch["input"], dict(extra)
+        inputs = batch["input"]
+        extra = dict(extra)
         whole = extra.pop("carry", None)
         carry = local_rows(whole) if train and whole is not None else None
         _check_carry(carry, inputs)
@@ -172,7 +173,8 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
             keys = jax.vmap(partial(jax.random.fold_in, jax.random.fold_in(key, t)))(
                 jnp.arange(rows)
             )
-            heat, known = 0.0 if greedy else temperature, jnp.isfinite(logits).all(-1)
+            heat = 0.0 if greedy else temperature
+            known = jnp.isfinite(logits).all(-1)
             logits = logits.at[:, list(never)].set(-jnp.inf) if never else logits
             return jnp.where(
                 known, jax.vmap(lambda x, k: draw(x, k, heat, top_k, top_p))(logits, keys), -1
@@ -200,7 +202,8 @@ def language(model: nn.Module, *, carried: bool = False) -> Language:
 
 def _measured(logits: Float[Array, "B T V"], batch: Batch) -> Metrics:
     """Loss, bits and accuracy per token that counts."""
-    label, size = batch["label"], logits.shape[-1]
+    label = batch["label"]
+    size = logits.shape[-1]
     if logits.shape[:-1] != label.shape:
         raise InputError(
             "logits", logits.shape, f"[B, T, V], an answer at each of the steps {label.shape}"

@@ -61,7 +61,8 @@ def _within(nll: Callable, outputs: Array, image: Array) -> Array:
 def _continuous_mean(logits: Array) -> Array:
     """`l / (2 l - 1) + 1 / (2 atanh(1 - 2 l))` of l = sigmoid(x): `sigmoid(x) / tanh(x / 2) - 1 / x`."""
     near = jnp.abs(logits) < 1e-1
-    x, small = jnp.where(near, 1.0, logits), jnp.where(near, logits, 0.0)
+    x = jnp.where(near, 1.0, logits)
+    small = jnp.where(near, logits, 0.0)
     return jnp.where(
         near, 0.5 + small / 12 - small**3 / 720, jax.nn.sigmoid(x) / jnp.tanh(x / 2) - 1 / x
     )

@@ -95,7 +95,9 @@ def predict_batched(
     """
     at_least("batch_size", batch_size, 1)
     at_least("rows", len(inputs[0]), 1)
-    run, size, found = jax.jit(predict), min(batch_size, len(inputs[0])), []
+    run = jax.jit(predict)
+    size = min(batch_size, len(inputs[0]))
+    found = []
     for first in range(0, len(inputs[0]), size):
         part = [np.asarray(x[first : first + size]) for x in inputs]
         whole = [np.concatenate([x, np.repeat(x[:1], size - len(x), 0)]) for x in part]

@@ -77,7 +77,8 @@ def reconstruct(
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         clean = seen = batch["input"]
-        dropout, noise = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+        dropout = jax.random.fold_in(key, 0)
+        noise = jax.random.fold_in(key, 1)
         if corrupt is not None:
             seen = jax.vmap(corrupt)(jax.random.split(noise, clean.shape[0]), clean)
         y, extra = apply(model, params, extra, seen, dropout, train=train)

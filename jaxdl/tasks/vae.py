@@ -105,7 +105,8 @@ def vae(
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         dropout, noise, pixels = (jax.random.fold_in(key, i) for i in range(3))
-        x, more = black_or_white(pixels, batch["input"]), {"label": batch.get("label")}
+        x = black_or_white(pixels, batch["input"])
+        more = {"label": batch.get("label")}
         collections = _collections(extra)
         (m, logvar), moved = apply(
             model, params, collections, x, dropout, train=train, method="encode", **more

@@ -47,13 +47,15 @@ class Ensemble:
     def __init__(self, count: int, devices: Sequence[jax.Device]):
         self.count = count
         self.whole = Sharded(devices[: math.gcd(count, len(devices))])
-        self.devices, self.one = self.whole.devices, Sharded(self.whole.devices[:1])
+        self.devices = self.whole.devices
+        self.one = Sharded(self.whole.devices[:1])
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        example, on_cpu = example_of(_of_member(window, 0)), self.devices[0].platform == "cpu"
+        example = example_of(_of_member(window, 0))
+        on_cpu = self.devices[0].platform == "cpu"
         if on_cpu and needs_host(learner, example):
             return self._from_host(learner, window)
         in_turns = on_cpu or _convolves(learner, example)
@@ -109,7 +111,8 @@ class Ensemble:
         def everywhere(state, arrays, order, first, key, *rest):
             if len(self.devices) == 1:
                 return here(state, arrays, order, first, key, *rest)
-            member, shared = PartitionSpec("data"), PartitionSpec()
+            member = PartitionSpec("data")
+            shared = PartitionSpec()
             rows = shared if order.ndim == 2 else PartitionSpec(None, "data")
             specs = (member, shared, rows, shared, member, *[shared] * len(rest))
             divided = jax.shard_map(

@@ -106,14 +106,17 @@ def sweep(
     Returns:
       `{name: mean}`; None where it gave up.
     """
-    dispatch_size, axis = DispatchSize(), state.step.ndim
+    dispatch_size = DispatchSize()
+    axis = state.step.ndim
     rows = []
     for window in windows:
-        done, count = 0, window.order.shape[0]
+        done = 0
+        count = window.order.shape[0]
         while done < count:
             if stopped():
                 return None
-            began, until = time.perf_counter(), min(done + dispatch_size.steps, count)
+            began = time.perf_counter()
+            until = min(done + dispatch_size.steps, count)
             rows.append(
                 read_rows(program.evaluate(state, window, key, done, until), until - done, axis)
             )

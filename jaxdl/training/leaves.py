@@ -44,7 +44,8 @@ def layout(tree: Any) -> dict[str, str]:
 def check_layout(where: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raises unless what is stored is laid out as this run wants it."""
     for name in sorted(wanted.keys() | stored.keys()):
-        there, here = stored.get(name, "nothing"), wanted.get(name, "nothing")
+        there = stored.get(name, "nothing")
+        here = wanted.get(name, "nothing")
         if there != here:
             raise CheckpointError(f"{where}: {name} is {there} there and {here} in this run")
 

@@ -117,7 +117,8 @@ def train(
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """
-    strategy, keeping = strategy or by_name(), store is not None or patience is not None
+    strategy = strategy or by_name()
+    keeping = store is not None or patience is not None
     store = store or InMemory()
     _check_kinds(learner, data, strategy, store)
     check_key(key)
@@ -172,7 +173,8 @@ def train(
             )
         windows = windows_from(step)
         judged = _again(validation, batch_size, strategy.place) if validation is not None else None
-        window, waiting = next(windows), deque[tuple[int, int, Any]]()
+        window = next(windows)
+        waiting = deque[tuple[int, int, Any]]()
         end = step if shutdown.requested() else end
         # A run that was told to end while it was judged is judged now.
         owed = (
@@ -180,7 +182,8 @@ def train(
             and 0 < step == _planned(step, steps, save_every)
             and step not in dict(history)
         )
-        owed, saved = owed and not shutdown.signal, step
+        owed = owed and not shutdown.signal
+        saved = step
 
         while (step < end or owed) and not (patience and patience.is_over(history)):
             if not owed:
@@ -195,7 +198,8 @@ def train(
                 waiting.append((until, until - step, found))
                 step = until
                 shutdown.mark_unsaved()
-            owed, end = False, step if shutdown.requested() else end
+            owed = False
+            end = step if shutdown.requested() else end
             planned = step == _planned(step, steps, save_every)
             alone = planned or step == end or step == start + 1
             while len(waiting) >= (1 if alone else program.in_flight):

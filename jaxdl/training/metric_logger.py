@@ -22,12 +22,17 @@ class MetricLogger:
     """Adds up what the steps report and tells the writers when it is time; `axis` is the rows' (see `read_rows`)."""
 
     def __init__(self, writers: Sequence[Writer], examples: int, every: int, axis: int):
-        self.writers, self.examples, self.every, self.axis = writers, examples, every, axis
+        self.writers = writers
+        self.examples = examples
+        self.every = every
+        self.axis = axis
         self.rows: list[Metrics] = []
         self.dispatch_size = DispatchSize()
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
         self.since = time.perf_counter()
-        self.steps, self.lately, self.timed = 0, 0.0, 0
+        self.steps = 0
+        self.lately = 0.0
+        self.timed = 0
         self.lost: set[int] = set()
 
     def record(self, block: tuple[int, int, Any], state: State) -> None:
@@ -53,7 +58,8 @@ class MetricLogger:
             passed = self.lap("train")
             self.dispatch_size.update(count, passed)
             self.lately += passed
-            self.steps, self.timed = self.steps + count, self.timed + count
+            self.steps = self.steps + count
+            self.timed = self.timed + count
         else:  # the first step: its time is compilation, and no rate
             self.lap("compile")
         if step % self.every == 0:
@@ -82,7 +88,9 @@ class MetricLogger:
             for name, value in means(total_rows(self.rows, self.axis)).items()
         }
         self._tell(step, averages | self._rate(self.steps, self.lately) | self._times())
-        self.rows, self.steps, self.lately = [], 0, 0.0
+        self.rows = []
+        self.steps = 0
+        self.lately = 0.0
 
     def _rate(self, steps: int, seconds: float) -> dict[str, float]:
         return {"examples_per_second": steps * self.examples / seconds} if steps else {}
@@ -98,7 +106,8 @@ class MetricLogger:
     def lap(self, name: str) -> float:
         """Counts the time since the last lap as spent on `name`."""
         now = time.perf_counter()
-        passed, self.since = now - self.since, now
+        passed = now - self.since
+        self.since = now
         self.seconds[name] += passed
         return passed
 

@@ -97,7 +97,8 @@ def program(
     abstract = _abstract(init, blank, mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     # Traced here once: the shapes, the look for convolutions and the loops reuse these traces.
-    step, evaluate = jax.jit(learner.step), jax.jit(learner.evaluate)
+    step = jax.jit(learner.step)
+    evaluate = jax.jit(learner.evaluate)
 
     def advance(state, arrays, order, first, key):
         return step(state, read(arrays, order[state.step - first]), key)

@@ -60,12 +60,10 @@ def _again(
     """What the steps up to `end` run into; a leaf that is finite again before anything came of it was in order."""
     if state is None:
         return None
-    logger, coming, window, found = (
-        MetricLogger([], 0, 1, key.ndim),
-        windows(state.steps_done),
-        None,
-        None,
-    )
+    logger = MetricLogger([], 0, 1, key.ndim)
+    coming = windows(state.steps_done)
+    window = None
+    found = None
     for step in range(state.steps_done, end):
         if told():
             return None

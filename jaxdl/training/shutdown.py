@@ -42,7 +42,9 @@ class GracefulShutdown:
     """
 
     def __init__(self) -> None:
-        self.signal, self._asked, self._unsaved = 0, 0, False
+        self.signal = 0
+        self._asked = 0
+        self._unsaved = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "GracefulShutdown":

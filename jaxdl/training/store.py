@@ -83,7 +83,9 @@ class Directory:
     ):
         at_least("last", last, 1)
         self.warn = warn
-        self.path, self.last, self.saving = Path(path).resolve(), last, 0
+        self.path = Path(path).resolve()
+        self.last = last
+        self.saving = 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
 
@@ -104,7 +106,8 @@ class Directory:
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
         check_names(self.path, abstract)
-        found, damage = None, []
+        found = None
+        damage = []
         for number in [step] if step is not None else sorted(self.steps(), reverse=True):
             try:
                 found = self._load(abstract, number)
@@ -144,7 +147,8 @@ class Directory:
             if failed.any():
                 self.failure = self.failure or OSError("another process could not write")
         if self.failure is not None:
-            failure, self.failure = self.failure, None
+            failure = self.failure
+            self.failure = None
             raise CheckpointError(
                 f"saving step {self.saving} to {self.path} failed: {failure}"
             ) from failure

@@ -33,7 +33,8 @@ def crc32c(data: bytes) -> int:
       >>> hex(crc32c(b"123456789"))
       '0xe3069283'
     """
-    table, crc = _table(), 0xFFFFFFFF
+    table = _table()
+    crc = 0xFFFFFFFF
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
     return crc ^ 0xFFFFFFFF
@@ -146,7 +147,8 @@ class TensorBoard:
         Path(directory).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads the files of a directory in the order of their names.
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
-        self._file, self._begun = open(Path(directory) / name, "xb"), False  # noqa: SIM115
+        self._file = open(Path(directory) / name, "xb")  # noqa: SIM115
+        self._begun = False
         self._event(0, VERSION)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:

@@ -165,10 +165,14 @@ class Console:
     """
 
     def __init__(self, steps: int, title: str, stream: TextIO | None = None) -> None:
-        self._steps, self._title, self._stream = steps, title, stream or sys.stderr or io.StringIO()
+        self._steps = steps
+        self._title = title
+        self._stream = stream or sys.stderr or io.StringIO()
         self._begun = time.monotonic()
         self._first: tuple[int, float] | None = None
-        self._step, self._shown, self._closed = 0, -math.inf, False
+        self._step = 0
+        self._shown = -math.inf
+        self._closed = False
         self._latest: dict[str, float] = {}
         self._bar: Any = None
         with contextlib.suppress(OSError, ValueError):
@@ -195,7 +199,8 @@ class Console:
         """Gives the terminal back and prints the last numbers and the time it took."""
         if self._closed:
             return
-        self._closed, now = True, time.monotonic()
+        self._closed = True
+        now = time.monotonic()
         with contextlib.suppress(OSError, ValueError):
             if self._bar:
                 self._bar.stop()

@@ -224,7 +224,8 @@ def test_the_line_is_one_whatever_the_width(columns, capsys, monkeypatch):
     assert line == f"error: {BAD[-1][2]}"
 
 
-X, Y = np.random.default_rng(0).random((20, 8, 8, 1), np.float32), np.arange(20) % 4
+X = np.random.default_rng(0).random((20, 8, 8, 1), np.float32)
+Y = np.arange(20) % 4
 NAN = np.where(np.arange(20)[:, None, None, None] == 7, np.float32("nan"), X)
 
 

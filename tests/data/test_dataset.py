@@ -11,7 +11,8 @@ from jaxdl.data.mapped_array import MappedArray
 from jaxdl.rng import root, stream
 
 DRAW = np.random.RandomState(0)
-INPUT, LABEL = DRAW.standard_normal((50, 3)).astype(np.float32), DRAW.randint(0, 4, 50)
+INPUT = DRAW.standard_normal((50, 3)).astype(np.float32)
+LABEL = DRAW.randint(0, 4, 50)
 
 
 @pytest.fixture

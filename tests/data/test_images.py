@@ -14,7 +14,8 @@ from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import DataUnavailable, InputError
 from tests.data import tiny_tfds
 
-TRAIN, TEST = tiny_tfds.pixels(1, 40), tiny_tfds.pixels(2, 11)
+TRAIN = tiny_tfds.pixels(1, 40)
+TEST = tiny_tfds.pixels(2, 11)
 
 
 @pytest.fixture(scope="module")

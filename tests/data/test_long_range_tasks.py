@@ -23,7 +23,8 @@ def test_adding_marks_one_number_in_each_half_and_asks_for_their_sum(length):
 
 def test_adding_is_uniform_and_its_baseline_a_sixth():
     data = adding(20, 20_000)
-    y, u = data["target"][:, 0].astype(float), data["input"][..., 0]
+    y = data["target"][:, 0].astype(float)
+    u = data["input"][..., 0]
     assert ((y - 1) ** 2).mean() == pytest.approx(1 / 6, rel=0.03)  # the standard error is 0.8 %
     np.testing.assert_allclose(np.histogram(u, 10, (0, 1))[0] / u.size, 0.1, atol=0.002)
     np.testing.assert_allclose(data["input"][..., 1].mean(0), 0.1, atol=0.012)

@@ -7,7 +7,8 @@ from jaxdl.data import mapped_array
 from jaxdl.data.mapped_array import MappedArray, blocks
 
 RAW = np.random.RandomState(0).randint(0, 256, (23, 4, 3, 2)).astype(np.uint8)
-MEAN, STD = np.array([0.31, 0.47], np.float32), np.array([0.2, 0.7], np.float32)
+MEAN = np.array([0.31, 0.47], np.float32)
+STD = np.array([0.2, 0.7], np.float32)
 MEMORY = (RAW.astype(np.float32) / np.float32(255) - MEAN) / STD
 
 
@@ -31,7 +32,8 @@ def test_describes_itself(array):
 
 
 def test_take_of_take(array):
-    rows, again = np.array([9, 2, 20, 2]), np.array([3, 0])
+    rows = np.array([9, 2, 20, 2])
+    again = np.array([3, 0])
     taken = array.take(rows).take(again)
     assert taken.shape == (2, 4, 3, 2)
     np.testing.assert_array_equal(taken[:], MEMORY[rows][again])

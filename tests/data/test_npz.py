@@ -6,8 +6,10 @@ import pytest
 from jaxdl.data import load
 
 DRAW = np.random.RandomState(0)
-PIXELS, LABEL = DRAW.randint(0, 256, (30, 6, 5)).astype(np.uint8), np.arange(30) % 3
-TEST_PIXELS, TEST_LABEL = DRAW.randint(0, 256, (7, 6, 5)).astype(np.uint8), np.arange(7) % 4
+PIXELS = DRAW.randint(0, 256, (30, 6, 5)).astype(np.uint8)
+LABEL = np.arange(30) % 3
+TEST_PIXELS = DRAW.randint(0, 256, (7, 6, 5)).astype(np.uint8)
+TEST_LABEL = np.arange(7) % 4
 
 
 @pytest.fixture

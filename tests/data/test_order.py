@@ -30,7 +30,8 @@ def host(tree):
 
 def served(windows, start: int, steps: int) -> list[np.ndarray]:
     """What the steps from `start` on read, by way of the windows."""
-    read, window = [], next(windows)
+    read = []
+    window = next(windows)
     for step in range(start, start + steps):
         window = window if step < window.last else next(windows)
         assert window.first <= step < window.last
@@ -122,10 +123,8 @@ def test_gather_masks_what_is_filled_up():
 def test_the_sets_own_mask_of_any_rank(shape, dtype):
     rows = np.array([4, 0, -1, 2], np.int32)  # as many as some masks have steps
     draw = np.random.default_rng(0)
-    own, x = (
-        (draw.uniform(size=shape) < 0.5).astype(dtype),
-        draw.normal(size=(5, 4)).astype(np.float32),
-    )
+    own = (draw.uniform(size=shape) < 0.5).astype(dtype)
+    x = draw.normal(size=(5, 4)).astype(np.float32)
     batch = jax.jit(gather)({"x": jnp.asarray(x), "mask": jnp.asarray(own)}, jnp.asarray(rows))
     expected = np.stack([own[row] if row >= 0 else np.zeros(shape[1:]) for row in rows])
     np.testing.assert_array_equal(batch["mask"], expected)
@@ -135,7 +134,8 @@ def test_the_sets_own_mask_of_any_rank(shape, dtype):
 
 
 def test_rows_that_do_not_count_are_zero_in_floating_fields():
-    own, rows = np.array([0, 1, 1, 0], np.float32), np.array([3, 2, -1, 0], np.int32)
+    own = np.array([0, 1, 1, 0], np.float32)
+    rows = np.array([3, 2, -1, 0], np.int32)
     arrays = {
         "x": np.array([[np.nan, 1], [2, 3], [4, 5], [6, np.inf]], np.float32),
         "y": np.array([np.nan, 1, 2, np.nan], np.float16),
@@ -152,7 +152,9 @@ def test_rows_that_do_not_count_are_zero_in_floating_fields():
 @pytest.mark.parametrize("limit", [0, 2**31], ids=["streamed", "resident"])
 def test_a_masked_row_of_nan_trains_as_any_other_masked_row(monkeypatch, limit):
     monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
-    mask, ends, one = np.ones(22, np.float32), [], Sharded(jax.devices()[:1])
+    mask = np.ones(22, np.float32)
+    ends = []
+    one = Sharded(jax.devices()[:1])
     mask[[0, 5]] = 0
     for value in (np.nan, 3.0):
         data = points(rows={0: value, 5: value})
@@ -165,7 +167,8 @@ def test_a_masked_row_of_nan_trains_as_any_other_masked_row(monkeypatch, limit):
 
 
 def test_a_set_without_a_mask_costs_no_selection():
-    x, mask = {"x": jnp.ones((5, 2))}, {"mask": jnp.ones(5)}
+    x = {"x": jnp.ones((5, 2))}
+    mask = {"mask": jnp.ones(5)}
     plain, masked = (
         str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1]))) for arrays in (x, x | mask)
     )
@@ -192,7 +195,8 @@ def test_streamed_windows_read_what_resident_ones_do(streamed, monkeypatch):
 
 
 def test_streamed_windows_are_small(streamed):
-    data, asked = streamed(points(40)), []
+    data = streamed(points(40))
+    asked = []
     for window in itertools.islice(
         training_windows(data, KEY, 4, 0, lambda x: asked.append(x) or x), 8
     ):
@@ -210,7 +214,9 @@ def test_streamed_evaluation_shows_every_row_once(streamed):
 
 
 def test_streamed_training_is_resident_training(streamed, monkeypatch):
-    data, ends, one = streamed(points(23)), [], Sharded(jax.devices()[:1])
+    data = streamed(points(23))
+    ends = []
+    one = Sharded(jax.devices()[:1])
     for limit in (0, 2**31):
         monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
         state = train(
@@ -237,7 +243,8 @@ def test_streamed_training_is_resident_training(streamed, monkeypatch):
     ("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1), (23, 5), (8, 3)]
 )
 def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
-    steps, epochs = size // batch_size, 3 * size
+    steps = size // batch_size
+    epochs = 3 * size
     read = np.concatenate([contiguous_order(epoch, size, batch_size) for epoch in range(epochs)])
     assert read.shape == (epochs * steps, batch_size)
     assert read.dtype == np.int32

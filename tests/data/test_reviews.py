@@ -133,11 +133,9 @@ def test_halves_are_good_and_no_text_is_in_both_parts(count, sizes):
 
 
 def test_the_same_seed_gives_the_same_texts():
-    first, second, other = (
-        synthetic_reviews(1, 100),
-        synthetic_reviews(1, 100),
-        synthetic_reviews(2, 100),
-    )
+    first = synthetic_reviews(1, 100)
+    second = synthetic_reviews(1, 100)
+    other = synthetic_reviews(2, 100)
     assert [part.texts for part in first] == [part.texts for part in second]
     assert not set(first[0].texts) & set(other[0].texts)
 

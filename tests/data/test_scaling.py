@@ -7,14 +7,16 @@ from jaxdl.data import Dataset, mapped_array, standardize
 from jaxdl.data.mapped_array import MappedArray
 
 DRAW = np.random.RandomState(0)
-SCALE, SHIFT = np.array([2.0, 0.1, 30.0]), np.array([5.0, -1.0, 0.0])
+SCALE = np.array([2.0, 0.1, 30.0])
+SHIFT = np.array([5.0, -1.0, 0.0])
 
 
 def images(count: int) -> np.ndarray:
     return (DRAW.standard_normal((count, 4, 5, 3)) * SCALE + SHIFT).astype(np.float32)
 
 
-TRAIN, OTHER = images(40), images(9) + 1
+TRAIN = images(40)
+OTHER = images(9) + 1
 
 
 def both(train=TRAIN, other=OTHER, field="input"):
@@ -22,7 +24,8 @@ def both(train=TRAIN, other=OTHER, field="input"):
 
 
 def test_equals_the_textbook():
-    mean, std = TRAIN.astype(np.float64).mean((0, 1, 2)), TRAIN.astype(np.float64).std((0, 1, 2))
+    mean = TRAIN.astype(np.float64).mean((0, 1, 2))
+    std = TRAIN.astype(np.float64).std((0, 1, 2))
     for data, before in zip(both(), (TRAIN, OTHER), strict=True):
         np.testing.assert_allclose(data["input"], (before - mean) / std, rtol=2e-5, atol=2e-5)
         assert data["input"].dtype == np.float32
@@ -41,7 +44,8 @@ def test_statistics_do_not_see_the_other_sets():
 
 
 def test_a_constant_channel_is_only_shifted():
-    train, other = TRAIN.copy(), OTHER.copy()
+    train = TRAIN.copy()
+    other = OTHER.copy()
     train[..., 1] = 0.1
     moved, moved_other = both(train, other)
     assert (moved["input"][..., 1] == 0).all()

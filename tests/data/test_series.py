@@ -20,8 +20,10 @@ def drawn(hours, seed):
 def written_out(hours, seed):
     """The equations of the docstring, hour by hour and front by front; the temperature also without its noise."""
     noise, signs, strengths, kinds = drawn(hours, seed)
-    found, known = np.zeros((hours, 3)), np.zeros(hours)
-    front, a = 0.0, [0.0, 0.0, 0.0]
+    found = np.zeros((hours, 3))
+    known = np.zeros(hours)
+    front = 0.0
+    a = [0.0, 0.0, 0.0]
     for t in range(hours):
         a = [
             c * x + d * e[t]
@@ -75,7 +77,8 @@ def test_a_bump_is_seen_from_before_its_middle():
 
 
 def test_as_now_is_far_from_what_can_be_known_a_day_ahead():
-    found, known = series(True, 3000)[:, 0].astype(float), written_out(3000, 0)[1]
+    found = series(True, 3000)[:, 0].astype(float)
+    known = written_out(3000, 0)[1]
     naive = ((found[24:] - found[:-24]) ** 2).mean()
     best = ((found[24:] - known[24:] - 0.9**24 * (found - known)[:-24]) ** 2).mean()
     assert naive == pytest.approx(16, rel=0.2)
@@ -83,7 +86,8 @@ def test_as_now_is_far_from_what_can_be_known_a_day_ahead():
 
 
 def test_without_structure_the_temperature_is_a_random_walk_beside_the_same_weather():
-    with_it, without = series(True, seed=4), series(False, seed=4)
+    with_it = series(True, seed=4)
+    without = series(False, seed=4)
     np.testing.assert_array_equal(without[:, 1:], with_it[:, 1:])
     noise = drawn(len(without), 4)[0][0]
     np.testing.assert_allclose(without[:, 0], 10 + 0.1 * np.cumsum(noise), atol=1e-3)
@@ -145,10 +149,12 @@ def test_windows_agree_with_a_loop():
         size, channels, history, ahead, stride = (
             int(RANDOM.randint(1, top)) for top in (40, 4, 9, 6, 5)
         )
-        size, target = size + history + ahead, int(RANDOM.randint(channels))
+        size = size + history + ahead
+        target = int(RANDOM.randint(channels))
         values = RANDOM.standard_normal((size, channels)).astype(np.float32)
         data = forecast_windows(values, history, ahead, target, stride, "mine")
-        inputs, targets = [], []
+        inputs = []
+        targets = []
         for start in range(0, size, stride):
             if start + history - 1 + ahead < size:
                 inputs.append(values[start : start + history])

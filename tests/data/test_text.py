@@ -144,7 +144,8 @@ def test_windows_begin_every_stride(length, window, stride):
 @pytest.mark.parametrize("seed", range(40))
 def test_every_token_but_the_first_is_judged_once(seed):
     draw = np.random.RandomState(seed)
-    length, window = draw.randint(2, 80), draw.randint(1, 20)
+    length = draw.randint(2, 80)
+    window = draw.randint(1, 20)
     context = draw.randint(0, window)
     text = draw.permutation(length)  # the token says where it stands
     place = np.argsort(text)

@@ -102,7 +102,8 @@ def test_the_count_is_how_many_different_digits_came_by():
 
 
 def test_the_count_shows_whole_digits():
-    part, data = digits()[0], moving_digits("count", 50)[0]
+    part = digits()[0]
+    data = moving_digits("count", 50)[0]
     known = {image.tobytes() for image in part["input"]}
     for frame in data["input"][:, ::3, ..., 0].reshape(-1, 16, 16):
         windows = np.lib.stride_tricks.sliding_window_view(frame, (8, 8)).reshape(-1, 8, 8)

@@ -24,7 +24,8 @@ def random_text(seed, length=2000):
 
 def by_hand(texts, kind, size, lower, least):
     """The ranking, token by token."""
-    empty, count = Vocabulary(SPECIAL, kind, lower), {}
+    empty = Vocabulary(SPECIAL, kind, lower)
+    count = {}
     for text in texts:
         for token in empty.split(text):
             count[token] = count.get(token, 0) + 1
@@ -254,7 +255,8 @@ def test_ids_are_integers(ids):
 
 
 def test_is_frozen_and_equal_by_what_it_holds():
-    first, second = Vocabulary.of("aab"), Vocabulary.of("aaab")
+    first = Vocabulary.of("aab")
+    second = Vocabulary.of("aaab")
     first.encode("a")
     assert first == second
     assert hash(first) == hash(second)

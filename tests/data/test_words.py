@@ -20,7 +20,8 @@ def by_hand(text):
     def letter(i):
         return i < len(text) and text[i].isalnum()
 
-    tokens, i = [], 0
+    tokens = []
+    i = 0
     while i < len(text):
         end = i + 1
         if letter(i):

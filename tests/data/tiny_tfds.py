@@ -82,7 +82,8 @@ def _features(features: dict[bytes, bytes]) -> bytes:
 
 def _field(number: int, content: bytes) -> bytes:
     """A length-delimited field."""
-    size, length = len(content), []
+    size = len(content)
+    length = []
     while size > 127:
         length.append(size & 127 | 128)
         size >>= 7

@@ -140,7 +140,8 @@ def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
 def test_a_run_goes_on_with_the_threads_it_was_begun_with(
     options, there, count, below, tmp_path, monkeypatch
 ):
-    told, seen = [], []
+    told = []
+    seen = []
     monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", told.append)
     (tmp_path / below).mkdir(exist_ok=True)
     (tmp_path / below / "config.json").write_text(json.dumps(there))
@@ -188,7 +189,8 @@ def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeyp
 
 
 def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
-    seen, classifier = [], script("feature_classifier")
+    seen = []
+    classifier = script("feature_classifier")
     monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
     monkeypatch.setattr(
         classifier, "main", lambda config: seen.append(config.default_out("feature_classifier"))

@@ -33,7 +33,8 @@ def test_the_parts_share_no_example(tmp_path):
 
 
 def test_every_seed_sees_the_same_sets(tmp_path):
-    first, second = sets(tmp_path), sets(tmp_path, seed=1)
+    first = sets(tmp_path)
+    second = sets(tmp_path, seed=1)
     for part in ("train", "validation", "test"):
         assert rows(first[part]) == rows(second[part])
 
@@ -44,8 +45,10 @@ def test_without_validation_all_of_it_trains(tmp_path):
 
 
 def test_statistics_are_the_training_sets(tmp_path):
-    plain, scaled = sets(tmp_path), sets(tmp_path, standardize=True)
-    mean, std = plain["train"]["input"].mean(0), plain["train"]["input"].std(0)
+    plain = sets(tmp_path)
+    scaled = sets(tmp_path, standardize=True)
+    mean = plain["train"]["input"].mean(0)
+    std = plain["train"]["input"].std(0)
     for name, part in scaled.items():
         np.testing.assert_allclose(part["input"], (plain[name]["input"] - mean) / std, atol=1e-5)
     np.testing.assert_allclose(scaled["train"]["input"].mean(0), 0, atol=1e-5)
@@ -89,7 +92,8 @@ def test_the_optimizer_follows_the_schedule():
     )
     made = config.make_optimizer(4)
     params = {"w": jax.numpy.ones(3)}
-    state, used = made.init(params), []
+    state = made.init(params)
+    used = []
     for _ in range(4):
         _, state = made.update(params, state, params)
         used.append(float(state.hyperparams["learning_rate"]))

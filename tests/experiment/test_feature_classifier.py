@@ -31,7 +31,8 @@ from jaxdl.scores import precision_recall
 from tests.experiment.classifiers import trained_classifier
 
 TRAIN, TEST = data.load("digits")
-IMAGES, LABEL = np.asarray(TEST["input"]), np.asarray(TEST["label"])
+IMAGES = np.asarray(TEST["input"])
+LABEL = np.asarray(TEST["label"])
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,8 @@ def test_only_the_options_of_a_judge_make_the_judge(tmp_path):
 
 
 def test_noise_depends_on_the_seed_alone():
-    a, b = latent_noise(0, 8, 500), latent_noise(1, 8, 500)
+    a = latent_noise(0, 8, 500)
+    b = latent_noise(1, 8, 500)
     np.testing.assert_array_equal(a, latent_noise(0, 8, 500))
     assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.1
     assert (abs(a.mean()), a.std()) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))

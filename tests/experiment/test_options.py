@@ -274,7 +274,8 @@ def test_how_a_script_ends(error, code, line, capsys):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_script_outside_of_a_run_ends_at_once(number, code, capsys, signals):
-    before, put_away = [signal.getsignal(each) for each in SIGNALS], []
+    before = [signal.getsignal(each) for each in SIGNALS]
+    put_away = []
 
     def main(config):
         try:

@@ -42,7 +42,8 @@ ODD = {
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     """The result of a short run, as JSON."""
-    module, out = script("mlp"), tmp_path_factory.mktemp("first")
+    module = script("mlp")
+    out = tmp_path_factory.mktemp("first")
     launch(
         module.main,
         module.Config,
@@ -56,7 +57,8 @@ def no_process(monkeypatch):
     """Nothing is started; the new result is what the test says."""
 
     class Started:
-        returncode, stderr = 0, ()
+        returncode = 0
+        stderr = ()
 
         def __init__(self, command, **options):
             said = [word for word in command if word.startswith("--out=")]
@@ -70,7 +72,8 @@ def no_process(monkeypatch):
         def __exit__(self, *error):
             pass
 
-    new, commands = {}, []
+    new = {}
+    commands = []
     monkeypatch.setattr(subprocess, "Popen", Started)
     return new, commands
 

@@ -23,7 +23,8 @@ def outcomes(
     kinds = list(kinds)
     with tempfile.TemporaryDirectory() as root:
         for i in range(trials):
-            kind, place = kinds[i % len(kinds)], Path(root) / str(i)
+            kind = kinds[i % len(kinds)]
+            place = Path(root) / str(i)
             place.mkdir()
             try:
                 trial(kind, np.random.default_rng((seed, i)), place)

@@ -19,15 +19,19 @@ from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, points
 
 WHAT = "pairs of device counts, saved on one and restored on the other with the same bits"
-COUNTS, NUMBERS, STEPS = (1, 2, 4, 8), 32_768, 2
+COUNTS = (1, 2, 4, 8)
+NUMBERS = 32_768
+STEPS = 2
 KINDS = {f"{n} to {m}": (n, m) for n in COUNTS for m in COUNTS}
 
 
 def save(n: int, place: Path) -> None:
     """Trains on all devices and leaves the hash of the last state beside its checkpoint."""
     assert jax.device_count() == n
-    run, strategy = place / f"saved-{n}", Sharded(fsdp=True)
-    learner, store = heavy(NUMBERS), Directory(run)
+    run = place / f"saved-{n}"
+    strategy = Sharded(fsdp=True)
+    learner = heavy(NUMBERS)
+    store = Directory(run)
     state = jaxdl.train(
         learner, points(), key=KEY, steps=STEPS, batch_size=8, strategy=strategy, store=store
     )
@@ -39,7 +43,8 @@ def save(n: int, place: Path) -> None:
 def restore(m: int, place: Path) -> None:
     """Leaves the hashes of what all others saved."""
     assert jax.device_count() == m
-    strategy, found = Sharded(fsdp=True), {}
+    strategy = Sharded(fsdp=True)
+    found = {}
     wanted = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=strategy.sharding(x)),
         first_state(NUMBERS),
@@ -68,10 +73,8 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
             does("save", count, shared)
     if not (shared / f"restored-{m}.json").exists():
         does("restore", m, shared)
-    saved, restored = (
-        (shared / f"saved-{n}.sha256").read_text(),
-        json.loads((shared / f"restored-{m}.json").read_text()),
-    )
+    saved = (shared / f"saved-{n}.sha256").read_text()
+    restored = json.loads((shared / f"restored-{m}.json").read_text())
     assert restored[str(n)] == saved, "other bits"
 
 

@@ -44,7 +44,8 @@ def fuzz(
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, count in zip(KINDS, counts, strict=True):
-            began, draw = time.monotonic(), random.Random(f"{kind.name} {seed}")
+            began = time.monotonic()
+            draw = random.Random(f"{kind.name} {seed}")
             place = Path(folder) / kind.name.replace(" ", "-")
             place.mkdir()
             good = kind.prepare(place)

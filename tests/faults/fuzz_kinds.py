@@ -94,7 +94,8 @@ def vocabulary(place: Path, content: bytes) -> None:
 
 
 def npz_good(place: Path) -> list[bytes]:
-    x, y = np.random.RandomState(0).rand(12, 3).astype(np.float32), np.arange(12) % 2
+    x = np.random.RandomState(0).rand(12, 3).astype(np.float32)
+    y = np.arange(12) % 2
     packed = []
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         whole = io.BytesIO()

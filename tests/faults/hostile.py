@@ -39,7 +39,8 @@ ROWS: dict[str, tuple[Row, str]] = {
     **{name: (row, "harmless") for part in PARTS for name, row in part.HARMLESS.items()},
 }
 
-SECONDS, BYTES = 240, 8 * 2**30
+SECONDS = 240
+BYTES = 8 * 2**30
 
 #: Files that belong to nobody, and events of code that comes from a file.
 NOWHERE = ("/dev/", "/proc/")
@@ -108,7 +109,8 @@ def _work(pipe: Connection) -> None:
 
 
 def _row(on_validation: "Watch", name: str, root: Path) -> tuple[str, str]:
-    here, outside = root / "here", root / "outside"
+    here = root / "here"
+    outside = root / "outside"
     for part in (here, outside):
         part.mkdir()
     (outside / "precious.txt").write_text("precious")
@@ -136,13 +138,15 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self.here, self.seen = "", list[str]()
+        self.here = ""
+        self.seen = list[str]()
         sys.addaudithook(self._hook)
 
     @contextlib.contextmanager
     def over(self, here: Path) -> Iterator[None]:
         """Watches."""
-        self.here, self.seen = str(here), []
+        self.here = str(here)
+        self.seen = []
         try:
             yield
         finally:
@@ -189,7 +193,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows with this in their name")
     wanted = parser.parse_args().only
     rows = {name: row for name, row in ROWS.items() if wanted in name}
-    good, worker = 0, Worker()
+    good = 0
+    worker = Worker()
     for name, (_, expected) in rows.items():
         ended, said = worker.outcome(name)
         good += ended == expected

@@ -119,7 +119,8 @@ def metadata(here: Path) -> Callable[[], Any]:
 
 def reshaped(step: Path) -> None:
     """Puts in arrays of other shapes, under a manifest that says they are as they were."""
-    store, state = Directory(step.parent / "other"), state_at(1)
+    store = Directory(step.parent / "other")
+    state = state_at(1)
     store.save(state.replace(params={**state.params, "w": jnp.zeros((5, 3))}), [])
     store.close()
     shutil.rmtree(step / "state")

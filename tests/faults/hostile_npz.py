@@ -16,7 +16,8 @@ from jaxdl.data import load, npz
 #: Prepares a directory and gives what is to be done there.
 Row = Callable[[Path], Callable[[], Any]]
 
-X, Y = np.zeros((20, 3), np.float32), np.arange(20) % 2
+X = np.zeros((20, 3), np.float32)
+Y = np.arange(20) % 2
 
 
 class Evil:

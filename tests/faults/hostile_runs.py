@@ -122,7 +122,9 @@ def gif(path: Path) -> Any:
     return pictures_gif([path], path.with_suffix(".gif"))
 
 
-LONG, NUL, HOME = "a" * 300, "a\0b", "~no-such-user/x"
+LONG = "a" * 300
+NUL = "a\0b"
+HOME = "~no-such-user/x"
 OPTIONS = {
     "--data": ("../../x", "/etc/passwd", NUL, LONG, "..", HOME + ".npz", LONG + ".npz", ODD),
     "--out": (NUL, LONG, HOME, "/dev/null/run"),

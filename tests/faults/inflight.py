@@ -18,7 +18,8 @@ from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, abstract, points
 
 WHAT = "ends with a save in flight, and the checkpoint complete"
-NUMBERS, SAVED = 4_000_000, 2
+NUMBERS = 4_000_000
+SAVED = 2
 
 
 def fail() -> None:

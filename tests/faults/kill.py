@@ -51,14 +51,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=3, help="in each trial")
     parser.add_argument("--seed", type=int, default=0)
     read = parser.parse_args()
-    fine, most, rng = 0, 0, random.Random(read.seed)
+    fine = 0
+    most = 0
+    rng = random.Random(read.seed)
     with tempfile.TemporaryDirectory() as directory:
         began = time.monotonic()
         expected = whole(Path(directory) / "whole")
         longest = (time.monotonic() - began) / 4
         for i in range(read.trials):
             end, lost = trial(Path(directory) / str(i), rng, read.kills, longest)
-            fine, most = fine + (end == expected), max(most, lost)
+            fine = fine + (end == expected)
+            most = max(most, lost)
             print(
                 f"{i + 1:>3}: {'the same' if end == expected else 'ANOTHER'} hash, {lost} steps lost",
                 flush=True,

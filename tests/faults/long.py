@@ -19,7 +19,9 @@ import numpy as np
 from tests.faults import command
 
 KINDS = ("resident", "streamed")
-STEPS, SAVE, LOG = 20_000, 500, 1_000
+STEPS = 20_000
+SAVE = 500
+LOG = 1_000
 WHAT = f"runs of {STEPS} steps took no more at their end than at a quarter"
 
 
@@ -45,7 +47,8 @@ def child(kind: str, place: str, steps: str) -> None:
     from jaxdl.training import Directory, JsonLines
 
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
-    task, out = jaxdl.tasks.classify(jaxdl.models.MLP((64,))), Path(place)
+    task = jaxdl.tasks.classify(jaxdl.models.MLP((64,)))
+    out = Path(place)
     taken: list[tuple[int, int]] = []
     with mock.patch("jaxdl.data.order.RESIDENT_BYTES", 0 if kind == "streamed" else 2**31):
         jaxdl.train(

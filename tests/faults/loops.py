@@ -14,7 +14,9 @@ import numpy as np
 from tests.faults import command
 
 KINDS = ("sharded", "fsdp", "pmap", "several runs")
-DEVICES, STEPS, LIMIT = 4, 500, 120
+DEVICES = 4
+STEPS = 500
+LIMIT = 120
 WHAT = f"processes with {DEVICES} devices came to their end in {LIMIT} s"
 
 

@@ -24,7 +24,10 @@ from jaxdl.training import Directory, strategy
 from tests.faults.command import main
 from tests.training.linear import KEY, abstract, init, loss, points
 
-SIZE, BATCH, STEPS, SAVE = 64, 4, 40, 7
+SIZE = 64
+BATCH = 4
+STEPS = 40
+SAVE = 7
 WHAT = "ended at the step, or skipped it, and kept what was finite"
 WHERE = ("data", "loss", "gradient", "parameters")
 KINDS = [f"{where}, {how}" for how in ("ends", "skips") for where in WHERE]
@@ -48,7 +51,8 @@ def broken(where: str, step: int, value: float) -> Learner:
         params = poisoned(params, bad) if where == "gradient" else params
         found, (extra, metrics) = loss(params, extra, batch, key, train=train)
         if where == "loss":
-            found, metrics = found + bad, {"loss": (metrics["loss"][0] + bad, metrics["loss"][1])}
+            found = found + bad
+            metrics = {"loss": (metrics["loss"][0] + bad, metrics["loss"][1])}
         return found, (extra, metrics)
 
     net = jaxdl.learner(init, Update(objective, optax.adam(0.05)))
@@ -94,14 +98,18 @@ def run(net: Learner, data: Any, place: Path | None = None) -> Any:
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     """One run; raises what was not as it should be."""
     where, how = kind.split(", ")
-    step, value = int(rng.integers(1, STEPS + 1)), float(rng.choice([np.nan, np.inf, -np.inf]))
-    clean, net, data = points(SIZE), broken(where, step, value), points(SIZE)
+    step = int(rng.integers(1, STEPS + 1))
+    value = float(rng.choice([np.nan, np.inf, -np.inf]))
+    clean = points(SIZE)
+    net = broken(where, step, value)
+    data = points(SIZE)
     if where == "data":
         epoch, within = divmod(step - 1, SIZE // BATCH)
         # A row that no other step of the run reads would have to be looked for; the first step that reads it counts.
         row = int(epoch_order(KEY, epoch, SIZE, BATCH)[within][0])
         reading = _reading(row)
-        step, data = reading[0], points(SIZE, rows={row: value})
+        step = reading[0]
+        data = points(SIZE, rows={row: value})
         net = jaxdl.learner(init, Update(loss, optax.adam(0.05)))
     if how == "ends":
         _ends(net, data, where, step, place)

@@ -20,7 +20,8 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import training_windows
 from tests.faults import command
 
-SIZE, BATCH = 107, 5
+SIZE = 107
+BATCH = 5
 STEPS = 2 * (SIZE // BATCH)
 KINDS = ("resident", "streamed", "contiguous", "several runs")
 WHAT = "stops after which nothing is repeated and nothing missing"

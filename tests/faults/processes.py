@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-STEPS, LIMIT = 50, 1e-6
+STEPS = 50
+LIMIT = 1e-6
 
 #: Seconds after which a process that says nothing counts as dead; JAX's default is 100.
 HEARTBEAT = 10
@@ -165,7 +166,8 @@ def child(
     from jaxdl.training.writers import Memory
 
     assert jax.process_count() == processes
-    key, memory = jaxdl.root(0), Memory()
+    key = jaxdl.root(0)
+    memory = Memory()
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], key, 0.2)
     task = jaxdl.tasks.classify(jaxdl.models.MLP((256,)))
     state = jaxdl.train(

@@ -30,7 +30,8 @@ WHAT = f"runs ended in {LIMIT:.0f} s, named the cause, and kept what they had"
 
 def failing(kind: str, reads: int) -> Callable[..., Any]:
     """Reads a window as the library does, so many times."""
-    read, done = order._read, itertools.count(1)
+    read = order._read
+    done = itertools.count(1)
 
     def until(*args: Any) -> Any:
         if next(done) > reads:
@@ -46,7 +47,9 @@ def failing(kind: str, reads: int) -> Callable[..., Any]:
 
 def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
     """One run; raises what was not as it should be."""
-    data, said, began = points(640), "", time.monotonic()
+    data = points(640)
+    said = ""
+    began = time.monotonic()
     reads = mock.patch("jaxdl.data.order._read", failing(kind, int(rng.integers(1, 12))))
     with mock.patch("jaxdl.data.order.RESIDENT_BYTES", 0), reads:
         try:

@@ -99,7 +99,8 @@ def renamed(rng: Rng) -> Case:
 
 def colliding(rng: Rng) -> Case:
     """Keys with dots; any depth, either order."""
-    state, leaf = state_at(1), jnp.ones(int(rng.integers(1, 5)))
+    state = state_at(1)
+    leaf = jnp.ones(int(rng.integers(1, 5)))
     names = [chr(97 + i) for i in range(rng.integers(2, 5))]
     tree: Any = leaf
     for name in reversed(names):

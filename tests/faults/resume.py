@@ -113,7 +113,8 @@ def main() -> int:
         "--at", type=int, nargs="*", help="only these steps; default: every step before the last"
     )
     read = parser.parse_args()
-    run, at = (read.experiment, read.steps, read.data), read.at or list(range(1, read.steps))
+    run = (read.experiment, read.steps, read.data)
+    at = read.at or list(range(1, read.steps))
     how = "killed" if read.kill else "stopped"
     with tempfile.TemporaryDirectory() as directory:
         expected = uninterrupted(*run, Path(directory) / "first")

@@ -30,7 +30,9 @@ KINDS = {
 
 def trial(kind: str, rng: Rng, place: Path) -> None:
     """Saves one after the other; a third of the values are of the kind, the others of any."""
-    last, there, seen = int(rng.integers(1, 5)), {}, {}
+    last = int(rng.integers(1, 5))
+    there = {}
+    seen = {}
     for step in np.cumsum(rng.integers(1, 4, size=rng.integers(1, 31))).tolist():
         this = kind if rng.random() < 1 / 3 else list(KINDS)[rng.integers(len(KINDS))]
         there[step] = seen[step] = KINDS[this](rng)

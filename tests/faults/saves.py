@@ -20,7 +20,8 @@ from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, abstract, points
 
 WHAT = "failing saves with an exit code, path and step, and the earlier steps intact"
-NUMBERS, NOBODY = 16_384, 65534
+NUMBERS = 16_384
+NOBODY = 65534
 SAVES = {"first": 2, "middle": 4, "last": 6}
 
 

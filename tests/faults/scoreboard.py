@@ -28,7 +28,8 @@ from tests.faults.resume import ROOT
 #: Seconds that a command may take.
 LONGEST = 6 * 3600
 
-KEPT, PAGE = ROOT / "docs" / "reliability.json", ROOT / "docs" / "reliability.md"
+KEPT = ROOT / "docs" / "reliability.json"
+PAGE = ROOT / "docs" / "reliability.md"
 
 
 class Row(NamedTuple):
@@ -118,7 +119,8 @@ it does in its docstring; the test suite runs most of them at smaller counts. Wh
 
 def run(row: Row, quick: bool) -> dict[str, Any]:
     """What a command says last, and whether it is content."""
-    arguments, began = row.quick or row.full if quick else row.full, time.monotonic()
+    arguments = row.quick or row.full if quick else row.full
+    began = time.monotonic()
     command = [sys.executable, "-m", row.module, *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST
@@ -146,7 +148,8 @@ def page(kept: dict[str, dict[str, Any]]) -> str:
       >>> page({}).count("not run yet") == len(ROWS)
       True
     """
-    lines, places = [], sorted({each["on"] for each in kept.values()})
+    lines = []
+    places = sorted({each["on"] for each in kept.values()})
     for name, row in ROWS.items():
         found = kept.get(name)
         if found is None:

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 from tests.faults.resume import ROOT, TIMEOUT, saved, sha256
 
 PHASES = ("compile", "train", "evaluate", "save")
-STEPS, SAVE, LIMIT = 150, 20, 5.0
+STEPS = 150
+SAVE = 20
+LIMIT = 5.0
 
 
 class Trial(NamedTuple):
@@ -98,7 +100,8 @@ def child(phase: str, out: str) -> None:
 
     def tell(where: Any, name: str, wanted: str, after: float, busy: bool = False) -> None:
         """Says once that the phase is there when a function is called, and gives the signal time to come."""
-        function, told = getattr(where, name), []
+        function = getattr(where, name)
+        told = []
 
         def wrapped(*args: Any) -> Any:
             if phase == wanted and not told and not (wanted == "train" and args[1][0] < 30):
@@ -138,7 +141,9 @@ def main() -> int:
     parser.add_argument("--phases", nargs="*", default=PHASES, choices=PHASES)
     parser.add_argument("--seed", type=int, default=0)
     read = parser.parse_args()
-    fine, slowest, rng = 0, 0.0, random.Random(read.seed)
+    fine = 0
+    slowest = 0.0
+    rng = random.Random(read.seed)
     with tempfile.TemporaryDirectory() as directory:
         expected = whole(Path(directory) / "whole")
         for phase in read.phases:
@@ -146,7 +151,8 @@ def main() -> int:
                 number = (signal.SIGTERM, signal.SIGINT)[i % 2]
                 trial = told(phase, number, rng.uniform(0, 0.3), Path(directory) / f"{phase}-{i}")
                 said = wrong(trial, number, expected)
-                fine, slowest = fine + (not said), max(slowest, trial.seconds)
+                fine = fine + (not said)
+                slowest = max(slowest, trial.seconds)
                 where = f"{phase:<8} {number.name}: out after {trial.seconds:.1f} s, saved step {trial.newest}"
                 print(f"{where}{', WRONG: ' + said if said else ''}", flush=True)
     count = len(read.phases) * read.trials

@@ -79,7 +79,8 @@ def undonated(path: str, *words: str) -> None:
     """
     import jax
 
-    jit, kept = jax.jit, []
+    jit = jax.jit
+    kept = []
 
     def keeping(*args: Any, **options: Any) -> Any:
         kept.extend(name for name in options if name.startswith("donate"))
@@ -88,7 +89,8 @@ def undonated(path: str, *words: str) -> None:
             **{name: value for name, value in options.items() if not name.startswith("donate")},
         )
 
-    jax.jit, sys.argv = keeping, [path, *words]
+    jax.jit = keeping
+    sys.argv = [path, *words]
     runpy.run_path(path, run_name="__main__")
     if not kept:
         raise RuntimeError(f"{path} donates nothing")
@@ -148,12 +150,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--experiments", nargs="+", default=NAMES, choices=NAMES, metavar="NAME")
-    same, kept = [], []
+    same = []
+    kept = []
     for name in parser.parse_args().experiments:
         with tempfile.TemporaryDirectory() as place:
             began = time.perf_counter()
             for how, found in trials(name, Path(place)):
-                seconds, began = time.perf_counter() - began, time.perf_counter()
+                seconds = time.perf_counter() - began
+                began = time.perf_counter()
                 same.append(all(each.same for each in found))
                 kept.append(all(each.promise_kept for each in found))
                 wrong = ", ".join(name for each in found for name in each.differences)

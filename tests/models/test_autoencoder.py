@@ -27,7 +27,8 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 6, 1)), jnp.float32)
 FLAT = X.reshape(5, 24)
 LABEL = jnp.array([2, 0, 1, 2, 1])
 HALVES = ("encoder", "decoder")
-ENCODER, DECODER = MLP((7,), 4, activation="tanh"), MLP((6,), 24, activation="tanh")
+ENCODER = MLP((7,), 4, activation="tanh")
+DECODER = MLP((6,), 24, activation="tanh")
 
 
 def part(model, params, name, *inputs, **told):

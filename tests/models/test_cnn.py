@@ -70,10 +70,8 @@ def test_without_outputs_the_stages_fields_are_checked_as_with(wrong):
 
 @pytest.mark.parametrize("name", sorted(KEEPS_LARGEST))
 def test_the_largest_activation_is_the_activation_of_the_largest(name):
-    f, g = (
-        activation(name),
-        jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32),
-    )
+    f = activation(name)
+    g = jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32)
     x = 2 * jnp.asarray(np.random.default_rng(5).normal(size=(32, 12, 12, 8)), jnp.float32)
     last, first = (
         jax.vjp(h, x) for h in (lambda x: max_pool(f(x), 2), lambda x: f(max_pool(x, 2)))
@@ -125,11 +123,9 @@ def test_batch_norm_is_pytorchs_in_training():
     model = CNN((Stage(4, pool=None, padding="VALID"),), outputs=3, norm="batch")
     variables = drawn(model, X)
     params = variables["params"]
-    conv, norm, dense = (
-        torch.nn.Conv2d(2, 4, 3, bias=False),
-        torch.nn.BatchNorm2d(4),
-        torch.nn.Linear(7 * 6 * 4, 3),
-    )
+    conv = torch.nn.Conv2d(2, 4, 3, bias=False)
+    norm = torch.nn.BatchNorm2d(4)
+    dense = torch.nn.Linear(7 * 6 * 4, 3)
     with torch.no_grad():
         conv.weight.copy_(torch.tensor(np.array(params["conv_0"]["kernel"])).permute(3, 2, 0, 1))
         norm.weight.copy_(torch.tensor(np.array(params["norm_0"]["scale"])))
@@ -140,7 +136,8 @@ def test_batch_norm_is_pytorchs_in_training():
     theirs = dense(h.permute(0, 2, 3, 1).flatten(1)).detach().numpy()
     ours, changed = model.apply(variables, X, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    stats, n = changed["batch_stats"]["norm_0"], 6 * 7 * 6
+    stats = changed["batch_stats"]["norm_0"]
+    n = 6 * 7 * 6
     np.testing.assert_allclose(stats["mean"], norm.running_mean.numpy(), rtol=1e-4, atol=1e-5)
     biased = 0.9 + (norm.running_var.numpy() - 0.9) * (n - 1) / n
     np.testing.assert_allclose(stats["var"], biased, rtol=1e-4, atol=1e-5)
@@ -149,7 +146,8 @@ def test_batch_norm_is_pytorchs_in_training():
 def test_a_stage_can_do_without_the_norm():
     model = CNN((Stage(4, pool=None, use_norm=False), Stage(3, pool=None)), outputs=2, norm="batch")
     variables = drawn(model, X)
-    first, second = variables["params"]["conv_0"], variables["params"]["conv_1"]
+    first = variables["params"]["conv_0"]
+    second = variables["params"]["conv_1"]
     assert (set(first), set(second)) == ({"kernel", "bias"}, {"kernel"})
     assert set(variables["batch_stats"]) == {"norm_1"}
     taken = lambda module, _: module.name == "conv_0"  # noqa: E731
@@ -211,10 +209,8 @@ def test_the_lectures_networks_have_their_size(key, preset, by_hand, published):
 
 @pytest.mark.parametrize("preset", [lecture_cnn_5x5, lecture_cnn_3x3])
 def test_the_lectures_networks_train_on_small_digits(key, preset):
-    model, x = (
-        preset(),
-        jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32),
-    )
+    model = preset()
+    x = jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32)
     labels = jnp.arange(16) % 10
 
     params = drawn(model, x)["params"]
@@ -252,7 +248,8 @@ def test_rematerialised_stages_give_the_same_for_less_memory(key):
         Stage(16),
     )
     plain, again = (CNN(stages, norm="batch", remat=remat) for remat in (False, True))
-    variables, found = drawn(plain, x), []
+    variables = drawn(plain, x)
+    found = []
     for model in (plain, again):
 
         def loss(params, model=model):

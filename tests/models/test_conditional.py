@@ -12,7 +12,8 @@ from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 RNG = np.random.default_rng(0)
 X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 3), (5, 4, 6, 2)))
 LABEL = jnp.array([2, 0, 3, 2, 1])
-VECTORS, PLANES = Conditional(MLP((6,), 2), 4, 7), Conditional(CNN((Stage(3),), outputs=2), 4)
+VECTORS = Conditional(MLP((6,), 2), 4, 7)
+PLANES = Conditional(CNN((Stage(3),), outputs=2), 4)
 
 
 def init(model, x, label=LABEL):

@@ -54,7 +54,8 @@ def test_is_pytorchs_with_its_gradient():
 @pytest.mark.parametrize(("kernel_size", "pool"), [(3, 2), (4, 3), (5, 1)])
 def test_a_padded_sequence_is_the_sequence_alone(kernel_size, pool):
     model = Conv1DStack((5, 4, 3), kernel_size, pool)
-    variables, lengths = drawn(model, X), [12, 7, 4, 1]
+    variables = drawn(model, X)
+    lengths = [12, 7, 4, 1]
     ys = run(model, variables, X, lengths=jnp.array(lengths))
     for x, y, length in zip(X, ys, lengths, strict=True):
         alone = run(model, variables, x[None, :length])[0]
@@ -64,7 +65,8 @@ def test_a_padded_sequence_is_the_sequence_alone(kernel_size, pool):
 
 def test_padding_moves_no_gradient():
     model = Conv1DStack((5, 4), 3)
-    variables, lengths = drawn(model, X), jnp.array([12, 7, 4, 1])
+    variables = drawn(model, X)
+    lengths = jnp.array([12, 7, 4, 1])
 
     @jax.jit
     def gradient(x):

@@ -17,7 +17,8 @@ TWO = (UpStage(5), UpStage(2, 3, 3))
 
 
 def linens(stage, params, x):
-    size, strides = (stage.kernel, stage.kernel), (stage.strides, stage.strides)
+    size = (stage.kernel, stage.kernel)
+    strides = (stage.strides, stage.strides)
     layer = nn.ConvTranspose(stage.features, size, strides, use_bias="bias" in params)
     return layer.apply({"params": params}, x)
 
@@ -36,12 +37,11 @@ def test_is_its_layers_one_after_the_other():
 
 @pytest.mark.parametrize("norm", [None, "batch"])
 def test_dense_layers_come_before_the_first_maps(norm):
-    model, whole = (
-        ConvDecoder(TWO, (2, 3, 4), (7, 8), "tanh", norm),
-        ConvDecoder(TWO, (2, 3, 4), (), "tanh", norm),
-    )
+    model = ConvDecoder(TWO, (2, 3, 4), (7, 8), "tanh", norm)
+    whole = ConvDecoder(TWO, (2, 3, 4), (), "tanh", norm)
     variables = drawn(model, Z)
-    params, stats = variables["params"], variables.get("batch_stats", {})
+    params = variables["params"]
+    stats = variables.get("batch_stats", {})
     h = Z
     for i in range(2):
         h = nn.Dense((7, 8)[i], norm is None).apply({"params": params[f"dense_{i}"]}, h)
@@ -68,7 +68,8 @@ def test_dense_layers_come_before_the_first_maps(norm):
     ],
 )
 def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
-    model, x = ConvDecoder(stages, start=start), Z if start else MAPS
+    model = ConvDecoder(stages, start=start)
+    x = Z if start else MAPS
     shape = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=True)[0])
     height, width = start[:2] if start else MAPS.shape[1:3]
     times = int(np.prod([stage.strides for stage in stages]))
@@ -82,10 +83,8 @@ def test_is_pytorchs():
     variables = drawn(model, MAPS)
     layers = []
     for name, (before, after) in (("up_0", (3, 5)), ("up_1", (5, 2))):
-        layer, ours = (
-            torch.nn.ConvTranspose2d(before, after, 4, 2, padding=1),
-            variables["params"][name],
-        )
+        layer = torch.nn.ConvTranspose2d(before, after, 4, 2, padding=1)
+        ours = variables["params"][name]
         with torch.no_grad():
             layer.weight.copy_(
                 torch.tensor(np.array(ours["kernel"])).flip(0, 1).permute(2, 3, 0, 1)
@@ -102,14 +101,16 @@ def test_is_pytorchs():
 def test_batch_norm_follows_every_stage_but_the_last_and_learns_in_training_only():
     model = ConvDecoder(TWO, start=(2, 3, 4), norm="batch")
     variables = drawn(model, Z)
-    params, stats = variables["params"], variables["batch_stats"]
+    params = variables["params"]
+    stats = variables["batch_stats"]
     assert set(params) == {"dense", "up_0", "up_1", "norm_start", "norm_0"}
     assert [name for name in params if "bias" in params[name] and "kernel" in params[name]] == [
         "up_1"
     ]
 
     def by_hand(own):
-        moved, h = {}, np.asarray(Z @ params["dense"]["kernel"]).reshape(6, 2, 3, 4)
+        moved = {}
+        h = np.asarray(Z @ params["dense"]["kernel"]).reshape(6, 2, 3, 4)
         for name in ("norm_start", "norm_0"):
             h = (
                 h

@@ -102,7 +102,8 @@ def test_weight_norm_makes_each_kernels_length_irrelevant():
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_dropout_drops_its_rate_and_keeps_the_mean(key, rate):
-    width, x = 4000, jnp.asarray(np.random.default_rng(2).normal(size=(8, 3)), jnp.float32)
+    width = 4000
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 3)), jnp.float32)
     model = MLP((width,), outputs=1, activation="linear", dropout=rate)
     params = drawn(model, x)["params"]
 
@@ -131,7 +132,8 @@ def test_without_training_nothing_is_dropped(key):
 
 @pytest.mark.parametrize("norm", [None, "batch", "layer", "weight"])
 def test_bfloat16_computes_near_and_returns_float32(norm):
-    exact, rounded = MLP((16, 8), norm=norm), MLP((16, 8), norm=norm, dtype=jnp.bfloat16)
+    exact = MLP((16, 8), norm=norm)
+    rounded = MLP((16, 8), norm=norm, dtype=jnp.bfloat16)
     variables = drawn(exact, X)
     shapes = jax.eval_shape(lambda: rounded.init(jax.random.key(0), X, train=False))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}

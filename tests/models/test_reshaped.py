@@ -45,7 +45,8 @@ def test_the_body_hears_whether_this_is_training():
 
 
 def test_the_range_is_that_of_the_activation():
-    plain, bounded = Reshaped(MLP((), 6), (2, 3)), Reshaped(MLP((), 6), (2, 3), "sigmoid")
+    plain = Reshaped(MLP((), 6), (2, 3))
+    bounded = Reshaped(MLP((), 6), (2, 3), "sigmoid")
     variables = drawn(plain, X)
     said = np.asarray(plain.apply(variables, X, train=False))
     np.testing.assert_allclose(

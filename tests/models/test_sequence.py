@@ -12,7 +12,10 @@ from jaxdl.models import TCN, Conv1DStack, OneHot, SequenceNet
 from jaxdl.nn import RNN, Embedding
 from tests.models.drawn import drawn
 
-V, B, T, K = 5, 4, 8, 3
+V = 5
+B = 4
+T = 8
+K = 3
 RNG = np.random.default_rng(0)
 IDS = jnp.asarray(RNG.integers(0, V, (B, T)), jnp.int32)
 LENGTHS = np.array([8, 1, 5, 2])

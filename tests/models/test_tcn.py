@@ -36,10 +36,8 @@ def effective_kernel(params):
 
 def causal(params, x, dilation):
     """Step by step, for one sequence `[T, C]`."""
-    kernel, y = (
-        effective_kernel(params),
-        np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64),
-    )
+    kernel = effective_kernel(params)
+    y = np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64)
     for t in range(len(x)):
         for k in range(len(kernel)):
             step = t - (len(kernel) - 1 - k) * dilation
@@ -52,7 +50,8 @@ def causal(params, x, dilation):
 def test_is_the_loop_over_its_blocks(features, norm):
     model = TCN(features, kernel_size=3, norm=norm)
     variables = drawn(model, X)
-    params, ys = variables["params"], run(model, variables, X)
+    params = variables["params"]
+    ys = run(model, variables, X)
     for x, y in zip(X, ys, strict=True):
         h = np.asarray(x, np.float64)
         for i in range(len(features)):
@@ -136,7 +135,8 @@ def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(blocks, ke
 
 def test_a_padded_sequence_is_the_sequence_alone():
     model = TCN((5, 5), kernel_size=3)
-    variables, lengths = drawn(model, X), jnp.array([12, 5, 1])
+    variables = drawn(model, X)
+    lengths = jnp.array([12, 5, 1])
     ys = run(model, variables, X, lengths=lengths)
     for x, y, length in zip(X, ys, lengths.tolist(), strict=True):
         np.testing.assert_allclose(

@@ -9,7 +9,10 @@ import pytest
 
 from jaxdl.nn import GRU, LSTM, SimpleRNN
 
-B, T, D, H = 4, 5, 4, 3
+B = 4
+T = 5
+D = 4
+H = 3
 LAYERS = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
 each_layer = pytest.mark.parametrize("name", LAYERS)
 
@@ -39,7 +42,9 @@ HOLES = jnp.asarray([[1, 0, 1, 0, 1], [0, 0, 1, 1, 1], [1, 1, 1, 1, 0], [0, 0, 0
 
 def step(np, name, p, x, carry):
     """One step of one cell from its equations; `np` is NumPy or JAX's."""
-    W, R, b = p["kernel"], p["recurrent_kernel"], p["bias"]
+    W = p["kernel"]
+    R = p["recurrent_kernel"]
+    b = p["bias"]
 
     def s(a):
         return 1 / (1 + np.exp(-a))
@@ -52,8 +57,10 @@ def step(np, name, p, x, carry):
         i, f, g, o = (a[k * H : (k + 1) * H] for k in range(4))
         c = s(f) * c + s(i) * np.tanh(g)
         return c, s(o) * np.tanh(c)
-    a, u = x @ W + b, carry @ R
-    r, z = s(a[:H] + u[:H]), s(a[H : 2 * H] + u[H : 2 * H])
+    a = x @ W + b
+    u = carry @ R
+    r = s(a[:H] + u[:H])
+    z = s(a[H : 2 * H] + u[H : 2 * H])
     n = np.tanh(a[2 * H :] + r * (u[2 * H :] + p["recurrent_bias"]))
     return (1 - z) * n + z * carry
 

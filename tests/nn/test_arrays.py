@@ -23,7 +23,8 @@ def squared(bias, y):
 @pytest.mark.parametrize("count", [0, 1, 16, 96, 37, 30])
 def test_blocks_add_up_to_the_whole(count, bytes_per_block, monkeypatch):
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
-    x, y = normal(0, count, 3), normal(1, count, 2)
+    x = normal(0, count, 3)
+    y = normal(1, count, 2)
     total = jax.jit(lambda *a: sum_over_blocks(lambda x, y: x.T @ y, *a))(x, y)
     np.testing.assert_allclose(
         total, np.asarray(x, np.float64).T @ np.asarray(y, np.float64), rtol=1e-5, atol=1e-5
@@ -41,7 +42,8 @@ def test_a_block_holds_whole_neighbouring_examples(bytes_per_block, examples, mo
 
 @pytest.mark.parametrize("shape", [(5, 4), (34, 3, 2, 4), (64, 4)])
 def test_gradient_of_a_bias_is_the_sum(shape):
-    y, bias = normal(3, *shape), normal(4, shape[-1])
+    y = normal(3, *shape)
+    bias = normal(4, shape[-1])
     g_bias, g_y = jax.jit(jax.grad(squared, (0, 1)))(bias, y)
     g = 2 * (np.asarray(y, np.float64) + np.asarray(bias))
     np.testing.assert_allclose(g_y, g, rtol=1e-5, atol=1e-5)
@@ -49,7 +51,8 @@ def test_gradient_of_a_bias_is_the_sum(shape):
 
 
 def test_bias_has_gradients_of_gradients_and_members():
-    y, bias = normal(5, 34, 3), normal(6, 3)
+    y = normal(5, 34, 3)
+    bias = normal(6, 3)
     hessian = jax.jit(jax.jacrev(jax.grad(squared)))(bias, y)
     np.testing.assert_allclose(hessian, 2 * 34 * np.eye(3), rtol=1e-6)
     biases = normal(7, 4, 3)
@@ -59,7 +62,8 @@ def test_bias_has_gradients_of_gradients_and_members():
 
 
 def test_bfloat16_is_summed_in_float32():
-    y, bias = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((1,), jnp.bfloat16)
+    y = jnp.ones((1024, 1), jnp.bfloat16)
+    bias = jnp.zeros((1,), jnp.bfloat16)
     assert (
         float(jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)[0]) == 1024
     )
@@ -69,16 +73,15 @@ def test_bfloat16_is_summed_in_float32():
 def test_inside_shard_map_gradients_are_summed(check):
     if len(jax.devices()) < 4:
         pytest.skip("needs four devices")
-    y, bias = normal(8, 128, 5, 3), normal(9, 3)
+    y = normal(8, 128, 5, 3)
+    bias = normal(9, 3)
 
     def grad(bias, y):
         own = jax.grad(squared)(bias, y)
         return own if check else jax.lax.psum(own, "data")
 
-    mesh, specs = (
-        Mesh(np.array(jax.devices()[:4]), ("data",)),
-        (PartitionSpec(), PartitionSpec("data")),
-    )
+    mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
+    specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(
         grad, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), check_vma=check
     )
@@ -157,14 +160,16 @@ def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
     x = normal(12, 3, *shape)
     each = jax.jit(jax.vmap(lambda x: apply(params, x[None])[0]))
     with jax.set_mesh(mesh):
-        together, one_by_one = jax.jit(apply)(params, x), each(x)
+        together = jax.jit(apply)(params, x)
+        one_by_one = each(x)
     np.testing.assert_allclose(together, apply(params, x), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(one_by_one, apply(params, x), rtol=1e-5, atol=1e-6)
 
 
 def test_half_precision_is_added_up_over_devices_in_float32(mesh):
     # The devices' parts are 256, 1, 1 and 1; one by one in bfloat16 they would add up to 256.
-    y, bias = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((1,), jnp.bfloat16)
+    y = jnp.ones((1024, 1), jnp.bfloat16)
+    bias = jnp.zeros((1,), jnp.bfloat16)
     y = y.at[256:].set(2**-8)
     grad = jax.grad(lambda bias: (add_bias(y, bias) * y).astype(jnp.float32).sum())
     with jax.set_mesh(mesh):

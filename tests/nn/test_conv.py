@@ -36,7 +36,8 @@ def library(x, kernel, strides=(1, 1), padding="SAME"):
 
 def textbook(x, kernel, strides, padding):
     """One sum per output number, in float64."""
-    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
+    x = np.asarray(x, np.float64)
+    kernel = np.asarray(kernel, np.float64)
     pads = [(0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)]
     x = np.pad(x, pads)
     size = [
@@ -45,7 +46,8 @@ def textbook(x, kernel, strides, padding):
     y = np.zeros((x.shape[0], *size, kernel.shape[3]))
     for i in range(size[0]):
         for j in range(size[1]):
-            top, left = i * strides[0], j * strides[1]
+            top = i * strides[0]
+            left = j * strides[1]
             under = x[:, top : top + kernel.shape[0], left : left + kernel.shape[1]]
             for d in range(kernel.shape[3]):
                 y[:, i, j, d] = (under * kernel[..., d]).sum((1, 2, 3))
@@ -59,7 +61,8 @@ def sine(kernel, x):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
 def test_is_the_textbooks_sum_and_has_its_size(image, shape, strides, padding):
-    x, kernel = normal(0, *image), normal(1, *shape)
+    x = normal(0, *image)
+    kernel = normal(1, *shape)
     y = jax.jit(conv2d, static_argnums=(2, 3))(x, kernel, strides, padding)
     np.testing.assert_allclose(y, textbook(x, kernel, strides, padding), rtol=1e-5, atol=1e-5)
     assert y.shape[1:3] == tuple(map(out_size, image[1:3], shape[:2], strides, (padding, padding)))
@@ -68,7 +71,8 @@ def test_is_the_textbooks_sum_and_has_its_size(image, shape, strides, padding):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
 def test_gradients_are_the_librarys(image, shape, strides, padding):
-    x, kernel = normal(2, *image), normal(3, *shape)
+    x = normal(2, *image)
+    kernel = normal(3, *shape)
     g = normal(4, *jax.eval_shape(lambda: library(x, kernel, strides, padding)).shape)
 
     @jax.jit
@@ -87,7 +91,8 @@ def test_gradients_are_the_librarys(image, shape, strides, padding):
 )
 def test_agrees_with_pytorch(padding, strides):
     torch = pytest.importorskip("torch")
-    x, kernel = normal(5, 12, 9, 8, 3), normal(6, 3, 5, 3, 4)
+    x = normal(5, 12, 9, 8, 3)
+    kernel = normal(6, 3, 5, 3, 4)
     y, back = jax.vjp(lambda x, kernel: conv2d(x, kernel, strides, padding), x, kernel)
     g = normal(7, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
@@ -104,7 +109,8 @@ def test_agrees_with_pytorch(padding, strides):
 def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     x = normal(8, 16, 8, 8, 6)
     options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
-    ours, theirs = Conv(7, (3, 3), **options), nn.Conv(7, (3, 3), **options)
+    ours = Conv(7, (3, 3), **options)
+    theirs = nn.Conv(7, (3, 3), **options)
     variables = jax.jit(theirs.init)(key, x)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
@@ -133,7 +139,8 @@ def test_bfloat16_is_as_close_as_linens(key):
 
 @pytest.mark.parametrize("channels", [1, 8])
 def test_a_cpu_gets_the_form_that_is_fast_in_loops(channels):
-    x, kernel = normal(10, 16, 8, 8, channels), normal(11, 5, 5, channels, 3)
+    x = normal(10, 16, 8, 8, channels)
+    kernel = normal(11, 5, 5, channels, 3)
     for traced in (
         jax.jit(conv2d).trace(x, kernel),
         jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
@@ -143,7 +150,8 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(channels):
 
 
 def test_vmap_over_kernels_is_one_after_the_other():
-    x, kernels = normal(12, 16, 6, 6, 4), normal(13, 3, 3, 3, 4, 5)
+    x = normal(12, 16, 6, 6, 4)
+    kernels = normal(13, 3, 3, 3, 4, 5)
     many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
     values, grads = many(kernels, x)
     assert convolutions(many.lower(kernels, x).as_text()) == "fast"  # none in groups
@@ -181,7 +189,8 @@ def test_no_images_give_no_gradient(strides):
 
 
 def test_inside_scan_is_outside():
-    xs, kernel = normal(14, 3, 16, 6, 6, 4), normal(15, 3, 3, 4, 5)
+    xs = normal(14, 3, 16, 6, 6, 4)
+    kernel = normal(15, 3, 3, 4, 5)
 
     def step(kernel, x):
         return kernel - 1e-3 * jax.grad(sine)(kernel, x), None
@@ -194,7 +203,8 @@ def test_inside_scan_is_outside():
 
 
 def test_gradients_of_gradients_are_the_librarys():
-    x, kernel = normal(22, 18, 5, 6, 4), normal(23, 3, 3, 4, 5)
+    x = normal(22, 18, 5, 6, 4)
+    kernel = normal(23, 3, 3, 4, 5)
 
     def penalty(conv):
         def size(kernel, x):
@@ -230,7 +240,8 @@ def float64_gradient(kernel, x):
 # 11x11 images: at some sizes the sums of one and of four devices agree by chance to the last bit.
 @pytest.mark.parametrize("batch", [64, 12])
 def test_sharded_batch_is_a_single_device(devices, batch):
-    x, kernel = normal(16, batch, 11, 11, 7), normal(17, 3, 3, 7, 5)
+    x = normal(16, batch, 11, 11, 7)
+    kernel = normal(17, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
     placed = [
         jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
@@ -243,7 +254,8 @@ def test_sharded_batch_is_a_single_device(devices, batch):
 
 @pytest.mark.parametrize("check", [True, False])
 def test_inside_shard_map_gradients_are_summed(devices, check):
-    x, kernel = normal(18, 64, 11, 11, 7), normal(19, 3, 3, 7, 5)
+    x = normal(18, 64, 11, 11, 7)
+    kernel = normal(19, 3, 3, 7, 5)
 
     def grad(kernel, x):
         own = jax.grad(sine)(kernel, x)
@@ -259,7 +271,8 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
 
 
 def test_inside_pmap_each_device_has_its_own_gradient(devices):
-    x, kernel = normal(20, 4, 16, 11, 11, 7), normal(21, 3, 3, 7, 5)
+    x = normal(20, 4, 16, 11, 11, 7)
+    kernel = normal(21, 3, 3, 7, 5)
     grads = jax.pmap(jax.grad(sine), in_axes=(None, 0))(kernel, x)
     for own, images in zip(grads, x, strict=True):
         np.testing.assert_allclose(own, float64_gradient(kernel, images), rtol=1e-4, atol=1e-3)

@@ -45,8 +45,10 @@ def library(x, kernel, dilation=1, strides=1, padding="SAME"):
 
 def textbook(x, kernel, dilation, strides, padding):
     """One sum per output number, in float64; a step that is outside counts as 0."""
-    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
-    size, window = x.shape[1], (len(kernel) - 1) * dilation + 1
+    x = np.asarray(x, np.float64)
+    kernel = np.asarray(kernel, np.float64)
+    size = x.shape[1]
+    window = (len(kernel) - 1) * dilation + 1
     before, after = padded(size, window, strides, padding)
     y = np.zeros((len(x), (size + before + after - window) // strides + 1, kernel.shape[2]))
     for t in range(y.shape[1]):
@@ -66,7 +68,8 @@ def sine(kernel, x, conv=conv1d):
 def test_is_the_textbooks_sum_with_the_librarys_gradients(
     sequences, shape, dilation, strides, padding
 ):
-    x, kernel = normal(0, *sequences), normal(1, *shape)
+    x = normal(0, *sequences)
+    kernel = normal(1, *shape)
     expected = textbook(x, kernel, dilation, strides, padding)
     g = normal(2, *expected.shape)
 
@@ -90,11 +93,13 @@ def test_is_the_textbooks_sum_with_the_librarys_gradients(
 )
 def test_agrees_with_pytorch(padding, dilation, strides):
     torch = pytest.importorskip("torch")
-    x, kernel = normal(3, 4, 15, 3), normal(4, 4, 3, 5)
+    x = normal(3, 4, 15, 3)
+    kernel = normal(4, 4, 3, 5)
     y, back = jax.vjp(lambda *a: conv1d(*a, dilation, strides, padding.upper()), x, kernel)
     g = normal(5, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
-    inputs, causal = tx.permute(0, 2, 1), padding == "causal"
+    inputs = tx.permute(0, 2, 1)
+    causal = padding == "causal"
     if causal:
         inputs = torch.nn.functional.pad(inputs, (3 * dilation, 0))
     options = {"dilation": dilation, "stride": strides, "padding": 0 if causal else padding}
@@ -105,7 +110,8 @@ def test_agrees_with_pytorch(padding, dilation, strides):
 
 
 def test_causal_sees_no_later_step():
-    x, kernel = normal(6, 2, 12, 3), normal(7, 3, 3, 4)
+    x = normal(6, 2, 12, 3)
+    kernel = normal(7, 3, 3, 4)
     y = conv1d(x, kernel, 2, padding="CAUSAL")
     for t in range(12):
         later = conv1d(x.at[:, t].add(1.0), kernel, 2, padding="CAUSAL")
@@ -141,10 +147,8 @@ def test_weight_norm_is_pytorchs_with_its_gradients():
     x = normal(10, 2, 8, 3)
     params = {"kernel": normal(11, 3, 3, 4), "scale": normal(12, 4), "bias": normal(13, 4)}
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Conv1d(3, 4, 3, padding="same"))
-    length, direction = (
-        layer.parametrizations.weight.original0,
-        layer.parametrizations.weight.original1,
-    )
+    length = layer.parametrizations.weight.original0
+    direction = layer.parametrizations.weight.original1
     with torch.no_grad():
         length.copy_(torch.tensor(np.array(params["scale"]))[:, None, None])
         direction.copy_(torch.tensor(np.array(params["kernel"])).permute(2, 1, 0))
@@ -180,7 +184,8 @@ def test_bfloat16_is_as_close_as_linens(key):
 
 
 def test_a_cpu_gets_the_form_that_is_fast_in_loops():
-    x, kernel = normal(15, 4, 20, 8), normal(16, 5, 8, 3)
+    x = normal(15, 4, 20, 8)
+    kernel = normal(16, 5, 8, 3)
     for traced in (
         jax.jit(sine).trace(kernel, x),
         jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
@@ -205,7 +210,8 @@ def test_vmap_over_either_or_both(axes):
 
 
 def test_gradients_of_gradients_are_the_librarys():
-    kernel, x = normal(20, 3, 4, 5), normal(21, 3, 9, 4)
+    kernel = normal(20, 3, 4, 5)
+    x = normal(21, 3, 9, 4)
 
     def penalty(conv):
         return jax.grad(
@@ -231,7 +237,8 @@ def devices():
 
 
 def test_sharded_batch_is_a_single_device(devices):
-    kernel, x = normal(23, 3, 4, 5), normal(24, 16, 11, 4)
+    kernel = normal(23, 3, 4, 5)
+    x = normal(24, 16, 11, 4)
     step = jax.jit(jax.value_and_grad(sine))
     placed = [
         jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
@@ -244,7 +251,8 @@ def test_sharded_batch_is_a_single_device(devices):
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [True, False])
 def test_inside_shard_map_gradients_are_summed(devices, check):
-    kernel, x = normal(25, 3, 4, 5), normal(26, 16, 11, 4)
+    kernel = normal(25, 3, 4, 5)
+    x = normal(26, 16, 11, 4)
 
     def grad(kernel, x):
         own = jax.grad(sine)(kernel, x)
@@ -259,7 +267,8 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
     )
 
 
-X, KERNEL = jnp.zeros((2, 8, 3)), jnp.zeros((3, 3, 4))
+X = jnp.zeros((2, 8, 3))
+KERNEL = jnp.zeros((3, 3, 4))
 
 
 @pytest.mark.parametrize(

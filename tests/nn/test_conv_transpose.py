@@ -30,7 +30,8 @@ def normal(seed, *shape, dtype=jnp.float32):
 
 def definition(x, kernel, strides, padding):
     """Every value of an image adds the kernel, turned around, to what is around its place; in float64."""
-    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)[::-1, ::-1]
+    x = np.asarray(x, np.float64)
+    kernel = np.asarray(kernel, np.float64)[::-1, ::-1]
     (batch, height, width, _), (f, g, _, d) = x.shape, kernel.shape
     (down, right), beyond = (
         strides,
@@ -44,7 +45,8 @@ def definition(x, kernel, strides, padding):
                     y[:, i * down + k, j * right + m] += x[:, i, j] @ kernel[k, m]
     if padding == "VALID":
         return y
-    top, left = beyond[0] // 2, beyond[1] // 2
+    top = beyond[0] // 2
+    left = beyond[1] // 2
     return y[:, top : top + height * down, left : left + width * right]
 
 
@@ -59,7 +61,8 @@ def librarys_sine(kernel, x):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
 def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, padding):
-    x, kernel = normal(0, *image), normal(1, *shape)
+    x = normal(0, *image)
+    kernel = normal(1, *shape)
     expected = definition(x, kernel, strides, padding)
     g = normal(2, *expected.shape)
 
@@ -83,7 +86,8 @@ def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, pa
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_agrees_with_pytorch(padding, window, strides):
     torch = pytest.importorskip("torch")
-    x, kernel = normal(3, 4, 5, 4, 3), normal(4, *window, 3, 2)
+    x = normal(3, 4, 5, 4, 3)
+    kernel = normal(4, *window, 3, 2)
     y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
     g = normal(5, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
@@ -101,7 +105,8 @@ def test_agrees_with_pytorch(padding, window, strides):
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES[:4])
 def test_is_the_adjoint_of_a_convolution(image, shape, strides, padding):
-    y, kernel = normal(6, *image), normal(7, *shape)
+    y = normal(6, *image)
+    kernel = normal(7, *shape)
     larger = jax.jit(conv_transpose2d, static_argnums=(2, 3))(y, kernel, strides, padding)
     x = normal(8, *larger.shape)
     smaller = jax.jit(conv2d, static_argnums=(2, 3))(
@@ -120,7 +125,8 @@ def test_is_the_adjoint_of_a_convolution(image, shape, strides, padding):
 def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
     x = normal(9, 16, 4, 4, 6)
     options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
-    ours, theirs = ConvTranspose(7, (4, 5), **options), nn.ConvTranspose(7, (4, 5), **options)
+    ours = ConvTranspose(7, (4, 5), **options)
+    theirs = nn.ConvTranspose(7, (4, 5), **options)
     variables = jax.jit(theirs.init)(key, x)
     jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
     moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
@@ -130,7 +136,8 @@ def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
 
 
 def test_initializers_are_those_given(key):
-    init, x = nn.initializers.normal(0.02), normal(10, 2, 3, 3, 4, dtype=jnp.bfloat16)
+    init = nn.initializers.normal(0.02)
+    x = normal(10, 2, 3, 3, 4, dtype=jnp.bfloat16)
     options = {"kernel_init": init, "bias_init": init, "param_dtype": jnp.bfloat16}
     ours, theirs = (
         layer(3, (2, 2), **options).init(key, x) for layer in (ConvTranspose, nn.ConvTranspose)
@@ -159,7 +166,8 @@ def test_bfloat16_is_as_close_as_linens(key):
 
 @pytest.mark.parametrize("features", [1, 8])
 def test_a_cpu_gets_the_form_that_is_fast_in_loops(features):
-    x, kernel = normal(12, 16, 4, 4, 8), normal(13, 5, 5, 8, features)
+    x = normal(12, 16, 4, 4, 8)
+    kernel = normal(13, 5, 5, 8, features)
     for traced in (
         jax.jit(conv_transpose2d).trace(x, kernel),
         jax.jit(jax.grad(sine, (0, 1))).trace(kernel, x),
@@ -169,7 +177,8 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(features):
 
 
 def test_vmap_over_kernels_is_one_after_the_other():
-    x, kernels = normal(14, 16, 4, 4, 4), normal(15, 3, 3, 3, 4, 5)
+    x = normal(14, 16, 4, 4, 4)
+    kernels = normal(15, 3, 3, 3, 4, 5)
     many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
     values, grads = many(kernels, x)
     assert convolutions(many.lower(kernels, x).as_text()) == "fast"  # none in groups
@@ -181,7 +190,8 @@ def test_vmap_over_kernels_is_one_after_the_other():
 
 
 def test_inside_scan_is_outside():
-    xs, kernel = normal(16, 3, 16, 4, 4, 4), normal(17, 3, 3, 4, 5)
+    xs = normal(16, 3, 16, 4, 4, 4)
+    kernel = normal(17, 3, 3, 4, 5)
 
     def step(kernel, x):
         return kernel - 1e-3 * jax.grad(sine)(kernel, x), None
@@ -194,7 +204,8 @@ def test_inside_scan_is_outside():
 
 
 def test_gradients_of_gradients_are_the_librarys():
-    x, kernel = normal(18, 4, 3, 3, 4), normal(19, 3, 3, 4, 5)
+    x = normal(18, 4, 3, 3, 4)
+    kernel = normal(19, 3, 3, 4, 5)
 
     def penalty(sine):
         return jax.grad(lambda kernel: (jax.grad(sine, 1)(kernel, x) ** 2).sum())
@@ -216,7 +227,8 @@ def devices():
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [64, 12])
 def test_sharded_batch_is_a_single_device(devices, batch):
-    x, kernel = normal(20, batch, 5, 5, 7), normal(21, 3, 3, 7, 5)
+    x = normal(20, batch, 5, 5, 7)
+    kernel = normal(21, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
     placed = [
         jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
@@ -230,7 +242,8 @@ def test_sharded_batch_is_a_single_device(devices, batch):
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("window", [1, 3])
 def test_inside_shard_map_gradients_are_summed(devices, window, check):
-    x, kernel = normal(22, 16, 5, 5, 7), normal(23, window, window, 7, 5)
+    x = normal(22, 16, 5, 5, 7)
+    kernel = normal(23, window, window, 7, 5)
 
     def grads(kernel, x):
         own, back = jax.grad(sine, (0, 1))(kernel, x)
@@ -244,7 +257,8 @@ def test_inside_shard_map_gradients_are_summed(devices, window, check):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
 
 
-X, KERNEL = jnp.zeros((2, 8, 8, 1)), jnp.zeros((3, 3, 1, 4))
+X = jnp.zeros((2, 8, 8, 1))
+KERNEL = jnp.zeros((3, 3, 1, 4))
 BAD = [
     (lambda: conv_transpose2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
     (lambda: conv_transpose2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),

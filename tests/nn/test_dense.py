@@ -29,10 +29,8 @@ def test_weight_norm_is_pytorchs_with_its_gradients(key):
     }
     params = {name: value.astype(np.float32) for name, value in params.items()}
     layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 3))
-    length, direction = (
-        layer.parametrizations.weight.original0,
-        layer.parametrizations.weight.original1,
-    )
+    length = layer.parametrizations.weight.original0
+    direction = layer.parametrizations.weight.original1
     with torch.no_grad():
         length.copy_(torch.tensor(params["scale"])[:, None])
         direction.copy_(torch.tensor(params["kernel"].T))

@@ -12,7 +12,8 @@ from jaxdl.errors import InputError
 from jaxdl.nn.embedding import Embedding
 from jaxdl.optimizers import optimizer
 
-V, D = 9, 4
+V = 9
+D = 4
 RNG = np.random.default_rng(0)
 IDS = jnp.asarray(RNG.integers(0, V, (3, 7)), jnp.int32)
 #: Rows 1, 4 and 8 have no vector.
@@ -54,10 +55,8 @@ def test_rows_start_with_a_length_of_about_1(key):
 @pytest.mark.parametrize("padding", [None, 3])
 def test_gradients_are_pytorchs(padding):
     torch = pytest.importorskip("torch")
-    table, g = (
-        RNG.normal(size=(V, D)).astype(np.float32),
-        RNG.normal(size=(3, 7, D)).astype(np.float32),
-    )
+    table = RNG.normal(size=(V, D)).astype(np.float32)
+    g = RNG.normal(size=(3, 7, D)).astype(np.float32)
     ids = IDS.at[0, :3].set(3)
     theirs = torch.nn.Embedding(V, D, padding_idx=padding)
     with torch.no_grad():
@@ -78,7 +77,8 @@ def test_gradients_are_pytorchs(padding):
 @pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
 def test_an_id_that_is_no_row_gives_nan_and_moves_nothing(key, train_rows):
     layer = Embedding(V, D, vectors=VECTORS, train_rows=train_rows)
-    variables, ids = layer.init(key, IDS), jnp.array([-1, V, 0, -V, 1, 2**31 - 1], jnp.int32)
+    variables = layer.init(key, IDS)
+    ids = jnp.array([-1, V, 0, -V, 1, 2**31 - 1], jnp.int32)
     ys = np.asarray(layer.apply(variables, ids))
     assert np.isnan(ys[[0, 1, 3, 5]]).all() and np.isfinite(ys[[2, 4]]).all()
     grads = jax.grad(lambda params: layer.apply({**variables, "params": params}, ids)[:2].sum())(
@@ -139,7 +139,8 @@ def test_training_moves_its_rows_and_no_other(key, train_rows):
             {kind: leaves["embed"] for kind, leaves in collections.items() if "embed" in leaves},
         )
 
-    before, step = table(state), jax.jit(net.step)
+    before = table(state)
+    step = jax.jit(net.step)
     for _ in range(2):
         state, _ = step(state, batch, key)
     moved = (table(state) != before).any(1)
@@ -226,7 +227,8 @@ def test_says_in_one_line_what_is_allowed(call, line):
 
 
 def test_parameters_may_be_the_hosts(key):
-    layer, ids = Embedding(5, 3), jnp.array([[4, 0]])
+    layer = Embedding(5, 3)
+    ids = jnp.array([[4, 0]])
     variables = layer.init(key, ids)
     np.testing.assert_array_equal(
         layer.apply(jax.device_get(variables), ids), layer.apply(variables, ids)

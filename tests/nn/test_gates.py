@@ -14,7 +14,8 @@ CELLS = {"simple": "rnn", "lstm": "lstm", "gru": "gru"}
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_h_is_what_the_layer_gives(cell):
-    x, variables = normal(1, B, T, D), parameters(CELLS[cell])
+    x = normal(1, B, T, D)
+    variables = parameters(CELLS[cell])
     found = jax.jit(lambda p, x: gates(cell, p, x))(variables["params"], x)
     close(found["h"], run(CELLS[cell], variables, x)[0])
     for name in set(found) - {"h", "cell"}:
@@ -22,7 +23,8 @@ def test_h_is_what_the_layer_gives(cell):
 
 
 def test_an_lstms_cell_follows_its_gates():
-    x, variables = normal(2, B, T, D), parameters("lstm")
+    x = normal(2, B, T, D)
+    variables = parameters("lstm")
     found = jax.tree.map(np.asarray, gates("lstm", variables["params"], x))
     candidate = (found["cell"][:, 1:] - found["forget"][:, 1:] * found["cell"][:, :-1]) / found[
         "input"
@@ -33,9 +35,11 @@ def test_an_lstms_cell_follows_its_gates():
 
 
 def test_a_grus_output_lies_between_the_old_one_and_the_candidate():
-    x, variables = normal(3, B, T, D), parameters("gru")
+    x = normal(3, B, T, D)
+    variables = parameters("gru")
     found = jax.tree.map(np.asarray, gates("gru", variables["params"], x))
-    h, z = found["h"], found["update"]
+    h = found["h"]
+    z = found["update"]
     candidate = (h[:, 1:] - z[:, 1:] * h[:, :-1]) / (1 - z[:, 1:])
     assert (abs(candidate) <= 1 + 1e-5).all()
 

@@ -37,7 +37,9 @@ def reference(monkeypatch):
 def test_cudnn_gets_our_weights_in_its_order_and_gives_our_gradients(reference, monkeypatch):
     choose = lambda *args, cuda=None, cpu=None, default: (cuda or cpu or default)(*args)  # noqa: E731
     monkeypatch.setattr("jaxdl.nn.recurrent.lax.platform_dependent", choose)
-    x, variables, start = normal(95, B, T, D), parameters("lstm"), carries("lstm", 96)
+    x = normal(95, B, T, D)
+    variables = parameters("lstm")
+    start = carries("lstm", 96)
 
     def gradients(implementation):
         def both(*args):
@@ -56,7 +58,8 @@ def test_cudnn_gets_our_weights_in_its_order_and_gives_our_gradients(reference, 
 
 
 def test_a_program_for_the_cpu_beside_a_gpu_runs_the_loop(reference):
-    x, variables = normal(97, B, T, D), parameters("lstm")
+    x = normal(97, B, T, D)
+    variables = parameters("lstm")
     text = jax.jit(partial(run, "lstm")).lower(variables, x).as_text()
     assert "lstm_ref" not in text
     close(

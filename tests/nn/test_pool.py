@@ -81,7 +81,9 @@ def test_what_is_not_a_number_is_the_largest(window, strides):
 @pytest.mark.parametrize(("window", "strides"), [(2, None), (3, None), (3, 2)])
 @pytest.mark.parametrize("ours", [max_pool, avg_pool])
 def test_derivatives_agree_forward_backward_and_by_differences(ours, window, strides):
-    x, direction, h = normal(6, 2, 7, 7, 3), normal(7, 2, 7, 7, 3), 1e-3
+    x = normal(6, 2, 7, 7, 3)
+    direction = normal(7, 2, 7, 7, 3)
+    h = 1e-3
     pool = jax.jit(lambda x: ours(x, window, strides))
     y, slope = jax.jit(lambda x, direction: jax.jvp(pool, (x,), (direction,)))(x, direction)
     np.testing.assert_allclose(slope, (pool(x + h * direction) - y) / h, atol=5e-3)

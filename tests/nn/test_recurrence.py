@@ -115,7 +115,8 @@ def test_a_batch_over_devices_is_one_device(name, way, go):
     if len(jax.devices()) < 4:
         pytest.skip("needs four devices")
     mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
-    x, variables = normal(80, 8, T, D), parameters(name)
+    x = normal(80, 8, T, D)
+    variables = parameters(name)
 
     def grad(v, x):
         return jax.grad(lambda v: jnp.sin(run(name, v, x)[0]).sum())(v)
@@ -135,7 +136,8 @@ def test_a_batch_over_devices_is_one_device(name, way, go):
 @each_once
 def test_bfloat16_computes_coarsely_with_float32_parameters(name, way, go):
     go(way)
-    x, variables = normal(85, B, T, D), parameters(name)
+    x = normal(85, B, T, D)
+    variables = parameters(name)
     layer = LAYERS[name](H, dtype=jnp.bfloat16)
     exact = jax.jit(jax.grad(lambda v: jnp.sin(run(name, v, x)[0]).sum()))(variables)
 
@@ -153,7 +155,8 @@ def test_bfloat16_computes_coarsely_with_float32_parameters(name, way, go):
 
 @each_layer
 def test_on_a_cpu_and_elsewhere_one_loop_and_a_product_before_it_only_elsewhere(name):
-    x, variables = normal(90, B, T, D), parameters(name)
+    x = normal(90, B, T, D)
+    variables = parameters(name)
     traced = jax.jit(partial(run, name)).trace(variables, x)
     wide = rf"dot_general.*\(tensor<{T}x{B}x{D}xf32>"
     for platform, ahead in (("cpu", False), ("cuda", True), ("tpu", True)):

@@ -31,7 +31,9 @@ from tests.nn.recurrences import (
 @each_layer
 @pytest.mark.parametrize("reverse", [False, True])
 def test_is_its_equations_in_numpy(name, reverse):
-    x, variables, start = normal(10, B, T, D), parameters(name), carries(name, 11)
+    x = normal(10, B, T, D)
+    variables = parameters(name)
+    start = carries(name, 11)
     exact = jax.tree.map(lambda a: np.asarray(a, np.float64), (variables, x, start, HOLES))
     for mask in (None, HOLES):
         ys, end = jax.jit(partial(run, name, reverse=reverse))(variables, x, start, mask)
@@ -46,7 +48,8 @@ def test_is_its_equations_in_numpy(name, reverse):
 @each_layer
 def test_agrees_with_pytorch_on_its_parameters(name):
     torch = pytest.importorskip("torch")
-    x, g = normal(40, B, T, D), normal(41, B, T, H)
+    x = normal(40, B, T, D)
+    g = normal(41, B, T, H)
     start = carries(name, 42)
     theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name](
         D, H, batch_first=True
@@ -79,7 +82,9 @@ def test_agrees_with_pytorch_on_its_parameters(name):
 @each_layer
 @pytest.mark.parametrize("reverse", [False, True])
 def test_padded_is_each_sequence_alone(name, reverse):
-    x, variables, start = normal(50, B, T, D), parameters(name), carries(name, 51)
+    x = normal(50, B, T, D)
+    variables = parameters(name)
+    start = carries(name, 51)
     ys, end = jax.jit(partial(run, name, reverse=reverse))(variables, x, start, MASK)
     for b, length in enumerate(LENGTHS):
         own = jax.tree.map(lambda a: a[b : b + 1], start)
@@ -91,7 +96,8 @@ def test_padded_is_each_sequence_alone(name, reverse):
 
 @each_layer
 def test_padding_may_hold_anything_and_gets_no_gradient(name):
-    x, variables = normal(55, B, T, D), parameters(name)
+    x = normal(55, B, T, D)
+    variables = parameters(name)
     dirty = jnp.where(MASK[..., None] > 0, x, 1e30)
 
     @jax.jit
@@ -100,14 +106,16 @@ def test_padding_may_hold_anything_and_gets_no_gradient(name):
             variables, x
         )
 
-    clean, ours = gradients(x), gradients(dirty)
+    clean = gradients(x)
+    ours = gradients(dirty)
     close(ours, clean, 1e-6)
     assert not np.asarray(ours[1])[np.asarray(MASK) == 0].any()
 
 
 @each_layer
 def test_two_halves_are_one_sequence(name):
-    x, variables = normal(60, B, T, D), parameters(name)
+    x = normal(60, B, T, D)
+    variables = parameters(name)
     ys, end = jax.jit(partial(run, name))(variables, x)
     first, carry = run(name, variables, x[:, :2])
     second, last = run(name, variables, x[:, 2:], carry)
@@ -116,7 +124,8 @@ def test_two_halves_are_one_sequence(name):
 
 @each_layer
 def test_inside_scan_is_outside(name):
-    xs, variables = normal(75, 3, B, T, D), parameters(name)
+    xs = normal(75, 3, B, T, D)
+    variables = parameters(name)
     descend = lambda v, x: jax.tree.map(  # noqa: E731
         lambda a, g: a - 0.1 * g, v, jax.grad(lambda v: run(name, v, x)[0].sum())(v)
     )
@@ -147,7 +156,8 @@ def message(layer, x, *args):
 
 @each_layer
 def test_wrong_inputs_name_the_field(name):
-    layer, x = LAYERS[name](H), normal(0, B, T, D)
+    layer = LAYERS[name](H)
+    x = normal(0, B, T, D)
     bad = jnp.zeros((B, H + 1))
     assert message(layer, x[0]) == "x: got (5, 4), allowed: sequences [B, T, D]"
     assert message(LAYERS[name](0), x) == "features: got 0, allowed: at least 1"

@@ -32,7 +32,8 @@ def zeros(cell):
 
 @both
 def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
-    model, x = RNN(cell, H, 2, bidirectional), normal(1, B, T, D)
+    model = RNN(cell, H, 2, bidirectional)
+    x = normal(1, B, T, D)
     variables = drawn(model)
     ys, carry = jax.jit(lambda v, x: model.apply(v, x, False, jnp.asarray(LENGTHS)))(variables, x)
     last, _ = RNN(cell, H, 2, bidirectional, return_sequences=False).apply(
@@ -40,7 +41,9 @@ def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
     )
     params = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
     for b, length in enumerate(LENGTHS):
-        h, mask, ends = np.asarray(x[b], np.float64), np.arange(T) < length, []
+        h = np.asarray(x[b], np.float64)
+        mask = np.arange(T) < length
+        ends = []
         for i in range(2):
             there, end = loop(
                 np, CELLS[cell], {"params": params[f"{cell}_{i}"]}, h, zeros(cell), mask
@@ -48,7 +51,8 @@ def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
             if bidirectional:
                 own = {"params": params[f"{cell}_{i}_backward"]}
                 back, start = loop(np, CELLS[cell], own, h, zeros(cell), mask, reverse=True)
-                there, end = np.concatenate([there, back], -1), (end, start)
+                there = np.concatenate([there, back], -1)
+                end = (end, start)
             ends.append(end)
             h = there
         close(ys[b], h)
@@ -93,7 +97,8 @@ def test_agrees_with_pytorch(cell, bidirectional):
 
 @both
 def test_padded_is_each_sequence_alone(cell, bidirectional):
-    model, x = RNN(cell, H, 2, bidirectional, return_sequences=False), normal(3, B, T, D)
+    model = RNN(cell, H, 2, bidirectional, return_sequences=False)
+    x = normal(3, B, T, D)
     variables = drawn(model, 5)
     dirty = jnp.where(jnp.arange(T)[None, :, None] < jnp.asarray(LENGTHS)[:, None, None], x, 1e20)
     last, carry = model.apply(variables, dirty, False, jnp.asarray(LENGTHS))
@@ -108,7 +113,8 @@ def test_padded_is_each_sequence_alone(cell, bidirectional):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_two_halves_are_one_sequence(cell):
-    model, x = RNN(cell, H, 2), normal(4, B, T, D)
+    model = RNN(cell, H, 2)
+    x = normal(4, B, T, D)
     variables = drawn(model, 6)
     ys, end = model.apply(variables, x, False)
     first, carry = model.apply(variables, x[:, :2], False)

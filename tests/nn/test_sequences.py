@@ -10,10 +10,8 @@ from jaxdl.errors import InputError
 from jaxdl.nn import TimeDistributed, lengths_of, pool_steps, steps
 
 draw = np.random.default_rng(0)
-YS, LENGTHS = (
-    draw.normal(size=(6, 7, 3)).astype(np.float32),
-    draw.integers(1, 8, 6).astype(np.int32),
-)
+YS = draw.normal(size=(6, 7, 3)).astype(np.float32)
+LENGTHS = draw.integers(1, 8, 6).astype(np.int32)
 
 
 def test_lengths_and_masks_are_each_other():

@@ -36,7 +36,8 @@ def test_the_largest_singular_value_becomes_one():
 
 def test_one_step_and_its_gradient_are_pytorchs():
     torch = pytest.importorskip("torch")
-    w, x = RNG.normal(size=(7, 4)).astype(np.float32), RNG.normal(size=(5, 7)).astype(np.float32)
+    w = RNG.normal(size=(7, 4)).astype(np.float32)
+    x = RNG.normal(size=(5, 7)).astype(np.float32)
     layer = torch.nn.Linear(7, 4, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(w.T))

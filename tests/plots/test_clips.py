@@ -12,7 +12,8 @@ TITLES = ["left", "right: LSTM says left", "up $x"]
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_frames_stand_in_rows_under_their_titles(channels, tmp_path):
-    ax, clips = axes(), np.repeat(CLIPS, channels, -1)
+    ax = axes()
+    clips = np.repeat(CLIPS, channels, -1)
     draw_film(ax, clips, TITLES)
     assert len(ax.images) == 15
     places = [image.get_extent() for image in ax.images]
@@ -51,7 +52,8 @@ def test_gif_moves_and_begins_again(tmp_path):
     path = film_gif(CLIPS, TITLES, tmp_path / "new" / "film.gif")
     with Image.open(path) as found:
         assert (found.n_frames, found.info["loop"]) == (5, 0)
-        durations, pages = [], []
+        durations = []
+        pages = []
         for t in range(5):
             found.seek(t)
             durations.append(found.info["duration"])
@@ -80,7 +82,8 @@ def test_pages_hold_every_pixel_as_a_square(channels):
 
 
 def test_bad_clips(tmp_path):
-    path, allowed = tmp_path / "x.png", "the shape [N, T, H, W, C], N and T at least 1, C 1 or 3"
+    path = tmp_path / "x.png"
+    allowed = "the shape [N, T, H, W, C], N and T at least 1, C 1 or 3"
     for draw in (film, film_gif):
         for shape in ((2, 4, 8, 8), (0, 4, 8, 8, 1), (2, 4, 8, 8, 2)):
             with refused(f"clips: got {shape}, allowed: {allowed}"):

@@ -21,7 +21,8 @@ def test_curves_show_every_point():
 
 
 def test_long_curves_get_their_running_mean_and_a_far_fall_a_logarithm():
-    draw, ax = np.random.default_rng(0), axes()
+    draw = np.random.default_rng(0)
+    ax = axes()
     loss = 10.0 ** -np.linspace(0, 3, 1000) * draw.uniform(0.5, 1.5, 1000)
     plots.draw_curves(ax, [{"step": i, "train/loss": x} for i, x in enumerate(loss)], "loss")
     raw, smooth = (line.get_xydata() for line in ax.lines)

@@ -12,14 +12,16 @@ def _half_plane(x):
 
 
 def test_decision_map_mixes_the_colours_by_the_probabilities(tmp_path):
-    draw, ax = np.random.default_rng(0), axes()
+    draw = np.random.default_rng(0)
+    ax = axes()
     points = draw.normal(size=(60, 2))
     label = (points[:, 0] > 0).astype(np.int32)
     plots.draw_decision_map(ax, _half_plane, points, label)
     plane = np.asarray(ax.images[0].get_array())
     left, right, *_ = ax.images[0].get_extent()
     assert left < points[:, 0].min() < points[:, 0].max() < right
-    blue, orange = plane[0, 0], plane[0, -1]
+    blue = plane[0, 0]
+    orange = plane[0, -1]
     assert blue[2] > blue[0]
     assert orange[0] > orange[2]
     x = np.linspace(left, right, plane.shape[1], dtype=np.float32)

@@ -9,7 +9,9 @@ from tests.plots.pictures import axes, pixels
 def test_worst_agrees_with_brute_force():
     draw = np.random.default_rng(0)
     for _ in range(30):
-        n, k, count = draw.integers(1, 40), draw.integers(2, 6), draw.integers(0, 12)
+        n = draw.integers(1, 40)
+        k = draw.integers(2, 6)
+        count = draw.integers(0, 12)
         label = draw.integers(0, k, n)
         probabilities = draw.dirichlet(np.ones(k), n).round(1)
         found = []
@@ -24,14 +26,17 @@ def test_worst_agrees_with_brute_force():
 
 def test_mistakes_shows_the_worst_under_their_titles():
     draw = np.random.default_rng(0)
-    images, label = draw.random((50, 6, 6, 1)), draw.integers(0, 3, 50)
-    probabilities, ax = draw.dirichlet(np.ones(3), 50), axes()
+    images = draw.random((50, 6, 6, 1))
+    label = draw.integers(0, 3, 50)
+    probabilities = draw.dirichlet(np.ones(3), 50)
+    ax = axes()
     plots.draw_mistakes(ax, images, label, probabilities, 7, ["cat", "dog", "owl"])
     rows = plots.worst(label, probabilities, 7)
     assert len(ax.images) == len(ax.texts) == 7
     for row, image, text in zip(rows, ax.images, ax.texts, strict=True):
         np.testing.assert_array_equal(image.get_array(), images[row, ..., 0])
-        t, s = ["cat", "dog", "owl"][label[row]], ["cat", "dog", "owl"][probabilities[row].argmax()]
+        t = ["cat", "dog", "owl"][label[row]]
+        s = ["cat", "dog", "owl"][probabilities[row].argmax()]
         assert text.get_text() == f"{t} → {s} ({100 * probabilities[row].max():.0f} %)"
     wrong = int((probabilities.argmax(1) != label).sum())
     assert (
@@ -41,7 +46,8 @@ def test_mistakes_shows_the_worst_under_their_titles():
 
 
 def test_no_mistakes_says_so(tmp_path):
-    ax, images = axes(), np.zeros((3, 8, 8, 1))
+    ax = axes()
+    images = np.zeros((3, 8, 8, 1))
     plots.draw_mistakes(ax, images, np.arange(3), np.eye(3))
     assert [text.get_text() for text in ax.texts] == ["no mistakes: all 3 right"]
     pixels(plots.mistakes(images, np.arange(3), np.eye(3), tmp_path / "none.png"))

@@ -44,12 +44,10 @@ def test_bad_forecasts(tmp_path):
 
 
 def test_bars_are_as_long_as_the_errors_and_the_naive_one_is_marked(tmp_path):
-    names, means, stds, ax = (
-        ["as now", "linear", "GRU"],
-        [0.4, 0.2, 0.05],
-        [0.0, 0.01, 0.02],
-        axes(),
-    )
+    names = ["as now", "linear", "GRU"]
+    means = [0.4, 0.2, 0.05]
+    stds = [0.0, 0.01, 0.02]
+    ax = axes()
     draw_error_bars(ax, names, np.array(means), np.array(stds))
     assert [bar.get_width() for bar in ax.patches] == means
     assert [text.get_text() for text in ax.texts] == ["0.4", "0.2 ± 0.01", "0.05 ± 0.02"]

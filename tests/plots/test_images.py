@@ -40,7 +40,8 @@ def test_images_are_shown_in_their_range():
 
 
 def test_bad_images(tmp_path):
-    path, allowed = tmp_path / "x.png", "the shape [N, H, W, C], N at least 1, C 1 or 3"
+    path = tmp_path / "x.png"
+    allowed = "the shape [N, H, W, C], N at least 1, C 1 or 3"
     for shape in ((8, 8), (2, 8, 8), (0, 8, 8, 1), (2, 8, 8, 2)):
         with refused(f"images: got {shape}, allowed: {allowed}"):
             plots.image_grid(np.zeros(shape), path)
@@ -52,7 +53,8 @@ def test_bad_images(tmp_path):
 
 def test_filters_are_symmetric_around_zero():
     draw = np.random.default_rng(0)
-    kernel, ax = draw.normal(size=(3, 3, 1, 12)), axes()
+    kernel = draw.normal(size=(3, 3, 1, 12))
+    ax = axes()
     kernel[0] = 0.0
     plots.draw_filters(ax, kernel)
     shown = np.stack([image.get_array() for image in ax.images], -1)
@@ -67,7 +69,8 @@ def test_filters_are_symmetric_around_zero():
 
 def test_of_many_filters_the_largest_are_drawn():
     draw = np.random.default_rng(0)
-    kernel, ax = draw.normal(size=(3, 3, 3, 100)) * draw.uniform(0.1, 1.0, 100), axes()
+    kernel = draw.normal(size=(3, 3, 3, 100)) * draw.uniform(0.1, 1.0, 100)
+    ax = axes()
     plots.draw_filters(ax, kernel)
     largest = np.argsort(-np.sqrt((kernel**2).sum((0, 1, 2))))[:64]
     assert len(ax.images) == 64
@@ -78,7 +81,8 @@ def test_of_many_filters_the_largest_are_drawn():
 
 
 def test_dense_filters_take_the_images_shape(tmp_path):
-    draw, path = np.random.default_rng(0), tmp_path / "filters.png"
+    draw = np.random.default_rng(0)
+    path = tmp_path / "filters.png"
     pixels(plots.filters(draw.normal(size=(12, 5)), path, shape=(2, 6, 1)))
     pixels(plots.filters(draw.normal(size=(5, 5, 3, 8)), path))
     with refused("shape: got (8, 8, 1), allowed: (H, W, C) with H * W * C = 12"):

@@ -10,7 +10,8 @@ from jaxdl.plots import draw_latent_map, latent_map, latent_maps
 from tests.plots.pictures import pixels
 
 RNG = np.random.default_rng(0)
-CODES, LABEL = RNG.normal(size=(60, 2)), RNG.permutation(np.repeat([0, 2, 5], 20))
+CODES = RNG.normal(size=(60, 2))
+LABEL = RNG.permutation(np.repeat([0, 2, 5], 20))
 PLANES = {"plain": CODES}, {"plain": CODES, "variational": -CODES}
 
 

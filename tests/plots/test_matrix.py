@@ -9,7 +9,8 @@ from tests.plots.pictures import axes, pixels, refused
 
 def test_confusion_agrees_with_brute_force():
     draw = np.random.default_rng(0)
-    label, prediction = draw.integers(0, 5, 200), draw.integers(0, 5, 200)
+    label = draw.integers(0, 5, 200)
+    prediction = draw.integers(0, 5, 200)
     counts = plots.confusion(label, prediction, 6)
     for i in range(6):
         for j in range(6):
@@ -33,7 +34,8 @@ def test_confusion_is_the_same_in_every_integer_dtype(dtype, classes):
 
 def test_confusion_matrix_writes_the_counts_where_they_fit():
     draw = np.random.default_rng(0)
-    counts, ax = draw.integers(0, 3, (4, 4)) + np.eye(4, dtype=int), axes()
+    counts = draw.integers(0, 3, (4, 4)) + np.eye(4, dtype=int)
+    ax = axes()
     counts[0, 1] = 0
     plots.draw_confusion_matrix(ax, counts, list("abcd"))
     written = {text.get_position(): text.get_text() for text in ax.texts}
@@ -55,7 +57,8 @@ def test_confusion_matrix_with_a_class_that_never_occurs(tmp_path):
 
 
 def test_bad_labels_and_names(tmp_path):
-    label, path = np.array([0, 1]), tmp_path / "x.png"
+    label = np.array([0, 1])
+    path = tmp_path / "x.png"
     with refused("label: got 2, allowed: integers in [0, 2)"):
         plots.confusion_matrix(np.array([0, 2]), label, 2, path)
     with refused("prediction: got -1, allowed: integers in [0, 2)"):

@@ -10,7 +10,8 @@ from tests.plots.pictures import RECORDS, pixels
 @pytest.mark.parametrize("records", [RECORDS, [{"step": 1, "train/loss": 1.0}]])
 def test_hero(records, tmp_path):
     draw = np.random.default_rng(0)
-    images, probabilities = draw.random((9, 8, 8, 1)), draw.dirichlet(np.ones(4), 9)
+    images = draw.random((9, 8, 8, 1))
+    probabilities = draw.dirichlet(np.ones(4), 9)
     path = plots.overview(
         images,
         draw.integers(0, 4, 9),

@@ -11,7 +11,8 @@ TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
 
 
 def test_every_character_stands_on_its_value():
-    draw, ax = np.random.default_rng(0), axes()
+    draw = np.random.default_rng(0)
+    ax = axes()
     values = draw.uniform(-1, 1, len(TEXT))
     draw_text_heatmap(ax, TEXT, values, 10)
     cells = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
@@ -49,12 +50,11 @@ def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
 @pytest.mark.parametrize("lowest", [-1, 0])
 def test_letters_can_be_read_on_every_cell(lowest):
     """Contrast as the Web Content Accessibility Guidelines define it."""
-    values, ax = np.linspace(lowest, 1, 64), axes()
+    values = np.linspace(lowest, 1, 64)
+    ax = axes()
     draw_text_heatmap(ax, "x" * 64, values)
-    cells, letters = (
-        ax.images[0].to_rgba(values)[:, :3],
-        [to_rgb(text.get_color()) for text in ax.texts],
-    )
+    cells = ax.images[0].to_rgba(values)[:, :3]
+    letters = [to_rgb(text.get_color()) for text in ax.texts]
     light, dark = (
         np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92) @ [0.2126, 0.7152, 0.0722]
         for c in (cells, np.array(letters))

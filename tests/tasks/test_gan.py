@@ -22,7 +22,9 @@ BATCH = {
     "label": jnp.asarray(RNG.integers(0, 4, 6), jnp.int32),
 }
 MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
-G, D, FLAT = Reshaped(MLP((5,), 3, "tanh"), (3, 1)), MLP((5,), 1, "tanh"), MLP((), 1)
+G = Reshaped(MLP((5,), 3, "tanh"), (3, 1))
+D = MLP((5,), 1, "tanh")
+FLAT = MLP((), 1)
 
 
 @functools.cache

@@ -22,7 +22,9 @@ from jaxdl.training import Directory, Sharded, state_sha256, train
 from tests.models.drawn import drawn
 from tests.training.linear import KEY
 
-V, B, T = 4, 6, 7
+V = 4
+B = 6
+T = 7
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(0, V, (B, T + 1)).astype(np.int32)
 BATCH = {"input": jnp.asarray(IDS[:, :-1]), "label": jnp.asarray(IDS[:, 1:])}
@@ -64,7 +66,8 @@ def nats(cell: str = "gru") -> np.ndarray:
 
 def counts(**fields) -> np.ndarray:
     """Which tokens count, by a loop."""
-    here, fields = np.ones((B, T)), jax.device_get(fields)
+    here = np.ones((B, T))
+    fields = jax.device_get(fields)
     for b, t in itertools.product(range(B), range(T)):
         if "mask" in fields:
             here[b, t] *= fields["mask"][b] if fields["mask"].ndim == 1 else fields["mask"][b, t]
@@ -155,7 +158,8 @@ def halves(**fields):
 def test_two_carried_batches_are_one_longer_sequence(cell):
     task, _, params, extra = started(cell, carried=True)
     assert all(not x.any() and x.shape[0] == B for x in jax.tree.leaves(extra["carry"]))
-    sums, carry = [], None
+    sums = []
+    carry = None
     for half in halves():
         _, carry = resumed(cell)(params, half["input"], carry)
         _, (extra, metrics) = task.loss(params, extra, half, KEY, train=True)
@@ -233,7 +237,8 @@ def text(rows: int = 22) -> Dataset:
 def test_a_run_carries_each_lane_through_the_text():
     """Without a learning rate the carry is that of the rows a lane has read, one after the other."""
     task = started("lstm", carried=True)[0]
-    net, data = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.0))), text()
+    net = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.0)))
+    data = text()
     state = train(net, data, key=KEY, steps=7, batch_size=4, strategy=ONE)
     read = np.stack(
         [np.concatenate([data["input"][(5 * b + t) % 22] for t in range(7)]) for b in range(4)]
@@ -246,7 +251,8 @@ def test_a_run_carries_each_lane_through_the_text():
 @pytest.mark.slow
 def test_a_carried_run_goes_on_from_a_directory_bit_for_bit(tmp_path):
     task = started(carried=True)[0]
-    net, data = jaxdl.learner(task.init, Update(task.loss, optax.adam(0.03))), text()
+    net = jaxdl.learner(task.init, Update(task.loss, optax.adam(0.03)))
+    data = text()
     common = {
         "key": KEY,
         "steps": 8,
@@ -378,7 +384,8 @@ def test_a_network_that_carries_nothing_reads_the_whole_text_again():
     task = language(model)
     params = jax.tree.map(lambda x: 2 * x, drawn(model, BATCH["input"])["params"])
     written = task.generate(params, {}, BATCH["input"][:2, :3], KEY, length=5, temperature=0.0)
-    text, predict = BATCH["input"][:2, :3], jax.jit(task.predict)
+    text = BATCH["input"][:2, :3]
+    predict = jax.jit(task.predict)
     for _ in range(5):
         text = jnp.concatenate([text, predict(params, {}, text)[:, -1:].argmax(-1)], 1)
     np.testing.assert_array_equal(written, text[:, 3:])

@@ -25,7 +25,8 @@ def test_a_line_has_equal_steps():
 
 
 def test_an_arc_keeps_the_length_and_turns_evenly():
-    a, b = A / jnp.linalg.norm(A) * 2, B / jnp.linalg.norm(B) * 2
+    a = A / jnp.linalg.norm(A) * 2
+    b = B / jnp.linalg.norm(B) * 2
     way = np.asarray(interpolate(a, b, 9, "spherical"), np.float64)
     np.testing.assert_allclose(np.linalg.norm(way, axis=1), 2, rtol=1e-5)
     angles = np.arccos((way[:-1] * way[1:]).sum(1) / 4)

@@ -21,7 +21,8 @@ LOSSES = {
     "gaussian": functools.partial(losses.gaussian_nll, sigma=0.3),
 }
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(60)
-NODES, WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
+NODES = (NODES + 1) / 2
+WEIGHTS = WEIGHTS / 2
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -58,7 +59,8 @@ def test_mean_of_the_continuous_bernoulli_is_the_integral_of_its_density():
 
 
 def test_the_continuous_bernoullis_nll_and_mean_belong_together():
-    kind, logits = likelihood("continuous_bernoulli"), jnp.asarray(LOGITS, jnp.float32)
+    kind = likelihood("continuous_bernoulli")
+    logits = jnp.asarray(LOGITS, jnp.float32)
     nll = jax.vmap(jax.vmap(kind.nll, (None, 0)), (0, None))(
         logits, jnp.asarray(NODES, jnp.float32)
     )

@@ -29,7 +29,8 @@ def started(likelihood="bernoulli", corrupt=None):
 
 def by_hand(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
     """Of each row the loss and the mean squared error."""
-    y, x = np.asarray(y, np.float64).reshape(6, -1), np.asarray(x, np.float64).reshape(6, -1)
+    y = np.asarray(y, np.float64).reshape(6, -1)
+    x = np.asarray(x, np.float64).reshape(6, -1)
     if likelihood == "gaussian":
         return ((y - x) ** 2 / 2 + np.log(2 * np.pi) / 2).sum(1), ((y - x) ** 2).mean(1)
     entropy = -x * np.log(expit(y)) - (1 - x) * np.log(expit(-y))

@@ -22,7 +22,8 @@ BATCH = {
 }
 MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
 PARTS = MLP((5,), 4, "tanh"), Reshaped(MLP((5,), 6, "tanh"), (3, 2, 1))
-PLAIN, TOLD = VAE(*PARTS, latent=2), VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
+PLAIN = VAE(*PARTS, latent=2)
+TOLD = VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
 
 
 @functools.cache
@@ -76,10 +77,8 @@ def matrices() -> dict[str, np.ndarray]:
 @functools.cache
 def linear():
     """`p(x | z) = N(z K + b, 0.8^2)`, so that `p(x) = N(b, K^T K + 0.8^2)`."""
-    task, made = (
-        vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8),
-        matrices(),
-    )
+    task = vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8)
+    made = matrices()
     x = RNG.normal(size=(5, 3)) + made["decoder_bias"]
     params = {
         part: {
@@ -210,10 +209,8 @@ def test_statistics_of_both_parts_move_in_training_only():
     assert all(jax.tree.leaves(moved)), moved
 
 
-NEEDED, REFUSED = (
-    "got None, allowed: the class of each, in [0, 4)",
-    "allowed: None, for a network without classes",
-)
+NEEDED = "got None, allowed: the class of each, in [0, 4)"
+REFUSED = "allowed: None, for a network without classes"
 
 
 @pytest.mark.parametrize(

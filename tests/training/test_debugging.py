@@ -128,7 +128,8 @@ def test_a_learner_may_evaluate_with_its_key():
         return {"loss": total(jax.random.normal(key, (4,)))}
 
     net = plain._replace(evaluate=evaluate)
-    data, strategy = points(), jaxdl.strategy("debug")
+    data = points()
+    strategy = jaxdl.strategy("debug")
     state = jaxdl.train(
         net,
         data,

@@ -133,7 +133,8 @@ def test_one_that_diverges_does_not_stop_the_others():
     rates = np.float32([0.1, math.inf])
 
     def init(key, batch):
-        params, extra = {"w": jax.numpy.zeros(3)}, {}
+        params = {"w": jax.numpy.zeros(3)}
+        extra = {}
         params["rate"] = jax.numpy.asarray(rates)[jax.random.key_data(key)[-1] % 2]
         return params, extra
 

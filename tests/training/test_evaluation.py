@@ -22,7 +22,8 @@ def state():
 
 
 def by_numpy(state) -> float:
-    x, y = DATA["input"].astype(np.float64), DATA["target"].astype(np.float64)
+    x = DATA["input"].astype(np.float64)
+    y = DATA["target"].astype(np.float64)
     return float(
         ((x @ np.asarray(state.params["w"], np.float64) + float(state.params["b"]) - y) ** 2).mean()
     )
@@ -55,7 +56,8 @@ def test_a_state_may_come_from_other_devices_or_the_host(state):
 
 
 def test_all_devices_are_used_unless_told(state):
-    seen, net = set(), line()
+    seen = set()
+    net = line()
 
     def watched(state, batch, key):
         jax.debug.inspect_array_sharding(
@@ -74,7 +76,8 @@ def test_the_state_is_still_there_afterwards(state):
 
 
 def test_noise_comes_from_the_key_and_differs_between_batches(state):
-    net, one = line(), Sharded(jax.devices()[:1])
+    net = line()
+    one = Sharded(jax.devices()[:1])
 
     def noisy(state, batch, key):
         draws = jax.random.normal(key, batch["mask"].shape)
@@ -118,7 +121,8 @@ def test_means_of_nothing_are_not_a_number(state):
 
 def test_a_learner_is_compiled_once(state):
     """Asked for the same again, nothing is traced; neither by `evaluate` nor by another `train`."""
-    net, traced = line(), []
+    net = line()
+    traced = []
 
     def counted(state, batch, key):
         traced.append(batch["input"].shape)

@@ -29,14 +29,17 @@ from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
 
 ONE = Sharded(jax.devices()[:1])
-NAN, INF = math.nan, math.inf
+NAN = math.nan
+INF = math.inf
 
 
 class Compiled:
     """A strategy that compiles the first learner it is given and hands out that program again."""
 
     def __init__(self, strategy=ONE):
-        self.strategy, self.devices, self.program = strategy, strategy.devices, None
+        self.strategy = strategy
+        self.devices = strategy.devices
+        self.program = None
 
     def place(self, tree):
         return self.strategy.place(tree)
@@ -66,7 +69,8 @@ class Recorder(InMemory):
 
     def __init__(self):
         super().__init__()
-        self.saved, self.closed = {}, 0
+        self.saved = {}
+        self.closed = 0
 
     def save(self, state, history):
         super().save(state, history)
@@ -79,11 +83,14 @@ class Recorder(InMemory):
 @functools.cache
 def by_hand() -> tuple[list, list]:
     """The states and metrics of 12 steps, one by one, without any of the loop."""
-    net, data = line(), points()
-    step, key = jax.jit(net.step), jaxdl.stream(KEY, "train")
+    net = line()
+    data = points()
+    step = jax.jit(net.step)
+    key = jaxdl.stream(KEY, "train")
     rows = np.concatenate([epoch_order(KEY, epoch, 22, 4) for epoch in range(3)])
     batches = [{name: jnp.asarray(x[r]) for name, x in data.arrays.items()} for r in rows[:12]]
-    states, metrics = [net.init(jaxdl.stream(KEY, "init"), batches[0])], []
+    states = [net.init(jaxdl.stream(KEY, "init"), batches[0])]
+    metrics = []
     for batch in batches:
         state, found = step(states[-1], {**batch, "mask": jnp.ones(4)}, key)
         states.append(state)
@@ -127,7 +134,8 @@ def test_states_are_those_of_single_steps():
 @pytest.mark.parametrize("log", [1, 3, 10])
 def test_metrics_are_merged_over_the_steps_between_two_lines(log):
     _, records = run(log_every=log)
-    metrics, begin = by_hand()[1], 0
+    metrics = by_hand()[1]
+    begin = 0
     for step, told in records[:-1]:
         expected = means(functools.reduce(merge, metrics[begin:step]))
         assert told["train/loss"] == pytest.approx(expected["loss"], rel=1e-5)
@@ -154,7 +162,8 @@ def uninterrupted():
 
 @pytest.mark.parametrize("stop", range(1, 11))
 def test_stopped_and_resumed_is_uninterrupted(stop):
-    store, common = Recorder(), {"log_every": 4, "save_every": 3, "validation": points(7, seed=1)}
+    store = Recorder()
+    common = {"log_every": 4, "save_every": 3, "validation": points(7, seed=1)}
     first, _ = run(store=store, stop_after=stop, **common)
     assert int(first.step) == stop == max(store.saved)
     last, _ = run(store=store, **common)
@@ -255,7 +264,9 @@ class Watcher:
 )
 @pytest.mark.parametrize("validation", [None, points(7, seed=1)], ids=["none", "validated"])
 def test_every_validation_is_watched_with_its_state_before_it_is_saved(save, seen, validation):
-    store, watcher, known = Recorder(), Watcher(), []
+    store = Recorder()
+    watcher = Watcher()
+    known = []
 
     def on_validation(state):
         watcher(state)
@@ -285,7 +296,8 @@ def test_every_validation_is_watched_with_its_state_before_it_is_saved(save, see
     ],
 )
 def test_a_mere_stop_is_not_watched(stop, before, after):
-    store, watchers = Recorder(), [Watcher(), Watcher(), Watcher()]
+    store = Recorder()
+    watchers = [Watcher(), Watcher(), Watcher()]
     common = {"log_every": 4, "save_every": 3, "validation": points(7, seed=1), "store": store}
     run(stop_after=stop, on_validation=watchers[0], **common)
     run(on_validation=watchers[1], **common)
@@ -298,7 +310,8 @@ def test_a_mere_stop_is_not_watched(stop, before, after):
 
 def test_a_state_that_was_not_saved_is_watched_again():
     """The process dies after the look and before the save."""
-    store, watcher = Recorder(), Watcher()
+    store = Recorder()
+    watcher = Watcher()
 
     def dies(state):
         watcher(state)
@@ -314,7 +327,8 @@ def test_a_state_that_was_not_saved_is_watched_again():
 
 
 def test_what_is_not_finite_is_not_watched():
-    watcher, row = Watcher(), int(epoch_order(KEY, 0, 22, 4)[4, 2])
+    watcher = Watcher()
+    row = int(epoch_order(KEY, 0, 22, 4)[4, 2])
     with pytest.raises(NonFinite):
         train(
             line(),
@@ -404,7 +418,8 @@ BAD = 5
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_a_nan_in_the_data_stops_at_its_step(save, value):
     row = int(epoch_order(KEY, 0, 22, 4)[BAD - 1, 2])
-    store, memory = Recorder(), Memory()
+    store = Recorder()
+    memory = Memory()
     with pytest.raises(NonFinite) as caught:
         train(
             line(),
@@ -429,7 +444,8 @@ def test_a_nan_in_the_data_stops_at_its_step(save, value):
 
 
 def test_a_nan_in_the_parameters_only_is_not_saved():
-    store, net = Recorder(), line()
+    store = Recorder()
+    net = line()
 
     # The metric never sees the parameters that break.
     def step(state, batch, key):
@@ -479,7 +495,9 @@ def test_linens_convolution_runs_step_by_step_with_the_same_bits(monkeypatch):
         3,
     )
     task = jaxdl.tasks.classify(Convolution())
-    found, look, ends = [], program.convolutions, []
+    found = []
+    look = program.convolutions
+    ends = []
 
     def watched(lowered):
         found.append(look(lowered))
@@ -527,7 +545,8 @@ def test_a_line_runs_in_the_compiled_loop():
 
 def test_another_number_of_steps_is_the_same_program(caplog):
     window = next(jaxdl.data.order.training_windows(points(), KEY, 4, 0, ONE.place))
-    program, key = ONE.compile(line(), window), jaxdl.stream(KEY, "train")
+    program = ONE.compile(line(), window)
+    key = jaxdl.stream(KEY, "train")
     state, _ = program.run(program.init(KEY), window, key, 2)
     with jax.log_compiles():
         state, _ = program.run(state, window, key, 3)

@@ -14,7 +14,9 @@ def single(tmp_path_factory):
 
 
 def test_two_processes_see_the_losses_of_one(single, tmp_path):
-    one, four, two_by_two = single, losses(4, 1, tmp_path / "four"), losses(4, 2, tmp_path / "two")
+    one = single
+    four = losses(4, 1, tmp_path / "four")
+    two_by_two = losses(4, 2, tmp_path / "two")
     assert difference(one, four) < LIMIT
     assert difference(one, two_by_two) < LIMIT
     assert difference(four, two_by_two) < LIMIT

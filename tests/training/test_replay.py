@@ -89,7 +89,8 @@ def test_the_error_stays_where_going_again_fails():
 
 
 def test_of_several_runs_the_step_at_which_the_last_one_broke():
-    net, keys = line(), jaxdl.root(range(4))
+    net = line()
+    keys = jaxdl.root(range(4))
 
     def late(key):
         """One step or none, by the run's own key."""

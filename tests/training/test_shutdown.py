@@ -72,7 +72,8 @@ def test_those_of_a_script_are_taken_over_and_given_back():
 
 
 def test_a_thread_of_its_own_hears_none():
-    found, before = [], [signal.getsignal(number) for number in SIGNALS]
+    found = []
+    before = [signal.getsignal(number) for number in SIGNALS]
 
     def inside():
         with GracefulShutdown() as shutdown:
@@ -92,12 +93,14 @@ class Raises(Memory):
 
     def __init__(self, step, number=signal.SIGTERM):
         super().__init__()
-        self.step, self.number = step, number
+        self.step = step
+        self.number = number
 
     def write(self, step, metrics):
         super().write(step, metrics)
         if step == self.step and self.number:
-            number, self.number = self.number, 0
+            number = self.number
+            self.number = 0
             signal.raise_signal(number)
 
 
@@ -128,7 +131,8 @@ def whole():
 @pytest.mark.parametrize("step", range(1, 11))
 def test_a_run_is_saved_at_the_step_where_it_was_told_to_end(whole, step):
     """Also at 4, 8 and 10, where the signal comes with the line before the set is judged."""
-    store, writer = InMemory(), Raises(step)
+    store = InMemory()
+    writer = Raises(step)
     with pytest.raises(SystemExit) as caught:
         fit(store, writer)
     assert caught.value.code == 143
@@ -142,7 +146,9 @@ def test_a_run_is_saved_at_the_step_where_it_was_told_to_end(whole, step):
 
 @pytest.mark.parametrize("step", [4, 10])
 def test_a_run_that_was_told_while_it_was_judged_is_judged_later(monkeypatch, whole, step):
-    store, judged, shown = InMemory(), loop.sweep, []
+    store = InMemory()
+    judged = loop.sweep
+    shown = []
 
     def told(program, state, *rest):
         if state.steps_done == step:
@@ -165,7 +171,8 @@ def test_a_run_that_was_told_while_it_was_judged_is_judged_later(monkeypatch, wh
 
 def test_patience_goes_on_after_a_signal_as_if_there_had_been_none():
     patience = {"patience": Patience(times=2), "steps": 40, "save": 2}
-    state, ends = fit(InMemory(), Memory(), **patience), []
+    state = fit(InMemory(), Memory(), **patience)
+    ends = []
     for step in (3, 4, 11):
         store = InMemory()
         with pytest.raises(SystemExit):

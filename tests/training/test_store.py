@@ -55,7 +55,8 @@ def test_an_empty_store_has_nothing(store):
 def test_what_goes_in_comes_out(store):
     for step in (1, 2):
         store.save(state_at(step), [(step, 1 / step)])
-    newest, first = store.restore(abstract(state_at(0))), store.restore(abstract(state_at(0)), 1)
+    newest = store.restore(abstract(state_at(0)))
+    first = store.restore(abstract(state_at(0)), 1)
     assert hashed(newest) == state_sha256(state_at(2)) != hashed(first)
     assert hashed(first) == state_sha256(state_at(1))
     assert (newest[1], first[1]) == ([(2, 0.5)], [(1, 1.0)])
@@ -192,7 +193,8 @@ def swap(path):
     if not others:
         path.rename(path.with_name("other"))
         return
-    mine, theirs = path.read_bytes(), others[0].read_bytes()
+    mine = path.read_bytes()
+    theirs = others[0].read_bytes()
     path.write_bytes(theirs)
     others[0].write_bytes(mine)
 
@@ -419,7 +421,8 @@ ONE_NAME = {
 def test_two_leaves_with_one_name(tmp_path, case):
     """Orbax would give both the numbers of one."""
     params, names = ONE_NAME[case]
-    state, store = state_at(1).replace(params=params), Directory(tmp_path / "run")
+    state = state_at(1).replace(params=params)
+    store = Directory(tmp_path / "run")
     for attempt in (lambda: store.save(state, []), lambda: store.restore(abstract(state))):
         with pytest.raises(CheckpointError) as caught:
             attempt()
@@ -431,7 +434,8 @@ def test_two_leaves_with_one_name(tmp_path, case):
 
 
 def test_names_with_dots_and_slashes_that_are_two(store):
-    x, y = jnp.ones(3), jnp.zeros(3)
+    x = jnp.ones(3)
+    y = jnp.zeros(3)
     params = {"a": {"b": x}, "a/b": y, "'a/b'": x, "c.d": y, "c/d": x, "e.f": {"g": y}}
     state = state_at(1).replace(params=params)
     store.save(state, [])
@@ -452,7 +456,8 @@ def test_a_path_that_is_a_file(tmp_path):
 @pytest.mark.parametrize("look", [5, 10, 15, 20])
 def test_a_machine_that_sleeps_during_a_save(tmp_path, monkeypatch, look):
     """By the clock an hour goes by before somebody looks at it again."""
-    looks, clock = itertools.count(), time.time
+    looks = itertools.count()
+    clock = time.time
     store = Directory(tmp_path / "run")
     monkeypatch.setattr(time, "time", lambda: clock() + 3600 * (next(looks) >= look))
     store.save(state_at(1), [(1, 0.5)])
@@ -464,7 +469,8 @@ def test_a_machine_that_sleeps_during_a_save(tmp_path, monkeypatch, look):
 @pytest.mark.parametrize("part", ["1", "state.orbax"])
 def test_a_directory_that_cannot_be_made(tmp_path, monkeypatch, part):
     """Said by the save itself: threads of Orbax would wait for the directory for minutes, and the process for them."""
-    make, store = os.mkdir, Directory(tmp_path / "run")
+    make = os.mkdir
+    store = Directory(tmp_path / "run")
 
     def refuse(path, *args, **kwargs):
         if Path(path).name.startswith(part):

@@ -140,7 +140,10 @@ def test_pmap_maps_the_step_over_parts_of_the_batch():
     program, window = compiled(where, learner=line())
     start = jax.device_get(program.init(KEY))
     state, metrics = program.run(program.init(KEY), window, KEY, 1)
-    rows, data, ends, losses = epoch_order(KEY, 0, 22, 8)[0], points(), [], []
+    rows = epoch_order(KEY, 0, 22, 8)[0]
+    data = points()
+    ends = []
+    losses = []
     for replica in range(2):
         mine = rows[4 * replica : 4 * replica + 4]
         batch = {name: jnp.asarray(x[mine]) for name, x in data.arrays.items()}

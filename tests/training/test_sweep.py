@@ -119,7 +119,8 @@ def test_metrics_and_rates_are_each_runs_own():
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_states_are_evaluated_together_in_part_and_alone(devices):
-    state, where = together(), Sharded(jax.devices()[:devices])
+    state = together()
+    where = Sharded(jax.devices()[:devices])
     whole = evaluate(swept(), state, IMAGES, strategy=where)
     first_two = evaluate(swept(), jax.tree.map(lambda x: x[:2], state), IMAGES, strategy=where)
     assert whole["loss"].shape == (3,)

@@ -19,7 +19,8 @@ from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
 
 def test_memory_keeps_copies():
-    memory, metrics = Memory(), {"train/loss": 0.5}
+    memory = Memory()
+    metrics = {"train/loss": 0.5}
     memory.write(np.int32(10), metrics)
     metrics["train/loss"] = 9.0
     memory.write(20, {"validation/loss": 0.7})
@@ -36,7 +37,8 @@ def _strictly(text):
 
 
 def test_json_lines_are_strict_and_exact(tmp_path):
-    path, draw = tmp_path / "run" / "metrics.jsonl", np.random.default_rng(0)
+    path = tmp_path / "run" / "metrics.jsonl"
+    draw = np.random.default_rng(0)
     values = [*draw.normal(size=20).tolist(), 1e-300, math.inf, -math.inf]
     writer = JsonLines(path)
     for step, value in enumerate(values):
@@ -120,7 +122,10 @@ class _Stream:
     """A stream that remembers, or fails."""
 
     def __init__(self, terminal=False, error=None):
-        self.terminal, self.error, self.text, self.encoding = terminal, error, "", "utf-8"
+        self.terminal = terminal
+        self.error = error
+        self.text = ""
+        self.encoding = "utf-8"
 
     def isatty(self):
         return self.terminal
@@ -219,7 +224,8 @@ def test_what_others_print_to_a_file_stays_there(monkeypatch, capsys):
 )
 def test_a_broken_terminal_never_raises(terminal, error, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
-    stdout, stderr = sys.stdout, sys.stderr
+    stdout = sys.stdout
+    stderr = sys.stderr
     for broken_from_the_start in (True, False):
         stream = _Stream(terminal, error if broken_from_the_start else None)
         console = Console(10, "mlp", stream)
@@ -277,10 +283,13 @@ def _message(data):
 
     def varint():
         nonlocal data
-        value, shift = 0, 0
+        value = 0
+        shift = 0
         while True:
-            byte, data = data[0], data[1:]
-            value, shift = value | (byte & 127) << shift, shift + 7
+            byte = data[0]
+            data = data[1:]
+            value = value | (byte & 127) << shift
+            shift = shift + 7
             if byte < 128:
                 return value
 
@@ -290,7 +299,8 @@ def _message(data):
             yield number, varint()
             continue
         length = {1: 8, 5: 4}[wire] if wire != 2 else varint()
-        value, data = data[:length], data[length:]
+        value = data[:length]
+        data = data[length:]
         yield number, struct.unpack({1: "<d", 5: "<f"}[wire], value)[0] if wire != 2 else value
 
 

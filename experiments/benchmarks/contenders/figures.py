@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from contenders.workloads import WORKLOADS, Workload
 
-OURS, ROOFLINE = "jaxdl", "roofline"
+OURS = "jaxdl"
+ROOFLINE = "roofline"
 
 
 class Row(NamedTuple):
@@ -59,7 +60,8 @@ class Check(NamedTuple):
         return self.value <= self.bar if self.most else self.value >= self.bar
 
     def __str__(self) -> str:
-        verdict, sign = "pass" if self.passed else "FAIL", "<=" if self.most else ">="
+        verdict = "pass" if self.passed else "FAIL"
+        sign = "<=" if self.most else ">="
         return f"{verdict}  {self.what:<62} {self.value:6.2f}  {sign} {self.bar}"
 
 
@@ -81,7 +83,8 @@ def checks(rows: Sequence[Row]) -> list[Check]:
 
 
 def _of_one(row: Row, workload: Workload) -> Iterator[Check]:
-    name, is_cnn = row.workload, workload.network.startswith("cnn")
+    name = row.workload
+    is_cnn = workload.network.startswith("cnn")
     yield Check(f"{name}, of Linen and Optax", row.ratio("linen"), 2.2 if is_cnn else 1.0)
     yield Check(f"{name}, of PyTorch eager", row.ratio("torch"), _least_of_torch(workload))
     yield Check(f"{name}, inside the loop, of its own steps one by one", row.ratio("step"), 1.0)

@@ -76,7 +76,8 @@ class VAE(nn.Module):
     @nn.compact
     def __call__(self, x, key):
         h = nn.relu(nn.Dense(NARROW)(nn.relu(nn.Dense(WIDE)(x))))
-        mean, logvar = nn.Dense(LATENT)(h), nn.Dense(LATENT)(h)
+        mean = nn.Dense(LATENT)(h)
+        logvar = nn.Dense(LATENT)(h)
         z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
         h = nn.relu(nn.Dense(WIDE)(nn.relu(nn.Dense(NARROW)(z))))
         return nn.Dense(784)(h), mean, logvar
@@ -170,7 +171,8 @@ def classifier(model: nn.Module, batch: Batch) -> tuple[TrainState, Callable]:
 
 def autoencoder(batch: Batch) -> tuple[TrainState, Callable]:
     """Minus the evidence lower bound."""
-    model, key = VAE(), jax.random.key(0)
+    model = VAE()
+    key = jax.random.key(0)
 
     def step(state, batch):
         noise = jax.random.fold_in(key, state.step)
@@ -189,7 +191,9 @@ def autoencoder(batch: Batch) -> tuple[TrainState, Callable]:
 
 def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
     """The discriminator's update, then the generator's with new noise."""
-    generator, discriminator, key = Generator(), Discriminator(), jax.random.key(0)
+    generator = Generator()
+    discriminator = Discriminator()
+    key = jax.random.key(0)
     made = generator.init(key, jnp.zeros((1, NOISE)))
 
     def fakes(params, state, size, key):
@@ -199,7 +203,8 @@ def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
 
     def step(states, batch):
         d, g = states
-        real, size = batch["input"], batch["input"].shape[0]
+        real = batch["input"]
+        size = batch["input"].shape[0]
         one, two = jax.random.split(jax.random.fold_in(key, d.step))
 
         def d_loss(params):

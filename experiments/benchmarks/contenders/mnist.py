@@ -6,7 +6,9 @@ import json
 GOAL = 0.99
 
 #: The small recipe: one-cycle Adam.
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 1.75, 128, 1e-2
+EPOCHS = 1.75
+BATCH_SIZE = 128
+LEARNING_RATE = 1e-2
 
 
 def said(epoch: float, accuracy: float) -> None:

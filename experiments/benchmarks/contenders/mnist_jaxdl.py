@@ -23,7 +23,8 @@ def main(seed: int, cache: str) -> None:
         (64,),
         norm="batch",
     )
-    task, steps = jaxdl.tasks.classify(model), int(EPOCHS * train.size // BATCH_SIZE)
+    task = jaxdl.tasks.classify(model)
+    steps = int(EPOCHS * train.size // BATCH_SIZE)
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", LEARNING_RATE, steps))
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))
     state = jaxdl.train(net, train, key=jaxdl.root(seed), steps=steps, batch_size=BATCH_SIZE)

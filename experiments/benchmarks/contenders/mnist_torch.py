@@ -64,11 +64,14 @@ def main(name: str, seed: int, file: str) -> None:
         labels = {
             part: torch.from_numpy(arrays[f"{part}_label"]).long() for part in ("train", "test")
         }
-    net, count = {"small": small, "lecture": lecture}[name](), len(images["train"])
+    net = {"small": small, "lecture": lecture}[name]()
+    count = len(images["train"])
     epoch = count // BATCH_SIZE
     steps, test_at, rate = (int(EPOCHS * count // BATCH_SIZE),) * 2 + (LEARNING_RATE,)
     if name == "lecture":
-        steps, test_at, rate = 20 * epoch, epoch, 1e-3
+        steps = 20 * epoch
+        test_at = epoch
+        rate = 1e-3
     optimizer = torch.optim.Adam(net.parameters(), rate)
     if name == "small":  # it starts by lowering the rate, so only where it is stepped
         cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, cycle_momentum=False)

@@ -76,7 +76,8 @@ def lstm_cell(p: Params, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
 def gru_cell(p: Params, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
     _, h = carry
     (xr, xz, xn), (hr, hz, hn) = jnp.split(x, 3, -1), jnp.split(h @ p["wh"], 3, -1)
-    r, z = jax.nn.sigmoid(xr + hr), jax.nn.sigmoid(xz + hz)
+    r = jax.nn.sigmoid(xr + hr)
+    z = jax.nn.sigmoid(xz + hz)
     h = (1 - z) * jnp.tanh(xn + r * (hn + p["bn"])) + z * h
     return (h, h), h
 
@@ -204,7 +205,8 @@ def start(shapes: Shapes) -> tuple:
         return draw.normal(0, math.sqrt(2 / window / sum(shape[-2:])), shape).astype(np.float32)
 
     params = {name: jnp.asarray(values(name, shape)) for name, shape in shapes.items()}
-    m, v = jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params)
+    m = jax.tree.map(jnp.zeros_like, params)
+    v = jax.tree.map(jnp.zeros_like, params)
     return params, m, v, jnp.zeros((), jnp.int32)
 
 
@@ -214,7 +216,8 @@ def adam(state: tuple, grads: Params) -> tuple:
     t = t + 1
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
     v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-    rate, root = LEARNING_RATE / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
+    rate = LEARNING_RATE / (1 - 0.9**t)
+    root = 1 / jnp.sqrt(1 - 0.999**t)
     params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) * root + 1e-8), params, m, v)
     return params, m, v, t
 
@@ -250,7 +253,8 @@ def pool(x: jax.Array) -> jax.Array:
 
 def normalized(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
     """BatchNorm in training; the running statistics that sampling would need are not kept."""
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    mean = x.mean((0, 1, 2))
+    var = x.var((0, 1, 2))
     return (x - mean) * (lax.rsqrt(var + 1e-5) * scale) + shift
 
 

@@ -59,7 +59,8 @@ class VAE(nn.Module):
     @nn.compact
     def __call__(self, x, key):
         h = nn.relu(nn.Dense(NARROW)(nn.relu(nn.Dense(WIDE)(x))))
-        mean, logvar = nn.Dense(LATENT)(h), nn.Dense(LATENT)(h)
+        mean = nn.Dense(LATENT)(h)
+        logvar = nn.Dense(LATENT)(h)
         z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
         h = nn.relu(nn.Dense(WIDE)(nn.relu(nn.Dense(NARROW)(z))))
         return nn.Dense(784)(h), mean, logvar
@@ -111,7 +112,8 @@ def autoencoder() -> jaxdl.Learner:
 
 def gan() -> jaxdl.Learner:
     """The discriminator's update, then the generator's with new noise."""
-    generator, discriminator = Generator(), Discriminator()
+    generator = Generator()
+    discriminator = Discriminator()
 
     def init(key, batch):
         made = generator.init(key, jnp.zeros((1, NOISE)), train=True)
@@ -142,7 +144,8 @@ def gan() -> jaxdl.Learner:
         return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
 
     adam = optax.adam(LEARNING_RATE)
-    one, two = (discriminator_loss, "discriminator"), (generator_loss, "generator")
+    one = (discriminator_loss, "discriminator")
+    two = (generator_loss, "generator")
     return jaxdl.learner(init, *(jaxdl.Update(loss, adam, on) for loss, on in (one, two)))
 
 
@@ -159,10 +162,8 @@ LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
 
 def trained(workload: Workload, examples: int, strategy: str) -> Contender:
     """Through `jaxdl.train`, one seed or several."""
-    net, data = (
-        LEARNERS[workload.network](),
-        jaxdl.data.Dataset(workload.arrays(examples), "random"),
-    )
+    net = LEARNERS[workload.network]()
+    data = jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
     devices = cpu_devices(workload)
     if jax.config.jax_num_cpu_devices < 1:
@@ -204,7 +205,8 @@ def timed(
     """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
     # Ensemble take turns between two lines, each with its whole state: at every step would be nobody's run.
     log = min(LOG, max(10 if key.size > 1 else 1, steps // 5))
-    clock, steps = Clock(), (-(-steps // log) + 1) * log
+    clock = Clock()
+    steps = (-(-steps // log) + 1) * log
     jaxdl.train(
         net,
         data,
@@ -237,7 +239,8 @@ class Clock:
 
 def stepped(workload: Workload, examples: int) -> Contender:
     """The step alone."""
-    net, batches = LEARNERS[workload.network](), jax.device_put(workload.batches(examples))
+    net = LEARNERS[workload.network]()
+    batches = jax.device_put(workload.batches(examples))
     key = jaxdl.stream(jaxdl.root(0), "train")
 
     @partial(jax.jit, donate_argnums=0)

@@ -77,12 +77,14 @@ class VAE(keras.Model):
                 layers.Dense(784),
             ]
         )
-        self.mean, self.logvar = layers.Dense(LATENT), layers.Dense(LATENT)
+        self.mean = layers.Dense(LATENT)
+        self.logvar = layers.Dense(LATENT)
         self.seeds = keras.random.SeedGenerator(0)
 
     def call(self, x):
         h = self.encoder(x)
-        mean, logvar = self.mean(h), self.logvar(h)
+        mean = self.mean(h)
+        logvar = self.logvar(h)
         z = mean + ops.exp(0.5 * logvar) * keras.random.normal(ops.shape(mean), seed=self.seeds)
         return self.decoder(z), mean, logvar
 
@@ -145,9 +147,11 @@ def build(workload: Workload, examples: int) -> Contender:
 
 def fitted(workload: Workload, examples: int) -> Contender:
     """By `fit`."""
-    model, size = MODELS[workload.network](), workload.batch_size
+    model = MODELS[workload.network]()
+    size = workload.batch_size
     arrays = workload.arrays(examples)
-    x, y = arrays["input"], arrays.get("label")
+    x = arrays["input"]
+    y = arrays.get("label")
     if y is None:
         model.compile(keras.optimizers.Adam(LEARNING_RATE))
     else:
@@ -169,8 +173,10 @@ def fitted(workload: Workload, examples: int) -> Contender:
 
 def gan(workload: Workload, examples: int) -> Contender:
     """The discriminator's update, then the generator's with new noise, in one jitted step of stateless calls."""
-    d, g = discriminator(), generator()
-    d_adam, g_adam = keras.optimizers.Adam(LEARNING_RATE), keras.optimizers.Adam(LEARNING_RATE)
+    d = discriminator()
+    g = generator()
+    d_adam = keras.optimizers.Adam(LEARNING_RATE)
+    g_adam = keras.optimizers.Adam(LEARNING_RATE)
     d_adam.build(d.trainable_variables)
     g_adam.build(g.trainable_variables)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
@@ -184,7 +190,8 @@ def gan(workload: Workload, examples: int) -> Contender:
         return d.stateless_call(weights, [], x)[0]
 
     def d_loss(weights, fake, real):
-        on_real, on_fake = judged(weights, real), judged(weights, fake)
+        on_real = judged(weights, real)
+        on_fake = judged(weights, fake)
         return entropy(ops.ones_like(on_real), on_real) + entropy(ops.zeros_like(on_fake), on_fake)
 
     def g_loss(weights, moving, judge, size, key):

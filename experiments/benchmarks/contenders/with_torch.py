@@ -88,7 +88,8 @@ class VAE(nn.Module):
         self.encoder = nn.Sequential(
             nn.Linear(784, WIDE), nn.ReLU(), nn.Linear(WIDE, NARROW), nn.ReLU()
         )
-        self.mean, self.logvar = nn.Linear(NARROW, LATENT), nn.Linear(NARROW, LATENT)
+        self.mean = nn.Linear(NARROW, LATENT)
+        self.logvar = nn.Linear(NARROW, LATENT)
         self.decoder = nn.Sequential(
             *(
                 nn.Linear(LATENT, NARROW),
@@ -101,7 +102,8 @@ class VAE(nn.Module):
 
     def forward(self, x):
         h = self.encoder(x)
-        mean, logvar = self.mean(h), self.logvar(h)
+        mean = self.mean(h)
+        logvar = self.logvar(h)
         z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
         return self.decoder(z), mean, logvar
 
@@ -169,7 +171,8 @@ def tensor(x) -> torch.Tensor:
 def supervised(network: str, as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
     """The step of a network with one loss."""
     module = MODELS[network]().to(DEVICE)
-    model, adam = as_run(module), torch.optim.Adam(module.parameters(), LEARNING_RATE)
+    model = as_run(module)
+    adam = torch.optim.Adam(module.parameters(), LEARNING_RATE)
 
     def step(batch: Batch) -> torch.Tensor:
         adam.zero_grad(set_to_none=True)
@@ -199,8 +202,10 @@ def bound(
 
 def adversarial(as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
     """The discriminator's update, then the generator's with new noise."""
-    d_module, g_module = discriminator().to(DEVICE), generator().to(DEVICE)
-    d, g = as_run(d_module), as_run(g_module)
+    d_module = discriminator().to(DEVICE)
+    g_module = generator().to(DEVICE)
+    d = as_run(d_module)
+    g = as_run(g_module)
     d_adam, g_adam = (
         torch.optim.Adam(module.parameters(), LEARNING_RATE) for module in (d_module, g_module)
     )

@@ -18,13 +18,17 @@ import numpy as np
 EXAMPLES = 6400
 
 #: Steps and symbols of the text; the two layers of the recurrent networks have `HIDDEN` units each.
-LENGTH, ALPHABET, HIDDEN = 40, 89, 128
+LENGTH = 40
+ALPHABET = 89
+HIDDEN = 128
 
 #: Sizes of the VAE's and the GAN's latent codes.
-LATENT, NOISE = 20, 100
+LATENT = 20
+NOISE = 100
 
 #: Width of the VAE's first and second hidden layer.
-WIDE, NARROW = 512, 256
+WIDE = 512
+NARROW = 256
 
 #: How much of the negative side the discriminator lets through.
 LEAK = 0.2
@@ -127,7 +131,8 @@ class Workload(NamedTuple):
 
     def batches(self, examples: int = EXAMPLES) -> list[dict[str, np.ndarray]]:
         """Shuffled batches, ready before any clock starts."""
-        arrays, rows = self.arrays(examples), np.random.default_rng(1).permutation(examples)
+        arrays = self.arrays(examples)
+        rows = np.random.default_rng(1).permutation(examples)
         cuts = range(0, examples - self.batch_size + 1, self.batch_size)
         return [
             {k: np.ascontiguousarray(x[rows[i : i + self.batch_size]]) for k, x in arrays.items()}
@@ -138,16 +143,15 @@ class Workload(NamedTuple):
         """Random examples of the right shape: `input`, and where there are classes `label`."""
         draw = np.random.default_rng(0)
         if self.network in ("lstm", "gru"):
-            inputs, classes = (
-                draw.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32),
-                ALPHABET,
-            )
+            inputs = draw.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32)
+            classes = ALPHABET
         elif self.network == "vae":
             return {"input": draw.integers(0, 2, (examples, 784)).astype(np.float32)}
         elif self.network == "dcgan":
             return {"input": draw.uniform(-1, 1, (examples, 28, 28, 1)).astype(np.float32)}
         else:
-            inputs, classes = draw.random((examples, 28, 28, 1), np.float32), 10
+            inputs = draw.random((examples, 28, 28, 1), np.float32)
+            classes = 10
         return {"input": inputs, "label": draw.integers(0, classes, examples).astype(np.int32)}
 
 
@@ -161,7 +165,8 @@ def adversarial() -> int:
 
     The generator's gradient passes through the discriminator, whose weights need none then.
     """
-    fakes, judged = forward(GENERATOR), forward(DISCRIMINATOR)
+    fakes = forward(GENERATOR)
+    judged = forward(DISCRIMINATOR)
     return fakes + 2 * training(DISCRIMINATOR) + training(GENERATOR) + 2 * judged
 
 
