@@ -1,14 +1,21 @@
-"""A convolutional GAN that is told which class to draw: the same noise in a column, a class in a row.
+"""A class-conditional convolutional GAN: grids have one class per row, the same noise per column.
 
     python experiments/conditional_dcgan.py
-    python experiments/conditional_dcgan.py --data mnist --features 32 --dense 512 --epochs 4 --ema 0.999 --seeds 3
+    python experiments/conditional_dcgan.py --data mnist --features 32 --dense 512 --epochs 4 \\
+        --ema 0.999 --seeds 3
 
-The digits, 97 s on two cores of an AMD EPYC that other work shared: 98.6 % of the images show the class that they were
-asked for; Fréchet distance 1.7, that of unseen real images 1.0.
+Scores of unseen real images are in brackets.
 
-MNIST, three seeds (the second command, 30 minutes on one core): 98.38 ± 0.11 % show the class that they were asked for,
-all ten classes occur, and the nearest training image is farther away (4.37) than from unseen real images (4.22);
-Fréchet distance 9.2 ± 1.8, that of unseen real images 0.98.
+The digits (first command), 97 s on two cores of an AMD EPYC while other work shared the machine:
+
+- 98.6 % of the images show the requested class
+- Fréchet distance 1.7 (1.0)
+
+MNIST with three seeds (second command), 30 minutes on one core:
+
+- 98.38 ± 0.11 % of the images show the requested class, and all ten classes occur
+- Fréchet distance 9.2 ± 1.8 (0.98)
+- mean distance to the nearest training image 4.37 (4.22)
 """
 
 import dataclasses
@@ -26,22 +33,22 @@ class Config(GANOptions):
     """Options of the conditional convolutional GAN."""
 
     features: int = 64
-    """Kernels of the layer next to the image, in both players; the layer behind it has twice as many."""
+    """Kernels of the layer next to the image in both networks; the other one has twice as many."""
     dense: tuple[int, ...] = (256,)
-    """Widths of the hidden layers behind the discriminator's convolutions; the generator's are the same, backwards."""
+    """Widths of the discriminator's hidden dense layers; the generator has the same in reverse."""
     embedding: int = 32
-    """Numbers that the generator knows a class by."""
+    """Dimensions of the generator's class embedding."""
     epochs: float = 60.0
-    """Passes over the training set."""
 
     def validate(self) -> Self:
-        dcgan((8, 8, 1), self.features, self.dense)  # widths, before data are read
+        # Building the networks checks the widths before any data are read.
+        dcgan((8, 8, 1), self.features, self.dense)
         at_least("embedding", self.embedding, 1)
         return super().validate()
 
 
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
-    """The players of a DCGAN; both see the class."""
+    """Returns generator and discriminator of a DCGAN, both conditioned on the class."""
     generator, discriminator = dcgan(
         shape, config.features, config.dense, config.norm, config.dtype
     )
@@ -49,12 +56,12 @@ def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.M
 
 
 def main(config: Config) -> dict[str, Any]:
-    """One run per seed."""
+    """Trains, scores and tests the GAN, for all seeds in one run."""
 
-    def one(run: Run[Config]) -> dict[str, Any]:
+    def train_and_test(run: Run[Config]) -> dict[str, Any]:
         return run_gan(run, lambda shape, classes: networks(config, shape, classes))
 
-    return run_experiment(config, one)
+    return run_experiment(config, train_and_test)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,26 @@
-"""A denoising autoencoder: from a noisy image the clean one, next to what filters can do.
+"""A denoising autoencoder, compared with classical filters.
 
     python experiments/denoising.py
     python experiments/denoising.py --data mnist --epochs 10
-    python experiments/denoising.py --data mnist --epochs 14 --deeper 3 --features 48 --ema 0.999
+    python experiments/denoising.py --data mnist --epochs 14 --extra-layers 3 --features 48 \\
+        --ema 0.999
     python experiments/denoising.py --noise salt_and_pepper
 
-The lecture's network: two convolutions and poolings to maps of a quarter of the image's sides, and back. The filters, a
-median and a Gaussian blur, each with the size that serves the training images best. Numbers are signal-to-noise ratios
-in decibel (PSNR) of images cut to [0, 1].
+The network is the lecture's. Two convolutions with poolings reduce an image to maps of a quarter
+of its sides, and the decoder reverses that. The filters are a median filter and a Gaussian blur.
+Each has the size that is best for the training images.
 
-The digits: 14.7 dB, next to 9.3 noisy, 10.4 by the median and 11.8 by the blur; 29 s on two cores of an AMD EPYC.
+The scores are peak signal-to-noise ratios (PSNR) in decibels, of images clipped to [0, 1]:
 
-MNIST: 19.9 dB (the second command) and 20.65 dB (the third, 40 minutes on one core that had company), next to 9.37
-noisy, 14.14 by the median and 15.64 by the blur; with `--epochs 20 --deeper 2 --ema 0.999` 20.46 dB.
+    images                          network     noisy   median    blur
+    digits, first command             14.7        9.3     10.4    11.8
+    MNIST, second command             19.9        9.37    14.14   15.64
+    MNIST, third command              20.65       9.37    14.14   15.64
+    MNIST, --epochs 20
+      --extra-layers 2 --ema 0.999    20.46       9.37    14.14   15.64
+
+The first command took 29 s on two cores of an AMD EPYC. The third took 40 minutes on one core
+while other work shared the machine.
 """
 
 import dataclasses
@@ -30,14 +38,24 @@ from jaxdl.experiment import Run, TrainingOptions, fit_and_test, image_sets, lau
 from jaxdl.models import CNN, Autoencoder, ConvDecoder, Stage, UpStage
 from jaxdl.rng import root, stream
 
-#: A filter of one image `[H, W, C]` by its name and size.
-FILTERS: dict[str, tuple[Callable[..., np.ndarray], tuple]] = {
-    "median": (lambda x, size: ndimage.median_filter(x, (size, size, 1)), (2, 3, 4, 5, 7)),
-    "blur": (
-        lambda x, size: ndimage.gaussian_filter(x, (size, size, 0)),
-        (0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2),
-    ),
+
+def median_filter(image: np.ndarray, size: int) -> np.ndarray:
+    """Applies a median filter to an image `[H, W, C]`."""
+    return ndimage.median_filter(image, (size, size, 1))
+
+
+def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Applies a Gaussian blur to an image `[H, W, C]`."""
+    return ndimage.gaussian_filter(image, (sigma, sigma, 0))
+
+
+#: The filters by name, each with the sizes that are tried.
+FILTERS: dict[str, tuple[Callable[..., np.ndarray], tuple[float, ...]]] = {
+    "median": (median_filter, (2, 3, 4, 5, 7)),
+    "blur": (gaussian_blur, (0.4, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2)),
 }
+
+#: Number of test images in the picture.
 SHOWN = 10
 
 
@@ -46,111 +64,130 @@ class Config(TrainingOptions):
     """Options of the denoising autoencoder."""
 
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
-    """Normal numbers added to the pixels; or some pixels white and as many black."""
+    """gaussian: normal noise added to the pixels; salt_and_pepper: equally many white and black."""
     sigma: float = 0.5
-    """Of the Gaussian noise, above 0; pixels are in [0, 1]."""
-    share: float = 0.5
-    """Of salt and pepper: how many pixels, in [0, 1)."""
+    """Standard deviation of the Gaussian noise, above 0; pixels are in [0, 1]."""
+    corrupted_fraction: float = 0.5
+    """Fraction of pixels that salt and pepper corrupts, in [0, 1)."""
     features: int = 32
-    """Maps of every layer."""
-    deeper: int = 0
-    """More convolutions of the smallest maps, in both halves: they see farther."""
-    batch_size: int = 128
-    """Images per step."""
+    """Kernels of every convolution."""
+    extra_layers: int = 0
+    """Extra convolutions in encoder and decoder, which enlarge the receptive field."""
     epochs: float = 60.0
-    """Passes over the training set."""
     learning_rate: float = 3e-3
-    """The largest of the run."""
     schedule: str = "one_cycle"
-    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
     validation: float = 0.0
-    """Share of the training set kept for validation; 0: none."""
 
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
         at_least("features", self.features, 1)
-        at_least("deeper", self.deeper, 0)
+        at_least("extra_layers", self.extra_layers, 0)
         losses.check_sigma(self.sigma)
-        in_range("share", self.share, 0, 1)
+        in_range("corrupted_fraction", self.corrupted_fraction, 0, 1)
         return super().validate()
 
     def corruption(self) -> tasks.Corruption:
-        """What is done to a clean image."""
-        return (
-            tasks.gaussian_noise(self.sigma)
-            if self.noise == "gaussian"
-            else tasks.salt_and_pepper(self.share)
-        )
+        """Returns the function that corrupts a clean image."""
+        if self.noise == "gaussian":
+            return tasks.gaussian_noise(self.sigma)
+        return tasks.salt_and_pepper(self.corrupted_fraction)
 
 
 def network(config: Config, channels: int) -> Autoencoder:
-    """The lecture's, from 28x28 images to 7x7 maps; `deeper` has more convolutions there."""
-    n = config.features
-    more = config.deeper
-    dtype = config.dtype
-    there = CNN((Stage(n), Stage(n), *[Stage(n, pool=None)] * more), outputs=None, dtype=dtype)
-    back = ConvDecoder(
-        (*[UpStage(n, 3, 1)] * more, UpStage(n), UpStage(n), UpStage(channels, 3, 1)), dtype=dtype
+    """Returns the lecture's network, which encodes 28x28 images as 7x7 maps.
+
+    With `extra_layers` it has more convolutions of these maps.
+    """
+    width = config.features
+    extra_stages = [Stage(width, pool=None)] * config.extra_layers
+    extra_up_stages = [UpStage(width, 3, 1)] * config.extra_layers
+    encoder = CNN((Stage(width), Stage(width), *extra_stages), outputs=None, dtype=config.dtype)
+    decoder = ConvDecoder(
+        (*extra_up_stages, UpStage(width), UpStage(width), UpStage(channels, 3, 1)),
+        dtype=config.dtype,
     )
-    return Autoencoder(there, back)
+    return Autoencoder(encoder, decoder)
 
 
-def one(run: Run[Config]) -> dict[str, Any]:
-    """Trains the network, measures it next to the filters, and draws."""
+def train_and_test(run: Run[Config]) -> dict[str, Any]:
+    """Trains the network, compares it with the filters and writes the pictures."""
     config = run.config
     train, test, sets = image_sets(config, 4)
-    shape = train["input"].shape[1:]
-    model = network(config, shape[-1])
+    model = network(config, train["input"].shape[-1])
     task = tasks.reconstruct(model, corrupt=config.corruption())
     state, metrics = fit_and_test(run, model, task, sets)
+
     clean = np.asarray(test["input"])
-    noisy = corrupted(config, clean, "eval")
-    known = np.asarray(train["input"])[np.linspace(0, train.size - 1, 500).astype(int)]
-    shown = {"noisy": noisy.clip(0, 1), **filtered(config, known, noisy)}
-    states = [inference(each) for each in run.members(state)]
-    cleaned = [tasks.predict_batched(task.reconstruct, each, noisy) for each in states]
-    found = {"psnr/network": np.array([scores.psnr(clean, each) for each in cleaned])}
-    for name, images in shown.items():
-        found[f"psnr/{name}"] = np.full(len(states), scores.psnr(clean, images))
-    best = np.maximum(found["psnr/median"], found["psnr/blur"])
-    found["psnr/above_noisy"] = found["psnr/network"] - found["psnr/noisy"]
-    found["psnr/above_filters"] = found["psnr/network"] - best
-    metrics |= {name: values if run.key.ndim else values[0] for name, values in found.items()}
+    noisy = corrupt(config, clean, "eval")
+    examples = np.linspace(0, train.size - 1, 500).astype(int)
+    filtered = filter_images(config, np.asarray(train["input"])[examples], noisy)
+    baselines = {"noisy": noisy.clip(0, 1), **filtered}
+    states = [inference(member) for member in run.members(state)]
+    denoised = [tasks.predict_batched(task.reconstruct, member, noisy) for member in states]
+
+    # One value per seed.
+    psnr = {"network": np.array([scores.psnr(clean, images) for images in denoised])}
+    for name, images in baselines.items():
+        psnr[name] = np.full(len(states), scores.psnr(clean, images))
+    best_filter = np.maximum(psnr["median"], psnr["blur"])
+    psnr["above_noisy"] = psnr["network"] - psnr["noisy"]
+    psnr["above_filters"] = psnr["network"] - best_filter
+    for name, values in psnr.items():
+        metrics[f"psnr/{name}"] = np.reshape(values, run.key.shape)
+
     plots.learning_curves(run.records(), run.figure("curves"))
-    rows = {**shown, "network": cleaned[0], "clean": clean}
-    titles = [
-        f"{name} {psnr:.1f} dB" if (psnr := scores.psnr(clean, rows[name])) < 99 else name
-        for name in rows
-    ]
-    few = np.linspace(0, len(clean) - 1, SHOWN).astype(int)
-    plots.film(np.stack([images[few] for images in rows.values()]), titles, run.figure("rows"))
+    write_comparison(run, {**baselines, "network": denoised[0], "clean": clean})
     return run.finish(state, metrics, **sets)
 
 
-def corrupted(config: Config, images: np.ndarray, name: str) -> np.ndarray:
-    """The images with noise, the same for every network."""
+def write_comparison(run: Run[Config], rows: dict[str, np.ndarray]) -> None:
+    """Writes a picture with some images of each row, titled with its name and PSNR."""
+    clean = rows["clean"]
+    titles = []
+    for name, images in rows.items():
+        psnr = scores.psnr(clean, images)
+        # The clean images have no finite PSNR.
+        titles.append(f"{name} {psnr:.1f} dB" if psnr < 99 else name)
+    examples = np.linspace(0, len(clean) - 1, SHOWN).astype(int)
+    clips = np.stack([images[examples] for images in rows.values()])
+    plots.film(clips, titles, run.figure("comparison"))
+
+
+def corrupt(config: Config, images: np.ndarray, name: str) -> np.ndarray:
+    """Returns the images with noise, which is the same for every network."""
     keys = jax.random.split(stream(root(0), name), len(images))
     return np.asarray(jax.jit(jax.vmap(config.corruption()))(keys, images))
 
 
-def filtered(config: Config, known: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
-    """What each filter makes of the noisy images, with the size that is best for known ones."""
-    found = {}
-    spoilt = corrupted(config, known, "train")
-    for name, (each, sizes) in FILTERS.items():
+def filter_images(config: Config, known: np.ndarray, noisy: np.ndarray) -> dict[str, np.ndarray]:
+    """Applies each filter to the noisy images, with the size that is best for the known ones.
 
-        def cleaned(images: np.ndarray, size: float, each: Callable = each) -> np.ndarray:
-            return np.stack([each(image, size) for image in images]).clip(0, 1)
+    Args:
+      config: the options.
+      known: clean training images `[N, H, W, C]`, which select the size of each filter.
+      noisy: noisy test images `[M, H, W, C]`.
 
-        best = max(sizes, key=lambda size: scores.psnr(known, cleaned(spoilt, size)))
-        found[name] = cleaned(noisy, best)
-    return found
+    Returns:
+      The filtered test images by the name of the filter.
+    """
+    noisy_known = corrupt(config, known, "train")
+    filtered = {}
+    for name, (apply_filter, sizes) in FILTERS.items():
+
+        def apply_to_all(
+            images: np.ndarray, size: float, apply_filter: Callable = apply_filter
+        ) -> np.ndarray:
+            return np.stack([apply_filter(image, size) for image in images]).clip(0, 1)
+
+        best = max(sizes, key=lambda size: scores.psnr(known, apply_to_all(noisy_known, size)))
+        filtered[name] = apply_to_all(noisy, best)
+    return filtered
 
 
 def main(config: Config) -> dict[str, Any]:
-    """One run per seed."""
-    return run_experiment(config, one)
+    """Trains and tests the network, for all seeds in one run."""
+    return run_experiment(config, train_and_test)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""The classifier of drawn images: a classifier of the real ones, trained once and kept in the cache.
+"""A classifier of real images whose features score generated images.
 
     python experiments/feature_classifier.py
     python experiments/feature_classifier.py --data mnist
 
-The experiments that draw images (vae, vae_vs_autoencoder, gan, dcgan, conditional_dcgan) measure them in its features
-and store its accuracy and the hash of its weights beside every number; they train it themselves if it is missing.
+The classifier is trained once per data set and stored in the cache. The experiments that generate
+images use its features: vae, vae_vs_autoencoder, gan, dcgan and conditional_dcgan. They store its
+accuracy and the hash of its weights in `result.json`, and train it first if the cache lacks it.
 
-Test accuracy of MNIST's 99.23 %, in 163 s on two cores of an AMD EPYC that other work shared.
+The test accuracy on MNIST is 99.23 %. Training took 163 s on two cores of an AMD EPYC while other
+work shared the machine.
 """
 
 from typing import Any

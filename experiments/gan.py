@@ -1,11 +1,18 @@
-"""A generative adversarial network of dense layers: one draws, the other tells the drawn from the real.
+"""A generative adversarial network of dense layers.
 
     python experiments/gan.py
     python experiments/gan.py --data mnist --epochs 30
     python experiments/gan.py --loss wasserstein --penalty 10 --critic-steps 5
 
-The digits, 68 s on two cores of an AMD EPYC that other work shared, in the classifier's features: Fréchet distance 3.8
-(unseen real images 1.0), precision 43 % (89 %), recall 90 % (84 %), all ten classes.
+The generator computes images from random numbers. The discriminator learns to distinguish
+generated images from real ones.
+
+The first command took 68 s on two cores of an AMD EPYC while other work shared the machine.
+Scores in the features of the classifier, with those of unseen real images in brackets:
+
+- Fréchet distance 3.8 (1.0)
+- precision 43 % (89 %), recall 90 % (84 %)
+- all ten classes occur
 """
 
 import dataclasses
@@ -23,29 +30,33 @@ class Config(GANOptions):
     """Options of the dense GAN."""
 
     hidden: tuple[int, ...] = (256, 512)
-    """Widths of the generator's hidden layers; the discriminator's are the same, backwards."""
+    """Widths of the generator's hidden layers; the discriminator has the same in reverse order."""
     epochs: float = 100.0
-    """Passes over the training set."""
 
     def validate(self) -> Self:
-        networks(self, (8, 8, 1))  # widths, before data are read
+        # Building the networks checks the widths before any data are read.
+        networks(self, (8, 8, 1))
         return super().validate()
 
 
 def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    """As the lectures draw it: dense layers, in the generator with BatchNorm, leaky ones in the discriminator."""
+    """Returns generator and discriminator as the lectures define them.
+
+    The generator has dense layers with BatchNorm and ReLU. The discriminator has dense layers with
+    dropout and leaky ReLU.
+    """
     generator = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
     discriminator = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
     return Reshaped(generator, shape, "sigmoid"), discriminator
 
 
 def main(config: Config) -> dict[str, Any]:
-    """One run per seed."""
+    """Trains, scores and tests the GAN, for all seeds in one run."""
 
-    def one(run: Run[Config]) -> dict[str, Any]:
+    def train_and_test(run: Run[Config]) -> dict[str, Any]:
         return run_gan(run, lambda shape, classes: networks(config, shape))
 
-    return run_experiment(config, one)
+    return run_experiment(config, train_and_test)
 
 
 if __name__ == "__main__":

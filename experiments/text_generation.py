@@ -1,30 +1,48 @@
-"""A recurrent network reads a text and writes on in its manner, character by character or word by word.
+"""A recurrent language model that continues a text by characters or by words.
 
     python experiments/text_generation.py
     python experiments/text_generation.py --data sherlock.txt
-    python experiments/text_generation.py --data sherlock.txt --by word --vocabulary 8000 --embedding 128
+    python experiments/text_generation.py --data sherlock.txt --by word --vocabulary 8000 \\
+        --embedding 128
     python experiments/text_generation.py --data sherlock.txt --length 40 --stride 3 --epochs 10
 
-The Adventures of Sherlock Holmes, its last tenth held out (`--data sherlock.txt --epochs 30`): 1.890 bits per character
-in 246 s on two cores of an AMD EPYC that other work shared. After 4 epochs it writes "I was ear of the door in the had
-somether against his hand", after 30 "there was a soft or tobacco. I should be all asleep and down the office". One of
-its units follows the quotation marks, as the heat map `units.png` shows: its forget gate empties it at each of them and
-nowhere else. With `--features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2`: 1.846 bits in 785 s;
-there another unit counts how long the line is.
+All results are measured on the last tenth of the text, which is the test set.
 
-Tiny Shakespeare, its last tenth held out, two layers of 256 for 12 epochs, nats per character: 1.422 with `--features
-256 --epochs 12 --learning-rate 5e-3 --dropout 0.2 --optimizer adamw --weight-decay 0.1`. More dropout does not replace
-the decay of the weights: with Adam, `--learning-rate 1e-2` and dropout 0.1, 0.3, or 0.3 with one mask for all steps
-1.462, 1.450, 1.454, and with 0.4, 25 epochs and averaged weights 1.449. With `--dropout 0.3 --epochs 20 --weight-decay
-0.15 --ema 0.998` no less than 1.4225: the network is too small. With `--features 384 --embedding 128 --epochs 12
---learning-rate 4e-3 --dropout 0.3 --optimizer adamw --weight-decay 0.2 --ema 0.998`: 1.385 in 1,340 s; with 15 epochs
-1.382, with 320 units 1.414 in 1,091 s.
+The Adventures of Sherlock Holmes, with `--data sherlock.txt --epochs 30`: 1.890 bits per
+character in 246 s, on two cores of an AMD EPYC while other work shared the machine. A sample
+after 4 epochs is "I was ear of the door in the had somether against his hand". A sample after 30
+epochs is "there was a soft or tobacco. I should be all asleep and down the office".
+
+One of the units is active inside quotations. The heat map `units.png` shows that its forget gate
+resets it at each quotation mark and nowhere else.
+
+The same text with the following options: 1.846 bits per character in 785 s. In that network
+another unit counts the characters of the line.
+
+    --features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2
+
+Tiny Shakespeare, nats per character. Units are `--features`, the rate is `--learning-rate`, and
+the decay is `--weight-decay`:
+
+    units  epochs  rate  dropout  optimizer  decay  further options              nats
+    256    12      5e-3  0.2      adamw      0.1                                 1.422
+    256    12      1e-2  0.1      adam                                           1.462
+    256    12      1e-2  0.3      adam                                           1.450
+    256    12      1e-2  0.3      adam              --variational                1.454
+    256    25      1e-2  0.4      adam              averaged weights             1.449
+    256    20      5e-3  0.3      adamw      0.15   --ema 0.998                  1.4225
+    384    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.385
+    384    15      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.382
+    320    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.414
+
+More dropout does not replace weight decay. The row with 1.4225 shows that 256 units are too few.
+The rows with 1.385 and 1.414 took 1,340 s and 1,091 s.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -42,72 +60,78 @@ from jaxdl.nn import RNN, Embedding, gates
 from jaxdl.rng import stream
 from jaxdl.tasks import Language
 
+#: Number of test tokens that the heat map chooses its part of the text from.
+HEATMAP_TOKENS = 8192
+
+#: Lines of the heat map, and tokens in a line.
+HEATMAP_LINES = 6
+LINE_TOKENS = {"character": 64, "word": 12}
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(TrainingOptions):
-    """Options of the writer."""
+    """Options of the language model."""
 
     data: str = "english"
-    """english (always there), tiny_shakespeare (TFDS), or a text file, .gz too."""
+    """english (always available), tiny_shakespeare (TFDS), or a text file, which may end in .gz."""
     by: Literal["character", "word"] = "character"
-    """What one step is."""
+    """Unit of text that is one token."""
     vocabulary: int | None = None
-    """How many tokens are known, the most frequent ones; the others are <unk>. Default: all."""
+    """Size of the vocabulary, which has the most frequent tokens; the others are <unk>.
+    Default: all."""
     lower: bool = False
-    """Read capitals as small letters."""
-    held_out: float = 0.1
-    """Share of the text, its end, that is the test set."""
+    """If True, convert the text to lower case."""
+    test_fraction: float = 0.1
+    """Fraction of the text that is the test set, from its end."""
     length: int = 64
-    """Steps of a window: how far gradients reach back."""
+    """Steps of a window, through which gradients are propagated."""
     stride: int = 0
-    """0: windows follow each other and the network's state goes on; else how far apart they begin, in any order."""
+    """Tokens between the starts of two windows, which are shuffled. 0 means contiguous windows,
+    with the recurrent state carried from each to the next."""
     cell: Literal["simple", "lstm", "gru"] = "lstm"
-    """The recurrent layer."""
+    """Recurrent cell."""
     features: int = 128
     """Units of each layer."""
     layers: int = 2
-    """How many layers."""
+    """Number of layers."""
     embedding: int | None = None
-    """Numbers per token; 0: one-hot vectors. Default: 0 for characters, 128 for words."""
+    """Dimensions of the token embedding; 0 means one-hot vectors.
+    Default: 0 for characters, 128 for words."""
     dropout: float = 0.1
-    """Share of each layer's output that training drops, in [0, 1)."""
+    """Dropout rate of each layer's output, in [0, 1)."""
     variational: bool = False
-    """One dropout mask for all steps of a window."""
+    """If True, use the same dropout mask at all steps of a window."""
     temperature: float = 0.7
-    """Of the samples: below 1 likelier, above 1 bolder; 0: always the likeliest."""
+    """Temperature of the samples: below 1 favours likely tokens, 0 selects the most likely one."""
     top_k: int = 0
-    """Of the samples: draw from so many likeliest tokens; 0: all."""
+    """Number of the most likely tokens that samples are taken from; 0 means all."""
     top_p: float = 1.0
-    """Of the samples: draw from the likeliest that have this probability together."""
+    """Total probability of the most likely tokens that samples are taken from; 1 means all."""
     prompt: str | None = None
-    """What the samples go on from; default: the end of the training text."""
-    written: int = 400
+    """Text that the samples continue; default: the end of the training text."""
+    sample_length: int = 400
     """Tokens of a sample."""
     batch_size: int = 32
     """Windows per step."""
     epochs: float = 20.0
-    """Passes over the training text."""
     learning_rate: float = 2e-2
-    """The largest of the run."""
     schedule: str = "one_cycle"
-    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
     clip: float = 1.0
-    """Largest norm of the whole gradient; 0: any."""
     validation: float = 0.0
-    """Share of the training text, its end, kept to look at during training; 0: none."""
+    """Fraction of the training text that is the validation set, from its end; 0 means none."""
 
     default_cpu_devices: ClassVar[int] = 2
 
     def validate(self) -> Self:
-        for name in ("length", "features", "layers", "written"):
+        for name in ("length", "features", "layers", "sample_length"):
             at_least(name, getattr(self, name), 1)
         at_least("stride", self.stride, 0)
         if self.embedding is None:
-            return dataclasses.replace(
-                self, embedding=0 if self.by == "character" else 128
-            ).validate()
+            embedding = {"character": 0, "word": 128}[self.by]
+            return dataclasses.replace(self, embedding=embedding).validate()
         at_least("embedding", self.embedding, 0)
-        at_least("vocabulary", 3 if self.vocabulary is None else self.vocabulary, 3)
+        if self.vocabulary is not None:
+            at_least("vocabulary", self.vocabulary, 3)
         in_range("dropout", self.dropout, 0, 1)
         if self.prompt == "":
             raise InputError("prompt", self.prompt, "at least one character")
@@ -115,46 +139,64 @@ class Config(TrainingOptions):
             raise InputError(
                 "accumulate",
                 self.accumulate,
-                "1 where the state is carried; --stride puts windows in any order",
+                "1 if the recurrent state is carried; --stride trains on shuffled windows instead",
             )
         tasks.check_filters(self.temperature, self.top_k, self.top_p)
         return super().validate()
 
     def for_smoke(self) -> Self:
         return dataclasses.replace(
-            super().for_smoke(), length=min(self.length, 16), features=16, written=40
+            super().for_smoke(), length=min(self.length, 16), features=16, sample_length=40
         )
 
 
-def prepared(config: Config) -> tuple[dict[str, Dataset], Vocabulary, str, np.ndarray]:
-    """The sets, the vocabulary of the training text, that text, and the ids of the held-out one."""
+class Text(NamedTuple):
+    """The text of a run.
+
+    Attributes:
+      sets: windows of the text by the name of the set.
+      vocabulary: the vocabulary of the training text.
+      train: the training text.
+      test_ids: the ids of the test text.
+    """
+
+    sets: dict[str, Dataset]
+    vocabulary: Vocabulary
+    train: str
+    test_ids: np.ndarray
+
+
+def load_text(config: Config) -> Text:
+    """Reads and splits the text, and encodes its parts."""
     whole = data.read_text(config.data, config.data_dir, config.cache_dir)
-    train, test = data.split_text(whole, config.held_out)
-    vocabulary = Vocabulary.of(train, config.by, size=config.vocabulary, lower=config.lower)
-    name = Path(config.data).stem
-    context = 4 * config.length
+    train, test = data.split_text(whole, config.test_fraction)
+    vocabulary = Vocabulary.build(train, config.by, size=config.vocabulary, lower=config.lower)
     texts = {"train": train, "test": test}
     if config.validation:
         texts["train"], texts["validation"] = data.split_text(train, config.validation)
-    tokens = {part: vocabulary.encode(text) for part, text in texts.items()}
+    ids = {part: vocabulary.encode(text) for part, text in texts.items()}
+    name = Path(config.data).stem
+    context = 4 * config.length
     sets = {
-        part: data.text_evaluation_windows(ids, 2 * context, context, name)
-        for part, ids in tokens.items()
+        part: data.text_evaluation_windows(tokens, 2 * context, context, name)
+        for part, tokens in ids.items()
         if part != "train"
     }
     if config.stride:
-        sets["train"] = data.windows(tokens["train"], config.length, config.stride, name)
+        sets["train"] = data.windows(ids["train"], config.length, config.stride, name)
     else:
-        sets["train"] = data.contiguous_windows(tokens["train"], config.length, name)
-    return sets, vocabulary, texts["train"], tokens["test"]
+        sets["train"] = data.contiguous_windows(ids["train"], config.length, name)
+    return Text(sets, vocabulary, texts["train"], ids["test"])
 
 
 def network(config: Config, vocabulary: int) -> SequenceNet:
-    """The network that the options name."""
+    """Returns the network that the options describe."""
     if config.embedding:
         embed: Any = Embedding(vocabulary, config.embedding, embedding_init=normal(1.0))
+        kernel_init = glorot_uniform()
     else:
         embed = OneHot(vocabulary)
+        kernel_init = normal(0.5)
     body = RNN(
         config.cell,
         config.features,
@@ -162,134 +204,181 @@ def network(config: Config, vocabulary: int) -> SequenceNet:
         dropout=config.dropout,
         variational=config.variational,
         dtype=config.dtype,
-        kernel_init=glorot_uniform() if config.embedding else normal(0.5),
+        kernel_init=kernel_init,
     )
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)
 
 
-def writer(
-    run: Run[Config], task: Language, vocabulary: Vocabulary, text: str
-) -> Callable[[State], str]:
-    """A function from a state to what the network writes on one prompt; prints it and keeps it in a file."""
+def sampler(run: Run[Config], task: Language, text: Text) -> Callable[[State], None]:
+    """Returns a function that generates a sample, prints it and writes it to a file."""
     config = run.config
-    prompt = config.prompt or text[-100:]
-    ids = vocabulary.encode(prompt)
+    prompt = config.prompt or text.train[-100:]
+    ids = text.vocabulary.encode(prompt)
     if config.prompt and (not len(ids) or UNKNOWN in ids):
         raise InputError("prompt", prompt, f"{config.by}s that the training text has")
-    key = stream(run.key if run.key.ndim == 0 else run.key[0], "sample")
-    drawn = {
-        "temperature": config.temperature,
-        "top_k": config.top_k,
-        "top_p": config.top_p,
-        "never": (PADDING, UNKNOWN),
-    }
+    # Only the first of several seeds generates samples.
+    key = stream(run.key.reshape(-1)[0], "sample")
 
-    def write(state: State) -> str:
-        one = inference(run.first_seed(state))
+    def write_sample(state: State) -> None:
+        weights = inference(run.first_seed(state))
         tokens = task.generate(
-            one.params, one.extra, ids[None], key, length=config.written, **drawn
+            weights.params,
+            weights.extra,
+            ids[None],
+            key,
+            length=config.sample_length,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            never=(PADDING, UNKNOWN),
         )
-        written = vocabulary.decode(np.asarray(tokens[0]))
+        sample = text.vocabulary.decode(np.asarray(tokens[0]))
         if jax.process_index() == 0:
-            run.sample(f"step-{state.steps_done:07d}.txt").write_text(
-                f"{prompt}|{written}\n", encoding="utf-8"
-            )
-            print(
-                f"\n--- step {state.steps_done:,}: ...{prompt[-20:]!r} goes on ---\n{written}\n",
-                flush=True,
-            )
-        return written
+            path = run.sample(f"step-{state.steps_done:07d}.txt")
+            path.write_text(f"{prompt}|{sample}\n", encoding="utf-8")
+            print(f"\n--- step {state.steps_done:,}: sample after ...{prompt[-20:]!r} ---")
+            print(f"{sample}\n", flush=True)
 
-    return write
+    return write_sample
 
 
-def main(config: Config) -> dict[str, Any]:
-    """One run per seed."""
-
-    def one(run: Run[Config]) -> dict[str, Any]:
-        sets, vocabulary, text, held_out = prepared(config)
-        model = network(config, len(vocabulary))
-        task = tasks.language(model, carried=not config.stride)
-        write = writer(run, task, vocabulary, text)
-        state, metrics = fit_and_test(run, model, task, sets, write)
-        vocabulary.save(run.out / "vocabulary.json")
-        metrics["test/perplexity"] = np.exp(metrics["test/loss"])
-        metrics["test/unknown"] = np.full(
-            np.shape(metrics["test/loss"]), (held_out == UNKNOWN).mean()
-        )
-        plots.learning_curves(run.records(), run.figure("curves"))
-        draw(run, model, inference(run.first_seed(state)), vocabulary, held_out[:8192])
-        return run.finish(state, metrics, **sets)
-
-    return run_experiment(config, one)
+def train_and_test(run: Run[Config]) -> dict[str, Any]:
+    """Trains and tests the network, with samples at every validation, and writes the pictures."""
+    config = run.config
+    text = load_text(config)
+    model = network(config, len(text.vocabulary))
+    task = tasks.language(model, carried=not config.stride)
+    write_sample = sampler(run, task, text)
+    state, metrics = fit_and_test(run, model, task, text.sets, write_sample)
+    text.vocabulary.save(run.out / "vocabulary.json")
+    metrics["test/perplexity"] = np.exp(metrics["test/loss"])
+    metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())
+    plots.learning_curves(run.records(), run.figure("curves"))
+    weights = inference(run.first_seed(state))
+    write_heatmap(run, model, weights, text.vocabulary, text.test_ids[:HEATMAP_TOKENS])
+    return run.finish(state, metrics, **text.sets)
 
 
-def draw(
+def write_heatmap(
     run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabulary, ids: np.ndarray
 ) -> None:
-    """Units of the last layer that follow what the text is doing, over a stretch of held-out text, and a gate."""
+    """Writes a heat map of units that follow a feature of the text, and of a forget gate.
+
+    Args:
+      run: the run.
+      model: the network.
+      state: the state to compute the units with.
+      vocabulary: the tokens of the ids.
+      ids: ids of the test text, of which the part with the most variation is shown.
+    """
     config = run.config
     symbols = [vocabulary.tokens[i] for i in ids]
-    variables = {
-        "params": state.params,
-        **{name: each for name, each in state.extra.items() if name != "carry"},
-    }
-    x = model.apply(
-        variables, jnp.asarray(ids)[None], method=lambda net, ids: net.embed(ids, False)
-    )
-    found: dict[str, Any] = {}
-    for i in range(config.layers):
-        found = gates(config.cell, state.params["body"][f"{config.cell}_{i}"], x)
-        x = found["h"]
-    memory = np.asarray(jnp.tanh(found["cell"]) if "cell" in found else found["h"])[0]
-    across = 64 if config.by == "character" else 12
-    doing = doings(symbols, across)
-    starts = range(0, max(1, len(ids) - 6 * across), across)
-    begin = max(
-        starts, key=lambda first: next(iter(doing.values()))[first : first + 6 * across].std()
-    )
-    shown = slice(begin, begin + 6 * across)
+    width = LINE_TOKENS[config.by]
+    features = text_features(symbols, width)
+    part = most_varied_part(next(iter(features.values())), width)
+    layer = last_layer(config, model, state, ids)
+    memory = layer["h"]
+    if "cell" in layer:
+        memory = np.asarray(jnp.tanh(layer["cell"]))
+
     rows = []
     titles = []
-    for name, values in doing.items():
-        unit, r = follower(memory, values)
-        if rows and abs(r) < 0.4:  # nobody does
+    for name, values in features.items():
+        unit, r = best_correlated(memory, values)
+        # A weak correlation is shown only if there is no other row.
+        if rows and abs(r) < 0.4:
             continue
-        rows.append(memory[shown, unit])
-        titles.append(f"memory of unit {unit}, which follows {name} (r = {r:.2f})")
-        if "forget" in found and len(rows) == 1:
-            rows.append(np.asarray(found["forget"])[0, shown, unit])
+        rows.append(memory[part, unit])
+        titles.append(f"state of unit {unit}, correlated with {name} (r = {r:.2f})")
+        if "forget" in layer and len(rows) == 1:
+            rows.append(layer["forget"][part, unit])
             titles.append(f"forget gate of unit {unit}: 1 keeps, 0 forgets")
-    plots.text_heatmap(symbols[shown], np.stack(rows), titles, run.figure("units"), width=across)
+    plots.text_heatmap(symbols[part], np.stack(rows), titles, run.figure("units"), width=width)
 
 
-def doings(symbols: list[str], across: int) -> dict[str, np.ndarray]:
-    """What a text is doing at each of its symbols, as numbers: only what it does at all."""
-    inside = False
-    quoted = []
-    for symbol in symbols:
-        inside = symbol == "“" or (inside and symbol != "”") if symbol != '"' else not inside
-        quoted.append(inside)
-    last = 0
-    since = []
-    for i, symbol in enumerate(symbols):
-        since.append(min(i - last, across))
-        last = i + 1 if symbol == "\n" else last
-    capitals = [symbol[:1].isupper() for symbol in symbols]
-    found = {"quotations": quoted, "the place in a line": since, "capitals": capitals}
-    arrays = {name: np.array(values, np.float64) for name, values in found.items()}
-    return {name: values for name, values in arrays.items() if values.std() > 0} or {
-        "nothing": np.zeros(len(symbols))
+def last_layer(
+    config: Config, model: SequenceNet, state: State, ids: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Returns the gates, the cell and the output `h` of the last layer by name, `[T, H]` each."""
+    collections = {name: each for name, each in state.extra.items() if name != "carry"}
+    x = model.apply(
+        {"params": state.params, **collections},
+        jnp.asarray(ids)[None],
+        method=lambda net, ids: net.embed(ids, False),
+    )
+    layer: dict[str, Any] = {}
+    for i in range(config.layers):
+        layer = gates(config.cell, state.params["body"][f"{config.cell}_{i}"], x)
+        x = layer["h"]
+    return {name: np.asarray(values[0]) for name, values in layer.items()}
+
+
+def most_varied_part(values: np.ndarray, width: int) -> slice:
+    """Returns the tokens of the lines in which a feature `[T]` has the largest deviation."""
+    size = HEATMAP_LINES * width
+    starts = range(0, max(1, len(values) - size), width)
+    start = max(starts, key=lambda first: values[first : first + size].std())
+    return slice(start, start + size)
+
+
+def text_features(symbols: Sequence[str], width: int) -> dict[str, np.ndarray]:
+    """Returns features of a text at each of its symbols by name, those that vary.
+
+    Args:
+      symbols: T tokens of the text.
+      width: limit of the position in a line.
+
+    Returns:
+      Arrays `[T]`. If no feature varies, one array of zeros.
+    """
+    features = {
+        "quotations": inside_quotations(symbols),
+        "the position in a line": positions_in_line(symbols, width),
+        "capitals": [symbol[:1].isupper() for symbol in symbols],
     }
+    arrays = {name: np.array(values, np.float64) for name, values in features.items()}
+    varied = {name: values for name, values in arrays.items() if values.std() > 0}
+    return varied or {"no feature": np.zeros(len(symbols))}
 
 
-def follower(memory: np.ndarray, values: np.ndarray) -> tuple[int, float]:
-    """The unit `[T, H]` whose numbers go with the values `[T]` best, and their correlation."""
+def inside_quotations(symbols: Sequence[str]) -> list[bool]:
+    """Returns True for each symbol that is inside a quotation."""
+    inside = False
+    values = []
+    for symbol in symbols:
+        if symbol == '"':
+            inside = not inside
+        elif symbol == "“":
+            inside = True
+        elif symbol == "”":
+            inside = False
+        values.append(inside)
+    return values
+
+
+def positions_in_line(symbols: Sequence[str], limit: int) -> list[int]:
+    """Returns the number of symbols before each symbol in its line, at most `limit`."""
+    start = 0
+    values = []
+    for i, symbol in enumerate(symbols):
+        values.append(min(i - start, limit))
+        if symbol == "\n":
+            start = i + 1
+    return values
+
+
+def best_correlated(memory: np.ndarray, values: np.ndarray) -> tuple[int, float]:
+    """Returns the unit of `[T, H]` that is best correlated with the values `[T]`, and its r."""
     a = memory - memory.mean(0)
     b = values - values.mean()
     r = (a * b[:, None]).sum(0) / np.maximum(np.sqrt((a**2).sum(0) * (b**2).sum()), 1e-12)
     best = int(np.abs(r).argmax())
     return best, float(r[best])
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains and tests the network, for all seeds in one run."""
+    return run_experiment(config, train_and_test)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,33 @@
-"""A variational autoencoder: images from random numbers, and a map of what lies between them.
+"""A variational autoencoder that generates images from random latent vectors.
 
     python experiments/vae.py
     python experiments/vae.py --latent 2 --binarize none
     python experiments/vae.py --data mnist --epochs 10
     python experiments/vae.py --data mnist --epochs 10 --binarize threshold --importance 500
     python experiments/vae.py --data mnist --epochs 30 --latent 2 --binarize none
-    python experiments/vae.py --data mnist --epochs 36 --latent 50 --network conv --ema 0.999 --importance 500
+    python experiments/vae.py --data mnist --epochs 36 --latent 50 --network conv --ema 0.999 \\
+        --importance 500
 
-Nats per test image by the evidence bound, on an AMD EPYC that other work shared. The digits by default: 23.24, by the
-importance-weighted bound with 100 codes 22.83, in 33 s. MNIST, in the order of the commands: 96.28 in 248 s on two
-cores (with `--activation relu` 98.40); the others on one core, seconds of training: 79.92, by 500 codes 74.21 (74 s);
-137.84 (263 s); 87.91, by 500 codes 83.93 (2,087 s). The hidden layers behind the convolutions matter: after 8 epochs
-92.67 with the default ones, 100.75 with `--hidden` and nothing behind it.
+Results in nats per test image, measured on an AMD EPYC while other work shared the machine:
+
+    command   data     evidence bound   importance-weighted bound    time
+    first     digits        23.24         22.83 (100 samples)        33 s
+    third     MNIST         96.28                                   248 s, two cores
+    fourth    MNIST         79.92         74.21 (500 samples)        74 s training, one core
+    fifth     MNIST        137.84                                   263 s training, one core
+    sixth     MNIST         87.91         83.93 (500 samples)     2,087 s training, one core
+
+The third command with `--activation relu` gives 98.40. The hidden layers behind the convolutions
+matter. After 8 epochs the bound is 92.67 with the default ones, and 100.75 without (`--hidden`).
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,8 +51,15 @@ from jaxdl.models import VAE, Conditional, encoder_decoder, table
 from jaxdl.models.conditional import label_kwargs
 from jaxdl.rng import root, stream
 
-#: Images in a row of a picture.
-SIDE = 10
+#: Number of images in a row of a picture.
+COLUMNS = 10
+
+#: Largest number of codes in the latent map, and of different classes that it has colours for.
+MAP_SIZE = 5_000
+MAP_CLASSES = 20
+
+#: Sides of the images are multiples of this number, by network.
+SIDE_MULTIPLE = {"dense": 1, "conv": 4}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,47 +67,45 @@ class Config(TrainingOptions):
     """Options of the variational autoencoder."""
 
     latent: int = 20
-    """Numbers that describe an image."""
+    """Number of latent dimensions."""
     network: Literal["dense", "conv"] = "dense"
-    """Dense layers alone, or two convolutions before them and two behind."""
+    """dense: dense layers only; conv: two convolutions before the dense layers and two after."""
     hidden: tuple[int, ...] = (500, 500)
-    """Widths of the encoder's hidden dense layers; the decoder's are the same, backwards."""
+    """Widths of the encoder's hidden dense layers; the decoder has the same in reverse order."""
     conditional: bool = False
-    """Encoder and decoder are told the class; samples then have a class in each row."""
+    """If True, condition encoder and decoder on the class; pictures have one class per row."""
     activation: str = "silu"
-    """Of the hidden layers, by its name."""
+    """Activation of the hidden layers."""
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"] = "bernoulli"
-    """What the decoder's numbers say of the pixels."""
+    """Distribution of a pixel given the latent vector."""
     sigma: float = 0.1
-    """Of the Gaussian likelihood: how far a pixel is off."""
+    """Standard deviation of a pixel in the Gaussian likelihood."""
     binarize: Literal["dynamic", "threshold", "none"] = "dynamic"
-    """dynamic: a pixel is white with the probability of its grey, each time anew; threshold: above 1/2."""
+    """dynamic: a pixel is white with the probability of its grey value, sampled at each step;
+    threshold: a pixel is white above 1/2; none: pixels keep their grey values."""
     beta: float = 1.0
-    """Weight of the divergence from the standard normal."""
+    """Weight of the divergence from the standard normal distribution."""
     kl_warmup: float = 0.0
-    """Share of the steps over which that weight rises from 0, in [0, 1)."""
+    """Fraction of the steps over which that weight rises from 0, in [0, 1)."""
     feature_classifier: str | None = None
-    """Directory of a finished run of experiments/feature_classifier.py; default: that in the cache, trained if it is missing."""
+    """Directory of a finished run of experiments/feature_classifier.py.
+    Default: the one in the cache, trained if it is missing."""
     importance: int = 100
-    """Codes for each test image in the importance-weighted bound; 0: leave it out."""
-    batch_size: int = 128
-    """Images per step."""
+    """Samples for each test image in the importance-weighted bound; 0 means no such bound."""
     epochs: float = 60.0
-    """Passes over the training set."""
     learning_rate: float = 2e-3
-    """The largest of the run."""
     schedule: str = "one_cycle"
-    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
-
     validation: float = 0.0
-    """Share of the training set kept for validation; 0: none."""
 
     default_cpu_devices: ClassVar[int] = 2
-    max_saves: ClassVar[int] = 30  # each draws a grid
+    # Each save also writes a picture.
+    max_saves: ClassVar[int] = 30
 
     @property
     def length_dependent_option(self) -> str:
-        return "--kl-warmup" if self.kl_warmup else super().length_dependent_option
+        if self.kl_warmup:
+            return "--kl-warmup"
+        return super().length_dependent_option
 
     def validate(self) -> Self:
         at_least("latent", self.latent, 1)
@@ -103,7 +117,8 @@ class Config(TrainingOptions):
             raise InputError(
                 "binarize", self.binarize, f"none, with the likelihood {self.likelihood}"
             )
-        network(self, (8, 8, 1), 10)  # widths and names, before data are read
+        # Building the network checks widths and names before any data are read.
+        network(self, (8, 8, 1), 10)
         return super().validate()
 
     def for_smoke(self) -> Self:
@@ -115,175 +130,228 @@ class Config(TrainingOptions):
 
 
 def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
-    """The two halves that the options name."""
-    numbers = 2 * config.latent
-    hidden = config.hidden
-    halves = encoder_decoder(
-        shape, numbers, config.network, hidden, config.activation, config.dtype
+    """Returns the network that the options describe, for images of this shape."""
+    encoder: nn.Module
+    decoder: nn.Module
+    encoder, decoder = encoder_decoder(
+        shape,
+        2 * config.latent,
+        config.network,
+        config.hidden,
+        config.activation,
+        config.dtype,
     )
     if config.conditional:
-        halves = Conditional(halves[0], classes), Conditional(halves[1], classes)
-    return VAE(*halves, latent=config.latent)
+        encoder = Conditional(encoder, classes)
+        decoder = Conditional(decoder, classes)
+    return VAE(encoder, decoder, latent=config.latent)
 
 
-def task_of(config: Config, model: VAE, steps: int) -> tasks.Variational:
-    """The task that the options describe, for a run of so many steps."""
+def make_task(config: Config, model: VAE, steps: int) -> tasks.Variational:
+    """Returns the task that the options describe, for a run of so many steps."""
+    thresholds: dict[str, Any] = {"dynamic": "dynamic", "threshold": 0.5, "none": None}
     return tasks.vae(
         model,
         likelihood=config.likelihood,
         sigma=config.sigma,
         beta=config.beta,
         warmup=math.ceil(config.kl_warmup * steps) * config.accumulate,
-        binarize={"dynamic": "dynamic", "threshold": 0.5, "none": None}[config.binarize],  # type: ignore[arg-type]
+        binarize=thresholds[config.binarize],
     )
 
 
-def one(run: Run[Config]) -> dict[str, Any]:
-    """Trains, tests, has samples judged, and draws."""
+def train_and_test(run: Run[Config]) -> dict[str, Any]:
+    """Trains and tests the network, scores its samples and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config, 4 if config.network == "conv" else 1, 2 * SIDE)
-    shape = train["input"].shape[1:]
+    train, test, sets = image_sets(config, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
     classes = train.classes or 0
-    if config.latent == 2 and classes > 20 and not config.conditional:
+    if config.latent == 2 and classes > MAP_CLASSES and not config.conditional:
         raise InputError(
             "latent",
             2,
-            f"another number for {classes} classes: the map of the plane has 20 colours",
+            f"another number for {classes} classes: the latent map has {MAP_CLASSES} colours",
         )
-    model = network(config, shape, classes)
-    task = task_of(config, model, config.total_steps(sets["train"].size))
-    shown = codes(config, run.seeds[0], classes)
+    model = network(config, train["input"].shape[1:], classes)
+    task = make_task(config, model, config.total_steps(sets["train"].size))
+    inputs = grid_inputs(config, run.seeds[0], classes)
     check_batch_size(sets["train"], config.batch_size)
     classifier = load_classifier(config, train, test)
-    draw = jax.jit(functools.partial(pixels, task))
+    print_table(model.encoder, train["input"][:1])
+    print_table(model.decoder, inputs[0][:1])
 
-    def on_validation(state: State) -> None:
-        """The same codes again and again, while the decoder learns."""
-        one = inference(run.first_seed(state))
-        run.grid(state.steps_done, np.asarray(draw(one.params, one.extra, *shown)), SIDE)
-
-    for net, x in zip(
-        (model.encoder, model.decoder), (train["input"][:1], shown[0][:1]), strict=True
-    ):
-        print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
+    on_validation = grid_writer(run, task, inputs)
     state, metrics = fit_and_test(run, None, task, sets, on_validation)
-    states = [inference(each) for each in run.members(state)]
+    states = [inference(member) for member in run.members(state)]
     if config.importance:
-        found = [importance(task, each, test, config) for each in states]
-        metrics["test/importance_bound"] = np.array(found) if run.key.ndim else found[0]
+        bounds = [importance_bound(task, member, test, config) for member in states]
+        metrics["test/importance_bound"] = np.reshape(bounds, run.key.shape)
+    generate = functools.partial(decode_pixels, task)
     metrics |= evaluate_samples(
-        run, classifier, functools.partial(pixels, task), states, config.latent, config.conditional
+        run, classifier, generate, states, config.latent, config.conditional
     )
-    pictures(run, task, states[0], test, shown)
+    write_pictures(run, task, states[0], test, inputs)
     return run.finish(state, metrics, **sets)
 
 
-def pixels(task: tasks.Variational, *given: Any) -> Any:
-    """What codes are decoded to, as pixels: a Gaussian's mean may lie outside of [0, 1]."""
-    return jnp.clip(task.decode(*given), 0, 1)
+def print_table(half: nn.Module, x: np.ndarray) -> None:
+    """Prints the table of the layers of encoder or decoder, for an input `[1, ...]`."""
+    print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
 
 
-def codes(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
-    """What the samples are drawn from: codes, and of a conditional network classes, one in each row."""
+def decode_pixels(task: tasks.Variational, *arguments: Any) -> Any:
+    """Decodes latent vectors to pixels in [0, 1], which the mean of a Gaussian may exceed."""
+    return jnp.clip(task.decode(*arguments), 0, 1)
+
+
+def grid_inputs(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
+    """Returns the inputs of the decoder for the grid of samples.
+
+    These are latent vectors. A conditional network also gets classes, one in each row.
+    """
     if not config.conditional:
-        return (latent_noise(seed, config.latent, SIDE * SIDE),)
-    rows = min(SIDE, classes)
-    return np.tile(latent_noise(seed, config.latent, SIDE), (rows, 1)), np.repeat(
-        np.arange(rows, dtype=np.int32), SIDE
-    )
+        return (latent_noise(seed, config.latent, COLUMNS * COLUMNS),)
+    rows = min(COLUMNS, classes)
+    latent = np.tile(latent_noise(seed, config.latent, COLUMNS), (rows, 1))
+    return latent, np.repeat(np.arange(rows, dtype=np.int32), COLUMNS)
 
 
-def importance(task: tasks.Variational, state: State, test: Dataset, config: Config) -> float:
-    """The importance-weighted bound of the test set in nats."""
+def grid_writer(
+    run: Run[Config], task: tasks.Variational, inputs: tuple[np.ndarray, ...]
+) -> Callable[[State], None]:
+    """Returns a function that writes a grid of samples, always for the same inputs."""
+    decode = jax.jit(functools.partial(decode_pixels, task))
 
-    def bound(params: Any, extra: Any, x: Any, i: Any, *label: Any) -> Any:
-        return task.bound(
-            params,
-            extra,
-            x,
-            jax.random.fold_in(stream(root(0), "eval"), i[0]),
-            config.importance,
-            *label,
-        )
+    def on_validation(state: State) -> None:
+        weights = inference(run.first_seed(state))
+        images = np.asarray(decode(weights.params, weights.extra, *inputs))
+        run.grid(state.steps_done, images, COLUMNS)
+
+    return on_validation
+
+
+def labels_of(config: Config, label: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns the labels as further arguments of a conditional network, else none."""
+    if config.conditional:
+        return (label,)
+    return ()
+
+
+def importance_bound(task: tasks.Variational, state: State, test: Dataset, config: Config) -> float:
+    """Returns the importance-weighted bound of the test set in nats."""
+
+    def bound(params: Any, extra: Any, x: Any, row: Any, *label: Any) -> Any:
+        key = jax.random.fold_in(stream(root(0), "eval"), row[0])
+        return task.bound(params, extra, x, key, config.importance, *label)
 
     images = np.asarray(test["input"])
     rows = np.arange(test.size, dtype=np.int32)
-    label = (np.asarray(test["label"]),) if config.conditional else ()
+    label = labels_of(config, np.asarray(test["label"]))
     return float(tasks.predict_batched(bound, state, images, rows, *label, batch_size=250).mean())
 
 
-def pictures(
-    run: Run[Config], task: tasks.Variational, state: State, test: Dataset, shown: tuple
-) -> None:
-    """Curves, samples and how they came to be, what comes back from test images, and of two numbers the plane."""
-    plots.learning_curves(run.records(), run.figure("curves"))
-    plots.image_grid(
-        tasks.predict_batched(functools.partial(pixels, task), state, *shown),
-        run.figure("samples"),
-        SIDE,
-    )
-    run.training_gif()
-    some = np.asarray(test["input"][: 2 * SIDE])
-    label = (np.asarray(test["label"][: 2 * SIDE]),) if run.config.conditional else ()
-    back = tasks.predict_batched(task.reconstruct, state, some, *label)
-    rows = np.concatenate([some[:SIDE], back[:SIDE], some[SIDE:], back[SIDE:]])
-    plots.image_grid(rows, run.figure("reconstructions"), SIDE)
-    middle = tasks.predict_batched(lambda *given: task.encode(*given)[0], state, some, *label)
-    spread = tasks.predict_batched(
-        lambda *given: jnp.exp(task.encode(*given)[1] / 2), state, some, *label
-    )
-    again(run, task, state, some, middle, spread, label)
-    ways = np.concatenate(
-        [np.asarray(tasks.interpolate(middle[i], middle[i + 1], SIDE)) for i in range(0, 12, 2)]
-    )
-    on_way = (np.repeat(label[0][:12:2], SIDE),) if label else ()
-    plots.image_grid(
-        tasks.predict_batched(task.decode, state, ways, *on_way), run.figure("between"), SIDE
-    )
-    if run.config.latent == 2 and not run.config.conditional:
-        few = slice(5_000)
-        plane = tasks.predict_batched(
-            lambda *given: task.encode(*given)[0], state, np.asarray(test["input"][few])
-        )
-        plots.latent_map(plane, np.asarray(test["label"][few]), run.figure("plane"), "test images")
-        plots.image_grid(
-            tasks.predict_batched(task.decode, state, tasks.latent_grid(20)), run.figure("grid"), 20
-        )
-
-
-def again(
+def write_pictures(
     run: Run[Config],
-    task: Any,
+    task: tasks.Variational,
     state: State,
-    some: np.ndarray,
-    middle: np.ndarray,
-    spread: np.ndarray,
-    label: tuple,
+    test: Dataset,
+    inputs: tuple[np.ndarray, ...],
 ) -> None:
-    """The same image decoded many times, from codes that its encoder draws for it, and how that differs each time."""
-    times = SIDE - 1
-    count = 4
-    e = latent_noise(run.seeds[0], run.config.latent, count * times).reshape(count, times, -1)
-    drawn = (middle[:count, None] + spread[:count, None] * e).reshape(count * times, -1)
-    given = (np.repeat(label[0][:count], times),) if label else ()
-    images = tasks.predict_batched(task.decode, state, drawn, *given).reshape(
-        count, times, *some.shape[1:]
+    """Writes learning curves, samples, reconstructions, interpolations and the latent map."""
+    config = run.config
+    plots.learning_curves(run.records(), run.figure("curves"))
+    samples = tasks.predict_batched(functools.partial(decode_pixels, task), state, *inputs)
+    plots.image_grid(samples, run.figure("samples"), COLUMNS)
+    run.training_gif()
+
+    images = np.asarray(test["input"][: 2 * COLUMNS])
+    label = labels_of(config, np.asarray(test["label"][: 2 * COLUMNS]))
+    outputs = tasks.predict_batched(task.reconstruct, state, images, *label)
+    rows = [images[:COLUMNS], outputs[:COLUMNS], images[COLUMNS:], outputs[COLUMNS:]]
+    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS)
+
+    mean = tasks.predict_batched(encode_mean(task), state, images, *label)
+    write_posterior_samples(run, task, state, images, mean, label)
+    write_interpolation(run, task, state, mean, label)
+    if config.latent == 2 and not config.conditional:
+        write_latent_map(run, task, state, test)
+
+
+def encode_mean(task: tasks.Variational) -> Callable[..., Any]:
+    """Returns a function that encodes images as the means of their posteriors."""
+    return lambda *arguments: task.encode(*arguments)[0]
+
+
+def write_posterior_samples(
+    run: Run[Config],
+    task: tasks.Variational,
+    state: State,
+    images: np.ndarray,
+    mean: np.ndarray,
+    label: tuple[np.ndarray, ...],
+) -> None:
+    """Writes a picture with test images decoded from several samples of their posteriors.
+
+    Below each row is the difference of its images from their mean.
+
+    Args:
+      run: the run.
+      task: the task of the network.
+      state: the state to predict with.
+      images: test images `[N, H, W, C]`, of which the first 4 are shown.
+      mean: the means of their posteriors `[N, Z]`.
+      label: their labels `[N]`, for a conditional network.
+    """
+    std = tasks.predict_batched(
+        lambda *arguments: jnp.exp(task.encode(*arguments)[1] / 2), state, images, *label
     )
-    apart = images - images.mean(1, keepdims=True)
+    count = 4
+    samples = COLUMNS - 1
+    noise = latent_noise(run.seeds[0], run.config.latent, count * samples)
+    noise = noise.reshape(count, samples, -1)
+    latent = (mean[:count, None] + std[:count, None] * noise).reshape(count * samples, -1)
+    repeated = [np.repeat(each[:count], samples) for each in label]
+    decoded = tasks.predict_batched(task.decode, state, latent, *repeated)
+    decoded = decoded.reshape(count, samples, *images.shape[1:])
+    difference = decoded - decoded.mean(1, keepdims=True)
+    # No difference is shown as grey.
+    difference = 0.5 + difference / (2 * abs(difference).max())
     rows = []
     for i in range(count):
-        rows += [
-            some[i : i + 1],
-            images[i],
-            np.full_like(some[:1], 0.5),
-            0.5 + apart[i] / (2 * abs(apart).max()),
-        ]
-    plots.image_grid(np.concatenate(rows), run.figure("again"), SIDE)
+        rows += [images[i : i + 1], decoded[i], np.full_like(images[:1], 0.5), difference[i]]
+    plots.image_grid(np.concatenate(rows), run.figure("posterior_samples"), COLUMNS)
+
+
+def write_interpolation(
+    run: Run[Config],
+    task: tasks.Variational,
+    state: State,
+    mean: np.ndarray,
+    label: tuple[np.ndarray, ...],
+) -> None:
+    """Writes a picture with images decoded between the codes of pairs of test images."""
+    starts = range(0, 12, 2)
+    paths = [np.asarray(tasks.interpolate(mean[i], mean[i + 1], COLUMNS)) for i in starts]
+    # A conditional network decodes a whole path with the class of its first image.
+    classes = [np.repeat(each[:12:2], COLUMNS) for each in label]
+    images = tasks.predict_batched(task.decode, state, np.concatenate(paths), *classes)
+    plots.image_grid(images, run.figure("interpolation"), COLUMNS)
+
+
+def write_latent_map(
+    run: Run[Config], task: tasks.Variational, state: State, test: Dataset
+) -> None:
+    """Writes a map of the test images in two latent dimensions, and a grid of decoded points."""
+    images = np.asarray(test["input"][:MAP_SIZE])
+    codes = tasks.predict_batched(encode_mean(task), state, images)
+    label = np.asarray(test["label"][:MAP_SIZE])
+    plots.latent_map(codes, label, run.figure("latent_map"), "test images")
+    decoded = tasks.predict_batched(task.decode, state, tasks.latent_grid(20))
+    plots.image_grid(decoded, run.figure("grid"), 20)
 
 
 def main(config: Config) -> dict[str, Any]:
-    """One run per seed."""
-    return run_experiment(config, one)
+    """Trains and tests the network, for all seeds in one run."""
+    return run_experiment(config, train_and_test)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""The contract: everything that trains is three pure functions over a state of arrays.
+"""The contract of the library: training is three pure functions over a state of arrays.
 
-    init(key, batch) -> State        step(state, batch, key) -> (State, metrics)
+    init(key, batch) -> State
+    step(state, batch, key) -> (State, metrics)
     evaluate(state, batch, key) -> metrics
 
-Loops, strategies, checkpoints and tests see these three and never ask what model is behind.
+Loops, strategies, checkpoints and tests use these three functions only, so they work with every
+model.
 """
 
 import dataclasses
@@ -24,21 +26,24 @@ from jaxdl.xla import materialize
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
 
-#: The name of the axis over which the `pmap` strategy maps a step.
+#: Name of the axis over which the `pmap` strategy maps a step.
 AXIS = "replica"
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """All that training changes: arrays only, so that it can be saved, compared, sharded, donated.
+    """All arrays that training changes.
+
+    A state holds nothing but arrays, so it can be saved, compared, sharded and donated.
 
     Attributes:
-      step: int32 scalar, updates done.
-      params: what the gradients train, a dictionary by layer.
-      opt: a tuple, one Optax state per `Update`.
-      extra: what the model carries and no gradient trains, by collection (`batch_stats`); {} if nothing. What is
-        in `carry` has a row per example of the batch, and goes with it where a batch is divided over devices.
+      step: number of steps done, an int32 scalar.
+      params: trainable parameters, a dictionary by layer.
+      opt: optimizer states, a tuple with one Optax state per `Update`.
+      extra: arrays of the model that no gradient trains, a dictionary by collection, such as
+        `batch_stats`; `{}` if there are none. Arrays in the collection `carry` have one row per
+        example of the batch. Where a batch is divided over devices, these rows are divided too.
     """
 
     step: Int[Array, ""]
@@ -47,20 +52,27 @@ class State:
     extra: Any
 
     def replace(self, **changes: Any) -> "State":
-        """A copy with some fields changed."""
+        """Returns a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def member(self, i: int) -> "State":
-        """The state of run i, where the state is that of several runs, every leaf `[N, ...]`."""
+        """Returns the state of run `i` of an ensemble.
+
+        Args:
+          i: index of the run, at least 0. In the state of N runs every leaf is `[N, ...]`.
+
+        Raises:
+          InputError: if `i` is out of range, or if this is the state of a single run.
+        """
         if self.step.ndim != 1 or not 0 <= i < len(self.step):
             raise InputError(
-                "member", i, f"a number below {self.step.size}, of a state of several runs"
+                "member", i, f"an index in [0, {self.step.size}) into the state of several runs"
             )
         return jax.tree.map(lambda x: x[i], self)
 
     @property
     def steps_done(self) -> int:
-        """Updates done, as a number of the host's."""
+        """Number of steps done, as a Python integer."""
         return int(np.max(jax.device_get(self.step)))
 
 
@@ -69,9 +81,10 @@ class Update(NamedTuple):
 
     Attributes:
       loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      optimizer: any Optax transformation; clipping, schedules and frozen parts belong there.
-      on: the top-level entry of `params` that it moves; None: all of them.
-      times: repeats within one step, sharing one optimizer state (k critic updates).
+      optimizer: any Optax transformation. Clipping, schedules and frozen parameters belong here.
+      on: the top-level entry of `params` that the optimizer updates. None means all of them.
+      times: number of repeats within one step, at least 1, such as the k critic updates of a GAN.
+        The repeats share one optimizer state.
     """
 
     loss: Callable[..., tuple[Array, tuple[Any, Metrics]]]
@@ -81,14 +94,16 @@ class Update(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """Three pure functions; change a learner by wrapping it (`jaxdl.wrappers`).
+    """The three pure functions that train and evaluate a model.
+
+    To change a learner, wrap it with one of the functions in `jaxdl.wrappers`.
 
     Attributes:
-      init: `init(key, batch) -> State`; of the batch only shapes and dtypes matter.
-      step: `step(state, batch, key) -> (State, metrics)`; folds `state.step` into the key.
+      init: `init(key, batch) -> State`. Only the shapes and dtypes of the batch matter.
+      step: `step(state, batch, key) -> (State, metrics)`. It folds `state.step` into the key.
       evaluate: `evaluate(state, batch, key) -> metrics`.
-      runs: of runs that differ in more than their keys, the names and numbers in which they do (`sweep`); `init` is
-        then `init(key, batch, run)`, the run's index last.
+      runs: hyper-parameters of a `sweep`, as pairs of a name and one number per run; else `()`.
+        In a sweep `init` has the index of the run as last argument, `init(key, batch, run)`.
     """
 
     init: Callable[..., State]
@@ -100,23 +115,26 @@ class Learner(NamedTuple):
 def learner(
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update
 ) -> Learner:
-    """A learner whose step applies the updates one after the other.
+    """Creates a learner whose step applies the updates one after the other.
 
-        g = grad of loss_i at (params, extra), params[on_i] <- params[on_i] + optimizer_i(g)
+        g = grad of loss_i at (params, extra),   params[on_i] <- params[on_i] + optimizer_i(g)
 
-    Later updates see what earlier ones changed: the order is part of the meaning (a GAN's
-    generator answers the discriminator of the same step).
+    Each update sees the changes of the updates before it, so their order matters. In a GAN, for
+    example, the generator is trained against the discriminator of the same step.
 
     Args:
       init: `init(key, batch) -> (params, extra)`.
-      *updates: one per optimizer, in order.
+      *updates: the updates, one per optimizer, in the order in which they are applied.
 
     Returns:
-      A `Learner`. Its metrics are the losses' own (of equal names the last update's) and, if the
-      optimizer was made by `jaxdl.optimizers` or `optax.inject_hyperparams`, the `learning_rate` it used.
+      A `Learner`. Its metrics are those of the losses. If two losses use the same name, the later
+      update's metric is reported. If an optimizer comes from `jaxdl.optimizers` or
+      `optax.inject_hyperparams`, the metrics also contain the `learning_rate` that it used, or
+      `<on>_learning_rate` for an update with `on`.
 
     Raises:
-      InputError: no updates, `times < 1`, or (at `init`) an `on` that `params` does not have.
+      InputError: no updates, or `times < 1`. Raised by `init`: an `on` that `params` does not
+        have, or an `on` together with a schedule-free optimizer.
 
     Example:
       >>> import jaxdl
@@ -126,7 +144,8 @@ def learner(
       ...     error = (params["w"] - batch["x"]) ** 2
       ...     return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
       >>> net = learner(init, Update(loss, optax.sgd(0.5)))
-      >>> key, batch = jaxdl.root(0), {"x": jnp.array([1.0, 3.0])}
+      >>> key = jaxdl.root(0)
+      >>> batch = {"x": jnp.array([1.0, 3.0])}
       >>> state, metrics = net.step(net.init(key, batch), batch, key)
       >>> float(state.params["w"]), int(state.step)
       (2.0, 1)
@@ -145,38 +164,47 @@ def learner(
         key = jax.random.fold_in(key, state.step)
         for i, update in enumerate(updates):
             for repeat in range(update.times):
-                state, new = _apply(
-                    i, update, state, batch, jax.random.fold_in(jax.random.fold_in(key, i), repeat)
-                )
-                metrics |= new
+                update_key = jax.random.fold_in(jax.random.fold_in(key, i), repeat)
+                state, update_metrics = _apply(i, update, state, batch, update_key)
+                metrics |= update_metrics
         return state.replace(step=state.step + 1), _sum_over_replicas(metrics)
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
         metrics: Metrics = {}
         state = inference(state)
         for i, update in enumerate(updates):
-            _, (_, new) = update.loss(
-                state.params, state.extra, batch, jax.random.fold_in(key, i), train=False
+            update_key = jax.random.fold_in(key, i)
+            _, (_, update_metrics) = update.loss(
+                state.params, state.extra, batch, update_key, train=False
             )
-            metrics |= new
+            metrics |= update_metrics
         return _sum_over_replicas(metrics)
 
     return Learner(init_state, step, evaluate)
 
 
 def inference(state: State) -> State:
-    """The state to evaluate, predict and export with.
+    """Returns the state to use for evaluation, prediction and export.
 
-    The averaged weights where `with_ema` keeps them, the averaged iterate of a schedule-free
-    optimizer, else the parameters themselves. `evaluate` uses it always.
+    If `with_ema` keeps an average of the weights, the average replaces `params`. If the optimizer
+    is schedule-free, its averaged iterate replaces them. Otherwise `params` are unchanged. The
+    function `evaluate` of a learner always uses this state.
+
+    Args:
+      state: the state of a learner, with or without wrappers.
+
+    Returns:
+      A state whose `extra` holds only what the model needs.
 
     Example:
-      >>> state = State(jnp.zeros((), jnp.int32), {"w": jnp.ones(())}, (), {"ema": {"w": jnp.zeros(())}})
+      >>> average = {"ema": {"w": jnp.zeros(())}}
+      >>> state = State(jnp.zeros((), jnp.int32), {"w": jnp.ones(())}, (), average)
       >>> float(inference(state).params["w"]), inference(state).extra
       (0.0, {})
     """
     extra = dict(state.extra)
-    for name in ("sweep", "skipped"):  # what wrappers keep for themselves
+    # Wrappers store their own arrays in these collections, which the model does not have.
+    for name in ("sweep", "skipped"):
         if extra.pop(name, None) is not None:
             state = state.replace(extra=extra)
     if "ema" in extra:
@@ -189,37 +217,41 @@ def inference(state: State) -> State:
 def _apply(
     i: int, update: Update, state: State, batch: Batch, key: Key[Array, ""]
 ) -> tuple[State, Metrics]:
-    """One gradient of one update: the only place where the library differentiates."""
+    """Applies update `i` once: computes the gradient of its loss and calls its optimizer."""
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
-        return update.loss(_put(state.params, update.on, part), state.extra, batch, key, train=True)
+        params = _put(state.params, update.on, part)
+        return update.loss(params, state.extra, batch, key, train=True)
 
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
-    # A CPU updates parameters in place only where all that reads them comes before.
+    # A CPU can update the parameters in place only if every operation that reads them runs before.
+    # Materializing the gradients ensures this.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
-    # Some of Optax's own code mixes dtypes, which strict promotion refuses.
+    # Some of Optax's code mixes dtypes, which strict promotion refuses.
     with jax.numpy_dtype_promotion("standard"):
         delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
     params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
-    return state.replace(params=params, opt=opts, extra=extra), {
-        **metrics,
-        **_learning_rate(opt, update.on),
-    }
+    metrics = {**metrics, **_learning_rate(opt, update.on)}
+    return state.replace(params=params, opt=opts, extra=extra), metrics
 
 
 def _learning_rate(opt: Any, on: str | None) -> Metrics:
-    """What the optimizer says it has just used: the one number that cannot differ from the truth."""
-    name = "learning_rate" if on is None else f"{on}_learning_rate"
+    """Reads the learning rate from the optimizer state, so the logged value is the one used."""
     used = _nodes(opt, lambda node: "learning_rate" in getattr(node, "hyperparams", {}))
-    return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))} if used else {}
+    if not used:
+        return {}
+    name = "learning_rate"
+    if on is not None:
+        name = f"{on}_learning_rate"
+    return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))}
 
 
 def _mapped() -> bool:
-    """Whether the step runs inside a map over `AXIS`: the `pmap` strategy, once per device."""
+    """Returns True inside a map over `AXIS`, which the `pmap` strategy uses."""
     try:
         jax.lax.axis_index(AXIS)
     except NameError:
@@ -230,13 +262,25 @@ def _mapped() -> bool:
 def _mean_over_replicas(tree: Any) -> Any:
     if not _mapped():
         return tree
-    return jax.tree.map(
-        lambda x: jax.lax.pmean(x, AXIS) if jnp.issubdtype(x.dtype, jnp.inexact) else x, tree
-    )
+
+    def mean(x: Array) -> Array:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return x
+        return jax.lax.pmean(x, AXIS)
+
+    return jax.tree.map(mean, tree)
 
 
 def local_rows(tree: Any) -> Any:
-    """Of what has a row per example of the batch, those of the examples that are here: inside `pmap` a part.
+    """Returns this replica's rows of arrays that have one row per example of the whole batch.
+
+    Outside of the `pmap` strategy these are all rows.
+
+    Args:
+      tree: arrays `[B, ...]`.
+
+    Returns:
+      Arrays `[B / n, ...]`, in one of n replicas.
 
     Example:
       >>> local_rows({"h": jnp.zeros((4, 2))})["h"].shape
@@ -245,29 +289,37 @@ def local_rows(tree: Any) -> Any:
     if not _mapped():
         return tree
     count = jax.lax.axis_size(AXIS)
-    here = jax.lax.axis_index(AXIS)
+    replica = jax.lax.axis_index(AXIS)
 
     def part(x: Array) -> Array:
         size = x.shape[0] // count
-        return jax.lax.dynamic_slice_in_dim(x, here * size, size)
+        return jax.lax.dynamic_slice_in_dim(x, replica * size, size)
 
     return jax.tree.map(part, tree)
 
 
 def gather_rows(tree: Any) -> Any:
-    """The rows of all devices, from what each has: what `local_rows` takes apart.
+    """Gathers the rows of all replicas; the inverse of `local_rows`.
+
+    Args:
+      tree: arrays `[B / n, ...]`, in one of n replicas.
+
+    Returns:
+      Arrays `[B, ...]`.
 
     Example:
       >>> gather_rows({"h": jnp.zeros((4, 2))})["h"].shape
       (4, 2)
     """
-    return (
-        jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree) if _mapped() else tree
-    )
+    if not _mapped():
+        return tree
+    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree)
 
 
 def _sum_over_replicas(metrics: Metrics) -> Metrics:
-    return jax.lax.psum(metrics, AXIS) if _mapped() else metrics
+    if not _mapped():
+        return metrics
+    return jax.lax.psum(metrics, AXIS)
 
 
 def _check(updates: tuple[Update, ...]) -> None:
@@ -286,26 +338,32 @@ def _check_on(update: Update, params: Any) -> None:
         raise InputError(
             "Update.on",
             update.on,
-            "None, with a schedule-free optimizer: it averages all parameters",
+            "None with a schedule-free optimizer, which averages all parameters",
         )
 
 
 def _take(params: Any, on: str | None) -> Params:
-    return params if on is None else params[on]
+    if on is None:
+        return params
+    return params[on]
 
 
 def _put(params: Any, on: str | None, part: Params) -> Params:
-    return part if on is None else {**params, on: part}
+    if on is None:
+        return part
+    return {**params, on: part}
 
 
 def _strong(tree: Any) -> Any:
-    """The same leaves as arrays without weak types, which would make the second step compile again."""
+    """Removes weak types, with which the second step would be compiled again."""
     return jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.asarray(x).dtype), tree)
 
 
 def _schedule_free(opt: Any) -> list:
+    """Returns the states of schedule-free optimizers in an optimizer state."""
     return _nodes(opt, lambda node: isinstance(node, optax.contrib.ScheduleFreeState))
 
 
 def _nodes(tree: Any, match: Callable[[Any], bool]) -> list:
+    """Returns the nodes of a tree for which `match` returns True."""
     return [node for node in jax.tree.leaves(tree, is_leaf=match) if match(node)]

@@ -1,4 +1,7 @@
-"""What jaxdl raises: one line that names the field, the value and what is allowed."""
+"""Exceptions of jaxdl, and checks that raise them.
+
+Each message is one line that names the field, its value and the values that are allowed.
+"""
 
 import difflib
 from collections.abc import Iterable
@@ -8,24 +11,27 @@ from typing import Any
 import jax
 import numpy as np
 
-#: Characters of an error's line.
+#: Maximum number of characters in a message.
 LONGEST = 2000
 
 
 class JaxdlError(Exception):
-    """Everything that jaxdl raises on purpose; a script ends with its line and exit code 2."""
+    """Base class of all errors that jaxdl raises on purpose.
 
-    def __init__(self, said: str):
-        super().__init__(one_line(said))
+    A script prints the message and ends with exit code 2.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 class InputError(JaxdlError, ValueError):
     """A value that cannot be used.
 
     Args:
-      field: what was given, as the caller names it (`batch_size`, `label`).
-      value: what it was.
-      allowed: what it may be.
+      field: name of the value, as the caller wrote it (`batch_size`, `label`).
+      value: the value.
+      allowed: a description of the values that are allowed.
 
     Example:
       >>> str(InputError("dropout", 1.5, "a number in [0, 1)"))
@@ -38,15 +44,18 @@ class InputError(JaxdlError, ValueError):
 
 
 class DataUnavailable(JaxdlError):
-    """A data set that is not here and cannot be had here; says which command would get it."""
+    """A data set that is neither stored locally nor obtainable in this process.
+
+    The message names the command that obtains it.
+    """
 
 
 class NonFinite(JaxdlError):
-    """A loss, or a leaf of the state, became NaN or infinite.
+    """A loss or a leaf of the state that became NaN or infinite.
 
     Args:
-      step: where that was found.
-      what: what it was.
+      step: number of the step in which it was found.
+      what: a description of the value.
 
     Example:
       >>> NonFinite(7, "loss is not finite").step
@@ -59,35 +68,46 @@ class NonFinite(JaxdlError):
 
 
 class CheckFailed(JaxdlError):
-    """What a step that is looked at found: an index out of bounds, a key used twice, a check of the user's own."""
+    """A failed check of a checked step.
+
+    The cause is an index out of bounds, a key used twice or a failed check in the user's code.
+    """
 
 
 class CheckpointError(JaxdlError):
-    """A checkpoint that is damaged, or does not belong to this run."""
+    """A checkpoint that is damaged, or that belongs to another run."""
 
 
 class RunError(JaxdlError):
-    """A run directory that is finished already, or belongs to another configuration."""
+    """A run directory that is already finished, or that belongs to another configuration."""
 
 
 def one_line(text: object) -> str:
-    r"""A text that may come from a file, as one line that a terminal shows and does not obey.
+    r"""Returns a text as one line of printable characters.
+
+    The text may come from a file. Control characters are escaped, so that a terminal prints them
+    and does not execute them. A line longer than `LONGEST` is cut.
 
     Example:
       >>> one_line("two\nlines and \x1b[2J")
       'two lines and \\x1b[2J'
     """
     line = " ".join(str(text).splitlines())
-    shown = (
-        line
-        if line.isprintable()
-        else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    )
-    return shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+    if not line.isprintable():
+        line = "".join(_printable(character) for character in line)
+    if len(line) > LONGEST:
+        line = line[: LONGEST - 3] + "..."
+    return line
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return repr(character)[1:-1]
 
 
 def one_of(field: str, value: str, known: Iterable[str]) -> str:
-    """Returns `value` if it is a known name, else raises naming the nearest known one.
+    """Returns `value` if it is a known name, else raises an error that suggests the nearest one.
 
     Example:
       >>> one_of("optimizer", "adm", ["adam", "sgd"])
@@ -97,13 +117,15 @@ def one_of(field: str, value: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if value in names:
         return value
+    allowed = ", ".join(names)
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(field, value, ", ".join(names) + hint)
+    if near:
+        allowed += f" (did you mean {near[0]!r}?)"
+    raise InputError(field, value, allowed)
 
 
 def at_least(field: str, value: int, low: int) -> None:
-    """Raises unless the value is an integer (of Python's or NumPy's) and `value >= low`.
+    """Raises unless the value is a Python or NumPy integer and `value >= low`.
 
     Example:
       >>> at_least("steps", 93.75, 1)
@@ -117,7 +139,7 @@ def at_least(field: str, value: int, low: int) -> None:
 
 
 def is_traced(value: object) -> bool:
-    """Whether a number is one of JAX's that is known only when the program runs.
+    """Returns True for a JAX tracer, whose number is known only when the program runs.
 
     Example:
       >>> is_traced(0.5)
@@ -127,7 +149,7 @@ def is_traced(value: object) -> bool:
 
 
 def is_zero(value: Any) -> bool:
-    """Whether a number is 0 and known to be, so that what it would scale can be left out.
+    """Returns True for a concrete number 0; a term that it scales can be left out.
 
     Example:
       >>> is_zero(0.0), is_zero(0.5)
@@ -136,22 +158,32 @@ def is_zero(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and value == 0
 
 
-def of_kind(field: str, value: object, kind: type, said: str) -> None:
-    """Raises unless the value is of a class, or has what a protocol asks for.
+def of_kind(field: str, value: object, kind: type, allowed: str) -> None:
+    """Raises unless the value is an instance of a class or follows a protocol.
+
+    Args:
+      field: name of the value.
+      value: the value.
+      kind: the class or runtime-checkable protocol.
+      allowed: a description of `kind` for the message.
 
     Example:
       >>> of_kind("data", {"x": 1}, list, "a list")
       Traceback (most recent call last):
       jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a list
     """
-    if not isinstance(value, kind):
-        raise InputError(
-            field, value if isinstance(value, str | int | float) else type(value), said
-        )
+    if isinstance(value, kind):
+        return
+    shown: object = type(value)
+    if isinstance(value, str | int | float):
+        shown = value
+    raise InputError(field, shown, allowed)
 
 
 def lengths_within(lengths: Any, size: int) -> None:
-    """Raises unless they are integers `[B]` in [1, size], naming the first that is not; traced ones have no value.
+    """Raises unless the lengths are integers `[B]` in [1, size], and names the first that is not.
+
+    The values of traced lengths are unknown and not checked.
 
     Example:
       >>> lengths_within(np.array([3, 0]), 5)
@@ -172,7 +204,7 @@ def lengths_within(lengths: Any, size: int) -> None:
 
 
 def in_range(field: str, value: Any, low: float, high: float) -> None:
-    """Raises unless `low <= value < high`; what is still being traced has no value to look at.
+    """Raises unless `low <= value < high`. A traced value is unknown and not checked.
 
     Example:
       >>> in_range("dropout", 0.5, 0, 1)

@@ -1,4 +1,4 @@
-"""Whether numbers are still numbers."""
+"""Tests for NaN and infinity."""
 
 from typing import Any
 
@@ -10,22 +10,39 @@ from jaxdl.core import State
 
 
 def finite(state: State) -> State:
-    """Of each leaf whether it is as it should be: finite; an optimizer may hold an infinity on purpose, never a NaN.
+    """Tests each leaf of a state for NaN and infinity.
+
+    An optimizer may use infinities on purpose, so its state is tested for NaN only.
+
+    Args:
+      state: the state of a learner.
+
+    Returns:
+      A state of booleans, True for each leaf that passes.
 
     Example:
-      >>> state = State(jnp.zeros((), jnp.int32), {"w": jnp.array([1.0, jnp.inf])}, ({"best": jnp.array(jnp.inf)},), {})
-      >>> bool(finite(state).params["w"]), bool(finite(state).opt[0]["best"])
+      >>> params = {"w": jnp.array([1.0, jnp.inf])}
+      >>> opt = ({"best": jnp.array(jnp.inf)},)
+      >>> passed = finite(State(jnp.zeros((), jnp.int32), params, opt, {}))
+      >>> bool(passed.params["w"]), bool(passed.opt[0]["best"])
       (False, True)
     """
 
-    def fine(path: Any, x: Array) -> Array:
+    def test(path: Any, x: Array) -> Array:
         if path[0].name == "opt" and jnp.issubdtype(x.dtype, jnp.inexact):
             return ~jnp.isnan(x).any()
         return all_finite(x)
 
-    return jax.tree_util.tree_map_with_path(fine, state)
+    return jax.tree_util.tree_map_with_path(test, state)
 
 
 def all_finite(x: Array) -> Bool[Array, ""]:
-    """Whether no number of an array is NaN or infinite; true for what is not made of floating numbers."""
-    return jnp.isfinite(x).all() if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.ones((), bool)
+    """Returns True if no number of an array is NaN or infinite; always for integers and booleans.
+
+    Example:
+      >>> bool(all_finite(jnp.array([1.0, jnp.nan]))), bool(all_finite(jnp.array([1, 2])))
+      (False, True)
+    """
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return jnp.ones((), bool)
+    return jnp.isfinite(x).all()

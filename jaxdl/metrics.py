@@ -1,8 +1,9 @@
-"""Metrics are pairs `(sum, count)`: they merge by `+`, whatever the batches and devices were.
+"""Metrics: pairs `(sum, count)` that merge by addition, over any batches and devices.
 
     mean = sum_i m_i v_i / sum_i m_i
 
-A mean of means is wrong as soon as one batch is smaller; a sum of sums and counts never is.
+A mean of means is wrong if one batch is smaller than the others. The sum of sums divided by the sum
+of counts is always right.
 """
 
 from collections.abc import Mapping
@@ -20,13 +21,17 @@ Metrics = dict[str, Metric]
 def total(
     values: Num[Array, "*B"], mask: Num[Array, "*B"] | Bool[Array, "*B"] | None = None
 ) -> Metric:
-    """`(sum of the values, how many there are)`, where `mask` is true.
+    """Returns the sum and the number of the values where the mask is true.
+
+        sum = sum_i m_i v_i,   count = sum_i m_i
+
+    A masked value may be NaN, and the sum stays finite. Its gradient does not, if the chain rule
+    multiplies NaN by 0 on the way to the value. The inputs of masked values must therefore be
+    finite where a gradient is computed.
 
     Args:
-      values: `[B]` or any shape, one number per example.
-      mask: the same shape, true (or 1) where the example counts; None: everywhere. Values
-        that do not count may be NaN: the sum stays finite. A gradient does not, where NaN times 0
-        comes out on the way to such a value; so what it is made from must be finite.
+      values: one number per example, `[B]` or any other shape.
+      mask: True or 1 where the value counts, of the same shape. None means everywhere.
 
     Returns:
       Two float32 scalars `(sum, count)`.
@@ -44,7 +49,7 @@ def total(
 
 
 def mean(metric: Metric) -> Float[Array, "..."]:
-    """`sum / count`; 0 where nothing counted.
+    """Returns `sum / count`, or 0 if the count is 0.
 
     Example:
       >>> float(mean((jnp.array(3.0), jnp.array(2.0))))
@@ -55,7 +60,7 @@ def mean(metric: Metric) -> Float[Array, "..."]:
 
 
 def merge(a: Metrics, b: Metrics) -> Metrics:
-    """Both together, added name by name; a name in one of them only is kept.
+    """Adds metrics name by name; a name that only one of the arguments has is copied.
 
     Example:
       >>> merge({"n": (1.0, 1.0)}, {"n": (0.0, 1.0), "m": (2.0, 4.0)})
@@ -66,24 +71,28 @@ def merge(a: Metrics, b: Metrics) -> Metrics:
 
 
 def means(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """The host's numbers for a report: `{name: sum / count}`; NaN where nothing counted.
+    """Copies metrics to the host and returns `{name: sum / count}`, NaN if the count is 0.
 
-    A float each, or for several runs in one program an array `[N]` each.
+    Args:
+      metrics: metrics of one run, or of N runs with arrays `[N]`.
+
+    Returns:
+      A float per name, or an array `[N]` per name for N runs.
 
     Example:
       >>> means({"loss": (jnp.array(3.0), jnp.array(2.0))})
       {'loss': 1.5}
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = {
+        ratios = {
             name: np.float64(s) / np.float64(n)
             for name, (s, n) in jax.device_get(dict(metrics)).items()
         }
-        return {name: value if np.ndim(value) else float(value) for name, value in found.items()}
+    return {name: ratio if np.ndim(ratio) else float(ratio) for name, ratio in ratios.items()}
 
 
 def accuracy(logits: Float[Array, " C"], label: Int[Array, ""]) -> Float[Array, ""]:
-    """1 if the largest logit is the label's, else 0; for one example, `vmap` outside.
+    """Returns 1 if the largest logit is that of the label, else 0, for one example.
 
     Example:
       >>> float(accuracy(jnp.array([0.1, 2.0]), jnp.array(1)))
@@ -93,7 +102,7 @@ def accuracy(logits: Float[Array, " C"], label: Int[Array, ""]) -> Float[Array, 
 
 
 def top_k(logits: Float[Array, " C"], label: Int[Array, ""], k: int) -> Float[Array, ""]:
-    """1 if the label is among the `k` largest logits, else 0; for one example.
+    """Returns 1 if the logit of the label is one of the `k` largest, else 0, for one example.
 
     Example:
       >>> float(top_k(jnp.array([0.1, 2.0, 1.0]), jnp.array(2), 2))

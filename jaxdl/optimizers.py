@@ -1,4 +1,7 @@
-"""Optimizers and schedules by name, from Optax; what is logged as learning rate is what was used."""
+"""Optimizers and schedules by name, built from Optax.
+
+The learning rate in the metrics of a learner is the rate that the optimizer used.
+"""
 
 import math
 from collections.abc import Callable
@@ -22,46 +25,53 @@ def optimizer(
     l1: float = 0.0,
     clip: float = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
-    """An Optax optimizer with the usual regularizers, by its name.
-
-        g' = min(1, clip / ||g||) g + l1 sign(w) + weight_decay w       (sgd momentum nesterov rmsprop
-        w <- w - r(t) f(g')                                              adagrad adadelta adam nadam)
+    """Creates an Optax optimizer with the usual regularizers, by its name.
 
         g' = min(1, clip / ||g||) g + l1 sign(w)
-        w <- w - r(t) (f(g') + weight_decay w)                          (adamw lion muon schedule_free)
 
-    The first is L2 regularization, the second decoupled weight decay. Biases and scales, all arrays with
-    fewer than two axes, are neither decayed nor drawn to zero by `l1`; `clip` is by the norm of the
-    whole gradient. Constants not named here are Optax's own.
+        L2 regularization (sgd momentum nesterov rmsprop adagrad adadelta adam nadam):
+        w <- w - r(t) f(g' + weight_decay w)
 
-    `muon` orthogonalizes every array with two axes or more as a matrix [all but the last, last], which is
-    how a convolution uses its kernel, and leaves the others to Adam; its steps are scaled to Adam's size
-    (0.2), so one learning rate suits both. `schedule_free` is Adam without a schedule; evaluate it with
-    `jaxdl.inference(state)`, and give it a constant rate, with warm-up or without.
+        decoupled weight decay (adamw lion muon schedule_free):
+        w <- w - r(t) (f(g') + weight_decay w)
+
+    Here f is the rule of the optimizer. `weight_decay` and `l1` apply to arrays with two or more
+    axes only, so biases and scales are not regularized. `clip` limits the norm of the whole
+    gradient. All constants that are not arguments have Optax's default values.
+
+    `muon` orthogonalizes the updates of arrays with two or more axes, and uses Adam for the others.
+    It treats an array as a matrix [all axes but the last, last axis], which is how a convolution
+    uses its kernel. Its updates are scaled to the size of Adam's (0.2), so one learning rate suits
+    both.
+
+    `schedule_free` is Adam without a schedule. Use it with a constant learning rate, with or
+    without warm-up, and evaluate `jaxdl.inference(state)`.
 
     Args:
       name: one of `OPTIMIZERS`.
-      learning_rate: r, above 0, or a schedule of the update count: `schedule`'s or Optax's.
-      momentum: in [0, 1), the decay of the running mean of gradients: of momentum, nesterov, and as b1 of
-        adam, adamw, nadam, lion and schedule_free (there above 0). muon keeps 0.95; the others have none.
+      learning_rate: r, above 0, or a function of the number of updates: a result of `schedule` or
+        a schedule of Optax.
+      momentum: decay of the running mean of gradients, in [0, 1). It applies to momentum and
+        nesterov, and is b1 of adam, adamw, nadam, lion and schedule_free. schedule_free needs a
+        value above 0. muon always uses 0.95. The other optimizers have no momentum.
       weight_decay: at least 0.
       l1: at least 0.
-      clip: the largest norm of the gradient; 0: any.
+      clip: the largest norm of the gradient. 0 means no limit.
 
     Returns:
-      An Optax transformation. Its state has `hyperparams["learning_rate"]`: after an update, the rate which
-      that update used; a learner reports it as the metric `learning_rate`.
+      An Optax transformation. After an update, `hyperparams["learning_rate"]` of its state is the
+      rate that the update used. A learner reports it as the metric `learning_rate`.
 
     Raises:
-      InputError: an unknown name, or a number outside what is said above.
+      InputError: an unknown name, or a number out of range.
 
-    Source: decoupled decay: Loshchilov and Hutter (2019); lion: Chen et al. (2023); muon: Jordan (2024),
-      scaled as in Liu et al. (2025); schedule_free: Defazio et al. (2024).
+    Source: decoupled decay: Loshchilov and Hutter (2019); lion: Chen et al. (2023); muon: Jordan
+      (2024), scaled as in Liu et al. (2025); schedule_free: Defazio et al. (2024).
 
     Example:
-      >>> made = optimizer("momentum", 0.5, weight_decay=1e-4, clip=1.0)
+      >>> sgd = optimizer("momentum", 0.5, weight_decay=1e-4, clip=1.0)
       >>> params = {"w": jnp.ones(2)}
-      >>> updates, state = made.update({"w": jnp.array([3.0, 4.0])}, made.init(params), params)
+      >>> updates, state = sgd.update({"w": jnp.array([3.0, 4.0])}, sgd.init(params), params)
       >>> [round(float(u), 4) for u in updates["w"]], float(state.hyperparams["learning_rate"])
       ([-0.3, -0.4], 0.5)
     """
@@ -77,15 +87,15 @@ def optimizer(
         in_range(field, value, 0, math.inf)
 
     def build(learning_rate: Any) -> optax.GradientTransformation:
-        # 0 is no limit, also where it is known only when the program runs.
-        limit = jnp.where(clip > 0, clip, jnp.inf) if is_traced(clip) else clip
-        parts = [optax.clip_by_global_norm(limit)] if not is_zero(clip) else []
-        parts += [_add_l1(l1)] if not is_zero(l1) else []
+        parts: list[optax.GradientTransformation] = []
+        if not is_zero(clip):
+            parts.append(optax.clip_by_global_norm(_max_norm(clip)))
+        if not is_zero(l1):
+            parts.append(_add_l1(l1))
         if name in _DECOUPLED:
             return optax.chain(*parts, _DECOUPLED[name](learning_rate, momentum, weight_decay))
-        parts += (
-            [optax.add_decayed_weights(weight_decay, _kernels)] if not is_zero(weight_decay) else []
-        )
+        if not is_zero(weight_decay):
+            parts.append(optax.add_decayed_weights(weight_decay, _kernels))
         return optax.chain(*parts, _COUPLED[name](learning_rate, momentum))
 
     made = optax.inject_hyperparams(build)(learning_rate=learning_rate)
@@ -93,31 +103,38 @@ def optimizer(
 
 
 def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0) -> optax.Schedule:
-    """A learning rate as a function of the updates done, by its name.
+    """Creates a learning rate schedule, a function of the number of updates, by its name.
 
-        r(t) = r (t + 1) / (n + 1) for t < n, the warm-up; then, with s = (t - n) / (steps - n) in [0, 1]:
+        warm-up       r(t) = r (t + 1) / (n + 1)   for t < n = warmup steps
 
-        constant      r                                  exponential   r 0.01^s
-        step          r, r / 10 from s = 1/2 on,         cosine        r (1 + cos(pi s)) / 2
-                      r / 100 from s = 3/4 on            polynomial    r (1 - s)^2
+        then, with s = (t - n) / (steps - n) in [0, 1]:
 
-    `warmup_cosine` is `cosine` after a warm-up of a tenth of the steps. `one_cycle` rises by a cosine from r / 25
-    to r in three tenths of the steps, and falls by a cosine to 4e-6 r. After the last step the rate stays.
-    For other constants give `optimizer` a schedule of Optax's.
+        constant      r
+        step          r;   r / 10 from s = 1/2;   r / 100 from s = 3/4
+        exponential   r 0.01^s
+        cosine        r (1 + cos(pi s)) / 2
+        polynomial    r (1 - s)^2
+
+    `warmup_cosine` is `cosine` with a default warm-up of a tenth of the steps. `one_cycle` rises by
+    a cosine from r / 25 to r, by default in three tenths of the steps. Then it falls by a cosine to
+    4e-6 r. After the last step every rate stays constant. If you need other constants, pass a
+    schedule of Optax to `optimizer`.
 
     Args:
       name: one of `SCHEDULES`.
-      learning_rate: r, above 0, the largest rate.
-      steps: at least 1, updates in all, warm-up included.
-      warmup: in [0, 1), the share of the steps in which the rate rises; 0: what the name says.
+      learning_rate: peak learning rate r, above 0.
+      steps: total number of updates, warm-up included, at least 1.
+      warmup: fraction of the steps in which the rate rises, in [0, 1). 0 means the default of the
+        schedule.
 
     Returns:
-      `rate(step) -> float32 scalar`, of an int32 scalar or a Python integer.
+      `rate(step) -> float32 scalar`, for an int32 scalar or a Python integer.
 
     Raises:
-      InputError: an unknown name, or a number outside what is said above.
+      InputError: an unknown name, or a number out of range.
 
-    Source: cosine: Loshchilov and Hutter (2017), SGDR; one_cycle: Smith and Topin (2018), Super-convergence.
+    Source: cosine: Loshchilov and Hutter (2017), SGDR; one_cycle: Smith and Topin (2018),
+      Super-convergence.
 
     Example:
       >>> rate = schedule("cosine", 0.1, 10, warmup=0.2)
@@ -153,7 +170,7 @@ _DECOUPLED: dict[str, Callable[[Any, float, float], optax.GradientTransformation
     "muon": lambda rate, momentum, decay: optax.contrib.muon(
         rate, weight_decay=decay, consistent_rms=0.2, muon_weight_dimension_numbers=_matrices
     ),
-    # The average of iterates is the momentum here, so Adam itself has none.
+    # The average of the iterates has the role of the momentum, so Adam has none.
     "schedule_free": lambda rate, momentum, decay: optax.contrib.schedule_free(
         optax.adamw(rate, 0.0, weight_decay=decay, mask=_kernels), rate, momentum
     ),
@@ -172,13 +189,13 @@ _FALL: dict[str, Callable[[float, int], optax.Schedule]] = {
     "polynomial": lambda rate, steps: optax.polynomial_schedule(rate, 0.0, 2.0, steps),
 }
 
-#: The share of the steps in which the rate rises, for the names that have one of their own.
+#: Default fraction of the steps in which the rate rises, if it is not 0.
 _RISE = {"warmup_cosine": 0.1, "one_cycle": 0.3}
 
-#: The names that `optimizer` knows.
+#: Names of all optimizers.
 OPTIMIZERS = (*_COUPLED, *_DECOUPLED)
 
-#: The names that `schedule` knows.
+#: Names of all schedules.
 SCHEDULES = (*_FALL, "one_cycle")
 
 
@@ -187,15 +204,13 @@ def _schedule(name: str, rate: float, steps: int, warmup: float) -> optax.Schedu
         return optax.cosine_onecycle_schedule(steps, rate, warmup)
     n = min(round(warmup * steps), steps - 1)
     fall = _FALL[name](rate, steps - n)
-    return (
-        optax.join_schedules([optax.linear_schedule(rate / (n + 1), rate, n), fall], [n])
-        if n
-        else fall
-    )
+    if n == 0:
+        return fall
+    return optax.join_schedules([optax.linear_schedule(rate / (n + 1), rate, n), fall], [n])
 
 
 def _promoting(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function where promotion is strict: Optax mixes integer counts and floats."""
+    """Allows dtype promotion in a function, because Optax mixes integer counts and floats."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         with jax.numpy_dtype_promotion("standard"):
@@ -209,23 +224,33 @@ def _check_rate(rate: float) -> None:
         raise InputError("learning_rate", rate, "a finite number above 0")
 
 
+def _max_norm(clip: Any) -> Any:
+    """Returns the largest norm of a gradient, where a traced 0 means no limit."""
+    if not is_traced(clip):
+        return clip
+    return jnp.where(clip > 0, clip, jnp.inf)
+
+
 def _add_l1(strength: float) -> optax.GradientTransformation:
     def add(g: Array, w: Array) -> Array:
-        return g + strength * jnp.sign(w) if w.ndim >= 2 else g
+        if w.ndim < 2:
+            return g
+        return g + strength * jnp.sign(w)
 
     return optax.stateless(lambda grads, params: jax.tree.map(add, grads, params))
 
 
 def _kernels(params: Any) -> Any:
+    """Returns the mask of the arrays that are regularized: those with two or more axes."""
     return jax.tree.map(lambda w: w.ndim >= 2, params)
 
 
 def _matrices(params: Any) -> Any:
+    """Returns how Muon treats each array: the axes of its matrix, or None to use Adam."""
+
     def axes(w: Array) -> optax.contrib.MuonDimensionNumbers | None:
-        return (
-            optax.contrib.MuonDimensionNumbers(tuple(range(w.ndim - 1)), w.ndim - 1)
-            if w.ndim >= 2
-            else None
-        )
+        if w.ndim < 2:
+            return None
+        return optax.contrib.MuonDimensionNumbers(tuple(range(w.ndim - 1)), w.ndim - 1)
 
     return jax.tree.map(axes, params)

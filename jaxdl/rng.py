@@ -1,4 +1,7 @@
-"""Randomness: one root key per run, one stream per purpose, nothing split or stored."""
+"""Random keys: one root key per run, and one stream per purpose.
+
+No key is split and none is stored: each follows from the root key, a name and a step.
+"""
 
 import operator
 import zlib
@@ -13,64 +16,76 @@ from jaxdl.errors import InputError
 
 
 def root(seed: int | Sequence[int]) -> Key[Array, "*N"]:
-    """The root key of a run: `key(seed)`, threefry.
+    """Returns the root key of a run, `key(seed)` of the threefry generator.
 
     Args:
-      seed: an integer in [0, 2**32), Python's or NumPy's; JAX would cut a larger one silently. Or
-        several of them, `root(range(8))`, a sequence or an array, for as many runs in one program.
+      seed: a Python or NumPy integer in [0, 2**32). JAX would silently truncate a larger one.
+        Several seeds, as a sequence or an array such as `range(8)`, give one key per run of an
+        ensemble.
 
     Returns:
-      A typed key, or `[N]` of them.
+      A typed key, or keys `[N]` for N seeds.
 
     Raises:
-      InputError: for any other seed.
+      InputError: any other seed.
 
     Example:
       >>> root(0).shape, root(range(8)).shape
       ((), (8,))
     """
-    if (
-        isinstance(seed, Sequence | np.ndarray)
-        and not isinstance(seed, str)
-        and np.ndim(seed) == 1
-        and len(seed)
-    ):
-        return jnp.stack([root(each) for each in seed])
-    try:
-        number = -1 if isinstance(seed, bool) else operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        number = -1
-    if not 0 <= number < 2**32:
-        raise InputError("seed", seed, "an integer in [0, 2**32), or several of them")
+    if _is_several(seed):
+        return jnp.stack([root(each) for each in seed])  # type: ignore[union-attr]
+    number = _integer(seed)
+    if number is None or not 0 <= number < 2**32:
+        raise InputError("seed", seed, "an integer in [0, 2**32), or a sequence of them")
     return jax.random.key(number, impl="threefry2x32")
 
 
+def _is_several(seed: object) -> bool:
+    """Returns True for a sequence or array that has one axis and is not empty."""
+    if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray):
+        return False
+    return np.ndim(seed) == 1 and len(seed) > 0
+
+
+def _integer(seed: object) -> int | None:
+    """Returns the seed as a Python integer, or None if it is not an integer."""
+    if isinstance(seed, bool):
+        return None
+    try:
+        return operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
 def check_key(key: Key[Array, "*N"]) -> None:
-    """Raises unless it is what `root` gives.
+    """Raises unless the key is a typed key or an array `[N]` of them, as `root` returns.
 
     Example:
       >>> check_key(jnp.zeros(2, jnp.uint32))
       Traceback (most recent call last):
       jaxdl.errors.InputError: key: got 'uint32[2]', allowed: root(seed) or root(range(n))
     """
-    typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.ndim > 1:
-        shown = f"{key.dtype}{list(key.shape)}" if isinstance(key, jax.Array) else key
-        raise InputError("key", shown, "root(seed) or root(range(n))")
+    shown: object = key
+    if isinstance(key, jax.Array):
+        if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) and key.ndim <= 1:
+            return
+        shown = f"{key.dtype}{list(key.shape)}"
+    raise InputError("key", shown, "root(seed) or root(range(n))")
 
 
 def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
-    """The stream of `key` called `name`: `fold_in(key, crc32(name))`.
+    """Returns the stream of a key with a name, `fold_in(key, crc32(name))`.
 
-    Streams are found by name, so adding one never moves another. The names in use are
+    A stream depends on its name only, so a new stream changes no other one. The names in use are
     "init", "data" (and "split" below it), "train", "eval" and "sample".
 
     Args:
-      key: a typed key, the root of a run, or `[N]` of them.
-      name: what the randomness is for.
+      key: a typed key, usually the root key of a run, or keys `[N]`.
+      name: the purpose of the random numbers.
 
     Returns:
-      A typed key; fold the step into it, never split it in a loop.
+      A typed key, or keys `[N]`. Fold the step into it; do not split it in a loop.
 
     Example:
       >>> key = root(0)
@@ -81,15 +96,13 @@ def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
 
 
 def fold(key: Key[Array, "*N"], number: int | Int[Array, ""]) -> Key[Array, "*N"]:
-    """`fold_in(key, number)`, of one key or of several.
+    """Folds a number into one key or into each of several, by `fold_in(key, number)`.
 
     Example:
       >>> keys = root([3, 4])
       >>> bool((fold(keys, 7)[1] == fold(root(4), 7)).all())
       True
     """
-    return (
-        jax.random.fold_in(key, number)
-        if key.ndim == 0
-        else jax.vmap(jax.random.fold_in, (0, None))(key, number)
-    )
+    if key.ndim == 0:
+        return jax.random.fold_in(key, number)
+    return jax.vmap(jax.random.fold_in, (0, None))(key, number)

@@ -1,4 +1,7 @@
-"""Numbers for pictures: how near drawn things are to real ones, in the features of some classifier; on the host."""
+"""Scores of generated examples, reconstructions and codes, computed on the host.
+
+Most of them compare sets of feature vectors, such as the activations of a classifier.
+"""
 
 import math
 
@@ -9,24 +12,28 @@ from jaxdl.errors import InputError, at_least
 
 Features = Num[np.ndarray, "N D"]
 
+#: Rows of which distances are computed at once, which bounds the memory.
+_BLOCK = 500
 
-def frechet_distance(real: Features, drawn: Features) -> float:
-    """The distance of two sets, each seen as a Gaussian.
+
+def frechet_distance(real: Features, generated: Features) -> float:
+    """Computes the Fréchet distance between two sets, each approximated by a Gaussian.
 
         d = |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1^1/2 C_2 C_1^1/2)^1/2)
 
-    Of features of the Inception network it is known as FID. It is never quite 0 for two finite sets of the same things:
-    state it next to what real things have against real ones.
+    In the features of the Inception network this distance is called FID. Two finite sets from the
+    same distribution have a distance above 0, so compare it with the distance between two sets of
+    real examples.
 
     Args:
-      real: `[N, D]`, N at least 2.
-      drawn: `[M, D]`, M at least 2.
+      real: features of real examples, `[N, D]`, N at least 2.
+      generated: features of generated examples, `[M, D]`, M at least 2.
 
     Returns:
-      A number, 0 or more.
+      The distance, at least 0.
 
     Raises:
-      InputError: other shapes, fewer than 2 rows, numbers that are not finite.
+      InputError: other shapes, fewer than 2 rows, or numbers that are not finite.
 
     Source: Dowson, Landau 1982; Heusel et al. 2017, GANs trained by a two time-scale update rule.
 
@@ -35,34 +42,42 @@ def frechet_distance(real: Features, drawn: Features) -> float:
       >>> round(frechet_distance(x, x + [2.0, 0.0, 0.0]), 3)
       4.0
     """
-    real, drawn = _pair(real, drawn, 2)
-    (m1, c1), (m2, c2) = (
-        (x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], -1)) for x in (real, drawn)
-    )
+    real, generated = _pair(real, generated, 2)
+    m1, c1 = _moments(real)
+    m2, c2 = _moments(generated)
     values, vectors = np.linalg.eigh(c1)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
     return max(0.0, float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross))
 
 
-def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
-    """How many classes occur, and the entropy of their shares: a generator that has collapsed draws few of them.
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean `[D]` and the covariance `[D, D]`."""
+    return x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], -1)
 
-        H = -sum_c p_c log p_c,   p_c the share of class c
+
+def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
+    """Counts the classes in a set of labels, and computes the entropy of their distribution.
+
+        H = -sum_c p_c log p_c,   p_c the fraction of class c
+
+    After a mode collapse a generative model covers few classes.
 
     Args:
-      label: `[N]` in [0, classes), what a classifier says of drawn things; N at least 1.
-      classes: how many there are.
+      label: the classes of the examples, `[N]` in [0, classes), N at least 1. For generated
+        examples these are the predictions of a classifier.
+      classes: number of classes.
 
     Returns:
-      `(classes that are at least 1 in 10 of their even share, H in nats)`; log(classes) where all are as frequent.
+      `(count, H)`. The count is the number of classes with at least a tenth of the fraction
+      1 / classes. H is in nats, and log(classes) if all classes are equally frequent.
 
     Raises:
-      InputError: no labels, or one out of range.
+      InputError: no labels, or a label out of range.
 
     Example:
-      >>> found, entropy = coverage(np.array([0, 0, 1, 1]), 3)
-      >>> found, round(entropy, 4)
+      >>> count, entropy = coverage(np.array([0, 0, 1, 1]), 3)
+      >>> count, round(entropy, 4)
       (2, 0.6931)
     """
     label = np.asarray(label)
@@ -73,59 +88,61 @@ def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
     if bad.size:
         raise InputError("label", int(bad[0]), f"an integer in [0, {classes})")
     share = np.bincount(label, minlength=classes) / label.size
-    some = share[share > 0]
-    return int((share >= 0.1 / classes).sum()), float(-(some * np.log(some)).sum())
+    positive = share[share > 0]
+    count = int((share >= 0.1 / classes).sum())
+    return count, float(-(positive * np.log(positive)).sum())
 
 
 def nearest(
-    things: Num[np.ndarray, "N D"], among: Num[np.ndarray, "M D"], k: int = 1
+    queries: Num[np.ndarray, "N D"], points: Num[np.ndarray, "M D"], k: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Who of others is nearest to each thing: is what was drawn remembered?
+    """Finds the k nearest neighbours of each query, for example to detect memorized examples.
 
     Args:
-      things: `[N, D]`.
-      among: `[M, D]`.
-      k: how many, from the nearest on, at most M.
+      queries: vectors, `[N, D]`.
+      points: vectors among which the neighbours are searched, `[M, D]`.
+      k: number of neighbours, in [1, M].
 
     Returns:
-      Their Euclidean distances `[N, k]` and their rows `[N, k]`.
+      Euclidean distances `[N, k]` in ascending order, and the rows of the neighbours `[N, k]`.
 
     Raises:
-      InputError: other shapes, k out of range, numbers that are not finite.
+      InputError: other shapes, k out of range, or numbers that are not finite.
 
     Example:
       >>> distance, row = nearest(np.array([[0.0, 0.1]]), np.array([[3.0, 0.0], [0.0, 0.0]]))
       >>> distance.round(3).tolist(), row.tolist()
       ([[0.1]], [[1]])
     """
-    things, among = _centred(*_pair(things, among, 1))
+    queries, points = _centred(*_pair(queries, points, 1))
     at_least("k", k, 1)
-    if k > len(among):
-        raise InputError("k", k, f"at most the things to look among, {len(among)}")
-    squares = (among**2).sum(1)
+    if k > len(points):
+        raise InputError("k", k, f"at most the number of points, {len(points)}")
+    squares = (points**2).sum(1)
     distances = []
     rows = []
-    for part in np.array_split(things, -(-len(things) // 500)):
-        # By this formula they are found, by the definition measured: it loses the digits of small distances.
-        order = np.argpartition(squares[None] - 2 * part @ among.T, k - 1, axis=1)[:, :k]
-        apart = np.linalg.norm(part[:, None] - among[order], axis=2)
+    for block in np.array_split(queries, -(-len(queries) // _BLOCK)):
+        # This formula is fast and finds the neighbours, but it is not precise for small distances.
+        # The distances themselves are therefore computed from the differences.
+        order = np.argpartition(squares[None] - 2 * block @ points.T, k - 1, axis=1)[:, :k]
+        apart = np.linalg.norm(block[:, None] - points[order], axis=2)
         inner = np.argsort(apart, axis=1, kind="stable")
         distances.append(np.take_along_axis(apart, inner, 1))
         rows.append(np.take_along_axis(order, inner, 1))
     return np.concatenate(distances), np.concatenate(rows)
 
 
-def psnr(true: Float[np.ndarray, "*D"], found: Float[np.ndarray, "*D"]) -> float:
-    """The peak signal-to-noise ratio of images in [0, 1], in decibel.
+def psnr(true: Float[np.ndarray, "*D"], estimate: Float[np.ndarray, "*D"]) -> float:
+    """Computes the peak signal-to-noise ratio of images in [0, 1], in decibels.
 
         psnr = -10 log10 mean (x - y)^2
 
     Args:
-      true: of any shape.
-      found: of the same.
+      true: the true images x, of any shape.
+      estimate: the estimated images y, of the same shape.
 
     Returns:
-      A number, the larger the nearer; infinity where they are equal.
+      The ratio, larger for better estimates, and infinite for equal images.
 
     Raises:
       InputError: unequal shapes, or no pixels.
@@ -134,72 +151,83 @@ def psnr(true: Float[np.ndarray, "*D"], found: Float[np.ndarray, "*D"]) -> float
       >>> round(psnr(np.zeros(4), np.full(4, 0.1)), 3)
       20.0
     """
-    if np.shape(true) != np.shape(found) or not np.size(true):
+    if np.shape(true) != np.shape(estimate) or not np.size(true):
         raise InputError(
-            "found", np.shape(found), f"the shape of the true images, {np.shape(true)}, not empty"
+            "estimate",
+            np.shape(estimate),
+            f"the shape of the true images, {np.shape(true)}, not empty",
         )
-    error = float(((np.asarray(true, np.float64) - found) ** 2).mean())
-    return float("inf") if error == 0 else -10 * math.log10(error)
+    error = float(((np.asarray(true, np.float64) - estimate) ** 2).mean())
+    if error == 0:
+        return math.inf
+    return -10 * math.log10(error)
 
 
 def neighbour_accuracy(
     known: Num[np.ndarray, "N D"],
     label: Int[np.ndarray, " N"],
-    things: Num[np.ndarray, "M D"],
+    queries: Num[np.ndarray, "M D"],
     truth: Int[np.ndarray, " M"],
     k: int = 5,
 ) -> float:
-    """How often the k nearest known things name the class of a thing: do codes keep the classes apart?
+    """Computes the accuracy of a k-nearest-neighbour classifier.
 
-    Of classes named equally often that of the nearest of them counts.
+    The accuracy measures how well vectors, such as the codes of an autoencoder, separate the
+    classes. Of several classes with the most votes, that of the nearest neighbour is predicted.
 
     Args:
-      known: `[N, D]`, N at least k.
-      label: `[N]`, their classes, 0 or more.
-      things: `[M, D]`.
-      truth: `[M]`, the classes of these.
-      k: how many neighbours vote.
+      known: vectors with known classes, `[N, D]`, N at least k.
+      label: their classes, `[N]`, at least 0.
+      queries: vectors to classify, `[M, D]`.
+      truth: the classes of the queries, `[M]`.
+      k: number of neighbours that vote.
 
     Returns:
-      A share in [0, 1].
+      The accuracy, in [0, 1].
 
     Raises:
-      InputError: other shapes, k out of range, numbers that are not finite.
+      InputError: other shapes, k out of range, or numbers that are not finite.
 
     Example:
-      >>> known, label = np.array([[0.0], [0.2], [5.0]]), np.array([1, 1, 0])
+      >>> known = np.array([[0.0], [0.2], [5.0]])
+      >>> label = np.array([1, 1, 0])
       >>> neighbour_accuracy(known, label, np.array([[0.1], [4.0]]), np.array([1, 0]), k=1)
       1.0
     """
     label = np.asarray(label)
     truth = np.asarray(truth)
-    if label.shape != known.shape[:1] or truth.shape != things.shape[:1]:
-        raise InputError(
-            "label", [label.shape, truth.shape], f"one each, {[known.shape[:1], things.shape[:1]]}"
-        )
-    votes = label[nearest(things, known, k)[1]]  # [M, k], the nearest first
-    named = (votes[:, :, None] == votes[:, None, :]).sum(2)  # how many agree with each vote
-    return float((votes[np.arange(len(votes)), named.argmax(1)] == truth).mean())
+    shapes = [label.shape, truth.shape]
+    expected = [known.shape[:1], queries.shape[:1]]
+    if shapes != expected:
+        raise InputError("label", shapes, f"one label per vector, {expected}")
+    votes = label[nearest(queries, known, k)[1]]  # [M, k], the nearest first
+    # For each vote, the number of votes for the same class. Of equal maxima argmax takes the first.
+    agreeing = (votes[:, :, None] == votes[:, None, :]).sum(2)
+    predicted = votes[np.arange(len(votes)), agreeing.argmax(1)]
+    return float((predicted == truth).mean())
 
 
-def precision_recall(real: Features, drawn: Features, k: int = 3) -> tuple[float, float]:
-    """What share of the drawn things looks real, and what share of the real ones is drawn.
+def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[float, float]:
+    """Computes the precision and recall of a generative model from nearest neighbours.
 
-        precision = share of drawn things within the radius of some real one,   recall = the other way around
-        radius of a thing = distance to the k-th nearest of its own set
+        precision = fraction of generated examples within the radius of a real example
+        recall = fraction of real examples within the radius of a generated example
+
+    The radius of an example is the distance to its k-th nearest neighbour in the same set.
 
     Args:
-      real: `[N, D]`, N above k.
-      drawn: `[M, D]`, M above k.
-      k: which neighbour makes the radius, at least 1.
+      real: features of real examples, `[N, D]`, N above k.
+      generated: features of generated examples, `[M, D]`, M above k.
+      k: number of the neighbour that defines the radius, at least 1.
 
     Returns:
-      `(precision, recall)`, in [0, 1].
+      `(precision, recall)`, both in [0, 1].
 
     Raises:
-      InputError: other shapes, sets that are too small, numbers that are not finite.
+      InputError: other shapes, sets that are too small, or numbers that are not finite.
 
-    Source: Kynkäänniemi et al. 2019, Improved precision and recall metric for assessing generative models.
+    Source: Kynkäänniemi et al. 2019, Improved precision and recall metric for assessing
+      generative models.
 
     Example:
       >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -207,23 +235,23 @@ def precision_recall(real: Features, drawn: Features, k: int = 3) -> tuple[float
       ((1.0, 1.0), (0.0, 0.0))
     """
     at_least("k", k, 1)
-    real, drawn = _centred(*_pair(real, drawn, k + 1))
-    return _within(drawn, real, k), _within(real, drawn, k)
+    real, generated = _centred(*_pair(real, generated, k + 1))
+    return _within(generated, real, k), _within(real, generated, k)
 
 
-def _within(things: Float[np.ndarray, "N D"], others: Float[np.ndarray, "M D"], k: int) -> float:
-    """The share of things that lie within the radius of at least one of the others."""
-    radius = nearest(others, others, k + 1)[0][:, -1]
-    squares = (others**2).sum(1)
+def _within(queries: Float[np.ndarray, "N D"], points: Float[np.ndarray, "M D"], k: int) -> float:
+    """Returns the fraction of queries that lie within the radius of at least one point."""
+    radius = nearest(points, points, k + 1)[0][:, -1]
+    squares = (points**2).sum(1)
     inside = 0
-    for part in np.array_split(things, -(-len(things) // 500)):
-        apart = (part**2).sum(1)[:, None] + squares[None] - 2 * part @ others.T
+    for block in np.array_split(queries, -(-len(queries) // _BLOCK)):
+        apart = (block**2).sum(1)[:, None] + squares[None] - 2 * block @ points.T
         inside += int((apart <= radius[None] ** 2 + 1e-12 * squares.max()).any(1).sum())
-    return inside / len(things)
+    return inside / len(queries)
 
 
 def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both around 0: the squares of what lies far away drown their differences."""
+    """Shifts both sets to the origin, because the squares of distant vectors lose precision."""
     middle = b.mean(0)
     return a - middle[None], b - middle[None]
 
@@ -231,6 +259,7 @@ def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _pair(
     a: np.ndarray, b: np.ndarray, low: int
 ) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "M D"]]:
+    """Returns both sets in float64; raises unless each has `low` rows and finite numbers."""
     a = np.asarray(a, np.float64)
     b = np.asarray(b, np.float64)
     for x in (a, b):

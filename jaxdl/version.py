@@ -1,3 +1,3 @@
-"""The version of the package; alone in its file so that building needs no JAX."""
+"""Version of the package, in a separate file so that a build does not import JAX."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Change a learner or an update by wrapping it; nothing is subclassed."""
+"""Functions that change a learner or an update by wrapping it, without subclasses."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,23 +14,23 @@ from jaxdl.metrics import Metrics
 
 
 def with_ema(learner: Learner, decay: float) -> Learner:
-    """The same learner, evaluated with a moving average of its weights.
+    """Wraps a learner to be evaluated with an exponential moving average of its weights.
 
         a_t = d_t a_{t-1} + (1 - d_t) w_t,   d_t = min(decay, (1 + t) / (10 + t))
 
-    The average lives in `state.extra["ema"]`; `inference(state)` puts it in the place of `params`.
-    Running statistics (BatchNorm) stay those of the weights themselves. The growing d_t keeps the
-    random initial weights from weighing on a short run.
+    The average is stored in `state.extra["ema"]`, and `inference(state)` returns it as `params`.
+    Running statistics, such as those of BatchNorm, are not averaged. The growing d_t reduces the
+    influence of the random initial weights in a short run.
 
     Args:
-      learner: any learner.
-      decay: in [0, 1); 0.999 averages over about the last 1,000 steps.
+      learner: any learner except a sweep.
+      decay: in [0, 1). With 0.999 the average covers about the last 1,000 steps.
 
     Returns:
-      A learner with the same metrics; `evaluate` uses the average.
+      A learner with the same metrics, whose `evaluate` uses the average.
 
     Raises:
-      InputError: for another decay.
+      InputError: a decay out of range, a sweep, or (in `init`) a learner with an average.
 
     Source: Polyak and Juditsky (1992), Acceleration of stochastic approximation by averaging.
 
@@ -43,12 +43,12 @@ def with_ema(learner: Learner, decay: float) -> Learner:
       ['ema']
     """
     in_range("decay", decay, 0, 1)
-    _plain(learner)
+    _refuse_sweep(learner)
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
         if "ema" in state.extra:
-            raise InputError("learner", "with_ema(...)", "one that is not averaged yet")
+            raise InputError("learner", "with_ema(...)", "a learner without an average")
         return state.replace(extra={**state.extra, "ema": jax.tree.map(jnp.copy, state.params)})
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
@@ -65,43 +65,48 @@ def with_ema(learner: Learner, decay: float) -> Learner:
     return Learner(init, step, learner.evaluate)
 
 
-#: Steps in a row that `skip_nonfinite` leaves out before it lets the numbers through.
-SKIPPED_IN_A_ROW = 100
+#: Default maximum number of consecutive steps that `skip_nonfinite` skips.
+MAX_CONSECUTIVE_SKIPS = 100
 
 
-def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
-    """The same learner, whose step changes nothing where something would not be finite.
+def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIPS) -> Learner:
+    """Wraps a learner to skip each step whose result is not finite.
 
-        state_{t+1} = step(state_t)  if all of its numbers and metrics are finite,  else state_t;   t <- t + 1
+        state_{t+1} = step(state_t)   if all of its numbers and its metrics are finite
+        state_{t+1} = state_t         otherwise, with t <- t + 1
 
-    Such a step counts as a step, in the order of the data too, and its metrics count for nothing. How many there were
-    is `state.extra["skipped"]["steps"]`. After `most` in a row it is no accident: from then on the
-    numbers go through as they are, and `train` ends with `NonFinite`. An optimizer may hold an infinity on purpose,
-    never a NaN.
+    A skipped step counts as a step, also in the order of the data, but its metrics do not count.
+    The number of skipped steps is `state.extra["skipped"]["steps"]`. Infinities in the state of
+    the optimizer are allowed, because some optimizers use them on purpose; a NaN is not.
+
+    After `max_consecutive` skipped steps in a row a single bad batch cannot be the cause. From then
+    on steps are taken even if they are not finite, and `train` ends with `NonFinite`.
 
     Args:
-      learner: any learner; other wrappers belong inside.
-      most: steps in a row that are left out at most, at least 1.
+      learner: any learner except a sweep. Apply other wrappers first.
+      max_consecutive: maximum number of consecutive skipped steps, at least 1.
 
     Returns:
-      A learner with one more metric, `skipped`: the share of steps left out. Where all steps between two lines of a log
-      were, the other metrics there are NaN: they are averages over none.
+      A learner with one more metric, `skipped`, the fraction of skipped steps. If all steps
+      between two records of a log are skipped, the other metrics are NaN there: they are averages
+      over no steps.
 
     Raises:
-      InputError: for another `most`.
+      InputError: a `max_consecutive` below 1, or a sweep.
 
     Example:
       >>> import jaxdl, optax
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
       >>> net = skip_nonfinite(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))))
-      >>> batch, key = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}, jaxdl.root(0)
+      >>> batch = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}
+      >>> key = jaxdl.root(0)
       >>> before = net.init(key, batch)
       >>> after, metrics = net.step(before, batch | {"input": batch["input"] * jnp.nan}, key)
       >>> int(after.step), int(after.extra["skipped"]["steps"]), float(metrics["skipped"][0])
       (1, 1, 1.0)
     """
-    at_least("most", most, 1)
-    _plain(learner)
+    at_least("max_consecutive", max_consecutive, 1)
+    _refuse_sweep(learner)
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
@@ -113,20 +118,20 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
         counts = extra.pop("skipped")
         before = state.replace(extra=extra)
         after, metrics = learner.step(before, batch, key)
-        fine = jnp.stack(
-            [*jax.tree.leaves(finite(after)), *jax.tree.leaves(jax.tree.map(all_finite, metrics))]
-        ).all()
-        taken = fine | (counts["in_a_row"] >= most)
+        tests = jax.tree.leaves(finite(after))
+        tests += jax.tree.leaves(jax.tree.map(all_finite, metrics))
+        is_finite = jnp.stack(tests).all()
+        taken = is_finite | (counts["in_a_row"] >= max_consecutive)
         after = jax.tree.map(
             lambda new, old: jnp.where(taken, new, old), after, before.replace(step=after.step)
         )
         metrics = jax.tree.map(lambda x: jnp.where(taken, x, jnp.zeros_like(x)), metrics)
-        left = (~taken).astype(jnp.int32)
+        skipped = (~taken).astype(jnp.int32)
         counts = {
-            "steps": counts["steps"] + left,
-            "in_a_row": jnp.where(fine, 0, counts["in_a_row"] + 1),
+            "steps": counts["steps"] + skipped,
+            "in_a_row": jnp.where(is_finite, 0, counts["in_a_row"] + 1),
         }
-        metrics["skipped"] = left.astype(jnp.float32), jnp.ones(())
+        metrics["skipped"] = skipped.astype(jnp.float32), jnp.ones(())
         return after.replace(extra={**after.extra, "skipped": counts}), metrics
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
@@ -137,23 +142,27 @@ def skip_nonfinite(learner: Learner, most: int = SKIPPED_IN_A_ROW) -> Learner:
 
 
 def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
-    """Runs that differ in their hyper-parameters, in one program.
+    """Creates a learner of runs with different hyper-parameters, trained in one program.
 
-    Run i is `make` with the i-th value of every name, driven by key i. `train` gives all runs their batches, on
-    several devices side by side. A value is an input of the program, kept in `state.extra["sweep"]` and
-    so with every checkpoint: learning rate, weight decay, label smoothing, the rate of `jaxdl.nn.Dropout`, any number
-    that the program computes with; not one that decides shapes, such as a width. Other wrappers belong in `make`.
+    Run i is the learner that `make` returns for the i-th value of each name. It uses key i. `train`
+    gives each run its own batches and distributes the runs over several devices.
+
+    The values are inputs of the program. They are stored in `state.extra["sweep"]` and so in each
+    checkpoint. Any number that the program computes with can be swept: learning rate, weight decay,
+    label smoothing, or the rate of `jaxdl.nn.Dropout`. Numbers that determine shapes, such as a
+    width, cannot. Apply other wrappers inside `make`.
 
     Args:
-      make: `make(**numbers) -> Learner`, of scalars float32; called once with each run's own, to have them checked.
-      **values: by name, as many numbers as there are runs.
+      make: `make(**numbers) -> Learner`, where the numbers are float32 scalars. It is also called
+        once with the numbers of each run, to check them.
+      **values: for each name, one number per run.
 
     Returns:
-      A learner for `train(..., key=root([seed] * N))` with as many keys: equal ones, so that only the values
-      differ, or others. Its states are `[N, ...]`.
+      A learner whose states are `[N, ...]`. Pass N keys to `train`. With equal keys, such as
+      `root([seed] * N)`, the runs differ in the values only.
 
     Raises:
-      InputError: no values, not the same number of each, or what `make` raises.
+      InputError: no values, names with different numbers of values, or an error of `make`.
 
     Example:
       >>> import jaxdl
@@ -174,51 +183,55 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
     counts = {name: len(given) for name, given in runs}
     if not counts or 0 in counts.values() or len(set(counts.values())) > 1:
         raise InputError(
-            "values", counts, "the same number of values, at least one, for at least one name"
+            "values", counts, "the same number of values for every name, and at least one of each"
         )
     for i in range(len(runs[0][1])):
-        _plain(make(**{name: given[i] for name, given in runs}))
+        _refuse_sweep(make(**{name: given[i] for name, given in runs}))
 
     def init(key: Key[Array, ""], batch: Batch, run: Int[Array, ""] | int = 0) -> State:
-        own = {name: jnp.asarray(given, jnp.float32)[run] for name, given in runs}
-        state = make(**own).init(key, batch)
-        return state.replace(extra={**state.extra, "sweep": own})
+        numbers = {name: jnp.asarray(given, jnp.float32)[run] for name, given in runs}
+        state = make(**numbers).init(key, batch)
+        return state.replace(extra={**state.extra, "sweep": numbers})
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
-        net, own, state = opened(state)
+        net, numbers, state = unwrap(state)
         state, metrics = net.step(state, batch, key)
-        return state.replace(extra={**state.extra, "sweep": own}), metrics
+        return state.replace(extra={**state.extra, "sweep": numbers}), metrics
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
-        net, _, state = opened(state)
+        net, _, state = unwrap(state)
         return net.evaluate(state, batch, key)
 
-    def opened(state: State) -> tuple[Learner, dict[str, Array], State]:
+    def unwrap(state: State) -> tuple[Learner, dict[str, Array], State]:
+        """Returns the learner of a run, its numbers, and its state without them."""
         extra = dict(state.extra)
-        own = extra.pop("sweep")
-        return make(**own), own, state.replace(extra=extra)
+        numbers = extra.pop("sweep")
+        return make(**numbers), numbers, state.replace(extra=extra)
 
     return Learner(init, step, evaluate, runs)
 
 
 def accumulate(update: Update, n: int) -> Update:
-    """The same update with its gradient summed over `n` parts of the batch, one after the other.
+    """Wraps an update to accumulate its gradient over `n` parts of the batch.
 
         g = sum_i c_i grad L(part i) / sum_i c_i,   c_i = examples that count in part i
 
-    Memory for activations falls to 1/n; the optimizer sees one step, so schedules do not move. For
-    a loss that is a (masked) mean over examples the gradient is the whole batch's. BatchNorm
-    normalises each part by itself. It wraps an update, not a learner: only there is a gradient.
+    The parts are computed one after the other, so activations need 1/n of the memory. The
+    optimizer is called once per step, so schedules are unaffected. If the loss is a mean over the
+    examples, masked or not, the gradient is that of the whole batch. BatchNorm normalizes each
+    part separately.
+
+    This function wraps an update and not a learner, because only an update has a gradient.
 
     Args:
       update: any update.
-      n: parts, at least 1; must divide the batch size.
+      n: number of parts, at least 1. It must divide the batch size.
 
     Returns:
       An update with the same metrics.
 
     Raises:
-      InputError: `n < 1`, or (while tracing) a batch that `n` does not divide.
+      InputError: `n < 1`, or (while tracing) a batch size that `n` does not divide.
 
     Example:
       >>> import jaxdl, optax
@@ -233,47 +246,55 @@ def accumulate(update: Update, n: int) -> Update:
         fixed = jax.lax.stop_gradient(params)
 
         def part(carry, inputs):
-            extra, value, grads = carry
+            extra, total, grads = carry
             i, batch = inputs
 
             def objective(p):
                 return update.loss(p, extra, batch, jax.random.fold_in(key, i), train=True)
 
-            (v, (extra, metrics)), g = jax.value_and_grad(objective, has_aux=True)(fixed)
-            c = batch["mask"].sum().astype(v.dtype) if "mask" in batch else jnp.ones_like(v)
-            carry = (
-                extra,
-                value + c * v,
-                jax.tree.map(lambda a, b: a + c.astype(b.dtype) * b, grads, g),
-            )
-            return carry, (c, metrics)
+            (value, (extra, metrics)), grad = jax.value_and_grad(objective, has_aux=True)(fixed)
+            count = _count(batch, value)
+            total = total + count * value
+            grads = jax.tree.map(lambda a, b: a + count.astype(b.dtype) * b, grads, grad)
+            return (extra, total, grads), (count, metrics)
 
         start = extra, jnp.zeros(()), jax.tree.map(jnp.zeros_like, fixed)
-        (extra, value, grads), (counts, metrics) = jax.lax.scan(
-            part, start, (jnp.arange(n), _parts(batch, n))
-        )
+        inputs = jnp.arange(n), _parts(batch, n)
+        (extra, total, grads), (counts, metrics) = jax.lax.scan(part, start, inputs)
         scale = 1 / jnp.maximum(counts.sum(), 1)
-        # Linear in the parameters with the accumulated gradient as slope: what is outside
-        # differentiates this loss and gets that gradient, whatever it is.
+        # The learner differentiates this loss. The terms below add 0 to its value and are linear in
+        # the parameters, with the accumulated gradient as slope, so it gets that gradient.
         slopes = jax.tree.map(
             lambda g, p, f: (g * scale.astype(g.dtype) * (p - f)).sum(), grads, params, fixed
         )
-        value = value * scale + sum(jax.tree.leaves(slopes))
+        value = total * scale + sum(jax.tree.leaves(slopes))
         return value, (extra, jax.tree.map(lambda m: m.sum(0), metrics))
 
     return update._replace(loss=loss)
 
 
-def _plain(learner: Learner) -> None:
-    """Raises for a sweep, whose `init` needs to know which run it is for."""
+def _refuse_sweep(learner: Learner) -> None:
+    """Raises for a sweep, whose `init` needs the index of the run."""
     if learner.runs:
         raise InputError(
-            "learner", "sweep(...)", "a learner that is not swept: wrap what sweep's `make` returns"
+            "learner",
+            "sweep(...)",
+            "a learner that is not a sweep; wrap the learner inside of `make` instead",
         )
 
 
+def _count(batch: Batch, value: Array) -> Array:
+    """Returns the number of examples that count in a part, or 1 without a mask."""
+    if "mask" in batch:
+        return batch["mask"].sum().astype(value.dtype)
+    return jnp.ones_like(value)
+
+
 def _parts(batch: Batch, n: int) -> Batch:
-    """`[B, ...] -> [n, B / n, ...]` by stride, so that a batch split over devices stays where it is."""
+    """Reshapes `[B, ...]` to `[n, B / n, ...]` with a stride of n.
+
+    With this order the rows of a batch that is divided over devices stay on their devices.
+    """
     size = next(iter(batch.values())).shape[0]
     if size % n:
         raise InputError("n", n, f"a divisor of the batch size {size}")

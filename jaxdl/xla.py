@@ -1,4 +1,4 @@
-"""Keeping XLA from computing things again."""
+"""Functions that keep XLA from computing a result more than once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,17 +9,22 @@ from jaxtyping import Array, PyTree
 
 
 def noinline(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
-    """`f` whose result a CPU keeps, where XLA would compute cheap work again in each place that reads it.
+    """Returns `f` as a function that XLA does not inline into its callers.
 
-    The backward pass of pooling and dropout, which three convolutions and sums read, took 22 of 108 ms in a step
-    of the 3x3 CNN at batch 128. Barriers do not help: they are gone before XLA fuses.
+    XLA:CPU fuses cheap operations into each operation that reads their result, and so computes
+    them several times. The result of a function that is not inlined is computed once and stored.
+
+    Three convolutions and sums read the gradient of pooling and dropout. Computing it again for
+    each of them took 22 of the 108 ms of a step of the 3x3 CNN at batch 128. Optimization barriers
+    do not help, because XLA removes them before it fuses.
 
     Args:
-      f: a function of arrays; the result may be its argument.
-      static_argnums: arguments that are no arrays, as for `jax.jit`.
+      f: a function of arrays. It may return its argument.
+      static_argnums: positions of the arguments that are not arrays, as for `jax.jit`.
 
     Returns:
-      A function of the same arguments, to be made once.
+      A function of the same arguments. Create it once and reuse it: each one is compiled
+      separately.
 
     Example:
       >>> float(noinline(jax.numpy.sin)(0.0))
@@ -28,7 +33,7 @@ def noinline(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callabl
     compiled = jax.jit(f, static_argnums=static_argnums)
 
     def call(*args: Any) -> Any:
-        # XLA compiles by itself what it may not inline.
+        # XLA compiles a function that it may not inline separately from its callers.
         with set_xla_metadata(inlineable="false"):
             return compiled(*args)
 
@@ -36,23 +41,23 @@ def noinline(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callabl
 
 
 def materialize(x: PyTree[Array]) -> PyTree[Array]:
-    """`x`, computed once on a CPU, all of it before anything that follows reads it.
+    """Returns `x`, which a CPU computes once and completely before any operation reads it.
 
     Args:
       x: arrays.
 
     Returns:
-      The same numbers.
+      The same arrays.
 
     Example:
       >>> materialize(jax.numpy.arange(2)).tolist()
       [0, 1]
     """
-    return jax.lax.platform_dependent(x, cpu=_kept, default=_same)
+    return jax.lax.platform_dependent(x, cpu=_materialized, default=_identity)
 
 
-def _same(x: Any) -> Any:
+def _identity(x: Any) -> Any:
     return x
 
 
-_kept = noinline(_same)
+_materialized = noinline(_identity)

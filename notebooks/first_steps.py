@@ -10,8 +10,8 @@
 # %% [markdown]
 # # First steps
 #
-# Everything that trains is three pure functions: `init`, `step`, `evaluate`. Here they are by hand, before the loop
-# does the same on its own.
+# A learner is three pure functions: `init`, `step` and `evaluate`. This notebook first calls them
+# one by one, and then uses the training loop, which does the same.
 
 # %%
 import jax
@@ -25,7 +25,8 @@ train_set, test_set = jaxdl.data.load("digits")
 print(train_set, train_set["input"].shape, test_set.size)
 
 # %% [markdown]
-# A model is a description; a task turns it into functions. `learner` adds the optimizer.
+# A model describes a network. A task turns it into a loss and inference functions. `learner` adds
+# the optimizer.
 
 # %%
 model = jaxdl.models.MLP((64,), outputs=10)
@@ -36,7 +37,7 @@ print(jaxdl.models.table(model, train_set["input"][:1]))
 # %% [markdown]
 # ## A few steps by hand
 #
-# The state is arrays only. Every random number follows from one key and the step.
+# The state holds arrays only. All random numbers are derived from one key and the step.
 
 # %%
 key = jaxdl.root(0)
@@ -53,7 +54,7 @@ for _ in range(5):
 # %% [markdown]
 # ## The loop
 #
-# The same steps over shuffled batches, many in one dispatch.
+# The loop does the same steps over shuffled batches, with many steps in one dispatch.
 
 # %%
 state = jaxdl.train(net, train_set, key=key, steps=1000)
@@ -62,7 +63,9 @@ print(result)
 assert result["accuracy"] > 0.95
 
 # %% [markdown]
-# ## The same bits again
+# ## Reproducibility
+#
+# A second run with the same key is bit-identical.
 
 # %%
 again = jaxdl.train(net, train_set, key=key, steps=1000)
@@ -70,6 +73,8 @@ assert jaxdl.state_sha256(state) == jaxdl.state_sha256(again)
 
 # %% [markdown]
 # ## Eight seeds in one program
+#
+# Several keys train an ensemble, and `evaluate` returns one number per member.
 
 # %%
 states = jaxdl.train(net, train_set, key=jaxdl.root(range(8)), steps=300)

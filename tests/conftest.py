@@ -1,11 +1,14 @@
-"""Strict numerics for every test: no silent promotion of dtypes or ranks, four devices, warnings are errors."""
+"""Configuration of all tests: four CPU devices, and strict promotion of dtypes and ranks.
+
+`pyproject.toml` turns warnings into errors.
+"""
 
 import os
 import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What one test process has compiled, the others and the scripts that they start need not compile again.
+# Test processes and the scripts that they start share their compiled programs.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla")
 )
@@ -16,21 +19,28 @@ import jaxlib.version
 import pytest
 
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
-#: Most of the tests' time is compilation; without the dear passes it is a third less, with XLA's older emitters half.
+#: Most of the tests' time is compilation. Without expensive passes it takes a third less, and with
+#: XLA's older emitters half as long.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-if jaxlib.version.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
+# XLA ends the process at a flag that it does not have, so this one is limited to its version.
+if jaxlib.version.__version_info__[:2] == (0, 10):
     QUICK += " --xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config):
-    """The default tests compile quickly; all others, the `exact` ones among them, get the code that users get."""
-    quick = config.option.markexpr == "not slow"
-    os.environ.setdefault("XLA_FLAGS", f"{FOUR_DEVICES} {QUICK}" if quick else FOUR_DEVICES)
+    """Makes the default tests compile quickly.
+
+    All other tests, such as the `exact` ones, run the optimized code that users run.
+    """
+    flags = FOUR_DEVICES
+    if config.option.markexpr == "not slow":
+        flags += f" {QUICK}"
+    os.environ.setdefault("XLA_FLAGS", flags)
 
 
 @pytest.fixture(autouse=True)
 def strict():
-    """Doctests show what users see, so this holds for the tests only."""
+    """Strict promotion of dtypes and ranks in tests, but not in doctests, which users copy."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
 
@@ -43,7 +53,10 @@ def key():
 
 @pytest.fixture
 def signals():
-    """Those that end a process as a terminal has them: in the background, or under nohup, some are ignored."""
+    """Default handlers for the signals that end a process, as in a terminal.
+
+    In the background or under nohup some of these signals are ignored.
+    """
     defaults = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,

@@ -1,4 +1,7 @@
-"""The table of every kind of learner, tiny: each law of `test_contract.py` is checked on every row."""
+"""Table of all kinds of learners, with tiny networks and data.
+
+Each law in `test_contract.py` is checked on every row.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,7 +16,7 @@ from jaxdl.core import Learner, Update
 from jaxdl.data.dataset import Dataset
 
 SIZE = 22
-BATCH = 8  # two steps an epoch; the last evaluation batch holds 6
+BATCH = 8  # two steps per epoch; the last evaluation batch has 6 examples
 
 
 class Row(NamedTuple):
@@ -23,7 +26,8 @@ class Row(NamedTuple):
       updates: `updates(optimizer) -> tuple of Update`.
       init: the task's init.
       data: a few random examples.
-      exact_pmap: whether mapping the step means the same as one device (nothing looks at the whole batch).
+      exact_pmap: True if the `pmap` strategy computes the same step as one device, because no
+        layer or noise depends on the whole batch.
     """
 
     updates: Callable[[optax.GradientTransformation], tuple[Update, ...]]
@@ -53,11 +57,16 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
 
 
 def language(carried: bool) -> Row:
-    """Random tokens in windows that follow each other; some of the windows shorter."""
+    """Returns a language model of random tokens in contiguous windows.
+
+    If the carry is passed on, the cell is a GRU. Otherwise it is an LSTM and some windows are
+    shorter.
+    """
     rng = np.random.default_rng(2)
-    net = models.SequenceNet(
-        models.OneHot(5), nn.RNN("gru" if carried else "lstm", 8, 2 if carried else 1), 5
-    )
+    rnn = nn.RNN("lstm", 8, 1)
+    if carried:
+        rnn = nn.RNN("gru", 8, 2)
+    net = models.SequenceNet(models.OneHot(5), rnn, 5)
     tokens = rng.integers(0, 5, SIZE * 7 + 1).astype(np.int32)
     fields = {"input": tokens[:-1].reshape(SIZE, 7), "label": tokens[1:].reshape(SIZE, 7)}
     if not carried:
@@ -70,7 +79,7 @@ def language(carried: bool) -> Row:
 
 
 def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
-    """Ids of different lengths to one of two classes, by a sigmoid."""
+    """Returns a classifier of sequences of different lengths, with two classes and a sigmoid."""
     rng = np.random.default_rng(5)
     data = random_set(
         5,
@@ -94,7 +103,7 @@ def sequence_regression() -> Row:
 
 
 def pictures(seed: int, *shape: int) -> Dataset:
-    """Random things, each about as grey in one place as in another, with the class of each."""
+    """Returns random images, each nearly uniform in brightness, with random classes."""
     rng = np.random.default_rng(seed)
     grey = rng.uniform(size=(SIZE, 1, 1, 1)) + rng.uniform(-0.2, 0.2, size=(SIZE, *shape))
     grey = grey.clip(0, 1).astype(np.float32)
@@ -102,7 +111,7 @@ def pictures(seed: int, *shape: int) -> Dataset:
 
 
 def reconstruction() -> Row:
-    """A denoising convolutional autoencoder."""
+    """Returns a denoising convolutional autoencoder."""
     encoder = models.CNN((models.Stage(3, pool=None, strides=2),), outputs=None, norm="batch")
     net = models.Autoencoder(encoder, models.ConvDecoder((models.UpStage(1),)))
     task = jaxdl.tasks.reconstruct(
@@ -112,18 +121,18 @@ def reconstruction() -> Row:
 
 
 def vae(conditional: bool) -> Row:
-    """A dense one on black and white; or a conditional one with a rising weight of the divergence."""
+    """Returns a dense VAE for binarized images, or a conditional one with a KL warm-up."""
     parts = models.MLP((8,), 4, "tanh"), models.Reshaped(models.MLP((8,), 4, "tanh"), (2, 2, 1))
+    options = {"binarize": 0.5}
     if conditional:
         parts = tuple(models.Conditional(part, 3, 4) for part in parts)
-    task = jaxdl.tasks.vae(
-        models.VAE(*parts, latent=2), **({"warmup": 3} if conditional else {"binarize": 0.5})
-    )
+        options = {"warmup": 3}
+    task = jaxdl.tasks.vae(models.VAE(*parts, latent=2), **options)
     return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(3, 2, 2, 1))
 
 
 def gan() -> Row:
-    """Dense networks; the generator has running statistics, the discriminator spectral norm."""
+    """Returns a dense GAN with BatchNorm in the generator and a spectral norm discriminator."""
     generator = models.Reshaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
     task = jaxdl.tasks.gan(
         generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral_norm=True
@@ -136,7 +145,10 @@ def gan() -> Row:
 
 
 def conditional_dcgan() -> Row:
-    """Convolutional networks that know the class, with a penalty on the gradient between the real and the drawn."""
+    """Returns a class-conditional convolutional GAN with a gradient penalty.
+
+    The penalty is computed between real and generated examples.
+    """
     generator = models.Conditional(
         models.ConvDecoder((models.UpStage(1),), (3, 3, 4), norm="batch"), 3, 2
     )

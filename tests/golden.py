@@ -1,12 +1,17 @@
-"""Hashes that stay for a version of JAX: random numbers, orders of data, and one tiny training per experiment.
+"""Hashes that do not change within a version of JAX.
 
-    python -m tests.golden                        # each name, its hash and whether it is the one that is kept
-    python -m tests.golden --experiments mlp cnn  # of the trainings only these; none if no name follows
-    python -m tests.golden --write                # keeps what comes out, one by one
+They cover random numbers, orders of data, and one tiny training per experiment.
 
-`tests/golden.json` keeps them by version, trainings also by the kind of CPU, as compiler and routines use
-what there is; `tests/test_golden.py` compares. Trainings run with one thread per device, in the optimized code that
-users get. Ends with exit code 1 if a hash has changed or is not kept yet.
+    python -m tests.golden                        # compare all hashes with the stored ones
+    python -m tests.golden --experiments mlp cnn  # only these trainings; none without a name
+    python -m tests.golden --write                # store the new hashes, one group after the other
+
+`tests/golden.json` stores the hashes by version of JAX. Those of trainings are also stored by kind
+of CPU, because the compiler and its routines use the instructions of the CPU. The test suite
+compares them in `tests/test_golden.py`.
+
+Trainings use one thread per device and the optimized code that users run. The exit code is 1 if a
+hash has changed or is not stored yet.
 """
 
 import argparse
@@ -35,11 +40,10 @@ FILE = Path(__file__).with_suffix(".json")
 VERSION = jax.__version__
 KEY = root(7)
 
-
-#: The entry of trainings.
+#: Entry of the trainings in the file.
 TRAINED_ON = f"{VERSION} on {platform.machine()} {processor().split()[-1]}"
 
-#: The functions of `jax.random` that the library calls, itself or in initializers.
+#: Functions of `jax.random` that the library or its initializers call.
 RANDOM: dict[str, Callable[[], Any]] = {
     "key": lambda: jax.random.key_data(KEY),
     "fold_in": lambda: jax.random.key_data(jax.random.fold_in(KEY, 3)),
@@ -55,7 +59,8 @@ RANDOM: dict[str, Callable[[], Any]] = {
     "categorical": lambda: jax.random.categorical(KEY, jnp.zeros((1000, 10))),
 }
 
-#: Those that take a logarithm or the like, whose last bit is the compiler's: quickly compiled code has another.
+#: Functions whose rounding depends on the compiler options, because they compute logarithms or the
+#: like. Their hashes are those of optimized code.
 COMPUTED = {"random/normal", "random/truncated_normal", "random/gumbel"}
 
 ORDERS: dict[str, Callable[[], Any]] = {
@@ -68,21 +73,21 @@ ORDERS: dict[str, Callable[[], Any]] = {
     ],
 }
 
-#: The streams in use; "split" lies below "data".
+#: The streams in use. "split" is derived from "data".
 STREAMS = {name: (name,) for name in ("init", "data", "train", "eval", "sample")} | {
     "split": ("data", "split")
 }
 
 
 def stream_of(names: Iterable[str]) -> Any:
-    """The data of the key at the end of these streams."""
+    """Returns the data of the key that these stream names derive, one after the other."""
     key = KEY
     for name in names:
         key = stream(key, name)
     return jax.random.key_data(key)
 
 
-#: All that takes no training, by name.
+#: Functions of the hashes that need no training, by name.
 UNTRAINED: dict[str, Callable[[], Any]] = {
     **{f"random/{name}": make for name, make in RANDOM.items()},
     **{f"order/{name}": make for name, make in ORDERS.items()},
@@ -91,66 +96,73 @@ UNTRAINED: dict[str, Callable[[], Any]] = {
 
 
 def untrained(name: str) -> str:
-    """The hash of what takes no training."""
+    """Returns the hash of an entry that needs no training."""
     return state_sha256(UNTRAINED[name]())
 
 
 def trained(experiment: str) -> dict[str, str]:
-    """The `state_sha256` of an experiment's `--smoke`, by name; several if it compares several runs."""
-    fewest = str(script(experiment).Config.default_cpu_devices)
-    with tempfile.TemporaryDirectory() as place:
-        results = smoke(experiment, Path(place) / "run", "--cpu-threads", fewest)
+    """Returns the `state_sha256` of an experiment's `--smoke`, by run if it has several runs."""
+    threads = str(script(experiment).Config.default_cpu_devices)
+    with tempfile.TemporaryDirectory() as directory:
+        results = smoke(experiment, Path(directory) / "run", "--cpu-threads", threads)
     return {
         f"training/{Path(experiment, run)}": result["state_sha256"]
         for run, result in results.items()
     }
 
 
-def kept() -> dict[str, dict[str, str]]:
-    """By version of JAX, and for trainings by machine, the hash of every name."""
-    return json.loads(FILE.read_text()) if FILE.exists() else {}
+def stored_hashes() -> dict[str, dict[str, str]]:
+    """Returns all stored hashes: for each entry of the file, the hash of each name."""
+    if not FILE.exists():
+        return {}
+    return json.loads(FILE.read_text())
 
 
-def keep(new: dict[str, str], experiment: str | None = None) -> None:
-    """Writes hashes of this version in the place of the old ones: one experiment's, or those that take no training."""
-    whole = kept()
+def store(new: dict[str, str], experiment: str | None = None) -> None:
+    """Replaces the stored hashes of one experiment, or those that need no training."""
+    hashes = stored_hashes()
     entry = entry_of(experiment)
-    old = {
-        name: found for name, found in whole.get(entry, {}).items() if _owner(name) != experiment
+    others = {
+        name: each for name, each in hashes.get(entry, {}).items() if _owner(name) != experiment
     }
-    whole[entry] = dict(sorted((old | new).items()))
+    hashes[entry] = dict(sorted((others | new).items()))
     partial = FILE.with_suffix(".partial")
-    partial.write_text(json.dumps(whole, indent=1) + "\n")
+    partial.write_text(json.dumps(hashes, indent=1) + "\n")
     partial.replace(FILE)
 
 
 def entry_of(experiment: str | None) -> str:
-    """Where an experiment's hashes are kept, or those that take no training."""
-    return VERSION if experiment is None else TRAINED_ON
+    """Returns the entry of an experiment's hashes, or of those that need no training."""
+    if experiment is None:
+        return VERSION
+    return TRAINED_ON
 
 
 def _owner(name: str) -> str | None:
+    """Returns the experiment of a name, or None if it needs no training."""
     kind, experiment, *_ = name.split("/")
-    return experiment if kind == "training" else None
+    if kind != "training":
+        return None
+    return experiment
 
 
-def show(new: dict[str, str], seconds: float, write: bool, experiment: str | None = None) -> bool:
-    """Prints each hash, keeps it if asked to; whether all are those that were kept."""
-    there = kept().get(entry_of(experiment), {})
-    old = {name: found for name, found in there.items() if _owner(name) == experiment}
+def compare(
+    new: dict[str, str], seconds: float, write: bool, experiment: str | None = None
+) -> bool:
+    """Prints each hash, stores it if `write` is True, and returns True if none has changed."""
+    stored = stored_hashes().get(entry_of(experiment), {})
+    old = {name: each for name, each in stored.items() if _owner(name) == experiment}
     for name in sorted(old.keys() | new.keys()):
-        said = (
-            "the same"
-            if old.get(name) == new.get(name)
-            else "NEW"
-            if name not in old
-            else "CHANGED"
-        )
-        print(f"{name:<36} {new.get(name, 'gone')[:16]:<16} {said}", flush=True)
+        status = "CHANGED"
+        if old.get(name) == new.get(name):
+            status = "the same"
+        elif name not in old:
+            status = "NEW"
+        print(f"{name:<36} {new.get(name, 'gone')[:16]:<16} {status}", flush=True)
     if experiment:
         print(f"  {experiment} took {seconds:.0f} s", flush=True)
     if write:
-        keep(new, experiment)
+        store(new, experiment)
     return old == new
 
 
@@ -158,25 +170,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help="keep what comes out")
+    parser.add_argument("--write", action="store_true", help="Store the new hashes.")
     parser.add_argument(
         "--experiments",
         nargs="*",
         default=NAMES,
         choices=NAMES,
         metavar="NAME",
-        help="default: all",
+        help="Experiments to train; all by default.",
     )
-    read = parser.parse_args()
-    same = [show({name: untrained(name) for name in UNTRAINED}, 0, read.write)]
-    for experiment in read.experiments:
-        began = time.perf_counter()
-        found = trained(experiment)
-        same.append(show(found, time.perf_counter() - began, read.write, experiment))
-    print(
-        f"golden: {sum(same)}/{len(same)} groups the same, JAX {VERSION}{', kept' if read.write else ''}"
-    )
-    return int(not (all(same) or read.write))
+    options = parser.parse_args()
+    same = [compare({name: untrained(name) for name in UNTRAINED}, 0, options.write)]
+    for experiment in options.experiments:
+        start = time.perf_counter()
+        hashes = trained(experiment)
+        seconds = time.perf_counter() - start
+        same.append(compare(hashes, seconds, options.write, experiment))
+    summary = f"golden: {sum(same)}/{len(same)} groups the same, JAX {VERSION}"
+    if options.write:
+        summary += ", stored"
+    print(summary)
+    return int(not (all(same) or options.write))
 
 
 if __name__ == "__main__":

@@ -234,8 +234,10 @@ def sentences(text: str) -> Iterator[str]:
 def files(names: list[str]) -> list[Path]:
     """Returns the Python files and Markdown pages under git, below these paths if there are any."""
     command = ["git", "ls-files", "-c", "-o", "--exclude-standard", "--", *(names or ["."])]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = sorted({ROOT / name for name in listed.splitlines()})
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        raise RuntimeError(f"the rules of text need a checkout with git: {listed.stderr.strip()}")
+    paths = sorted({ROOT / name for name in listed.stdout.splitlines()})
     return [path for path in paths if path.suffix in (".py", ".md") and path.exists()]
 
 

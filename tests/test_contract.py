@@ -1,4 +1,4 @@
-"""The laws of the contract, on every row of the table."""
+"""Laws of the contract, checked on every row of the table in `contract.py`."""
 
 import inspect
 import subprocess
@@ -25,15 +25,17 @@ from tests.contract import BATCH, ROWS, Row
 KEY = jax.random.key(3)
 LIMITS = {"rtol": 2e-5, "atol": 2e-6}
 
-#: How often a row's step and evaluation were traced.
+#: Number of traces of each row's step and evaluation.
 TRACES: Counter[tuple[str, str]] = Counter()
 
 rows = pytest.mark.parametrize("name", ROWS)
 
 
 def fast_for(*names: str) -> list:
-    """Every row; all but those named in the slow tests."""
-    return [pytest.param(name, marks=() if name in names else pytest.mark.slow) for name in ROWS]
+    """Returns all rows; those that are not named run in the slow tests only."""
+    params = {name: pytest.param(name, marks=pytest.mark.slow) for name in ROWS}
+    params |= {name: pytest.param(name) for name in names}
+    return list(params.values())
 
 
 @cache
@@ -43,7 +45,7 @@ def row(name: str) -> Row:
 
 @cache
 def sgd(name: str) -> Learner:
-    """The row's learner; one and the same, so that what is compiled for one law serves the others."""
+    """Returns the row's learner, always the same object, so that its programs are compiled once."""
     net = row(name).learner(optax.sgd(0.05, momentum=0.5))
 
     def counted(part: str) -> Callable:
@@ -58,40 +60,48 @@ def sgd(name: str) -> Learner:
 
 @cache
 def step(name: str) -> Callable:
-    """Its compiled step."""
+    """Returns the compiled step of the row's learner."""
     return jax.jit(sgd(name).step)
 
 
 @cache
 def init(name: str) -> Callable:
-    """Its compiled start."""
+    """Returns the compiled `init` of the row's learner."""
     return jax.jit(sgd(name).init)
 
 
 @cache
 def alone(name: str, i: int) -> tuple:
-    """25 steps of Adam by the i-th of the row's updates alone, on one batch: update, learner, states and metrics."""
+    """Trains with the i-th update of the row alone, by 25 steps of Adam on one batch.
+
+    Returns:
+      The update, the learner, all states, and the metrics of all steps.
+    """
     update = row(name).updates(optax.adam(3e-2))[i]
     batch = batch_of(row(name))
     net = jaxdl.learner(row(name).init, update)
-    move = jax.jit(net.step)
+    compiled_step = jax.jit(net.step)
     states = [jax.jit(net.init)(KEY, batch)]
-    seen = []
+    records = []
     for _ in range(25):
-        state, metrics = move(states[-1], batch, KEY)
-        states = [*states, state]
-        seen = [*seen, means(metrics)]
-    return update, net, states, seen
+        state, metrics = compiled_step(states[-1], batch, KEY)
+        states.append(state)
+        records.append(means(metrics))
+    return update, net, states, records
 
 
 def each_alone(name: str) -> list[tuple]:
-    """`alone`, for every update of the row."""
+    """Returns `alone` for each update of the row."""
     return [alone(name, i) for i in range(len(row(name).updates(optax.sgd(0.1))))]
 
 
 @cache
 def run(name: str, devices: int, log: int = 1) -> tuple:
-    """Six steps of SGD over three epochs, with validation: state, records, how often what was traced."""
+    """Trains for six steps of SGD over three epochs, with validation.
+
+    Returns:
+      The state, the records, and the number of traces by function.
+    """
     memory = Memory()
     made = row(name)
     before = Counter(TRACES)
@@ -139,7 +149,8 @@ def test_jit_equals_eager(name):
 @rows
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_sharded_equals_single(name, devices):
-    (one, one_records, _), (many, many_records, _) = run(name, 1), run(name, devices)
+    one, one_records, _ = run(name, 1)
+    many, many_records, _ = run(name, devices)
     assert_close(one, many)
     for metric in jax.eval_shape(sgd(name).evaluate, one, batch_of(row(name)), KEY):
         for part in ("train", "validation"):
@@ -152,7 +163,7 @@ def test_sharded_equals_single(name, devices):
 @pytest.mark.parametrize(
     "name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried")
 )
-def test_pmap_means_what_its_docstring_says(name):
+def test_pmap_agrees_with_its_docstring(name):
     made = row(name)
     mapped = train(
         sgd(name),
@@ -183,7 +194,7 @@ def test_traced_once(name):
 
 
 @rows
-def test_replica_equals_the_run_alone(name):
+def test_member_equals_the_run_alone(name):
     batch = batch_of(row(name))
     net = sgd(name)
     keys = jnp.stack([jaxdl.root(seed) for seed in (5, 6, 7)])
@@ -194,42 +205,45 @@ def test_replica_equals_the_run_alone(name):
     states, metrics = all_step(states, batches, keys)
     for i in range(3):
         state = init(name)(keys[i], batch)
-        mine = jax.tree.map(lambda x: x[i], batches)
-        state, _ = step(name)(state, mine, keys[i])
-        state, own = step(name)(state, mine, keys[i])
+        member_batch = jax.tree.map(lambda x: x[i], batches)
+        state, _ = step(name)(state, member_batch, keys[i])
+        state, expected = step(name)(state, member_batch, keys[i])
         assert_close(state, jax.tree.map(lambda x: x[i], states))
-        assert_close(own, jax.tree.map(lambda x: x[i], metrics))
+        assert_close(expected, jax.tree.map(lambda x: x[i], metrics))
     assert len({state_sha256(jax.tree.map(lambda x: x[i], states)) for i in range(3)}) == 3
 
 
 @rows
 def test_the_loss_of_each_update_falls_and_stays_finite(name):
-    for _, _, states, metrics in each_alone(name):
-        seen = [
-            value for found in metrics for metric, value in found.items() if metric.endswith("loss")
+    for _, _, states, records in each_alone(name):
+        losses = [
+            value
+            for metrics in records
+            for metric, value in metrics.items()
+            if metric.endswith("loss")
         ]
-        assert np.isfinite(seen).all()
+        assert np.isfinite(losses).all()
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(states[-1]))
-        first = np.mean(seen[:2])  # of a hinge below 0
-        assert first - np.mean(seen[-5:]) > 0.1 * abs(first)
+        first = np.mean(losses[:2])  # the generator's hinge loss can be negative
+        assert first - np.mean(losses[-5:]) > 0.1 * abs(first)
 
 
 @rows
-def test_every_update_moves_its_parameters_and_no_other(name):
+def test_an_update_changes_its_parameters_and_no_others(name):
     for update, _, (before, _, after, *_), _ in each_alone(name):
         for path, old in jax.tree_util.tree_flatten_with_path(before.params)[0]:
             new = dict(jax.tree_util.tree_flatten_with_path(after.params)[0])[path]
             should = update.on is None or path[0].key == update.on
-            # A bias in front of BatchNorm has no gradient but rounding noise: there is none in this table.
+            # A bias before BatchNorm would have a gradient of rounding errors; no row has one.
             assert (np.asarray(old) != np.asarray(new)).any() == should, jax.tree_util.keystr(path)
 
 
 @rows
-def test_what_a_network_carries_moves_in_exactly_one_update(name):
+def test_a_collection_changes_in_exactly_one_update(name):
     first = init(name)(KEY, batch_of(row(name))).extra
     if not first:
-        pytest.skip("carries nothing but parameters")
-    for part in first:  # a collection, or of several players what each carries
+        pytest.skip("has parameters only")
+    for part in first:  # a collection, or for a GAN the collections of one network
         ends = [states[:2] for _, _, states, _ in each_alone(name)]
         assert (
             sum(state_sha256(old.extra[part]) != state_sha256(new.extra[part]) for old, new in ends)
@@ -253,13 +267,13 @@ def test_signatures(name):
 
 @rows
 def test_step_and_evaluation_are_the_same_program_twice(name):
-    """Nothing is drawn, counted or looked up while a function is traced: not host numbers, clocks or globals."""
+    """Tracing twice gives one program: it depends on no host numbers, clocks or globals."""
     batch = batch_of(row(name))
     state = init(name)(KEY, batch)
 
     def program(part):
         traced = jax.make_jaxpr(
-            lambda *given: getattr(row(name).learner(optax.sgd(0.1)), part)(*given)
+            lambda *args: getattr(row(name).learner(optax.sgd(0.1)), part)(*args)
         )
         closed = traced(state, batch, KEY)
         return str(closed), [
@@ -283,7 +297,7 @@ def test_accumulated_update_equals_the_whole_batch(name):
     made = row(name)
     batch = batch_of(made)
     if name not in ("mlp", "lstm_language"):
-        pytest.skip("draws noise, or normalises, over the whole batch")
+        pytest.skip("samples noise for the whole batch, or normalizes over it")
     ragged = {**batch, "mask": jnp.array([1, 1, 0, 1, 1, 1, 0, 1], jnp.float32)}
     if name == "lstm_language":
         ragged = {**batch, "length": jnp.full_like(batch["length"], 5)}
@@ -309,7 +323,7 @@ for name in sys.argv[3:]:
 
 
 def finish(name: str, directory: str) -> list[str]:
-    """From every saved step to the end of the run; the hash of each end."""
+    """Resumes a run at each saved step; returns the hash of each final state."""
     made = row(name)
     strategy = Sharded(jax.devices()[:1])
     hashes = []
@@ -322,15 +336,16 @@ def finish(name: str, directory: str) -> list[str]:
         windows = training_windows(made.data, KEY, BATCH, number, strategy.place)
         window = next(windows)
         while int(state.step) < 5:
-            window = window if int(state.step) < window.last else next(windows)
-            k = min(5, window.last) - int(state.step)
+            if int(state.step) >= window.end:
+                window = next(windows)
+            k = min(5, window.end) - int(state.step)
             state, _ = program.run(state, window, jaxdl.stream(KEY, "train"), k)
         hashes.append(state_sha256(state))
     return hashes
 
 
 @pytest.mark.exact
-def test_stopped_at_every_step_and_finished_in_a_fresh_process(tmp_path):
+def test_a_run_resumed_at_any_step_in_a_new_process_is_the_same(tmp_path):
     expected = {}
     for name in ROWS:
         state = train(
@@ -348,5 +363,5 @@ def test_stopped_at_every_step_and_finished_in_a_fresh_process(tmp_path):
     command = [sys.executable, "-c", CHILD, str(tmp_path), root, *ROWS]
     child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert child.returncode == 0, child.stderr[-2000:]
-    ends = {line.split()[0]: line.split()[1:] for line in child.stdout.splitlines()}
-    assert ends == {name: [expected[name]] * 5 for name in ROWS}
+    hashes = {line.split()[0]: line.split()[1:] for line in child.stdout.splitlines()}
+    assert hashes == {name: [expected[name]] * 5 for name in ROWS}

@@ -1,4 +1,4 @@
-"""The contract: updates in order, one optimizer state per update, strong types, the state to predict with."""
+"""Learners: order of updates, optimizer states, dtypes without weak types, and `inference`."""
 
 import functools
 
@@ -20,18 +20,18 @@ BATCH = {"x": jnp.asarray(np.random.default_rng(0).normal(size=6), jnp.float32)}
 
 
 def two(key, batch):
-    """`init` with two subtrees of parameters and one number that no gradient moves."""
+    """Returns two subtrees of parameters, and one number that no gradient trains."""
     return {"a": {"v": jnp.full((), 3.0)}, "b": {"v": jnp.full((), -2.0)}}, {"seen": jnp.zeros(())}
 
 
 def pull_a(params, extra, batch, key, *, train):
-    """a towards b, and the batch's mean."""
+    """Computes a loss that pulls a towards b plus the mean of the batch."""
     error = (params["a"]["v"] - params["b"]["v"] - batch["x"]) ** 2
     return error.mean(), ({"seen": extra["seen"] + 1}, {"a_loss": total(error)})
 
 
 def pull_b(params, extra, batch, key, *, train):
-    """b towards twice a."""
+    """Computes a loss that pulls b towards twice a."""
     error = (params["b"]["v"] - 2 * params["a"]["v"]) ** 2
     return error, ({"seen": extra["seen"] * 10}, {"b_loss": total(error[None])})
 
@@ -47,7 +47,7 @@ def test_a_later_update_sees_what_an_earlier_one_changed():
     a_loss = ((a - b - x) ** 2).sum()
     a -= 0.25 * 2 * (a - b - x).mean()
     b -= 0.1 * 2 * (b - 2 * a)
-    b_loss = (b - 2 * a) ** 2  # of the second repeat: the newest counts
+    b_loss = (b - 2 * a) ** 2  # the metric of the second repeat is reported
     b -= 0.1 * 2 * (b - 2 * a)
     np.testing.assert_allclose([state.params["a"]["v"], state.params["b"]["v"]], [a, b], rtol=1e-5)
     np.testing.assert_allclose(
@@ -57,7 +57,7 @@ def test_a_later_update_sees_what_an_earlier_one_changed():
     assert int(state.step) == 1
 
 
-def test_order_is_part_of_the_meaning():
+def test_order_of_updates_matters():
     updates = Update(pull_a, optax.sgd(0.25), "a"), Update(pull_b, optax.sgd(0.1), "b")
     ends = []
     for order in (updates, updates[::-1]):
@@ -82,7 +82,7 @@ def test_repeats_share_one_optimizer_state():
     np.testing.assert_allclose(state.params["a"]["v"], v, rtol=1e-6)
 
 
-def test_on_moves_its_subtree_and_keeps_state_for_nothing_else():
+def test_on_updates_its_subtree_and_has_optimizer_state_for_it_only():
     net = jaxdl.learner(two, Update(pull_a, ADAM, on="a"))
     before = net.init(KEY, BATCH)
     after, _ = net.step(before, BATCH, KEY)
@@ -91,22 +91,22 @@ def test_on_moves_its_subtree_and_keeps_state_for_nothing_else():
     assert after.params["a"] != before.params["a"]
 
 
-def test_every_step_update_and_repeat_has_its_own_noise():
-    seen = []
+def test_keys_differ_between_steps_updates_and_repeats():
+    keys = []
 
     def noisy(params, extra, batch, key, *, train):
-        seen.append(jax.random.key_data(key).tolist())
+        keys.append(jax.random.key_data(key).tolist())
         return params["a"]["v"] ** 2, (extra, {})
 
     net = jaxdl.learner(two, Update(noisy, optax.sgd(0.1), times=2), Update(noisy, optax.sgd(0.1)))
     state, _ = net.step(net.init(KEY, BATCH), BATCH, KEY)
     net.step(state, BATCH, KEY)
     net.evaluate(state, BATCH, KEY)
-    assert len(seen) == 8
-    assert len({tuple(key) for key in seen}) == 8
+    assert len(keys) == 8
+    assert len({tuple(key) for key in keys}) == 8
 
 
-def test_no_weak_type_survives_init():
+def test_init_removes_weak_types():
     def weak(key, batch):
         return {"w": jnp.asarray(1.0) * 2, "n": 3.0}, {"count": jnp.asarray(0)}
 
@@ -124,7 +124,7 @@ def test_no_weak_type_survives_init():
     ]
 
 
-def test_learning_rate_is_what_the_optimizer_used():
+def test_logged_learning_rate_is_the_one_used():
     rate = optax.linear_schedule(0.5, 0.1, 4)
     net = jaxdl.learner(
         two, Update(pull_a, optax.inject_hyperparams(optax.sgd)(learning_rate=rate))
@@ -136,10 +136,10 @@ def test_learning_rate_is_what_the_optimizer_used():
             lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0]
         )(state.params)
         new, metrics = step(state, BATCH, KEY)
-        moved = state.params["a"]["v"] - new.params["a"]["v"]
+        change = state.params["a"]["v"] - new.params["a"]["v"]
         used = jaxdl.metrics.means(metrics)["learning_rate"]
         assert used == pytest.approx(0.5 - 0.1 * i, rel=1e-6)
-        np.testing.assert_allclose(moved, used * gradient["a"]["v"], rtol=1e-4)
+        np.testing.assert_allclose(change, used * gradient["a"]["v"], rtol=1e-4)
         state = new
 
 
@@ -152,7 +152,7 @@ def test_learning_rates_of_two_optimizers_have_two_names():
     assert "learning_rate" not in net.evaluate(net.init(KEY, BATCH), BATCH, KEY)
 
 
-def test_inference_takes_the_average():
+def test_inference_uses_the_average():
     average = {"w": jnp.asarray(2.0)}
     state = State(
         jnp.zeros((), jnp.int32),
@@ -177,7 +177,7 @@ def schedule_free():
     return net, state, batch
 
 
-def test_inference_takes_the_schedule_free_iterate():
+def test_inference_uses_the_schedule_free_iterate():
     net, state, batch = schedule_free()
     expected = schedule_free_eval_params(state.opt[0], state.params)
     assert inference(state).params["w"].tolist() == expected["w"].tolist()
@@ -219,7 +219,8 @@ ONE = Update(pull_a, optax.sgd(0.1))
         ((ONE._replace(on="c"),), "Update.on: got 'c', allowed: None or one of ['a', 'b']"),
         (
             (ONE._replace(on="a", optimizer=schedule_free_sgd(0.1)),),
-            "Update.on: got 'a', allowed: None, with a schedule-free optimizer: it averages all parameters",
+            "Update.on: got 'a', allowed: None with a schedule-free optimizer, "
+            "which averages all parameters",
         ),
     ],
 )

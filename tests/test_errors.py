@@ -1,4 +1,4 @@
-"""Errors are one line: the field, the value, what is allowed."""
+"""Error messages: one line with the field, the value and the allowed values."""
 
 import math
 
@@ -9,7 +9,7 @@ from jaxdl import errors
 from jaxdl.errors import InputError
 
 
-def test_input_error_names_field_value_and_what_is_allowed():
+def test_input_error_names_field_value_and_allowed_values():
     error = InputError("steps", -3, "at least 1")
     assert str(error) == "steps: got -3, allowed: at least 1"
     assert isinstance(error, ValueError)
@@ -17,7 +17,7 @@ def test_input_error_names_field_value_and_what_is_allowed():
 
 
 @pytest.mark.parametrize("value", ["two\nlines", np.zeros((3, 3)), "tab\there", object()])
-def test_input_error_is_one_line_whatever_the_value(value):
+def test_input_error_is_one_line_for_any_value(value):
     assert "\n" not in str(InputError("field", value, "a value"))
     assert "\t" not in str(InputError("field", value, "a value"))
 
@@ -25,11 +25,11 @@ def test_input_error_is_one_line_whatever_the_value(value):
 @pytest.mark.parametrize(
     "name", ["InputError", "DataUnavailable", "NonFinite", "CheckpointError", "RunError"]
 )
-def test_a_script_catches_all_of_them_as_one(name):
+def test_all_errors_have_one_base_class(name):
     assert issubclass(getattr(errors, name), errors.JaxdlError)
 
 
-def test_one_of_returns_what_it_knows():
+def test_one_of_returns_a_known_name():
     assert errors.one_of("optimizer", "adam", ["sgd", "adam"]) == "adam"
     assert errors.one_of("optimizer", "adam", (name for name in ["sgd", "adam"])) == "adam"
 
@@ -45,7 +45,7 @@ def test_one_of_returns_what_it_knows():
         (None, "optimizer: got None, allowed: adam, adamw, sgd"),
     ],
 )
-def test_one_of_names_the_nearest_if_one_is_near(value, line):
+def test_one_of_suggests_the_nearest_name(value, line):
     with pytest.raises(InputError) as raised:
         errors.one_of("optimizer", value, ["sgd", "adamw", "adam"])
     assert str(raised.value) == line
@@ -61,13 +61,13 @@ def test_at_least_includes_the_bound():
 
 
 @pytest.mark.parametrize("value", [1.0, 93.75, math.inf, math.nan, "10", None, True])
-def test_at_least_is_about_integers(value):
+def test_at_least_refuses_values_that_are_not_integers(value):
     with pytest.raises(InputError) as raised:
         errors.at_least("steps", value, 1)
     assert str(raised.value) == f"steps: got {value!r}, allowed: an integer, at least 1"
 
 
-def test_of_kind_shows_what_it_can_in_a_line():
+def test_of_kind_shows_short_values_and_types_of_others():
     errors.of_kind("data", [1], list, "a list")
     for value, shown in [("runs/x", "'runs/x'"), (3, "3"), ({"x": np.zeros(9)}, "<class 'dict'>")]:
         with pytest.raises(InputError) as raised:

@@ -1,4 +1,7 @@
-"""Every experiment from its command line to its pictures, short; and, slow, to the accuracy it promises."""
+"""Short runs of every experiment, from the command line to the pictures.
+
+Slow tests train to the accuracy that is documented.
+"""
 
 import json
 import os
@@ -14,25 +17,32 @@ from tests.experiment.scripts import EXPERIMENTS, script
 
 PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
 
-#: Who draws is judged; the word stands for the directory of a classifier.
+#: Option of the experiments that generate images; `CLASSIFIER` is replaced by a directory.
 CLASSIFIED = ["--feature-classifier", "CLASSIFIER"]
-DRAWN = {"curves", "samples", "between", "nearest", "training"}
+GAN_PICTURES = {"curves", "samples", "interpolation", "nearest", "training"}
+VAE_PICTURES = {
+    "curves",
+    "samples",
+    "interpolation",
+    "training",
+    "posterior_samples",
+    "reconstructions",
+}
+AUTOENCODER_PICTURES = {"curves", "interpolation", "latent_map", "reconstructions"}
 
-PLANE = {"curves", "between", "plane", "reconstructions"}
-
-#: Experiment, arguments, the pictures it leaves.
+#: Experiment, arguments and the pictures that it writes.
 SMOKE = [
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
     ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
-    ("sentiment", [], {"curves", "confusion", "read-best", "read-worst"}),
+    ("sentiment", [], {"curves", "confusion", "text-best", "text-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
-    ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], DRAWN),
-    ("autoencoder", ["--hidden", "16"], PLANE),
+    ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
+    ("autoencoder", ["--hidden", "16"], AUTOENCODER_PICTURES),
 ]
 
-#: More of the same; they take long to compile.
+#: More such cases, which take long to compile.
 SLOW = [
     (
         "vae",
@@ -48,9 +58,9 @@ SLOW = [
             "2",
             "--tensorboard",
         ],
-        {*DRAWN, "again", "reconstructions", "plane", "grid"} - {"nearest"},
+        {*VAE_PICTURES, "latent_map", "grid"},
     ),
-    ("denoising", ["--features", "4"], {"curves", "rows"}),
+    ("denoising", ["--features", "4"], {"curves", "comparison"}),
     ("feature_classifier", [], PICTURES),
     (
         "vae",
@@ -66,7 +76,7 @@ SLOW = [
             "conv",
             "--conditional",
         ],
-        {*DRAWN, "again", "reconstructions"} - {"nearest"},
+        VAE_PICTURES,
     ),
     (
         "gan",
@@ -81,27 +91,27 @@ SLOW = [
             "--critic-steps",
             "2",
         ],
-        DRAWN,
+        GAN_PICTURES,
     ),
     (
         "dcgan",
         [*CLASSIFIED, "--features", "4", "--spectral-norm", "--loss", "hinge", "--seeds", "2"],
-        DRAWN,
+        GAN_PICTURES,
     ),
     (
         "conditional_dcgan",
         [*CLASSIFIED, "--features", "4", "--r1", "1", "--ema", "0.9", "--tensorboard"],
-        DRAWN,
+        GAN_PICTURES,
     ),
     (
         "autoencoder",
         ["--network", "conv", "--data", "photos", "--seeds", "2"],
-        {"curves", "between", "plane", "reconstructions"},
+        AUTOENCODER_PICTURES,
     ),
     (
         "denoising",
         ["--features", "4", "--noise", "salt_and_pepper", "--seeds", "2"],
-        {"curves", "rows"},
+        {"curves", "comparison"},
     ),
     ("mlp", ["--hidden", "16", "--bfloat16"], PICTURES),
     (
@@ -123,7 +133,7 @@ SLOW = [
     (
         "sentiment",
         ["--cell", "conv", "--no-baseline"],
-        {"curves", "confusion", "read-best", "read-worst"},
+        {"curves", "confusion", "text-best", "text-worst"},
     ),
     (
         "row_by_row",
@@ -132,7 +142,7 @@ SLOW = [
     ),
 ]
 
-#: Experiments that compare several runs: arguments, the runs, the pictures of all.
+#: Experiments that compare several runs: arguments, runs and common pictures.
 COMPARED = [
     (
         "memory",
@@ -140,45 +150,59 @@ COMPARED = [
         {"gru-8", "tcn-8"},
         {"errors.png"},
     ),
-    ("video", [], {"frames", "recurrent"}, {"film.png", "film.gif"}),
+    ("video", [], {"frames", "recurrent"}, {"clips.png", "clips.gif"}),
     ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
 ]
 SLOW_COMPARED = [
-    ("vae_vs_autoencoder", [*CLASSIFIED, "--hidden", "16"], {"autoencoder", "vae"}, {"planes.png"}),
+    (
+        "vae_vs_autoencoder",
+        [*CLASSIFIED, "--hidden", "16"],
+        {"autoencoder", "vae"},
+        {"latent_maps.png"},
+    ),
     (
         "memory",
         ["--cells", "lstm", "--lengths", "8", "12", "--seeds", "2"],
         {"lstm-8", "lstm-12"},
         {"errors.png"},
     ),
-    ("autoencoder", ["--question", "tiger", "--hidden", "16"], {"one", "many"}, {"tiger.png"}),
+    (
+        "autoencoder",
+        ["--mode", "memorization", "--hidden", "16"],
+        {"one_image", "many_images"},
+        {"memorization.png"},
+    ),
 ]
 
-#: Prepared sets, for the tests that need real data.
+#: Directory of prepared TFDS sets, for the tests that need real data.
 TFDS = Path(os.environ.get("TFDS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "tfds")
 
 
 def run(name: str, out: Path, *arguments: str) -> dict:
-    """One experiment in this process; returns its result."""
+    """Runs an experiment in this process and returns its result."""
     module = script(name)
-    launch(module.main, module.Config, [*given(arguments), "--out", str(out)])
+    launch(module.main, module.Config, [*with_classifier(arguments), "--out", str(out)])
     return json.loads((out / "result.json").read_text())
 
 
-def given(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with the directory of a classifier."""
-    return [str(trained_classifier()) if each == "CLASSIFIER" else each for each in arguments]
+def with_classifier(arguments: Sequence[str]) -> list[str]:
+    """Replaces `CLASSIFIER` by the directory of a trained classifier."""
+    words = list(arguments)
+    if "CLASSIFIER" in words:
+        words[words.index("CLASSIFIER")] = str(trained_classifier())
+    return words
 
 
-def test_every_experiment_is_tried():
+def test_every_experiment_has_a_case():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == {
         name for name, *_ in [*SMOKE, *SLOW, *COMPARED, *SLOW_COMPARED]
     }
 
 
 def cases(fast: list, slow: list) -> list:
-    """Both, named by their commands."""
-    marked = [(row, ()) for row in fast] + [(row, pytest.mark.slow) for row in slow]
+    """Returns the parameters of fast and slow cases, named by their commands."""
+    marked = [(row, ()) for row in fast]
+    marked += [(row, pytest.mark.slow) for row in slow]
     return [
         pytest.param(*row, id=" ".join([row[0], *row[1]]), marks=marks) for row, marks in marked
     ]
@@ -196,12 +220,12 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
 
     figures = sorted((tmp_path / "figures").iterdir())
     assert {path.stem for path in figures} == pictures
-    signs = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a"}
-    assert all(path.read_bytes().startswith(signs[path.suffix]) for path in figures)
+    signatures = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a"}
+    assert all(path.read_bytes().startswith(signatures[path.suffix]) for path in figures)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {record["step"] for record in records} == {5, 10, 15, 20}
-    held_out = any(name.startswith("validation/") for record in records for name in record)
-    assert held_out == (script(name).Config.validation > 0 or "--validation" in arguments)
+    validated = any(name.startswith("validation/") for record in records for name in record)
+    assert validated == (script(name).Config.validation > 0 or "--validation" in arguments)
     assert bool(list((tmp_path / "samples").glob("step-*.png"))) == ("training" in pictures)
     assert ("feature_classifier" in result) == ("--feature-classifier" in arguments)
     assert any((tmp_path / "checkpoints").glob("*/manifest.json"))
@@ -216,7 +240,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
 @pytest.mark.parametrize(("name", "arguments", "runs", "pictures"), cases(COMPARED, SLOW_COMPARED))
 def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys):
     module = script(name)
-    command = ["--smoke", "--batch-size", "32", *given(arguments), "--out", str(tmp_path)]
+    command = ["--smoke", "--batch-size", "32", *with_classifier(arguments), "--out", str(tmp_path)]
     launch(module.main, module.Config, command)
     assert {path.name for path in tmp_path.iterdir()} == runs | pictures
     for each in runs:
@@ -224,25 +248,25 @@ def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys
         assert (result["experiment"], result["steps"]) == (name, 20)
     shown = capsys.readouterr().out
     assert all(str(tmp_path / picture) in shown for picture in pictures)
-    # Finished runs are not run again; the picture is drawn anew.
+    # Finished runs are not repeated, but the pictures are written again.
     launch(module.main, module.Config, command)
     assert capsys.readouterr().out.count("is finished already") == len(runs)
 
 
 @pytest.mark.slow
-def test_texts_are_the_same_again_and_stay(tmp_path):
-    """Samples are files named by their step; the same seed writes the same, whatever came between."""
+def test_text_samples_do_not_depend_on_interruptions(tmp_path):
+    """Samples are files named by their step, which a resumed run writes with the same text."""
     first = ["--smoke", "--batch-size", "32", "--stop-after", "10"]
     module = script("text_generation")
     launch(module.main, module.Config, [*first, "--out", str(tmp_path / "a")])
     launch(module.main, module.Config, [*first[:3], "--out", str(tmp_path / "a")])
     run("text_generation", tmp_path / "b", *first[:3])
-    written = [
-        {path.name: path.read_text() for path in (tmp_path / each / "samples").iterdir()}
-        for each in "ab"
-    ]
-    assert written[0] == written[1]
-    assert set(written[0]) == {"step-0000010.txt", "step-0000020.txt"}
+    interrupted, whole = (
+        {path.name: path.read_text() for path in (tmp_path / name / "samples").iterdir()}
+        for name in "ab"
+    )
+    assert interrupted == whole
+    assert set(interrupted) == {"step-0000010.txt", "step-0000020.txt"}
     vocabulary = jaxdl.data.Vocabulary.load(tmp_path / "a" / "vocabulary.json")
     assert len(vocabulary) > 50
 
@@ -272,8 +296,8 @@ def test_several_seeds(tmp_path, capsys):
     }
 
 
-def test_a_collapsed_generator_does_not_look_like_success(tmp_path, capsys):
-    """It has learned nothing; its discriminator has not been asked."""
+def test_a_collapsed_generator_is_reported(tmp_path, capsys):
+    """The generator has learned nothing, which the losses alone do not show."""
     arguments = [
         "--smoke",
         "--hidden",
@@ -286,17 +310,17 @@ def test_a_collapsed_generator_does_not_look_like_success(tmp_path, capsys):
         str(trained_classifier()),
     ]
     result = run("gan", tmp_path, *arguments)
-    assert any("classes" in said or "look real" in said for said in result["warnings"])
+    warnings = result["warnings"]
+    assert any("classes" in warning or "look real" in warning for warning in warnings)
     shown = capsys.readouterr()
-    assert all(
-        said in shown.err and f"warning                {said}" in shown.out
-        for said in result["warnings"]
-    )
+    for warning in warnings:
+        assert warning in shown.err
+        assert f"warning                {warning}" in shown.out
 
 
 @pytest.mark.slow
-def test_the_rates_of_both_players_end_together(tmp_path):
-    """Though the discriminator moves three times as often."""
+def test_both_learning_rates_of_a_gan_end_together(tmp_path):
+    """The discriminator has three times as many updates as the generator."""
     arguments = [
         "--smoke",
         "--hidden",
@@ -309,19 +333,19 @@ def test_the_rates_of_both_players_end_together(tmp_path):
     arguments += ["--schedule", "cosine", "--discriminator-learning-rate", "1e-3"]
     run("gan", tmp_path, *arguments)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    rates = [
-        [each[f"train/{player}_learning_rate"] for each in records[:-1]]
-        for player in ("discriminator", "generator")
-    ]
-    assert rates[1][0] > rates[1][1] > 0
-    assert rates[0] == pytest.approx(rates[1], abs=6e-5)
+    discriminator, generator = (
+        [record[f"train/{network}_learning_rate"] for record in records[:-1]]
+        for network in ("discriminator", "generator")
+    )
+    assert generator[0] > generator[1] > 0
+    assert discriminator == pytest.approx(generator, abs=6e-5)
 
 
 @pytest.mark.slow
 def test_conditional_dcgan_on_digits(tmp_path):
-    found = run("conditional_dcgan", tmp_path)
-    assert found["metrics"]["samples/agreement"] >= 0.95
-    assert found["metrics"]["samples/classes"] == 10
+    metrics = run("conditional_dcgan", tmp_path)["metrics"]
+    assert metrics["samples/agreement"] >= 0.95
+    assert metrics["samples/classes"] == 10
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The shape of the repository: who imports whom, what importing does, what stands where."""
+"""Structure of the repository: imports, side effects of imports, top-level files, docstrings."""
 
 import ast
 import fnmatch
@@ -25,7 +25,7 @@ MODULES = {
 }
 SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
 
-#: What each part may import; every part stands below those that may import it.
+#: Modules that each part may import. Each part comes after those that it imports.
 ARROWS = {
     "errors": set(),
     "version": set(),
@@ -45,111 +45,73 @@ ARROWS = {
     "tasks": {"core", "errors", "losses", "metrics", "models", "nn"},
     "training": {"core", "data", "errors", "finite", "metrics", "rng"},
     "experiment": {
-        *(
-            "core",
-            "data",
-            "errors",
-            "models",
-            "nn",
-            "optimizers",
-            "plots",
-            "rng",
-            "scores",
-            "tasks",
-            "training",
-        ),
-        "wrappers",
+        *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "scores"),
+        *("tasks", "training", "wrappers"),
     },
     "reproduce": {"experiment"},
 }
 
 TOP = {
-    *(
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "SECURITY.md",
-        "constraints.txt",
-    ),
+    *("pyproject.toml", "constraints.txt", "LICENSE"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
     *("jaxdl", "tests", "experiments", "notebooks", "docs"),
 }
 
-#: Calls that run what a file or a string says.
+#: Functions that run code or commands from a file or a string.
 FORBIDDEN = {
-    *(
-        "eval",
-        "exec",
-        "compile",
-        "__import__",
-        "os.system",
-        "os.popen",
-        "yaml.load",
-        "yaml.unsafe_load",
-    ),
-    *(
-        "yaml.full_load",
-        "numpy.fromregex",
-        "subprocess.getoutput",
-        "subprocess.getstatusoutput",
-        "shutil.unpack_archive",
-    ),
+    *("eval", "exec", "compile", "__import__", "os.system", "os.popen"),
+    *("yaml.load", "yaml.unsafe_load", "yaml.full_load", "numpy.fromregex"),
+    *("subprocess.getoutput", "subprocess.getstatusoutput", "shutil.unpack_archive"),
 }
 FORBIDDEN_MODULES = {
-    "pickle",
-    "cPickle",
-    "_pickle",
-    "cloudpickle",
-    "dill",
-    "marshal",
-    "shelve",
-    "joblib",
+    *("pickle", "cPickle", "_pickle", "cloudpickle", "dill", "marshal", "shelve", "joblib"),
 }
-#: Of those calls that take a command: a list of words and never a line for a shell.
+#: Functions that take a command, which must be a list of words and not a line for a shell.
 COMMANDS = {f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")}
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file imports, anywhere in it, but for the type checker."""
-    found = set()
+    """Returns the modules that a file imports anywhere, except for type checking."""
+    modules = set()
     for node in walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                found.add(inner if inner in MODULES else str(node.module))
-    return found
+                name = f"{node.module}.{alias.name}"
+                if name not in MODULES:
+                    name = str(node.module)
+                modules.add(name)
+    return modules
 
 
 def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes, those under `if TYPE_CHECKING` left out."""
+    """Yields all nodes except those under `if TYPE_CHECKING`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
             yield from walk(child)
 
 
-def test_arrows_go_down():
+def test_parts_import_earlier_parts_only():
     assert set(ARROWS) == {name.split(".")[1] for name in MODULES if "." in name}
     below: set[str] = set()
     for part, allowed in ARROWS.items():
-        assert allowed <= below, f"{part} stands above what it imports"
+        assert allowed <= below, f"{part} comes before a part that it imports"
         below.add(part)
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "jaxdl"])
-def test_a_module_imports_only_what_is_below(name):
+def test_a_module_imports_allowed_parts_only(name):
     part = name.split(".")[1]
     for target in imported(MODULES[name]):
         assert target.split(".")[0] not in ("tests", "experiments"), f"{name} imports {target}"
         if target.split(".")[0] == "jaxdl":
-            assert target in MODULES, f"{name} imports {target}, which is not there"
+            assert target in MODULES, f"{name} imports {target}, which does not exist"
             assert target != "jaxdl", f"{name} imports the whole package"
-            there = target.split(".")[1]
-            assert there == part or there in ARROWS[part], f"{name} imports {target}"
+            other = target.split(".")[1]
+            assert other == part or other in ARROWS[part], f"{name} imports {target}"
 
 
 def test_the_package_imports_no_experiment():
@@ -158,34 +120,36 @@ def test_the_package_imports_no_experiment():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[str(path.relative_to(ROOT)) for path in SCRIPTS])
 def test_a_script_imports_no_script_and_no_test(path):
-    own = {script.stem for script in SCRIPTS} | {"experiments", "tests"}
-    assert not {name for name in imported(path) if name.split(".")[0] in own}
+    refused = {script.stem for script in SCRIPTS} | {"experiments", "tests"}
+    assert not {name for name in imported(path) if name.split(".")[0] in refused}
 
 
 @pytest.mark.parametrize(
     "name", ["jaxdl.core", "jaxdl.wrappers", "jaxdl.training.loop", "jaxdl.training.strategies"]
 )
-def test_the_contract_and_its_loops_know_no_flax(name):
-    seen = set()
-    waiting = [name]
-    while waiting:
-        module = waiting.pop()
-        seen.add(module)
+def test_the_contract_and_its_loops_do_not_import_flax(name):
+    visited = set()
+    queue = [name]
+    while queue:
+        module = queue.pop()
+        visited.add(module)
         for target in imported(MODULES[module]):
             assert target.split(".")[0] != "flax", f"{module} imports {target}"
-            if target in MODULES and target not in seen:
-                waiting.append(target)
+            if target in MODULES and target not in visited:
+                queue.append(target)
 
 
 PROBE = """
 import json, os, sys, threading
 started = []
 def listen(event, args):
-    if event == "open" and args[0] is not None and isinstance(args[1], str) and set(args[1]) & set("wax+"):
-        started.append(f"open {args[0]} {args[1]}")
-    if event in ("subprocess.Popen", "socket.connect", "os.mkdir", "os.system", "_thread.start_new_thread"):
+    if event == "open" and args[0] is not None and isinstance(args[1], str):
+        if set(args[1]) & set("wax+"):
+            started.append(f"open {args[0]} {args[1]}")
+    if event in {"subprocess.Popen", "socket.connect", "os.mkdir", "os.system",
+                 "_thread.start_new_thread"}:
         started.append(event)
-import jax, flax.linen, optax  # what these do by themselves is not jaxdl's doing
+import jax, flax.linen, optax  # side effects of these libraries are ignored
 before = dict(os.environ)
 sys.addaudithook(listen)
 import importlib
@@ -198,12 +162,13 @@ print(json.dumps({
     "backend": xla_bridge.backends_are_initialized(),
     "environment": before != dict(os.environ),
     "heavy": sorted({name.split(".")[0] for name in sys.modules} & {
-        "tensorflow", "tensorflow_datasets", "sklearn", "matplotlib", "orbax", "grain", "tyro", "pandas"}),
+        "tensorflow", "tensorflow_datasets", "sklearn", "matplotlib", "orbax", "grain", "tyro",
+        "pandas"}),
 }))
 """
 
 
-def test_nothing_happens_at_import(tmp_path):
+def test_imports_have_no_side_effects(tmp_path):
     environment = {
         **os.environ,
         "HOME": str(tmp_path),
@@ -214,8 +179,8 @@ def test_nothing_happens_at_import(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    found = json.loads(done.stdout)
-    assert found == {
+    effects = json.loads(done.stdout)
+    assert effects == {
         "started": [],
         "threads": 1,
         "backend": False,
@@ -225,7 +190,7 @@ def test_nothing_happens_at_import(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_top_level_holds_only_what_belongs_there():
+def test_top_level_files_are_listed():
     ignored = [
         line.strip().strip("/")
         for line in (ROOT / ".gitignore").read_text().splitlines()
@@ -239,38 +204,34 @@ def test_the_top_level_holds_only_what_belongs_there():
 
 
 def public() -> list[tuple[str, object]]:
-    """Everything that an `__all__` of the package names, once."""
-    found: dict[int, tuple[str, object]] = {}
-    for module in [
-        jaxdl,
-        *(importlib.import_module(f"jaxdl.{m.name}") for m in pkgutil.iter_modules(jaxdl.__path__)),
-    ]:
+    """Returns each function and class in an `__all__` of the package once, with its name."""
+    names = [module.name for module in pkgutil.iter_modules(jaxdl.__path__)]
+    values: dict[int, tuple[str, object]] = {}
+    for module in [jaxdl, *(importlib.import_module(f"jaxdl.{name}") for name in names)]:
         for name in getattr(module, "__all__", []):
-            thing = getattr(module, name)
-            if inspect.isfunction(thing) or inspect.isclass(thing):
-                found.setdefault(id(thing), (f"{module.__name__}.{name}", thing))
-    return list(found.values())
+            value = getattr(module, name)
+            if inspect.isfunction(value) or inspect.isclass(value):
+                values.setdefault(id(value), (f"{module.__name__}.{name}", value))
+    return list(values.values())
 
 
-@pytest.mark.parametrize(("name", "thing"), public(), ids=[name for name, _ in public()])
-def test_everything_public_says_how_it_is_used(name, thing):
-    text = inspect.getdoc(thing) or ""
-    assert text.splitlines()[0].endswith((".", ":")), f"{name} begins with no sentence"
-    # A function may point to another one with the same arguments; the options of an experiment are
-    # explained field by field, which the tests of options hold.
+@pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])
+def test_public_functions_and_classes_have_usage_in_their_docstring(name, value):
+    text = inspect.getdoc(value) or ""
+    assert text.splitlines()[0].endswith((".", ":")), f"{name} has no summary sentence"
+    # A docstring may refer to another function with the same arguments. The options of an
+    # experiment have a docstring per field, which the tests of options check.
     others = {other.split(".")[-1] for other, _ in public()} - {name.split(".")[-1]}
-    told = any(
-        part in text
-        for part in (">>> ", "Args:", "Attributes:", *(f"`{other}`" for other in others))
-    )
-    options = inspect.isclass(thing) and issubclass(thing, jaxdl.experiment.Options)
-    assert told or options or not inspect.signature(thing).parameters, (
-        f"{name} shows no use and no arguments"
+    parts = [">>> ", "Args:", "Attributes:", *(f"`{other}`" for other in others)]
+    explained = any(part in text for part in parts)
+    options = inspect.isclass(value) and issubclass(value, jaxdl.experiment.Options)
+    assert explained or options or not inspect.signature(value).parameters, (
+        f"{name} has no example and no list of arguments"
     )
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_says_what_it_is_and_stays_short(name):
+def test_a_module_has_docstrings_and_at_most_400_lines(name):
     text = MODULES[name].read_text()
     assert len(text.splitlines()) <= 400
     tree = ast.parse(text)
@@ -281,44 +242,47 @@ def test_a_module_says_what_it_is_and_stays_short(name):
 
 
 def forbidden(text: str) -> list[str]:
-    """What a program must not do: run code or commands that come from files or strings, unpack what leads out."""
-    found = []
+    """Returns the forbidden imports and calls of a program.
+
+    They run code or commands from files or strings, or extract archives to any path.
+    """
+    uses = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            inside = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            names = [inside + alias.name for alias in node.names]
-            found += [
-                name
-                for name in names
-                if name in FORBIDDEN or name.split(".")[0] in FORBIDDEN_MODULES
-            ]
-        if isinstance(node, ast.Call):
-            found += forbidden_call(node)
-    return found
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call):
+            uses += forbidden_call(node)
+        for name in names:
+            if name in FORBIDDEN or name.split(".")[0] in FORBIDDEN_MODULES:
+                uses.append(name)
+    return uses
 
 
 def forbidden_call(call: ast.Call) -> list[str]:
-    """What is forbidden of one call."""
+    """Returns the forbidden uses of one call."""
     name = ast.unparse(call.func).removeprefix("builtins.")
-    words = {word.arg: word.value for word in call.keywords}
-    found = [name] if name in FORBIDDEN else []
-    for word in ("allow_pickle", "shell"):
-        value = words.get(word)
-        found += [f"{word}=..."] if value is not None and not is_constant(value, False) else []
-    if name.split(".")[-1] in ("extract", "extractall") and not is_constant(
-        words.get("filter"), "data"
-    ):
-        found.append(f"{name} without filter='data'")
-    command = call.args[0] if call.args else words.get("args")
-    if name in COMMANDS and (
-        isinstance(command, ast.JoinedStr) or isinstance(getattr(command, "value", None), str)
-    ):
-        found.append(f"{name} of a string")
-    return found
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+    uses = []
+    if name in FORBIDDEN:
+        uses.append(name)
+    for keyword in ("allow_pickle", "shell"):
+        if keyword in keywords and not is_constant(keywords[keyword], False):
+            uses.append(f"{keyword}=...")
+    extracts = name.split(".")[-1] in ("extract", "extractall")
+    if extracts and not is_constant(keywords.get("filter"), "data"):
+        uses.append(f"{name} without filter='data'")
+    if name in COMMANDS:
+        command = next(iter(call.args), keywords.get("args"))
+        if isinstance(command, ast.JoinedStr) or isinstance(getattr(command, "value", None), str):
+            uses.append(f"{name} of a string")
+    return uses
 
 
 def is_constant(node: ast.AST | None, value: object) -> bool:
-    """Whether a program says just this."""
+    """Returns True if a node is this constant."""
     return (
         isinstance(node, ast.Constant) and type(node.value) is type(value) and node.value == value
     )
@@ -334,71 +298,55 @@ def test_no_code_comes_from_files_or_strings(path):
 @pytest.mark.parametrize(
     "line",
     [
-        *(
-            "import pickle",
-            "from pickle import loads",
-            "import numpy, dill",
-            "eval('1')",
-            "exec(text)",
-        ),
-        *(
-            "os.system('ls')",
-            "yaml.load(f)",
-            "np.load(f, allow_pickle=True)",
-            "np.load(f, allow_pickle=yes)",
-        ),
-        *(
-            "subprocess.run('ls', shell=True)",
-            "subprocess.run(x, shell=yes)",
-            "subprocess.run('ls')",
-        ),
-        *(
-            "subprocess.Popen(f'ls {x}')",
-            "subprocess.check_output(args='ls')",
-            "subprocess.getoutput('ls')",
-        ),
-        *(
-            "import cloudpickle",
-            "import marshal",
-            "from dill import load",
-            "import shelve",
-            "import _pickle",
-        ),
-        *(
-            "from os import system",
-            "from yaml import load",
-            "builtins.exec(x)",
-            "__import__('os')",
-            "compile(x, '', 'exec')",
-        ),
-        *(
-            "archive.extractall(x)",
-            "archive.extract(x)",
-            "archive.extractall(x, filter='fully_trusted')",
-        ),
-        *("yaml.unsafe_load(f)", "np.load(f, allow_pickle=1)", "shutil.unpack_archive(x)"),
+        "import pickle",
+        "from pickle import loads",
+        "import numpy, dill",
+        "eval('1')",
+        "exec(text)",
+        "os.system('ls')",
+        "yaml.load(f)",
+        "np.load(f, allow_pickle=True)",
+        "np.load(f, allow_pickle=yes)",
+        "subprocess.run('ls', shell=True)",
+        "subprocess.run(x, shell=yes)",
+        "subprocess.run('ls')",
+        "subprocess.Popen(f'ls {x}')",
+        "subprocess.check_output(args='ls')",
+        "subprocess.getoutput('ls')",
+        "import cloudpickle",
+        "import marshal",
+        "from dill import load",
+        "import shelve",
+        "import _pickle",
+        "from os import system",
+        "from yaml import load",
+        "builtins.exec(x)",
+        "__import__('os')",
+        "compile(x, '', 'exec')",
+        "archive.extractall(x)",
+        "archive.extract(x)",
+        "archive.extractall(x, filter='fully_trusted')",
+        "yaml.unsafe_load(f)",
+        "np.load(f, allow_pickle=1)",
+        "shutil.unpack_archive(x)",
     ],
 )
-def test_the_look_for_forbidden_calls_sees_them(line):
+def test_forbidden_code_is_found(line):
     assert forbidden(f"def f():\n    {line}\n")
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        *(
-            "import json",
-            "np.load(f)",
-            "np.load(f, allow_pickle=False)",
-            "re.compile(x)",
-            "subprocess.run(['ls', x])",
-        ),
-        *(
-            "subprocess.run(command, shell=False)",
-            "archive.extractall(x, filter='data')",
-            "from os import path",
-        ),
+        "import json",
+        "np.load(f)",
+        "np.load(f, allow_pickle=False)",
+        "re.compile(x)",
+        "subprocess.run(['ls', x])",
+        "subprocess.run(command, shell=False)",
+        "archive.extractall(x, filter='data')",
+        "from os import path",
     ],
 )
-def test_the_look_for_forbidden_calls_sees_nothing_else(line):
+def test_allowed_code_is_not_reported(line):
     assert not forbidden(f"def f():\n    {line}\n")

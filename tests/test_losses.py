@@ -1,4 +1,4 @@
-"""Losses against PyTorch, Monte Carlo, finite differences and extreme inputs."""
+"""Losses against PyTorch, SciPy, Monte Carlo and finite differences, and at extreme inputs."""
 
 import functools
 
@@ -40,7 +40,7 @@ PAIRS = {
 
 
 def peer(name, x, y):
-    """What PyTorch calls the same loss, per example, on tensors `[B, D]`."""
+    """Returns PyTorch's value of the same loss per example, from tensors `[B, D]`."""
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     none = {"reduction": "none"}
@@ -50,7 +50,7 @@ def peer(name, x, y):
         "binary_cross_entropy": lambda: functional.binary_cross_entropy_with_logits(
             x, y, **none
         ).sum(-1),
-        # In float64: PyTorch goes through probabilities, and loses digits near 1.
+        # In float64, because PyTorch computes probabilities and loses precision near 1.
         "continuous_bernoulli": lambda: (
             -torch.distributions.ContinuousBernoulli(logits=x.double()).log_prob(y.double()).sum(-1)
         ),
@@ -101,7 +101,7 @@ def test_both_arguments_of_a_divergence_have_gradients(name):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_integer_label_is_a_one_hot_label(smoothing):
+def test_an_integer_label_equals_a_one_hot_label(smoothing):
     loss = jax.vmap(functools.partial(losses.cross_entropy, label_smoothing=smoothing))
     one_hot = np.eye(CLASSES, dtype=np.float32)[LABEL]
     exact = LOGITS.astype(np.float64)
@@ -149,12 +149,11 @@ def test_gaussian_kl_agrees_with_monte_carlo(key):
     assert float(losses.gaussian_kl(mean, logvar)) == pytest.approx(sample.mean(), abs=error)
 
 
-def test_gaussian_kl_keeps_its_digits_near_zero():
-    """KL = v^2 / 4 there; exp(v) - 1 - v in float32 would be 0 or a rounding error."""
+def test_gaussian_kl_is_precise_near_zero():
+    """Near 0 KL = v^2 / 4, where exp(v) - 1 - v in float32 is 0 or a rounding error."""
     v = np.float32(1e-3)
-    assert float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v]))) == pytest.approx(
-        v**2 / 4, rel=1e-3
-    )
+    divergence = float(losses.gaussian_kl(jnp.zeros(1), jnp.array([v])))
+    assert divergence == pytest.approx(v**2 / 4, rel=1e-3)
 
 
 def test_continuous_bernoulli_is_a_density():
@@ -167,20 +166,20 @@ def test_continuous_bernoulli_is_a_density():
     np.testing.assert_allclose(density @ (weights / 2), np.ones(len(logits)), rtol=1e-5)
 
 
-def test_continuous_bernoullis_gradient_near_zero_is_finite_and_exact():
-    """dL/dx = E[t] - t; the mean is 1/2 + x/12 - x^3/720 there, and its slope 1/12."""
+def test_continuous_bernoulli_gradient_near_zero_is_finite_and_precise():
+    """The gradient is dL/dx = E[t] - t, with E[t] = 1/2 + x/12 - x^3/720 and slope 1/12 near 0."""
     x = np.array([0, 1e-30, 1e-3, 0.00999, 0.01001, -0.01001, -0.1], np.float32)
     target = UNIT[0, 0]
     both = jax.jit(jax.vmap(jax.value_and_grad(jax.grad(losses.continuous_bernoulli)), (0, None)))
-    slope, bend = both(x, target)
-    np.testing.assert_allclose(slope, 1 / 2 + x / 12 - x**3 / 720 - target, atol=3e-5)
-    np.testing.assert_allclose(bend, np.full(len(x), 1 / 12), atol=5e-3)
-    x = RNG.uniform(-0.0999, 0.0999, 50).astype(np.float32)  # the series up to its ends
+    gradient, curvature = both(x, target)
+    np.testing.assert_allclose(gradient, 1 / 2 + x / 12 - x**3 / 720 - target, atol=3e-5)
+    np.testing.assert_allclose(curvature, np.full(len(x), 1 / 12), atol=5e-3)
+    x = RNG.uniform(-0.0999, 0.0999, 50).astype(np.float32)  # the whole range of the series
     np.testing.assert_allclose(both(x, target)[0], 1 / 2 + x / 12 - x**3 / 720 - target, atol=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.05, 1.0, 7.5])
-def test_gaussian_nll_is_scipys(sigma):
+def test_gaussian_nll_agrees_with_scipy(sigma):
     loss = jax.vmap(functools.partial(losses.gaussian_nll, sigma=sigma))
     expected = -norm.logpdf(TARGET.astype(np.float64), LOGITS.astype(np.float64), sigma).sum(-1)
     np.testing.assert_allclose(loss(LOGITS, TARGET), expected, rtol=1e-5)
@@ -226,7 +225,7 @@ def test_bfloat16_is_computed_in_float32(name):
     assert value == loss(x.astype(jnp.float32), y.astype(jnp.float32))
 
 
-def test_integer_targets_are_numbers():
+def test_integer_targets_are_converted():
     x = jnp.asarray(LOGITS[0])
     bits = jnp.array([0, 1, 1, 0, 1])
     assert losses.binary_cross_entropy(x, bits) == losses.binary_cross_entropy(
@@ -238,7 +237,7 @@ def test_integer_targets_are_numbers():
 @pytest.mark.parametrize(
     "name", ["binary_cross_entropy", "continuous_bernoulli", "gaussian_nll", "mse", "mae", "huber"]
 )
-def test_unequal_shapes_are_refused_not_broadcast(name):
+def test_unequal_shapes_are_refused_and_not_broadcast(name):
     with pytest.raises(InputError) as raised:
         PAIRS[name][0](jnp.arange(4.0), jnp.ones((4, 1)))
     assert str(raised.value) == "target: got (4, 1), allowed: shape (4,)"
@@ -257,19 +256,19 @@ def test_unequal_shapes_are_refused_not_broadcast(name):
         ),
         (
             lambda: losses.categorical_kl(jnp.ones((2, 4)), jnp.ones((2, 4))),
-            "logits_p: got (2, 4), allowed: one axis (C,): one example, vmap over the batch",
+            "logits_p: got (2, 4), allowed: shape (C,) of one example; use vmap for a batch",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones((2, 4)), jnp.array([1, 2])),
-            "logits: got (2, 4), allowed: one axis (C,): one example, vmap over the batch",
+            "logits: got (2, 4), allowed: shape (C,) of one example; use vmap for a batch",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array([1])),
-            "label: got 'int32[1]', allowed: shape () of an integer, or (4,)",
+            "label: got 'int32[1]', allowed: an integer of shape (), or shape (4,)",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1.0)),
-            "label: got 'float32[]', allowed: shape () of an integer, or (4,)",
+            "label: got 'float32[]', allowed: an integer of shape (), or shape (4,)",
         ),
         (
             lambda: losses.cross_entropy(jnp.ones(4), jnp.array(1), 1.0),
@@ -289,7 +288,7 @@ def test_unequal_shapes_are_refused_not_broadcast(name):
         ),
     ],
 )
-def test_bad_input_is_one_line(call, line):
+def test_bad_input_is_refused(call, line):
     with pytest.raises(InputError) as raised:
         call()
     assert str(raised.value) == line

@@ -1,4 +1,4 @@
-"""Metrics merge exactly, whatever the batches were."""
+"""Metrics: exact merging for any division into batches."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ MASK = RNG.uniform(size=17) < 0.6
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32, np.int32])
-def test_total_counts_where_the_mask_is_true(dtype):
+def test_total_counts_values_where_the_mask_is_true(dtype):
     value, count = metrics.total(jnp.asarray(VALUES), jnp.asarray(MASK.astype(dtype)))
     assert value.dtype == count.dtype == jnp.float32
     assert float(value) == pytest.approx(VALUES[MASK].sum(), rel=1e-6)
@@ -21,7 +21,7 @@ def test_total_counts_where_the_mask_is_true(dtype):
 
 
 @pytest.mark.parametrize("shape", [(), (17,), (3, 5)])
-def test_total_without_a_mask_counts_everything(shape):
+def test_total_without_a_mask_counts_all_values(shape):
     values = np.asarray(np.random.default_rng(1).normal(size=shape), np.float32)
     value, count = metrics.total(jnp.asarray(values))
     assert float(value) == pytest.approx(values.sum(), rel=1e-5)
@@ -29,7 +29,7 @@ def test_total_without_a_mask_counts_everything(shape):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_padding_may_hold_anything(bad):
+def test_masked_values_may_be_nan_or_infinite(bad):
     values = jnp.array([1.0, bad, 3.0])
     mask = jnp.array([1.0, 0.0, 1.0])
     assert float(metrics.total(values, mask)[0]) == 4.0
@@ -51,10 +51,10 @@ def test_ragged_batches_merge_to_the_mean_of_all():
         )
     assert metrics.means(merged)["loss"] == pytest.approx(VALUES[MASK].mean(), rel=1e-5)
     of_means = np.mean([part.mean() for part in np.split(VALUES, [5, 16])])
-    assert abs(of_means - VALUES.mean()) > 0.01, "the test could not tell a mean of means"
+    assert abs(of_means - VALUES.mean()) > 0.01, "a mean of means would pass this test"
 
 
-def test_merge_keeps_names_of_either_side_and_changes_neither():
+def test_merge_copies_single_names_and_changes_no_argument():
     a = {"x": (1.0, 2.0), "a": (3.0, 1.0)}
     b = {"x": (10.0, 5.0), "b": (4.0, 2.0)}
     assert metrics.merge(a, b) == {"x": (11.0, 7.0), "a": (3.0, 1.0), "b": (4.0, 2.0)}
@@ -63,13 +63,13 @@ def test_merge_keeps_names_of_either_side_and_changes_neither():
     assert b == {"x": (10.0, 5.0), "b": (4.0, 2.0)}
 
 
-def test_nothing_counted_is_zero_inside_and_nan_in_a_report():
-    nothing = metrics.total(jnp.array([1.0, 2.0]), jnp.zeros(2))
-    assert float(metrics.mean(nothing)) == 0.0
-    assert np.isnan(metrics.means({"loss": nothing})["loss"])
+def test_mean_of_no_values_is_zero_on_the_device_and_nan_on_the_host():
+    empty = metrics.total(jnp.array([1.0, 2.0]), jnp.zeros(2))
+    assert float(metrics.mean(empty)) == 0.0
+    assert np.isnan(metrics.means({"loss": empty})["loss"])
 
 
-def test_mean_divides_by_the_count_and_has_its_gradient():
+def test_mean_and_its_gradient_divide_by_the_count():
     def loss(values):
         return metrics.mean(metrics.total(values, jnp.asarray(MASK)))
 
@@ -79,9 +79,9 @@ def test_mean_divides_by_the_count_and_has_its_gradient():
 
 
 def test_means_are_python_floats():
-    found = metrics.means({"a": (jnp.array(3.0), jnp.array(4.0)), "b": (np.float32(1), 2.0)})
-    assert found == {"a": 0.75, "b": 0.5}
-    assert all(type(value) is float for value in found.values())
+    means = metrics.means({"a": (jnp.array(3.0), jnp.array(4.0)), "b": (np.float32(1), 2.0)})
+    assert means == {"a": 0.75, "b": 0.5}
+    assert all(type(value) is float for value in means.values())
 
 
 def test_accuracy_and_top_k_agree_with_sorting():
@@ -91,6 +91,6 @@ def test_accuracy_and_top_k_agree_with_sorting():
     rank = (logits > logits[np.arange(40), label][:, None]).sum(1)
     np.testing.assert_array_equal(jax.vmap(metrics.accuracy)(logits, label), rank == 0)
     for k in (1, 3, 9):
-        found = jax.vmap(lambda x, y, k=k: metrics.top_k(x, y, k))(logits, label)
-        np.testing.assert_array_equal(found, rank < k)
+        hits = jax.vmap(lambda x, y, k=k: metrics.top_k(x, y, k))(logits, label)
+        np.testing.assert_array_equal(hits, rank < k)
     assert 0 < (rank == 0).sum() < 40

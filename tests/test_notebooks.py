@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, as the script that it is, and its own assertions hold."""
+"""Notebooks: each one runs as a script, and its assertions hold."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scores of drawn things against SciPy, brute force and cases whose answer is known."""
+"""Scores against SciPy, scikit-learn, brute force and cases with known results."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("size", [3, 20])
-def test_frechet_distance_is_that_of_scipys_root(size):
+def test_frechet_distance_agrees_with_scipy(size):
     mix = RNG.normal(size=(size, size))
     a = RNG.normal(size=(200, size))
     b = RNG.normal(size=(300, size)) @ mix + 0.5
@@ -30,14 +30,14 @@ def test_frechet_distance_is_that_of_scipys_root(size):
     assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_set_is_at_no_distance_from_itself_even_where_features_say_the_same():
+def test_frechet_distance_to_the_same_set_is_zero_with_redundant_features():
     a = RNG.normal(size=(50, 2))
     a = np.concatenate([a, a, np.zeros((50, 1))], 1)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_of_fewer_things_than_features_it_is_a_number_of_0_or_more():
-    """With C = A^T A, A the centred things, the root's trace is the nuclear norm of A_1 A_2^T."""
+def test_frechet_distance_of_fewer_rows_than_features():
+    """With C = A^T A and centred rows A, the trace of the root is the nuclear norm of A_1 A_2^T."""
     for _ in range(10):
         a = RNG.normal(size=(6, 20))
         b = RNG.normal(0.5, 2, (9, 20))
@@ -48,7 +48,7 @@ def test_of_fewer_things_than_features_it_is_a_number_of_0_or_more():
         assert 0 <= frechet_distance(a, a) < 1e-6
 
 
-def test_of_one_feature_it_is_means_and_deviations():
+def test_frechet_distance_of_one_feature_has_a_closed_form():
     a = RNG.normal(1, 2, (400, 1))
     b = RNG.normal(3, 0.5, (300, 1))
     expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
@@ -60,13 +60,12 @@ def test_coverage_counts_classes_and_their_entropy():
     p = np.array([0.6, 0.399, 0.001])
     assert coverage(label, 4) == (2, pytest.approx(-(p * np.log(p)).sum()))
     assert coverage(np.arange(10), 10) == (10, pytest.approx(np.log(10)))
-    assert (
-        coverage(np.repeat(np.arange(4), [100, 99, 1801, 2000]), 4)[0] == 3
-    )  # 1 in 10 of 1000 is 100
+    # A class needs a tenth of the even share of 1000, which is 100.
+    assert coverage(np.repeat(np.arange(4), [100, 99, 1801, 2000]), 4)[0] == 3
 
 
 @pytest.mark.parametrize("k", [1, 4, 200])
-def test_nearest_is_brute_force(k):
+def test_nearest_agrees_with_brute_force(k):
     a = RNG.normal(size=(1100, 5))
     b = RNG.normal(size=(300, 5))
     apart = np.linalg.norm(a[:, None] - b[None], axis=2)
@@ -75,14 +74,14 @@ def test_nearest_is_brute_force(k):
     np.testing.assert_allclose(distance, np.sort(apart, 1)[:, :k])
 
 
-def test_a_copy_is_found_at_no_distance_far_from_the_origin():
+def test_a_copy_far_from_the_origin_has_distance_zero():
     b = RNG.normal(1e4, 1, (30, 5))
     distance, row = nearest(b[[7, 3]], b)
     assert row.tolist() == [[7], [3]]
     assert distance.tolist() == [[0.0], [0.0]]
 
 
-def test_where_the_things_lie_does_not_matter():
+def test_scores_do_not_depend_on_the_origin():
     a = RNG.normal(0, 0.01, (200, 3))
     b = RNG.normal(0.1, 0.01, (200, 3))
     assert precision_recall(a, b) == precision_recall(a + 1e4, b + 1e4) == (0, 0)
@@ -92,25 +91,21 @@ def test_where_the_things_lie_does_not_matter():
 
 
 @pytest.mark.parametrize(("middle", "size"), [(0, 1), (1e4, 0.01)])
-def test_precision_and_recall_are_brute_force(middle, size):
+def test_precision_and_recall_agree_with_brute_force(middle, size):
     real = RNG.normal(middle, size, (60, 3))
-    drawn = RNG.normal(middle, 0.4 * size, (50, 3))
+    generated = RNG.normal(middle, 0.4 * size, (50, 3))
 
-    def share(things, others):
-        radius = [np.sort(np.linalg.norm(x - others, axis=1))[3] for x in others]
-        return np.mean(
-            [
-                any(np.linalg.norm(t - x) <= r for x, r in zip(others, radius, strict=True))
-                for t in things
-            ]
-        )
+    def share(queries, points):
+        radii = [np.sort(np.linalg.norm(x - points, axis=1))[3] for x in points]
+        pairs = list(zip(points, radii, strict=True))
+        return np.mean([any(np.linalg.norm(q - x) <= r for x, r in pairs) for q in queries])
 
-    precision, recall = precision_recall(real, drawn)
-    assert (precision, recall) == (share(drawn, real), share(real, drawn))
-    assert recall < precision  # what was drawn lies in the middle only
+    precision, recall = precision_recall(real, generated)
+    assert (precision, recall) == (share(generated, real), share(real, generated))
+    assert recall < precision  # the generated examples are near the mean only
 
 
-def test_things_that_occur_often_have_no_radius_and_are_still_within_it():
+def test_repeated_examples_with_radius_zero_are_within_it():
     x = np.repeat(RNG.normal(size=(40, 30)), 4, 0)
     assert precision_recall(x, x) == (1, 1)
     assert precision_recall(x, x + 1e-4) == (0, 0)
@@ -133,7 +128,7 @@ def test_things_that_occur_often_have_no_radius_and_are_still_within_it():
         ),
         (
             lambda: nearest(np.zeros((2, 2)), np.zeros((3, 2)), 4),
-            "k: got 4, allowed: at most the things to look among, 3",
+            "k: got 4, allowed: at most the number of points, 3",
         ),
         (
             lambda: precision_recall(np.zeros((3, 2)), np.zeros((9, 2))),
@@ -153,37 +148,35 @@ def test_bad_input(call, line):
 
 
 @pytest.mark.parametrize("k", [1, 5])
-def test_neighbours_vote_as_scikit_learns_do(k):
+def test_neighbour_accuracy_agrees_with_scikit_learn(k):
     from sklearn.neighbors import KNeighborsClassifier
 
     known = RNG.normal(size=(300, 3))
     label = RNG.integers(0, 2, 300)
     known[:, 0] += 1.5 * label
-    things = RNG.normal(size=(100, 3))
+    queries = RNG.normal(size=(100, 3))
     truth = RNG.integers(0, 2, 100)
-    things[:, 0] += 1.5 * truth
-    expected = KNeighborsClassifier(k).fit(known, label).score(things, truth)
-    assert neighbour_accuracy(known, label, things, truth, k) == pytest.approx(expected)
+    queries[:, 0] += 1.5 * truth
+    expected = KNeighborsClassifier(k).fit(known, label).score(queries, truth)
+    assert neighbour_accuracy(known, label, queries, truth, k) == pytest.approx(expected)
 
 
-def test_of_classes_named_equally_often_the_nearest_counts():
+def test_the_nearest_of_equally_frequent_classes_is_predicted():
     known = np.array([[0.1], [0.2], [0.3], [0.4], [9.0]])
     label = np.array([7, 3, 3, 7, 1])
     assert neighbour_accuracy(known, label, np.zeros((1, 1)), np.array([7]), 4) == 1.0
 
 
-def test_psnr_is_scikit_images_formula():
+def test_psnr_agrees_with_its_formula():
     x, y = RNG.random((2, 5, 8, 8, 1))
     assert psnr(x, y) == pytest.approx(10 * np.log10(1 / np.mean((x - y) ** 2)))
     assert psnr(x, x) == np.inf
-    with pytest.raises(
-        InputError, match="found: got \\(4, 8, 8, 1\\), allowed: the shape of the true images"
-    ):
+    message = r"estimate: got \(4, 8, 8, 1\), allowed: the shape of the true images"
+    with pytest.raises(InputError, match=message):
         psnr(x, y[:4])
 
 
-def test_labels_that_do_not_fit():
+def test_other_numbers_of_labels_are_refused():
+    vectors = np.zeros((3, 1))
     with pytest.raises(InputError, match="label: got"):
-        neighbour_accuracy(
-            np.zeros((3, 1)), np.zeros(2, int), np.zeros((3, 1)), np.zeros(3, int), 1
-        )
+        neighbour_accuracy(vectors, np.zeros(2, int), vectors, np.zeros(3, int), 1)

@@ -1,4 +1,4 @@
-"""Wrappers against loops: an average is its formula, parts are the whole, members are the runs alone."""
+"""Wrappers: averages, accumulated gradients, skipped steps, and members against single runs."""
 
 import functools
 
@@ -24,7 +24,7 @@ BATCHES = [
 
 @functools.cache
 def averaged() -> tuple:
-    """Four steps with and without an average: all states on the way."""
+    """Returns learners without and with an average, and the states of four steps of each."""
     plain = line()
     smooth = jaxdl.with_ema(line(), 0.3)
     runs = []
@@ -37,23 +37,23 @@ def averaged() -> tuple:
     return plain, smooth, *runs
 
 
-def test_average_is_the_formulas():
+def test_average_agrees_with_the_formula():
     _, _, plain, smooth = averaged()
     average = np.asarray(plain[0].params["w"], np.float64)
     for t, state in enumerate(smooth[1:], 1):
         d = min(0.3, (1 + t) / (10 + t))
         average = d * average + (1 - d) * np.asarray(plain[t].params["w"], np.float64)
         np.testing.assert_allclose(state.extra["ema"]["w"], average, rtol=1e-5, atol=1e-6)
-    assert (1 + 1) / (10 + 1) < 0.3 < (1 + 4) / (10 + 4)  # both branches of the minimum were taken
+    assert (1 + 1) / (10 + 1) < 0.3 < (1 + 4) / (10 + 4)  # both branches of the minimum
 
 
-def test_average_leaves_training_alone():
+def test_average_does_not_change_training():
     _, _, plain, smooth = averaged()
     for a, b in zip(plain, smooth, strict=True):
         assert jaxdl.state_sha256(a) == jaxdl.state_sha256(b.replace(extra={}))
 
 
-def test_average_is_what_is_evaluated():
+def test_evaluation_uses_the_average():
     plain, smooth, _, states = averaged()
     state = states[-1]
     with_average = plain.evaluate(
@@ -66,8 +66,8 @@ def test_average_is_what_is_evaluated():
     assert inference(state).params == state.extra["ema"]
 
 
-def test_average_starts_apart_from_the_weights():
-    """Training gives its buffers away; two names for one buffer would give it away twice."""
+def test_average_starts_as_a_copy_of_the_weights():
+    """A step donates its state, and a buffer with two names would be donated twice."""
     net = jaxdl.with_ema(line(), 0.9)
     state = net.init(KEY, BATCHES[0])
     state, _ = jax.jit(net.step, donate_argnums=0)(state, BATCHES[0], KEY)
@@ -75,14 +75,17 @@ def test_average_starts_apart_from_the_weights():
     assert np.isfinite(state.extra["ema"]["w"]).all()
 
 
-def quiet(params, extra, batch, key, *, train):
+def loss_without_noise(params, extra, batch, key, *, train):
     return loss(params, extra, batch, key, train=False)
 
 
 @functools.cache
 def noiseless(n: int):
-    """One step of SGD with the batch in `n` parts; evaluation's loss has no noise."""
-    net = jaxdl.learner(init, jaxdl.accumulate(Update(quiet, optax.sgd(0.1)), n))
+    """Returns a learner that divides a batch into `n` parts, and its compiled step.
+
+    Its loss has no noise, as in evaluation.
+    """
+    net = jaxdl.learner(init, jaxdl.accumulate(Update(loss_without_noise, optax.sgd(0.1)), n))
     return net, jax.jit(net.step)
 
 
@@ -90,8 +93,10 @@ def noiseless(n: int):
     "mask", [None, [1, 1, 0, 1, 0, 0, 1, 1], [1, 0, 0, 0, 1, 0, 0, 0], [0] * 8]
 )
 @pytest.mark.parametrize("n", [2, 4, 8])
-def test_parts_are_the_whole(n, mask):
-    batch = BATCHES[0] if mask is None else {**BATCHES[0], "mask": jnp.asarray(mask, jnp.float32)}
+def test_parts_give_the_gradient_of_the_whole_batch(n, mask):
+    batch = dict(BATCHES[0])
+    if mask is not None:
+        batch["mask"] = jnp.asarray(mask, jnp.float32)
     state = noiseless(1)[0].init(KEY, batch)
     whole, metrics = noiseless(1)[1](state, batch, KEY)
     parts, summed = noiseless(n)[1](state, batch, KEY)
@@ -101,15 +106,15 @@ def test_parts_are_the_whole(n, mask):
 
 
 def test_parts_reach_the_optimizer_as_one_gradient():
-    """An optimizer that is not linear in the gradient would tell several small steps from one."""
-    update = Update(quiet, optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1)))
+    """With clipping, several small steps would differ from one."""
+    update = Update(loss_without_noise, optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1)))
     batch = BATCHES[1]
     nets = jaxdl.learner(init, update), jaxdl.learner(init, jaxdl.accumulate(update, 4))
     whole, parts = (jax.jit(net.step)(net.init(KEY, batch), batch, KEY)[0] for net in nets)
     np.testing.assert_allclose(parts.params["w"], whole.params["w"], rtol=1e-5, atol=1e-6)
 
 
-def test_each_part_has_its_own_noise():
+def test_each_part_has_a_different_key():
     keys = []
 
     def spy(params, extra, batch, key, *, train):
@@ -122,7 +127,7 @@ def test_each_part_has_its_own_noise():
     assert len(keys) == len(set(keys)) == 4
 
 
-def test_running_statistics_run_through_the_parts():
+def test_each_part_updates_the_running_statistics():
     row = classifier(MLP((4,), 3, norm="batch"), (5,))
     (update,) = row.updates(optax.sgd(0.1))
     batch = {name: jnp.asarray(x[:8]) for name, x in row.data.arrays.items()}
@@ -140,16 +145,16 @@ def test_running_statistics_run_through_the_parts():
     )
 
 
-def test_evaluation_takes_the_whole_batch():
+def test_evaluation_uses_the_whole_batch():
     net = jaxdl.learner(init, jaxdl.accumulate(Update(loss, optax.sgd(0.1)), 3))
     plain = line()
-    state = plain.init(KEY, BATCHES[0])  # 3 does not divide 8, and need not here
+    state = plain.init(KEY, BATCHES[0])  # 3 does not divide 8, which matters in training only
     assert means(net.evaluate(state, BATCHES[0], KEY)) == means(
         plain.evaluate(state, BATCHES[0], KEY)
     )
 
 
-def test_members_are_the_runs_alone_through_wrappers():
+def test_members_of_a_wrapped_learner_are_single_runs():
     net = jaxdl.with_ema(line(), 0.9)
     keys = jnp.stack([jaxdl.root(seed) for seed in (1, 2)])
     stacked = jax.tree.map(lambda a, b: jnp.stack([a, b]), BATCHES[2], BATCHES[3])
@@ -193,27 +198,27 @@ def _step(net):
     jax.eval_shape(net.step, jax.eval_shape(net.init, KEY, BATCHES[0]), BATCHES[0], KEY)
 
 
-def spoiled(batch: dict, value: float = np.nan) -> dict:
+def broken(batch: dict, value: float = np.nan) -> dict:
+    """Returns a batch with one number replaced."""
     return {**batch, "input": batch["input"].at[3, 1].set(value)}
 
 
-def walked(net: jaxdl.Learner, batches: list, state=None):
-    """The states and the metrics of some steps."""
-    state = net.init(KEY, BATCHES[0]) if state is None else state
+def train_on(net: jaxdl.Learner, batches: list):
+    """Returns the states and the metrics of one step per batch."""
     step = jax.jit(net.step)
-    states = [state]
-    metrics = []
+    states = [net.init(KEY, BATCHES[0])]
+    records = []
     for batch in batches:
-        state, measured = step(state, batch, KEY)
+        state, metrics = step(states[-1], batch, KEY)
         states.append(state)
-        metrics.append(measured)
-    return states, metrics
+        records.append(metrics)
+    return states, records
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_step_that_is_skipped_changes_nothing_but_the_count(value):
+def test_a_skipped_step_changes_the_counts_only(value):
     net = jaxdl.skip_nonfinite(line(optax.adam(0.1)))
-    states, metrics = walked(net, [BATCHES[0], spoiled(BATCHES[1], value), BATCHES[2]])
+    states, metrics = train_on(net, [BATCHES[0], broken(BATCHES[1], value), BATCHES[2]])
     assert [int(state.step) for state in states] == [0, 1, 2, 3]
     assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 0, 1, 1]
     before, after = (state.replace(step=jnp.zeros(()), extra={}) for state in states[1:3])
@@ -224,34 +229,34 @@ def test_a_step_that_is_skipped_changes_nothing_but_the_count(value):
     assert jaxdl.state_sha256(states[3].replace(extra={})) != jaxdl.state_sha256(after)
 
 
-def test_steps_that_are_fine_are_the_learners_own():
-    plain = walked(line(), BATCHES)[0]
-    skipping = walked(jaxdl.skip_nonfinite(line()), BATCHES)[0]
+def test_finite_steps_are_those_of_the_wrapped_learner():
+    plain = train_on(line(), BATCHES)[0]
+    skipping = train_on(jaxdl.skip_nonfinite(line()), BATCHES)[0]
     for a, b in zip(plain, skipping, strict=True):
         np.testing.assert_allclose(a.params["w"], b.params["w"], rtol=1e-6)
 
 
-def test_after_too_many_in_a_row_the_numbers_go_through():
-    net = jaxdl.skip_nonfinite(line(), most=2)
-    bad = spoiled(BATCHES[0])
-    states, metrics = walked(net, [bad, bad, BATCHES[1], bad, bad, bad])
+def test_after_too_many_consecutive_skips_a_step_is_taken():
+    net = jaxdl.skip_nonfinite(line(), max_consecutive=2)
+    bad = broken(BATCHES[0])
+    states, metrics = train_on(net, [bad, bad, BATCHES[1], bad, bad, bad])
     assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 1, 2, 2, 3, 4, 4]
     assert [bool(np.isfinite(state.params["w"]).all()) for state in states] == [True] * 6 + [False]
     assert not np.isfinite(metrics[-1]["loss"][0])
 
 
-def test_a_skipping_learner_evaluates_as_its_own_does():
+def test_evaluation_is_that_of_the_wrapped_learner():
     net = jaxdl.skip_nonfinite(jaxdl.with_ema(line(), 0.5))
     plain = jaxdl.with_ema(line(), 0.5)
-    state = walked(net, BATCHES)[0][-1]
+    state = train_on(net, BATCHES)[0][-1]
     extra = {name: x for name, x in state.extra.items() if name != "skipped"}
     bare = plain.evaluate(state.replace(extra=extra), BATCHES[0], KEY)
     assert means(net.evaluate(state, BATCHES[0], KEY)) == means(bare)
     assert inference(state).extra == {}
 
 
-def test_each_run_skips_its_own_steps():
-    """Runs that read other rows in a step: one of them reads the bad one."""
+def test_each_member_skips_different_steps():
+    """Members read different rows in a step, so only one of them reads the bad row."""
     data = points(32, rows={5: np.nan})
     net = jaxdl.skip_nonfinite(line())
     state = jaxdl.train(net, data, key=jaxdl.root(range(3)), steps=8, batch_size=4)
@@ -262,6 +267,6 @@ def test_each_run_skips_its_own_steps():
     assert jaxdl.state_sha256(state.member(1)) == jaxdl.state_sha256(alone)
 
 
-def test_how_many_in_a_row():
-    with pytest.raises(InputError, match="^most: got 0, allowed: at least 1$"):
-        jaxdl.skip_nonfinite(line(), most=0)
+def test_max_consecutive_is_at_least_one():
+    with pytest.raises(InputError, match="^max_consecutive: got 0, allowed: at least 1$"):
+        jaxdl.skip_nonfinite(line(), max_consecutive=0)

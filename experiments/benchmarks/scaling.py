@@ -1,10 +1,13 @@
-"""What dividing a batch costs: weak scaling over forced host devices and processes.
+"""Weak scaling over forced host devices and processes: the overhead of dividing a batch.
 
     python experiments/benchmarks/scaling.py
 
-The MLP 784-512-10 with 32 examples per device, by the strategies "sharded", "fsdp" and "pmap", on 1, 2, 4, 8 devices
-that are threads of one CPU, and in 2 processes. They share the same cores, so nothing gets faster; what can be seen
-is the overhead: milliseconds per step more than one device takes for the same whole batch. Medians of rounds in turns.
+Trains the MLP 784-512-10 with 32 examples per device under the strategies "sharded", "fsdp" and
+"pmap". It uses 1, 2, 4 and 8 devices, which are threads of one CPU, in one process or in two.
+
+All devices share the same cores, so nothing gets faster. The overhead is the number of milliseconds
+per step beyond the time of one device for the same whole batch. The configurations take turns, and
+the table shows medians over the rounds.
 """
 
 import argparse
@@ -20,8 +23,8 @@ from collections.abc import Mapping
 PER_DEVICE = 32
 STEPS = 200
 
-#: Devices in all, processes, strategy.
-PLACES = [(1, 1, "sharded")] + [
+#: Number of devices in all processes together, number of processes, and strategy.
+CONFIGURATIONS = [(1, 1, "sharded")] + [
     (devices, processes, name)
     for devices, processes in ((2, 1), (4, 1), (8, 1), (2, 2), (4, 2), (8, 2))
     for name in ("sharded", "fsdp", "pmap")
@@ -30,22 +33,22 @@ PLACES = [(1, 1, "sharded")] + [
 
 
 class Clock:
-    """A writer that notes when each line of metrics came."""
+    """A writer that records the time of each training record."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, float]] = []
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Notes the time."""
+        """Records the step and the time."""
         if "train/loss" in metrics:
             self.seen.append((step, time.perf_counter()))
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Completes the interface of writers; there is nothing to close."""
 
 
 def child(address: str, processes: int, rank: int, name: str, batch: int) -> None:
-    """One process: trains and prints milliseconds per step."""
+    """Trains in one of the processes and prints the milliseconds per step."""
     import jax
     import numpy as np
     import optax
@@ -72,12 +75,13 @@ def child(address: str, processes: int, rank: int, name: str, batch: int) -> Non
         strategy=jaxdl.strategy(name),
         writers=[clock],
     )
-    (first, began), (last, ended) = clock.seen[0], clock.seen[-1]
-    print(json.dumps(1000 * (ended - began) / (last - first)))
+    first_step, start = clock.seen[0]
+    last_step, end = clock.seen[-1]
+    print(json.dumps(1000 * (end - start) / (last_step - first_step)))
 
 
-def measured(devices: int, processes: int, name: str, batch: int) -> float:
-    """Milliseconds per step, as the first process saw it."""
+def measure(devices: int, processes: int, name: str, batch: int) -> float:
+    """Trains in new processes and returns the milliseconds per step of the first one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -101,33 +105,40 @@ def measured(devices: int, processes: int, name: str, batch: int) -> float:
         running.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         )
-    said = [process.communicate()[0] for process in running]
+    outputs = [process.communicate()[0] for process in running]
     if any(process.returncode for process in running):
         sys.exit(f"{devices} devices, {processes} processes, {name}: failed")
-    return float(json.loads(said[0].splitlines()[-1]))
+    return float(json.loads(outputs[0].splitlines()[-1]))
 
 
 def main() -> None:
-    """Prints the table."""
+    """Measures all configurations and prints the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each place (default: 3)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="Number of turns per configuration (default: 3)."
+    )
     rounds = parser.parse_args().rounds
-    whole = {devices: (1, 1, "sharded", PER_DEVICE * devices) for devices, *_ in PLACES}
-    jobs = [*whole.values(), *((*place, PER_DEVICE * place[0]) for place in PLACES[1:])]
-    seen: dict = {job: [] for job in jobs}
+    whole = {devices: (1, 1, "sharded", PER_DEVICE * devices) for devices, *_ in CONFIGURATIONS}
+    divided = [(*setup, PER_DEVICE * setup[0]) for setup in CONFIGURATIONS[1:]]
+    jobs = [*whole.values(), *divided]
+    times: dict = {job: [] for job in jobs}
     for _ in range(rounds):
         for job in jobs:
-            seen[job].append(measured(*job))
+            times[job].append(measure(*job))
     print(
-        f"{'devices':>8}{'processes':>10}  {'strategy':<9}{'batch':>6}{'ms / step':>11}{'overhead, ms':>14}"
+        f"{'devices':>8}{'processes':>10}  {'strategy':<9}{'batch':>6}"
+        f"{'ms / step':>11}{'overhead, ms':>14}"
     )
     for job in jobs:
         devices, processes, name, batch = job
-        took = statistics.median(seen[job])
-        more = took - statistics.median(seen[whole[batch // PER_DEVICE]])
-        print(f"{devices:>8}{processes:>10}  {name:<9}{batch:>6}{took:>11.2f}{more:>14.2f}")
+        milliseconds = statistics.median(times[job])
+        overhead = milliseconds - statistics.median(times[whole[batch // PER_DEVICE]])
+        print(
+            f"{devices:>8}{processes:>10}  {name:<9}{batch:>6}"
+            f"{milliseconds:>11.2f}{overhead:>14.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
-"""Examples per second of jaxdl next to its peers, the same networks on the same machine in one run.
+"""Examples per second of jaxdl and its peers: the same networks on the same machine in one run.
 
     python experiments/benchmarks/speed.py
-    python experiments/benchmarks/speed.py --only mlp-32 cnn3-128 --peers linen torch --rounds 7 --json speed.json
+    python experiments/benchmarks/speed.py --only mlp-32 cnn3-128 --peers linen --json speed.json
+    python experiments/benchmarks/speed.py --only mlp-32 --peers linen --rounds 2 --seconds 0.5
 
-The peers: JAX by hand (`raw`), Flax Linen with Optax (`linen`), Keras 3 on JAX (`keras`), PyTorch (`torch`,
-`torch-compile`); `pip install 'jaxdl[bench]'` brings the last three. Each contender is a process of its own; they take
-turns, round by round in rotating order, and the others sleep. Compilation does not count. A row tells
+The peers are JAX by hand (`raw`), Flax Linen with Optax (`linen`), Keras 3 on JAX (`keras`) and
+PyTorch (`torch`, `torch-compile`). `pip install 'jaxdl[bench]'` installs Keras and PyTorch.
+
+Each contender is a separate process. The contenders take turns, in an order that rotates from round
+to round, and the others sleep. Compilation does not count. Each row shows:
 
     best, median   examples per second of jaxdl, over the rounds
-    a peer         how many times as fast as the peer jaxdl is: of the medians, and (of the bests)
-    roofline       FLOPs of the network per second over those of a large matrix product in the same rounds
+    a peer         jaxdl's rate divided by the peer's
+    roofline       FLOP per second of the network, divided by those of a large matrix product
 
-Then come the bars; ends with exit code 1 below one of them. The machine should do nothing else.
+Ratios are those of the medians, and in brackets those of the best rates. The thresholds follow
+after the rows. The exit code is 1 if one is missed. Run the script on an otherwise idle machine.
 """
 
 import argparse
@@ -21,13 +25,13 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from contenders.child import Child, Failed
-from contenders.figures import OURS, ROOFLINE, Row, checks, geometric_mean
+from contenders.figures import JAXDL, ROOFLINE, Row, checks, geometric_mean
 from contenders.workloads import WORKLOADS, Workload
 
 PEERS = ("raw", "linen", "keras", "torch", "torch-compile")
@@ -36,121 +40,139 @@ PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "keras", "torch", "numpy"
 
 
 def main() -> None:
-    """Times the workloads one after the other, prints the table and the bars."""
+    """Measures the workloads one after the other, and prints the table and the thresholds."""
     options = _options()
     peers = [peer for peer in PEERS if peer in options.peers]
     rows: list[Row] = []
-    print(headline(peers), flush=True)
+    print(header(peers), flush=True)
     for name in options.only:
-        rows.append(measured(WORKLOADS[name], peers, options.rounds, options.seconds))
+        rows.append(measure(WORKLOADS[name], peers, options.rounds, options.seconds))
         print(line(rows[-1], peers), flush=True)
         if options.json:
             options.json.write_text(json.dumps(report(rows, options), indent=1) + "\n")
 
     print()
     print("\n".join(map(str, checks(rows))))
-    broken = [row.workload for row in rows if OURS not in row.rates]
-    if broken or not all(check.passed for check in checks(rows)):
-        sys.exit(f"jaxdl did not run: {', '.join(broken)}" if broken else "below a bar")
+    failed = [row.workload for row in rows if JAXDL not in row.rates]
+    if failed:
+        sys.exit(f"jaxdl did not run: {', '.join(failed)}")
+    if not all(check.passed for check in checks(rows)):
+        sys.exit("missed a threshold")
 
 
-def measured(workload: Workload, peers: list[str], rounds: int, seconds: float) -> Row:
-    """Starts everybody, gives turns, ends everybody."""
-    names = [OURS, *companions(workload), *peers, ROOFLINE]
+def measure(workload: Workload, peers: list[str], rounds: int, seconds: float) -> Row:
+    """Starts all contenders, measures their rates and ends them."""
+    names = [JAXDL, *companions(workload), *peers, ROOFLINE]
     children = {name: Child(name, workload.name) for name in names}
     try:
-        return taken(workload, children, rounds, seconds)
+        return take_turns(workload, children, rounds, seconds)
     finally:
         for child in children.values():
             child.close()
 
 
 def companions(workload: Workload) -> list[str]:
-    """What jaxdl is compared with of its own."""
+    """Returns the other variants of jaxdl that run with a workload."""
     if workload.seeds > 1:
         return ["alone"]
-    own = {"mlp": ["sharded", "streamed"], "cnn3": ["step", "streamed"], "cnn5": ["step"]}
-    return {**own, "lstm": ["undivided"], "gru": ["undivided"]}.get(workload.network, [])
+    variants = {
+        "mlp": ["sharded", "streamed"],
+        "cnn3": ["step", "streamed"],
+        "cnn5": ["step"],
+        "lstm": ["undivided"],
+        "gru": ["undivided"],
+    }
+    return variants.get(workload.network, [])
 
 
-def taken(workload: Workload, children: Mapping[str, Child], rounds: int, seconds: float) -> Row:
-    """Rounds of turns of about some seconds each; who fails is out."""
+def take_turns(
+    workload: Workload, children: Mapping[str, Child], rounds: int, seconds: float
+) -> Row:
+    """Measures rounds of turns of about `seconds` each; a contender that fails is excluded."""
     rates: dict[str, list[float]] = {}
     steps: dict[str, int] = {}
     errors: dict[str, str] = {}
     devices: dict[str, str] = {}
     for name, child in children.items():
         try:
-            made = child.ready()
-            devices[name] = made["device"]
-            if name != ROOFLINE and made["params"] != workload.params:
-                raise Failed(f"has {made['params']:,} parameters, not {workload.params:,}")
-            steps[name], rates[name] = filling(child, seconds), []
+            ready = child.ready()
+            devices[name] = ready["device"]
+            if name != ROOFLINE and ready["params"] != workload.params:
+                raise Failed(f"has {ready['params']:,} parameters, not {workload.params:,}")
+            steps[name] = steps_per_turn(child, seconds)
+            rates[name] = []
         except Failed as reason:
             errors[name] = str(reason)
     for turn in range(rounds):
-        names = list(rates)
-        for name in names[turn % len(names) :] + names[: turn % len(names)] if names else []:
+        for name in rotated(list(rates), turn):
             try:
-                done = children[name].run(steps[name])
-                rates[name].append(done["examples"] / done["seconds"])
+                result = children[name].run(steps[name])
+                rates[name].append(result["examples"] / result["seconds"])
             except Failed as reason:
                 errors[name] = str(reason)
                 del rates[name]
     return Row(workload.name, rates, errors, devices)
 
 
-def filling(child: Child, seconds: float) -> int:
-    """How many steps take about that long."""
+def rotated(names: list[str], turn: int) -> list[str]:
+    """Returns the names in the order of a round: each round starts with the next name."""
+    if not names:
+        return []
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
+def steps_per_turn(child: Child, seconds: float) -> int:
+    """Returns the number of steps that take about `seconds`."""
     steps = 1
-    while (took := child.run(steps)["seconds"]) < seconds / 4:
+    while (duration := child.run(steps)["seconds"]) < seconds / 4:
         steps *= 2
-    return max(1, round(steps * seconds / took))
+    return max(1, round(steps * seconds / duration))
 
 
-def headline(peers: list[str]) -> str:
-    """Above the rows."""
-    return f"{'':<15}{'best /s':>10}{'median /s':>11}" + "".join(
-        f"{name:>15}" for name in [*peers, ROOFLINE]
-    )
+def header(peers: list[str]) -> str:
+    """Returns the line above the rows."""
+    names = "".join(f"{name:>15}" for name in [*peers, ROOFLINE])
+    return f"{'':<15}{'best /s':>10}{'median /s':>11}{names}"
 
 
 def line(row: Row, peers: list[str]) -> str:
-    """One workload, and below it why somebody is missing."""
+    """Returns the line of one workload, and below it the reason of each missing contender."""
+    cells = [cell(lambda of, peer=peer: row.ratio(peer, of)) for peer in peers]
+    cells.append(cell(row.fraction))
+    rates = f"{row.workload:<15}{row.rate(JAXDL, max):>10.1f}{row.rate(JAXDL):>11.1f}"
+    reasons = [f"  {name}: {reason}" for name, reason in row.errors.items()]
+    return "\n".join([rates + "".join(cells), *reasons])
 
-    def both(value: Any) -> str:
-        median = value(statistics.median)
-        best = value(max)
-        return f"{'-':>15}" if math.isnan(median) else f"{median:>7.2f} ({best:5.2f})"
 
-    cells = [both(lambda of, peer=peer: row.ratio(peer, of)) for peer in peers] + [
-        both(row.fraction)
-    ]
-    start = f"{row.workload:<15}{row.rate(OURS, max):>10.1f}{row.rate(OURS):>11.1f}" + "".join(
-        cells
-    )
-    return "\n".join([start, *(f"  {name}: {reason}" for name, reason in row.errors.items())])
+def cell(value: Callable[[Callable], float]) -> str:
+    """Returns a value of the medians, and in brackets that of the best rates; a dash for NaN."""
+    median = value(statistics.median)
+    best = value(max)
+    if math.isnan(median):
+        return f"{'-':>15}"
+    return f"{median:>7.2f} ({best:5.2f})"
 
 
 def report(rows: list[Row], options: argparse.Namespace) -> dict[str, Any]:
-    """Everything, for a file."""
+    """Returns all results for the file."""
     return {
         "environment": environment(),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "workloads": {row.workload: details(row) for row in rows},
         "geometric_means": {
-            peer: known(geometric_mean(rows, peer)) for peer in options.peers if peer != OURS
+            peer: nan_to_none(geometric_mean(rows, peer)) for peer in options.peers if peer != JAXDL
         },
         "checks": [check._asdict() | {"passed": check.passed} for check in checks(rows)],
     }
 
 
 def details(row: Row) -> dict[str, Any]:
-    """One workload."""
+    """Returns the results of one workload."""
     workload = WORKLOADS[row.workload]
     both = {"median": statistics.median, "best": max}
-    others = [name for name in row.rates if name not in (OURS, ROOFLINE)]
+    others = [name for name in row.rates if name not in (JAXDL, ROOFLINE)]
     return {
         "params": workload.params,
         "flops_per_example": workload.flops,
@@ -158,14 +180,15 @@ def details(row: Row) -> dict[str, Any]:
         "errors": row.errors,
         "devices": row.devices,
         "ratios": {
-            name: {key: known(row.ratio(name, of)) for key, of in both.items()} for name in others
+            name: {key: nan_to_none(row.ratio(name, of)) for key, of in both.items()}
+            for name in others
         },
-        "fraction_of_roofline": {key: known(row.fraction(of)) for key, of in both.items()},
+        "fraction_of_roofline": {key: nan_to_none(row.fraction(of)) for key, of in both.items()},
     }
 
 
 def environment() -> dict[str, Any]:
-    """Where this ran."""
+    """Returns a description of the machine and the versions of the packages."""
     cpu = Path("/proc/cpuinfo")
     models = [
         text.split(":")[1].strip()
@@ -183,8 +206,8 @@ def environment() -> dict[str, Any]:
     }
 
 
-def known(value: float) -> float | None:
-    """JSON has no NaN."""
+def nan_to_none(value: float) -> float | None:
+    """Returns None for NaN, which JSON does not support."""
     return None if math.isnan(value) else value
 
 
@@ -197,16 +220,22 @@ def _options() -> argparse.Namespace:
         nargs="+",
         choices=WORKLOADS,
         default=list(WORKLOADS),
-        help="some of the workloads",
+        help="Some of the workloads (default: all).",
     )
     parser.add_argument(
-        "--peers", nargs="+", choices=(OURS, *PEERS), default=list(PEERS), help="some of the peers"
+        "--peers",
+        nargs="+",
+        choices=(JAXDL, *PEERS),
+        default=list(PEERS),
+        help="Some of the peers (default: all); jaxdl alone means none.",
     )
     parser.add_argument(
-        "--rounds", type=int, default=5, help="turns of each contender (default: 5)"
+        "--rounds", type=int, default=5, help="Number of turns per contender (default: 5)."
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn (default: 2)")
-    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="Length of a turn in seconds (default: 2)."
+    )
+    parser.add_argument("--json", type=Path, help="File for all results.")
     return parser.parse_args()
 
 

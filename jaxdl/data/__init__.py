@@ -1,4 +1,4 @@
-"""Data sets: what is embedded, generated or read, how it is cut, ordered and checked."""
+"""Data sets: loading, generating, splitting, scaling, ordering and checking them."""
 
 from jaxdl.data.checks import check_batch_size, check_classification
 from jaxdl.data.dataset import Dataset, holdout, split
@@ -27,21 +27,21 @@ __all__ = [
     "check_classification",
     "check_ids",
     "chronological",
+    "contiguous_windows",
     "copy_memory",
     "encode_reviews",
     "forecast_windows",
-    "split_text",
     "holdout",
-    "text_evaluation_windows",
     "load",
     "moving_digits",
     "read_reviews",
     "read_text",
     "read_vectors",
-    "synthetic_reviews",
     "series",
     "split",
+    "split_text",
     "standardize",
-    "contiguous_windows",
+    "synthetic_reviews",
+    "text_evaluation_windows",
     "windows",
 ]

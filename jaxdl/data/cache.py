@@ -1,4 +1,7 @@
-"""Decoded arrays on disk, each file with a checksum: whole or not there, and never used when damaged."""
+"""A cache of decoded arrays on disk, with a checksum for each file.
+
+An entry is a folder that appears complete or not at all. A damaged entry is built again.
+"""
 
 import hashlib
 import json
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from jaxdl.data.files import content, json_object, path_of
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.errors import DataUnavailable, InputError
 
 MANIFEST = "manifest.json"
@@ -21,10 +24,10 @@ Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
 
 
 def cache_root(given: str | None = None) -> Path:
-    """The directory of everything that can be made again: decoded data and compiled programs.
+    """Returns the directory of all files that can be rebuilt: decoded data, compiled programs.
 
     Args:
-      given: a directory; None: $JAXDL_CACHE, else ~/.cache/jaxdl.
+      given: a directory. None means $JAXDL_CACHE, or ~/.cache/jaxdl if that is not set.
 
     Raises:
       InputError: not a path.
@@ -33,67 +36,67 @@ def cache_root(given: str | None = None) -> Path:
       >>> cache_root("/tmp/mine").as_posix()
       '/tmp/mine'
     """
-    said = given or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"
-    return path_of(said, "cache_dir").resolve()
+    directory = given or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"
+    return expand_path(directory, "cache_dir").resolve()
 
 
-def cached(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, dict[str, Any]]:
-    """What the folder holds; built first if it is not there or damaged.
+def load_or_build(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, dict[str, Any]]:
+    """Returns the contents of a cache folder; builds it first if it is missing or damaged.
 
     Args:
-      folder: the cache of one data set.
-      build: `build(empty folder)` writes `.npy` files there and ends with `seal`.
+      folder: the cache folder of one data set.
+      build: a function that is called with an empty folder. It writes `.npy` files there and ends
+        with a call of `write_manifest`.
 
     Returns:
-      The arrays, memory-mapped, by the names of their files, and what `seal` was told about them.
+      The memory-mapped arrays by file name, and the metadata that `write_manifest` stored.
 
     Raises:
       InputError: the folder cannot be written.
-      DataUnavailable: what was just written reads back damaged.
+      DataUnavailable: files that were just written read back damaged.
 
     Example:
       >>> def build(folder):
       ...     np.save(folder / "x.npy", np.arange(3))
-      ...     seal(folder, {"classes": 3})
-      >>> with tempfile.TemporaryDirectory() as place:
-      ...     arrays, about = cached(Path(place) / "three", build)
-      >>> arrays["x"].tolist(), about
+      ...     write_manifest(folder, {"classes": 3})
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     arrays, metadata = load_or_build(Path(directory) / "three", build)
+      >>> arrays["x"].tolist(), metadata
       ([0, 1, 2], {'classes': 3})
     """
-    found = _read(folder)
-    if found is None:
+    contents = _read(folder)
+    if contents is None:
         _build(folder, build)
-        found = _read(folder)
-    if found is None:
-        raise DataUnavailable(f"cache_dir: {folder} does not keep what is written there")
-    return found
+        contents = _read(folder)
+    if contents is None:
+        raise DataUnavailable(f"cache_dir: files written to {folder} read back damaged")
+    return contents
 
 
-def seal(folder: Path, about: Mapping[str, Any]) -> None:
-    """Writes the manifest: what the arrays are, and the SHA-256 of every file and of the manifest itself.
+def write_manifest(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Writes the manifest: the metadata, the SHA-256 of each file and that of the manifest itself.
 
     Args:
-      folder: holds the `.npy` files.
-      about: anything that JSON can say.
+      folder: the folder of the `.npy` files.
+      metadata: values that JSON can represent.
     """
     files = {path.name: _sha256(path) for path in sorted(folder.glob("*.npy"))}
-    manifest = {"about": dict(about), "files": files}
-    (folder / MANIFEST).write_text(
-        json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1) + "\n"
-    )
+    manifest = {"metadata": dict(metadata), "files": files}
+    text = json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1)
+    (folder / MANIFEST).write_text(text + "\n")
 
 
 def _build(folder: Path, build: Callable[[Path], None]) -> None:
-    """Builds beside the folder and renames: nobody ever sees half of it."""
+    """Builds in a temporary folder and renames it, so that no reader finds a partial result."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent)
+        temporary_directory = tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent)
     except OSError as error:
         reason = error.strerror or "not a directory"
         raise InputError(
             "cache_dir", str(folder.parent), f"a directory that can be written ({reason})"
         ) from None
-    with place as temporary:
+    with temporary_directory as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
         build(new)
@@ -102,27 +105,27 @@ def _build(folder: Path, build: Callable[[Path], None]) -> None:
                 folder.rename(Path(temporary) / "old")
             new.rename(folder)
         except OSError:
-            # Another process was here first; what it wrote is read instead.
+            # Another process may have built the folder first; its result is then read instead.
             if not (folder / MANIFEST).exists():
                 raise
 
 
 def _read(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Returns the verified contents; None if there are none, with a warning if they are damaged."""
     if not folder.exists():
         return None
     try:
-        return _verified(folder)
-    except (
-        Exception
-    ) as error:  # damage makes the readers of JSON and of arrays fail in too many ways to list them
+        return _read_verified(folder)
+    except Exception as error:
+        # Damaged JSON and arrays raise too many kinds of exceptions to list them.
         reason = " ".join(str(error).split()) or type(error).__name__
-        warnings.warn(f"cache {folder} is damaged ({reason}); building it again", stacklevel=4)
+        warnings.warn(f"cache {folder} is damaged ({reason}); rebuilding it", stacklevel=4)
         return None
 
 
-def _verified(folder: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Reads the manifest and every file, or raises because something is not as it was written."""
-    manifest = json_object(content(folder / MANIFEST))
+def _read_verified(folder: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Reads the manifest and every file; raises an exception if a checksum does not match."""
+    manifest = parse_json_object(read_bytes(folder / MANIFEST))
     if manifest.pop("sha256") != _digest(manifest):
         raise ValueError(f"{MANIFEST} does not match its checksum")
     paths = sorted(folder.glob("*.npy"))
@@ -131,9 +134,8 @@ def _verified(folder: Path) -> tuple[Arrays, dict[str, Any]]:
     for path in paths:
         if _sha256(path) != manifest["files"][path.name]:
             raise ValueError(f"{path.name} does not match its checksum")
-    return {
-        path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths
-    }, manifest["about"]
+    arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
+    return arrays, manifest["metadata"]
 
 
 def _sha256(path: Path) -> str:

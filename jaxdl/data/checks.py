@@ -1,4 +1,4 @@
-"""What is asked of a classification set before anything compiles: once, on the host, at the edge."""
+"""Checks of a data set on the host, before any program is compiled."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,34 +8,38 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.mapped_array import blocks
 from jaxdl.errors import InputError, at_least, lengths_within
 
-#: Numbers of channels that an image may have when its layout is judged by its shape.
+#: Numbers of channels by which the layout of images is recognized from their shape.
 CHANNELS = (1, 3)
 
-#: Images in [0, 1] stay below it, a little overshoot of a resize included.
-BRIGHTEST = 1.5
+#: Largest value of images in [0, 1], with a margin because resizing may overshoot.
+MAX_UNIT_PIXEL = 1.5
 
 
 def check_classification(data: Dataset, classes: int | None = None) -> None:
     """Raises unless a classifier can be trained on the set.
 
-    Looks at every number, in blocks, so that a set on disk is never in memory as a whole.
+    All values are checked in blocks, so that a set on disk is never in memory as a whole.
 
     Args:
-      data: `input [N, H, W, C]` images in [0, 1] or standardized, or `[N, D]` vectors, floating; sequences
-        `[N, T, ...]` of any kind, if they have a `length [N]`; `label [N]`, integers.
-      classes: labels are to be in [0, classes); None: what the set itself says.
+      data: a set with integer labels `label [N]` and floating-point `input`. That is images
+        `[N, H, W, C]` in [0, 1] or standardized, or vectors `[N, D]`. A set with a field
+        `length [N]` may have any sequences `[N, T, ...]`.
+      classes: the number of classes; labels must be in [0, classes). None means `data.classes`.
 
     Raises:
-      InputError: a field missing; labels that are not integers, not `[N]` or out of range; inputs
-        that are neither images nor vectors, have their channels first, are whole numbers 0..255
-        or not finite. The line names the first bad row.
+      InputError: a missing field; labels that are not integers, not `[N]` or out of range; inputs
+        that are neither images nor vectors, have their channels first, are pixels in 0..255, or
+        are not finite. The message contains the first bad row.
 
     Example:
-      >>> check_classification(Dataset({"input": np.zeros((3, 2)), "label": np.array([0, 1, 9])}, "mine"), 2)
+      >>> mine = Dataset({"input": np.zeros((3, 2)), "label": np.array([0, 1, 9])}, "mine")
+      >>> check_classification(mine, 2)
       Traceback (most recent call last):
       jaxdl.errors.InputError: label[2]: got 9, allowed: an integer in [0, 2)
     """
-    _check_labels(data["label"], data.classes if classes is None else classes)
+    if classes is None:
+        classes = data.classes
+    _check_labels(data["label"], classes)
     check_lengths(data)
     if "length" in data.arrays:
         for first, block in blocks(data["input"]):
@@ -46,32 +50,33 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
 
 
 def check_lengths(data: Dataset) -> None:
-    """Raises unless the set's field `length`, where it has one, is integers in [1, T], T the steps of `input`.
+    """Raises if the set has a field `length` that is not integers in [1, T].
+
+    T is the number of steps of `input [N, T, ...]`.
 
     Example:
-      >>> check_lengths(Dataset({"input": np.zeros((2, 5)), "length": np.array([5, 0])}, "mine"))
+      >>> mine = Dataset({"input": np.zeros((2, 5)), "length": np.array([5, 0])}, "mine")
+      >>> check_lengths(mine)
       Traceback (most recent call last):
       jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
     """
     if "length" not in data.arrays or "input" not in data.arrays:
         return
     if data["input"].ndim < 2:
-        raise InputError(
-            "input shape", data["input"].shape, "[N, T, ...], where there is a `length`"
-        )
+        raise InputError("input shape", data["input"].shape, "[N, T, ...] in a set with a `length`")
     lengths_within(data["length"], data["input"].shape[1])
 
 
 def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
-    """Raises unless `1 <= batch_size <= N` and the devices can share a batch evenly.
+    """Raises unless `1 <= batch_size <= N` and the devices can divide a batch evenly.
 
     Example:
       >>> check_batch_size(Dataset({"x": np.arange(3)}, "three"), 4)
       Traceback (most recent call last):
       jaxdl.errors.InputError: batch_size: got 4, allowed: an integer from 1 to 3, the size of three
     """
-    whole = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if not whole or not 1 <= batch_size <= data.size:
+    is_integer = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if not is_integer or not 1 <= batch_size <= data.size:
         raise InputError(
             "batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}"
         )
@@ -80,53 +85,54 @@ def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
 
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
+    """Raises unless labels are integers `[N]` in [0, classes), or non-negative without classes."""
     if label.dtype.kind not in "iu":
-        raise InputError(
-            "label dtype", label.dtype.name, "integers, the number of each example's class"
-        )
+        raise InputError("label dtype", label.dtype.name, "integers, the class of each example")
     if label.ndim != 1:
         raise InputError("label shape", label.shape, "[N], one integer per example")
+    bad = label < 0
+    allowed = "a non-negative integer"
     if classes is not None:
         at_least("classes", classes, 2)
-    bad = label < 0 if classes is None else (label < 0) | (label >= classes)
+        bad = bad | (label >= classes)
+        allowed = f"an integer in [0, {classes})"
     if bad.any():
         row = int(bad.argmax())
-        allowed = (
-            "an integer that is not negative"
-            if classes is None
-            else f"an integer in [0, {classes})"
-        )
         raise InputError(f"label[{row}]", int(label[row]), allowed)
 
 
 def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:
-    """The shape and dtype of images `[N, H, W, C]` or vectors `[N, D]`."""
+    """Raises unless shape and dtype are those of images `[N, H, W, C]` or vectors `[N, D]`."""
     shape = images.shape
     if images.ndim == 3:
         raise InputError(
             "input shape",
             shape,
-            "[N, H, W, C], grey images by x[..., None]; sequences need a `length`",
+            "[N, H, W, C], for grey images x[..., None]; sequences need a field `length`",
         )
     if images.ndim not in (2, 4) or 0 in shape:
         raise InputError("input shape", shape, "images [N, H, W, C] or vectors [N, D]")
-    if (
-        images.ndim == 4
-        and shape[1] in CHANNELS
-        and shape[3] not in CHANNELS
-        and shape[1] < min(shape[2:])
-    ):
+    if images.ndim == 4 and _has_channels_first(shape):
         raise InputError(
-            "input shape", shape, "[N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them"
+            "input shape", shape, "[N, H, W, C], channels last; use x.transpose(0, 2, 3, 1)"
         )
     if images.dtype == np.uint8:
         raise InputError("input dtype", "uint8", "float32 in [0, 1]; divide the pixels by 255")
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise InputError("input dtype", images.dtype.name, "floating, float32 best")
+        raise InputError("input dtype", images.dtype.name, "a floating-point dtype such as float32")
+
+
+def _has_channels_first(shape: tuple[int, ...]) -> bool:
+    """Returns True if the shape of images looks like `[N, C, H, W]`."""
+    return shape[1] in CHANNELS and shape[3] not in CHANNELS and shape[1] < min(shape[2], shape[3])
 
 
 def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
-    """Finite, and not in 0..255: nothing negative, and up to 255 in whole numbers or beyond 100."""
+    """Raises for values that are not finite, and for images with pixels in 0..255.
+
+    Such pixels are recognized by their range: no negative value, and a maximum above 1.5 and up to
+    255. They also are whole numbers, or their maximum exceeds 100.
+    """
     low = np.inf
     high = -np.inf
     whole = True
@@ -135,7 +141,7 @@ def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
         low = min(low, float(block.min()))
         high = max(high, float(block.max()))
         whole = whole and bool((block == np.floor(block)).all())
-    pixels = low >= 0 and BRIGHTEST < high <= 255 and (whole or high > 100)
+    pixels = low >= 0 and MAX_UNIT_PIXEL < high <= 255 and (whole or high > 100)
     if images.ndim == 4 and pixels:
         raise InputError(
             "input", f"values from {low:g} to {high:g}", "pixels in [0, 1], or standardized"
@@ -143,6 +149,7 @@ def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
 
 
 def _check_finite(block: Float[np.ndarray, "B ..."], first: int) -> None:
+    """Raises for NaN or infinity in a block whose first row has the number `first`."""
     finite = np.isfinite(block)
     if not finite.all():
         row = int((~finite.reshape(len(block), -1)).any(-1).argmax())

@@ -1,4 +1,4 @@
-"""A data set: named arrays with one row per example, and how to cut it."""
+"""A data set of named arrays with one row per example, and functions that split it."""
 
 import dataclasses
 import functools
@@ -18,21 +18,24 @@ from jaxdl.rng import stream
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Named arrays whose first dimension counts the examples.
+    """Named arrays with one row per example.
 
     Attributes:
-      arrays: `{field: [N, ...]}`, kept as read-only views; a field may be a `MappedArray` if it is
-        larger than `mapped_array.IN_MEMORY`. Classifiers read `input` and `label`.
-      name: what the set is called in results.
-      classes: how many there are, labels being in [0, classes); None: not a classification.
-      contiguous: whether each row goes on where the one before ends, as windows of a text do; training then reads
-        them in order (`jaxdl.data.order.lanes`) instead of shuffled.
+      arrays: `{field: [N, ...]}`, stored as read-only views. A field larger than
+        `mapped_array.IN_MEMORY` may be a `MappedArray`. Classifiers read `input` and `label`.
+      name: name of the set in results.
+      classes: number of classes; labels are in [0, classes). None means that the set has no
+        classes.
+      contiguous: if True, each row continues where the previous one ends, like the windows of a
+        text. Training then reads the rows in order (`jaxdl.data.order.contiguous_order`) instead of
+        shuffling them.
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows.
 
     Example:
-      >>> data = Dataset({"input": np.zeros((3, 2), np.float32), "label": np.array([0, 1, 1])}, "mine", 2)
+      >>> arrays = {"input": np.zeros((3, 2), np.float32), "label": np.array([0, 1, 1])}
+      >>> data = Dataset(arrays, "mine", classes=2)
       >>> len(data), data["input"].shape
       (3, (3, 2))
     """
@@ -43,7 +46,7 @@ class Dataset:
     contiguous: bool = False
 
     def __post_init__(self) -> None:
-        arrays = {field: _kept(array) for field, array in self.arrays.items()}
+        arrays = {field: _read_only(array) for field, array in self.arrays.items()}
         _check_rows(arrays)
         object.__setattr__(self, "arrays", arrays)
 
@@ -54,12 +57,12 @@ class Dataset:
 
     @property
     def nbytes(self) -> int:
-        """What all fields take in memory, those on disk included."""
+        """The size of all fields in memory, in bytes, including fields that stay on disk."""
         return sum(array.nbytes for array in self.arrays.values())
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The checksum of the fields in the order of their names: name, dtype, shape, bytes."""
+        """The checksum of name, dtype, shape and bytes of each field, in the order of the names."""
         digest = hashlib.sha256()
         for field, array in sorted(self.arrays.items()):
             digest.update(f"{field} {array.dtype.str} {array.shape}\n".encode())
@@ -71,35 +74,36 @@ class Dataset:
         return self.size
 
     def __getitem__(self, field: str) -> Shaped[np.ndarray, "N ..."]:
-        """The array of a field; raises InputError for a field that the set does not have."""
+        """Returns the array of a field; raises InputError for an unknown field."""
         array: Any = self.arrays[one_of("field", field, self.arrays)]
         return array
 
     def take(self, rows: Int[np.ndarray, " B"]) -> "Dataset":
-        """The examples with these row numbers, in this order; at least one. They follow each other no longer."""
-        arrays = {
-            f: a.take(rows) if isinstance(a, MappedArray) else a[rows]
-            for f, a in self.arrays.items()
-        }
+        """Returns the examples with these row numbers, at least one, in this order.
+
+        The result is not contiguous.
+        """
+        arrays = {field: _take(array, rows) for field, array in self.arrays.items()}
         return dataclasses.replace(self, arrays=arrays, contiguous=False)
 
 
 def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset, Dataset]:
-    """Cuts a training set into a training and a validation part.
+    """Splits a training set into a training and a validation part at random.
 
-    The validation part is the first `round(fraction * N)` of a permutation drawn from the stream
-    "split" of the stream "data" of `key`. Both parts keep the order that the set had.
+    The validation part is the first `round(fraction * N)` rows of a permutation. Its key is the
+    stream "split" of the stream "data" of `key`. Both parts preserve the order of the set.
 
     Args:
       data: the training set.
       key: the root key of a run.
-      fraction: in (0, 1), the share that becomes the validation part.
+      fraction: the share of the validation part, in (0, 1).
 
     Returns:
-      `(train, validation)`, disjoint, together all of `data`.
+      `(train, validation)`, disjoint and together all of `data`.
 
     Raises:
-      InputError: a fraction outside (0, 1), or one that leaves a part empty; a contiguous set.
+      InputError: a fraction outside (0, 1), a fraction that leaves a part empty, or a contiguous
+        set.
 
     Example:
       >>> from jaxdl.rng import root
@@ -113,34 +117,35 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
         raise InputError(
             "data",
             data.name,
-            "rows that can be shuffled; cut a text by `held_out`, before it is windows",
+            "a set whose rows can be shuffled; divide a text by `split_text` before making windows",
         )
     count = round(fraction * data.size)
     if not 0 < count < data.size:
         raise InputError(
             "fraction",
             fraction,
-            f"a share that leaves both parts of {data.size} examples not empty",
+            f"a fraction that leaves both parts of {data.size} examples non-empty",
         )
-    # A stream of its own below "data": the epochs' orders come from "data" itself.
+    # The stream "data" itself orders the epochs, so the split has a separate stream below it.
     shuffled = np.asarray(jax.random.permutation(stream(stream(key, "data"), "split"), data.size))
-    return _apart(data, shuffled[:count])
+    return _partition(data, shuffled[:count])
 
 
 def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
-    """Cuts off a test set, the same one always: it depends on the labels and on no seed.
+    """Splits off a test set that depends on the labels only, and on no seed.
 
-    Stratified: of each class with n > 1 examples, `max(1, round(fraction * n))` go to the test set.
+    The split is stratified. Of each class with n > 1 examples, `max(1, round(fraction * n))` are in
+    the test set.
 
     Args:
       data: a set with integer labels `label [N]`.
-      fraction: in (0, 1), the share that becomes the test set.
+      fraction: the share of the test set, in (0, 1).
 
     Returns:
-      `(train, test)`, disjoint, together all of `data`.
+      `(train, test)`, disjoint and together all of `data`.
 
     Raises:
-      InputError: a fraction outside (0, 1), or a set too small to be cut.
+      InputError: a fraction outside (0, 1), or a set that is too small to split.
 
     Example:
       >>> train, test = holdout(Dataset({"label": np.arange(10) % 2}, "ten"))
@@ -151,31 +156,43 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
         raise InputError("fraction", fraction, "a number in (0, 1)")
     if data["label"].ndim != 1:
         raise InputError("label shape", data["label"].shape, "[N]")
-    # NumPy keeps the numbers of RandomState as they are for all time, those of Generator not.
-    draw = np.random.RandomState(0)
+    # NumPy guarantees that the numbers of RandomState never change; those of Generator may.
+    random = np.random.RandomState(0)
     chosen = []
     for label in np.unique(data["label"]):
-        rows = draw.permutation(np.flatnonzero(data["label"] == label))
-        chosen.append(rows[: max(1, round(fraction * len(rows))) if len(rows) > 1 else 0])
+        rows = random.permutation(np.flatnonzero(data["label"] == label))
+        count = 0
+        if len(rows) > 1:
+            count = max(1, round(fraction * len(rows)))
+        chosen.append(rows[:count])
     test = np.concatenate(chosen)
     if not 0 < len(test) < data.size:
         raise InputError(
-            "size", data.size, "a set with several examples of a class, to cut a test set from"
+            "size", data.size, "a set with several examples per class, to split off a test set"
         )
-    return _apart(data, test)
+    return _partition(data, test)
 
 
-def _apart(data: Dataset, second: Int[np.ndarray, " B"]) -> tuple[Dataset, Dataset]:
-    """The rows that are not in `second`, and those that are."""
+def _partition(data: Dataset, second: Int[np.ndarray, " B"]) -> tuple[Dataset, Dataset]:
+    """Returns the rows that are not in `second` and those that are, both in their order."""
     chosen = np.zeros(data.size, bool)
     chosen[second] = True
     return data.take(np.flatnonzero(~chosen)), data.take(np.flatnonzero(chosen))
 
 
-def _kept(
+def _take(
+    array: Shaped[np.ndarray, "N ..."] | MappedArray, rows: Int[np.ndarray, " B"]
+) -> Shaped[np.ndarray, "B ..."] | MappedArray:
+    """Returns rows of an array; those of a `MappedArray` stay on disk."""
+    if isinstance(array, MappedArray):
+        return array.take(rows)
+    return array[rows]
+
+
+def _read_only(
     array: Shaped[np.ndarray, "N ..."] | MappedArray,
 ) -> Shaped[np.ndarray, "N ..."] | MappedArray:
-    """A read-only view; what fits into memory is read into it."""
+    """Returns a read-only view; a `MappedArray` that is small enough is read into memory."""
     if isinstance(array, MappedArray) and array.nbytes > mapped_array.IN_MEMORY:
         return array
     view = np.asarray(array).view()
@@ -184,6 +201,7 @@ def _kept(
 
 
 def _check_rows(arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | MappedArray]) -> None:
+    """Raises unless there is a field, and all fields have the same number of rows, at least 1."""
     if not arrays:
         raise InputError("arrays", arrays, "at least one field")
     for field, array in arrays.items():

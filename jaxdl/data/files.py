@@ -1,4 +1,4 @@
-"""Reading files: plain ones only, of a bounded size, and whatever goes wrong is one line."""
+"""Reading files safely: regular files only, up to a size limit, with errors in one line."""
 
 import codecs
 import contextlib
@@ -14,54 +14,58 @@ from typing import IO, Any
 
 from jaxdl.errors import InputError
 
-#: What is read in one piece is at most so large, unpacked. 1 GiB.
-LARGEST = 2**30
+#: The most bytes that are read from one file, after decompression: 1 GiB.
+MAX_BYTES = 2**30
 
-#: Lists and objects inside of each other in a JSON file, so that nobody who looks at them runs out of stack.
-DEEPEST = 64
+#: The most levels of nested lists and objects in a JSON file, so that recursive code cannot
+#: overflow the stack.
+MAX_DEPTH = 64
 
 
-def path_of(said: str | os.PathLike[str], field: str) -> Path:
-    """A path as the user means it, `~` being a home.
+def expand_path(path: str | os.PathLike[str], field: str) -> Path:
+    """Returns a path with `~` expanded to the home directory.
 
     Args:
-      said: any string; nothing needs to be there.
-      field: what an error calls it.
+      path: any string; the file need not exist.
+      field: name of the argument in error messages.
 
     Raises:
-      InputError: nothing can be there: a NUL byte, a name that is too long, links in a circle, nobody's home.
+      InputError: no file can have this path: it has a NUL byte, a name that is too long, a loop of
+        links, or the home directory of an unknown user.
 
     Example:
-      >>> path_of("a" * 300, "out")
+      >>> expand_path("a" * 300, "out")
       Traceback (most recent call last):
       jaxdl.errors.InputError: out: got 'aaa...', allowed: a path (File name too long)
     """
     try:
-        path = Path(said).expanduser()
-        path.stat()
+        expanded = Path(path).expanduser()
+        expanded.stat()
     except (ValueError, RuntimeError) as error:
-        raise InputError(field, os.fspath(said), f"a path ({error})") from None
+        raise InputError(field, os.fspath(path), f"a path ({error})") from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            raise InputError(field, os.fspath(said), f"a path ({error.strerror})") from None
-    return path
+            raise InputError(field, os.fspath(path), f"a path ({error.strerror})") from None
+    return expanded
 
 
-def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path is a link to something that is not below `root`."""
-    return path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(
-        os.path.realpath(root)
-    )
+def escapes_root(path: Path, root: Path) -> bool:
+    """Returns True if a path is a link to a target outside `root`."""
+    if not path.is_symlink():
+        return False
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-def plain(path: Path) -> IO[bytes]:
-    """Opens a file to read bytes from, if it is one: a pipe or a device could be read forever.
+def open_regular_file(path: Path) -> IO[bytes]:
+    """Opens a regular file for reading bytes.
+
+    Pipes and devices are refused, because reading them may never end.
 
     Raises:
-      OSError: it is not there, is something else, or cannot be read.
+      OSError: the path does not exist, is not a regular file, or cannot be read.
     """
     try:
-        file = open(path, "rb", opener=_vectorized)  # noqa: SIM115
+        file = open(path, "rb", opener=_open_nonblocking)  # noqa: SIM115
     except ValueError as error:
         raise OSError(errno.EINVAL, str(error)) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -70,97 +74,101 @@ def plain(path: Path) -> IO[bytes]:
     return file
 
 
-def content(path: Path) -> bytes:
-    """All bytes of a plain file.
+def read_bytes(path: Path) -> bytes:
+    """Returns all bytes of a regular file.
 
     Raises:
-      OSError: as `plain` does, or there are more than `LARGEST`.
+      OSError: as `open_regular_file`, or the file has more than `MAX_BYTES` bytes.
     """
-    with plain(path) as file:
-        return bounded(file)
+    with open_regular_file(path) as file:
+        return read_bounded(file)
 
 
-def bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """The rest of an open file; raises OSError beyond `LARGEST` bytes, before it has read many more."""
+def read_bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
+    """Returns the rest of an open file, in parts, so that a large one is refused early.
+
+    Raises:
+      OSError: more than `MAX_BYTES` bytes.
+    """
     parts = []
     size = 0
     while part := file.read(2**20):
         parts.append(part)
         size += len(part)
-        if size > LARGEST:
-            raise OSError(errno.EFBIG, f"More than {LARGEST} bytes")
+        if size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"More than {MAX_BYTES} bytes")
     return b"".join(parts)
 
 
-def json_object(text: str | bytes) -> dict[str, Any]:
-    """What a JSON text says, if that is an object with `DEEPEST` levels at most.
+def parse_json_object(text: str | bytes) -> dict[str, Any]:
+    """Returns the object that a JSON text represents.
 
     Raises:
-      ValueError: it is not.
+      ValueError: not JSON, not an object, or more than `MAX_DEPTH` levels of nesting.
 
     Example:
-      >>> json_object("[1]")
+      >>> parse_json_object("[1]")
       Traceback (most recent call last):
       ValueError: not a JSON object
     """
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise ValueError("not a JSON object")
-    level: list[Any] = [found]
-    for _ in range(DEEPEST):
-        inner = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _containers_in(parent)]
     if level:
         raise ValueError("nested too deeply")
-    return found
+    return value
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
-    """A file to read bytes from, unpacked if its name ends in `.gz`.
+def open_maybe_gzip(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """Yields an open file to read bytes from, decompressed if its name ends in `.gz`.
 
     Args:
       path: the file.
 
     Raises:
-      InputError: it is not there, is no plain file, cannot be read, or is no whole gzip file though it is called so.
+      InputError: the file does not exist, is not a regular file, cannot be read, or is not a
+        complete gzip file although its name ends in `.gz`.
 
     Example:
-      >>> with opened(Path("nowhere.txt")) as file:
+      >>> with open_maybe_gzip(Path("nowhere.txt")) as file:
       ...     file.read()
       Traceback (most recent call last):
       jaxdl.errors.InputError: data: got 'nowhere.txt', allowed: a file that exists
     """
     try:
-        with plain(path) as file:
+        with open_regular_file(path) as file:
             if path.suffix != ".gz":
                 yield file
                 return
-            with gzip.open(file) as unpacked:
-                yield unpacked
+            with gzip.open(file) as decompressed:
+                yield decompressed
     except FileNotFoundError:
         raise InputError("data", str(path), "a file that exists") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError("data", str(path), f"a gzip file that unpacks whole ({error})") from None
+        raise InputError("data", str(path), f"a complete gzip file ({error})") from None
     except OSError as error:
         raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
 
 
-def utf8(content: bytes, where: str) -> str:
-    """Bytes as text, a byte order mark at their beginning left out.
+def decode_utf8(content: bytes, source: str) -> str:
+    """Returns bytes as text, without a byte order mark at the beginning.
 
     Args:
       content: UTF-8.
-      where: what an error calls the source, a path as a rule.
+      source: name of the source in error messages, usually a path.
 
     Raises:
-      InputError: bytes that are not UTF-8; says at which offset.
+      InputError: bytes that are not UTF-8; the message contains the offset.
 
     Example:
-      >>> utf8(bytes([72, 105, 255]), "mine.txt")
+      >>> decode_utf8(bytes([72, 105, 255]), "mine.txt")
       Traceback (most recent call last):
       jaxdl.errors.InputError: mine.txt, byte 2: got '0xff', allowed: UTF-8
     """
@@ -168,10 +176,18 @@ def utf8(content: bytes, where: str) -> str:
         return content.decode().removeprefix(codecs.BOM_UTF8.decode())
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{where}, byte {error.start}", f"{content[error.start]:#04x}", "UTF-8"
+            f"{source}, byte {error.start}", f"{content[error.start]:#04x}", "UTF-8"
         ) from None
 
 
-def _vectorized(path: str, flags: int) -> int:
-    """Opening a pipe would wait for somebody to write into it."""
+def _containers_in(parent: dict[str, Any] | list[Any]) -> list[Any]:
+    """Returns the lists and objects that are direct values of a list or an object."""
+    values: Any = parent
+    if isinstance(parent, dict):
+        values = parent.values()
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Opens a file without blocking: opening a pipe would otherwise wait for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

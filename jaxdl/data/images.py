@@ -1,6 +1,7 @@
-"""Any image classification set of TensorFlow Datasets, by its name, without TensorFlow in this process.
+"""Image classification sets of TensorFlow Datasets, without TensorFlow in this process.
 
-A child process (`jaxdl.data.prepare`) reads the prepared set once; what it decoded stays in the cache.
+A child process (`jaxdl.data.prepare`) reads a prepared set once and writes the decoded arrays into
+the cache.
 """
 
 import difflib
@@ -15,54 +16,51 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data.cache import Arrays, cache_root, cached
+from jaxdl.data.cache import Arrays, cache_root, load_or_build
 from jaxdl.data.dataset import Dataset, holdout
-from jaxdl.data.files import path_of
+from jaxdl.data.files import expand_path
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import DataUnavailable, InputError
 
-#: Sets that are known to work, to answer a misspelt name; any other name is handed to TFDS all the same.
+#: Sets that are known to work, for hints about misspelled names. Any other name is passed to TFDS
+#: as well.
 KNOWN = (
-    *(
-        "mnist",
-        "fashion_mnist",
-        "kmnist",
-        "mnist_corrupted",
-        "emnist",
-        "emnist/balanced",
-        "emnist/byclass",
-    ),
-    *(
-        "emnist/bymerge",
-        "emnist/digits",
-        "emnist/letters",
-        "emnist/mnist",
-        "cifar10",
-        "cifar100",
-        "svhn_cropped",
-    ),
-    *(
-        "stl10",
-        "eurosat",
-        "rock_paper_scissors",
-        "horses_or_humans",
-        "cmaterdb",
-        "omniglot",
-        "smallnorb",
-    ),
-    *(
-        "patch_camelyon",
-        "colorectal_histology",
-        "deep_weeds",
-        "resisc45",
-        "binary_alpha_digits",
-        "beans",
-    ),
-    *("quickdraw_bitmap", "imagenet_resized", "pneumonia_mnist"),
+    "mnist",
+    "fashion_mnist",
+    "kmnist",
+    "mnist_corrupted",
+    "emnist",
+    "emnist/balanced",
+    "emnist/byclass",
+    "emnist/bymerge",
+    "emnist/digits",
+    "emnist/letters",
+    "emnist/mnist",
+    "cifar10",
+    "cifar100",
+    "svhn_cropped",
+    "stl10",
+    "eurosat",
+    "rock_paper_scissors",
+    "horses_or_humans",
+    "cmaterdb",
+    "omniglot",
+    "smallnorb",
+    "patch_camelyon",
+    "colorectal_histology",
+    "deep_weeds",
+    "resisc45",
+    "binary_alpha_digits",
+    "beans",
+    "quickdraw_bitmap",
+    "imagenet_resized",
+    "pneumonia_mnist",
 )
 
-#: What the child exits with: TFDS has no such set; the set cannot be had here.
+#: Exit code of the child process if TFDS has no set with this name.
 UNKNOWN = 2
+
+#: Exit code of the child process if the set is not available on this machine.
 UNAVAILABLE = 3
 
 _NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]*\w)?(:\d+\.\d+\.\d+)?", re.ASCII)
@@ -71,24 +69,29 @@ _NAME = re.compile(r"[A-Za-z]\w*(/[\w.-]*\w)?(:\d+\.\d+\.\d+)?", re.ASCII)
 def tfds_images(
     name: str, data_dir: str | None = None, cache_dir: str | None = None
 ) -> tuple[Dataset, Dataset]:
-    """The training and the test set of an image classification set of TFDS.
+    """Returns the training and the test set of an image classification set of TFDS.
 
-    Where a set has no test part its `validation` part is used, else one example in five of each
-    class, always the same. The first call takes seconds to minutes; later ones read the cache,
-    which is one of a name and a `data_dir`, and is verified every time.
+    The test set is the split `test`, or `validation` if there is no `test`. Without either, one
+    example in five of each class becomes the test set, the same examples every time. The first call
+    takes seconds to minutes. Later calls read the cache, which has an entry for each name and
+    `data_dir` and is verified on every call.
 
     Args:
-      name: `set`, `set/config`, either with `:version` behind.
-      data_dir: where TFDS keeps prepared sets; None: $TFDS_DATA_DIR, else ~/tensorflow_datasets.
-      cache_dir: where decoded arrays are kept; None: $JAXDL_CACHE, else ~/.cache/jaxdl.
+      name: `set` or `set/config`, either optionally followed by `:version`.
+      data_dir: directory of the prepared TFDS sets. None means $TFDS_DATA_DIR, or
+        ~/tensorflow_datasets if that is not set.
+      cache_dir: directory of decoded arrays. None means $JAXDL_CACHE, or ~/.cache/jaxdl if that is
+        not set.
 
     Returns:
-      `(train, test)`, `input [N, H, W, C]` float32 in [0, 1] (a `MappedArray` above 2 GiB), `label [N]`
-      int32 in [0, classes).
+      `(train, test)`, with `input [N, H, W, C]` float32 in [0, 1] (a `MappedArray` above 2 GiB)
+      and `label [N]` int32 in [0, classes).
 
     Raises:
-      InputError: a name that TFDS does not have, or that is none; a cache that cannot be written.
-      DataUnavailable: not prepared here and not to be had; says which command to run.
+      InputError: a malformed name, a name that TFDS does not have, or a cache that cannot be
+        written.
+      DataUnavailable: the set is not prepared and cannot be prepared here; the message contains
+        the command that prepares it.
 
     Example:
       >>> tfds_images("../secrets")
@@ -96,43 +99,48 @@ def tfds_images(
       jaxdl.errors.InputError: data: got '../secrets', allowed: digits, photos, ...
     """
     if len(name) > 100 or not _NAME.fullmatch(name):
-        raise unknown(name)
-    source = _absolute(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+        raise unknown_name_error(name)
+    source = absolute_path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     tag = hashlib.sha256(source.encode()).hexdigest()[:8]
     folder = cache_root(cache_dir) / "tfds" / f"{name.replace('/', '@').replace(':', '=')}-{tag}"
-    arrays, about = cached(folder, lambda new: _in_child(name, source, new))
+    arrays, metadata = load_or_build(folder, lambda new: run_prepare(name, source, new))
 
-    if not _are_images(arrays, about):
-        raise InputError("cache_dir", str(folder), "what this version writes there; remove it")
+    if not _are_images(arrays, metadata):
+        raise InputError("cache_dir", str(folder), "a cache of this version; remove the folder")
 
     def part(split: str) -> Dataset:
-        pixels = MappedArray(arrays[f"{split}_input"]).then(0, 255)
+        pixels = MappedArray(arrays[f"{split}_input"]).rescale(0, 255)
         label = arrays[f"{split}_label"].astype(np.int32)
-        return Dataset({"input": pixels, "label": label}, name, about["classes"])
+        return Dataset({"input": pixels, "label": label}, name, metadata["classes"])
 
     train = part("train")
-    return (train, part("test")) if "test_label" in arrays else holdout(train)
+    if "test_label" in arrays:
+        return train, part("test")
+    return holdout(train)
 
 
-def _are_images(arrays: Arrays, about: dict[str, Any]) -> bool:
-    """Whether a cache holds what `jaxdl.data.prepare` writes."""
-    parts = {"train", *(name.partition("_")[0] for name in arrays)}
-    pairs = [(arrays.get(f"{part}_input"), arrays.get(f"{part}_label")) for part in parts]
-    return isinstance(about.get("classes"), int) and all(
-        x is not None
-        and y is not None
-        and (x.dtype, x.ndim) == (np.uint8, 4)
-        and (y.dtype, y.ndim) == (np.int32, 1)
-        for x, y in pairs
-    )
+def _are_images(arrays: Arrays, metadata: dict[str, Any]) -> bool:
+    """Returns True if a cache has the contents that `jaxdl.data.prepare` writes."""
+    if not isinstance(metadata.get("classes"), int):
+        return False
+    for part in {"train", *(name.partition("_")[0] for name in arrays)}:
+        images = arrays.get(f"{part}_input")
+        labels = arrays.get(f"{part}_label")
+        if images is None or labels is None:
+            return False
+        if images.dtype != np.uint8 or images.ndim != 4:
+            return False
+        if labels.dtype != np.int32 or labels.ndim != 1:
+            return False
+    return True
 
 
-def unknown(name: str) -> InputError:
-    """What to raise for a name that no set has, with the nearest known one."""
-    near = difflib.get_close_matches(
-        name, ("digits", "photos", "moons", "spirals", *KNOWN), n=1, cutoff=0.5
-    )
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
+def unknown_name_error(name: str) -> InputError:
+    """Returns the error for an unknown name, with the nearest known name as a hint."""
+    known = ("digits", "photos", "moons", "spirals", *KNOWN)
+    hint = ""
+    for nearest in difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+        hint = f" (did you mean {nearest!r}?)"
     return InputError(
         "data",
         name,
@@ -140,11 +148,11 @@ def unknown(name: str) -> InputError:
     )
 
 
-def how_to_get(name: str, data_dir: str) -> str:
-    """The command that prepares a set where there is a network.
+def prepare_command(name: str, data_dir: str) -> str:
+    """Returns the shell command that prepares a set on a machine with a network.
 
     Example:
-      >>> how_to_get("cifar10", "/data")
+      >>> prepare_command("cifar10", "/data")
       "pip install -e '.[tfds]' && python -m jaxdl.data.prepare cifar10 --data-dir /data"
     """
     return (
@@ -153,9 +161,21 @@ def how_to_get(name: str, data_dir: str) -> str:
     )
 
 
-def _in_child(name: str, source: str, folder: Path) -> None:
-    """Has the child write the decoded arrays into the folder."""
-    print(f"reading {name} from {source}, once ...", file=sys.stderr, flush=True)
+def run_prepare(name: str, source: str, folder: Path, text: bool = False) -> None:
+    """Runs `jaxdl.data.prepare` in a child process, which writes the decoded arrays.
+
+    Args:
+      name: name of the set.
+      source: directory of the prepared TFDS sets.
+      folder: an empty folder for the decoded arrays.
+      text: if True, the set must contain texts; otherwise images.
+
+    Raises:
+      InputError: TFDS has no image set with this name.
+      DataUnavailable: the set cannot be read; the message is that of the child process, or its exit
+        code.
+    """
+    print(f"reading {name} from {source} into the cache ...", file=sys.stderr, flush=True)
     command = [
         sys.executable,
         "-m",
@@ -166,21 +186,26 @@ def _in_child(name: str, source: str, folder: Path) -> None:
         "--out",
         str(folder),
     ]
+    if text:
+        command.append("--text")
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
     )
-    if done.returncode == UNKNOWN:
-        raise unknown(name)
+    # The error for an unknown name lists the image sets, so it does not fit a text.
+    if done.returncode == UNKNOWN and not text:
+        raise unknown_name_error(name)
     if done.returncode == UNAVAILABLE:
         raise DataUnavailable(done.stdout.strip())
     if done.returncode:
         raise DataUnavailable(
-            f"{name}: the process that reads it ended with code {done.returncode}"
+            f"{name}: the process that reads it exited with code {done.returncode}"
         )
 
 
-def _absolute(path: str) -> str:
-    """A path that means the same in the child; an address such as gs://bucket as it is."""
-    return path if "://" in path and "\0" not in path else str(path_of(path, "data_dir").resolve())
+def absolute_path(path: str) -> str:
+    """Returns an absolute path for the child process; an address like gs://bucket is unchanged."""
+    if "://" in path and "\0" not in path:
+        return path
+    return str(expand_path(path, "data_dir").resolve())

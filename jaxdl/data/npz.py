@@ -1,4 +1,4 @@
-"""A classification set from one's own `.npz` file; nothing in the file is ever run."""
+"""A classification set from an `.npz` file of the user; no code in the file is executed."""
 
 import math
 import zipfile
@@ -11,20 +11,25 @@ from jaxtyping import Float, Num, Shaped
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset, holdout
-from jaxdl.data.files import path_of, plain
+from jaxdl.data.files import expand_path, open_regular_file
 from jaxdl.errors import InputError
 
-#: The names under which a field is found in a file.
+Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
+
+#: The names that a field may have in a file.
 NAMES = {"input": ("input", "image", "x"), "label": ("label", "y")}
 
-#: An array may take this much memory, or that many times what it takes in the file. 1 GiB.
-FREE = 2**30
-RATIO = 100
+#: Bytes of memory that an array may take regardless of its compressed size: 1 GiB.
+MAX_UNCHECKED_BYTES = 2**30
 
-#: Labels are below; a network has an output for each.
-MOST_CLASSES = 2**16
+#: A larger array may take up to this many times its compressed size.
+MAX_COMPRESSION_RATIO = 100
 
-#: By the version of an array's format; another one is for fields with names beyond Latin letters.
+#: Largest number of classes; a network has an output for each.
+MAX_CLASSES = 2**16
+
+#: Header parsers by version of the `.npy` format. Version 3.0 is missing: it is for structured
+#: arrays whose field names are not Latin-1.
 _HEADERS: dict[tuple[int, ...], Callable[[IO[bytes]], tuple[tuple[int, ...], bool, np.dtype]]] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -32,23 +37,25 @@ _HEADERS: dict[tuple[int, ...], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 
 
 def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
-    """Reads `input` and `label` of a training and a test set.
+    """Returns the training and the test set of an `.npz` file.
 
-    The training arrays are called `input` (or `image`, `x`) and `label` (or `y`), alone or with
-    `train` before or behind (`train_input`, `x_train`); the test arrays have `test` there. Without
-    test arrays one example in five of each class becomes the test set, always the same. Pixels in
-    uint8 are divided by 255; grey images `[N, H, W]` get their channel.
+    The training arrays have the names `input` (or `image`, `x`) and `label` (or `y`). The names may
+    have `train` as a prefix or suffix (`train_input`, `x_train`). The names of the test arrays have
+    `test` there. Without test arrays, one example in five of each class becomes the test set, the
+    same examples every time.
+
+    Pixels in uint8 are divided by 255, and grey images `[N, H, W]` get a channel axis.
 
     Args:
-      path: a file that `numpy.savez` or `numpy.savez_compressed` wrote.
+      path: a file written by `numpy.savez` or `numpy.savez_compressed`.
 
     Returns:
-      `(train, test)`, `input [N, ...]` float32, `label [N]` int32 in [0, classes), with as many
-      classes as the largest label says.
+      `(train, test)`, with `input [N, ...]` float32 and `label [N]` int32 in [0, classes). The
+      number of classes is the largest label plus 1.
 
     Raises:
-      InputError: no such file, not an `.npz` file, damaged, arrays missing, Python objects in it, sizes that
-        cannot be, labels of 65536 or more, or anything that `check_classification` refuses.
+      InputError: no such file, not an `.npz` file, a damaged file, missing arrays, Python objects,
+        impossible sizes, labels of 65536 or more, or anything that `check_classification` refuses.
 
     Example:
       >>> import tempfile
@@ -58,126 +65,142 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
       >>> len(train), len(test), train.classes
       (8, 2, 2)
     """
-    path = path_of(path, "data")
-    train, test = _parts(path)
-    labels = [part["label"] for part in (train, test) if part is not None]
-    data = [
-        _checked(part, path.stem, _classes(labels)) for part in (train, test) if part is not None
-    ]
-    if test is None:
+    path = expand_path(path, "data")
+    parts = [part for part in _read_parts(path) if part is not None]
+    classes = _count_classes([part["label"] for part in parts])
+    data = [_checked_dataset(part, path.stem, classes) for part in parts]
+    if len(data) == 1:
         return holdout(data[0])
-    shapes = [list(part["input"].shape[1:]) for part in data]
-    if shapes[0] != shapes[1]:
+    train, test = data
+    train_shape = list(train["input"].shape[1:])
+    test_shape = list(test["input"].shape[1:])
+    if train_shape != test_shape:
         raise InputError(
-            "data", f"{path} with inputs {shapes[0]} to train and {shapes[1]} to test", "one shape"
+            "data",
+            f"{path} with inputs {train_shape} for training and {test_shape} for testing",
+            "the same shape for both",
         )
-    return data[0], data[1]
+    return train, test
 
 
-Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
-
-
-def _parts(path: Path) -> tuple[Arrays, Arrays | None]:
-    """The arrays of the training and of the test set."""
+def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
+    """Returns the arrays of the training set and those of the test set, if there is one."""
     if not path.is_file():
         raise InputError("data", str(path), "an .npz file that exists")
     try:
-        with plain(path) as file, zipfile.ZipFile(file) as archive:
-            train = _part(archive, path, "train")
-            test = _part(archive, path, "test")
+        with open_regular_file(path) as file, zipfile.ZipFile(file) as archive:
+            train = _read_part(archive, path, "train")
+            test = _read_part(archive, path, "test")
             names = sorted(_members(archive))
     except OSError as error:
         raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
     except InputError:
         raise
     except Exception:
-        # A damaged directory makes zipfile fail in too many ways to list them.
-        raise InputError("data", str(path), "a file that numpy.savez wrote") from None
+        # A damaged directory makes zipfile raise too many kinds of exceptions to list them.
+        raise InputError("data", str(path), "a file written by numpy.savez") from None
     if train is None:
         raise InputError("data", f"{path} with {names}", "arrays input (or x) and label (or y)")
     return train, test
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """What the archive calls each array; a name is only looked up, nothing is ever written under it."""
+    """Returns the archive member of each array name.
+
+    The names are only looked up. No file is written under such a name.
+    """
     return {name.removesuffix(".npy"): name for name in archive.namelist()}
 
 
-def _part(archive: zipfile.ZipFile, path: Path, part: str) -> Arrays | None:
-    """Both fields of a part, or None if it has neither."""
-    names = {field: _name(archive, path, field, part) for field in NAMES}
+def _read_part(archive: zipfile.ZipFile, path: Path, part: str) -> Arrays | None:
+    """Returns the fields of a part, or None if the file has neither of them."""
+    names = {field: _find_name(archive, path, field, part) for field in NAMES}
     if not any(names.values()):
         return None
     for field, name in names.items():
         if name is None:
             raise InputError(
-                "data", f"{path} with {sorted(_members(archive))}", f"the array {part}_{field} too"
+                "data",
+                f"{path} with {sorted(_members(archive))}",
+                f"also an array {part}_{field}",
             )
-    return {field: _array(archive, path, str(name)) for field, name in names.items()}
+    return {field: _read_array(archive, path, str(name)) for field, name in names.items()}
 
 
-def _name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> str | None:
-    """How the file calls a field of a part, if it has it."""
-    forms = ["{part}_{name}", "{name}_{part}"] + ["{name}"] * (part == "train")
-    known = [form.format(part=part, name=name) for name in NAMES[field] for form in forms]
-    found = [name for name in known if name in _members(archive)]
-    if len(found) > 1:
-        raise InputError("data", f"{path} with {found}", f"one of them as the {part} {field}")
-    return found[0] if found else None
+def _find_name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> str | None:
+    """Returns the name of a field of a part in the file, or None if the file does not have it."""
+    forms = ["{part}_{name}", "{name}_{part}"]
+    if part == "train":
+        forms.append("{name}")
+    candidates = [form.format(part=part, name=name) for name in NAMES[field] for form in forms]
+    present = [name for name in candidates if name in _members(archive)]
+    if len(present) > 1:
+        raise InputError(
+            "data", f"{path} with {present}", f"only one of these as the {part} {field}"
+        )
+    return next(iter(present), None)
 
 
-def _array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
+def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
+    """Returns an array of the file after a check of its declared size."""
     member = _members(archive)[name]
-    where = f"{name} of {path}"
+    source = f"{name} of {path}"
     try:
-        _check_size(archive, member, where)
+        _check_size(archive, member, source)
         with archive.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except InputError:
         raise
     except Exception as error:
-        # Damage makes zipfile, what unpacks, the header's parser and NumPy fail in too many ways to list them.
-        raise InputError(where, type(error).__name__, "an array that reads back whole") from None
+        # Damage makes zipfile, the decompressor, the header parser and NumPy raise too many kinds
+        # of exceptions to list them.
+        raise InputError(source, type(error).__name__, "an undamaged array") from None
 
 
-def _check_size(archive: zipfile.ZipFile, member: str, where: str) -> None:
-    """Raises unless the array can be what its header says, before there is memory for it."""
-    about = archive.getinfo(member)
-    if about.file_size > max(FREE, RATIO * about.compress_size):
-        said = f"{about.file_size} bytes packed into {about.compress_size}"
-        raise InputError(where, said, f"at most {FREE}, or {RATIO} times what it takes in the file")
+def _check_size(archive: zipfile.ZipFile, member: str, source: str) -> None:
+    """Raises if the declared size of an array is impossible, before memory is allocated for it."""
+    info = archive.getinfo(member)
+    if info.file_size > max(MAX_UNCHECKED_BYTES, MAX_COMPRESSION_RATIO * info.compress_size):
+        raise InputError(
+            source,
+            f"{info.file_size} bytes compressed to {info.compress_size}",
+            f"at most {MAX_UNCHECKED_BYTES} bytes, or {MAX_COMPRESSION_RATIO} times the compressed"
+            " size",
+        )
     with archive.open(member) as file:
         if file.read(6) != np.lib.format.MAGIC_PREFIX:
-            raise InputError(where, "no array", "a file that numpy.savez wrote")
+            raise InputError(source, "no array", "a file written by numpy.savez")
         shape, _, dtype = _HEADERS[tuple(file.read(2))](file)
-        size = about.file_size - file.tell()
+        size = info.file_size - file.tell()
     if dtype.hasobject:
-        raise InputError(where, "Python objects", "numbers; objects are never loaded")
+        raise InputError(source, "Python objects", "numbers; objects are never loaded")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
-        raise InputError(where, f"{size} bytes", f"as many as {dtype}{list(shape)} takes")
+        raise InputError(source, f"{size} bytes", f"the size of {dtype}{list(shape)}")
 
 
-def _checked(arrays: dict[str, np.ndarray], name: str, classes: int | None) -> Dataset:
+def _checked_dataset(arrays: Arrays, name: str, classes: int | None) -> Dataset:
+    """Returns the set with float32 inputs and int32 labels; raises if it cannot be trained on."""
     data = Dataset({**arrays, "input": _rescaled(arrays["input"])}, name, classes)
     check_classification(data)
-    if classes is not None and classes > MOST_CLASSES:
-        raise InputError("label", classes - 1, f"an integer in [0, {MOST_CLASSES})")
+    if classes is not None and classes > MAX_CLASSES:
+        raise InputError("label", classes - 1, f"an integer in [0, {MAX_CLASSES})")
     return Dataset({**data.arrays, "label": data["label"].astype(np.int32)}, name, classes)
 
 
 def _rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:
-    """As float32, pixels in [0, 1], with a channel."""
+    """Returns inputs as float32, pixels in [0, 1], and grey images with a channel axis."""
     if array.dtype == np.uint8:
         array = np.divide(array, np.float32(255), dtype=np.float32)
     if array.dtype.kind in "fiub":
-        with np.errstate(
-            over="ignore"
-        ):  # what float32 does not hold is infinite, and refused as that
+        # Values beyond float32 become infinite, and the checks refuse them.
+        with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
-    return array[..., None] if array.ndim == 3 else array
+    if array.ndim == 3:
+        return array[..., None]
+    return array
 
 
-def _classes(labels: list[Shaped[np.ndarray, "N ..."]]) -> int | None:
-    """One more than the largest label; None for labels that the checks refuse."""
-    good = [label for label in labels if label.dtype.kind in "iu" and label.size]
-    return max((int(label.max()) for label in good), default=-1) + 1 or None
+def _count_classes(labels: list[Shaped[np.ndarray, "N ..."]]) -> int | None:
+    """Returns the largest label plus 1, or None if the checks will refuse the labels."""
+    integers = [label for label in labels if label.dtype.kind in "iu" and label.size]
+    return max((int(label.max()) for label in integers), default=-1) + 1 or None

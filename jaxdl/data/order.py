@@ -1,13 +1,22 @@
-"""The order of examples is a pure function of (key, step): a run's position in its data is its step.
+"""The order in which training and evaluation read the examples of a set.
+
+The order is a pure function of the run's key and the step:
 
     rows(key, step) = permutation_e[B s : B (s + 1)],   e, s = divmod(step, N // B)
 
-One fresh permutation per epoch from the stream "data"; the N mod B rows left over rest for that
-epoch. Rows that go on from one another (`Dataset.contiguous`) are read in order, in B lanes at once. A device
-sees the data through a `Window`: a resident set is one window per epoch whose arrays never change; a
-streamed set is read on the host into windows of a few steps.
+with N examples in the set, B examples in a batch, e the epoch and s the step within the epoch. A
+resumed run therefore needs only its step to continue with the right examples.
+
+Each epoch has a new permutation, from the stream "data" of the key. The last N mod B rows of the
+permutation are skipped in that epoch. A contiguous set (`Dataset.contiguous`) is not shuffled:
+`contiguous_order` defines its order.
+
+Compiled programs receive the data as a `Window`: arrays on the device, and the rows of these arrays
+that each step reads. A resident set is placed on the device once and has one window per epoch. A
+larger set is streamed: a host thread reads windows of a few steps ahead of the device.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,10 +30,10 @@ from jaxdl.core import Batch
 from jaxdl.data.dataset import Dataset
 from jaxdl.rng import fold, stream
 
-#: Sets up to this size live on the device; larger ones are streamed. 2 GiB.
+#: Largest size of a resident set, in bytes: 2 GiB. Larger sets are streamed.
 RESIDENT_BYTES = 2**31
 
-#: Steps that one streamed window holds.
+#: Steps per window of a streamed set.
 WINDOW_STEPS = 16
 
 
@@ -33,34 +42,35 @@ class Window(NamedTuple):
 
     Attributes:
       arrays: the fields, `[N, ...]` each.
-      order: `[S, B]`, the rows of each step; -1 where a batch has no more. For several runs in one
-        program `[S, N, B]` where each reads its own.
+      order: `[S, B]`, the rows of `arrays` that each of S steps reads; -1 for padding. It is
+        `[S, M, B]` for M runs in one program that read different rows.
       first: the step that reads `order[0]`.
     """
 
     arrays: dict[str, Array]
-    order: Int[Array, "S *N B"]
+    order: Int[Array, "S *M B"]
     first: int
 
     @property
-    def last(self) -> int:
-        """The first step that this window does not serve."""
+    def end(self) -> int:
+        """The first step after the window."""
         return self.first + self.order.shape[0]
 
 
 def epoch_order(
     key: Key[Array, ""], epoch: int, size: int, batch_size: int
 ) -> Int[np.ndarray, "S B"]:
-    """The rows of each step of one epoch, a permutation cut into batches.
+    """Returns the rows of each step of one epoch: a permutation, cut into batches.
 
     Args:
-      key: the run's root key; the stream "data" is taken here. Or `[M]`, of M runs in one program.
-      epoch: from 0.
-      size: N, examples in the set.
+      key: the run's root key, from which the stream "data" is taken; or the `[M]` root keys of M
+        runs in one program.
+      epoch: the number of the epoch, from 0.
+      size: N, the number of examples in the set.
       batch_size: B, at most N.
 
     Returns:
-      int32 `[N // B, B]`, or `[N // B, M, B]`.
+      int32 `[N // B, B]`, or `[N // B, M, B]` for M runs.
 
     Example:
       >>> import jaxdl
@@ -70,20 +80,22 @@ def epoch_order(
     shuffled = np.asarray(_permutation(fold(stream(key, "data"), epoch), size), np.int32)
     steps = size // batch_size
     rows = shuffled[..., : steps * batch_size].reshape(*key.shape, steps, batch_size)
-    return rows if key.ndim == 0 else rows.swapaxes(0, 1)
+    return np.moveaxis(rows, -2, 0)
 
 
 def contiguous_order(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
-    """The rows of each step of one epoch over contiguous rows: lane b of every batch goes on from the batch before.
+    """Returns the rows of each step of one epoch of a contiguous set.
 
         row(t, b) = (b S + t) mod N,    S = N // B,    t = S epoch + s
 
-    Each lane reads the whole set round and round, the lanes S rows apart: whoever carries a state along is always
-    where it left off, but for the jump from the last row to the first.
+    Position b of a batch holds the row that follows position b of the batch before. So each of the
+    B positions reads the whole set again and again, S rows ahead of the previous position. A
+    recurrent state that is carried between batches continues the same text. The only break is the
+    jump from the last row of the set to the first.
 
     Args:
-      epoch: from 0.
-      size: N, rows in the set.
+      epoch: the number of the epoch, from 0.
+      size: N, the number of rows in the set.
       batch_size: B, at most N.
 
     Returns:
@@ -99,7 +111,7 @@ def contiguous_order(epoch: int, size: int, batch_size: int) -> Int[np.ndarray, 
 
 
 def sequential_order(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
-    """Every row once, in order, for evaluation: the last batch is filled up with -1.
+    """Returns every row once, in order, for evaluation; -1 pads the last batch.
 
     Example:
       >>> sequential_order(5, 3).tolist()
@@ -112,17 +124,20 @@ def sequential_order(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
 
 
 def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) -> Batch:
-    """The batch of these rows, with a `mask`: 0 where a row is -1, or where the set's own `mask` is.
+    """Returns the batch of these rows, with a `mask` of the examples that count.
 
-    Padding repeats row 0. If the set has a mask of its own, rows that do not count are 0 in all floating
-    fields instead, because a NaN there would spoil the gradient of a masked mean: NaN times 0 is NaN.
+    The mask is 0 where a row number is -1, and where the `mask` of the set itself is 0. Without a
+    `mask` in the set, padding has the values of row 0. With one, all floating-point fields are 0 in
+    rows that do not count. A NaN in such a row would otherwise reach the gradient of a masked mean,
+    because NaN times 0 is NaN.
 
     Args:
-      arrays: the fields of the set; `mask [N, ...]` may be one of them, 0 or false where nothing counts.
+      arrays: the fields of the set, among them possibly a `mask [N, ...]` that is 0 or False for
+        values that do not count.
       rows: row numbers, -1 for padding.
 
     Returns:
-      The fields `[B, ...]`, `mask` as float32; `[B]` if the set has none.
+      The fields `[B, ...]`, and a float32 `mask`, which is `[B]` if the set has no `mask`.
 
     Example:
       >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
@@ -131,48 +146,46 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) ->
     batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
     if "mask" not in batch:
         return {**batch, "mask": (rows >= 0).astype(jnp.float32)}
-    mask = _only(rows >= 0, batch["mask"].astype(jnp.float32))
+    mask = _zero_unless(rows >= 0, batch["mask"].astype(jnp.float32))
     counts = (mask > 0).any(tuple(range(1, mask.ndim)))
-    return {name: _only(counts, x) for name, x in batch.items()} | {"mask": mask}
-
-
-def _only(here: Bool[Array, " B"], x: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
-    """The rows that are here, the others 0; whole numbers as they are."""
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        return x
-    return jnp.where(here.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.zeros((), x.dtype))
+    return {name: _zero_unless(counts, x) for name, x in batch.items()} | {"mask": mask}
 
 
 def training_windows(
     data: Dataset, key: Key[Array, ""], batch_size: int, start: int, place: Callable[[Any], Any]
 ) -> Iterator[Window]:
-    """The windows of a run from step `start` on, without end.
+    """Yields the windows of a run from step `start`, without end.
 
     Args:
       data: the training set.
       key: the run's root key.
       batch_size: examples per step.
-      start: the first step to serve; a window may begin before it.
-      place: puts host arrays onto the devices (`Strategy.place`).
+      start: the first step that the caller needs.
+      place: puts host arrays on the devices (`Strategy.place`).
 
     Yields:
-      `Window`s, the first one holding step `start`, each next one beginning where the last ends.
+      `Window`s without gaps between them. The first one contains step `start` and may begin before
+      it.
     """
     steps = data.size // batch_size
-    in_order = contiguous_order if data.contiguous else partial(epoch_order, key)
-    order = partial(in_order, size=data.size, batch_size=batch_size)
-    if data.nbytes <= RESIDENT_BYTES:
-        arrays = place(dict(data.arrays))
-        for epoch in _from(start // steps):
-            yield Window(arrays, place(order(epoch)), epoch * steps)
-    else:
-        yield from _streamed(data, order, steps, start, place)
+
+    def epoch_rows(epoch: int) -> Int[np.ndarray, "S B"]:
+        if data.contiguous:
+            return contiguous_order(epoch, data.size, batch_size)
+        return epoch_order(key, epoch, data.size, batch_size)
+
+    if data.nbytes > RESIDENT_BYTES:
+        yield from _streamed(data, epoch_rows, steps, start, place)
+        return
+    arrays = place(dict(data.arrays))
+    for epoch in itertools.count(start // steps):
+        yield Window(arrays, place(epoch_rows(epoch)), epoch * steps)
 
 
 def evaluation_windows(
     data: Dataset, batch_size: int, place: Callable[[Any], Any]
 ) -> Iterator[Window]:
-    """Windows that show every example exactly once.
+    """Yields windows that contain every example exactly once.
 
     Example:
       >>> import jaxdl
@@ -189,43 +202,62 @@ def evaluation_windows(
 
 
 def _streamed(
-    data: Dataset, order: Callable, steps: int, start: int, place: Callable
+    data: Dataset,
+    epoch_rows: Callable[[int], Int[np.ndarray, "S B"]],
+    steps: int,
+    start: int,
+    place: Callable[[Any], Any],
 ) -> Iterator[Window]:
-    """Windows read ahead by Grain's threads: in order, and starting anywhere at no cost."""
+    """Yields windows that a thread of Grain reads ahead, in order.
+
+    The windows are numbered, and the rows of each follow from its number. Reading can therefore
+    start at any window without reading those before it.
+
+    Args:
+      data: the training set.
+      epoch_rows: `epoch_rows(epoch)` returns the rows of each step of an epoch.
+      steps: steps per epoch.
+      start: a step of the first window.
+      place: puts host arrays on the devices.
+    """
     import grain
 
-    per_epoch = -(-steps // WINDOW_STEPS)
+    windows_per_epoch = -(-steps // WINDOW_STEPS)
 
-    def window(i: int) -> Window:
-        epoch, block = divmod(i, per_epoch)
-        rows = order(epoch)[block * WINDOW_STEPS : (block + 1) * WINDOW_STEPS]
-        return _read(data, rows, epoch * steps + block * WINDOW_STEPS, lambda x: x)
+    def read_window(number: int) -> Window:
+        epoch, index = divmod(number, windows_per_epoch)
+        first = index * WINDOW_STEPS
+        rows = epoch_rows(epoch)[first : first + WINDOW_STEPS]
+        return _read(data, rows, epoch * steps + first, lambda x: x)
 
     epoch, step = divmod(start, steps)
-    first = epoch * per_epoch + step // WINDOW_STEPS
-    ahead = grain.MapDataset.range(first, 2**31 - 1).map(window)
-    for host in ahead.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)):
-        yield Window(place(host.arrays), place(host.order), host.first)
+    first_window = epoch * windows_per_epoch + step // WINDOW_STEPS
+    windows = grain.MapDataset.range(first_window, 2**31 - 1).map(read_window)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+    for window in windows.to_iter_dataset(options):
+        yield Window(place(window.arrays), place(window.order), window.first)
 
 
-def _read(data: Dataset, rows: Int[np.ndarray, "S B"], first: int, place: Callable) -> Window:
-    """A window of its own: only the rows that these steps read, numbered anew."""
+def _read(
+    data: Dataset, rows: Int[np.ndarray, "S B"], first: int, place: Callable[[Any], Any]
+) -> Window:
+    """Returns a window whose arrays hold only the rows that its steps read, renumbered from 0."""
     flat = rows.reshape(-1)
-    here = np.where(flat >= 0, np.arange(flat.size, dtype=np.int32), -1).reshape(rows.shape)
+    renumbered = np.where(flat >= 0, np.arange(flat.size, dtype=np.int32), -1)
     arrays = {name: np.asarray(x[np.maximum(flat, 0)]) for name, x in data.arrays.items()}
-    return Window(place(arrays), place(here), first)
+    return Window(place(arrays), place(renumbered.reshape(rows.shape)), first)
 
 
-def _from(first: int) -> Iterator[int]:
-    while True:
-        yield first
-        first += 1
+def _zero_unless(keep: Bool[Array, " B"], x: Shaped[Array, "B ..."]) -> Shaped[Array, "B ..."]:
+    """Returns `x` with 0 in the rows where `keep` is False; integers are returned unchanged."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return x
+    return jnp.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.zeros((), x.dtype))
 
 
 @partial(jax.jit, static_argnums=1)
 def _permutation(key: Key[Array, ""], size: int) -> Int[Array, " N"]:
-    return (
-        jax.random.permutation(key, size)
-        if key.ndim == 0
-        else jax.vmap(lambda k: _permutation(k, size))(key)
-    )
+    """Returns a permutation of `size` rows, or `[M, N]` permutations for `[M]` keys."""
+    if key.ndim == 0:
+        return jax.random.permutation(key, size)
+    return jax.vmap(lambda k: _permutation(k, size))(key)

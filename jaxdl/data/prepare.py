@@ -1,10 +1,10 @@
-"""Prepares a set of TensorFlow Datasets, in a process of its own because preparing imports TensorFlow.
+"""A command that prepares a set of TensorFlow Datasets; only this process imports TensorFlow.
 
     python -m jaxdl.data.prepare mnist --data-dir DIR
     python -m jaxdl.data.prepare tiny_shakespeare --data-dir DIR --text
 
-Reading what is prepared needs no TensorFlow; with `--out` the decoded arrays go into that folder, for
-the cache.
+Reading a prepared set does not need TensorFlow. With `--out` the decoded arrays are written into
+that folder, for the cache.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data.cache import seal
-from jaxdl.data.images import UNAVAILABLE, UNKNOWN, how_to_get, unknown
+from jaxdl.data.cache import write_manifest
+from jaxdl.data.images import UNAVAILABLE, UNKNOWN, prepare_command, unknown_name_error
 from jaxdl.errors import DataUnavailable, InputError
 
-#: Images decoded at a time.
+#: Number of images that are decoded at a time.
 BLOCK = 512
 
 
@@ -31,61 +31,73 @@ def prepare(name: str, data_dir: str, out: Path | None = None, text: bool = Fals
     """Prepares a set as array_record files if it is not prepared yet, and decodes it.
 
     Args:
-      name: `set`, `set/config`, either with `:version` behind.
-      data_dir: where TFDS keeps prepared sets.
-      out: an empty folder for the decoded arrays; None: prepare only.
-      text: whether it is to be a set of texts; else one of images.
+      name: `set` or `set/config`, either optionally followed by `:version`.
+      data_dir: directory of the prepared TFDS sets.
+      out: an empty folder for the decoded arrays. None means that nothing is decoded.
+      text: if True, the set must contain texts; otherwise images.
 
     Raises:
       InputError: TFDS has no such set.
-      DataUnavailable: it cannot be prepared here, or holds no images of one size with one label, or
-        (if `text`) not just texts.
+      DataUnavailable: the set cannot be prepared here, or its contents do not fit. Images must
+        have one size and one label each; a set of texts must contain only texts.
     """
-    how = how_to_get(name, data_dir) + " --text" * text
+    command = prepare_command(name, data_dir)
+    if text:
+        command += " --text"
     try:
         builder = _builder(name, data_dir)
-        decode = _text(builder, name) if text else _images(builder, name)
+        if text:
+            decode = _text_decoder(builder, name)
+        else:
+            decode = _image_decoder(builder, name)
         if not builder.is_prepared():
-            _prepare(builder, name, data_dir, how)
+            _prepare(builder, name, data_dir, command)
         if out is not None:
             decode(out)
     except (DataUnavailable, InputError):
         raise
     except Exception as error:
-        # Downloads, decoders and TFDS itself fail in too many ways to list them.
+        # Downloads, decoders and TFDS raise too many kinds of exceptions to list them.
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataUnavailable(
-            f"{name}: could not be had ({reason}); where there is a network, run: {how}"
+            f"{name}: could not be prepared ({reason}); on a machine with a network, run: {command}"
         ) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    said = __doc__.splitlines()[0]
+    """Runs the command line and returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m jaxdl.data.prepare", description=said, allow_abbrev=False
+        prog="python -m jaxdl.data.prepare",
+        description=__doc__.splitlines()[0],
+        allow_abbrev=False,
     )
     parser.add_argument(
-        "name", help="an image classification set of TFDS (mnist, emnist/letters), or a text"
+        "name",
+        help="an image classification set of TFDS (mnist, emnist/letters), or with --text a set of"
+        " texts",
     )
     parser.add_argument(
-        "--data-dir", default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+        "--data-dir",
+        default=os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"),
+        help="directory of the prepared sets (default: $TFDS_DATA_DIR or ~/tensorflow_datasets)",
     )
     parser.add_argument("--out", type=Path, help="an empty folder for the decoded arrays")
     parser.add_argument(
-        "--text", action="store_true", help="a set of texts (tiny_shakespeare), not of images"
+        "--text", action="store_true", help="prepare a set of texts (tiny_shakespeare)"
     )
     options = parser.parse_args(arguments)
-    data_dir = (
-        options.data_dir if "://" in options.data_dir else os.path.expanduser(options.data_dir)
-    )
+    data_dir = options.data_dir
+    if "://" not in data_dir:
+        data_dir = os.path.expanduser(data_dir)
     try:
-        # What TFDS prints is for people; stdout is for the process that asked.
+        # The output of TFDS is for the user; stdout is for the parent process.
         with contextlib.redirect_stdout(sys.stderr):
             prepare(options.name, data_dir, options.out, options.text)
     except (InputError, DataUnavailable) as error:
         print(f"{error}", file=sys.stdout if options.out else sys.stderr)
-        return UNKNOWN if isinstance(error, InputError) else UNAVAILABLE
+        if isinstance(error, InputError):
+            return UNKNOWN
+        return UNAVAILABLE
     except KeyboardInterrupt:
         return 130
     if options.out is None:
@@ -94,7 +106,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _builder(name: str, data_dir: str) -> Any:
-    """The builder that TFDS's own code has under this name: a class named in the files is never looked up."""
+    """Returns the builder that is registered in TFDS under this name.
+
+    Class names in the files of a set are never looked up.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import absl.logging
     import tensorflow_datasets as tfds
@@ -104,41 +119,51 @@ def _builder(name: str, data_dir: str) -> Any:
     path, _, version = name.partition(":")
     base, _, config = path.partition("/")
     try:
-        known = tfds.builder_cls(base)
+        builder_class = tfds.builder_cls(base)
     except (tfds.core.DatasetNotFoundError, ValueError):
-        raise unknown(name) from None
+        raise unknown_name_error(name) from None
     try:
-        return known(
+        return builder_class(
             data_dir=data_dir,
             config=config or None,
             version=version or None,
             file_format="array_record",
         )
     except (ValueError, AssertionError):
-        if config and config not in known.builder_configs:
-            raise unknown(name) from None
+        if config and config not in builder_class.builder_configs:
+            raise unknown_name_error(name) from None
         raise
 
 
-def _prepare(builder: Any, name: str, data_dir: str, how: str) -> None:
+def _prepare(builder: Any, name: str, data_dir: str, command: str) -> None:
+    """Downloads and prepares the set; raises DataUnavailable without TensorFlow."""
     if importlib.util.find_spec("tensorflow") is None:
-        needs = "preparing needs TensorFlow and a network; where they are, run"
-        raise DataUnavailable(f"{name}: not prepared in {data_dir}, and {needs}: {how}")
+        raise DataUnavailable(
+            f"{name}: not prepared in {data_dir};"
+            f" on a machine with TensorFlow and a network, run: {command}"
+        )
     builder.download_and_prepare()
 
 
-def _images(builder: Any, name: str) -> Callable[[Path], None]:
-    """What decodes a set of images, if it is one."""
-    fields = _fields(builder, name)
-    return lambda out: _decode(builder, name, fields, out)
+def _image_decoder(builder: Any, name: str) -> Callable[[Path], None]:
+    """Returns a function that decodes a set of images; raises DataUnavailable for other sets."""
+    fields = _image_fields(builder, name)
+    return lambda out: _decode_images(builder, name, fields, out)
 
 
-def _decode(builder: Any, name: str, fields: tuple[str, str, int], out: Path) -> None:
-    """Writes `train_input.npy`, `train_label.npy` and, if there is one, the same of the test part."""
+def _decode_images(builder: Any, name: str, fields: tuple[str, str, int], out: Path) -> None:
+    """Writes `train_input.npy`, `train_label.npy`, and the same for the test part if there is one.
+
+    Args:
+      builder: the builder of the set.
+      name: name of the set.
+      fields: what `_image_fields` returns.
+      out: the folder to write to.
+    """
     image, label, classes = fields
     splits = builder.info.splits
     if "train" not in splits:
-        raise DataUnavailable(f"{name}: has no training part, only {', '.join(sorted(splits))}")
+        raise DataUnavailable(f"{name}: has no split train, only {', '.join(sorted(splits))}")
     test = next((part for part in ("test", "validation") if part in splits), None)
     for part, split in [("train", "train"), ("test", test)]:
         if split is None:
@@ -156,40 +181,49 @@ def _decode(builder: Any, name: str, fields: tuple[str, str, int], out: Path) ->
             labels[first : rows.stop] = [row[label] for row in block]
         images.flush()
         np.save(out / f"{part}_label.npy", labels)
-    seal(out, {"name": name, "classes": classes, "version": str(builder.version)})
+    write_manifest(out, {"name": name, "classes": classes, "version": str(builder.version)})
 
 
-def _fields(builder: Any, name: str) -> tuple[str, str, int]:
-    """What the image and the label are called, and how many classes there are."""
+def _image_fields(builder: Any, name: str) -> tuple[str, str, int]:
+    """Returns the keys of image and label, and the number of classes."""
     from tensorflow_datasets import features
 
-    image, label = builder.info.supervised_keys or ("image", "label")
-    known = builder.info.features
-    pixels, named = (
-        known[key] if isinstance(key, str) and key in known else None for key in (image, label)
-    )
-    if not isinstance(pixels, features.Image) or not isinstance(named, features.ClassLabel):
+    image_key, label_key = builder.info.supervised_keys or ("image", "label")
+    image = _feature(builder, image_key)
+    label = _feature(builder, label_key)
+    if not isinstance(image, features.Image) or not isinstance(label, features.ClassLabel):
         raise DataUnavailable(f"{name}: not a set of images with one label each")
-    if None in pixels.shape or pixels.np_dtype != np.uint8:
+    if None in image.shape or image.np_dtype != np.uint8:
         raise DataUnavailable(
-            f"{name}: images are {pixels.np_dtype} {pixels.shape}, not uint8 of one size"
+            f"{name}: images are {image.np_dtype} {image.shape}, not uint8 of one size"
         )
-    return image, label, named.num_classes
+    return image_key, label_key, label.num_classes
 
 
-def _text(builder: Any, name: str) -> Callable[[Path], None]:
-    """What decodes a set of texts: writes `text.npy`, the bytes of all parts, the training part first."""
+def _feature(builder: Any, key: Any) -> Any:
+    """Returns the feature with this key; None if there is none, or if the key is nested."""
+    features = builder.info.features
+    if isinstance(key, str) and key in features:
+        return features[key]
+    return None
+
+
+def _text_decoder(builder: Any, name: str) -> Callable[[Path], None]:
+    """Returns a function that writes `text.npy`; raises DataUnavailable unless all data is text.
+
+    The file holds the bytes of all parts: training, validation and test, in this order.
+    """
     from tensorflow_datasets import features
 
     known = builder.info.features
     if set(known) != {"text"} or not isinstance(known["text"], features.Text):
-        raise DataUnavailable(f"{name}: not a set of texts and nothing else")
+        raise DataUnavailable(f"{name}: not a set that contains only texts")
 
     def decode(out: Path) -> None:
         parts = [part for part in ("train", "validation", "test") if part in builder.info.splits]
         texts = [row["text"] for part in parts for row in builder.as_data_source(part)]
         np.save(out / "text.npy", np.frombuffer(b"".join(texts), np.uint8))
-        seal(out, {"name": name, "version": str(builder.version)})
+        write_manifest(out, {"name": name, "version": str(builder.version)})
 
     return decode
 

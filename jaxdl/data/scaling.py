@@ -1,6 +1,7 @@
-"""Inputs on one scale: statistics of the training set, applied to all sets."""
+"""Standardization with the statistics of the training set."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -10,52 +11,67 @@ from jaxdl.data.mapped_array import MappedArray, blocks
 
 
 def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple[Dataset, ...]:
-    """Gives every channel of the training set mean 0 and variance 1, and moves the other sets with it.
+    """Scales each channel to mean 0 and variance 1 in the training set, in all sets alike.
 
         x'_c = (x_c - mean_c) / std_c
 
-    The statistics are the training set's alone; a channel that is constant there is only shifted.
+    The statistics are those of the training set. A channel that is constant in the training set is
+    only shifted.
 
     Args:
-      train: the set to take the statistics from.
-      *others: sets to change in the same way (validation, test).
-      field: which field, `[N, ..., C]`; the statistics are over all axes but the last.
+      train: the set whose statistics are used.
+      *others: further sets to scale in the same way (validation, test).
+      field: the field to scale, `[N, ..., C]`; the statistics are over all axes but the last.
 
     Returns:
-      The sets in the order given, the field as float32.
+      All sets in the given order, with the field as float32.
 
     Example:
-      >>> train, test = (Dataset({"input": np.array(x)}, "x") for x in ([[1.0], [3.0]], [[5.0]]))
+      >>> train = Dataset({"input": np.array([[1.0], [3.0]])}, "train")
+      >>> test = Dataset({"input": np.array([[5.0]])}, "test")
       >>> [data["input"].ravel().tolist() for data in standardize(train, test)]
       [[-1.0, 1.0], [3.0]]
     """
     array = train[field]
-    mean, std = _statistics(
-        dataclasses.replace(array, dtype=array.working) if isinstance(array, MappedArray) else array
-    )
+    if isinstance(array, MappedArray):
+        # The statistics need all digits of the data.
+        array = dataclasses.replace(array, dtype=array.compute_dtype)
+    mean, std = _statistics(array)
 
-    def moved(data: Dataset) -> Dataset:
+    def rescaled(data: Dataset) -> Dataset:
         array = data[field]
         if isinstance(array, MappedArray):
-            changed = array.then(mean, std)
+            changed = array.rescale(mean, std)
         else:
-            changed = MappedArray(array).then(mean, std)[:]
+            changed = MappedArray(array).rescale(mean, std)[:]
         return dataclasses.replace(data, arrays={**data.arrays, field: changed})
 
-    return tuple(moved(data) for data in (train, *others))
+    return tuple(rescaled(data) for data in (train, *others))
 
 
 def _statistics(
     array: Shaped[np.ndarray, "N ... C"],
 ) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
-    """Mean and standard deviation of every channel in float64, 1 where the channel is constant."""
+    """Returns mean and standard deviation of each channel; the latter is 1 for constant channels.
 
-    def over(reduce: np.ufunc, of=lambda x: x) -> np.ndarray:
-        each = [reduce.reduce(of(x.reshape(-1, x.shape[-1])), axis=0) for _, x in blocks(array)]
-        return reduce.reduce(np.stack(each), axis=0)
-
+    Both are computed in float64.
+    """
     count = np.prod(array.shape[:-1])
-    mean = over(np.add, lambda x: x.astype(np.float64)) / count
-    variance = over(np.add, lambda x: (x - mean) ** 2) / count
-    constant = over(np.maximum) == over(np.minimum)
-    return mean, np.where(constant, 1.0, np.sqrt(variance))
+    mean = _reduce_channels(array, np.add, lambda x: x.astype(np.float64)) / count
+    variance = _reduce_channels(array, np.add, lambda x: (x - mean) ** 2) / count
+    largest = _reduce_channels(array, np.maximum)
+    smallest = _reduce_channels(array, np.minimum)
+    return mean, np.where(largest == smallest, 1.0, np.sqrt(variance))
+
+
+def _reduce_channels(
+    array: Shaped[np.ndarray, "N ... C"],
+    reduction: np.ufunc,
+    transform: Callable[[np.ndarray], np.ndarray] = lambda x: x,
+) -> Shaped[np.ndarray, " C"]:
+    """Reduces the transformed array over all axes but the last, block by block."""
+    partial_results = [
+        reduction.reduce(transform(block.reshape(-1, block.shape[-1])), axis=0)
+        for _, block in blocks(array)
+    ]
+    return reduction.reduce(np.stack(partial_results), axis=0)

@@ -1,4 +1,4 @@
-"""A made-up weather station, and how a time series is cut into parts and windows."""
+"""A simulated weather station, and the splitting of a time series into parts and windows."""
 
 import itertools
 from typing import NamedTuple
@@ -11,13 +11,19 @@ from jaxdl.errors import InputError, at_least
 
 #: The channels of `series`, with their units.
 CHANNELS = ("temperature (°C)", "pressure (hPa)", "humidity (%)")
-#: Hours from a front's sign in the pressure to the one in the humidity, and to the front itself, by its kind.
-TELLS = 6
-ARRIVES = np.array([30, 54])
+
+#: Hours from the pressure signal of a front to its humidity signal.
+HUMIDITY_DELAY = 6
+
+#: Hours from the pressure signal of a front to its arrival, by kind of front.
+ARRIVAL_DELAYS = np.array([30, 54])
 
 
 class Parts(NamedTuple):
-    """A series cut in three, in the order of time; `value = part * std + mean` gives the units back."""
+    """A standardized series in three parts, in the order of time.
+
+    The original values are `part * std + mean`.
+    """
 
     train: Float[np.ndarray, "A C"]
     validation: Float[np.ndarray, "B C"]
@@ -27,37 +33,43 @@ class Parts(NamedTuple):
 
 
 def series(structure: bool, hours: int = 24 * 420, seed: int = 0) -> Float[np.ndarray, "T C"]:
-    """Hourly temperature, pressure and humidity with fronts that announce themselves days before.
+    """Simulates hourly temperature, pressure and humidity, with weather fronts.
 
-    Front k has a strength a_k (uniform in 4 to 8 °C, warm or cold), a kind z_k in {0, 1} and its sign at
-    hour s_k; then t hours after midnight of the first of January
+    Pressure and humidity signal a front before it changes the temperature. Front k has a strength
+    a_k, uniform in 4 to 8 °C and of either sign, and a kind z_k in {0, 1}. Its first signal is at
+    hour s_k. At t hours after midnight of January 1:
 
-        temperature_t = 10 - 9 cos(2 pi t / 8766) - 4 cos(2 pi (t - 4) / 24) + F_t + A_t(0.9, 0.2)
-        F_t           = exp(-1/48) F_{t-1} + sum_k a_k [t = s_k + 30 + 24 z_k]
+        temperature_t = 10 - 9 cos(2 pi t / 8766) - 4 day_t + F_t + A_t(0.9, 0.2)
         pressure_t    = 1013 - 1.5 sum_k a_k b(t - s_k) + A_t(0.99, 0.25)
-        humidity_t    = 60 + 5 cos(2 pi (t - 4) / 24) + 15 sum_k (2 z_k - 1) b(t - s_k - 6) + A_t(0.9, 0.5)
-        s_k           = s_{k-1} + 24 + n_k,    n_k the whole part of an exponential number with mean 24
+        humidity_t    = 60 + 5 day_t + 15 sum_k (2 z_k - 1) b(t - s_k - 6) + A_t(0.9, 0.5)
+        day_t         = cos(2 pi (t - 4) / 24)
+        F_t           = exp(-1/48) F_{t-1} + sum_k a_k [t = s_k + 30 + 24 z_k]
+        s_k           = s_{k-1} + 24 + n_k
 
-    with b(x) = exp(-x^2 / 18) for |x| <= 12, else 0, and A_t(c, d) = c A_{t-1} + d e_t, e_t standard normal,
-    one such process for each channel; F, A and s are 0 before the first. The pressure tells how much, the
-    humidity 6 hours later when: a front is known 24 hours before it comes, from signs that are up to
-    54 hours old, and only both of them together tell it. 24 hours ahead, "as now" has a mean squared error
-    of about 16 °C^2, who knows all that can be known 0.2.
+    Here n_k is the integer part of an exponential random number with mean 24. The signal is
+    b(x) = exp(-x^2 / 18) for |x| <= 12, else 0. The noise is A_t(c, d) = c A_{t-1} + d e_t with
+    standard normal e_t, independent for each channel. F, A and s are 0 before the first value.
+
+    The pressure signal determines the strength of a front. The humidity signal, 6 hours later,
+    determines its time of arrival. A front can therefore be predicted 24 hours ahead, but only from
+    both signals together. The pressure signal precedes the arrival by up to 54 hours. For a
+    forecast 24 hours ahead, the persistence baseline has a mean squared error of about 16 °C^2. The
+    best possible forecast has about 0.2 °C^2.
 
     Without structure, pressure and humidity are the same, and
 
         temperature_t = temperature_{t-1} + 0.1 e_t,    temperature_{-1} = 10
 
-    a random walk that depends on nothing: the best forecast, whatever is known, is "as now", with a mean
-    squared error of 0.01 °C^2 per hour ahead.
+    This random walk is independent of the other channels. The persistence baseline is then the best
+    possible forecast, with a mean squared error of 0.01 °C^2 per hour ahead.
 
     Args:
-      structure: whether there is something to be learned.
+      structure: if True, the temperature can be predicted; otherwise it is a random walk.
       hours: T, at least 1.
-      seed: of all that is random.
+      seed: seed of all random numbers.
 
     Returns:
-      `[T, 3]` float32, the channels as in `CHANNELS`.
+      `[T, 3]` float32, with the channels of `CHANNELS`.
 
     Raises:
       InputError: no hours, or a negative seed.
@@ -66,67 +78,69 @@ def series(structure: bool, hours: int = 24 * 420, seed: int = 0) -> Float[np.nd
       >>> series(True, hours=48).shape
       (48, 3)
 
-    Source: none; the channels are those of the weather station in Jena that Chollet, "Deep Learning with
-    Python", 2nd edition, 2021, chapter 10, forecasts.
+    Source: none. The channels are three of those of the weather station in Jena that Chollet, "Deep
+    Learning with Python", 2nd edition, 2021, chapter 10, forecasts.
     """
     at_least("hours", hours, 1)
     at_least("seed", seed, 0)
-    draw = np.random.RandomState(seed)
+    random = np.random.RandomState(seed)
     t = np.arange(hours)
-    noise = draw.standard_normal((3, hours))
-    sign, strength, kind = _fronts(hours, draw)
+    noise = random.standard_normal((3, hours))
+    signal, strength, kind = _fronts(hours, random)
     day = np.cos(2 * np.pi * (t - 4) / 24)
-    arrived = _recursion(np.exp(-1 / 48), _impulses(hours, sign + ARRIVES[kind], strength))
-    temperature = (
-        10 - 9 * np.cos(2 * np.pi * t / 8766) - 4 * day + arrived + _recursion(0.9, 0.2 * noise[0])
-    )
+    year = np.cos(2 * np.pi * t / 8766)
+    arrivals = _impulses(hours, signal + ARRIVAL_DELAYS[kind], strength)
+    fronts = _recursion(np.exp(-1 / 48), arrivals)
+    temperature = 10 - 9 * year - 4 * day + fronts + _recursion(0.9, 0.2 * noise[0])
     if not structure:
         temperature = 10 + np.cumsum(0.1 * noise[0])
-    pressure = 1013 - 1.5 * _bumps(hours, sign, strength) + _recursion(0.99, 0.25 * noise[1])
-    humidity = (
-        60
-        + 5 * day
-        + 15 * _bumps(hours, sign + TELLS, 2 * kind - 1)
-        + _recursion(0.9, 0.5 * noise[2])
-    )
+    strengths = _bumps(hours, signal, strength)
+    pressure = 1013 - 1.5 * strengths + _recursion(0.99, 0.25 * noise[1])
+    kinds = _bumps(hours, signal + HUMIDITY_DELAY, 2 * kind - 1)
+    humidity = 60 + 5 * day + 15 * kinds + _recursion(0.9, 0.5 * noise[2])
     return np.stack([temperature, pressure, humidity], 1).astype(np.float32)
 
 
 def chronological(
     values: Float[np.ndarray, "T C"], fractions: tuple[float, float] = (0.7, 0.15)
 ) -> Parts:
-    """Cuts a series in three in the order of time, and puts every channel on the scale of the first part.
+    """Splits a series into three parts in the order of time, and standardizes each channel.
 
         part_c = (value_c - mean_c) / std_c
+
+    Mean and standard deviation are those of the training part. For a channel that is constant
+    there, `std` is 1.
 
     Args:
       values: `[T, C]`.
       fractions: the shares of the training and the validation part; the rest is the test part.
 
     Returns:
-      `(train, validation, test, mean, std)`, the parts float32; mean and deviation are the training part's, a
-      channel that is constant there is only shifted.
+      `(train, validation, test, mean, std)`, with the parts in float32.
 
     Raises:
-      InputError: another shape, numbers that are not finite, shares that leave a part empty.
+      InputError: another shape, values that are not finite, or fractions that leave a part empty.
 
     Example:
       >>> parts = chronological(np.array([[1.0], [3.0], [5.0], [7.0]]), (0.5, 0.25))
       >>> parts.test.tolist(), parts.mean.tolist(), parts.std.tolist()
       ([[5.0]], [2.0], [1.0])
     """
-    values, size = _checked(values), len(values)
-    if not all(0 <= share <= 1 for share in fractions):
-        raise InputError("fractions", fractions, "two shares in [0, 1]")
+    values = _checked_values(values)
+    size = len(values)
+    if not all(0 <= fraction <= 1 for fraction in fractions):
+        raise InputError("fractions", fractions, "two numbers in [0, 1]")
     first = round(fractions[0] * size)
     second = round(sum(fractions) * size)
     if not 0 < first < second < size:
-        raise InputError("fractions", fractions, f"shares that leave no part of {size} rows empty")
+        raise InputError(
+            "fractions", fractions, f"fractions that leave all parts of {size} rows non-empty"
+        )
     train = values[:first].astype(np.float64)
     mean = train.mean(0)
     std = np.where(np.ptp(train, 0) == 0, 1.0, train.std(0))
-    moved = ((values - mean) / std).astype(np.float32)
-    return Parts(moved[:first], moved[first:second], moved[second:], mean, std)
+    scaled = ((values - mean) / std).astype(np.float32)
+    return Parts(scaled[:first], scaled[first:second], scaled[second:], mean, std)
 
 
 def forecast_windows(
@@ -137,32 +151,34 @@ def forecast_windows(
     stride: int = 1,
     name: str = "forecast",
 ) -> Dataset:
-    """The windows of a series, each with what one channel is to be some steps after its end.
+    """Returns the windows of a series, each with a later value of one channel as its target.
 
-        input_i = values[i stride : i stride + history],    target_i = values[i stride + history - 1 + ahead, target]
+        input_i  = values[i stride : i stride + history]
+        target_i = values[i stride + history - 1 + ahead, target]
 
     Args:
       values: `[T, C]`, at least `history + ahead` rows.
-      history: how many steps a window has, at least 1.
-      ahead: how many steps after its last one the target is, at least 1.
+      history: number of steps of a window, at least 1.
+      ahead: number of steps from the last one of the window to the target, at least 1.
       target: the channel to forecast.
-      stride: how many steps from one window to the next, at least 1.
-      name: what the set is called.
+      stride: number of steps from one window to the next, at least 1.
+      name: name of the set in results.
 
     Returns:
-      `input [N, history, C]` float32 and `target [N, 1]` float32, in the order of time.
+      A set with `input [N, history, C]` float32 and `target [N, 1]` float32, in the order of time.
 
     Raises:
-      InputError: a series that is too short, numbers out of their range or not finite.
+      InputError: a series that is too short, arguments out of range, or values that are not finite.
 
     Example:
       >>> data = forecast_windows(np.arange(6.0)[:, None], history=3, ahead=2)
       >>> data["input"][..., 0].tolist(), data["target"].tolist()
       ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], [[4.0], [5.0]])
     """
-    values = _checked(values)
-    for field, value in (("history", history), ("ahead", ahead), ("stride", stride)):
-        at_least(field, value, 1)
+    values = _checked_values(values)
+    at_least("history", history, 1)
+    at_least("ahead", ahead, 1)
+    at_least("stride", stride, 1)
     if not 0 <= target < values.shape[1]:
         raise InputError("target", target, f"a channel in [0, {values.shape[1]})")
     if len(values) < history + ahead:
@@ -170,42 +186,46 @@ def forecast_windows(
             "values rows", len(values), f"at least history + ahead = {history} + {ahead}"
         )
     windows = np.lib.stride_tricks.sliding_window_view(values[:-ahead], history, 0)[::stride]
-    found = values[history - 1 + ahead :: stride, target, None]
-    arrays = {"input": windows.transpose(0, 2, 1), "target": found}
-    return Dataset(
-        {field: np.ascontiguousarray(x, np.float32) for field, x in arrays.items()}, name
-    )
+    targets = values[history - 1 + ahead :: stride, target, None]
+    arrays = {
+        "input": np.ascontiguousarray(windows.transpose(0, 2, 1), np.float32),
+        "target": np.ascontiguousarray(targets, np.float32),
+    }
+    return Dataset(arrays, name)
 
 
-def _fronts(hours: int, draw: np.random.RandomState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The hour of each front's first sign, its strength and its kind; some come after the end."""
+def _fronts(hours: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the first signal, strength and kind of each front; some come after the end."""
     count = hours // 24 + 1
-    sign = np.cumsum(24 + draw.exponential(24, count).astype(np.int64))
-    strength = draw.uniform(4, 8, count) * draw.choice([-1, 1], count)
-    return sign, strength, draw.randint(0, 2, count)
+    signal = np.cumsum(24 + random.exponential(24, count).astype(np.int64))
+    strength = random.uniform(4, 8, count) * random.choice([-1, 1], count)
+    kind = random.randint(0, 2, count)
+    return signal, strength, kind
 
 
-def _impulses(hours: int, when: np.ndarray, what: np.ndarray) -> Float[np.ndarray, " T"]:
-    found = np.zeros(hours)
+def _impulses(hours: int, when: np.ndarray, heights: np.ndarray) -> Float[np.ndarray, " T"]:
+    """Returns the sum of impulses of these heights at these hours, and 0 elsewhere."""
+    total = np.zeros(hours)
     inside = when < hours
-    np.add.at(found, when[inside], what[inside])
-    return found
+    np.add.at(total, when[inside], heights[inside])
+    return total
 
 
-def _bumps(hours: int, when: np.ndarray, height: np.ndarray) -> Float[np.ndarray, " T"]:
+def _bumps(hours: int, when: np.ndarray, heights: np.ndarray) -> Float[np.ndarray, " T"]:
+    """Returns the sum of bumps of these heights at these hours."""
     bump = np.exp(-(np.arange(-12, 13) ** 2) / 18)
-    # A bump begins before its middle, so one just after the end is seen.
-    return np.convolve(_impulses(hours + 12, when, height), bump)[12 : 12 + hours]
+    # A bump begins 12 hours before its center, so those centered just after the end count too.
+    return np.convolve(_impulses(hours + 12, when, heights), bump)[12 : 12 + hours]
 
 
 def _recursion(factor: float, added: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
-    """x_t = factor x_{t-1} + added_t."""
-    return np.array(
-        list(itertools.accumulate(added.tolist(), lambda x, new: float(factor) * x + new))
-    )
+    """Returns x with x_t = factor x_{t-1} + added_t and x_{-1} = 0."""
+    factor = float(factor)
+    return np.array(list(itertools.accumulate(added.tolist(), lambda x, new: factor * x + new)))
 
 
-def _checked(values: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:
+def _checked_values(values: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "T C"]:
+    """Returns a series as an array; raises unless it is `[T, C]`, not empty and finite."""
     values = np.asarray(values)
     if values.ndim != 2 or 0 in values.shape:
         raise InputError("values shape", values.shape, "[T, C], not empty")

@@ -1,4 +1,4 @@
-"""Short films of handwritten digits with questions that no single frame answers."""
+"""Short clips of moving digits, with labels that no single frame determines."""
 
 from typing import Literal
 
@@ -9,13 +9,17 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.embedded import digits
 from jaxdl.errors import at_least, one_of
 
-#: Left, right, up, down: rows and columns per frame at speed 1.
+#: Rows and columns per frame at speed 1: left, right, up, down.
 DIRECTIONS = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]])
-#: Pixels of a digit's side.
+
+#: Height and width of a digit, in pixels.
 SIDE = 8
-#: Where digits are counted: how many follow one another, and how many kinds there are, 0 to 4.
-TURNS = 4
-KINDS = 5
+
+#: Number of digits that a `count` clip shows one after the other.
+SEGMENTS = 4
+
+#: Number of different digits that occur in `count` clips: 0 to 4.
+COUNTED_DIGITS = 5
 
 
 def moving_digits(
@@ -25,133 +29,166 @@ def moving_digits(
     size: int = 16,
     seed: int = 0,
 ) -> tuple[Dataset, Dataset]:
-    """Films of scikit-learn's digits, each with a question of four answers.
+    """Generates clips of scikit-learn's digits, with one of four labels each.
 
-    `direction`: which way does the digit go? One digit goes left (0), right (1), up (2) or down (3), and
-    comes in again on the other side:
+    `direction`: the label is the direction of one digit: left (0), right (1), up (2) or down (3). A
+    digit that leaves the image enters it again on the opposite side:
 
-        p_t = (p_0 + t v d_label) mod size,    p_0 uniform on all places, v uniform in {1, 2}
+        p_t = (p_0 + t v d_label) mod size,    p_0 uniform on all positions, v uniform in {1, 2}
 
-    so that p_t is uniform for every t, v and label. `count`: how many different digits came by, less 1?
-    Four turns of `frames / 4` frames each show one digit, as many different ones as the label says; the
-    same digit comes again in another handwriting. A turn's digit is uniform in 0..4 whatever the
-    label is; it begins anywhere within the picture, goes by -1, 0 or 1 rows and columns per frame, and
-    turns round at the edge. In both films a single frame is as likely under one label as under another.
+    So p_t is uniform for every t, v and label.
+
+    `count`: the label is the number of different digits in the clip, minus 1. The clip has four
+    segments of `frames / 4` frames, with one digit each. A digit that occurs again is a different
+    image. The digit of a segment is uniform in 0..4 for every label. Each digit starts at a random
+    position, moves by -1, 0 or 1 rows and columns per frame, and reverses its direction at an edge.
+
+    For both questions, a single frame is equally likely under each label.
 
     Args:
       question: `direction` or `count`.
-      count: N, how many films are in the training set, at least 5; the test set has `N // 5`.
-      frames: T, at least 2 for a direction, 4 for a count.
+      count: N, the number of clips in the training set, at least 5; the test set has `N // 5`.
+      frames: T, at least 2 for `direction` and 4 for `count`.
       size: H and W, at least 8.
-      seed: of all that is random.
+      seed: seed of all random numbers.
 
     Returns:
-      `(train, test)`, `input [N, T, H, W, 1]` float32 in [0, 1], `label [N]` int32 in [0, 4), each as
-      often as the others, `digit [N, T]` int32, which digit a frame shows. Train and test films show the
-      train and test images of `digits`.
+      `(train, test)`, with `input [N, T, H, W, 1]` float32 in [0, 1], `label [N]` int32 in [0, 4)
+      in equal shares, and `digit [N, T]` int32, the digit in each frame. Training clips show the
+      training images of `digits`, and test clips its test images.
 
     Raises:
-      InputError: an unknown question, too few films or frames, too small a picture, a negative seed.
+      InputError: an unknown question, too few clips or frames, a size that is too small, or a
+        negative seed.
 
     Example:
       >>> train, test = moving_digits("direction", 100)
       >>> train["input"].shape, len(test)
       ((100, 8, 16, 16, 1), 20)
 
-    Source: after the moving digits of Srivastava et al., "Unsupervised Learning of Video Representations
-    using LSTMs", ICML 2015.
+    Source: after the moving digits of Srivastava et al., "Unsupervised Learning of Video
+    Representations using LSTMs", ICML 2015.
     """
     one_of("question", question, ("direction", "count"))
     at_least("count", count, 5)
-    at_least("frames", frames, 2 if question == "direction" else TURNS)
+    at_least("frames", frames, {"direction": 2, "count": SEGMENTS}[question])
     at_least("size", size, SIDE)
     at_least("seed", seed, 0)
-    film = _direction if question == "direction" else _count
+    generate = {"direction": _direction_clips, "count": _count_clips}[question]
     train, test = digits()
-    # A stream for each set, so that the films of one do not depend on how many the other has.
+    # With a separate generator, the clips of one set do not depend on the size of the other.
     return (
-        film(train, count, frames, size, np.random.RandomState([seed, 0])),
-        film(test, count // 5, frames, size, np.random.RandomState([seed, 1])),
+        generate(train, count, frames, size, np.random.RandomState([seed, 0])),
+        generate(test, count // 5, frames, size, np.random.RandomState([seed, 1])),
     )
 
 
-def _direction(
-    images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState
+def _direction_clips(
+    images: Dataset, count: int, frames: int, size: int, random: np.random.RandomState
 ) -> Dataset:
-    label = draw.permutation(count) % 4
-    chosen = draw.randint(0, len(images), count)
-    start = draw.randint(0, size, (count, 2))
-    velocity = DIRECTIONS[label] * draw.randint(1, 3, (count, 1))
-    place = _round_trip(start, velocity, frames, size)
-    return _film("direction", images, np.repeat(chosen[:, None], frames, 1), place, size, label)
+    """Generates `count` clips in which one digit moves in the direction of the label."""
+    label = random.permutation(count) % 4
+    chosen = random.randint(0, len(images), count)
+    start = random.randint(0, size, (count, 2))
+    velocity = DIRECTIONS[label] * random.randint(1, 3, (count, 1))
+    position = _wrapped_positions(start, velocity, frames, size)
+    chosen = np.repeat(chosen[:, None], frames, 1)
+    return _render("direction", images, chosen, position, size, label)
 
 
-def _count(
-    images: Dataset, count: int, frames: int, size: int, draw: np.random.RandomState
+def _count_clips(
+    images: Dataset, count: int, frames: int, size: int, random: np.random.RandomState
 ) -> Dataset:
-    label = draw.permutation(count) % 4
-    chosen = _handwriting(images["label"], _turns(label, draw), draw)
-    start = draw.randint(0, size - SIDE + 1, (count, TURNS, 2))
-    velocity = draw.randint(-1, 2, (count, TURNS, 2))
-    turn = np.arange(frames) * TURNS // frames
-    place = _to_and_fro(start, velocity, frames, size - SIDE + 1)[:, turn, np.arange(frames)]
-    return _film("count", images, chosen[:, turn], place, size, label)
+    """Generates `count` clips of four segments, which show `label + 1` different digits."""
+    label = random.permutation(count) % 4
+    digit = _segment_digits(label, random)
+    chosen = _segment_images(images["label"], digit, random)
+    start = random.randint(0, size - SIDE + 1, (count, SEGMENTS, 2))
+    velocity = random.randint(-1, 2, (count, SEGMENTS, 2))
+    segment = np.arange(frames) * SEGMENTS // frames
+    position = _reflected_positions(start, velocity, frames, size - SIDE + 1)
+    position = position[:, segment, np.arange(frames)]
+    return _render("count", images, chosen[:, segment], position, size, label)
 
 
-def _turns(label: Int[np.ndarray, " N"], draw: np.random.RandomState) -> Int[np.ndarray, "N 4"]:
-    """The digit of each turn: the first `label + 1` of a permutation of 0..4, each at least once, in any order."""
-    kinds = draw.random_sample((len(label), KINDS)).argsort(1)[:, :TURNS]
-    which = np.arange(TURNS) + np.zeros_like(label)[:, None]
-    again = draw.randint(0, label[:, None] + 1, which.shape)
-    which = np.where(which > label[:, None], again, which)
-    order = draw.random_sample(which.shape).argsort(1)
-    return np.take_along_axis(kinds, np.take_along_axis(which, order, 1), 1)
-
-
-def _handwriting(
-    label: Int[np.ndarray, " images"], turns: Int[np.ndarray, "N 4"], draw: np.random.RandomState
+def _segment_digits(
+    label: Int[np.ndarray, " N"], random: np.random.RandomState
 ) -> Int[np.ndarray, "N 4"]:
-    """An image for each turn, no image twice in a film: each turn takes a residue of 4 of its own."""
-    of = np.argsort(label, kind="stable")
-    many = np.bincount(label, minlength=10)
-    residue = draw.random_sample(turns.shape).argsort(1)
-    return of[
-        (np.cumsum(many) - many)[turns] + TURNS * draw.randint(0, many[turns] // TURNS) + residue
-    ]
+    """Returns the digit of each segment, `label + 1` different ones in each clip.
+
+    They are the first `label + 1` of a permutation of 0..4. Each of them occurs at least once, and
+    their order is random.
+    """
+    permuted = random.random_sample((len(label), COUNTED_DIGITS)).argsort(1)[:, :SEGMENTS]
+    index = np.arange(SEGMENTS) + np.zeros_like(label)[:, None]
+    repeated = random.randint(0, label[:, None] + 1, index.shape)
+    index = np.where(index > label[:, None], repeated, index)
+    order = random.random_sample(index.shape).argsort(1)
+    return np.take_along_axis(permuted, np.take_along_axis(index, order, 1), 1)
 
 
-def _round_trip(
+def _segment_images(
+    label: Int[np.ndarray, " images"],
+    digit: Int[np.ndarray, "N 4"],
+    random: np.random.RandomState,
+) -> Int[np.ndarray, "N 4"]:
+    """Returns the row of an image of each digit, with no image twice in a clip.
+
+    The images differ because each segment has a different residue modulo 4 among the images of its
+    digit.
+    """
+    rows_by_digit = np.argsort(label, kind="stable")
+    counts = np.bincount(label, minlength=10)
+    first = np.cumsum(counts) - counts
+    residue = random.random_sample(digit.shape).argsort(1)
+    quotient = random.randint(0, counts[digit] // SEGMENTS)
+    return rows_by_digit[first[digit] + SEGMENTS * quotient + residue]
+
+
+def _wrapped_positions(
     start: Int[np.ndarray, "*N 2"], velocity: Int[np.ndarray, "*N 2"], frames: int, size: int
 ) -> Int[np.ndarray, "*N T 2"]:
-    """Places on a ring of `size`: uniform at every time if they were at the first."""
+    """Returns positions modulo `size`; they are uniform at all times if they are at the start."""
     return (start[..., None, :] + velocity[..., None, :] * np.arange(frames)[:, None]) % size
 
 
-def _to_and_fro(
+def _reflected_positions(
     start: Int[np.ndarray, "*N 2"], velocity: Int[np.ndarray, "*N 2"], frames: int, size: int
 ) -> Int[np.ndarray, "*N T 2"]:
-    """Places in 0..size-1 with a turn at each end: a ring of `2 size` folded in the middle."""
-    ring = _round_trip(start, velocity, frames, 2 * size)
-    return np.minimum(ring, 2 * size - 1 - ring)
+    """Returns positions in 0..size-1 with a reflection at each end.
+
+    They are positions modulo `2 size`, of which the second half is mirrored onto the first.
+    """
+    wrapped = _wrapped_positions(start, velocity, frames, 2 * size)
+    return np.minimum(wrapped, 2 * size - 1 - wrapped)
 
 
-def _film(
+def _render(
     question: str,
     images: Dataset,
     chosen: Int[np.ndarray, "N T"],
-    place: Int[np.ndarray, "N T 2"],
+    position: Int[np.ndarray, "N T 2"],
     size: int,
     label: Int[np.ndarray, " N"],
 ) -> Dataset:
-    """Paints image `chosen[n, t]` with its upper left corner at `place[n, t]`."""
-    film = np.zeros((*chosen.shape, size, size), np.float32)
-    row, column = ((place[..., i, None] + np.arange(SIDE)) % size for i in (0, 1))
+    """Returns the set of clips with the upper left corner of each image at its position.
+
+    Args:
+      question: name of the question, for the name of the set.
+      images: the images of digits.
+      chosen: the row of the image in each frame.
+      position: row and column of the upper left corner in each frame.
+      size: height and width of the clips.
+      label: the label of each clip.
+    """
+    clips = np.zeros((*chosen.shape, size, size), np.float32)
+    row = (position[..., 0, None] + np.arange(SIDE)) % size
+    column = (position[..., 1, None] + np.arange(SIDE)) % size
     n, t = np.ogrid[: chosen.shape[0], : chosen.shape[1]]
-    film[n[..., None, None], t[..., None, None], row[..., None], column[..., None, :]] = images[
-        "input"
-    ][..., 0][chosen]
+    pixels = images["input"][..., 0][chosen]
+    clips[n[..., None, None], t[..., None, None], row[..., None], column[..., None, :]] = pixels
     arrays = {
-        "input": film[..., None],
+        "input": clips[..., None],
         "label": label.astype(np.int32),
         "digit": images["label"][chosen].astype(np.int32),
     }

@@ -1,4 +1,4 @@
-"""Text as numbers and back: the characters or the words of a text, numbered by how often they occur."""
+"""Vocabularies, which map the characters or words of a text to ids and back."""
 
 import contextlib
 import dataclasses
@@ -14,32 +14,35 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl.data.files import content, json_object, path_of
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.data.words import join_words, split_words
 from jaxdl.errors import InputError, at_least, of_kind, one_of
 
-#: The first two tokens of every vocabulary: what fills rows up, and what the vocabulary does not have.
+#: The first two tokens of every vocabulary: padding, and tokens that are not in the vocabulary.
 SPECIAL = ("<pad>", "<unk>")
 
-#: Their ids.
+#: Id of `<pad>`.
 PADDING = 0
+
+#: Id of `<unk>`.
 UNKNOWN = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary:
-    """Tokens and their ids: a token's id is its position.
+    """Tokens and their ids. The id of a token is its position.
 
     Attributes:
       tokens: `<pad>`, `<unk>`, then the characters or words, each once.
       kind: `character` or `word`.
-      lower: whether texts are put into lower case first.
+      lower: if True, texts are converted to lower case first.
 
     Raises:
-      InputError: tokens that are no strings, repeated, or not of this kind; an unknown kind.
+      InputError: tokens that are not strings, are repeated or are not of this kind; an unknown
+        kind.
 
     Example:
-      >>> letters = Vocabulary.of("banana")
+      >>> letters = Vocabulary.build("banana")
       >>> letters.tokens, letters.encode("nab!").tolist(), letters.decode([3, 2, 4])
       (('<pad>', '<unk>', 'a', 'n', 'b'), [3, 2, 4, 1], 'nab')
     """
@@ -55,61 +58,64 @@ class Vocabulary:
         _check_tokens(self.tokens, self.kind)
 
     @classmethod
-    def of(
+    def build(
         cls,
         text: str | Iterable[str],
         kind: Literal["character", "word"] = "character",
         size: int | None = None,
         lower: bool = False,
-        least: int = 1,
+        min_count: int = 1,
     ) -> "Vocabulary":
-        """The vocabulary of a text, the most frequent tokens first, of equally frequent ones the lower code point.
+        """Builds the vocabulary of a text, the most frequent tokens first.
+
+        Tokens of equal frequency are sorted by code point.
 
         Args:
-          text: a text, or several, which are looked at one after the other and not kept.
+          text: a text, or an iterable of texts, which are read one at a time.
           kind: `character` or `word`.
-          size: how many tokens at most, the two special ones included, at least 3; None: all.
-          lower: whether texts are put into lower case first.
-          least: a token that occurs less often is left out, at least 1.
+          size: largest number of tokens, including the two special ones, at least 3. None means no
+            limit.
+          lower: if True, texts are converted to lower case first.
+          min_count: tokens that occur less often are left out; at least 1.
 
         Raises:
           InputError: a text without a token, or an argument out of range.
 
         Example:
-          >>> Vocabulary.of(["The cat.", "The other cat"], "word", lower=True, least=2).tokens
+          >>> texts = ["The cat.", "The other cat"]
+          >>> Vocabulary.build(texts, "word", lower=True, min_count=2).tokens
           ('<pad>', '<unk>', 'cat', 'the')
         """
         if size is not None:
             at_least("size", size, 3)
-        at_least("least", least, 1)
-        of_kind("text", text, Iterable, "a text or several")
+        at_least("min_count", min_count, 1)
+        of_kind("text", text, Iterable, "a text or an iterable of texts")
+        if isinstance(text, str):
+            text = [text]
         empty = cls(SPECIAL, kind, lower)
         counts = Counter[str]()
-        for one in [text] if isinstance(text, str) else text:
-            counts.update(empty.split(one))
+        for part in text:
+            counts.update(empty.split(part))
         if not counts:
             raise InputError("text", "no token", "a text that is not empty")
-        ranked = sorted((-count, token) for token, count in counts.items() if count >= least)
+        ranked = sorted((-count, token) for token, count in counts.items() if count >= min_count)
         if not ranked:
             raise InputError(
-                "least",
-                least,
-                f"at most {max(counts.values())}, how often the most frequent token occurs",
+                "min_count",
+                min_count,
+                f"at most {max(counts.values())}, the count of the most frequent token",
             )
-        return cls(
-            (*SPECIAL, *(token for _, token in ranked[: None if size is None else size - 2])),
-            kind,
-            lower,
-        )
+        tokens = (*SPECIAL, *(token for _, token in ranked))
+        return cls(tokens[:size], kind, lower)
 
     @functools.cached_property
     def index(self) -> dict[str, int]:
-        """`{token: id}`."""
+        """The mapping from tokens to ids."""
         return {token: i for i, token in enumerate(self.tokens)}
 
     @functools.cached_property
-    def _by_code_point(self) -> Int[np.ndarray, " C"]:
-        """The id of every character up to the last one known; behind it an entry for those beyond."""
+    def _ids_by_code_point(self) -> Int[np.ndarray, " C"]:
+        """The ids by code point, up to the last one in the vocabulary, then one `UNKNOWN`."""
         points = np.array([ord(token) for token in self.tokens[2:]], np.int64)
         table = np.full(points.max(initial=0) + 2, UNKNOWN, np.int32)
         table[points] = np.arange(2, len(self), dtype=np.int32)
@@ -119,55 +125,57 @@ class Vocabulary:
         return len(self.tokens)
 
     def split(self, text: str) -> list[str]:
-        """The tokens of a text, known or not, as `normalize` and, of words, `split_words` give them."""
+        """Returns the tokens of a normalized text, whether or not they are in the vocabulary."""
         of_kind("text", text, str, "a string")
-        plain = normalize(text, self.lower)
-        return list(plain) if self.kind == "character" else split_words(plain)
+        normalized = normalize(text, self.lower)
+        if self.kind == "character":
+            return list(normalized)
+        return split_words(normalized)
 
     def encode(self, text: str) -> Int[np.ndarray, " T"]:
-        """The ids of a text's tokens.
+        """Returns the ids of the tokens of a text.
 
         Args:
-          text: any text, the empty one too.
+          text: any text; it may be empty.
 
         Returns:
-          int32 `[T]`, 1 for what the vocabulary does not have.
+          int32 `[T]`, 1 for tokens that are not in the vocabulary.
         """
         if self.kind == "word":
-            return np.array(
-                [self.index.get(token, UNKNOWN) for token in self.split(text)], np.int32
-            )
+            ids = [self.index.get(token, UNKNOWN) for token in self.split(text)]
+            return np.array(ids, np.int32)
         of_kind("text", text, str, "a string")
-        points = np.frombuffer(
-            normalize(text, self.lower).encode("utf-32-le", "surrogatepass"), "<u4"
-        )
-        table = self._by_code_point
+        encoded = normalize(text, self.lower).encode("utf-32-le", "surrogatepass")
+        points = np.frombuffer(encoded, "<u4")
+        table = self._ids_by_code_point
         return table[np.minimum(points, np.uint32(len(table) - 1))]
 
     def decode(self, ids: Int[np.ndarray, " T"]) -> str:
-        """The text that ids stand for, padding left out.
+        """Returns the text of these ids, without padding.
 
         Args:
           ids: `[T]` integers in [0, size).
 
         Returns:
-          The characters one after the other, or the words as `join_words` sets them.
+          The characters concatenated, or the words joined by `join_words`.
 
         Raises:
-          InputError: an id out of range; names the first one.
+          InputError: an id out of range; the message contains the first one.
         """
         ids = np.asarray(ids)
         if ids.ndim != 1:
             raise InputError("ids shape", ids.shape, "[T]")
         check_ids(ids, len(self))
         tokens = [self.tokens[i] for i in ids.tolist() if i != PADDING]
-        return "".join(tokens) if self.kind == "character" else join_words(tokens)
+        if self.kind == "character":
+            return "".join(tokens)
+        return join_words(tokens)
 
     def save(self, path: str | Path) -> None:
-        """Writes a JSON file in one piece: it is there whole or not at all.
+        """Writes a JSON file atomically, so that the file is complete or does not exist.
 
         Raises:
-          InputError: it cannot be written there.
+          InputError: a path that cannot be written.
         """
         path = Path(path)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -183,31 +191,37 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: str | Path) -> "Vocabulary":
-        """Reads what `save` wrote.
+        """Reads a vocabulary from a file that `save` wrote.
 
         Raises:
-          InputError: no such file, or one that is damaged.
+          InputError: no such file, or a damaged file.
         """
-        path = path_of(path, "vocabulary")
+        path = expand_path(path, "vocabulary")
         try:
-            found = json_object(content(path))
-            of_kind("tokens", found["tokens"], list, "a list of strings")
-            return cls(**{**found, "tokens": tuple(found["tokens"])})
+            fields = parse_json_object(read_bytes(path))
+            of_kind("tokens", fields["tokens"], list, "a list of strings")
+            return cls(**{**fields, "tokens": tuple(fields["tokens"])})
         except FileNotFoundError:
             raise InputError("vocabulary", str(path), "a file that exists") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = f"a file that Vocabulary.save wrote ({type(error).__name__}: {error})"
-            raise InputError("vocabulary", str(path), " ".join(reason.split())[:300]) from None
+            allowed = f"a file that Vocabulary.save wrote ({type(error).__name__}: {error})"
+            raise InputError("vocabulary", str(path), " ".join(allowed.split())[:300]) from None
 
 
 def normalize(text: str, lower: bool = False) -> str:
-    r"""One form for texts that look the same: NFC, and `\n` at the end of lines; in lower case if wanted.
+    r"""Returns a text in Unicode normalization form C with `\n` as the line break.
+
+    Args:
+      text: any text.
+      lower: if True, the text is converted to lower case first.
 
     Example:
       >>> normalize("Cafe\u0301\r\n", lower=True)
       'café\n'
     """
-    return unicodedata.normalize("NFC", text.lower() if lower else text).replace("\r\n", "\n")
+    if lower:
+        text = text.lower()
+    return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
 
 
 def check_ids(ids: Int[np.ndarray, "..."], size: int, field: str = "ids") -> None:
@@ -223,14 +237,14 @@ def check_ids(ids: Int[np.ndarray, "..."], size: int, field: str = "ids") -> Non
         raise InputError(f"{field} dtype", ids.dtype.name, "integers")
     bad = (ids < 0) | (ids >= size)
     if bad.any():
-        place = np.unravel_index(bad.argmax(), ids.shape)
-        where = ", ".join(str(int(i)) for i in place)
-        raise InputError(
-            f"{field}[{where}]" if place else field, int(ids[place]), f"an integer in [0, {size})"
-        )
+        position = np.unravel_index(bad.argmax(), ids.shape)
+        if position:
+            field = f"{field}[{', '.join(str(int(i)) for i in position)}]"
+        raise InputError(field, int(ids[position]), f"an integer in [0, {size})")
 
 
 def _check_tokens(tokens: tuple[str, ...], kind: str) -> None:
+    """Raises unless the tokens are different characters or words after the two special tokens."""
     of_kind("tokens", tokens, tuple, "a tuple of strings")
     for i, token in enumerate(tokens):
         of_kind(f"tokens[{i}]", token, str, "a string")
@@ -238,9 +252,7 @@ def _check_tokens(tokens: tuple[str, ...], kind: str) -> None:
         raise InputError("tokens", tokens[:2], f"{SPECIAL[0]} and {SPECIAL[1]} first")
     for i, token in enumerate(tokens[2:], 2):
         if not token or (kind == "character" and len(token) > 1):
-            raise InputError(
-                f"tokens[{i}]", token, "a character" if kind == "character" else "a word"
-            )
+            raise InputError(f"tokens[{i}]", token, f"a {kind}")
     if len(set(tokens)) < len(tokens):
         token, times = Counter(tokens).most_common(1)[0]
-        raise InputError("tokens", f"{token!r} {times} times", "every token once")
+        raise InputError("tokens", f"{token!r} {times} times", "each token once")

@@ -1,22 +1,26 @@
-"""A text cut into words and signs, and words set as a text again."""
+"""Splitting a text into words and signs, and joining them to a text again."""
 
 import functools
 import re
 import sys
 import unicodedata
 
-#: No space before these ...
+#: Signs without a space before them.
 CLOSING = frozenset(".,;:!?'’\")]}”»›…%")
-#: ... after these ...
+
+#: Signs without a space after them.
 OPENING = frozenset("([{“‘«‹„‚¿¡$£€#@")
-#: ... or on either side of these.
+
+#: Signs without a space on either side.
 JOINING = frozenset("-‐‑–—/\n")
 
 
 def split_words(text: str) -> list[str]:
-    r"""Runs of letters and digits, apostrophes inside included, and every other sign alone.
+    r"""Splits a text into words, signs and line breaks.
 
-    A combining mark belongs to the letter before it. Spaces are left out; the end of a line is a token.
+    A word is a run of letters and digits, and may contain apostrophes. A combining mark belongs to
+    the letter before it. Every other character is a separate token. Spaces are left out; a line
+    break is a token.
 
     Example:
       >>> split_words("Don't stop (now)!\nIt’s 2 o'clock")
@@ -26,38 +30,38 @@ def split_words(text: str) -> list[str]:
 
 
 def join_words(tokens: list[str]) -> str:
-    r"""Words and signs as a text, with spaces where print has them.
+    r"""Joins words and signs to a text, with the spaces of printed text.
 
-    Straight quotation marks open and close in turn, anew on every line. The spacing of the text that the
-    tokens came from is not known any more; `split_words` gives the same tokens again.
+    Straight quotation marks alternately open and close; the first one of a line opens. The spacing
+    of the original text is lost, but `split_words` returns the same tokens again.
 
     Example:
-      >>> join_words(["He", "said", ":", '"', "Well", "-", "done", "(", "1", ")", "!", '"', "\n", "Yes"])
-      'He said: "Well-done (1)!"\nYes'
+      >>> join_words(["See", ":", '"', "Well", "-", "done", "(", "1", ")", "!", '"', "\n", "Yes"])
+      'See: "Well-done (1)!"\nYes'
     """
     text = []
     before = "\n"
     quoted = False
     for token in tokens:
         opens = token == '"' and not quoted
-        if (
-            (token not in CLOSING or opens)
-            and token not in JOINING
-            and before not in JOINING | OPENING
-        ):
+        space_before = opens or token not in CLOSING | JOINING
+        if space_before and before not in JOINING | OPENING:
             text.append(" ")
         text.append(token)
         quoted = opens or (quoted and token not in '"\n')
-        before = "(" if opens else token
+        before = token
+        if opens:
+            # Like other opening signs, an opening quotation mark has no space after it.
+            before = "("
     return "".join(text)
 
 
 @functools.cache
 def _pattern() -> re.Pattern[str]:
-    # Python's \w has no combining marks, without which words of most Indian scripts fall into pieces.
-    marks = "".join(
-        c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M"
-    )
-    # All marks are beyond U+02FF; the look at that first is what keeps plain text fast.
+    """Returns the pattern of one token."""
+    # Python's \w does not match combining marks, which words of most Indian scripts contain.
+    characters = map(chr, range(sys.maxunicode + 1))
+    marks = "".join(c for c in characters if unicodedata.category(c)[0] == "M")
+    # All marks are beyond U+02FF. Testing this first keeps plain text fast.
     word = rf"[^\W_]+(?:(?=[^\x00-\u02ff])[{marks}]+[^\W_]*)*"
     return re.compile(rf"{word}(?:['’]{word})*|\n|\S")

@@ -1,4 +1,4 @@
-"""Experiments: options, run directories, results."""
+"""Experiments: options, run directories and results."""
 
 from jaxdl.experiment.classification import ClassificationOptions, run_classification
 from jaxdl.experiment.directory import read_array
@@ -21,17 +21,17 @@ __all__ = [
     "Options",
     "Run",
     "TrainingOptions",
-    "run_classification",
     "collapse_warnings",
-    "run_variants",
-    "fit_and_test",
-    "run_gan",
-    "image_sets",
     "evaluate_samples",
-    "load_classifier",
-    "sample_metrics",
-    "launch",
+    "fit_and_test",
+    "image_sets",
     "latent_noise",
+    "launch",
+    "load_classifier",
     "read_array",
+    "run_classification",
     "run_experiment",
+    "run_gan",
+    "run_variants",
+    "sample_metrics",
 ]

@@ -1,4 +1,4 @@
-"""What the experiments that name images or points share: options, and a run from data to pictures."""
+"""Classification of images or points: shared options, and a run from the data to the figures."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,14 +18,15 @@ from jaxdl.plots.page import PALETTE
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationOptions(TrainingOptions):
-    """Options of every classifier."""
+    """Options of the experiments that classify."""
 
     label_smoothing: float = 0.0
-    """Share of the target spread over all classes, in [0, 1)."""
+    """Share of the target that is spread over all classes, in [0, 1)."""
     shift: int = 0
-    """Augmentation: moves each image by up to this many pixels."""
+    """Largest random shift of an image in pixels, as data augmentation."""
     standardize: bool = False
-    """Rescale inputs to mean 0 and variance 1 with the training set's statistics."""
+    """If True, inputs are rescaled to mean 0 and variance 1.
+    The statistics are those of the training set."""
 
     def validate(self) -> Self:
         at_least("shift", self.shift, 0)
@@ -38,12 +39,12 @@ def run_classification(
     model_for: Callable[[int], nn.Module],
     first_layer: Callable[[Any, tuple], np.ndarray],
 ) -> dict[str, Any]:
-    """Trains a classifier, tests it once, draws what it learned and writes the result.
+    """Trains a classifier, evaluates it on the test set, draws figures and writes the result.
 
     Args:
-      run: the run.
+      run: run whose options are a `ClassificationOptions`.
       model_for: `model_for(classes) -> model`.
-      first_layer: `first_layer(params, shape of an input) -> kernel` to be drawn as filters.
+      first_layer: `first_layer(params, shape of an input) -> kernel`, shown as filters.
 
     Returns:
       The result of `Run.finish`.
@@ -51,17 +52,19 @@ def run_classification(
     config = run.config
     sets = prepared(run)
     shape = sets["train"]["input"].shape[1:]
-    if config.shift and len(shape) != 3:
-        raise InputError(
-            "shift", config.shift, f"0, for inputs that are not images but {list(shape)}"
-        )
-    if config.shift and config.shift >= min(shape[:2]):
-        raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
+    augment = None
+    if config.shift:
+        if len(shape) != 3:
+            allowed = f"0 for inputs of shape {list(shape)}, which are not images"
+            raise InputError("shift", config.shift, allowed)
+        if config.shift >= min(shape[:2]):
+            allowed = f"less than the smaller side of the images, {min(shape[:2])}"
+            raise InputError("shift", config.shift, allowed)
+        augment = tasks.random_shift(config.shift)
     classes = sets["train"].classes
     if classes is None:
         raise InputError("data", config.data, "a set with classes")
     model = model_for(classes)
-    augment = tasks.random_shift(config.shift) if config.shift else None
     task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=augment)
     state, metrics = fit_and_test(run, model, task, sets)
     draw(run, task, inference(run.first_seed(state)), sets["test"], first_layer)
@@ -69,7 +72,7 @@ def run_classification(
 
 
 def prepared(run: Run[Any]) -> dict[str, Dataset]:
-    """The sets of a run, with the training set's mean and variance taken out if the options say so."""
+    """Loads and splits the data of a run, and standardizes it if the options say so."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
     sets = split_sets(config, train, test)
@@ -81,7 +84,11 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
 def draw(
     run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable
 ) -> None:
-    """Learning curves, confusion matrix, worst mistakes, and what the first layer looks for."""
+    """Draws the figures of a classifier.
+
+    These are learning curves and a confusion matrix; for images the worst mistakes, the filters of
+    the first layer and an overview; for points in the plane a map of the decisions.
+    """
     inputs = np.asarray(test["input"])
     label = np.asarray(test["label"])
     probabilities = tasks.predict_batched(task.predict, state, inputs)

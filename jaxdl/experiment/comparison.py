@@ -1,15 +1,15 @@
-"""Two results of the same options, bit by bit, and what of them is promised to be the same."""
+"""Comparison of two results of the same options, and of what is promised to be equal."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from jaxdl.errors import one_line
-from jaxdl.experiment.options import ELSEWHERE
+from jaxdl.experiment.options import PLACEMENT
 
 Level = Literal["bits", "data", "nothing"]
 Differences = dict[str, tuple[Any, Any]]
 
-#: What is compared of a result; of the data their hashes.
+#: Parts of a result that are compared; of the data only the hashes.
 COMPARED = (
     "steps",
     "state_sha256",
@@ -20,8 +20,8 @@ COMPARED = (
     "data",
 )
 
-#: Of what bits depend on, what changes only how sums are added up.
-MOVED = {
+#: Parts of the environment, and options, that only change the order of floating-point sums.
+ROUNDING = {
     "device_count",
     "processes",
     "cpu_threads",
@@ -31,22 +31,24 @@ MOVED = {
     "deterministic",
 }
 
-PROMISES = {
-    "bits": "the same bits: versions, kind and number of devices, processor and threads are the same",
-    "data": "the same data and random numbers; sums are added up in another order: ",
-    "nothing": "nothing: ",
+#: Promise of each level, as `report` prints it.
+PROMISE_TEXTS = {
+    "bits": "the same bits",
+    "data": "the same data and random numbers, but other rounding",
+    "nothing": "nothing",
 }
 
 
 class Comparison(NamedTuple):
-    """What came of a run that was run again (`jaxdl.reproduce`).
+    """The comparison of a result with that of a second run (`jaxdl.reproduce`).
 
     Attributes:
-      same: whether every hash and every number is the same, bit by bit.
-      kept: whether what is promised came out.
-      level: what is promised: the same `bits`; the same `data` and random numbers; or `nothing`.
-      reasons: why no more than that: what the bits depend on and is not the same, by name, old and new.
-      differences: what did not come out the same, by name, old and new.
+      same: True if every hash and every number is bit-identical.
+      promise_kept: True if everything that is promised is equal.
+      level: what is promised to be equal: the `bits`; the `data` and random numbers; or `nothing`.
+      reasons: reasons for a level below `bits`: what differs in the environment, by name, as
+        `(old, new)`.
+      differences: values that differ, by name, as `(old, new)`.
     """
 
     same: bool
@@ -57,125 +59,159 @@ class Comparison(NamedTuple):
 
 
 def compare_results(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
-    """What differs between two results, and which level of the contract applies.
+    """Compares two results and determines what is promised to be equal.
 
     Args:
-      old: what a `result.json` holds.
-      new: another one, of a run with the same options.
+      old: contents of a `result.json`.
+      new: contents of another one, of a run with the same options.
+
+    Returns:
+      The comparison.
 
     Example:
-      >>> here = {"versions": {"jax": "0.10.2"}, "device_count": 1}
-      >>> found = compare_results({"state_sha256": "a", "environment": here}, {"state_sha256": "b", "environment": here})
-      >>> found.level, found.promise_kept, found.differences
+      >>> environment = {"versions": {"jax": "0.10.2"}, "device_count": 1}
+      >>> old = {"state_sha256": "a", "environment": environment}
+      >>> comparison = compare_results(old, old | {"state_sha256": "b"})
+      >>> comparison.level, comparison.promise_kept, comparison.differences
       ('bits', False, {'state_sha256': ('a', 'b')})
     """
-    there = _place(old["environment"])
-    here = _place(new["environment"])
-    reasons = _differences(there, here)
     differences = _differences(values(old), values(new))
-    if "feature_classifier" in differences or "feature_classifier/sha256" in differences:
-        classifiers = _differences(
-            *(_place(_judge(each).get("environment") or {}) for each in (old, new))
-        )
-        reasons |= {f"classifier's {name}": pair for name, pair in classifiers.items()}
-    flags = str(new["environment"].get("xla_flags"))
-    if new["environment"].get("platform") == "gpu" and "deterministic_ops=true" not in flags:
-        reasons["--deterministic"] = "missing", "missing"
-    for each in old.get("conversions", []):
-        matters = [
-            name for name in ELSEWHERE if name != "cpu_threads" or here.get("platform") == "cpu"
-        ]
-        reasons |= {
-            f"{name} on the way": tuple(pair)
-            for name, pair in each["options"].items()
-            if name in matters
-        }
+    reasons = _reasons(old, new, differences)
     level: Level = "bits"
     if reasons:
         causes = {
-            name.removeprefix("classifier's ").removesuffix(" on the way") for name in reasons
+            name.removeprefix("classifier's ").removesuffix(" during the run") for name in reasons
         }
-        level = "data" if causes <= MOVED else "nothing"
+        level = "nothing"
+        if causes <= ROUNDING:
+            level = "data"
+    other_data = any(name.startswith("data/") for name in differences)
+    # With patience the losses decide when a run stops, so rounding may change the number of steps.
+    other_steps = "steps" in differences and not old.get("config", {}).get("patience")
     broken = {
         "bits": bool(differences),
-        # With patience it is the losses that end a run.
-        "data": any(name.startswith("data/") for name in differences)
-        or ("steps" in differences and not old.get("config", {}).get("patience")),
+        "data": other_data or other_steps,
         "nothing": False,
     }
     return Comparison(not differences, not broken[level], level, reasons, differences)
 
 
+def _reasons(
+    old: Mapping[str, Any], new: Mapping[str, Any], differences: Differences
+) -> Differences:
+    """Returns the differences between two runs that explain other bits, by name."""
+    environment = _numeric_environment(new["environment"])
+    reasons = _differences(_numeric_environment(old["environment"]), environment)
+    if "feature_classifier" in differences or "feature_classifier/sha256" in differences:
+        changes = _differences(_classifier_environment(old), _classifier_environment(new))
+        reasons |= {f"classifier's {name}": pair for name, pair in changes.items()}
+    flags = str(new["environment"].get("xla_flags"))
+    if new["environment"].get("platform") == "gpu" and "deterministic_ops=true" not in flags:
+        reasons["--deterministic"] = ("missing", "missing")
+    options = set(PLACEMENT)
+    if environment.get("platform") != "cpu":
+        options.remove("cpu_threads")
+    for conversion in old.get("conversions", []):
+        for name, pair in conversion["options"].items():
+            if name in options:
+                reasons[f"{name} during the run"] = tuple(pair)
+    return reasons
+
+
 def values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What is compared of a result, by name.
+    """Returns the values of a result that are compared, by name.
 
     Example:
-      >>> values({"steps": 3, "metrics": {"test/loss": 0.5}, "data": {"test": {"sha256": "a", "size": 9}}})
+      >>> data = {"test": {"sha256": "a", "size": 9}}
+      >>> values({"steps": 3, "metrics": {"test/loss": 0.5}, "data": data})
       {'steps': 3, 'metrics/test/loss': 0.5, 'data/test/sha256': 'a'}
     """
-    found = _flat({name: result[name] for name in COMPARED if name in result})
-    unlike = [name for name in found if name.startswith("data/") and not name.endswith("/sha256")]
-    unlike += [name for name in found if name.startswith("feature_classifier/environment/")]
-    return {name: value for name, value in found.items() if name not in unlike}
+    leaves = _flat({name: result[name] for name in COMPARED if name in result})
+    ignored = [name for name in leaves if name.startswith("data/") and not name.endswith("/sha256")]
+    ignored += [name for name in leaves if name.startswith("feature_classifier/environment/")]
+    return {name: value for name, value in leaves.items() if name not in ignored}
 
 
-def report(old: Mapping[str, Any], new: Mapping[str, Any], found: Comparison) -> str:
-    """The values side by side, what is promised, and what came of it.
+def report(old: Mapping[str, Any], new: Mapping[str, Any], comparison: Comparison) -> str:
+    """Returns a table of the values, the promise and whether it was kept, as text.
 
     Example:
       >>> result = {"steps": 3, "environment": {}}
       >>> print(report(result, result, compare_results(result, result)))
       value                old              new
       steps                3                3                the same
-      promised: the same bits: versions, kind and number of devices, processor and threads are the same
+      promised: the same bits (equal versions, kind and number of devices, processor and threads)
       reproduced: all 1 values are the same
     """
-    was = values(old)
-    now = values(new)
-    width = max(20, *(len(name) for name in [*was, *now]))
+    old_values = values(old)
+    new_values = values(new)
+    names = [*old_values, *(name for name in new_values if name not in old_values)]
+    width = max(20, *(len(name) for name in names))
     lines = [f"{'value':<{width}} {'old':<16} new"]
-    for name in [*was, *(name for name in now if name not in was)]:
-        said = "DIFFERS" if name in found.differences else "the same"
-        lines.append(
-            f"{name:<{width}} {_short(was.get(name)):<16} {_short(now.get(name)):<16} {said}"
-        )
-    pairs = {
-        name: ["not recorded" if x is None else x for x in pair]
-        for name, pair in found.reasons.items()
-    }
-    why = ", ".join(f"{name} is {a} there and {b} here" for name, (a, b) in pairs.items())
-    lines.append(f"promised: {PROMISES[found.level]}{why}")
-    verdict = f"reproduced: all {len(was)} values are the same"
-    if not found.same:
-        count = f"{len(found.differences)} of {len(was)} values differ"
-        verdict = f"as promised; {count}" if found.promise_kept else f"NOT reproduced: {count}"
-    return "\n".join(one_line(line) for line in [*lines, verdict])
+    for name in names:
+        verdict = "the same"
+        if name in comparison.differences:
+            verdict = "DIFFERS"
+        old_text = _short(old_values.get(name))
+        new_text = _short(new_values.get(name))
+        lines.append(f"{name:<{width}} {old_text:<16} {new_text:<16} {verdict}")
+    causes = ["equal versions, kind and number of devices, processor and threads"]
+    if comparison.reasons:
+        causes = [
+            f"{name}: old {_recorded(old_value)}, new {_recorded(new_value)}"
+            for name, (old_value, new_value) in comparison.reasons.items()
+        ]
+    lines.append(f"promised: {PROMISE_TEXTS[comparison.level]} ({'; '.join(causes)})")
+    count = f"{len(comparison.differences)} of {len(old_values)} values differ"
+    if comparison.same:
+        lines.append(f"reproduced: all {len(old_values)} values are the same")
+    elif comparison.promise_kept:
+        lines.append(f"as promised: {count}")
+    else:
+        lines.append(f"NOT reproduced: {count}")
+    return "\n".join(one_line(line) for line in lines)
 
 
-def _place(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What bits depend on besides the program; how many devices a CPU was made into is the device count."""
-    found = _flat(environment)
-    flags = str(found.get("xla_flags", "")).split()
-    found["xla_flags"] = " ".join(
+def _recorded(value: Any) -> Any:
+    """Returns a value of an environment, or a text if it was not recorded."""
+    if value is None:
+        return "not recorded"
+    return value
+
+
+def _numeric_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parts of an environment that the bits of a result may depend on.
+
+    The flag that divides a CPU into devices is left out, because the devices are counted.
+    """
+    parts = _flat(environment)
+    flags = str(parts.get("xla_flags", "")).split()
+    parts["xla_flags"] = " ".join(
         sorted(flag for flag in flags if "host_platform_device_count" not in flag)
     )
-    unlike = {"versions/python", "cores"}
-    if found.get("platform") != "cpu":
-        unlike |= {"cpu_threads", "processor"}
-    return {name: value for name, value in found.items() if name not in unlike}
+    ignored = {"versions/python", "cores"}
+    if parts.get("platform") != "cpu":
+        ignored |= {"cpu_threads", "processor"}
+    return {name: value for name, value in parts.items() if name not in ignored}
 
 
-def _judge(result: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a result says of its classifier."""
-    found = result.get("feature_classifier")
-    return found if isinstance(found, Mapping) else {}
+def _classifier_environment(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the numeric environment in which a result's feature classifier was trained."""
+    classifier = result.get("feature_classifier")
+    if not isinstance(classifier, Mapping):
+        return _numeric_environment({})
+    return _numeric_environment(classifier.get("environment") or {})
 
 
 def _flat(tree: Any, name: str = "") -> dict[str, Any]:
-    """The leaves of what JSON gives, by their paths."""
-    if not isinstance(tree, dict | list):
+    """Returns the leaves of nested JSON values by their paths."""
+    items: list[tuple[Any, Any]]
+    if isinstance(tree, dict):
+        items = list(tree.items())
+    elif isinstance(tree, list):
+        items = list(enumerate(tree))
+    else:
         return {name: tree}
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     return {
         path: leaf
         for key, each in items
@@ -184,6 +220,7 @@ def _flat(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
+    """Returns the values that differ, by name, as `(old, new)`."""
     names = [*old, *(name for name in new if name not in old)]
     return {
         name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)
@@ -191,5 +228,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Differences:
 
 
 def _short(value: Any) -> str:
-    """A value in a column: hashes by their beginning."""
-    return f"{value:.9g}" if isinstance(value, float) else str(value)[:12]
+    """Returns a value as it is shown in a column; hashes are cut."""
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return str(value)[:12]

@@ -1,4 +1,4 @@
-"""A run's directory: whose it is, and files that are there whole or not at all."""
+"""The directory of a run: its owner, its files, and the environment that the run was made in."""
 
 import contextlib
 import dataclasses
@@ -15,23 +15,32 @@ import jax
 import numpy as np
 
 from jaxdl import rng
-from jaxdl.data.files import content, json_object, leads_out, path_of, plain
+from jaxdl.data.files import (
+    escapes_root,
+    expand_path,
+    open_regular_file,
+    parse_json_object,
+    read_bytes,
+)
 from jaxdl.errors import InputError, RunError
 from jaxdl.experiment.backend import cores, threads
-from jaxdl.experiment.options import ELSEWHERE, LENGTH, Options, identity
+from jaxdl.experiment.options import LENGTH, PLACEMENT, Options, identity
 from jaxdl.training.writers import strict
 
-#: Parts of a result that are objects of numbers, `metrics_std` of several seeds only.
+#: Parts of a result that are objects of numbers. Only runs of several seeds have `metrics_std`.
 NUMBERS = ("metrics", "metrics_std", "seconds", "throughput")
 
-#: What Linux says of a processor that decides which instructions are used, and how arrays are cut for its cache.
+#: Properties that Linux reports of a processor and that select instructions or cache blocking.
 INSTRUCTIONS = ("cpu family", "model", "stepping", "cache size", "flags", "Features", "CPU part")
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def environment() -> dict[str, Any]:
-    """What the numbers depend on besides the program: versions, devices, random numbers, flags."""
+    """Returns the versions, devices, flags and PRNG that the numbers of a run depend on."""
+    devices = 1
+    if jax.default_backend() == "cpu":
+        devices = jax.local_device_count()
     return {
         "versions": {
             "python": platform.python_version(),
@@ -44,38 +53,41 @@ def environment() -> dict[str, Any]:
         "processes": jax.process_count(),
         "processor": processor(),
         "cores": cores(),
-        # There are no fewer than devices.
-        "cpu_threads": max(
-            threads(), jax.local_device_count() if jax.default_backend() == "cpu" else 1
-        ),
+        # XLA has at least one thread per device.
+        "cpu_threads": max(threads(), devices),
         "prng": str(jax.random.key_impl(rng.root(0))),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 
 
-def processor(about: Path = Path("/proc/cpuinfo")) -> str:
-    """The host's processor: its name, and a hash of all that compiled code and routines choose by.
+def processor(description: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns the name of the host's processor and a hash of what selects compiled code.
 
     Args:
-      about: where the system describes it; where it does not, Python's word is taken.
+      description: file in which the system describes the processor. If it does not exist, the name
+        that Python reports is used.
 
     Example:
       >>> len(processor().split()[-1])
       8
     """
-    rows = about.read_text().partition("\n\n")[0].splitlines() if about.exists() else []
-    said = {name.strip(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
-    chosen = [f"{name} {said[name]}" for name in INSTRUCTIONS if name in said] or [
-        platform.processor()
-    ]
-    name = said.get("model name") or platform.processor() or platform.machine()
-    return f"{name} {hashlib.sha256(' '.join(chosen).encode()).hexdigest()[:8]}"
+    rows: list[str] = []
+    if description.exists():
+        rows = description.read_text().partition("\n\n")[0].splitlines()
+    properties = {
+        name.strip(): value.strip() for name, _, value in (row.partition(":") for row in rows)
+    }
+    selecting = [f"{name} {properties[name]}" for name in INSTRUCTIONS if name in properties]
+    selecting = selecting or [platform.processor()]
+    name = properties.get("model name") or platform.processor() or platform.machine()
+    return f"{name} {hashlib.sha256(' '.join(selecting).encode()).hexdigest()[:8]}"
 
 
 def peak_memory() -> dict[str, int | None]:
-    """The most bytes that this process has held, on the host and on its fullest device.
+    """Returns the peak memory of this process in bytes, on the host and on the fullest device.
 
-    None where nobody counts: devices such as a CPU, whose arrays are the host's, and a host without POSIX's counters.
+    A value is None if it is not measured. CPU devices have no statistics, because their arrays are
+    in the memory of the host. The host's value needs the counters of POSIX.
 
     Example:
       >>> sorted(peak_memory()), peak_memory()["host_bytes"] > 2**20
@@ -85,232 +97,264 @@ def peak_memory() -> dict[str, int | None]:
     with contextlib.suppress(ImportError):
         import resource
 
-        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-            1 if platform.system() == "Darwin" else 1024
-        )
-    counted = [
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if platform.system() != "Darwin":  # macOS counts bytes, other systems count kilobytes
+            host *= 1024
+    peaks = [
         (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
     ]
     return {
         "host_bytes": host,
-        "device_bytes": max((peak for peak in counted if peak is not None), default=None),
+        "device_bytes": max((peak for peak in peaks if peak is not None), default=None),
     }
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a file in one piece: it is there whole or not at all."""
+    """Writes a JSON file atomically."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(_strict(value), indent=1, allow_nan=False) + "\n")
     partial.replace(path)
 
 
 def _strict(value: Any) -> Any:
-    """The value without the NaN and infinities that JSON lacks: those as strings."""
+    """Replaces NaN and infinities, which JSON lacks, by strings."""
     if isinstance(value, dict):
         return {name: _strict(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_strict(each) for each in value]
-    return strict(value) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return strict(value)
+    return value
 
 
 def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
-    """Raises if the directory is another run's; writes nothing.
+    """Checks that a run with these options may use the directory; writes nothing.
 
     Returns:
-      What of the options the run in the directory may have changed in, by name: there and here. Those are where its
-      steps run, and a larger length where nothing was planned by it.
+      Options that differ from the stored run, by name, as `(stored, given)`. Only differences that
+      a run may have are returned: the devices, and a larger length if nothing depends on it.
 
     Raises:
-      InputError: there is something that is no directory, or nothing can be there.
-      RunError: it holds a run with other options, files of somebody else, or links to what is not in it.
+      InputError: the path is not a directory, or cannot be one.
+      RunError: the directory contains a run with other options, unrelated files, or links to files
+        outside of it.
     """
-    path_of(out, "out")
+    expand_path(out, "out")
     if not out.exists():
         return {}
     if not out.is_dir():
         raise InputError("out", str(out), "a directory; this is a file")
     for path in out.rglob("*"):
-        if leads_out(path, out):
-            raise RunError(
-                f"out: {path} is a link that leads out of {out}, where nothing is to be written; remove it"
-            )
-    mine = json.loads(json.dumps(identity(config)))
+        if escapes_root(path, out):
+            raise RunError(f"out: {path} is a link to a file outside of {out}; remove the link")
     file = out / "config.json"
     if not file.exists():
-        # A kill while the directory was claimed leaves the half of that file.
+        # A process that is killed while it claims the directory leaves this partial file.
         if any(path.name != "config.json.partial" for path in out.iterdir()):
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
         return {}
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    theirs = json.loads(json.dumps({name: defaults.get(name) for name in mine})) | read_json(file)
-    if mine["steps"] is not None and theirs["steps"] is not None:
-        theirs["epochs"] = mine["epochs"]  # says nothing
-    differ = {k: (theirs.get(k), mine.get(k)) for k in sorted(mine.keys() | theirs.keys())}
-    differ = {
-        k: (there, here)
-        for k, (there, here) in differ.items()
-        if there != here and not _open(k, there, here)
-    }
+    differences = _option_differences(read_json(file), config)
     refused = {
-        k: pair
-        for k, pair in differ.items()
-        if not (_elsewhere(k, pair) or _longer(k, pair, config))
+        name: pair
+        for name, pair in differences.items()
+        if not (_is_placement(name, pair) or _is_extension(name, pair, config))
     }
     if refused:
-        said = ", ".join(
-            f"{k} is {there!r} there and {here!r} here" for k, (there, here) in refused.items()
+        text = ", ".join(
+            f"{name} (stored {stored!r}, given {given!r})"
+            for name, (stored, given) in refused.items()
         )
-        planned = refused.keys() <= set(LENGTH) and config.length_dependent_option
-        why = f"; {planned} goes by the length, which cannot change" if planned else ""
-        raise RunError(f"out: {out} belongs to a run with other options: {said}{why}")
-    return differ
+        reason = ""
+        if refused.keys() <= set(LENGTH) and config.length_dependent_option:
+            option = config.length_dependent_option
+            reason = f"; {option} depends on the number of steps, which cannot change"
+        raise RunError(f"out: {out} belongs to a run with other options: {text}{reason}")
+    return differences
 
 
-def _open(name: str, there: Any, here: Any) -> bool:
-    """Whether one of the two was left open where steps run: what it came to is not known."""
-    return name in ELSEWHERE and None in (there, here)
+def _option_differences(file: dict[str, Any], config: Options) -> dict[str, tuple[Any, Any]]:
+    """Returns the options that differ from those in a `config.json`, as `(stored, given)`."""
+    given = json.loads(json.dumps(identity(config)))
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    # Options that were added after the run was started have their default.
+    stored = json.loads(json.dumps({name: defaults.get(name) for name in given})) | file
+    if given["steps"] is not None and stored["steps"] is not None:
+        stored["epochs"] = given["epochs"]  # not used
+    names = sorted(given.keys() | stored.keys())
+    pairs = {name: (stored.get(name), given.get(name)) for name in names}
+    return {
+        name: pair
+        for name, pair in pairs.items()
+        if pair[0] != pair[1] and not _is_undetermined(name, pair)
+    }
 
 
-def _elsewhere(name: str, pair: tuple[Any, Any]) -> bool:
-    """Whether an option is about where steps run and nothing else; `pmap` means something else (see `Pmapped`)."""
-    return name in ELSEWHERE and "pmap" not in pair
+def _is_undetermined(name: str, pair: tuple[Any, Any]) -> bool:
+    """Returns True for a device option without a value in one of two runs."""
+    return name in PLACEMENT and None in pair
 
 
-def _longer(name: str, pair: tuple[Any, Any], config: Options) -> bool:
-    """Whether an option makes the run in the directory longer and nothing else."""
+def _is_placement(name: str, pair: tuple[Any, Any]) -> bool:
+    """Returns True if an option only changes the devices; `pmap` changes the run (`Pmapped`)."""
+    return name in PLACEMENT and "pmap" not in pair
+
+
+def _is_extension(name: str, pair: tuple[Any, Any], config: Options) -> bool:
+    """Returns True if an option only extends the stored run."""
     numbers = all(type(x) in (int, float) for x in pair)
     return name in LENGTH and numbers and pair[1] > pair[0] and not config.length_dependent_option
 
 
 def claim(out: Path, config: Options, step: int = 0) -> None:
-    """Makes the directory this run's: from here on it is refused to runs with other options.
+    """Makes the directory and stores the options, so that other runs are refused.
 
-    What the run goes on with since `step` though it was begun otherwise (see `check_out`) is told, and added to
-    `conversions.json`. The result of a run that becomes longer is kept as `result-STEPS.json`.
+    Options that changed since the run was started (see `check_out`) are printed and added to
+    `conversions.json`. The result of a run that is extended is kept as `result-STEPS.json`.
+
+    Args:
+      out: directory of the run.
+      config: its options.
+      step: step from which the run is resumed.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         changes = check_out(out, config)
         file = out / "conversions.json"
         if changes:
-            for name, (there, here) in changes.items():
+            for name, (stored, given) in changes.items():
                 print(
-                    f"goes on after step {step} with {name} {here}, begun with {there}",
+                    f"resuming after step {step} with {name} {given} instead of {stored}",
                     file=sys.stderr,
                 )
             if (out / "result.json").exists():
-                done = read_json(out / "result.json").get("steps")
-                (out / "result.json").replace(
-                    out / f"result-{done if type(done) is int else step}.json"
-                )
+                steps = read_json(out / "result.json").get("steps")
+                if type(steps) is not int:
+                    steps = step
+                (out / "result.json").replace(out / f"result-{steps}.json")
             write_json(file, {"changed": [*conversions(out), {"step": step, "options": changes}]})
         if changes or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))
     except OSError as error:
-        raise InputError(
-            "out", str(out), f"a directory that can be written ({error.strerror})"
-        ) from None
+        allowed = f"a directory that can be written ({error.strerror})"
+        raise InputError("out", str(out), allowed) from None
 
 
 def conversions(out: Path) -> list[Any]:
-    """What a run has changed in on its way, as `claim` wrote it; raises RunError where the file holds anything else."""
+    """Reads the options that changed when a run was resumed, as written by `claim`.
+
+    Raises:
+      RunError: the file has other contents.
+    """
     file = out / "conversions.json"
-    found = read_json(file).get("changed") if file.exists() else []
-    if not are_conversions(found):
-        raise RunError(f"{file} is not what a run wrote; choose another directory")
-    return found
+    if not file.exists():
+        return []
+    changed = read_json(file).get("changed")
+    if not are_conversions(changed):
+        raise RunError(f"{file} was not written by a run; choose another directory")
+    return changed
 
 
-def are_conversions(found: Any) -> TypeGuard[list[Any]]:
-    """Whether it is a list of steps with the options that changed there, old and new."""
-    return isinstance(found, list) and all(
+def are_conversions(value: Any) -> TypeGuard[list[Any]]:
+    """Returns True for a list of steps with the options that changed there, as `(old, new)`."""
+    return isinstance(value, list) and all(
         isinstance(each, dict)
         and type(each.get("step")) is int
         and isinstance(each.get("options"), dict)
         and all(isinstance(pair, list) and len(pair) == 2 for pair in each["options"].values())
-        for each in found
+        for each in value
     )
 
 
 def check_data(out: Path, sets: dict[str, str]) -> None:
-    """Raises if the run in the directory was begun with other data: its name may be the same, its bytes are not.
+    """Raises if the run in the directory was started with other data.
+
+    The names of data sets may be equal, so their bytes are compared.
 
     Args:
-      out: the run's directory.
-      sets: the SHA-256 of each set.
+      out: directory of the run.
+      sets: SHA-256 of each set.
 
     Raises:
-      RunError: with both checksums.
+      RunError: a checksum differs; names both.
     """
     file = out / "data.json"
-    theirs = read_json(file) if file.exists() else sets
-    for part in sorted(theirs.keys() | sets.keys()):
-        there = theirs.get(part, "none")
-        here = sets.get(part, "none")
-        if there != here:
+    if not file.exists():
+        return
+    stored_sets = read_json(file)
+    for part in sorted(stored_sets.keys() | sets.keys()):
+        stored = stored_sets.get(part, "none")
+        given = sets.get(part, "none")
+        if stored != given:
             raise RunError(
-                f"out: {out} was begun with other data: {part} is {there!s:.12} there and {here[:12]} here"
+                f"out: {out} was started with other data: "
+                f"{part} (stored {stored!s:.12}, given {given[:12]})"
             )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object that a file holds; raises RunError, naming it, where that cannot be read."""
+    """Reads a file that contains a JSON object; raises RunError, naming it, if that fails."""
     try:
-        return json_object(content(path))
+        return parse_json_object(read_bytes(path))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from None
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """What `Run.finish` wrote; raises RunError, naming the file, for anything else."""
-    found = read_json(path)
-    sets = found.get("data")
-    fine = (
-        all(_numbers(found.get(part, {} if part == "metrics_std" else None)) for part in NUMBERS)
-        and {"total", "compile"} <= found["seconds"].keys()
-        and "examples_per_second" in found["throughput"]
-        and isinstance(found.get("warnings", []), list)
-        and are_conversions(found.get("conversions", []))
+    """Reads a `result.json` of `Run.finish`; raises RunError, naming it, for other contents."""
+    result = read_json(path)
+    if not _is_result(result):
+        raise RunError(f"{path} is not a result written by a run; choose another directory")
+    numbers = {
+        part: {name: float(x) for name, x in result[part].items()}
+        for part in NUMBERS
+        if part in result
+    }
+    return result | numbers
+
+
+def _is_result(value: dict[str, Any]) -> bool:
+    """Returns True if an object has the parts of a result that are read again."""
+    parts = {"metrics_std": {}} | value
+    if not all(_are_numbers(parts.get(name)) for name in NUMBERS):
+        return False
+    sets = value.get("data")
+    return (
+        {"total", "compile"} <= value["seconds"].keys()
+        and "examples_per_second" in value["throughput"]
+        and isinstance(value.get("warnings", []), list)
+        and are_conversions(value.get("conversions", []))
         and isinstance(sets, dict)
         and all(
             isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys()
             for each in sets.values()
         )
     )
-    if not fine:
-        raise RunError(f"{path} is no result that a run wrote; choose another directory")
-    numbers = {
-        part: {name: float(x) for name, x in found[part].items()}
-        for part in NUMBERS
-        if part in found
-    }
-    return found | numbers
+
+
+def _are_numbers(value: Any) -> bool:
+    """Returns True for an object of numbers, as `write_json` writes them."""
+    return isinstance(value, dict) and all(
+        (isinstance(number, float | int) and abs(number) < 2**1000)
+        or number in ("NaN", "Infinity", "-Infinity")
+        for number in value.values()
+    )
 
 
 def read_array(path: Path) -> Any:
-    """An array that a run left in a `.npy` file.
+    """Reads an array from a `.npy` file that a run wrote.
 
     Args:
-      path: the file.
+      path: file to read.
 
     Raises:
-      RunError: there is anything else; names the file.
+      RunError: the file does not contain an array; names the file.
     """
     try:
-        plain(path).close()
-        # A view of the file: a header that says more than there is gets no memory.
+        open_regular_file(path).close()
+        # The file is mapped, so a header with a too large shape does not allocate memory.
         return np.array(np.lib.format.open_memmap(path, mode="r"))
     except Exception as error:
-        # Damage makes the header's parser fail in too many ways to list them.
+        # A damaged header raises too many types of exceptions to list them.
         raise RunError(
             f"{path} cannot be read: {type(error).__name__}: {error}; remove its directory"
         ) from None
-
-
-def _numbers(found: Any) -> bool:
-    """Whether it is an object of numbers, as `write_json` writes them."""
-    return isinstance(found, dict) and all(
-        (isinstance(value, float | int) and abs(value) < 2**1000)
-        or value in ("NaN", "Infinity", "-Infinity")
-        for value in found.values()
-    )

@@ -1,4 +1,4 @@
-"""What the experiments that minimise one loss share: the optimizer's options, and a run from task to test."""
+"""Training with a single loss: the options of the optimizer, and a run from a task to its test."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -23,65 +23,79 @@ from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions(Options):
-    """Options of everything that one optimizer trains."""
+    """Options of the experiments that train with one optimizer."""
 
     optimizer: str = "adam"
-    """sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, adamw, nadam, lion, muon, schedule_free."""
+    """Name of the optimizer:
+    sgd, momentum, nesterov, rmsprop, adagrad, adadelta,
+    adam, adamw, nadam, lion, muon or schedule_free."""
     learning_rate: float = 1e-3
-    """The largest of the run."""
+    """Peak learning rate."""
     schedule: str = "constant"
-    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
+    """Schedule of the learning rate:
+    constant, step, exponential, cosine, polynomial, warmup_cosine or one_cycle."""
     warmup: float = 0.0
-    """Share of the steps over which the learning rate rises, in [0, 1); 0: the schedule's own."""
+    """Share of the steps in which the learning rate rises, in [0, 1).
+    0 means the default of the schedule."""
     momentum: float = 0.9
-    """Decay of the running mean of gradients, where the optimizer has one."""
+    """Decay of the running mean of gradients, for optimizers that have one."""
     weight_decay: float = 0.0
-    """Pulls kernels to zero: decoupled for adamw, lion, muon and schedule_free, else L2."""
+    """Weight decay of kernels.
+    Decoupled for adamw, lion, muon and schedule_free, else an L2 penalty."""
     l1: float = 0.0
-    """Weight of the sum of the kernels' absolute values in the loss."""
+    """Weight of the L1 norm of kernels in the loss."""
     clip: float = 0.0
-    """Largest norm of the whole gradient; 0: any."""
+    """Largest global norm of the gradient; 0 disables clipping."""
     accumulate: int = 1
-    """Parts of a batch whose gradients are added up one after the other."""
+    """Number of parts of a batch whose gradients are accumulated one after the other."""
     ema: float = 0.0
-    """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
+    """Decay of a moving average of the weights; 0 disables it.
+    The average is evaluated instead of the weights."""
     skip_nonfinite: bool = False
-    """Leave out steps whose numbers are not finite, up to 100 in a row, and count them; else, or with --debug, the
-    first ends the run."""
+    """If True, steps with NaN or infinite values are skipped and counted, up to 100 in a row.
+    If False, or with --debug, the first such step ends the run."""
     patience: int = 0
-    """Stop after this many validations without a smaller loss (of several seeds, their mean); 0: never."""
+    """Number of validations without a smaller loss after which the run stops.
+    0 disables early stopping. With several seeds their mean loss counts."""
     bfloat16: bool = False
-    """Compute in bfloat16; parameters stay float32."""
+    """If True, the network computes in bfloat16. Parameters stay float32."""
 
     def validate(self) -> Self:
         at_least("accumulate", self.accumulate, 1)
         at_least("patience", self.patience, 0)
         in_range("ema", self.ema, 0, 1)
         if self.ema and self.optimizer == "schedule_free":
-            raise InputError("ema", self.ema, "0 with schedule_free, which averages by itself")
+            allowed = "0 with schedule_free, which averages the weights already"
+            raise InputError("ema", self.ema, allowed)
         if self.patience and not self.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
         if self.batch_size % self.accumulate:
-            raise InputError(
-                "accumulate", self.accumulate, f"a divisor of the batch size {self.batch_size}"
-            )
-        self.make_optimizer(1)  # names and numbers, before data are read
+            allowed = f"a divisor of the batch size {self.batch_size}"
+            raise InputError("accumulate", self.accumulate, allowed)
+        # Checks names and numbers before any data are read.
+        self.make_optimizer(1)
         return super().validate()
 
     @property
     def length_dependent_option(self) -> str:
         if self.schedule != "constant":
             return f"--schedule {self.schedule}"
-        # When a set is looked at goes by the length, too.
-        return "--warmup" if self.warmup else "--patience" if self.patience else ""
+        if self.warmup:
+            return "--warmup"
+        # The steps of the validations depend on the number of steps, too.
+        if self.patience:
+            return "--patience"
+        return ""
 
     @property
     def dtype(self) -> Any:
-        """Of the computation: bfloat16, or None, that of the input."""
-        return jnp.bfloat16 if self.bfloat16 else None
+        """Data type of the computation. None means the type of the input."""
+        if self.bfloat16:
+            return jnp.bfloat16
+        return None
 
     def make_optimizer(self, steps: int) -> optax.GradientTransformation:
-        """The optimizer that the options describe."""
+        """Returns the optimizer for a run of `steps` updates."""
         rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
         return optimizers.optimizer(
             self.optimizer,
@@ -93,36 +107,39 @@ class TrainingOptions(Options):
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        """What a step of the run does."""
+        """Returns the updates that one step of the run consists of."""
         return (Update(task.loss, self.make_optimizer(steps)),)
 
     def make_learner(self, task: Any, size: int) -> Learner:
-        """The learner that the options describe, for a training set of `size` examples."""
+        """Returns the learner for a training set of `size` examples."""
         updates = self.make_updates(task, self.total_steps(size))
         net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
-        net = with_ema(net, self.ema) if self.ema else net
-        return skip_nonfinite(net) if self.skip_nonfinite else net
+        if self.ema:
+            net = with_ema(net, self.ema)
+        if self.skip_nonfinite:
+            net = skip_nonfinite(net)
+        return net
 
 
 def split_sets(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
-    """The sets of a run: the test set apart from the start, the validation set the same for every seed.
+    """Splits a validation set from the training set, the same one for every seed.
 
     Args:
-      config: the run's options.
-      train: the whole training set.
-      test: the test set.
+      config: options of the run.
+      train: whole training set.
+      test: test set, which stays as it is.
 
     Returns:
-      By part: `train`, `test` and, if the options keep some, `validation`.
+      The sets by part: `train`, `test` and, if `config.validation` is not 0, `validation`.
 
     Raises:
-      InputError: a share for validation that leaves one of the parts empty.
+      InputError: the share for validation leaves one of the parts empty.
     """
     sets = {"train": train, "test": test}
     if config.validation:
         if not 0 < round(config.validation * train.size) < train.size:
-            said = f"a share that leaves both parts of {train.size} not empty"
-            raise InputError("validation", config.validation, said)
+            allowed = f"a fraction that leaves both parts of {train.size} examples non-empty"
+            raise InputError("validation", config.validation, allowed)
         sets["train"], sets["validation"] = split(train, root(0), config.validation)
     return sets
 
@@ -134,24 +151,26 @@ def fit_and_test(
     sets: Mapping[str, Dataset],
     on_validation: Callable[[State], None] | None = None,
 ) -> tuple[State, dict[str, Any]]:
-    """Trains a task with the options of the run and tests it once.
+    """Trains a task with the options of the run, then evaluates it on the test set.
 
     Args:
-      run: the run; its options are a `TrainingOptions`.
-      model: what the task trains, to be shown; None: it has been.
-      task: has `init`, and what the options' `make_updates` asks for.
-      sets: `train`, `test` and, if there is one, `validation`.
-      on_validation: is shown the state at every validation (`jaxdl.train`).
+      run: run whose options are a `TrainingOptions`.
+      model: model of the task, whose table of parameters is printed. None prints nothing.
+      task: task with `init` and the losses that the options' `make_updates` uses.
+      sets: `train`, `test` and optionally `validation`.
+      on_validation: called with the state at every validation (`jaxdl.train`).
 
     Returns:
-      The trained state and the test set's metrics.
+      The trained state and the metrics of the test set.
     """
     config = run.config
     train = sets["train"]
     net = config.make_learner(task, train.size)
     if model is not None:
         print(table(model, train["input"][:1]))
-    patience = Patience("loss", config.patience) if config.patience else None
+    patience = None
+    if config.patience:
+        patience = Patience("loss", config.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation)
     return state, run.test(net, state, sets["test"])
 
@@ -159,23 +178,25 @@ def fit_and_test(
 def run_variants(
     config: Any,
     variants: Mapping[str, Mapping[str, Any]],
-    one: Callable[[Run[Any]], dict[str, Any]],
+    experiment: Callable[[Run[Any]], dict[str, Any]],
 ) -> tuple[Path, dict[str, dict[str, Any]]]:
-    """Runs an experiment once for each variant, each in a directory of its own; finished ones are not run again.
+    """Runs an experiment once for each variant, in separate directories.
+
+    Finished variants are not run again.
 
     Args:
-      config: the options; `out`, or its default, is the directory of all.
-      variants: by the name of its directory, the options in which each differs.
-      one: from a `Run` to the result of `Run.finish`.
+      config: options; `out`, or its default, is the parent directory.
+      variants: options that each variant changes, by the name of its directory.
+      experiment: function from a `Run` to the result of `Run.finish`.
 
     Returns:
-      The directory of all, and the results by name, without those that `stop_after` left unfinished.
+      The parent directory, and the results by name. Variants that `stop_after` left unfinished
+      have no result.
     """
-    out = run_directory(config, one)[1]
+    out = run_directory(config, experiment)[1]
     results = {}
     for name, changes in variants.items():
         print(f"\n{name}")
-        results[name] = run_experiment(
-            dataclasses.replace(config, **changes, out=str(out / name)), one
-        )
+        options = dataclasses.replace(config, **changes, out=str(out / name))
+        results[name] = run_experiment(options, experiment)
     return out, {name: result for name, result in results.items() if result}

@@ -1,4 +1,4 @@
-"""What the experiments with two players share: options, and a run from data to pictures and numbers."""
+"""Generative adversarial networks: shared options, and a run from the data to the figures."""
 
 import dataclasses
 import math
@@ -22,71 +22,76 @@ from jaxdl.experiment.sample_quality import evaluate_samples, latent_noise
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
 
-#: Images in a grid: rows (in a conditional grid the classes, at most) and columns.
+#: Columns of a grid of images, and most rows. In a conditional grid each row is a class.
 SIDE = 10
-#: With `shift`, the probability that the discriminator sees an image as it is. If all were moved, a generator that
-#: moves what it draws would look the same to it; half is enough to tell (Karras et al. 2020, section 2.2).
-STILL = 0.5
+#: With `shift`, the probability that the discriminator sees an image unshifted. If all images were
+#: shifted, the discriminator could not recognize a generator that shifts its images. One half is
+#: enough (Karras et al. 2020, section 2.2).
+UNSHIFTED_PROBABILITY = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class GANOptions(TrainingOptions):
-    """Options of every generator with a discriminator."""
+    """Options of the experiments with a generator and a discriminator."""
 
     latent: int = 64
-    """Random numbers that an image is made of."""
+    """Number of latent dimensions of the generator."""
     loss: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
-    """What the players want."""
+    """Loss of the generator and the discriminator."""
     critic_steps: int = 1
-    """Updates of the discriminator for each of the generator."""
+    """Updates of the discriminator for each update of the generator."""
     label_smoothing: float = 0.0
-    """How sure of real images the discriminator should not be, in [0, 1); for nonsaturating only."""
+    """One-sided label smoothing in [0, 1), for the loss nonsaturating only:
+    the probability of being generated that real images should get."""
     penalty: float = 0.0
-    """Weight of the gradient penalty between real and drawn images, for a discriminator without BatchNorm."""
+    """Weight of the gradient penalty between real and generated images.
+    It needs a discriminator without BatchNorm."""
     r1: float = 0.0
-    """Weight of the gradient penalty at real images, for a discriminator without BatchNorm."""
+    """Weight of the gradient penalty at real images.
+    It needs a discriminator without BatchNorm."""
     spectral_norm: bool = False
-    """Divide the discriminator's kernels by their largest singular value."""
+    """If True, the discriminator's kernels are divided by their largest singular value."""
     shift: int = 0
-    """The discriminator sees half of the images moved by up to so many pixels: it cannot learn them by heart."""
+    """Largest random shift in pixels, for half of the images that the discriminator sees.
+    Shifts prevent the discriminator from memorizing images."""
     feature_classifier: str | None = None
-    """Directory of a finished run of experiments/feature_classifier.py; default: that in the cache, trained if it is missing."""
+    """Directory of a finished run of experiments/feature_classifier.py.
+    Default: the classifier in the cache, which is trained if it is missing."""
     batch_size: int = 64
     """Images per step."""
     learning_rate: float = 1e-3
-    """Of the generator, the largest of the run."""
+    """Peak learning rate of the generator."""
     discriminator_learning_rate: float = 4e-4
-    """Of the discriminator."""
+    """Peak learning rate of the discriminator."""
     schedule: str = "cosine"
-    """constant, step, exponential, cosine, polynomial, warmup_cosine, one_cycle."""
     ema: float = 0.99
-    """Decay of a moving average of the weights, which is then what is evaluated; 0: none."""
     momentum: float = 0.5
-    """Decay of the running mean of gradients, where the optimizer has one."""
     validation: float = 0.0
-    """Share of the training set kept for validation; 0: none."""
 
     seeds_share_cores: ClassVar[bool] = False
-    max_saves: ClassVar[int] = 30  # each draws a grid
+    max_saves: ClassVar[int] = 30  # each one plots a grid of images
 
     def validate(self) -> Self:
         if self.patience:
-            raise InputError("patience", self.patience, "0: no loss of a game says when to stop")
+            allowed = "0 (a GAN's losses do not measure progress)"
+            raise InputError("patience", self.patience, allowed)
         if self.optimizer == "schedule_free":
-            raise InputError(
-                "optimizer", self.optimizer, "one that updates a part of the parameters"
-            )
+            allowed = "one that can update a part of the parameters"
+            raise InputError("optimizer", self.optimizer, allowed)
         at_least("critic_steps", self.critic_steps, 1)
         at_least("shift", self.shift, 0)
-        if not 0 < self.discriminator_learning_rate < math.inf:
-            said = "a finite number above 0"
-            raise InputError("discriminator_learning_rate", self.discriminator_learning_rate, said)
-        # Names and numbers, before data are read.
+        rate = self.discriminator_learning_rate
+        if not 0 < rate < math.inf:
+            raise InputError("discriminator_learning_rate", rate, "a finite number above 0")
+        # Checks names and numbers before any data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
         return super().validate()
 
     def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Adversarial:
-        """The game that the options describe."""
+        """Returns the adversarial task of two networks."""
+        augment = None
+        if self.shift:
+            augment = tasks.random_shift(self.shift, UNSHIFTED_PROBABILITY)
         return tasks.gan(
             generator,
             discriminator,
@@ -96,88 +101,117 @@ class GANOptions(TrainingOptions):
             penalty=self.penalty,
             r1=self.r1,
             spectral_norm=self.spectral_norm,
-            augment=tasks.random_shift(self.shift, STILL) if self.shift else None,
+            augment=augment,
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        other = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
+        discriminator = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
         return task.updates(
-            other.make_optimizer(steps * self.critic_steps),
+            discriminator.make_optimizer(steps * self.critic_steps),
             self.make_optimizer(steps),
             self.critic_steps,
         )
 
     @property
     def norm(self) -> Literal["batch"] | None:
-        """Of a convolutional discriminator: BatchNorm, unless something holds it back that BatchNorm would spoil."""
-        return (
-            None
-            if self.penalty or self.r1 or self.spectral_norm or self.loss == "wasserstein"
-            else "batch"
-        )
+        """Norm of a convolutional discriminator.
+
+        BatchNorm, or None with another form of regularization that BatchNorm would interfere with.
+        """
+        if self.penalty or self.r1 or self.spectral_norm or self.loss == "wasserstein":
+            return None
+        return "batch"
 
 
 def run_gan(
     run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]
 ) -> dict[str, Any]:
-    """Trains generator and discriminator, draws, has the drawn images judged and writes the result.
+    """Trains a GAN, evaluates generated images, draws figures and writes the result.
 
     Args:
-      run: the run; its options are a `GANOptions`.
+      run: run whose options are a `GANOptions`.
       networks: `networks(shape of an image, classes) -> (generator, discriminator)`.
 
     Returns:
-      The result of `Run.finish`: the losses on the test set, and the classifier's numbers as `samples/...`.
+      The result of `Run.finish`: losses on the test set, and the scores of generated images as
+      `samples/...`.
     """
     config = run.config
     train, test, sets = image_sets(config)
     shape = train["input"].shape[1:]
     classes = train.classes or 0
     if config.shift >= min(shape[:2]):
-        raise InputError("shift", config.shift, f"less than the images' sides, {min(shape[:2])}")
-    players = networks(shape, classes)
-    task = config.make_task(*players)
-    rows = min(SIDE, classes)
-    conditional = num_classes(*players) is not None
-    # In a column the same noise, in a row the same class.
-    z = latent_noise(run.seeds[0], config.latent, SIDE if conditional else SIDE * SIDE)
-    shown = (
-        (np.tile(z, (rows, 1)), np.repeat(np.arange(rows, dtype=np.int32), SIDE))
-        if conditional
-        else (z,)
-    )
-    for net, x in zip(players, (z[:1], train["input"][:1]), strict=True):
+        allowed = f"less than the smaller side of the images, {min(shape[:2])}"
+        raise InputError("shift", config.shift, allowed)
+    generator, discriminator = networks(shape, classes)
+    task = config.make_task(generator, discriminator)
+    conditional = num_classes(generator, discriminator) is not None
+    inputs = grid_inputs(run, classes, conditional)
+    for net, x in ((generator, inputs[0][:1]), (discriminator, train["input"][:1])):
         print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
     check_batch_size(sets["train"], config.batch_size)
     classifier = load_classifier(config, train, test)
-    draw = jax.jit(task.generate)
+    on_validation = grid_callback(run, task, inputs)
+    state, metrics = fit_and_test(run, None, task, sets, on_validation)
+    states = [inference(each) for each in run.members(state)]
+    metrics |= evaluate_samples(run, classifier, task.generate, states, config.latent, conditional)
+    warn_of_weak_gradient(run)
+    pictures(run, task, states[0], classifier, inputs)
+    return run.finish(state, metrics, **sets)
+
+
+def grid_inputs(run: Run[Any], classes: int, conditional: bool) -> tuple[np.ndarray, ...]:
+    """Returns the inputs of the generator for a grid of images: latents and, if any, labels.
+
+    In a conditional grid each column has the same latent, and each row the same class.
+    """
+    latent = run.config.latent
+    if not conditional:
+        return (latent_noise(run.seeds[0], latent, SIDE * SIDE),)
+    rows = min(SIDE, classes)
+    latents = latent_noise(run.seeds[0], latent, SIDE)
+    label = np.repeat(np.arange(rows, dtype=np.int32), SIDE)
+    return np.tile(latents, (rows, 1)), label
+
+
+def grid_callback(
+    run: Run[Any], task: tasks.Adversarial, inputs: tuple[np.ndarray, ...]
+) -> Callable[[State], None]:
+    """Returns a function that draws a grid of generated images from the same inputs each time."""
+    generate = jax.jit(task.generate)
+    # The images of the first row have the same class if there are labels.
+    compared = slice(None)
+    if len(inputs) > 1:
+        compared = slice(SIDE)
 
     def on_validation(state: State) -> None:
-        """The same noise again and again, while the generator learns."""
-        one = inference(run.first_seed(state))
-        drawn = np.asarray(draw(one.params, one.extra, *shown))
-        run.grid(state.steps_done, drawn, SIDE)
-        if drawn[: SIDE if conditional else None].std(0).mean() < 0.01:
+        member = inference(run.first_seed(state))
+        generated = np.asarray(generate(member.params, member.extra, *inputs))
+        run.grid(state.steps_done, generated, SIDE)
+        if generated[compared].std(0).mean() < 0.01:
             print(
-                f"warning: step {state.steps_done}: drawn images hardly differ",
+                f"warning: step {state.steps_done}: generated images are almost identical",
                 file=sys.stderr,
                 flush=True,
             )
 
-    state, metrics = fit_and_test(run, None, task, sets, on_validation)
-    states = [inference(each) for each in run.members(state)]
-    metrics |= evaluate_samples(run, classifier, task.generate, states, config.latent, conditional)
-    last = [
+    return on_validation
+
+
+def warn_of_weak_gradient(run: Run[Any]) -> None:
+    """Adds a warning if the discriminator's loss is so small that the generator stops learning."""
+    if run.config.loss == "wasserstein" or run.config.label_smoothing:
+        return
+    losses = [
         record["train/discriminator_loss"]
         for record in run.records()
         if "train/discriminator_loss" in record
     ]
-    if config.loss != "wasserstein" and not config.label_smoothing and last[-1] < 0.05:
+    if losses[-1] < 0.05:
         run.warn(
-            f"the discriminator has won: its loss is {last[-1]:.4f}, and the generator learns nothing any more"
+            f"the discriminator's loss is only {losses[-1]:.4f}, "
+            "so the generator hardly learns any more"
         )
-    pictures(run, task, states[0], classifier, shown)
-    return run.finish(state, metrics, **sets)
 
 
 def pictures(
@@ -185,21 +219,26 @@ def pictures(
     task: tasks.Adversarial,
     state: State,
     classifier: FeatureClassifier,
-    shown: tuple,
+    inputs: tuple,
 ) -> None:
-    """Curves, samples, how they came to be, ways between them, and the training image nearest to each."""
+    """Draws the figures of a GAN.
+
+    These are curves, samples, their history, interpolations between samples, and samples above the
+    nearest training images.
+    """
     plots.gan_curves(run.records(), run.figure("curves"))
-    drawn = tasks.predict_batched(task.generate, state, *shown)
-    plots.image_grid(drawn, run.figure("samples"), SIDE)
+    generated = tasks.predict_batched(task.generate, state, *inputs)
+    plots.image_grid(generated, run.figure("samples"), SIDE)
     run.training_gif()
-    z, *label = shown
-    ways = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
-    classes = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
-    between = np.concatenate(ways)[: len(classes[0]) if classes else None]
-    plots.image_grid(
-        tasks.predict_batched(task.generate, state, between, *classes), run.figure("between"), SIDE
-    )
-    some = drawn[:: len(drawn) // SIDE][:SIDE]
+    z, *label = inputs
+    paths = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
+    latents = np.concatenate(paths)
+    labels = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
+    if labels:
+        latents = latents[: len(labels[0])]
+    between = tasks.predict_batched(task.generate, state, latents, *labels)
+    plots.image_grid(between, run.figure("interpolation"), SIDE)
+    some = generated[:: len(generated) // SIDE][:SIDE]
     known = np.asarray(classifier.train["input"])
     _, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
     plots.image_grid(np.concatenate([some, known[row[:, 0]]]), run.figure("nearest"), len(some))

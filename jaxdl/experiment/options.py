@@ -1,4 +1,4 @@
-"""The options that every experiment has, and the command line made from them."""
+"""Options that all experiments share, and the command line that is built from them."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ from typing import (
 import jax
 
 from jaxdl.data.cache import cache_root
-from jaxdl.data.files import content, json_object, path_of
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 from jaxdl.experiment import backend
 from jaxdl.experiment.signals import exit_on_signal, signal_watchdog
@@ -38,174 +38,201 @@ from jaxdl.training.shutdown import SIGNALS
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What every experiment can be told; an experiment's own Config adds its fields to these."""
+    """Options of every experiment. The Config of an experiment adds its fields to these."""
 
     data: str = "digits"
-    """Data set: digits, photos, moons, spirals, the name of a TFDS image classification set, or a .npz file."""
+    """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a .npz file."""
     data_dir: str | None = None
-    """Where prepared TFDS sets are; default: TFDS's own ($TFDS_DATA_DIR or ~/tensorflow_datasets)."""
+    """Directory of prepared TFDS sets. Default: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     cache_dir: str | None = None
-    """Where decoded data and compiled programs are kept; default: $JAXDL_CACHE or ~/.cache/jaxdl."""
+    """Directory for decoded data and compiled programs.
+    Default: $JAXDL_CACHE, else ~/.cache/jaxdl."""
     seed: int = 0
-    """Every random number follows from it; in [0, 2**32)."""
+    """Seed of all random numbers, in [0, 2**32)."""
     seeds: int = 1
-    """Repeats with seed, seed + 1, ... in one program; the result then has mean and standard deviation."""
+    """Number of runs in one program, with the seeds seed, seed + 1, and so on.
+    The result then contains mean and standard deviation."""
     epochs: float = 10.0
     """Passes over the training set."""
     steps: int | None = None
-    """Updates; instead of --epochs."""
+    """Number of steps; replaces --epochs."""
     batch_size: int = 128
     """Examples per step."""
     validation: float = 0.1
-    """Share of the training set kept for validation; 0: none."""
+    """Share of the training set used for validation, in [0, 1); 0 disables validation."""
     strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
-    """Where steps run; auto: sharded over all devices."""
+    """Distribution of a step over devices; auto means sharded over all devices."""
     cpu_devices: int | None = None
-    """Devices to make of a CPU, among which each batch is divided; the last bits of a result depend on it.
-    Default: what suits the network, 2 for recurrent ones, else 1."""
+    """Number of devices that the CPU is divided into. Each batch is split among them.
+    It affects the rounding of results.
+    Default: 1 or 2, depending on the network."""
     cpu_threads: int | None = None
-    """Threads among which a CPU divides its sums, at least one per device; the last bits of a result depend on it, not
-    on the cores. Default: what the run was begun with; a new one has as many as there are cores."""
+    """Size of XLA's CPU thread pool, at least one per device.
+    Results are bit-identical for the same value.
+    Default: the value stored in the run directory, else the number of cores."""
     log_every: int = 0
-    """Steps between two lines of metrics; 0: about twenty times in a run."""
+    """Steps between two log lines; 0 means about twenty lines per run."""
     save_every: int = 0
-    """Steps between two validations, each saved; 0: once an epoch."""
+    """Steps between two validations, each followed by a checkpoint; 0 means once per epoch."""
     stop_after: int | None = None
-    """End after this step as if interrupted; the same command without it goes on from there."""
+    """Step after which the run stops as if interrupted.
+    The same command without this option resumes the run."""
     out: str | None = None
-    """The run's directory; default: one under runs/ named after experiment, data and options."""
+    """Directory of the run.
+    Default: a directory under runs/ named after experiment, data and options."""
     tensorboard: bool = False
-    """Write TensorBoard event files too."""
+    """If True, TensorBoard event files are written too."""
     debug: bool = False
-    """Check every step, on one device: NaN, indices, keys used twice. Slow; also for a run that goes on."""
+    """If True, every step is checked for NaN, indices out of bounds and keys used twice.
+    Checks are slow and need one device. They can be switched on when a run is resumed."""
     smoke: bool = False
-    """The same code for a few steps, to see that it runs."""
+    """If True, only a few steps are run, as a quick test."""
     deterministic: bool = False
-    """Ask accelerators for the same bits every time; a CPU gives them anyway."""
+    """If True, GPUs compute bit-identical results. A CPU always does."""
 
-    #: Whether several seeds share out a CPU's cores; a convolution takes them all, so its seeds take turns.
+    #: True if several seeds are distributed over the cores of a CPU. A convolution uses all cores,
+    #: so the seeds of a convolutional network are trained in turn.
     seeds_share_cores: ClassVar[bool] = True
-    #: How many CPU devices a network gains from; one where seeds, the strategy or the batch size allow no more.
+    #: Number of CPU devices that speeds up the network. One device is used instead where the seeds,
+    #: the strategy or the batch size do not allow more.
     default_cpu_devices: ClassVar[int] = 1
-    #: How many validations and checkpoints a run has at most, where the options do not say.
+    #: Largest number of validations and checkpoints of a run, unless `save_every` is set.
     max_saves: ClassVar[int] = 100
 
     def validate(self) -> Self:
-        """Itself, if its values can be used together, nothing left open; with `smoke`, its short form."""
+        """Checks the options and fills in those that were left open.
+
+        Returns:
+          The options; with `smoke`, their short form (`for_smoke`).
+
+        Raises:
+          InputError: a value is out of range, or two values cannot be combined.
+        """
         if self.cpu_devices is None:
-            single = (
-                self.seeds != 1
-                or self.where in ("single", "debug")
-                or self.batch_size % self.default_cpu_devices
-            )
-            single = single or backend.cpu_devices_are_set()
-            return dataclasses.replace(
-                self, cpu_devices=1 if single else self.default_cpu_devices
-            ).validate()
+            return dataclasses.replace(self, cpu_devices=self._usable_cpu_devices()).validate()
         if self.cpu_threads is None:
-            some = min(max(backend.threads(), self.cpu_devices), backend.MOST_THREADS)
-            return dataclasses.replace(self, cpu_threads=some).validate()
+            count = min(max(backend.threads(), self.cpu_devices), backend.MOST_THREADS)
+            return dataclasses.replace(self, cpu_threads=count).validate()
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
         if self.steps is None and not 0 < self.epochs < float("inf"):
             raise InputError("epochs", self.epochs, "a number above 0")
-        at_least("steps", 1 if self.steps is None else self.steps, 1)
+        if self.steps is not None:
+            at_least("steps", self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
-        at_least("cpu_devices", self.cpu_devices, 1)
-        if not self.cpu_devices <= self.cpu_threads <= backend.MOST_THREADS:
-            allowed = f"an integer in [{self.cpu_devices}, {backend.MOST_THREADS}], at least one per device"
-            raise InputError("cpu_threads", self.cpu_threads, allowed)
-        if self.debug and self.strategy not in ("auto", "single"):
-            raise InputError(
-                "debug", True, f"without --strategy {self.strategy}: it checks on one device"
-            )
-        if self.debug and self.seeds > 1:
-            raise InputError("debug", True, f"with one seed, not {self.seeds}")
-        if self.cpu_devices > 1 and (self.seeds > 1 or self.where in ("single", "debug")):
-            raise InputError(
-                "cpu_devices",
-                self.cpu_devices,
-                "1 with several seeds, --debug or the strategy single",
-            )
-        if self.batch_size % self.cpu_devices:
-            raise InputError(
-                "cpu_devices", self.cpu_devices, f"a divisor of the batch size, {self.batch_size}"
-            )
+        self._check_devices(self.cpu_devices, self.cpu_threads)
         at_least("log_every", self.log_every, 0)
         at_least("save_every", self.save_every, 0)
-        at_least("stop_after", 1 if self.stop_after is None else self.stop_after, 1)
+        if self.stop_after is not None:
+            at_least("stop_after", self.stop_after, 1)
         in_range("validation", self.validation, 0, 1)
         for name in ("out", "cache_dir"):
             if getattr(self, name) == "":
                 raise InputError(name, "", "a directory")
         if self.cache_dir and os.path.isfile(os.path.expanduser(self.cache_dir)):
             raise InputError("cache_dir", self.cache_dir, "a directory; this is a file")
-        return self.for_smoke() if self.smoke else self
+        if self.smoke:
+            return self.for_smoke()
+        return self
+
+    def _usable_cpu_devices(self) -> int:
+        """Returns `default_cpu_devices` if the other options allow it, else 1."""
+        one_device = self.seeds != 1 or self.strategy_name in ("single", "debug")
+        indivisible = self.batch_size % self.default_cpu_devices
+        if one_device or indivisible or backend.cpu_devices_are_set():
+            return 1
+        return self.default_cpu_devices
+
+    def _check_devices(self, devices: int, threads: int) -> None:
+        """Raises unless the strategy and the numbers of CPU devices and threads fit together."""
+        at_least("cpu_devices", devices, 1)
+        if not devices <= threads <= backend.MOST_THREADS:
+            allowed = f"an integer in [{devices}, {backend.MOST_THREADS}], at least one per device"
+            raise InputError("cpu_threads", threads, allowed)
+        if self.debug and self.strategy not in ("auto", "single"):
+            allowed = f"False with --strategy {self.strategy}; steps are checked on one device"
+            raise InputError("debug", True, allowed)
+        if self.debug and self.seeds > 1:
+            raise InputError("debug", True, f"False with --seeds {self.seeds}; use one seed")
+        if devices > 1 and (self.seeds > 1 or self.strategy_name in ("single", "debug")):
+            allowed = "1 with several seeds, --debug or the strategy single"
+            raise InputError("cpu_devices", devices, allowed)
+        if self.batch_size % devices:
+            allowed = f"a divisor of the batch size, {self.batch_size}"
+            raise InputError("cpu_devices", devices, allowed)
 
     @property
-    def where(self) -> str:
-        """The name of the strategy (`jaxdl.strategy`)."""
-        return "debug" if self.debug else self.strategy
+    def strategy_name(self) -> str:
+        """Name of the strategy that the run uses (`jaxdl.strategy`)."""
+        if self.debug:
+            return "debug"
+        return self.strategy
 
     @property
     def length_dependent_option(self) -> str:
-        """What goes by the run's length, so that it cannot be made longer; empty where nothing is known to."""
+        """The option that depends on the total number of steps and so forbids extending the run.
+
+        An empty string if there is none.
+        """
         return "this experiment"
 
     def default_out(self, name: str) -> Path:
-        """The directory of a run of the experiment `name`, where `out` does not say."""
+        """Returns the directory of a run of the experiment `name` for which `out` is not set."""
         return hashed_out(name, self)
 
     def for_smoke(self) -> Self:
-        """What `--smoke` runs, as far as nothing shorter is asked for."""
+        """Returns the options of a smoke test: at most 20 steps, logged and saved often."""
         steps = min(self.steps or 20, 20)
         return dataclasses.replace(
             self, steps=steps, save_every=self.save_every or 10, log_every=self.log_every or 5
         )
 
     def total_steps(self, size: int) -> int:
-        """Updates of the run, for a training set of `size` examples."""
+        """Returns the number of steps of the run, for a training set of `size` examples."""
         steps = self.steps or self.epochs * (size // self.batch_size)
-        if steps >= 2**31:  # the state counts them in int32
-            field = "steps" if self.steps else "epochs"
-            raise InputError(field, getattr(self, field), "fewer than 2**31 updates")
+        if steps >= 2**31:  # the state counts steps in int32
+            field = "epochs"
+            if self.steps:
+                field = "steps"
+            raise InputError(field, getattr(self, field), "fewer than 2**31 steps")
         return max(1, round(steps))
 
 
 C = TypeVar("C", bound=Options)
 
-#: Options that say how a run is driven, not what it is: they may differ when it goes on.
-DRIVING = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
+#: Options that do not define a run. They may differ when the run is resumed.
+NOT_IDENTITY = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 
-#: Options that say where steps run: a run may go on elsewhere, with other last bits.
-ELSEWHERE = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
+#: Options that select the devices. A run may be resumed with other values, which changes rounding.
+PLACEMENT = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
 
-#: Options that say how long a run is: it may be made longer, unless something is planned by its length.
+#: Options that set the length of a run. It may be extended unless `length_dependent_option` is set.
 LENGTH = ("steps", "epochs")
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
-    """Reads the command line and runs an experiment; what a script ends with.
+    """Parses the command line and runs an experiment; the last call of a script.
 
-    A `JaxdlError` becomes one line and exit code 2. Told to end, by Ctrl-C or a signal, a run saves its step first; the
-    exit code is 130, or 128 + the signal's number.
+    A `JaxdlError` is printed as one line and gives exit code 2. On Ctrl-C or another signal a run
+    saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C.
 
     Args:
-      main: the experiment.
-      config: its dataclass.
-      arguments: instead of `sys.argv[1:]`.
+      main: function that runs the experiment.
+      config: dataclass of its options.
+      arguments: command-line arguments. None means `sys.argv[1:]`.
     """
     try:
         with signal_watchdog():
-            asked = parsed(config, arguments, sys.modules[main.__module__].__doc__ or "")
-            read = _as_begun(asked, main)
-            if read.deterministic:
+            description = sys.modules[main.__module__].__doc__ or ""
+            requested = parsed(config, arguments, description)
+            options = _with_stored_threads(requested, main)
+            if options.deterministic:
                 backend.set_deterministic()
-            backend.enable_compilation_cache(cache_root(read.cache_dir))
-            backend.set_cpu_threads(read.cpu_threads or backend.threads())
-            _make_cpu_devices(read)
-            main(read)
+            backend.enable_compilation_cache(cache_root(options.cache_dir))
+            backend.set_cpu_threads(options.cpu_threads or backend.threads())
+            _make_cpu_devices(options)
+            main(options)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -217,69 +244,80 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         raise
 
 
-def parsed(config: type[C], arguments: list[str] | None, about: str = "") -> C:
-    """The command line; what Tyro says about a wrong one, several lines in a box, becomes one line."""
+def parsed(config: type[C], arguments: list[str] | None, description: str = "") -> C:
+    """Parses a command line; raises one-line errors where Tyro prints a box of several lines."""
     import tyro
 
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            read, unknown = tyro.cli(
-                config, args=arguments, description=about, return_unknown_args=True
+        with contextlib.redirect_stderr(output):
+            options, unknown = tyro.cli(
+                config, args=arguments, description=description, return_unknown_args=True
             )
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise JaxdlError(_in_one_line(said.getvalue())) from None
+        raise JaxdlError(_in_one_line(output.getvalue())) from None
     if unknown:
         given = unknown[0].partition("=")[0]
         names = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config)]
-        near = [name for name in names if name.startswith(given)] or difflib.get_close_matches(
-            given, names, n=1
-        )
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        near = [name for name in names if name.startswith(given)]
+        near = near or difflib.get_close_matches(given, names, n=1)
+        hint = ""
+        if near:
+            hint = f" (did you mean {near[0]!r}?)"
         raise InputError("option", unknown[0], f"the options that --help lists{hint}")
-    return read
+    return options
 
 
 def _in_one_line(box: str) -> str:
-    """What a box of Tyro's says is wrong and, where it shows how the option is used, that."""
+    """Returns the error from a box that Tyro printed, with the usage of the option if shown."""
     rows = (re.sub(r"\x1b\[[0-9;]*m", "", row).strip(" |│") for row in box.strip().splitlines()[1:])
     is_text = itertools.groupby(rows, lambda row: bool(row.strip("-+─╰╯")))
-    wrong, *more = [list(part) for text, part in is_text if text] or [[]]
-    usage = more[0][1:2] if more and more[0][0] == "Argument helptext:" else []
-    return ", allowed: ".join([" ".join(wrong).removeprefix("Error parsing "), *usage])
+    error, *more = [list(part) for text, part in is_text if text] or [[]]
+    parts = [" ".join(error).removeprefix("Error parsing ")]
+    if more and more[0][0] == "Argument helptext:":
+        parts += more[0][1:2]
+    return ", allowed: ".join(parts)
 
 
 def _make_cpu_devices(config: Options) -> None:
-    """As many as are asked for, or as can take turns with the seeds, one thread each."""
-    asked = count = config.cpu_devices or 1
+    """Makes the CPU devices: those requested, or as many as divide both seeds and threads."""
+    requested = config.cpu_devices or 1
+    count = requested
     if config.seeds > 1 and config.strategy != "single" and config.seeds_share_cores:
         count = math.gcd(config.seeds, config.cpu_threads or 1)
     backend.make_cpu_devices(count)
-    if asked > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
-        raise InputError(
-            "cpu_devices", count, f"{jax.local_device_count()}, which XLA was told before"
-        )
+    if requested > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
+        allowed = f"{jax.local_device_count()}, the number that XLA was started with"
+        raise InputError("cpu_devices", count, allowed)
 
 
-def _as_begun(asked: C, main: Callable) -> C:
-    """The options of a run; one that has been begun goes on with as many threads, if no other number is asked for."""
-    read = asked.validate()
-    if asked.cpu_threads is None:
-        out = run_directory(read, main)[1]
-        for file in [out / "config.json", *sorted(out.glob("*/config.json"))]:
-            with contextlib.suppress(
-                OSError, ValueError
-            ):  # whose directory it is, is found out later
-                begun = json_object(content(file)).get("cpu_threads")
-                if type(begun) is int and 1 <= begun <= backend.MOST_THREADS:
-                    return dataclasses.replace(read, cpu_threads=max(begun, read.cpu_devices or 1))
-    return read
+def _with_stored_threads(requested: C, main: Callable) -> C:
+    """Returns valid options, with the number of threads of a run that is resumed.
+
+    A run keeps its number of threads unless another one is requested.
+    """
+    options = requested.validate()
+    if requested.cpu_threads is not None:
+        return options
+    out = run_directory(options, main)[1]
+    for file in [out / "config.json", *sorted(out.glob("*/config.json"))]:
+        # Files that cannot be read are reported later, when the directory is checked.
+        with contextlib.suppress(OSError, ValueError):
+            stored = parse_json_object(read_bytes(file)).get("cpu_threads")
+            if type(stored) is int and 1 <= stored <= backend.MOST_THREADS:
+                count = max(stored, options.cpu_devices or 1)
+                return dataclasses.replace(options, cpu_threads=count)
+    return options
 
 
-def from_json(config: type[C], said: dict[str, Any]) -> C | None:
-    """Options from what `identity` gave, through JSON; None if one is unknown or of another type.
+def from_json(config: type[C], stored: dict[str, Any]) -> C | None:
+    """Returns the options stored in a JSON file, or None if a name or type does not fit.
+
+    Args:
+      config: dataclass of the options.
+      stored: options as `identity` returns them, after a round trip through JSON.
 
     Example:
       >>> from_json(Options, {"seed": 3}).seed, from_json(Options, {"seed": "3"})
@@ -287,17 +325,18 @@ def from_json(config: type[C], said: dict[str, Any]) -> C | None:
     """
     kinds = get_type_hints(config)
     names = {field.name for field in dataclasses.fields(config)}
-    if not said.keys() <= names or not all(
-        _fits(value, kinds[name]) for name, value in said.items()
-    ):
+    if not stored.keys() <= names:
         return None
-    values: dict[str, Any] = {
-        name: tuple(x) if isinstance(x, list) else x for name, x in said.items()
-    }
+    if not all(_fits(value, kinds[name]) for name, value in stored.items()):
+        return None
+    values: dict[str, Any] = {}
+    for name, value in stored.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
     return config(**values)
 
 
 def _fits(value: Any, kind: Any) -> bool:
+    """Returns True if a value from a JSON file has the annotated type of a field."""
     origin = get_origin(kind)
     parts = get_args(kind)
     if origin in (Union, UnionType):
@@ -310,23 +349,30 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def hashed_out(name: str, config: Options) -> Path:
-    """A directory that every set of options has for itself, so that the same command finds its run again."""
-    said = repr(sorted(directory_key(config).items()))
-    data = Path(config.data).stem if config.data.endswith(".npz") else config.data.replace("/", "-")
-    return Path("runs") / f"{name}-{data}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    """Returns a directory that depends on the options, so that the same command finds its run."""
+    key = repr(sorted(directory_key(config).items()))
+    data = config.data.replace("/", "-")
+    if config.data.endswith(".npz"):
+        data = Path(config.data).stem
+    return Path("runs") / f"{name}-{data}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
-def run_directory(config: Options, one: Callable) -> tuple[str, Path]:
-    """The name of the experiment that `one` belongs to, its file's, and the run's directory."""
-    name = Path(getattr(sys.modules[one.__module__], "__file__", None) or "experiment").stem
-    return name, path_of(config.out, "out") if config.out else config.default_out(name)
+def run_directory(config: Options, experiment: Callable) -> tuple[str, Path]:
+    """Returns the name of an experiment, which is that of its file, and the run's directory."""
+    name = Path(getattr(sys.modules[experiment.__module__], "__file__", None) or "experiment").stem
+    if config.out:
+        return name, expand_path(config.out, "out")
+    return name, config.default_out(name)
 
 
 def identity(config: Options) -> dict[str, Any]:
-    """The options that make a run what it is."""
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in DRIVING}
+    """Returns the options that define a run."""
+    return {k: v for k, v in dataclasses.asdict(config).items() if k not in NOT_IDENTITY}
 
 
 def directory_key(config: Options) -> dict[str, Any]:
-    """Those that its directory is named by: not the threads, which are those of a machine's cores if nobody says."""
+    """Returns the options that the default directory depends on.
+
+    These are all of `identity` except `cpu_threads`, whose default differs between machines.
+    """
     return {k: v for k, v in identity(config).items() if k != "cpu_threads"}

@@ -1,7 +1,8 @@
-"""A run again, from its result: the same command in a process of its own.
+"""Repeats the run of a result in a new process.
 
-What a result says is not trusted: its experiment is one of the scripts of a directory that the caller names, its
-options are fields of that script's Config, and where files go is the caller's to say.
+The contents of a result are not trusted. Its experiment must be one of the scripts in a directory
+that the caller names, and its options must be fields of that script's Config. The caller decides
+where files are written.
 """
 
 import argparse
@@ -15,17 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxdl.data.files import path_of
+from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
 from jaxdl.experiment.comparison import Comparison, compare_results, report
 from jaxdl.experiment.directory import are_conversions, read_json
 from jaxdl.experiment.options import Options, parsed
 
-#: Options that are not the result's to say: they decide where files go, not what comes out.
-OWN = ("out", "stop_after", "tensorboard", "cache_dir")
+#: Options that are not taken from the result. They decide where files are written, and do not
+#: affect the numbers.
+CALLER_OPTIONS = ("out", "stop_after", "tensorboard", "cache_dir")
 
-#: What a result must have.
-NEEDED = {
+#: Parts that a result must have, with their types.
+REQUIRED = {
     "experiment": str,
     "config": dict,
     "state_sha256": str,
@@ -38,36 +40,38 @@ NEEDED = {
 def reproduce(
     result: str | os.PathLike, out: str | os.PathLike | None, experiments: str | os.PathLike
 ) -> Comparison:
-    """Does what `jaxdl.reproduce` says."""
-    where = path_of(result, "result")
-    if where.is_dir():
-        raise InputError("result", str(where), "a result.json; that of a run lies in its directory")
-    old = read_json(where)
-    for name, kind in NEEDED.items():
-        if name not in old:
-            raise InputError(
-                "result", str(where), f"what a finished run writes into result.json, with {name!r}"
-            )
-        of_kind(name, old[name], kind, "what a finished run writes into result.json")
-    if not are_conversions(old.get("conversions", [])):
-        raise InputError(
-            "conversions", old["conversions"], "what a finished run writes into result.json"
-        )
+    """Implements `jaxdl.reproduce`."""
+    file = expand_path(result, "result")
+    if file.is_dir():
+        raise InputError("result", str(file), "a result.json file, not the directory of a run")
+    old = _read_stored(file)
     script = script_of(old["experiment"], Path(experiments))
-    with tempfile.TemporaryDirectory() as spare:
-        place = path_of(out or spare, "out").resolve()
-        if place.exists() and not (place.is_dir() and not any(place.iterdir())):
-            raise InputError("out", str(out), "an empty directory, or one that is not there yet")
-        new = _run(
-            script, command_line(script, old["config"], str(place)), place, old["config"], bool(out)
-        )
-    found = compare_results(old, new)
-    print("\n" + report(old, new, found))
-    return found
+    with tempfile.TemporaryDirectory() as temporary:
+        target = expand_path(out or temporary, "out").resolve()
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise InputError("out", str(out), "an empty directory, or one that does not exist yet")
+        words = command_line(script, old["config"], str(target))
+        new = _run(script, words, target, old["config"], bool(out))
+    comparison = compare_results(old, new)
+    print("\n" + report(old, new, comparison))
+    return comparison
+
+
+def _read_stored(file: Path) -> dict[str, Any]:
+    """Reads a result and checks its parts; raises InputError for a missing or wrong one."""
+    stored = read_json(file)
+    written = "what a finished run writes to result.json"
+    for name, kind in REQUIRED.items():
+        if name not in stored:
+            raise InputError("result", str(file), f"{written}, with {name!r}")
+        of_kind(name, stored[name], kind, written)
+    if not are_conversions(stored.get("conversions", [])):
+        raise InputError("conversions", stored["conversions"], written)
+    return stored
 
 
 def script_of(name: Any, experiments: Path) -> Path:
-    """The script of an experiment, which is a file of that directory and of no other."""
+    """Returns the script of an experiment, which must be a file directly in the directory."""
     known = [path.stem for path in experiments.glob("*.py") if path.stem.isidentifier()]
     if not known:
         raise InputError(
@@ -77,98 +81,118 @@ def script_of(name: Any, experiments: Path) -> Path:
 
 
 def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]:
-    """What stands behind a script's name to give it the options of a result, read back to see that it does.
+    """Returns the arguments that give a script the options of a result.
+
+    The arguments are parsed again, to check that they give the same options.
 
     Args:
-      script: the experiment's.
-      stored: the `config` of its result.
-      out: the new run's directory.
+      script: script of the experiment.
+      stored: the `config` of the result.
+      out: directory of the new run.
 
     Raises:
-      InputError: an option that the script does not have, or a value that it would read as something else.
+      InputError: the script does not have an option, or would read a value as another one.
     """
     config = _options_of(script)
+    names = [field.name for field in dataclasses.fields(config)]
     words = [f"--out={out}"]
-    wanted: dict[str, Any] = {"out": out}
+    expected: dict[str, Any] = {"out": out}
     for name, value in stored.items():
-        one_of("config", name, (field.name for field in dataclasses.fields(config)))
-        if name not in OWN:
-            words += _said(name, value)
-            wanted[name] = tuple(value) if isinstance(value, list) else value
+        one_of("config", name, names)
+        if name not in CALLER_OPTIONS:
+            words += _arguments(name, value)
+            expected[name] = tuple(value) if isinstance(value, list) else value
     read = parsed(config, words)
-    meant = config(**wanted)
-    for name in (field.name for field in dataclasses.fields(config)):
-        if getattr(read, name) != getattr(meant, name):
-            raise InputError(
-                f"config.{name}", wanted.get(name), "a value that the command line can say"
-            )
+    options = config(**expected)
+    for name in names:
+        if getattr(read, name) != getattr(options, name):
+            allowed = "a value that can be given on the command line"
+            raise InputError(f"config.{name}", expected.get(name), allowed)
     return words
 
 
 def _options_of(script: Path) -> type[Options]:
-    """The Config of a script, which is imported under a name that no module can have."""
+    """Returns the Config of a script, imported under a name that no module can have."""
     spec = importlib.util.spec_from_file_location(f"<{script.stem}>", script)
     assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(
-        spec
-    )  # Tyro reads the source of Config
+    module = importlib.util.module_from_spec(spec)
+    # Tyro reads the source of Config, which it finds through `sys.modules`.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module.Config
 
 
-def _said(name: str, value: Any) -> list[str]:
-    """An option with its value, as Tyro reads it."""
+def _arguments(name: str, value: Any) -> list[str]:
+    """Returns an option with its value, as Tyro reads it."""
     option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{option}" if value else f"--no-{option}"]
+    if value is True:
+        return [f"--{option}"]
+    if value is False:
+        return [f"--no-{option}"]
     if not isinstance(value, list):
         return [f"--{option}={value}"]
     for each in value:
         if str(each).startswith("-"):
-            raise InputError(f"config.{name}", each, "a value that is no option itself")
+            raise InputError(f"config.{name}", each, "a value that does not start with '-'")
     return [f"--{option}", *map(str, value)]
 
 
 def _run(
-    script: Path, words: list[str], place: Path, options: Mapping[str, Any], shown: bool
+    script: Path, words: list[str], out: Path, options: Mapping[str, Any], show: bool
 ) -> dict[str, Any]:
-    """The result of a run in a process of its own; an experiment that compares several leaves it further down.
+    """Runs a script in a new process and returns the result with the given options.
 
-    Its progress goes on to the standard error stream; what it prints at its end only if `shown`.
+    An experiment that compares several runs writes their results to subdirectories. The progress
+    is passed on to the standard error stream.
+
+    Args:
+      script: script to run.
+      words: its arguments.
+      out: directory of the new run.
+      options: the `config` of the old result.
+      show: if True, the standard output of the script is shown too.
     """
     command = [sys.executable, str(script), *words]
+    stdout = None
+    if not show:
+        stdout = subprocess.DEVNULL
     last = ""
-    output = None if shown else subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as child:
         for line in child.stderr or ():
             sys.stderr.write(last)
             last = line
     if child.returncode:
-        raise RunError(f"{script} ended with {child.returncode}: {last.strip() or 'no word'}")
+        message = last.strip() or "no output"
+        raise RunError(f"{script} exited with code {child.returncode}: {message}")
     sys.stderr.write(last)
-    results = [read_json(path) for path in sorted(place.rglob("result.json"))]
-    # What was left open there has been filled in here.
-    told = {name: value for name, value in options.items() if name not in OWN and value is not None}
+    results = [read_json(path) for path in sorted(out.rglob("result.json"))]
+    # An option that is None in the old result has been filled in by the new run.
+    expected = {
+        name: value
+        for name, value in options.items()
+        if name not in CALLER_OPTIONS and value is not None
+    }
     for result in results:
-        if all(result["config"].get(name) == value for name, value in told.items()):
+        if all(result["config"].get(name) == value for name, value in expected.items()):
             return result
     raise RunError(
-        f"{script} left no result.json of these options in {place}, but {len(results)} others"
+        f"{script} wrote no result.json with these options to {out} ({len(results)} with others)"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command `python -m jaxdl.reproduce`; returns its exit code, 0 if what is promised came out."""
-    said = "Run again what left a result.json."
+    """Runs `python -m jaxdl.reproduce`; returns its exit code, 0 if the promise was kept."""
     parser = argparse.ArgumentParser(
-        "python -m jaxdl.reproduce", description=said, allow_abbrev=False
+        "python -m jaxdl.reproduce",
+        description="Repeat the run of a result.json and compare the results.",
+        allow_abbrev=False,
     )
-    parser.add_argument("result", help="the result.json of a finished run")
+    parser.add_argument("result", help="result.json of a finished run")
     parser.add_argument(
-        "--out", help="an empty directory for the new run; default: one that is removed afterwards"
+        "--out", help="empty directory for the new run; default: a temporary directory"
     )
     parser.add_argument(
-        "--experiments", default="experiments", help="the directory of the experiments' scripts"
+        "--experiments", default="experiments", help="directory of the experiments' scripts"
     )
     try:
         return int(not reproduce(**vars(parser.parse_args(arguments))).promise_kept)

@@ -1,4 +1,4 @@
-"""A run: its directory, what it goes on from, what it leaves behind.
+"""A run: its directory, training with resuming from checkpoints, evaluation and its result.
 
 config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
 """
@@ -39,19 +39,24 @@ C = TypeVar("C", bound=Options)
 
 
 class Stopped(Exception):
-    """`--stop-after` was reached: the run is saved and not finished."""
+    """A run reached `--stop-after`. It is saved but not finished."""
 
 
 class Run(Generic[C]):
     """One run of an experiment, with all its seeds in one program.
 
+    Nothing is written to the directory before `fit` has checked its arguments.
+
     Attributes:
-      config: the options.
-      seeds: the seed of each member.
-      out: its directory; nothing is written there before `fit` has checked what it was given.
-      key: its root key; `[N]` of them for several seeds.
-      about: what else the result says, by name: what the numbers were measured with.
-      warnings: what does not look like success, for the result; see `warn`.
+      config: options of the run.
+      seeds: seed of each member.
+      out: directory of the run.
+      name: name of the experiment.
+      key: root key; `[N]` keys for N > 1 seeds.
+      started: time at which the run was started, in seconds of `time.perf_counter`.
+      latest: newest value of every metric.
+      metadata: further entries of the result, by name, such as the feature classifier.
+      warnings: signs of failure, which the result contains; see `warn`.
     """
 
     def __init__(self, config: C, out: Path, name: str):
@@ -60,7 +65,7 @@ class Run(Generic[C]):
         self.name = name
         self.seeds = range(config.seed, config.seed + config.seeds)
         self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
-        self.began = time.perf_counter()
+        self.started = time.perf_counter()
         self.latest = Memory()
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
@@ -74,27 +79,40 @@ class Run(Generic[C]):
         patience: Patience | None = None,
         on_validation: Callable[[State], None] | None = None,
     ) -> State:
-        """Trains with the options of the run, going on from its newest checkpoint; arguments as of `jaxdl.train`."""
+        """Trains with the options of the run and resumes from its newest checkpoint.
+
+        Args:
+          learner: learner to train.
+          data: training set.
+          validation: validation set. None means no validation.
+          patience: rule for early stopping.
+          on_validation: called with the state at every validation. See also `jaxdl.train`.
+
+        Returns:
+          The trained state.
+
+        Raises:
+          Stopped: `stop_after` ended the run before its last step.
+        """
         config = self.config
-        where = strategy(self.config.where)
-        check_batch_size(data, config.batch_size, len(where.devices) if config.seeds == 1 else 1)
-        for_runs(self.key, where)  # raises while nothing is written yet
-        sets = {"train": data.sha256} | ({"validation": validation.sha256} if validation else {})
+        run_strategy = strategy(config.strategy_name)
+        # Everything is checked before anything is written.
+        devices = 1
+        if config.seeds == 1:
+            devices = len(run_strategy.devices)
+        check_batch_size(data, config.batch_size, devices)
+        for_runs(self.key, run_strategy)
+        sets = {"train": data.sha256}
+        if validation:
+            sets["validation"] = validation.sha256
         check_data(self.out, sets)
         steps = config.total_steps(data.size)
-        store = Directory(self.out / "checkpoints", warn=self.warn)
-        self._check_stop(store)
-        if jax.process_index() == 0:
-            claim(self.out, config, max(store.steps(), default=0))
-            write_json(self.out / "data.json", sets)
+        store = self._claim(sets)
+        # The interval of validations is a multiple of the interval of log lines. Both fall on the
+        # same steps after any interruption.
         epoch = data.size // config.batch_size
-        # A line of metrics, a validation and a checkpoint fall on the same steps again after any interruption.
         log_every, save_every = default_intervals(config, steps, epoch)
-        writers: list[Any] = [self.latest]
-        if jax.process_index() == 0:
-            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
-            self._board = TensorBoard(self.out / "tensorboard") if config.tensorboard else None
-            writers += [self._board] if self._board else []
+        writers = self._writers(steps)
         try:
             state = train(
                 learner,
@@ -106,7 +124,7 @@ class Run(Generic[C]):
                 save_every=save_every,
                 validation=validation,
                 patience=patience,
-                strategy=where,
+                strategy=run_strategy,
                 store=store,
                 writers=writers,
                 stop_after=config.stop_after,
@@ -115,48 +133,78 @@ class Run(Generic[C]):
         finally:
             for writer in writers:
                 writer.close()
-        skipped = np.sum(jax.device_get(state.extra.get("skipped", {"steps": 0})["steps"]))
-        if skipped:
-            of = f" of {self.key.size} runs together" if self.key.ndim else ""
-            self.warn(f"{skipped} steps{of} were left out, whose numbers were not finite")
+        self._warn_of_skipped(state)
         if config.stop_after is not None and state.steps_done == config.stop_after < steps:
             raise Stopped(
-                f"stopped after step {config.stop_after} of {steps}; without --stop-after the same command goes on"
+                f"stopped after step {config.stop_after} of {steps}; "
+                "the same command without --stop-after resumes the run"
             )
         return state
 
-    def _check_stop(self, store: Directory) -> None:
-        """What would otherwise be found out with the directory made, or not at all."""
-        stop = self.config.stop_after
-        done = max(store.steps(), default=0)
-        if stop is not None and stop < done:
-            raise InputError(
-                "stop_after", stop, f"at least {done}, the step that {self.out} has reached"
-            )
+    def _claim(self, sets: dict[str, str]) -> Directory:
+        """Checks `stop_after`, makes the directory of the run and returns its checkpoints."""
+        store = Directory(self.out / "checkpoints", warn=self.warn)
+        newest = max(store.steps(), default=0)
+        stop_after = self.config.stop_after
+        if stop_after is not None and stop_after < newest:
+            allowed = f"at least {newest}, the step that {self.out} has reached"
+            raise InputError("stop_after", stop_after, allowed)
+        if jax.process_index() == 0:
+            claim(self.out, self.config, newest)
+            write_json(self.out / "data.json", sets)
+        return store
+
+    def _writers(self, steps: int) -> list[Any]:
+        """Returns the metric writers: files and the terminal for the first process only."""
+        writers: list[Any] = [self.latest]
+        if jax.process_index() == 0:
+            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
+            self._board = None
+            if self.config.tensorboard:
+                self._board = TensorBoard(self.out / "tensorboard")
+                writers.append(self._board)
+        return writers
+
+    def _warn_of_skipped(self, state: State) -> None:
+        """Adds a warning if `skip_nonfinite` skipped steps."""
+        skipped = np.sum(jax.device_get(state.extra.get("skipped", {"steps": 0})["steps"]))
+        if skipped:
+            runs = ""
+            if self.key.ndim:
+                runs = f" of {self.key.size} runs in total"
+            self.warn(f"{skipped} steps{runs} were skipped because of NaN or infinite values")
 
     def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
-        """The test set's metrics, of several seeds an array each: asked for once, at the end."""
-        size = min(500, self.config.batch_size)
-        where = strategy(self.config.where)
-        found = evaluate(learner, state, data, key=self.key, batch_size=size, strategy=where)
-        return {f"test/{name}": value for name, value in found.items()}
+        """Computes the metrics of the test set, as `test/...`; arrays `[N]` for N > 1 seeds.
+
+        An experiment should call this once, at its end.
+        """
+        metrics = evaluate(
+            learner,
+            state,
+            data,
+            key=self.key,
+            batch_size=min(500, self.config.batch_size),
+            strategy=strategy(self.config.strategy_name),
+        )
+        return {f"test/{name}": value for name, value in metrics.items()}
 
     def records(self) -> list[dict]:
-        """The metrics written so far, those before an interruption too."""
+        """Reads the metrics written so far, including those before an interruption."""
         return read_metrics(self.out / "metrics.jsonl")
 
     def figure(self, name: str) -> Path:
-        """Where the picture called `name` goes."""
+        """Returns the path of the figure `name` and makes its directory."""
         (self.out / "figures").mkdir(parents=True, exist_ok=True)
         return self.out / "figures" / f"{name}.png"
 
     def sample(self, name: str) -> Path:
-        """Where what the trained network made goes: a file called `name`."""
+        """Returns the path of the file `name` for outputs of the network; makes its directory."""
         (self.out / "samples").mkdir(parents=True, exist_ok=True)
         return self.out / "samples" / name
 
     def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
-        """Draws what the network makes at this step into a file of its own, and for TensorBoard."""
+        """Draws images that were generated at a step into a file, and for TensorBoard."""
         if jax.process_index():
             return
         path = image_grid(images, self.sample(f"step-{step:07d}.png"), columns)
@@ -168,57 +216,68 @@ class Run(Generic[C]):
         grids = sorted((self.out / "samples").glob("step-*.png"))
         pictures_gif(grids, self.figure("training").with_suffix(".gif"))
 
-    def warn(self, said: str) -> None:
-        """Tells the log, and later the result, of something that does not look like success; once."""
-        if said not in self.warnings:
-            self.warnings.append(said)
-            print(f"warning: {said}", file=sys.stderr, flush=True)
+    def warn(self, message: str) -> None:
+        """Prints a warning and adds it to the result; repeated messages are ignored."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+            print(f"warning: {message}", file=sys.stderr, flush=True)
 
     def first_seed(self, state: State) -> State:
-        """The state to draw: the only one, or that of the first seed."""
+        """Returns the state of the first seed, the one that figures show."""
         return self.members(state)[0]
 
     def members(self, state: State) -> list[State]:
-        """The state of each seed."""
-        return [state] if self.key.ndim == 0 else [state.member(i) for i in range(self.key.size)]
+        """Returns the state of each seed."""
+        if self.key.ndim == 0:
+            return [state]
+        return [state.member(i) for i in range(self.key.size)]
 
     def finish(self, state: State, metrics: Mapping[str, Any], **data: Dataset) -> dict[str, Any]:
         """Writes `result.json`, which marks the run as finished.
 
         Args:
-          state: the state that the metrics belong to.
-          metrics: flat names to numbers; to arrays `[N]` of several seeds, of which the result has mean, standard
-            deviation (of a sample), and all.
-          **data: the sets, by their part in the run (`train`, `validation`, `test`).
+          state: state that the metrics were computed with.
+          metrics: numbers by name. With N > 1 seeds arrays `[N]`; the result then contains their
+            mean, their sample standard deviation, and the value of each seed.
+          **data: sets by their part in the run (`train`, `validation`, `test`).
+
+        Returns:
+          The result.
         """
         state = jax.device_get(state)
-        last = self.latest.latest
-        measured = {
-            part: last.get(f"seconds/{part}", 0.0)
-            for part in ("compile", "train", "evaluate", "save")
-        }
-        result = {
+        latest = self.latest.latest
+        result: dict[str, Any] = {
             "experiment": self.name,
             "config": dataclasses.asdict(self.config),
             "seed": self.config.seed,
             "steps": state.steps_done,
             "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
             "state_sha256": state_sha256(state),
-            **(self._each(state, metrics) if self.key.ndim else {}),
-            "warnings": self.warnings,
-            **self.metadata,
-            **({"conversions": changed} if (changed := conversions(self.out)) else {}),
-            "data": _described(data),
-            "environment": environment(),
-            "seconds": {"total": time.perf_counter() - self.began, **measured},
-            "throughput": {"examples_per_second": last.get("examples_per_second", 0.0)},
-            "memory": peak_memory(),
         }
+        if self.key.ndim:
+            result |= self._members_result(state, metrics)
+        result["warnings"] = self.warnings
+        result |= self.metadata
+        changed = conversions(self.out)
+        if changed:
+            result["conversions"] = changed
+        result["data"] = {
+            part: {"name": each.name, "sha256": each.sha256, "size": each.size}
+            for part, each in data.items()
+        }
+        result["environment"] = environment()
+        result["seconds"] = {"total": time.perf_counter() - self.started}
+        for part in ("compile", "train", "evaluate", "save"):
+            result["seconds"][part] = latest.get(f"seconds/{part}", 0.0)
+        rate = latest.get("examples_per_second", 0.0)
+        result["throughput"] = {"examples_per_second": rate}
+        result["memory"] = peak_memory()
         if jax.process_index() == 0:
             write_json(self.out / "result.json", result)
         return result
 
-    def _each(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def _members_result(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the entries of a result that only several seeds have."""
         return {
             "seeds": list(self.seeds),
             "metrics_std": {name: float(np.std(value, ddof=1)) for name, value in metrics.items()},
@@ -233,32 +292,34 @@ class Run(Generic[C]):
         }
 
 
-def run_experiment(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
-    """Runs an experiment, with all its seeds at once, and prints what came out; a finished one is not run again.
+def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
+    """Runs an experiment with all its seeds, and prints the result.
+
+    A finished run is not repeated; its stored result is printed.
 
     Args:
-      config: the options.
-      one: from a `Run` to the result of `Run.finish`.
+      config: options of the run.
+      experiment: function from a `Run` to the result of `Run.finish`.
 
     Returns:
-      The result; with several seeds `metrics` holds means, `metrics_std` standard deviations, `members` each one's
-      own. Empty if `stop_after` ended the run before its end.
+      The result. With several seeds `metrics` contains means, `metrics_std` standard deviations
+      and `members` the values of each seed. Empty if `stop_after` ended the run.
 
     Raises:
       RunError: the directory belongs to a run with other options.
     """
-    name, out = run_directory(config, one)
+    name, out = run_directory(config, experiment)
     changes = check_out(out, config)
+    # A finished run has no steps left that could use other devices. Only a new length matters.
+    is_finished = (out / "result.json").exists() and not changes.keys() & set(LENGTH)
     try:
-        # A run that only moves elsewhere has nothing left to do there.
-        if (out / "result.json").exists() and not changes.keys() & set(LENGTH):
-            other = ", ".join(f"{name} {there}" for name, (there, _) in changes.items())
-            print(
-                f"{out} is finished already{f', with {other}' if other else ''}; this is its result"
-            )
+        if is_finished:
+            options = ", ".join(f"{option} {stored}" for option, (stored, _) in changes.items())
+            used = f", with {options}" if options else ""
+            print(f"{out} is finished already{used}; this is its result")
             result = read_result(out / "result.json")
         else:
-            result = one(Run(config, out, name))
+            result = experiment(Run(config, out, name))
     except Stopped as stop:
         print(stop)
         return {}
@@ -267,9 +328,15 @@ def run_experiment(config: C, one: Callable[[Run[C]], dict[str, Any]]) -> dict[s
 
 
 def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int]:
-    """How often to log and to save, where the options do not say: about 20 lines in a run, and once an epoch.
+    """Returns the steps between two log lines, and between two validations.
 
-    A validation falls on a line, so that no line is an average over the few steps between the two.
+    The defaults are about 20 log lines per run, and one validation per epoch. The second interval
+    is a multiple of the first, so that every log line is an average over equally many steps.
+
+    Args:
+      config: options of the run; `log_every` and `save_every` take precedence if not 0.
+      steps: number of steps of the run.
+      epoch: number of steps of an epoch.
 
     Example:
       >>> default_intervals(Options(), steps=4210, epoch=421)
@@ -281,30 +348,30 @@ def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int
     return log, config.save_every or max(1, save // log) * log
 
 
-def _described(data: Mapping[str, Dataset]) -> dict[str, Any]:
-    return {part: {"name": d.name, "sha256": d.sha256, "size": d.size} for part, d in data.items()}
-
-
 def _print(result: Mapping[str, Any], out: Path) -> None:
-    spread = result.get("metrics_std", {})
+    """Prints the metrics, times, warnings and figures of a result."""
+    deviations = result.get("metrics_std", {})
     print()
     for name, value in result["metrics"].items():
-        percent = name.endswith("accuracy")
-        said = f"{100 * float(value):.2f} %" if percent else f"{float(value):.4f}"
-        if name in spread:
-            said += (
-                f" ± {100 * float(spread[name]):.2f} %"
-                if percent
-                else f" ± {float(spread[name]):.4f}"
-            )
-        print(f"{one_line(name):<22} {said}")
+        text = _formatted(name, value)
+        if name in deviations:
+            text += f" ± {_formatted(name, deviations[name])}"
+        print(f"{one_line(name):<22} {text}")
     seconds = result["seconds"]
     rate = result["throughput"]["examples_per_second"]
     print(
-        f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s to the first step; {rate:,.0f} examples/s"
+        f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s until the first step; "
+        f"{rate:,.0f} examples/s"
     )
-    for said in result.get("warnings", []):
-        print(f"{'warning':<22} {one_line(said)}")
+    for warning in result.get("warnings", []):
+        print(f"{'warning':<22} {one_line(warning)}")
     for picture in sorted(out.glob("**/figures/*.*")):
         print(f"{'picture':<22} {picture}")
     print(f"{'result':<22} {out / 'result.json'}")
+
+
+def _formatted(name: str, value: Any) -> str:
+    """Returns a metric as text: accuracies in percent, others with four decimals."""
+    if name.endswith("accuracy"):
+        return f"{100 * float(value):.2f} %"
+    return f"{float(value):.4f}"

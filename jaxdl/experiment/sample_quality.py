@@ -1,4 +1,4 @@
-"""What a classifier says of drawn images, and what does not look like success."""
+"""Quality of generated images: scores from a feature classifier, and warnings about collapse."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,70 +15,89 @@ from jaxdl.rng import root, stream
 
 
 def sample_metrics(
-    classifier: FeatureClassifier, drawn: Images, label: Int[np.ndarray, " N"] | None = None
+    classifier: FeatureClassifier, generated: Images, label: Int[np.ndarray, " N"] | None = None
 ) -> dict[str, float]:
-    """Numbers for drawn images: how near they are to the real ones, and how many kinds of them there are.
+    """Computes metrics of generated images: their similarity to real images and their diversity.
 
     Args:
-      classifier: of the same data.
-      drawn: `[N, H, W, C]`, N the size of the classifier's test set: a Fréchet distance depends on the number of images.
-      label: `[N]`, the class that each drawn image was asked to show; None: none.
+      classifier: feature classifier of the same data.
+      generated: generated images `[N, H, W, C]`. N is the size of the classifier's test set,
+        because a Fréchet distance depends on the number of images.
+      label: class `[N]` that each image was generated for. None for unconditional generators.
 
     Returns:
-      `fid_classifier`: the Fréchet distance between the features of drawn and training images; `precision`, `recall`:
-      `jaxdl.scores.precision_recall` against the test images; `classes`, `entropy`: `jaxdl.scores.coverage`;
-      `agreement`: the share of images that show the class asked for; `spread`: the standard deviation of their pixels
-      (within the classes asked for) by that of the test images; `nearest`: the mean Euclidean distance to the nearest
-      training image, as a vector of pixels. Beside them what real images get: `fid_classifier_floor`, `nearest_test` those of
-      the test set; `precision_floor`, `recall_floor` those of as many training images.
+      The metrics by name:
+
+      - `fid_classifier`: Fréchet distance between the features of generated and training images.
+      - `precision`, `recall`: `jaxdl.scores.precision_recall` against the test images.
+      - `classes`, `entropy`: `jaxdl.scores.coverage` of the predicted classes.
+      - `agreement`: share of images that are classified as `label`; only with `label`.
+      - `spread`: standard deviation of the pixels within each class of `label`, divided by that of
+        the test images.
+      - `nearest`: mean Euclidean distance to the nearest training image, as vectors of pixels.
+      - `fid_classifier_floor`, `nearest_test`: the same scores for the test set.
+      - `precision_floor`, `recall_floor`: the same scores for as many training images.
     """
-    here, seen = classifier.look(drawn)
-    classes, entropy = scores.coverage(seen, classifier.test.classes or 0)
-    precision, recall = scores.precision_recall(classifier.real, here)
-    groups = np.zeros(len(drawn), int) if label is None else label
+    features, predicted = classifier.features_and_labels(generated)
+    classes, entropy = scores.coverage(predicted, classifier.test.classes or 0)
+    precision, recall = scores.precision_recall(classifier.test_features, features)
+    groups = np.zeros(len(generated), int)
+    agreement: dict[str, float] = {}
+    if label is not None:
+        groups = label
+        agreement["agreement"] = float((predicted == label).mean())
+    spread = _deviation(generated, groups)
+    real_spread = _deviation(np.asarray(classifier.test["input"]), groups)
     return {
-        "fid_classifier": scores.frechet_distance(classifier.known, here),
+        "fid_classifier": scores.frechet_distance(classifier.train_features, features),
         "precision": precision,
         "recall": recall,
         "classes": float(classes),
         "entropy": entropy,
-        **({} if label is None else {"agreement": float((seen == label).mean())}),
-        "spread": _deviation(drawn, groups)
-        / _deviation(np.asarray(classifier.test["input"]), groups),
-        "nearest": nearest_of(drawn, classifier.train),
+        **agreement,
+        "spread": spread / real_spread,
+        "nearest": nearest_of(generated, classifier.train),
         **classifier.floor,
     }
 
 
 def _deviation(images: Images, groups: Int[np.ndarray, " N"]) -> float:
+    """Returns the standard deviation of pixels within each group, as a mean over pixels."""
     return float(np.mean([images[groups == each].std(0).mean() for each in np.unique(groups)]))
 
 
-def collapse_warnings(found: Mapping[str, float], classes: int) -> list[str]:
-    """What is wrong with drawn images by their numbers, one line each; none where they are fit to be seen.
+def collapse_warnings(metrics: Mapping[str, float], classes: int) -> list[str]:
+    """Returns one warning for each metric that indicates bad or missing images.
 
     Args:
-      found: of `judged`.
-      classes: how many the real images show (`jaxdl.scores.coverage`).
+      metrics: metrics that `sample_metrics` returns.
+      classes: number of classes that occur in the real images (`jaxdl.scores.coverage`).
+
+    Returns:
+      The warnings, one line each; an empty list if the images are good.
 
     Example:
-      >>> collapse_warnings({"classes": 1.0, "spread": 1.0, "precision": 0.9, "recall": 0.0}, 10)
-      ['drawn images show 1 of 10 classes', 'drawn images cover 0 % of the real ones']
+      >>> metrics = {"classes": 1.0, "spread": 1.0, "precision": 0.9, "recall": 0.0}
+      >>> for warning in collapse_warnings(metrics, 10):
+      ...     print(warning)
+      generated images show 1 of 10 classes
+      generated images cover 0 % of the real images
     """
-    said = []
-    if found["spread"] < 0.1:
-        said.append("drawn images hardly differ")
-    if found["classes"] < classes:
-        said.append(f"drawn images show {found['classes']:.0f} of {classes} classes")
-    if found["precision"] < 0.1:
-        said.append(f"of drawn images {100 * found['precision']:.0f} % look real")
-    if found["recall"] < 0.05:
-        said.append(f"drawn images cover {100 * found['recall']:.0f} % of the real ones")
-    return said
+    warnings = []
+    if metrics["spread"] < 0.1:
+        warnings.append("generated images are almost identical")
+    if metrics["classes"] < classes:
+        warnings.append(f"generated images show {metrics['classes']:.0f} of {classes} classes")
+    if metrics["precision"] < 0.1:
+        warnings.append(f"only {100 * metrics['precision']:.0f} % of generated images look real")
+    if metrics["recall"] < 0.05:
+        share = 100 * metrics["recall"]
+        warnings.append(f"generated images cover {share:.0f} % of the real images")
+    return warnings
 
 
 def latent_noise(seed: int, latent: int, n: int) -> np.ndarray:
-    """What the drawn images of a run are made of, `[n, latent]`.
+    """Returns the latent vectors `[n, latent]` of a run's generated images.
 
     Example:
       >>> latent_noise(0, 8, 3).shape
@@ -95,18 +114,22 @@ def evaluate_samples(
     latent: int,
     conditional: bool,
 ) -> dict[str, Any]:
-    """What the classifier says of each seed's images, as `samples/...`; what does not look like success is a warning.
+    """Generates images for each seed and evaluates them with the feature classifier.
+
+    Signs of collapse become warnings of the run, and its result names the classifier.
 
     Args:
-      run: the run; its result is told of the classifier.
-      classifier: of its data.
-      generate: `generate(params, extra, latent [B, Z]) -> images`, with the labels `[B]` behind if it is conditional.
+      run: run that the images belong to.
+      classifier: feature classifier of the same data.
+      generate: `generate(params, extra, latent [B, Z]) -> images`; conditional generators also get
+        the labels `[B]`.
       states: `inference(state)` of each seed.
-      latent: Z.
-      conditional: whether images are asked for by the classes of the test set.
+      latent: number of latent dimensions Z.
+      conditional: if True, images are generated for the classes of the test set.
 
     Returns:
-      Metrics for `Run.finish`; NaN for a seed whose images are not finite, and nothing if there is no other.
+      Metrics for `Run.finish`, as `samples/...`. They are NaN for a seed with images that are not
+      finite. No metrics are returned if all seeds have such images.
     """
     run.metadata["feature_classifier"] = {
         **{
@@ -116,22 +139,29 @@ def evaluate_samples(
         },
         "environment": classifier.environment,
     }
-    found: list[dict[str, float]] = []
-    truth = np.asarray(classifier.test["label"])
-    labels = (truth,) if conditional else ()
-    real = scores.coverage(truth, classifier.test.classes or 0)[0]
+    test_label = np.asarray(classifier.test["label"])
+    labels: tuple[np.ndarray, ...] = ()
+    if conditional:
+        labels = (test_label,)
+    real_classes, _ = scores.coverage(test_label, classifier.test.classes or 0)
+    metrics_of_seeds: list[dict[str, float]] = []
     for seed, state in zip(run.seeds, states, strict=True):
-        drawn = tasks.predict_batched(
-            generate, state, latent_noise(seed, latent, classifier.test.size), *labels
-        )
-        if np.isfinite(drawn).all():
-            found.append(sample_metrics(classifier, drawn, *labels))
-            wrong = collapse_warnings(found[-1], real)
-        else:
-            found.append({})
-            wrong = ["drawn images are not finite"]
-        for said in wrong:
-            run.warn(f"seed {seed}: {said}")
-    names = {name: None for one in found for name in one}  # in their order
-    each = {f"samples/{name}": np.array([one.get(name, np.nan) for one in found]) for name in names}
-    return {name: values if run.key.ndim else values[0] for name, values in each.items()}
+        latents = latent_noise(seed, latent, classifier.test.size)
+        generated = tasks.predict_batched(generate, state, latents, *labels)
+        metrics: dict[str, float] = {}
+        warnings = ["generated images are not finite"]
+        if np.isfinite(generated).all():
+            metrics = sample_metrics(classifier, generated, *labels)
+            warnings = collapse_warnings(metrics, real_classes)
+        metrics_of_seeds.append(metrics)
+        for warning in warnings:
+            run.warn(f"seed {seed}: {warning}")
+    # A dict keeps the order of the names.
+    names = {name: None for metrics in metrics_of_seeds for name in metrics}
+    values = {
+        f"samples/{name}": np.array([metrics.get(name, np.nan) for metrics in metrics_of_seeds])
+        for name in names
+    }
+    if run.key.ndim:
+        return values
+    return {name: value[0] for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""How a script ends when it is told to."""
+"""Ending a script on SIGINT, SIGTERM or SIGHUP."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from jaxdl.training.shutdown import SIGNALS, SignalState, raise_for_signal
 
 
 def exit_on_signal(number: int) -> NoReturn:
-    """Says that a signal ended the process, and ends it with 128 + its number."""
+    """Prints which signal ended the process and exits with code 128 + its number."""
     name = signal.Signals(number).name
     print(
-        f"stopped by {name}; the same command goes on from what is saved",
+        f"stopped by {name}; the same command resumes from the last checkpoint",
         file=sys.stderr,
         flush=True,
     )
@@ -26,56 +26,66 @@ def exit_on_signal(number: int) -> NoReturn:
 
 @contextlib.contextmanager
 def signal_watchdog(grace: float = 3.0) -> Iterator[None]:
-    """Has signals end this process in good order.
+    """Turns signals into exceptions, and exits if Python cannot handle one in time.
 
-    Where its main thread is inside of XLA and does not hear, it ends after some seconds all the same, unless a run has
-    done steps that would be lost.
+    Python cannot handle signals while the main thread is inside of XLA, for instance during
+    compilation. A thread then exits the process after `grace` seconds, unless a run has steps that
+    are not saved.
 
     Args:
-      grace: how many seconds it has.
+      grace: seconds between a signal and the exit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    theirs = {number: signal.getsignal(number) for number in SIGNALS}
-    ours = [
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    watched = [
         number
-        for number, their in theirs.items()
-        if their in (signal.SIG_DFL, signal.default_int_handler)
+        for number, handler in handlers.items()
+        if handler in (signal.SIG_DFL, signal.default_int_handler)
     ]
-    there, here = socket.socketpair()
-    here.setblocking(False)
-    before = signal.set_wakeup_fd(here.fileno(), warn_on_full_buffer=False)
+    # Python writes the number of each signal to this socket, also while the main thread is busy.
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    previous_fd = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     threading.Thread(
-        target=_watch, args=(there, ours, grace, SignalState.count), daemon=True
+        target=_watch, args=(reader, watched, grace, SignalState.count), daemon=True
     ).start()
     try:
-        for number in ours:
+        for number in watched:
             signal.signal(number, raise_for_signal)
         yield
     finally:
-        for number in ours:
-            signal.signal(number, theirs[number])
-        signal.set_wakeup_fd(before)
-        here.close()
+        for number in watched:
+            signal.signal(number, handlers[number])
+        signal.set_wakeup_fd(previous_fd)
+        writer.close()
 
 
-def _watch(there: socket.socket, ours: list[int], grace: float, came: int) -> None:
-    """Sees that Python comes round to every signal after the first `came`, however long its main thread stays away."""
-    with there:
-        while said := there.recv(1):
-            if said[0] not in ours:
+def _watch(reader: socket.socket, watched: list[int], grace: float, received: int) -> None:
+    """Exits the process if Python does not handle a signal within the grace period.
+
+    Args:
+      reader: socket with one byte per signal, its number.
+      watched: numbers of the signals that end the process.
+      grace: seconds to wait.
+      received: number of signals before the first byte, to compare with `SignalState.count`.
+    """
+    with reader:
+        while message := reader.recv(1):
+            number = message[0]
+            if number not in watched:
                 continue
-            came = came + 1
+            received = received + 1
             end = time.monotonic() + grace
-            while SignalState.count < came and (SignalState.unsaved or time.monotonic() < end):
+            while SignalState.count < received and (SignalState.unsaved or time.monotonic() < end):
                 time.sleep(0.05)
-            if SignalState.count < came:
+            if SignalState.count < received:
                 with contextlib.suppress(OSError):
-                    name = signal.Signals(said[0]).name
+                    name = signal.Signals(number).name
                     print(
-                        f"stopped by {name} outside of Python, in a compilation",
+                        f"stopped by {name} in XLA, during compilation",
                         file=sys.stderr,
                         flush=True,
                     )
-                os._exit(128 + said[0])
+                os._exit(128 + number)

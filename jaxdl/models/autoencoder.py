@@ -1,4 +1,4 @@
-"""Networks that describe a thing in a few numbers and draw it again: the plain and the variational autoencoder."""
+"""The plain and the variational autoencoder."""
 
 import math
 from collections.abc import Sequence
@@ -19,15 +19,17 @@ Labels = Int[Array, " B"] | None
 
 
 class Autoencoder(nn.Module):
-    """Two networks, one behind the other.
+    """An encoder followed by a decoder.
 
         z = encoder(x),    y = decoder(z)
 
     Source: Hinton, Salakhutdinov 2006, Reducing the dimensionality of data with neural networks.
 
     Attributes:
-      encoder: called as `encoder(x, train=bool)`: an `MLP` for a vector, a `CNN` without outputs for maps.
-      decoder: called as `decoder(z, train=bool)`, giving things as those that came in: a `Reshaped` MLP, a `ConvDecoder`.
+      encoder: module called as `encoder(x, train=bool)`. An `MLP` returns a vector, a `CNN` without
+        outputs returns feature maps.
+      decoder: module called as `decoder(z, train=bool)`, with outputs of the shape of the inputs,
+        such as a `Reshaped` MLP or a `ConvDecoder`.
 
     Example:
       >>> import jax
@@ -35,8 +37,10 @@ class Autoencoder(nn.Module):
       >>> model = Autoencoder(MLP((16,), 2), Reshaped(MLP((16,), 64), (8, 8, 1)))
       >>> x = jnp.zeros((3, 8, 8, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
-      >>> model.apply(variables, x, train=False, method="encode").shape, model.apply(variables, x, train=False).shape
-      ((3, 2), (3, 8, 8, 1))
+      >>> model.apply(variables, x, train=False, method="encode").shape
+      (3, 2)
+      >>> model.apply(variables, x, train=False).shape
+      (3, 8, 8, 1)
     """
 
     encoder: nn.Module
@@ -44,33 +48,38 @@ class Autoencoder(nn.Module):
 
     @property
     def classes(self) -> int | None:
-        """How many classes encoder or decoder know; None: neither is `Conditional`."""
+        """Number of classes of the `Conditional` parts; None if neither part is conditional."""
         return num_classes(self.encoder, self.decoder)
 
     def __call__(
         self, x: Float[Array, "B ..."], train: bool, label: Labels = None
     ) -> Float[Array, "B ..."]:
-        """What comes back; arguments as of `encode`."""
+        """Returns the reconstruction; the arguments are those of `encode`."""
         return self.decode(self.encode(x, train, label), train, label)
 
     def encode(self, x: Float[Array, "B ..."], train: bool, label: Labels = None) -> Any:
-        """The code of each thing.
+        """Returns the code of each example.
 
         Args:
           x: `[B, ...]`.
-          train: handed on.
-          label: `[B]`, for the parts that are `Conditional`.
+          train: passed to the encoder.
+          label: `[B]`, for parts that are `Conditional`.
 
         Returns:
-          What the encoder says: `[B, Z]`, or maps.
+          The encoder's output: `[B, Z]`, or feature maps.
         """
-        return self.encoder(x, train=train, **label_kwargs(self.encoder, label))  # type: ignore[operator]
+        label_argument = label_kwargs(self.encoder, label)
+        return self.encoder(x, train=train, **label_argument)  # type: ignore[operator]
 
     def decode(
         self, z: Float[Array, "B ..."], train: bool, label: Labels = None
     ) -> Float[Array, "B ..."]:
-        """The things of codes; for a likelihood from logits their logits. Arguments as of `encode`."""
-        return self.decoder(z, train=train, **label_kwargs(self.decoder, label))  # type: ignore[operator]
+        """Returns the reconstructions of codes, as logits if the likelihood takes logits.
+
+        The arguments are those of `encode`.
+        """
+        label_argument = label_kwargs(self.decoder, label)
+        return self.decoder(z, train=train, **label_argument)  # type: ignore[operator]
 
 
 class VAE(Autoencoder):
@@ -81,17 +90,19 @@ class VAE(Autoencoder):
     Source: Kingma, Welling 2014, Auto-encoding variational Bayes.
 
     Attributes:
-      encoder: gives `2 latent` numbers, the mean and log s^2.
-      decoder: called with `z [B, latent]`.
-      latent: how many numbers describe a thing, at least 1.
+      encoder: module with `2 latent` outputs, the mean and log s^2.
+      decoder: module called with `z [B, latent]`.
+      latent: number of latent dimensions, at least 1.
 
     Raises:
-      InputError: for a latent below 1; when called, where the encoder gives another number of numbers.
+      InputError: if `latent` is below 1. Raised by a call: if the encoder has another number of
+        outputs.
 
     Example:
       >>> import jax
       >>> from jaxdl.models import MLP, Reshaped
-      >>> model, x = VAE(MLP((16,), 4), Reshaped(MLP((16,), 64), (8, 8, 1)), latent=2), jnp.zeros((3, 8, 8, 1))
+      >>> model = VAE(MLP((16,), 4), Reshaped(MLP((16,), 64), (8, 8, 1)), latent=2)
+      >>> x = jnp.zeros((3, 8, 8, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> [part.shape for part in model.apply(variables, x, train=False, method="encode")]
       [(3, 2), (3, 2)]
@@ -106,51 +117,52 @@ class VAE(Autoencoder):
     def __call__(
         self, x: Float[Array, "B ..."], train: bool, label: Labels = None
     ) -> Float[Array, "B ..."]:
-        """What comes back from the mean of the code."""
+        """Returns the reconstruction from the mean of the code."""
         return self.decode(self.encode(x, train, label)[0], train, label)
 
     def encode(self, x: Float[Array, "B ..."], train: bool, label: Labels = None) -> Any:
-        """The code's mean and log s^2, `[B, latent]` each."""
+        """Returns the code's mean and log s^2, `[B, latent]` each."""
         code = super().encode(x, train, label)
         if code.ndim != 2 or code.shape[-1] != 2 * self.latent:
             raise InputError(
                 "encoder",
                 list(code.shape),
-                f"[B, {2 * self.latent}], two numbers for each of the latent",
+                f"[B, {2 * self.latent}], a mean and a log variance per latent dimension",
             )
         return tuple(jnp.split(code, 2, -1))
 
 
 def encoder_decoder(
     shape: Sequence[int],
-    numbers: int,
+    outputs: int,
     kind: Literal["dense", "conv"] = "dense",
     hidden: Sequence[int] = (500, 500),
     activation: str = "relu",
     dtype: Any = None,
 ) -> tuple[nn.Module, nn.Module]:
-    """Two networks for images, one the other turned around.
+    """Returns an encoder of images and a decoder with the same layers in reverse.
 
     Args:
-      shape: height, width and channels of the images; for "conv" the sides are multiples of 4.
-      numbers: how many the encoder gives: the length of a code, of a VAE twice that.
-      kind: "dense": dense layers alone; "conv": two convolutions of 32 and 64 kernels before them, which halve the
-        image each, and two behind.
-      hidden: widths of the encoder's hidden dense layers, of "conv" behind the convolutions; the decoder's are the
-        same, backwards.
-      activation: of the hidden layers, see `jaxdl.nn.activation`.
-      dtype: of the computation; None: that of the input.
+      shape: height, width and channels of the images. For "conv" height and width are multiples
+        of 4.
+      outputs: number of outputs of the encoder: the length of a code, or twice that for a VAE.
+      kind: "dense" for dense layers only. "conv" adds two convolutions with 32 and 64 kernels to
+        the encoder, each with stride 2, and two transposed ones to the decoder.
+      hidden: widths of the encoder's hidden dense layers. The decoder has them in reverse order.
+      activation: name of the activation of the hidden layers, see `jaxdl.nn.activation`.
+      dtype: dtype of the computation; None means the dtype of the input.
 
     Returns:
-      `(encoder, decoder)`: images to `[B, numbers]`, and codes `[B, Z]` to images, of a likelihood from logits their
-      logits.
+      `(encoder, decoder)`. The encoder maps images to `[B, outputs]`. The decoder maps codes
+      `[B, Z]` to images, or to logits if the likelihood takes logits.
 
     Raises:
-      InputError: another kind, or sides that do not fit.
+      InputError: another kind, or sides that are not multiples of 4.
 
     Example:
       >>> import jax
-      >>> model, x = Autoencoder(*encoder_decoder((8, 8, 1), 3, "conv")), jnp.zeros((2, 8, 8, 1))
+      >>> model = Autoencoder(*encoder_decoder((8, 8, 1), 3, "conv"))
+      >>> x = jnp.zeros((2, 8, 8, 1))
       >>> model.init_with_output(jax.random.key(0), x, train=False)[0].shape
       (2, 8, 8, 1)
     """
@@ -158,12 +170,11 @@ def encoder_decoder(
     height, width, channels = shape
     more: Any = {"activation": activation, "dtype": dtype}
     if kind == "dense":
-        return MLP(hidden, numbers, **more), Reshaped(
-            MLP(hidden[::-1], math.prod(shape), **more), tuple(shape)
-        )
+        decoder = Reshaped(MLP(hidden[::-1], math.prod(shape), **more), tuple(shape))
+        return MLP(hidden, outputs, **more), decoder
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
-    there = CNN((Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None)), hidden, numbers, **more)
-    return there, ConvDecoder(
-        (UpStage(32), UpStage(channels)), (height // 4, width // 4, 64), hidden[::-1], **more
-    )
+    stages = (Stage(32, 4, 2, pool=None), Stage(64, 4, 2, pool=None))
+    up_stages = (UpStage(32), UpStage(channels))
+    start = (height // 4, width // 4, 64)
+    return CNN(stages, hidden, outputs, **more), ConvDecoder(up_stages, start, hidden[::-1], **more)

@@ -1,4 +1,4 @@
-"""Convolutional classifiers: stages of convolution and pooling, then a dense head."""
+"""Convolutional networks: stages of convolution and pooling, followed by a dense head."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
-from jaxdl.models.mlp import MLP, normalized
-from jaxdl.nn.activations import KEEPS_LARGEST, activation
+from jaxdl.models.mlp import MLP, normalize
+from jaxdl.nn.activations import MONOTONIC, activation
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
@@ -19,20 +19,20 @@ from jaxdl.nn.pool import avg_pool, max_pool
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One convolution and what follows it: norm, activation, pooling, dropout.
+    """A convolution with its norm, activation, pooling and dropout.
 
     Attributes:
-      features: how many kernels.
-      kernel: their height and width.
-      strides: how far they move.
+      features: number of kernels, at least 1.
+      kernel: height and width of the kernels.
+      strides: stride of the convolution in both directions.
       padding: "SAME" or "VALID".
       pool: "max", "average" or None.
       window: height, width and stride of the pooling.
-      dropout: the share of the result that training drops, in [0, 1).
-      use_norm: False: this stage goes without the network's `norm`, and has a bias instead.
+      dropout: dropout rate of the result, in [0, 1).
+      use_norm: if False, this stage has a bias instead of the network's `norm`.
 
     Raises:
-      InputError: for a field that cannot be used.
+      InputError: if a field is invalid.
 
     Example:
       >>> Stage(32).size(28), Stage(32, 5, padding="VALID", pool=None).size(28)
@@ -58,15 +58,22 @@ class Stage:
             one_of("pool", self.pool, ("max", "average"))
 
     def size(self, size: int) -> int:
-        """Height (or width) after the stage, `(W - F + 2P)/S + 1` twice; below 1: it does not fit."""
+        """Returns the height or width after the stage, below 1 if the input is too small.
+
+        The formula `(W - F + 2P)/S + 1` applies twice: to the convolution and to the pooling.
+        """
         size = out_size(size, self.kernel, self.strides, self.padding)
-        return size if self.pool is None else out_size(size, self.window, self.window, "VALID")
+        if self.pool is None:
+            return size
+        return out_size(size, self.window, self.window, "VALID")
 
     def pooled(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J C"]:
-        """The images after the stage's pooling."""
+        """Applies the stage's pooling."""
         if self.pool is None:
             return x
-        return (max_pool if self.pool == "max" else avg_pool)(x, self.window)
+        if self.pool == "max":
+            return max_pool(x, self.window)
+        return avg_pool(x, self.window)
 
 
 class CNN(nn.Module):
@@ -77,24 +84,29 @@ class CNN(nn.Module):
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
 
     Attributes:
-      stages: from the image on.
+      stages: the stages in order, beginning at the image.
       dense: widths of the head's hidden layers.
-      outputs: how many numbers per image, one per class; None: no head, the last stage's maps are the outputs.
-      activation: its name, see `jaxdl.nn.activation`.
-      dropout: the share of each hidden layer of the head that training drops, in [0, 1).
-      norm: None, or "batch" (collection `batch_stats`), in the stages that are `use_norm` and in the head.
-      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
-      bias_init: what every bias starts at.
-      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
-      remat: rematerialisation: training keeps only what goes into each stage and computes the stage again for
-        its gradient: more time, less memory. For accelerators: a CPU's compiler joins the two again.
+      outputs: number of outputs per image, one per class. None means no head: the outputs are the
+        feature maps of the last stage.
+      activation: name of the activation, see `jaxdl.nn.activation`.
+      dropout: dropout rate of the head's hidden layers, in [0, 1).
+      norm: None, or "batch" (collection `batch_stats`). It applies to the head and to stages with
+        `use_norm`.
+      kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
+      bias_init: initial value of every bias.
+      dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
+        Parameters are float32.
+      remat: if True, training stores only the input of each stage and recomputes the stage for its
+        gradient. This takes more time and less memory. It has no effect on a CPU, whose compiler
+        merges both computations.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
       >>> import jax
-      >>> model, x = CNN((Stage(8), Stage(16)), dense=(32,)), jnp.zeros((2, 8, 8, 1))
+      >>> model = CNN((Stage(8), Stage(16)), dense=(32,))
+      >>> x = jnp.zeros((2, 8, 8, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> model.apply(variables, x, train=False).shape
       (2, 10)
@@ -126,27 +138,32 @@ class CNN(nn.Module):
         initializer(self.kernel_init)
         super().__post_init__()
         if self.outputs is not None:
-            _head(self, parent=None)  # checks the head's fields
+            _head(self, parent=None)  # Raises if a field of the head is invalid.
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B ..."]:
-        """The outputs, for a classifier its logits.
+        """Computes the outputs, which are the logits of a classifier.
 
         Args:
-          x: `[B, H, W, C]` images, float.
-          train: whether to drop (random stream "dropout") and to use the batch's own statistics.
+          x: images `[B, H, W, C]`, float.
+          train: if True, apply dropout (random stream "dropout") and use the statistics of the
+            batch.
 
         Returns:
-          `[B, outputs]`, or the maps `[B, I, J, D]`; float32.
+          `[B, outputs]`, or feature maps `[B, I, J, D]`; float32.
 
         Raises:
-          InputError: wrong rank, not float, or an image that a stage shrinks to nothing.
+          InputError: wrong rank, not float, or an image that is too small for a stage.
         """
         self._check(x)
-        run = nn.remat(CNN._stage, static_argnums=(1, 2, 4)) if self.remat else CNN._stage
+        apply_stage = CNN._stage
+        if self.remat:
+            apply_stage = nn.remat(CNN._stage, static_argnums=(1, 2, 4))
         for i, stage in enumerate(self.stages):
-            x = run(self, i, stage, x, train)
-        return x.astype(jnp.float32) if self.outputs is None else _head(self, name="head")(x, train)
+            x = apply_stage(self, i, stage, x, train)
+        if self.outputs is None:
+            return x.astype(jnp.float32)
+        return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
         norm = self.norm if stage.use_norm else None
@@ -155,18 +172,18 @@ class CNN(nn.Module):
             (stage.kernel, stage.kernel),
             (stage.strides, stage.strides),
             stage.padding,
-            use_bias=norm is None,  # BatchNorm has one of its own
+            use_bias=norm is None,  # BatchNorm has a bias.
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             bias_init=nn.initializers.constant(self.bias_init),
             name=f"conv_{i}",
         )(x)
-        x = normalized(x, norm, f"norm_{i}", train)
-        # The largest first: the same numbers, and fewer of them to activate.
-        early = stage.pool == "max" and self.activation in KEEPS_LARGEST
-        x = stage.pooled(x) if early else x
-        x = activation(self.activation)(x)
-        x = x if early else stage.pooled(x)
+        x = normalize(x, norm, f"norm_{i}", train)
+        if stage.pool == "max" and self.activation in MONOTONIC:
+            # Pooling first gives the same numbers, and the activation has fewer of them.
+            x = activation(self.activation)(stage.pooled(x))
+        else:
+            x = stage.pooled(activation(self.activation)(x))
         return Dropout(stage.dropout)(x, train)
 
     def _check(self, x: Array) -> None:
@@ -180,31 +197,33 @@ class CNN(nn.Module):
                 raise InputError(
                     "image",
                     x.shape[1:3],
-                    f"larger, stage {i} leaves nothing: (W - F + 2P)/S + 1 < 1",
+                    f"larger; the output of stage {i} would be empty: (W - F + 2P)/S + 1 < 1",
                 )
 
 
-def _head(cnn: CNN, **place: Any) -> MLP:
-    same = {
-        f: getattr(cnn, f)
-        for f in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
+def _head(cnn: CNN, **module_arguments: Any) -> MLP:
+    shared = {
+        field: getattr(cnn, field)
+        for field in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
     }
-    return MLP(cnn.dense, **same, dtype=cnn.dtype, **place)
+    return MLP(cnn.dense, **shared, dtype=cnn.dtype, **module_arguments)
 
 
 def lecture_cnn_5x5() -> CNN:
-    """The lecture's 5x5x32, pool, 5x5x64, pool, 1024, dropout, 10: 3,274,634 parameters on 28x28 images.
+    """Returns the lectures' network of two 5x5 convolutions.
 
-    Weights start truncated normal (0.1), biases at 0.1.
+    Its layers are 5x5x32, pool, 5x5x64, pool, 1024, dropout and 10: 3,274,634 parameters for 28x28
+    images. Weights start truncated normal with deviation 0.1, biases at 0.1.
 
     Source: TensorFlow 2016, Deep MNIST for experts.
 
     Returns:
-      A `CNN`; also fits 8x8 images.
+      A `CNN`, which also accepts 8x8 images.
 
     Example:
       >>> import jax
-      >>> model, x = lecture_cnn_5x5(), jnp.zeros((1, 28, 28, 1))
+      >>> model = lecture_cnn_5x5()
+      >>> x = jnp.zeros((1, 28, 28, 1))
       >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
       >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       3274634
@@ -214,16 +233,20 @@ def lecture_cnn_5x5() -> CNN:
 
 
 def lecture_cnn_3x3() -> CNN:
-    """The lecture's 3x3x32, 3x3x64, pool, dropout, 128, dropout, 10: 1,199,882 parameters on 28x28 images.
+    """Returns the lectures' network of two 3x3 convolutions.
+
+    Its layers are 3x3x32, 3x3x64, pool, dropout, 128, dropout and 10: 1,199,882 parameters for
+    28x28 images.
 
     Source: Chollet 2015, Keras examples, mnist_cnn.
 
     Returns:
-      A `CNN`; also fits 8x8 images.
+      A `CNN`, which also accepts 8x8 images.
 
     Example:
       >>> import jax
-      >>> model, x = lecture_cnn_3x3(), jnp.zeros((1, 28, 28, 1))
+      >>> model = lecture_cnn_3x3()
+      >>> x = jnp.zeros((1, 28, 28, 1))
       >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
       >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       1199882

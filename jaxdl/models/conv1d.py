@@ -1,4 +1,4 @@
-"""Convolutions over time that shorten the sequence, as a body of sequence networks."""
+"""A stack of convolutions over time that shortens a sequence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
-from jaxdl.nn.sequences import steps
+from jaxdl.nn.sequences import length_mask
 
 
 class Conv1DStack(nn.Module):
@@ -22,26 +22,29 @@ class Conv1DStack(nn.Module):
 
         h_0 = x,    h_i = dropout(relu(pool(h_{i-1} * K_i + b_i)))
 
-    Each stage leaves 1/pool of the steps, rounded up. Padding does nothing: a sequence in a batch gives what it gives
-    alone, and 0 behind its end.
+    Each stage divides the number of steps by `pool`, rounded up. Padding has no effect: the output
+    for a sequence does not depend on its batch, and it is 0 after the end of the sequence.
 
-    Source: Waibel et al. 1989, Phoneme recognition using time-delay neural networks; Kim 2014, Convolutional neural
-    networks for sentence classification.
+    Source: Waibel et al. 1989, Phoneme recognition using time-delay neural networks; Kim 2014,
+    Convolutional neural networks for sentence classification.
 
     Attributes:
-      features: the width of each stage, from the input on.
-      kernel_size: how many steps each convolution sees, around its own.
-      pool: P, window and stride of the pooling; 1: none.
-      dropout: the share of each stage that training drops, in [0, 1).
-      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
-      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+      features: width of each stage, beginning at the input.
+      kernel_size: number of steps under a kernel, centred at the output's step.
+      pool: P, window and stride of the pooling; 1 means no pooling.
+      dropout: dropout rate of each stage, in [0, 1).
+      kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
+      dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
+        Parameters are float32.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
-      >>> model, x = Conv1DStack((8, 16)), jnp.ones((2, 10, 5))
-      >>> (ys, carry), variables = model.init_with_output(jax.random.key(0), x, False, jnp.array([10, 3]))
+      >>> model = Conv1DStack((8, 16))
+      >>> x = jnp.ones((2, 10, 5))
+      >>> lengths = jnp.array([10, 3])
+      >>> (ys, carry), _ = model.init_with_output(jax.random.key(0), x, False, lengths)
       >>> ys.shape, carry, bool((ys[1, 1:] == 0).all())
       ((2, 3, 16), (), True)
     """
@@ -66,7 +69,7 @@ class Conv1DStack(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """What comes out at a step depends on later ones too."""
+        """False: an output depends on later steps too."""
         return False
 
     @nn.compact
@@ -77,33 +80,36 @@ class Conv1DStack(nn.Module):
         lengths: Int[Array, " B"] | None = None,
         carry: tuple[()] | None = None,
     ) -> tuple[Float[Array, "B U H"], tuple[()]]:
-        """The last stage's outputs.
+        """Computes the outputs of the last stage.
 
         Args:
           x: `[B, T, D]`, float.
-          train: whether to drop (random stream "dropout").
-          lengths: `[B]` in [1, T], how many steps of each sequence count; None: all.
-          carry: nothing is carried: None or ().
+          train: if True, apply dropout (random stream "dropout").
+          lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T.
+          carry: None or (), since convolutions have no carry.
 
         Returns:
-          `(ys [B, U, H], ())`: U is T divided by P as often as there are stages, rounded up each time. Of a
-          sequence with a length as many steps count as a sequence of that length has; behind them is 0.
+          `(ys [B, U, H], ())`. U is T divided by P once per stage, rounded up each time. The valid
+          steps of a sequence are those of a sequence of its length; later steps are 0.
 
         Raises:
           InputError: wrong rank, not float, lengths out of range, a carry.
         """
         check_body(x, carry)
-        here = None if lengths is None else steps(lengths, x.shape[1])
-        x = _within(x, here)
+        valid = None
+        if lengths is not None:
+            valid = length_mask(lengths, x.shape[1])
+        x = _zero_invalid(x, valid)
         for i, width in enumerate(self.features):
             init = initializer(self.kernel_init)
             h = Conv1D(
                 width, self.kernel_size, dtype=self.dtype, kernel_init=init, name=f"conv_{i}"
             )(x)
-            # After the ReLU a 0 is never the larger one, so windows may hold zeros that stand for nothing.
-            h = jax.nn.relu(self._pooled(_within(h, here)))
-            # A window counts where its first step does.
-            here = None if here is None else here[:, :: self.pool]
+            # Zeros at invalid steps change no maximum after the ReLU.
+            h = jax.nn.relu(self._pooled(_zero_invalid(h, valid)))
+            if valid is not None:
+                # A window is valid if its first step is.
+                valid = valid[:, :: self.pool]
             x = Dropout(self.dropout)(h, train)
         return x, ()
 
@@ -114,6 +120,8 @@ class Conv1DStack(nn.Module):
         return max_pool(h[:, :, None], (self.pool, 1))[:, :, 0]
 
 
-def _within(x: Float[Array, "B T D"], here: Any) -> Float[Array, "B T D"]:
-    """`x`, 0 in steps that do not count."""
-    return x if here is None else jnp.where(here[..., None], x, jnp.zeros_like(x))
+def _zero_invalid(x: Float[Array, "B T D"], valid: Any) -> Float[Array, "B T D"]:
+    """Returns `x` with zeros at invalid steps."""
+    if valid is None:
+        return x
+    return jnp.where(valid[..., None], x, jnp.zeros_like(x))

@@ -1,4 +1,4 @@
-"""Images from vectors or from maps: stages of transposed convolution, a convolutional network turned around."""
+"""Networks that map vectors or feature maps to images by transposed convolutions."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.models.mlp import normalized
+from jaxdl.models.mlp import normalize
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv_transpose import ConvTranspose
 from jaxdl.nn.dense import initializer
@@ -18,15 +18,16 @@ from jaxdl.nn.dense import initializer
 
 @dataclasses.dataclass(frozen=True)
 class UpStage:
-    """One transposed convolution.
+    """A transposed convolution of a `ConvDecoder`.
 
     Attributes:
-      features: how many kernels; of the last stage the channels of the image.
-      kernel: their height and width. A multiple of `strides` covers every pixel equally often.
-      strides: how many times larger the image becomes.
+      features: number of kernels; in the last stage, the number of channels of the image.
+      kernel: height and width of the kernels. A multiple of `strides` covers all pixels equally
+        often.
+      strides: factor by which height and width grow.
 
     Raises:
-      InputError: for a field that cannot be used.
+      InputError: if a field is invalid.
 
     Example:
       >>> UpStage(32)
@@ -43,29 +44,33 @@ class UpStage:
 
 
 class ConvDecoder(nn.Module):
-    """A network that draws: dense layers, the last one to the first maps, then stages that make them larger.
+    """A decoder of images: dense layers, then stages that enlarge feature maps.
 
-        h_0 = f(norm(reshape(g(z) W + b))),   h_i = f(norm(h_{i-1} *T K_i + b_i)),   y = h_{n-1} *T K_n + b_n
+        h_0 = f(norm(reshape(g(z) W + b)))
+        h_i = f(norm(h_{i-1} *T K_i + b_i))
+        y   = h_{n-1} *T K_n + b_n
 
-    and g the hidden dense layers, f(norm(z V_j + c_j)) each.
+    g stands for the hidden dense layers, f(norm(z V_j + c_j)) each.
 
     Source: Zeiler et al. 2010, Deconvolutional networks; Radford, Metz, Chintala 2016 (DCGAN).
 
     Attributes:
-      stages: from the first maps on; the last one gives the image, without norm and activation.
-      start: height, width and features of the first maps; None: maps come in, not vectors.
-      dense: widths of the hidden layers before the first maps, as a `CNN` has them behind its last ones.
-      activation: its name, see `jaxdl.nn.activation`.
-      norm: None, or "batch" (collection `batch_stats`), after every stage but the last.
-      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
-      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+      stages: the stages in order. The last one returns the image, without norm and activation.
+      start: height, width and features of the first feature maps; None if the input is maps.
+      dense: widths of the hidden dense layers before the first feature maps.
+      activation: name of the activation, see `jaxdl.nn.activation`.
+      norm: None, or "batch" (collection `batch_stats`) after every stage except the last.
+      kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
+      dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
+        Parameters are float32.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
       >>> import jax
-      >>> model, z = ConvDecoder((UpStage(16), UpStage(1)), start=(7, 7, 32)), jnp.zeros((2, 20))
+      >>> model = ConvDecoder((UpStage(16), UpStage(1)), start=(7, 7, 32))
+      >>> z = jnp.zeros((2, 20))
       >>> variables = model.init(jax.random.key(0), z, train=False)
       >>> model.apply(variables, z, train=False).shape
       (2, 28, 28, 1)
@@ -94,7 +99,7 @@ class ConvDecoder(nn.Module):
             at_least("start", size, 1)
         if self.dense and self.start is None:
             raise InputError(
-                "dense", self.dense, "() where maps come in; start makes them from vectors"
+                "dense", self.dense, "() without `start`, where the input is feature maps"
             )
         for width in self.dense:
             at_least("dense", width, 1)
@@ -106,36 +111,46 @@ class ConvDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "B ..."], train: bool) -> Float[Array, "B H W C"]:
-        """The images, for a likelihood from logits their logits.
+        """Computes images, or logits if the likelihood takes logits.
 
         Args:
-          z: `[B, Z]`, or maps `[B, I, J, D]` where there is no `start`; float.
-          train: whether "batch" uses the batch's own statistics.
+          z: `[B, Z]`, or maps `[B, I, J, D]` without `start`; float.
+          train: if True, the norm uses the statistics of the batch.
 
         Returns:
-          `[B, H, W, features of the last stage]`, float32; H and W are those of the first maps times all strides.
+          `[B, H, W, C]`, float32. H and W are those of the first maps times all strides, C is the
+          number of features of the last stage.
 
         Raises:
           InputError: another rank, or not float.
         """
-        rank, said = (
-            (4, "float maps [B, I, J, D]") if self.start is None else (2, "float vectors [B, Z]")
-        )
-        if z.ndim != rank or not jnp.issubdtype(z.dtype, jnp.floating):
-            raise InputError("z", f"{z.dtype}{list(z.shape)}", said)
-        h = z if self.start is None else self._stem(z, train)
+        self._check(z)
+        h = z
+        if self.start is not None:
+            h = self._stem(z, train)
         for i, stage in enumerate(self.stages):
             last = i == len(self.stages) - 1
             h = self._up(stage, i, last)(h)
-            h = h if last else self._after(h, f"norm_{i}", train)
+            if not last:
+                h = self._norm_activation(h, f"norm_{i}", train)
         return h.astype(jnp.float32)
+
+    def _check(self, z: Array) -> None:
+        rank = 2
+        allowed = "float vectors [B, Z]"
+        if self.start is None:
+            rank = 4
+            allowed = "float maps [B, I, J, D]"
+        if z.ndim != rank or not jnp.issubdtype(z.dtype, jnp.floating):
+            raise InputError("z", f"{z.dtype}{list(z.shape)}", allowed)
 
     def _stem(self, h: Array, train: bool) -> Array:
         assert self.start is not None
         for i, width in enumerate(self.dense):
-            h = self._after(self._dense(width, f"dense_{i}")(h), f"norm_dense_{i}", train)
+            h = self._dense(width, f"dense_{i}")(h)
+            h = self._norm_activation(h, f"norm_dense_{i}", train)
         h = self._dense(math.prod(self.start), "dense")(h).reshape(-1, *self.start)
-        return self._after(h, "norm_start", train)
+        return self._norm_activation(h, "norm_start", train)
 
     def _dense(self, width: int, name: str) -> nn.Dense:
         init = initializer(self.kernel_init)
@@ -146,11 +161,11 @@ class ConvDecoder(nn.Module):
             stage.features,
             (stage.kernel, stage.kernel),
             (stage.strides, stage.strides),
-            use_bias=last or self.norm is None,  # BatchNorm has one of its own
+            use_bias=last or self.norm is None,  # BatchNorm has a bias.
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             name=f"up_{i}",
         )
 
-    def _after(self, h: Array, name: str, train: bool) -> Array:
-        return activation(self.activation)(normalized(h, self.norm, name, train))
+    def _norm_activation(self, h: Array, name: str, train: bool) -> Array:
+        return activation(self.activation)(normalize(h, self.norm, name, train))

@@ -1,4 +1,4 @@
-"""The two convolutional players of a deep convolutional GAN."""
+"""The two networks of a deep convolutional GAN."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -18,46 +18,53 @@ def dcgan(
     norm: Literal["batch"] | None = None,
     dtype: Any = None,
 ) -> tuple[nn.Module, nn.Module]:
-    """A generator and a discriminator of images, one about the other turned around.
+    """Returns a generator and a discriminator of images.
 
-    The generator has BatchNorm, but not where the image comes out. A discriminator may have it, but not where the image
-    comes in: the biases that stand there instead can tell how bright a batch is, else what is drawn may stay pale. A
-    discriminator with BatchNorm cannot be trained with a gradient penalty.
+    The generator has BatchNorm in every layer except the last. The discriminator may have it in
+    every layer except the first. BatchNorm there would hide the brightness of a batch, and
+    generated images could stay too pale. A discriminator with BatchNorm cannot be trained with a
+    gradient penalty.
 
     Args:
-      shape: height, width and channels of the images; the sides are multiples of 4.
-      features: kernels of the layer next to the image, in both; the layer behind it has twice as many.
-      dense: widths of the hidden layers behind the discriminator's convolutions; the generator has the same, backwards.
-      norm: the discriminator's, None or "batch".
-      dtype: of the computation; None: that of the input.
+      shape: height, width and channels of the images. Height and width are multiples of 4.
+      features: number of kernels of the layer next to the image, in both networks. The other
+        convolutional layer has twice as many.
+      dense: widths of the hidden dense layers after the discriminator's convolutions. The generator
+        has them in reverse order.
+      norm: the norm of the discriminator, None or "batch".
+      dtype: dtype of the computation; None means the dtype of the input.
 
     Returns:
-      `(generator, discriminator)`: numbers `[B, Z]` to images in [0, 1], and images to scores `[B, 1]`.
+      `(generator, discriminator)`. The generator maps `[B, Z]` to images in [0, 1], the
+      discriminator maps images to scores `[B, 1]`.
 
     Raises:
-      InputError: sides that do not fit, features or widths below 1, another norm.
+      InputError: sides that are not multiples of 4, features or widths below 1, or another norm.
 
-    Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep convolutional GANs; Chen et al.
-    2016, InfoGAN (with hidden dense layers).
+    Source: Radford, Metz, Chintala 2016, Unsupervised representation learning with deep
+    convolutional GANs; Chen et al. 2016, InfoGAN (with hidden dense layers).
 
     Example:
       >>> import jax, jax.numpy as jnp
       >>> generator, discriminator = dcgan((8, 8, 1), 4, dense=(16,))
-      >>> drawn, _ = generator.init_with_output(jax.random.key(0), jnp.zeros((2, 5)), train=False)
-      >>> drawn.shape, discriminator.init_with_output(jax.random.key(0), drawn, train=False)[0].shape
+      >>> key = jax.random.key(0)
+      >>> images, _ = generator.init_with_output(key, jnp.zeros((2, 5)), train=False)
+      >>> scores, _ = discriminator.init_with_output(key, images, train=False)
+      >>> images.shape, scores.shape
       ((2, 8, 8, 1), (2, 1))
     """
     height, width, channels = shape
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
-    stages = Stage(features, 4, 2, pool=None, use_norm=False), Stage(2 * features, 4, 2, pool=None)
-    drawn = ConvDecoder(
+    first_stage = Stage(features, 4, 2, pool=None, use_norm=False)
+    stages = (first_stage, Stage(2 * features, 4, 2, pool=None))
+    decoder = ConvDecoder(
         (UpStage(features), UpStage(channels)),
         (height // 4, width // 4, 2 * features),
         dense[::-1],
         norm="batch",
         dtype=dtype,
     )
-    return Reshaped(drawn, tuple(shape), "sigmoid"), CNN(
-        stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype
-    )
+    generator = Reshaped(decoder, tuple(shape), "sigmoid")
+    discriminator = CNN(stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype)
+    return generator, discriminator

@@ -1,4 +1,4 @@
-"""Perceptrons of any depth; with no hidden layer, softmax regression."""
+"""Multi-layer perceptrons, and softmax regression as the one without hidden layers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -18,29 +18,32 @@ class MLP(nn.Module):
 
         h_0 = x,    h_i = dropout(f(norm(h_{i-1} W_i + b_i))),    y = h_n W + b
 
-    With `hidden=()` it is the single-layer (multi-class) perceptron, softmax regression under
-    the cross-entropy.
+    With `hidden=()` it is a single-layer perceptron. With the cross-entropy that is softmax
+    regression.
 
     Source: Rosenblatt 1958; Rumelhart, Hinton, Williams 1986; Srivastava et al. 2014 (dropout);
-    Ioffe, Szegedy 2015 (batch norm); Ba et al. 2016 (layer norm); Salimans, Kingma 2016 (weight norm).
+    Ioffe, Szegedy 2015 (batch norm); Ba et al. 2016 (layer norm); Salimans, Kingma 2016 (weight
+    norm).
 
     Attributes:
-      hidden: widths of the hidden layers, from the input on.
-      outputs: how many numbers per example, one per class.
-      activation: its name, see `jaxdl.nn.activation`.
-      dropout: the share of each hidden layer that training drops, in [0, 1).
-      norm: None, "batch" (collection `batch_stats`; its own bias replaces the layer's), "layer" or
-        "weight" (on every layer).
-      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
-      bias_init: what every bias starts at.
-      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+      hidden: widths of the hidden layers, beginning at the input.
+      outputs: number of outputs per example, one per class.
+      activation: name of the activation, see `jaxdl.nn.activation`.
+      dropout: dropout rate of the hidden layers, in [0, 1).
+      norm: None, "batch" (collection `batch_stats`), "layer", or "weight" on every layer. The bias
+        of "batch" replaces that of the dense layer.
+      kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
+      bias_init: initial value of every bias.
+      dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
+        Parameters are float32.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
       >>> import jax
-      >>> model, x = MLP((512,)), jnp.zeros((2, 28, 28, 1))
+      >>> model = MLP((512,))
+      >>> x = jnp.zeros((2, 28, 28, 1))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> model.apply(variables, x, train=False).shape
       (2, 10)
@@ -70,11 +73,12 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B K"]:
-        """The outputs, for a classifier its logits.
+        """Computes the outputs, which are the logits of a classifier.
 
         Args:
-          x: `[B, ...]`, float; flattened to `[B, D]`.
-          train: whether to drop (random stream "dropout") and to use the batch's own statistics.
+          x: `[B, ...]`, float. It is flattened to `[B, D]`.
+          train: if True, apply dropout (random stream "dropout") and use the statistics of the
+            batch.
 
         Returns:
           `[B, outputs]`, float32.
@@ -87,7 +91,7 @@ class MLP(nn.Module):
         h = x.reshape(x.shape[0], -1)
         for i, width in enumerate(self.hidden):
             h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
-            h = activation(self.activation)(normalized(h, self.norm, f"norm_{i}", train))
+            h = activation(self.activation)(normalize(h, self.norm, f"norm_{i}", train))
             h = Dropout(self.dropout)(h, train)
         y = self._dense(self.outputs, "out")(h)
         return y.astype(jnp.float32)
@@ -99,33 +103,33 @@ class MLP(nn.Module):
             return WeightNormDense(
                 width, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name
             )
-        # BatchNorm takes any bias before it away again, so none could be trained.
+        # BatchNorm subtracts any bias before it, so that bias could not be trained.
         return nn.Dense(
             width, use_bias, dtype=self.dtype, kernel_init=init, bias_init=bias, name=name
         )
 
 
-def normalized(
+def normalize(
     h: Float[Array, "B ..."], norm: str | None, name: str, train: bool
 ) -> Float[Array, "B ..."]:
-    """`h` after the normalization of a hidden layer or a stage, to call inside a module.
+    """Applies the norm of a hidden layer or a stage; to be called inside a module.
 
         (h - mean) / sqrt(var + eps) scale + bias
 
-    Computed in float32, whatever the dtype of `h`: the statistics need it.
+    The computation is in float32 for every dtype of `h`, because the statistics need it.
 
     Args:
       h: `[B, ..., D]`, float; each of the D features has a scale and a bias.
-      norm: "batch": statistics over all but D, running ones with momentum 0.9; "layer": over D;
-        anything else: none.
-      name: of the layer.
-      train: whether "batch" uses the batch's own statistics.
+      norm: "batch" for statistics over all axes except D, with running ones of momentum 0.9;
+        "layer" for statistics over D; anything else for no norm.
+      name: name of the norm's layer.
+      train: if True, "batch" uses the statistics of the batch.
 
     Returns:
-      The same shape and dtype.
+      An array of the same shape and dtype.
 
     Example:
-      >>> normalized(jnp.ones((2, 3)), None, "norm_0", train=True).shape
+      >>> normalize(jnp.ones((2, 3)), None, "norm_0", train=True).shape
       (2, 3)
     """
     wide = h.astype(jnp.float32)
@@ -137,14 +141,17 @@ def normalized(
 
 
 def softmax_mlp() -> MLP:
-    """The lecture's 784-512-10 network: one hidden layer of ReLUs, 407,050 parameters on 28x28 images.
+    """Returns the lectures' 784-512-10 network.
+
+    It has one hidden layer of ReLUs and 407,050 parameters for 28x28 images.
 
     Returns:
-      An `MLP`; the softmax belongs to the loss.
+      An `MLP`. The softmax is part of the loss.
 
     Example:
       >>> import jax
-      >>> model, x = softmax_mlp(), jnp.zeros((1, 28, 28, 1))
+      >>> model = softmax_mlp()
+      >>> x = jnp.zeros((1, 28, 28, 1))
       >>> shapes = jax.eval_shape(lambda key: model.init(key, x, train=False), jax.random.key(0))
       >>> sum(leaf.size for leaf in jax.tree.leaves(shapes))
       407050

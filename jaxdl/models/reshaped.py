@@ -1,4 +1,4 @@
-"""What a network says as images."""
+"""A network whose outputs are images."""
 
 import math
 from collections.abc import Sequence
@@ -11,21 +11,23 @@ from jaxdl.nn.activations import activation
 
 
 class Reshaped(nn.Module):
-    """A network whose numbers are put into a shape, and a range.
+    """A network whose outputs are reshaped and put into a range.
 
     Attributes:
-      body: called as `body(x, train=bool)`, giving as many numbers as `shape` has.
-      shape: of one thing, such as `(28, 28, 1)`.
-      activation: its name, see `jaxdl.nn.activation`: "sigmoid" gives pixels in [0, 1]; None: the numbers as they are.
+      body: module called as `body(x, train=bool)`, with as many outputs as `shape` has elements.
+      shape: shape of one example, such as `(28, 28, 1)`.
+      activation: name of the activation, see `jaxdl.nn.activation`. "sigmoid" gives pixels in
+        [0, 1]; None leaves the outputs unchanged.
 
     Raises:
-      InputError: when built, for a shape with a size below 1 or an unknown activation; when called, for another number
-        of numbers.
+      InputError: a size below 1 or an unknown activation, raised when the module is created. Raised
+        by a call: another number of outputs.
 
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from jaxdl.models import MLP
-      >>> model, x = Reshaped(MLP((16,), 64), (8, 8, 1)), jnp.zeros((3, 2))
+      >>> model = Reshaped(MLP((16,), 64), (8, 8, 1))
+      >>> x = jnp.zeros((3, 2))
       >>> model.init_with_output(jax.random.key(0), x, train=False)[0].shape
       (3, 8, 8, 1)
     """
@@ -44,11 +46,15 @@ class Reshaped(nn.Module):
         super().__post_init__()
 
     def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
-        """The body's numbers, `[B, *shape]`."""
+        """Returns the outputs of the body as `[B, *shape]`."""
         y = self.body(x, train=train)  # type: ignore[operator]
         if math.prod(y.shape[1:]) != math.prod(self.shape):
             raise InputError(
-                "shape", self.shape, f"as many numbers as the body says, {math.prod(y.shape[1:])}"
+                "shape",
+                self.shape,
+                f"as many elements as the body has outputs, {math.prod(y.shape[1:])}",
             )
         y = y.reshape(y.shape[0], *self.shape)
-        return y if self.activation is None else activation(self.activation)(y)
+        if self.activation is None:
+            return y
+        return activation(self.activation)(y)

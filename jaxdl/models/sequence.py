@@ -1,4 +1,4 @@
-"""Networks over sequences: what reads a step, what goes over time, what says the answer."""
+"""Networks over sequences: an embedding of steps, a body over time, and an output layer."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from jaxdl.nn.sequences import Pool, pool_steps
 
 
 class OneHot(nn.Module):
-    """Each id as a vector with a single 1.
+    """A layer that maps ids to one-hot vectors.
 
         x_btv = 1 if ids_bt = v else 0
 
     Attributes:
-      vocabulary: V, how many ids there are; one outside [0, V) becomes NaN, which stops a run.
-      dtype: of the vectors.
+      vocabulary: V, number of ids. An id outside [0, V) becomes NaN, which stops a run.
+      dtype: dtype of the vectors.
 
     Example:
       >>> OneHot(3).apply({}, jnp.array([[2, 0]]), False).tolist()
@@ -30,37 +30,42 @@ class OneHot(nn.Module):
     dtype: Any = jnp.float32
 
     def __call__(self, ids: Int[Array, "*B"], train: bool) -> Float[Array, "*B V"]:
-        """The vectors; `train` changes nothing."""
+        """Returns the vectors; `train` has no effect."""
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise InputError("ids dtype", ids.dtype.name, "integers")
-        known = (ids >= 0) & (ids < self.vocabulary)
+        valid = (ids >= 0) & (ids < self.vocabulary)
         hot = jax.nn.one_hot(ids, self.vocabulary, dtype=self.dtype)
-        return jnp.where(known[..., None], hot, jnp.full_like(hot, jnp.nan))
+        return jnp.where(valid[..., None], hot, jnp.full_like(hot, jnp.nan))
 
 
 class SequenceNet(nn.Module):
     """A network over sequences.
 
-        x_t = embed(input_t),    y_{1..T}, carry = body(x_{1..T}, carry),    logits = dropout(pool(y)) W + b
+        x_t = embed(input_t)
+        y_{1..T}, carry = body(x_{1..T}, carry)
+        logits = dropout(pool(y)) W + b
 
-    With `pool` (or a body that gives one vector per sequence) it answers once per sequence, else at every step. The
-    parts are modules, so an RNN and a convolutional network differ in one word.
+    With `pool`, or a body that returns one vector per sequence, there is one output per sequence.
+    Otherwise there is one per step. The parts are modules: replacing an RNN by a convolutional
+    network changes one argument.
 
     Attributes:
-      embed: called as `embed(inputs, train) -> [B, T, D]`: `jaxdl.nn.Embedding`, `OneHot`, `TimeDistributed(CNN)`;
-        None: the inputs are vectors already.
-      body: called as `body(x [B, T, D], train, lengths, carry) -> (y, carry)`: `jaxdl.nn.RNN`, `TCN`, `Conv1DStack`.
-      outputs: how many numbers per answer.
-      pool: "last", "mean" or "max" over the steps that count; None: what the body gives.
-      dropout: the share of the body's output that training drops, in [0, 1).
-      dtype: of the last layer's computation; None: that of its input.
+      embed: module called as `embed(inputs, train) -> [B, T, D]`, such as `jaxdl.nn.Embedding`,
+        `OneHot` or `TimeDistributed(CNN)`; None if the inputs are vectors.
+      body: module called as `body(x [B, T, D], train, lengths, carry) -> (y, carry)`, such as
+        `jaxdl.nn.RNN`, `TCN` or `Conv1DStack`.
+      outputs: number of outputs per sequence or step.
+      pool: "last", "mean" or "max" over the valid steps; None means the output of the body.
+      dropout: dropout rate of the body's output, in [0, 1).
+      dtype: dtype of the output layer's computation; None means the dtype of its input.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
       >>> from jaxdl.nn import RNN
-      >>> model, ids = SequenceNet(OneHot(5), RNN("gru", 8), 5), jnp.array([[1, 2, 3]])
+      >>> model = SequenceNet(OneHot(5), RNN("gru", 8), 5)
+      >>> ids = jnp.array([[1, 2, 3]])
       >>> variables = model.init(jax.random.key(0), ids, train=False)
       >>> model.apply(variables, ids, train=False).shape
       (1, 3, 5)
@@ -87,18 +92,18 @@ class SequenceNet(nn.Module):
     def __call__(
         self, inputs: Num[Array, "B T ..."], train: bool, lengths: Int[Array, " B"] | None = None
     ) -> Float[Array, "B K"] | Float[Array, "B T K"]:
-        """The answers, for a classifier or a language model its logits.
+        """Computes the outputs, which are the logits of a classifier or language model.
 
         Args:
-          inputs: `[B, T]` ids or `[B, T, ...]` vectors, images, as `embed` takes them.
-          train: whether to drop (random stream "dropout").
-          lengths: `[B]` in [1, T], how many steps of each sequence count; None: all.
+          inputs: ids `[B, T]`, or vectors or images `[B, T, ...]`, as `embed` takes them.
+          train: if True, apply dropout (random stream "dropout").
+          lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T.
 
         Returns:
-          `[B, outputs]` or `[B, T, outputs]`, float32; NaN for a sequence whose length is out of range.
+          `[B, outputs]` or `[B, T, outputs]`, float32. A length out of range gives NaN.
 
         Raises:
-          InputError: what the parts refuse.
+          InputError: an input that a part refuses.
         """
         return self.resume(inputs, train, lengths=lengths)[0]
 
@@ -109,32 +114,36 @@ class SequenceNet(nn.Module):
         carry: Any = None,
         lengths: Int[Array, " B"] | None = None,
     ) -> tuple[Float[Array, "..."], Any]:
-        """The same, going on from what an earlier part of the sequences left: `(answers, carry)`.
+        """Computes the outputs from the carry of an earlier part of the sequences.
 
         Args:
-          inputs: as above.
-          train: as above.
-          carry: what `resume` returned for the steps before; None: the beginning.
-          lengths: as above.
+          inputs: as for `__call__`.
+          train: as for `__call__`.
+          carry: the carry that `resume` returned for the previous steps; None at the beginning.
+          lengths: as for `__call__`.
 
         Returns:
-          The answers, and what the body carries at the end.
+          `(outputs, carry)`, with the carry after the last step.
         """
-        x = inputs if self.embed is None else self.embed(inputs, train)
+        x = inputs
+        if self.embed is not None:
+            x = self.embed(inputs, train)
         y, carry = self.body(x, train, lengths, carry)
         if self.pool is not None:
             self._check_pool(y, x, lengths)
-            y = pool_steps(y, self.pool, lengths if y.shape[1] == x.shape[1] else None)
+            # A body that shortens the sequence has already set its invalid steps to 0.
+            same_steps = y.shape[1] == x.shape[1]
+            y = pool_steps(y, self.pool, lengths if same_steps else None)
         y = self.out(self.drop(y, train)).astype(jnp.float32)
         if lengths is not None:
-            here = (lengths >= 1) & (lengths <= x.shape[1])
-            y = jnp.where(here.reshape(-1, *[1] * (y.ndim - 1)), y, jnp.nan)
+            valid = (lengths >= 1) & (lengths <= x.shape[1])
+            y = jnp.where(valid.reshape(-1, *[1] * (y.ndim - 1)), y, jnp.nan)
         return y, carry
 
     def _check_pool(self, y: Array, x: Array, lengths: Array | None) -> None:
         if y.ndim != 3:
             raise InputError(
-                "pool", self.pool, "None, for a body that gives one vector per sequence"
+                "pool", self.pool, "None, for a body that returns one vector per sequence"
             )
         if lengths is not None and y.shape[1] != x.shape[1] and self.pool != "max":
             raise InputError(

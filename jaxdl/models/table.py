@@ -1,4 +1,4 @@
-"""A model on a screen: its layers, what comes out of them, what they train."""
+"""A table of a model's layers, their outputs and their parameters."""
 
 from functools import partial
 from typing import Any
@@ -11,15 +11,15 @@ from jaxtyping import Array, Num
 
 
 def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: Any) -> str:
-    """The layers of a model as text; nothing is computed, only shapes.
+    """Returns a table of the layers of a model, computed from shapes only.
 
     Args:
-      model: called as `model(inputs, train=bool)`.
-      inputs: `[B, ...]`, an example of what it gets.
-      **more: what else it is called with, such as `label`.
+      model: module called as `model(inputs, train=bool)`.
+      inputs: example inputs `[B, ...]`.
+      **more: further arguments of the call, such as `label`.
 
     Returns:
-      A line per layer: its path, output shape, parameters' shapes, and how many numbers they are.
+      One line per layer: its path, output shape, shapes of parameters, and their number.
 
     Example:
       >>> from jaxdl.models import MLP
@@ -33,7 +33,7 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: An
 
     def init() -> Any:
         variables = model.init(jax.random.key(0), inputs, train=False, **more)
-        # Here layers still stand in the order of their calls; JAX sorts what it returns.
+        # Here layers are in the order of their calls. JAX sorts the dictionary that it returns.
         for (*layer, name), leaf in flatten_dict(variables["params"]).items():
             params.setdefault("/".join(layer), {})[name] = leaf
         return variables
@@ -44,9 +44,10 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: An
         shapes = ", ".join(f"{name} {list(leaf.shape)}" for name, leaf in leaves.items())
         rows.append((layer, _output(seen, layer), shapes, f"{_numbers(leaves):,}"))
     rows.append(("all", "", "", f"{_numbers(params):,}"))
-    wide = [max(len(row[i]) for row in rows) for i in range(4)]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return "\n".join(
-        f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d:>{wide[3]}}" for a, b, c, d in rows
+        f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}"
+        for a, b, c, d in rows
     )
 
 

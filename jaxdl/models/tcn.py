@@ -1,4 +1,4 @@
-"""Temporal convolutional networks: causal convolutions that see twice as far with every block."""
+"""Temporal convolutional networks: causal convolutions whose dilation doubles with each block."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,34 +12,39 @@ from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
-from jaxdl.nn.sequences import steps
+from jaxdl.nn.sequences import length_mask
 
 
 class TCN(nn.Module):
     """A stack of residual blocks of causal convolutions, block i with dilation 2^i.
 
-        u = dropout(relu(h_{i-1} * K_i + b_i)),    v = dropout(relu(u * K'_i + b'_i)),    h_i = relu(v + h_{i-1} S_i)
+        u = dropout(relu(h_{i-1} * K_i + b_i))
+        v = dropout(relu(u * K'_i + b'_i))
+        h_i = relu(v + h_{i-1} S_i)
 
-    S_i, with a bias of its own, stands only where a block changes the width. An output depends on its own step and
-    on the `receptive_field` - 1 steps before it. Dropout takes whole channels, over all steps of a sequence.
+    S_i is the identity unless the block changes the width; then it has a bias too. An output
+    depends on its step and on the `receptive_field` - 1 steps before it. Dropout sets whole
+    channels to 0, over all steps of a sequence.
 
-    Source: Bai, Kolter, Koltun 2018, An empirical evaluation of generic convolutional and recurrent networks for
-    sequence modeling.
+    Source: Bai, Kolter, Koltun 2018, An empirical evaluation of generic convolutional and recurrent
+    networks for sequence modeling.
 
     Attributes:
-      features: the width of each block, from the input on.
-      kernel_size: K, how many steps each convolution sees.
-      dropout: the share of channels that training drops after each convolution, in [0, 1).
-      norm: "weight": weight normalization of the blocks' convolutions; None: none.
-      kernel_init: the initializer's name, see `jaxdl.nn.initializer`.
-      dtype: of the computation (`jnp.bfloat16`); None: that of the input. Parameters are float32.
+      features: width of each block, beginning at the input.
+      kernel_size: K, number of steps under a kernel.
+      dropout: dropout rate of channels after each convolution, in [0, 1).
+      norm: "weight" for weight normalization of the blocks' convolutions, or None.
+      kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
+      dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
+        Parameters are float32.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: if a field is invalid, raised when the module is created.
 
     Example:
-      >>> model, x = TCN((8, 8), kernel_size=3), jnp.zeros((2, 20, 5))
-      >>> (ys, carry), variables = model.init_with_output(jax.random.key(0), x, train=False)
+      >>> model = TCN((8, 8), kernel_size=3)
+      >>> x = jnp.zeros((2, 20, 5))
+      >>> (ys, carry), _ = model.init_with_output(jax.random.key(0), x, train=False)
       >>> ys.shape, carry, model.receptive_field
       ((2, 20, 8), (), 13)
     """
@@ -65,12 +70,12 @@ class TCN(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """What comes out at a step depends on no later one."""
+        """True: an output depends on no later step."""
         return True
 
     @property
     def receptive_field(self) -> int:
-        """How many steps an output sees, its own included: `1 + 2 (K - 1) (2^n - 1)` of n blocks."""
+        """Number of steps that an output depends on: `1 + 2 (K - 1) (2^n - 1)` for n blocks."""
         return 1 + 2 * (self.kernel_size - 1) * (2 ** len(self.features) - 1)
 
     @nn.compact
@@ -81,13 +86,14 @@ class TCN(nn.Module):
         lengths: Int[Array, " B"] | None = None,
         carry: tuple[()] | None = None,
     ) -> tuple[Float[Array, "B T H"], tuple[()]]:
-        """The last block's outputs.
+        """Computes the outputs of the last block.
 
         Args:
           x: `[B, T, D]`, float.
-          train: whether to drop (random stream "dropout").
-          lengths: `[B]` in [1, T], how many steps of each sequence count; behind them the output is 0. None: all.
-          carry: nothing is carried: None or ().
+          train: if True, apply dropout (random stream "dropout").
+          lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T. The output
+            is 0 at invalid steps.
+          carry: None or (), since convolutions have no carry.
 
         Returns:
           `(ys [B, T, H], ())`.
@@ -99,7 +105,7 @@ class TCN(nn.Module):
         for i, width in enumerate(self.features):
             x = self._block(i, width, x, train)
         if lengths is not None:
-            x = jnp.where(steps(lengths, x.shape[1])[..., None], x, jnp.zeros_like(x))
+            x = jnp.where(length_mask(lengths, x.shape[1])[..., None], x, jnp.zeros_like(x))
         return x, ()
 
     def _block(self, i: int, width: int, x: Array, train: bool) -> Array:
@@ -124,7 +130,7 @@ class TCN(nn.Module):
 
 
 def check_body(x: Float[Array, "B T D"], carry: Any) -> None:
-    """Raises unless `x` is a batch of sequences and there is nothing to carry.
+    """Raises `InputError` unless `x` is a batch of sequences and the carry is empty.
 
     Example:
       >>> check_body(jnp.zeros((2, 3)), None)
@@ -134,4 +140,4 @@ def check_body(x: Float[Array, "B T D"], carry: Any) -> None:
     if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, T, D]")
     if carry is not None and not (isinstance(carry, tuple) and not carry):
-        raise InputError("carry", type(carry), "None or (): a convolution carries nothing on")
+        raise InputError("carry", type(carry), "None or (), since convolutions have no carry")

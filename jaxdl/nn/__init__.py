@@ -1,4 +1,4 @@
-"""Layers that Linen lacks, or that are slow there on a CPU."""
+"""Layers that Linen lacks, or whose Linen versions are slow on a CPU."""
 
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv import Conv, conv2d, out_size
@@ -11,7 +11,7 @@ from jaxdl.nn.gates import gates
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
-from jaxdl.nn.sequences import TimeDistributed, lengths_of, pool_steps, steps
+from jaxdl.nn.sequences import TimeDistributed, length_mask, lengths_of, pool_steps
 from jaxdl.nn.spectral import spectral_norm, spectral_vectors
 
 __all__ = [
@@ -39,5 +39,5 @@ __all__ = [
     "pool_steps",
     "spectral_norm",
     "spectral_vectors",
-    "steps",
+    "length_mask",
 ]

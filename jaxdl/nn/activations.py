@@ -1,4 +1,4 @@
-"""The activations of the lectures, elementwise, and `activation(name)` to choose one."""
+"""Elementwise activations, and `activation(name)`, which returns one by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +12,18 @@ from jaxdl.errors import one_of
 
 Activation = Callable[[Float[Array, "*S"]], Float[Array, "*S"]]
 
-#: The activations of which `max(f(x)) == f(max(x))` to the last bit, with the same gradient where no two are equal.
-#: Rounding lets others (tanh, elu, softplus) fall by a digit here and there; step and sign make all values equal.
-KEEPS_LARGEST = frozenset({"leaky_relu", "linear", "piecewise_linear", "relu"})
+#: Activations with `max(f(x)) == f(max(x))` exactly, and the same gradient if all values differ.
+#: The computed values of tanh, elu and softplus are not monotonic, because of rounding.
+#: step and sign map different values to equal ones, which changes the gradient.
+MONOTONIC = frozenset({"leaky_relu", "linear", "piecewise_linear", "relu"})
 
 
 @jax.custom_jvp
 def step(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """The binary threshold neuron: `1 if x >= 0 else 0`, with a straight-through gradient.
+    """Computes the binary threshold `1 if x >= 0 else 0`, with a straight-through gradient.
 
-    Its true gradient is 0 everywhere, which trains nothing. The gradient here is that of the
-    identity where `|x| <= 1`, and 0 elsewhere: not the gradient of this function.
+    The true gradient is 0 everywhere, so nothing could be trained with it. This function replaces
+    it by the gradient of the identity where `|x| <= 1`, and by 0 elsewhere.
 
     Source: Hinton 2012, Neural networks for machine learning, lecture 9; Bengio, Léonard,
     Courville 2013, Estimating or propagating gradients through stochastic neurons.
@@ -31,7 +32,7 @@ def step(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
       x: any shape, float.
 
     Returns:
-      The same shape and dtype.
+      An array with the shape and dtype of `x`.
 
     Example:
       >>> step(jnp.array([-0.5, 0.0, 3.0])).tolist()
@@ -44,15 +45,15 @@ def step(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
 
 @jax.custom_jvp
 def sign(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """`-1`, `0` or `1`, with the straight-through gradient of `step`.
+    """Returns `-1`, `0` or `1`, with the straight-through gradient of `step`.
 
-    Source: as `step`; Rosenblatt 1958, The perceptron.
+    Source: as for `step`; Rosenblatt 1958, The perceptron.
 
     Args:
       x: any shape, float.
 
     Returns:
-      The same shape and dtype.
+      An array with the shape and dtype of `x`.
 
     Example:
       >>> sign(jnp.array([-0.5, 0.0, 3.0])).tolist()
@@ -66,7 +67,7 @@ sign.defjvps(lambda dx, y, x: _straight_through(dx, x))
 
 
 def linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """`x`: no activation.
+    """Returns `x` unchanged.
 
     Example:
       >>> linear(2.0)
@@ -76,13 +77,13 @@ def linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
 
 
 def piecewise_linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """A sigmoid of three straight pieces: `clip((x + 1) / 2, 0, 1)`.
+    """Computes `clip((x + 1) / 2, 0, 1)`, a sigmoid of three straight pieces.
 
     Args:
       x: any shape, float.
 
     Returns:
-      The same shape and dtype, in [0, 1].
+      An array with the shape and dtype of `x`, in [0, 1].
 
     Example:
       >>> piecewise_linear(jnp.array([-2.0, 0.0, 0.5, 3.0])).tolist()
@@ -92,7 +93,9 @@ def piecewise_linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
 
 
 def gelu(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """`x Phi(x)` with the normal distribution function Phi, exact, not its tanh approximation.
+    """Computes `x Phi(x)`, where Phi is the normal distribution function.
+
+    This is the exact function, not its tanh approximation.
 
     Source: Hendrycks, Gimpel 2016, Gaussian error linear units.
 
@@ -100,7 +103,7 @@ def gelu(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
       x: any shape, float.
 
     Returns:
-      The same shape and dtype.
+      An array with the shape and dtype of `x`.
 
     Example:
       >>> round(float(gelu(jnp.array(1.0))), 4)
@@ -110,7 +113,7 @@ def gelu(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
 
 
 def activation(name: str) -> Activation:
-    """The activation called `name`.
+    """Returns the activation called `name`.
 
     Args:
       name: step, sign, linear, piecewise_linear, sigmoid, tanh, relu, leaky_relu (slope 0.01),
@@ -120,7 +123,7 @@ def activation(name: str) -> Activation:
       An elementwise function.
 
     Raises:
-      InputError: an unknown name; names the nearest.
+      InputError: an unknown name; the message has the nearest known one.
 
     Example:
       >>> activation("relu")(jnp.array([-1.0, 2.0])).tolist()
@@ -133,4 +136,5 @@ def activation(name: str) -> Activation:
 
 
 def _straight_through(dx: Array, x: Array) -> Array:
+    """Returns the tangent where `|x| <= 1`, and 0 elsewhere."""
     return jnp.where(jnp.abs(x) <= 1, dx, jnp.zeros_like(dx))

@@ -1,7 +1,7 @@
-"""Convolution that is fast on a CPU too, also inside a loop.
+"""Two-dimensional convolution with gradients that are fast on a CPU, also inside a loop.
 
-The gradients that JAX makes of XLA's convolution run 9 to 100 times slower inside a loop than outside it on a CPU.
-Those of `jaxdl.nn.convolution` do not.
+JAX differentiates XLA's convolution into operations that a CPU runs 9 to 100 times slower inside
+a loop than outside. The gradients of `jaxdl.nn.convolution` have no such slowdown.
 """
 
 from typing import Any, Literal
@@ -20,22 +20,26 @@ Padding = Literal["SAME", "VALID"]
 
 
 def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
-    """How many positions a window takes along one axis: `(W - F + 2P)/S + 1`, rounded down.
+    """Returns the number of window positions along one axis.
+
+        (W - F + 2P)/S + 1,    rounded down
 
     Args:
       size: W, the width (or height) of the image.
       window: F, the width of the window.
-      stride: S.
-      padding: "VALID": P = 0; "SAME": as much as keeps `ceil(W/S)`.
+      stride: S, the distance between two positions.
+      padding: "VALID" means P = 0; "SAME" means the padding that gives `ceil(W/S)` positions.
 
     Returns:
-      The number of positions; 0 or less where the window does not fit.
+      The number of positions; 0 or less if the window does not fit.
 
     Example:
       >>> out_size(28, 5, 1, "VALID"), out_size(28, 5, 1, "SAME"), out_size(28, 2, 2, "VALID")
       (24, 28, 14)
     """
-    return -(-size // stride) if padding == "SAME" else (size - window) // stride + 1
+    if padding == "SAME":
+        return -(-size // stride)
+    return (size - window) // stride + 1
 
 
 def conv2d(
@@ -44,11 +48,11 @@ def conv2d(
     strides: tuple[int, int] = (1, 1),
     padding: Padding = "SAME",
 ) -> Float[Array, "B I J D"]:
-    """Cross-correlation of images with a kernel, what deep learning calls a convolution.
+    """Computes the cross-correlation of images with a kernel, usually called a convolution.
 
         y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]
 
-    Differentiable in reverse mode, in both arguments.
+    The function is differentiable in reverse mode, in both arguments.
 
     Args:
       x: `[B, H, W, C]` images, float.
@@ -60,8 +64,8 @@ def conv2d(
       `[B, I, J, D]`, of the dtype of `x`.
 
     Raises:
-      InputError: wrong rank, channels that differ, an unknown padding, a stride below 1, a
-        kernel that does not fit.
+      InputError: a wrong rank, different numbers of channels, an unknown padding, a stride below
+        1, or a kernel that does not fit.
 
     Example:
       >>> x = jnp.arange(9.0).reshape(1, 3, 3, 1)
@@ -75,34 +79,36 @@ def conv2d(
     one_of("padding", padding, ("SAME", "VALID"))
     at_least("strides", min(strides), 1)
     if padding == "VALID" and any(f > n for f, n in zip(kernel.shape, x.shape[1:3], strict=False)):
-        raise InputError("kernel", kernel.shape, f"at most the image, {x.shape[1]}x{x.shape[2]}")
-    size = x.shape[1:3]
-    window = kernel.shape[:2]
-    vertical, horizontal = lax.padtype_to_pads(size, window, strides, padding)
-    return conv_forward(x, kernel, Geometry(size, window, tuple(strides), (vertical, horizontal)))
+        size = f"{x.shape[1]}x{x.shape[2]}"
+        raise InputError("kernel", kernel.shape, f"at most the image size, {size}")
+    pads = tuple(lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding))
+    geometry = Geometry(x.shape[1:3], kernel.shape[:2], tuple(strides), pads)
+    return conv_forward(x, kernel, geometry)
 
 
 class Conv(nn.Module):
-    """`flax.linen.Conv` for images: same parameters, same numbers, fast on a CPU inside loops.
+    """Convolution layer for images, a replacement of `flax.linen.Conv` that is fast on a CPU.
+
+    It has the same parameters and the same outputs, and is also fast inside loops.
 
     Source: LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition.
 
     Attributes:
-      features: D, how many kernels.
-      kernel_size: height and width of each.
-      strides: how far it moves.
+      features: D, the number of kernels.
+      kernel_size: height and width of a kernel.
+      strides: the distance between two positions of the kernel, for height and width.
       padding: "SAME" or "VALID".
-      use_bias: whether to add one number per feature.
-      dtype: of the computation; None: that of input and parameters.
-      param_dtype: of the parameters.
+      use_bias: if True, adds one number per feature.
+      dtype: dtype of the computation; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, `[F, G, C, D]`.
       bias_init: initializer of `bias`, `[D]`.
 
     Example:
       >>> import jax
       >>> x = jnp.zeros((2, 28, 28, 1))
-      >>> variables = Conv(32, (5, 5)).init(jax.random.key(0), x)
-      >>> variables["params"]["kernel"].shape, Conv(32, (5, 5)).apply(variables, x).shape
+      >>> y, variables = Conv(32, (5, 5)).init_with_output(jax.random.key(0), x)
+      >>> variables["params"]["kernel"].shape, y.shape
       ((5, 5, 1, 32), (2, 28, 28, 32))
     """
 
@@ -118,7 +124,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J D"]:
-        """The convolved images.
+        """Convolves the images with the layer's kernels.
 
         Args:
           x: `[B, H, W, C]`, float.
@@ -127,15 +133,15 @@ class Conv(nn.Module):
           `[B, I, J, features]`.
 
         Raises:
-          InputError: as `conv2d`.
+          InputError: as for `conv2d`.
         """
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = (
-            self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-            if self.use_bias
-            else None
-        )
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv2d(x, kernel, self.strides, self.padding)
-        return y if bias is None else add_bias(y, bias)
+        if bias is None:
+            return y
+        return add_bias(y, bias)

@@ -1,6 +1,6 @@
-"""Transposed convolution that is fast on a CPU too, also inside a loop.
+"""Transposed convolution that is fast on a CPU, also inside a loop.
 
-It is the gradient of a convolution in its images, and made as that one is.
+It is the gradient of a convolution with respect to its input, and uses the same implementation.
 """
 
 from typing import Any
@@ -22,27 +22,29 @@ def conv_transpose2d(
     strides: tuple[int, int] = (1, 1),
     padding: Padding = "SAME",
 ) -> Float[Array, "B I J D"]:
-    """Images made larger: a convolution of `x` with S - 1 zeros put between its values.
+    """Computes the convolution of `x` with S - 1 zeros inserted between its values.
 
         y[b, i S + F-1-f - P, j S + G-1-g - P, d] += sum_c x[b,i,j,c] kernel[f,g,c,d]
 
-    The kernel is not turned around, as in `jax.lax.conv_transpose`. The adjoint of `conv2d`, with equal
-    strides and padding, has the kernel `kernel[::-1, ::-1].swapaxes(2, 3)`.
-    Differentiable in reverse mode, in both arguments.
+    The kernel is not flipped, as in `jax.lax.conv_transpose`. The adjoint of `conv2d` with the
+    same strides and padding uses the kernel `kernel[::-1, ::-1].swapaxes(2, 3)`. The function is
+    differentiable in reverse mode, in both arguments.
 
     Source: Dumoulin, Visin 2016, A guide to convolution arithmetic for deep learning.
 
     Args:
       x: `[B, H, W, C]` images, float.
       kernel: `[F, G, C, D]`, of the same dtype.
-      strides: S for height and width, how many times larger the result is.
-      padding: "VALID": P = 0, `I = H S + max(F - S, 0)`; "SAME": P = max(F - S, 0) // 2, `I = H S`.
+      strides: S for height and width, the factors by which the images grow.
+      padding: "VALID" means P = 0 and `I = H S + max(F - S, 0)`; "SAME" means
+        P = max(F - S, 0) // 2 and `I = H S`.
 
     Returns:
       `[B, I, J, D]`, of the dtype of `x`.
 
     Raises:
-      InputError: wrong rank, channels that differ, an unknown padding, a stride below 1.
+      InputError: a wrong rank, different numbers of channels, an unknown padding, or a stride
+        below 1.
 
     Example:
       >>> x = jnp.arange(4.0).reshape(1, 2, 2, 1)
@@ -55,32 +57,33 @@ def conv_transpose2d(
         raise InputError("kernel", kernel.shape, f"[F, G, {x.shape[3]}, D]")
     one_of("padding", padding, ("SAME", "VALID"))
     at_least("strides", min(strides), 1)
-    return conv_input_grad(
-        x, kernel[::-1, ::-1].swapaxes(2, 3), _geometry(x, kernel, strides, padding)
-    )
+    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+    return conv_input_grad(x, flipped, _geometry(x, kernel, strides, padding))
 
 
 class ConvTranspose(nn.Module):
-    """`flax.linen.ConvTranspose` for images: same parameters, same numbers, fast on a CPU inside loops.
+    """Transposed convolution layer for images that is fast on a CPU, also inside loops.
+
+    It has the same parameters and the same outputs as `flax.linen.ConvTranspose`.
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
 
     Attributes:
-      features: D, how many kernels.
-      kernel_size: height and width of each.
-      strides: how many times larger the images become.
+      features: D, the number of kernels.
+      kernel_size: height and width of a kernel.
+      strides: the factors by which height and width of the images grow.
       padding: "SAME" or "VALID", as in `conv_transpose2d`.
-      use_bias: whether to add one number per feature.
-      dtype: of the computation; None: that of input and parameters.
-      param_dtype: of the parameters.
+      use_bias: if True, adds one number per feature.
+      dtype: dtype of the computation; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, `[F, G, C, D]`.
       bias_init: initializer of `bias`, `[D]`.
 
     Example:
       >>> import jax
       >>> x = jnp.zeros((2, 7, 7, 16))
-      >>> variables = ConvTranspose(8, (5, 5), (2, 2)).init(jax.random.key(0), x)
-      >>> variables["params"]["kernel"].shape, ConvTranspose(8, (5, 5), (2, 2)).apply(variables, x).shape
+      >>> y, variables = ConvTranspose(8, (5, 5), (2, 2)).init_with_output(jax.random.key(0), x)
+      >>> variables["params"]["kernel"].shape, y.shape
       ((5, 5, 16, 8), (2, 14, 14, 8))
     """
 
@@ -96,7 +99,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J D"]:
-        """The larger images.
+        """Enlarges the images with the layer's kernels.
 
         Args:
           x: `[B, H, W, C]`, float.
@@ -105,28 +108,33 @@ class ConvTranspose(nn.Module):
           `[B, I, J, features]`.
 
         Raises:
-          InputError: as `conv_transpose2d`.
+          InputError: as for `conv_transpose2d`.
         """
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = (
-            self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-            if self.use_bias
-            else None
-        )
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv_transpose2d(x, kernel, self.strides, self.padding)
-        return y if bias is None else add_bias(y, bias)
+        if bias is None:
+            return y
+        return add_bias(y, bias)
 
 
 def _geometry(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Geometry:
-    """How the convolution moves that goes back from the result to `x`."""
+    """Returns the geometry of the convolution that maps the larger images to the shape of `x`."""
 
-    def along(n: int, window: int, stride: int) -> tuple[int, tuple[int, int]]:
-        beyond = max(window - stride, 0)
-        size, low = (n * stride, beyond // 2) if padding == "SAME" else (n * stride + beyond, 0)
+    def along_axis(n: int, window: int, stride: int) -> tuple[int, tuple[int, int]]:
+        overlap = max(window - stride, 0)
+        if padding == "SAME":
+            size = n * stride
+            low = overlap // 2
+        else:
+            size = n * stride + overlap
+            low = 0
         return size, (low, (n - 1) * stride + window - size - low)
 
     window = kernel.shape[:2]
-    (height, vertical), (width, horizontal) = map(along, x.shape[1:3], window, strides)
+    (height, vertical), (width, horizontal) = map(along_axis, x.shape[1:3], window, strides)
     return Geometry((height, width), window, tuple(strides), (vertical, horizontal))

@@ -1,4 +1,4 @@
-"""Fully connected layers: initializers by name, and the layer with weight normalization."""
+"""Fully connected layers: initializers by name, and a layer with weight normalization."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ from jaxdl.errors import one_of
 
 
 def initializer(name: str | Initializer) -> Initializer:
-    """The initializer of weights called `name`; one that is a function already as it is.
+    """Returns the weight initializer called `name`; a function is returned unchanged.
 
     Source: Glorot, Bengio 2010; He et al. 2015; LeCun et al. 1998, Efficient BackProp.
 
     Args:
       name: glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, or
-        truncated_normal: `0.1 z` with z standard normal within [-2, 2].
+        truncated_normal, which is `0.1 z` with z standard normal within [-2, 2].
 
     Returns:
-      `init(key, shape, dtype) -> array`; the last axis of shape is what the layer returns.
+      `init(key, shape, dtype) -> array`; the last axis of `shape` is the layer's output.
 
     Raises:
-      InputError: an unknown name; names the nearest.
+      InputError: an unknown name; the message has the nearest known one.
 
     Example:
       >>> bool(jnp.abs(initializer("truncated_normal")(jax.random.key(0), (50,))).max() <= 0.2)
@@ -47,18 +47,19 @@ def initializer(name: str | Initializer) -> Initializer:
 
 
 class WeightNormDense(nn.Module):
-    """A fully connected layer whose weights have a length and a direction of their own.
+    """A fully connected layer with weight normalization.
 
         y = x w + b,    w_d = scale_d kernel_d / ||kernel_d||
 
-    The scale starts at `||kernel_d||`, so the layer starts as `flax.linen.Dense` would.
+    The norm of the weights and their direction are separate parameters. The scale starts at
+    `||kernel_d||`, so the initial outputs are those of `flax.linen.Dense`.
 
     Source: Salimans, Kingma 2016, Weight normalization.
 
     Attributes:
-      features: D, how many outputs.
-      dtype: of the computation; None: that of input and parameters.
-      param_dtype: of the parameters.
+      features: D, the number of outputs.
+      dtype: dtype of the computation; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, `[C, D]`.
       bias_init: initializer of `bias`, `[D]`.
 
@@ -76,7 +77,7 @@ class WeightNormDense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B D"]:
-        """The layer's outputs.
+        """Computes the layer's outputs.
 
         Args:
           x: `[..., C]`, float.
@@ -84,9 +85,8 @@ class WeightNormDense(nn.Module):
         Returns:
           `[..., features]`.
         """
-        kernel = self.param(
-            "kernel", self.kernel_init, (x.shape[-1], self.features), self.param_dtype
-        )
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         length = jnp.sqrt(jnp.sum(jnp.square(kernel), 0))
         scale = self.param("scale", lambda key: length)
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)

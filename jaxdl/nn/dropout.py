@@ -1,4 +1,4 @@
-"""Dropout whose rate may be an array, at half the cost in random bits."""
+"""Dropout with half as many random bits as Linen's, and a rate that may be an array."""
 
 import flax.linen as nn
 import jax
@@ -12,22 +12,24 @@ _LEVELS = 2**16
 
 
 class Dropout(nn.Module):
-    """`flax.linen.Dropout`: the same distribution, from 16 random bits per number instead of 32.
+    """Dropout with the distribution of `flax.linen.Dropout`.
 
         y = m x / (1 - p),    m = 1 with probability 1 - p, else 0
 
-    A rate given as a number is a constant of the program, and 0 costs nothing; an array is an input, so that
-    several runs of one program can differ in it (`jaxdl.sweep`).
+    It uses 16 random bits per number instead of 32. A Python number as rate is a constant of the
+    program, and the rate 0 costs nothing. An array is an input of the program, so that the runs of
+    one program can have different rates (`jaxdl.sweep`).
 
-    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from overfitting.
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
+    overfitting.
 
     Attributes:
       rate: p, in [0, 1), rounded to a multiple of 2^-16; a number or a scalar array.
-      shared: axes along which all numbers are kept or dropped together: `(1,)` for one mask at every step of a
-        sequence `[B, T, D]`.
+      shared: axes along which all numbers share a mask; `(1,)` gives the same mask at every step
+        of a sequence `[B, T, D]`.
 
     Raises:
-      InputError: when built, for another rate.
+      InputError: at construction, a rate out of range.
 
     Example:
       >>> y = Dropout(0.25).apply({}, jnp.ones(10_000), True, rngs={"dropout": jax.random.key(0)})
@@ -44,26 +46,24 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "*N"], train: bool) -> Float[Array, "*N"]:
-        """The input with some numbers 0 and the others larger.
+        """Sets random numbers of the input to 0 and scales up the others.
 
         Args:
           x: any shape, float.
-          train: whether to drop (random stream "dropout"); else `x` comes back.
+          train: if True, applies dropout with the random stream "dropout"; else returns `x`.
 
         Returns:
-          Of the shape and dtype of `x`.
+          An array with the shape and dtype of `x`.
         """
         if not train or is_zero(self.rate):
             return x
-        kept = jnp.clip(jnp.round((1 - jnp.asarray(self.rate, jnp.float32)) * _LEVELS), 1, _LEVELS)
-        shape = tuple(1 if axis in self.shared else size for axis, size in enumerate(x.shape)) or (
-            1,
-        )
-        # Two numbers share 32 bits; both are of the same example, so that a batch can be divided.
-        bits = jax.random.bits(
-            self.make_rng("dropout"), (*shape[:-1], -(-shape[-1] // 2)), jnp.uint32
-        )
-        halves = jnp.concatenate([bits & (_LEVELS - 1), bits >> 16], -1)[..., : shape[-1]]
-        halves = jnp.broadcast_to(halves.reshape(shape if x.ndim else ()), x.shape)
-        scale = (_LEVELS / kept).astype(x.dtype)
-        return jnp.where(halves < kept.astype(jnp.uint32), x * scale, jnp.zeros_like(x))
+        keep_rate = 1 - jnp.asarray(self.rate, jnp.float32)
+        levels = jnp.clip(jnp.round(keep_rate * _LEVELS), 1, _LEVELS)
+        shape = tuple(1 if axis in self.shared else size for axis, size in enumerate(x.shape))
+        *outer, width = shape or (1,)
+        # Two numbers share 32 bits. Both belong to the same example, so a batch can be divided.
+        bits = jax.random.bits(self.make_rng("dropout"), (*outer, -(-width // 2)), jnp.uint32)
+        halves = jnp.concatenate([bits & (_LEVELS - 1), bits >> 16], -1)[..., :width]
+        halves = jnp.broadcast_to(halves.reshape(shape), x.shape)
+        scale = (_LEVELS / levels).astype(x.dtype)
+        return jnp.where(halves < levels.astype(jnp.uint32), x * scale, jnp.zeros_like(x))

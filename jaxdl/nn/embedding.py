@@ -1,4 +1,4 @@
-"""Embeddings: a vector for each id, drawn or known beforehand, trained or not."""
+"""Embeddings: a vector for each id, random or given, trained or fixed."""
 
 from typing import Any, Literal
 
@@ -12,29 +12,32 @@ from jaxdl.errors import InputError, at_least, one_of
 
 
 class Embedding(nn.Module):
-    """A row of a table for each id.
+    """A table with one row for each id.
 
         y_i = E[id_i]
 
-    Rows that no gradient moves stand in the collection `constants`, which travels in a task's `extra`; `params` has
-    the others alone. So what decays or averages parameters finds nothing that has to stay as it is.
+    Rows without a gradient are in the collection `constants`, which is part of a task's `extra`.
+    `params` holds the other rows only. So weight decay or averages of parameters cannot change
+    rows that must stay fixed.
 
     Source: Bengio et al. 2003, A neural probabilistic language model.
 
     Attributes:
-      vocabulary: V, how many ids there are.
-      features: D, how many numbers each gets.
-      padding: an id whose row is 0 and gets no gradient; None: there is none.
-      vectors: what rows start at, `[V, D]`, float; a row of NaN: there is no vector for that id, and it is drawn.
-        None: all are drawn.
-      train_rows: which rows are trained: "all", "none", or "unknown", those without a vector.
-      dtype: of the output; None: that of the table.
-      param_dtype: of the table.
-      embedding_init: initializer of `embedding`, `[V, D]`. The default, as Linen's, is normal with deviation
-        1/sqrt(D): rows have a length of about 1 however many numbers they are, and so have their products.
+      vocabulary: V, the number of ids.
+      features: D, the size of each vector.
+      padding: an id whose row is 0 and has no gradient; None means there is none.
+      vectors: the initial rows, `[V, D]`, float; a row of NaN is an id without a vector, which
+        gets a random one. None means that all rows are random.
+      train_rows: the rows that are trained: "all", "none", or "unknown" for those without a
+        vector.
+      dtype: dtype of the output; None means that of the table.
+      param_dtype: dtype of the table.
+      embedding_init: initializer of `embedding`, `[V, D]`. The default is that of Linen, normal
+        with standard deviation 1/sqrt(D). For any D, rows then have a norm of about 1, and so do
+        their products.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: at construction, an invalid field.
 
     Example:
       >>> import jax
@@ -68,16 +71,17 @@ class Embedding(nn.Module):
         if self.vectors is not None and not isinstance(self.vectors, _Vectors):
             self.vectors = _Vectors(self.vectors, (self.vocabulary, self.features))
         if self.vectors is None and self.train_rows == "unknown":
-            raise InputError("train_rows", "unknown", "all or none, without vectors")
+            raise InputError("train_rows", "unknown", "all or none, if there are no vectors")
         super().__post_init__()
 
     @nn.compact
     def __call__(self, ids: Int[Array, "*B"], train: bool = False) -> Float[Array, "*B D"]:
-        """The rows.
+        """Looks up the rows of ids.
 
         Args:
-          ids: any shape, integers in [0, vocabulary). Any other integer, -1 too, gives NaN, which stops a run.
-          train: changes nothing; what embeds is called with it.
+          ids: any shape, integers in [0, vocabulary). Any other integer, also -1, gives NaN, which
+            stops a run.
+          train: not used; it makes the layer callable like a model.
 
         Returns:
           `[..., features]`.
@@ -90,40 +94,38 @@ class Embedding(nn.Module):
         rows = self._rows(ids)
         if self.padding is not None:
             rows = jnp.where((ids == self.padding)[..., None], jnp.zeros_like(rows), rows)
-        return rows if self.dtype is None else rows.astype(self.dtype)
+        if self.dtype is None:
+            return rows
+        return rows.astype(self.dtype)
 
     def _rows(self, ids: Array) -> Array:
-        trained = self._trained()
+        """Looks up rows in the trained table, the fixed one, or both."""
+        trained = self._trained_rows()
         if trained.all():
-            return _looked_up(self.param("embedding", self._start, trained), ids)
+            return _lookup(self.param("embedding", self._initial_rows, trained), ids)
         fixed = self.variable(
-            "constants", "embedding", lambda: self._start(self.make_rng("params"), ~trained)
+            "constants", "embedding", lambda: self._initial_rows(self.make_rng("params"), ~trained)
         )
         if not trained.any():
-            return _looked_up(fixed.value, ids)
-        table = self.param("embedding", self._start, trained)
-        # Each id's place among those of its kind; one out of range has none in either table.
-        place = jnp.asarray(np.where(trained, trained.cumsum(), (~trained).cumsum()) - 1, jnp.int32)
-        here = place.at[ids].get(
-            mode="fill", fill_value=self.vocabulary, wrap_negative_indices=False
-        )
-        moves = (
-            jnp.asarray(trained)
-            .at[ids]
-            .get(mode="fill", fill_value=True, wrap_negative_indices=False)
-        )
-        return jnp.where(moves[..., None], _looked_up(table, here), _looked_up(fixed.value, here))
+            return _lookup(fixed.value, ids)
+        table = self.param("embedding", self._initial_rows, trained)
+        # Each id's row number in its own table. An id out of range is in neither table.
+        numbers = np.where(trained, trained.cumsum(), (~trained).cumsum()) - 1
+        index = _take(jnp.asarray(numbers, jnp.int32), ids, self.vocabulary)
+        is_trained = _take(jnp.asarray(trained), ids, True)
+        return jnp.where(is_trained[..., None], _lookup(table, index), _lookup(fixed.value, index))
 
-    def _trained(self) -> Bool[np.ndarray, " V"]:
-        """Which rows are."""
+    def _trained_rows(self) -> Bool[np.ndarray, " V"]:
+        """Returns a mask of the rows that are trained."""
         if self.train_rows != "unknown":
             return np.full(self.vocabulary, self.train_rows == "all")
-        return ~self.vectors.known & (
-            np.arange(self.vocabulary) != (-1 if self.padding is None else self.padding)
-        )
+        trained = ~self.vectors.known
+        if self.padding is not None:
+            trained[self.padding] = False
+        return trained
 
-    def _start(self, key: Array, rows: Bool[np.ndarray, " V"]) -> Float[Array, "R D"]:
-        """What some rows start at: their vectors, drawn where there are none, 0 for padding."""
+    def _initial_rows(self, key: Array, rows: Bool[np.ndarray, " V"]) -> Float[Array, "R D"]:
+        """Returns the initial values of some rows: vectors, random numbers, or 0 for padding."""
         table = self.embedding_init(key, (self.vocabulary, self.features), self.param_dtype)
         if self.vectors is not None:
             known = jnp.asarray(self.vectors.known)[:, None]
@@ -134,14 +136,13 @@ class Embedding(nn.Module):
 
 
 class _Vectors:
-    """An array that is compared by what object it is: modules are compared and hashed with their fields."""
+    """An array with comparison and hash by identity; modules use those of their fields."""
 
     def __init__(self, array: Any, shape: tuple[int, int]) -> None:
         self.array = np.asarray(array)
         if self.array.shape != shape or not jnp.issubdtype(self.array.dtype, jnp.floating):
-            raise InputError(
-                "vectors", f"{self.array.dtype}{list(self.array.shape)}", f"floats {list(shape)}"
-            )
+            given = f"{self.array.dtype}{list(self.array.shape)}"
+            raise InputError("vectors", given, f"floats {list(shape)}")
         missing = np.isnan(self.array)
         self.known = ~missing.all(1)
         bad = np.isinf(self.array).any(1) | (missing.any(1) & self.known)
@@ -152,13 +153,22 @@ class _Vectors:
             )
 
 
-def _looked_up(table: Array, ids: Array) -> Array:
-    """`table[ids]`, NaN for ids out of range; NumPy would count negative ones from the end.
+def _lookup(table: Array, ids: Array) -> Array:
+    """Returns `table[ids]`, with NaN for ids out of range, also for negative ones.
 
-    With its gradient, which adds to one row after the other, and Adam's step: 0.12 ms of one core inside a loop at
-    32x300 ids, V 100, D 64 (V 1,000: 0.18; 20,000: 3.5, of which Adam takes 1.9). As a product with one-hot vectors 3.2
-    (24), with one for the gradient alone 2.1 (23), with a sum over sorted ids 1.8 (2.1; 5.9).
+    Time of one core in ms, with gradient and Adam's step, inside a loop, at 32x300 ids and D 64:
+
+                                               V 100    V 1,000    V 20,000
+        this function                           0.12       0.18         3.5
+        product with one-hot vectors             3.2         24
+        the same for the gradient only           2.1         23
+        sum over sorted ids                      1.8        2.1         5.9
+
+    The gradient adds to one row after the other. Adam takes 1.9 of the 3.5 ms.
     """
-    return (
-        jnp.asarray(table).at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
-    )
+    return _take(jnp.asarray(table), ids, jnp.nan)
+
+
+def _take(table: Array, ids: Array, fill_value: Any) -> Array:
+    """Returns `table[ids]`, with `fill_value` for ids out of range, also for negative ones."""
+    return table.at[ids].get(mode="fill", fill_value=fill_value, wrap_negative_indices=False)

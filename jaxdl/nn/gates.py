@@ -1,4 +1,4 @@
-"""What goes on inside a recurrent layer, step by step: its gates and what it carries."""
+"""Gates and hidden states of a recurrent layer at every step."""
 
 from typing import Any, Literal
 
@@ -13,30 +13,32 @@ from jaxdl.errors import InputError, one_of
 def gates(
     cell: Literal["simple", "lstm", "gru"], params: Any, x: Float[Array, "B T D"]
 ) -> dict[str, Float[Array, "B T H"]]:
-    """The gates, the memory and the output of a recurrent layer at every step, from zeros on: to be looked at.
+    """Computes the gates, the memory and the output of a recurrent layer at every step.
 
         lstm: input s(i), forget s(f), output s(o), cell c        gru: reset s(r), update s(z)
 
-    in the equations of `jaxdl.nn.LSTM`, `GRU` and `SimpleRNN`, with s the logistic function. A plain loop: training
-    uses a faster one that keeps none of them.
+    `jaxdl.nn.LSTM`, `GRU` and `SimpleRNN` have the equations; s is the logistic function. The
+    sequence starts from a carry of zeros. This function is a plain loop for inspection. The layers
+    use a faster one that stores no gates.
 
     Args:
       cell: "simple", "lstm" or "gru".
-      params: of the layer, `kernel`, `recurrent_kernel`, `bias` and, of a GRU, `recurrent_bias`.
+      params: parameters of the layer: `kernel`, `recurrent_kernel`, `bias` and, for a GRU,
+        `recurrent_bias`.
       x: `[B, T, D]`, the layer's input.
 
     Returns:
-      By name `[B, T, H]` each: the gates in (0, 1); `cell` of an LSTM; `h`, what the layer gives on.
+      Arrays `[B, T, H]` by name: the gates in (0, 1); `cell` of an LSTM; `h`, the layer's output.
 
     Raises:
-      InputError: an unknown cell, or not sequences.
+      InputError: an unknown cell, or an input that is not a batch of sequences.
 
     Example:
       >>> from jaxdl.nn import LSTM
       >>> x, layer = jnp.ones((2, 5, 4)), LSTM(3)
       >>> (ys, _), variables = layer.init_with_output(jax.random.key(0), x)
-      >>> found = gates("lstm", variables["params"], x)
-      >>> sorted(found), bool(jnp.allclose(found["h"], ys, atol=1e-6))
+      >>> values = gates("lstm", variables["params"], x)
+      >>> sorted(values), bool(jnp.allclose(values["h"], ys, atol=1e-6))
       (['cell', 'forget', 'h', 'input', 'output'], True)
     """
     one_of("cell", cell, ("simple", "lstm", "gru"))
@@ -47,12 +49,13 @@ def gates(
     step = {"simple": _simple, "lstm": _lstm, "gru": _gru}[cell]
     p = x @ params["kernel"] + params["bias"][None, None]
 
-    def move(carry: Any, p: Array) -> tuple[Any, dict[str, Array]]:
-        found = step(params, p, carry)
-        return (found.get("cell", found["h"]), found["h"]), found
+    def scan_step(carry: Any, p: Array) -> tuple[Any, dict[str, Array]]:
+        values = step(params, p, carry)
+        h = values["h"]
+        return (values.get("cell", h), h), values
 
-    _, found = lax.scan(move, (start, start), p.swapaxes(0, 1))
-    return {name: value.swapaxes(0, 1) for name, value in found.items()}
+    _, values = lax.scan(scan_step, (start, start), p.swapaxes(0, 1))
+    return {name: value.swapaxes(0, 1) for name, value in values.items()}
 
 
 def _simple(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
@@ -69,10 +72,8 @@ def _lstm(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]
 
 
 def _gru(params: Any, p: Array, carry: tuple[Array, Array]) -> dict[str, Array]:
-    (r, z, n), (r_h, z_h, n_h) = (
-        jnp.split(p, 3, -1),
-        jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1),
-    )
+    r, z, n = jnp.split(p, 3, -1)
+    r_h, z_h, n_h = jnp.split(carry[1] @ params["recurrent_kernel"], 3, -1)
     r = jax.nn.sigmoid(r + r_h)
     z = jax.nn.sigmoid(z + z_h)
     n = jnp.tanh(n + r * (n_h + params["recurrent_bias"][None]))

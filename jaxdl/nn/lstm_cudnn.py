@@ -1,4 +1,4 @@
-"""The LSTM of NVIDIA's cuDNN, on the weights of ours."""
+"""The LSTM of NVIDIA's cuDNN, with the parameters of `jaxdl.nn.LSTM`."""
 
 import jax
 import jax.numpy as jnp
@@ -7,16 +7,22 @@ from jaxtyping import Array, Float
 from jaxdl.nn.recurrence import Carry, Weights
 
 
-def obstacle(dtype: jnp.dtype, mask: object, reverse: bool) -> tuple[str, object, str] | None:
-    """What keeps cuDNN from this computation: `(field, value, allowed)`, or None.
+def unsupported_reason(
+    dtype: jnp.dtype, mask: object, reverse: bool
+) -> tuple[str, object, str] | None:
+    """Returns the arguments of an `InputError` if cuDNN cannot do a computation, else None.
 
     Args:
-      dtype: of the computation.
-      mask: whether steps are left out; cuDNN knows lengths only, and a mask may be anything.
-      reverse: whether time runs backwards, which cuDNN does only beside a forward run.
+      dtype: dtype of the computation.
+      mask: mask of the steps; None means no mask. cuDNN supports lengths only, not masks.
+      reverse: if True, time runs backwards, which cuDNN supports only together with a forward
+        direction.
+
+    Returns:
+      `(field, value, allowed)`, or None.
 
     Example:
-      >>> obstacle(jnp.dtype("bfloat16"), None, False)
+      >>> unsupported_reason(jnp.dtype("bfloat16"), None, False)
       ('dtype', 'bfloat16', "float32 with implementation 'cudnn'")
     """
     suffix = "with implementation 'cudnn'"
@@ -26,16 +32,16 @@ def obstacle(dtype: jnp.dtype, mask: object, reverse: bool) -> tuple[str, object
         return "reverse", True, f"False {suffix}"
     if dtype != jnp.float32:
         return "dtype", str(dtype), f"float32 {suffix}"
-    if not nvidia_gpus():
+    if not count_nvidia_gpus():
         return "implementation", "cudnn", "auto or scan, without an NVIDIA GPU"
     return None
 
 
-def nvidia_gpus() -> int:
-    """How many this process can see, of all hosts.
+def count_nvidia_gpus() -> int:
+    """Returns the number of NVIDIA GPUs that are visible to this process, over all hosts.
 
     Example:
-      >>> nvidia_gpus() >= 0
+      >>> count_nvidia_gpus() >= 0
       True
     """
     try:
@@ -45,7 +51,7 @@ def nvidia_gpus() -> int:
 
 
 def pack(weights: Weights) -> Float[Array, " N"]:
-    """The weights as cuDNN wants them: W^T, R^T, b and a second bias of zeros, one after the other.
+    """Concatenates the weights in cuDNN's order: W^T, R^T, b and a second bias of zeros.
 
     The order of the gates is the same, (i, f, g, o).
 
@@ -61,9 +67,9 @@ def pack(weights: Weights) -> Float[Array, " N"]:
 def lstm_cudnn(
     weights: Weights, x: Float[Array, "B T D"], carry: Carry
 ) -> tuple[Float[Array, "B T H"], Carry]:
-    """The same as `scan_cell` with `lstm_cell`, batch first; float32 on an NVIDIA GPU.
+    """Computes `scan_cell` with `lstm_cell` on an NVIDIA GPU, with the batch as first axis.
 
-    Under `vmap` the members run one after the other.
+    Under `vmap` the members of an ensemble run one after the other.
 
     Args:
       weights: kernel, recurrent kernel and bias, float32.
@@ -89,7 +95,7 @@ def _forward(*args: Array):
     @jax.custom_batching.sequential_vmap
     def run(x, h, c, packed):
         lengths = jnp.full(x.shape[0], x.shape[1], jnp.int32)
-        return rnn.lstm_fwd(x, h, c, packed, lengths, *_sizes(x, h))
+        return rnn.lstm_fwd(x, h, c, packed, lengths, *_options(x, h))
 
     return run(*args)
 
@@ -99,7 +105,7 @@ def _backward(saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]):
 
     @jax.custom_batching.sequential_vmap
     def run(saved, gradients):
-        return rnn.lstm_bwd(*_sizes(*saved[:2]), saved, gradients)[:4]
+        return rnn.lstm_bwd(*_options(*saved[:2]), saved, gradients)[:4]
 
     return run(saved, gradients)
 
@@ -107,6 +113,6 @@ def _backward(saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]):
 _cudnn.defvjp(_forward, _backward)
 
 
-def _sizes(x: Array, h: Array) -> tuple[int, int, int, float, bool, None]:
-    """One layer, no dropout, one direction, the precision that JAX is set to."""
+def _options(x: Array, h: Array) -> tuple[int, int, int, float, bool, None]:
+    """Returns cuDNN's options: sizes, one layer, no dropout, one direction, JAX's precision."""
     return x.shape[-1], h.shape[-1], 1, 0.0, False, None

@@ -1,4 +1,4 @@
-"""Recurrent layers over whole sequences, as fast on a CPU as its matrix products allow."""
+"""Recurrent layers over whole sequences, almost as fast on a CPU as their matrix products."""
 
 from functools import partial
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.lstm_cudnn import lstm_cudnn, nvidia_gpus, obstacle
+from jaxdl.nn.lstm_cudnn import count_nvidia_gpus, lstm_cudnn, unsupported_reason
 from jaxdl.nn.recurrence import Carry, Cell, Weights, gru_cell, lstm_cell, rnn_cell, scan_cell
 
 Mask = Float[Array, "B T"] | Bool[Array, "B T"]
@@ -23,15 +23,15 @@ class SimpleRNN(nn.Module):
 
         h_t = tanh(x_t W + h_{t-1} R + b)
 
-    Differentiable in reverse mode only. Initializers are those of Keras.
+    It is differentiable in reverse mode only. The initializers are those of Keras.
 
     Source: Elman 1990, Finding structure in time.
 
     Attributes:
-      features: H, how many numbers are carried.
-      reverse: from the last step to the first; outputs stay at their steps.
-      dtype: of the computation, carry included; None: that of input and parameters.
-      param_dtype: of the parameters.
+      features: H, the size of the carry.
+      reverse: if True, runs from the last step to the first; outputs keep their positions.
+      dtype: dtype of the computation and the carry; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, W, `[D, H]`.
       recurrent_init: initializer of `recurrent_kernel`, R, `[H, H]`.
       bias_init: initializer of `bias`, b, `[H]`.
@@ -58,48 +58,48 @@ class SimpleRNN(nn.Module):
         carry: Float[Array, "B H"] | None = None,
         mask: Mask | None = None,
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
-        """h at every step, and the last one.
+        """Computes h at every step, and the final h.
 
         Args:
           x: `[B, T, D]`, float.
-          carry: h before the first step, `[B, H]`; None: zeros.
-          mask: `[B, T]`; where it is 0 (or false) h stands still and the output is 0. None: 1 everywhere.
+          carry: h before the first step, `[B, H]`; None means zeros.
+          mask: `[B, T]`; where it is 0 or False, h does not change and the output is 0. None
+            means 1 everywhere.
 
         Returns:
-          `(ys [B, T, H], h [B, H])`; passing h on continues the sequence.
+          `(ys [B, T, H], h [B, H])`; pass h as `carry` to continue the sequence.
 
         Raises:
-          InputError: wrong rank, a carry or mask of another shape, features below 1.
+          InputError: a wrong rank, a carry or mask of another shape, or features below 1.
         """
         x, weights = _parameters(self, x, 1)
-        ys, (h,) = _scan(
-            rnn_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse
-        )
+        start = _initial_carry(self, x, [carry])
+        ys, (h,) = _scan(rnn_cell, weights, x, start, _time_first(x, mask), self.reverse)
         return ys, h
 
 
 class LSTM(nn.Module):
-    """Long short-term memory.
+    """A long short-term memory layer.
 
         (i, f, g, o) = x_t W + h_{t-1} R + b
         c_t = s(f) c_{t-1} + s(i) tanh(g),    h_t = s(o) tanh(c_t),    s(a) = 1 / (1 + exp(-a))
 
-    Gates lie in this order in W, R and b: with PyTorch's parameters W and R are the transposed
-    `weight_ih` and `weight_hh`, and b is the sum of its two biases. Differentiable in reverse mode
-    only. Initializers are those of Keras.
+    W, R and b hold the gates in this order. With PyTorch's parameters, W and R are the transposed
+    `weight_ih` and `weight_hh`, and b is the sum of its two biases. The layer is differentiable in
+    reverse mode only. The initializers are those of Keras.
 
-    Source: Hochreiter, Schmidhuber 1997, Long short-term memory; Gers et al. 2000; Jozefowicz et al.
-    2015 (the bias of the forget gate).
+    Source: Hochreiter, Schmidhuber 1997, Long short-term memory; Gers et al. 2000; Jozefowicz et
+    al. 2015 (the bias of the forget gate).
 
     Attributes:
-      features: H, how many numbers c and h have.
-      unit_forget_bias: the forget gate's bias starts at 1, the others at 0; else all at 0.
-      reverse: from the last step to the first; outputs stay at their steps.
-      implementation: "scan", a loop of ours; "cudnn", that of an NVIDIA GPU, for float32 without mask
-        or reverse; "auto": cuDNN where it applies and one GPU does all the work (a batch divided over
-        several by `jit` would be gathered for it), else the loop.
-      dtype: of the computation, carry included; None: that of input and parameters.
-      param_dtype: of the parameters.
+      features: H, the size of c and of h.
+      unit_forget_bias: if True, the bias of the forget gate starts at 1 instead of 0.
+      reverse: if True, runs from the last step to the first; outputs keep their positions.
+      implementation: "scan" is a loop in JAX. "cudnn" is that of an NVIDIA GPU, for float32
+        without mask or reverse. "auto" chooses cuDNN where it applies and only one GPU is visible,
+        else the loop. With several GPUs, `jit` would gather a divided batch for cuDNN.
+      dtype: dtype of the computation and the carry; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, W, `[D, 4 H]`.
       recurrent_init: initializer of `recurrent_kernel`, R, `[H, 4 H]`.
 
@@ -122,7 +122,7 @@ class LSTM(nn.Module):
     recurrent_init: Initializer = jax.nn.initializers.orthogonal()
 
     def bias_init(self, key: Array, shape: tuple[int], dtype: Any) -> Float[Array, "4H"]:
-        """Ones for the forget gate if asked for, else zeros."""
+        """Returns zeros, or with `unit_forget_bias` ones for the forget gate."""
         forget = jnp.arange(shape[0]) // self.features == 1
         return (forget & self.unit_forget_bias).astype(dtype)
 
@@ -130,57 +130,55 @@ class LSTM(nn.Module):
     def __call__(
         self, x: Float[Array, "B T D"], carry: Carry | None = None, mask: Mask | None = None
     ) -> tuple[Float[Array, "B T H"], Carry]:
-        """h at every step, and the last c and h.
+        """Computes h at every step, and the final c and h.
 
         Args:
           x: `[B, T, D]`, float.
-          carry: `(c, h)` before the first step, `[B, H]` each; None: zeros.
-          mask: `[B, T]`; where it is 0 (or false) c and h stand still and the output is 0. None: 1 everywhere.
+          carry: `(c, h)` before the first step, `[B, H]` each; None means zeros.
+          mask: `[B, T]`; where it is 0 or False, c and h do not change and the output is 0. None
+            means 1 everywhere.
 
         Returns:
-          `(ys [B, T, H], (c, h))`; passing `(c, h)` on continues the sequence.
+          `(ys [B, T, H], (c, h))`; pass `(c, h)` as `carry` to continue the sequence.
 
         Raises:
-          InputError: wrong rank, a carry or mask of another shape, features below 1, an unknown
-            implementation, "cudnn" where it does not apply.
+          InputError: a wrong rank, a carry or mask of another shape, features below 1, an unknown
+            implementation, or "cudnn" where it does not apply.
         """
         one_of("implementation", self.implementation, ("auto", "scan", "cudnn"))
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):
             raise InputError("carry", type(carry).__name__, "a tuple (c, h)")
         x, weights = _parameters(self, x, 4)
-        start = _start(self, x, [None, None] if carry is None else carry)
-        steps = _steps(x, mask)
-        by_scan = partial(_scan, lstm_cell, mask=steps, reverse=self.reverse)
-        blocked = obstacle(x.dtype, mask, self.reverse)
-        if self.implementation == "cudnn" and blocked:
-            raise InputError(*blocked)
-        if (
-            blocked
-            or self.implementation == "scan"
-            or (self.implementation == "auto" and nvidia_gpus() > 1)
-        ):
-            return by_scan(weights, x, start)
-        # The GPU is there, but this may be compiled for the CPU beside it.
-        return lax.platform_dependent(weights, x, start, cuda=lstm_cudnn, default=by_scan)
+        start = _initial_carry(self, x, carry or (None, None))
+        loop = partial(_scan, lstm_cell, mask=_time_first(x, mask), reverse=self.reverse)
+        reason = unsupported_reason(x.dtype, mask, self.reverse)
+        if self.implementation == "cudnn" and reason:
+            raise InputError(*reason)
+        use_loop = reason or self.implementation == "scan"
+        if use_loop or (self.implementation == "auto" and count_nvidia_gpus() > 1):
+            return loop(weights, x, start)
+        # A process with a GPU may still compile this program for the CPU.
+        return lax.platform_dependent(weights, x, start, cuda=lstm_cudnn, default=loop)
 
 
 class GRU(nn.Module):
-    """Gated recurrent unit, in the form of PyTorch and cuDNN: the reset gate acts after the product.
+    """A gated recurrent unit layer, in the form of PyTorch and cuDNN.
 
         (r, z, n) = x_t W + b,    (r', z', n') = h_{t-1} R
         u_t = tanh(n + s(r + r') (n' + b')),    h_t = (1 - s(z + z')) u_t + s(z + z') h_{t-1}
 
-    Gates lie in this order in W, R and b: with PyTorch's parameters W and R are the transposed
-    `weight_ih` and `weight_hh`, b is `bias_ih` plus the first two thirds of `bias_hh`, and b' is
-    the last third. Differentiable in reverse mode only. Initializers are those of Keras.
+    In this form the reset gate multiplies the product with R. W, R and b hold the gates in this
+    order. With PyTorch's parameters, W and R are the transposed `weight_ih` and `weight_hh`. b is
+    `bias_ih` plus the first two thirds of `bias_hh`, and b' is the last third. The layer is
+    differentiable in reverse mode only. The initializers are those of Keras.
 
     Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
 
     Attributes:
-      features: H, how many numbers are carried.
-      reverse: from the last step to the first; outputs stay at their steps.
-      dtype: of the computation, carry included; None: that of input and parameters.
-      param_dtype: of the parameters.
+      features: H, the size of the carry.
+      reverse: if True, runs from the last step to the first; outputs keep their positions.
+      dtype: dtype of the computation and the carry; None means that of input and parameters.
+      param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, W, `[D, 3 H]`.
       recurrent_init: initializer of `recurrent_kernel`, R, `[H, 3 H]`.
       bias_init: initializer of `bias`, b, `[3 H]`, and of `recurrent_bias`, b', `[H]`.
@@ -207,34 +205,35 @@ class GRU(nn.Module):
         carry: Float[Array, "B H"] | None = None,
         mask: Mask | None = None,
     ) -> tuple[Float[Array, "B T H"], Float[Array, "B H"]]:
-        """h at every step, and the last one.
+        """Computes h at every step, and the final h.
 
         Args:
           x: `[B, T, D]`, float.
-          carry: h before the first step, `[B, H]`; None: zeros.
-          mask: `[B, T]`; where it is 0 (or false) h stands still and the output is 0. None: 1 everywhere.
+          carry: h before the first step, `[B, H]`; None means zeros.
+          mask: `[B, T]`; where it is 0 or False, h does not change and the output is 0. None
+            means 1 everywhere.
 
         Returns:
-          `(ys [B, T, H], h [B, H])`; passing h on continues the sequence.
+          `(ys [B, T, H], h [B, H])`; pass h as `carry` to continue the sequence.
 
         Raises:
-          InputError: wrong rank, a carry or mask of another shape, features below 1.
+          InputError: a wrong rank, a carry or mask of another shape, or features below 1.
         """
         x, (kernel, recurrent_kernel, bias) = _parameters(self, x, 3)
-        second = self.param(
+        recurrent_bias = self.param(
             "recurrent_bias", self.bias_init, (self.features,), self.param_dtype
         ).astype(x.dtype)
-        # Pre-activations are (n, r, z, n'), so that what W and R reach are neighbours: the first and the last 3 H.
+        # The cell's order is (n, r, z, n'). W then fills the first 3 H pre-activations, and R the
+        # last 3 H.
         kernel, bias = (jnp.roll(a, self.features, -1) for a in (kernel, bias))
-        weights = Weights(kernel, recurrent_kernel, jnp.concatenate([bias, second]))
-        ys, (h,) = _scan(
-            gru_cell, weights, x, _start(self, x, [carry]), _steps(x, mask), self.reverse
-        )
+        weights = Weights(kernel, recurrent_kernel, jnp.concatenate([bias, recurrent_bias]))
+        start = _initial_carry(self, x, [carry])
+        ys, (h,) = _scan(gru_cell, weights, x, start, _time_first(x, mask), self.reverse)
         return ys, h
 
 
 def _parameters(layer: Any, x: Array, gates: int) -> tuple[Array, Weights]:
-    """The input and the layer's parameters, in the dtype of the computation."""
+    """Returns the input and the layer's parameters, in the dtype of the computation."""
     at_least("features", layer.features, 1)
     if x.ndim != 3:
         raise InputError("x", x.shape, "sequences [B, T, D]")
@@ -249,8 +248,8 @@ def _parameters(layer: Any, x: Array, gates: int) -> tuple[Array, Weights]:
     return x, Weights(*weights)
 
 
-def _start(layer: Any, x: Array, carry: Any) -> Carry:
-    """What the sequence starts from: the given parts, zeros for None."""
+def _initial_carry(layer: Any, x: Array, carry: Any) -> Carry:
+    """Returns the carry before the first step: the given parts, and zeros for None."""
     shape = x.shape[0], layer.features
     for part in carry:
         if part is not None and part.shape != shape:
@@ -260,8 +259,8 @@ def _start(layer: Any, x: Array, carry: Any) -> Carry:
     )
 
 
-def _steps(x: Array, mask: Array | None) -> Bool[Array, "T B"] | None:
-    """Which steps are taken, time first."""
+def _time_first(x: Array, mask: Array | None) -> Bool[Array, "T B"] | None:
+    """Checks a mask and transposes it, so that time is the first axis."""
     if mask is None:
         return None
     if mask.shape != x.shape[:2]:
@@ -272,6 +271,6 @@ def _steps(x: Array, mask: Array | None) -> Bool[Array, "T B"] | None:
 def _scan(
     cell: Cell, weights: Weights, x: Array, carry: Carry, mask: Array | None, reverse: bool
 ) -> tuple[Array, Carry]:
-    """`scan_cell`, batch first."""
+    """Runs `scan_cell` with the batch as first axis."""
     ys, end = scan_cell(cell, weights, x.swapaxes(0, 1), carry, mask, reverse)
     return ys.swapaxes(0, 1), end

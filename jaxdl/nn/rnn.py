@@ -1,4 +1,4 @@
-"""Recurrent layers on top of each other, in one or in both directions."""
+"""Stacks of recurrent layers, in one or in both directions."""
 
 from functools import partial
 from typing import Any, Literal
@@ -13,11 +13,12 @@ from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
-from jaxdl.nn.sequences import steps
+from jaxdl.nn.sequences import length_mask
 
 CELLS = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
-#: A layer's h starts small; times this it has a mean square of 1, as the next one's initializer expects.
+#: Factors of the initial kernels of deeper layers. The outputs h of a layer start small. This
+#: factor brings their mean square to 1, the value that the next layer's initializer assumes.
 GAINS = {"simple": 1.0, "lstm": 3.0, "gru": 2.0}
 
 
@@ -26,26 +27,29 @@ class RNN(nn.Module):
 
         y^0 = x,    y^i_t, c^i_t = cell_i(dropout(y^{i-1}_t), c^i_{t-1})
 
-    and with two directions `y^i_t = (forward, backward)`, the backward one from the last step to the first.
-    Padding does nothing: a sequence in a batch gives what it gives alone, and 0 behind its end.
+    With two directions `y^i_t = (forward, backward)`, and the backward layer runs from the last
+    step to the first. Padding has no effect: a sequence in a batch has the same outputs as alone,
+    and 0 after its end.
 
-    Source: Elman 1990; Schuster, Paliwal 1997 (both directions); Gal, Ghahramani 2016 (variational dropout).
+    Source: Elman 1990; Schuster, Paliwal 1997 (both directions); Gal, Ghahramani 2016 (variational
+    dropout).
 
     Attributes:
-      cell: "simple", "lstm" or "gru": `jaxdl.nn.SimpleRNN`, `LSTM`, `GRU`.
-      features: H, how many numbers each layer carries in each direction.
-      layers: how many, at least 1.
-      bidirectional: whether each layer also reads backwards.
-      return_sequences: h at every step; else the last one of each sequence, of both directions the last that each
-        has computed.
-      dropout: the share of what goes from one layer into the next that training drops, in [0, 1).
-      variational: one dropout mask for all steps of a sequence; else a new one at every step.
-      dtype: of the computation; None: that of input and parameters.
-      kernel_init: initializer of the first layer's `kernel`, `[D, ...]`, or its name. The default is for inputs of mean
-        square 1; of one-hot vectors one number of D is not 0, and `normal(0.5)` learns several times as fast.
+      cell: "simple", "lstm" or "gru", for `jaxdl.nn.SimpleRNN`, `LSTM` or `GRU`.
+      features: H, the size of h in each layer and direction.
+      layers: number of layers, at least 1.
+      bidirectional: if True, each layer also has a backward direction.
+      return_sequences: if True, returns h at every step; else the final h of each direction.
+      dropout: dropout rate between two layers in training, in [0, 1).
+      variational: if True, all steps of a sequence share one dropout mask; else each step has a
+        new one.
+      dtype: dtype of the computation; None means that of input and parameters.
+      kernel_init: initializer of the first layer's `kernel`, `[D, ...]`, or its name. The default
+        assumes inputs of mean square 1. A one-hot vector has only one of D numbers that is not 0,
+        and with `normal(0.5)` it trains several times as fast.
 
     Raises:
-      InputError: when built, for a field that cannot be used.
+      InputError: at construction, an invalid field.
 
     Example:
       >>> model, x = RNN("gru", 3, layers=2, bidirectional=True), jnp.ones((2, 5, 4))
@@ -74,7 +78,7 @@ class RNN(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """Whether what comes out at a step depends on no later one."""
+        """True if the output at a step does not depend on later steps."""
         return not self.bidirectional
 
     @nn.compact
@@ -85,21 +89,22 @@ class RNN(nn.Module):
         lengths: Int[Array, " B"] | None = None,
         carry: tuple | None = None,
     ) -> tuple[Float[Array, "B T H"] | Float[Array, "B H"], tuple]:
-        """The last layer's h, and what each layer carries at the end.
+        """Computes h of the last layer, and the final carry of each layer.
 
         Args:
           x: `[B, T, D]`, float.
-          train: whether to drop (random stream "dropout").
-          lengths: `[B]` in [1, T], how many steps of each sequence count; None: all. `jaxdl.nn.lengths_of(mask)`
-            makes them from a mask.
-          carry: what an earlier call returned: a tuple with the carry of each layer, of two directions a pair;
-            None: zeros.
+          train: if True, applies dropout (random stream "dropout").
+          lengths: `[B]` in [1, T], the number of valid steps of each sequence; None means T.
+            `jaxdl.nn.lengths_of(mask)` computes them from a mask.
+          carry: the carry that an earlier call returned. It is a tuple with one carry per layer,
+            or one pair with two directions. None means zeros.
 
         Returns:
-          `(y, carry)`: y `[B, T, H]`, or `[B, H]` without `return_sequences`; two directions have 2 H.
+          `(y, carry)`, where y is `[B, T, H]`, or `[B, H]` without `return_sequences`. The last
+          axis is 2 H with two directions.
 
         Raises:
-          InputError: wrong rank, lengths out of range, a carry of another shape or number.
+          InputError: a wrong rank, lengths out of range, or a carry of another shape or number.
         """
         if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "sequences of floats [B, T, D]")
@@ -107,15 +112,21 @@ class RNN(nn.Module):
             raise InputError("length", lengths.shape, f"[B], {x.shape[:1]}")
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != self.layers):
             raise InputError("carry", type(carry), f"a tuple of {self.layers}, one per layer")
-        mask = None if lengths is None else steps(lengths, x.shape[1])
+        mask = None
+        if lengths is not None:
+            mask = length_mask(lengths, x.shape[1])
+        shared = (1,) if self.variational else ()
         ends = []
-        for i in range(self.layers):
-            drop = Dropout(self.dropout if i else 0.0, shared=(1,) if self.variational else ())
-            x, end = self._layer(i, drop(x, train), None if carry is None else carry[i], mask)
+        for i, start in enumerate(carry or (None,) * self.layers):
+            rate = self.dropout if i else 0.0
+            x, end = self._layer(i, Dropout(rate, shared=shared)(x, train), start, mask)
             ends.append(end)
-        return (x if self.return_sequences else self._last(ends[-1])), tuple(ends)
+        if self.return_sequences:
+            return x, tuple(ends)
+        return self._final_output(ends[-1]), tuple(ends)
 
     def _layer(self, i: int, x: Array, carry: Any, mask: Array | None) -> tuple[Array, Any]:
+        """Runs layer `i`; returns its outputs and its final carry."""
         make: Any = partial(
             CELLS[self.cell], self.features, dtype=self.dtype, kernel_init=self._kernel_init(i)
         )
@@ -123,18 +134,29 @@ class RNN(nn.Module):
             return make(name=f"{self.cell}_{i}")(x, carry, mask)
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):
             raise InputError("carry", type(carry), "a pair for each layer: forward, backward")
-        starts = (None, None) if carry is None else carry
+        forward_start, backward_start = carry or (None, None)
         forward = make(name=f"{self.cell}_{i}")
         backward = make(reverse=True, name=f"{self.cell}_{i}_backward")
-        (there, end), (back, start) = forward(x, starts[0], mask), backward(x, starts[1], mask)
-        return jnp.concatenate([there, back], -1), (end, start)
+        forward_ys, forward_end = forward(x, forward_start, mask)
+        backward_ys, backward_end = backward(x, backward_start, mask)
+        return jnp.concatenate([forward_ys, backward_ys], -1), (forward_end, backward_end)
 
     def _kernel_init(self, i: int) -> Initializer:
+        """Returns the kernel initializer of layer `i`."""
+        if i == 0:
+            return initializer(self.kernel_init)
         gain = GAINS[self.cell]
-        deeper = jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
-        return deeper if i else initializer(self.kernel_init)
+        return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform")
 
-    def _last(self, end: Any) -> Array:
-        """h of the last step that each direction has computed."""
-        one = (lambda carry: carry[1]) if self.cell == "lstm" else (lambda carry: carry)
-        return jnp.concatenate([one(end[0]), one(end[1])], -1) if self.bidirectional else one(end)
+    def _final_output(self, end: Any) -> Array:
+        """Returns h of the final step of each direction."""
+        if not self.bidirectional:
+            return _hidden(self.cell, end)
+        return jnp.concatenate([_hidden(self.cell, carry) for carry in end], -1)
+
+
+def _hidden(cell: str, carry: Any) -> Array:
+    """Returns h from the carry of a cell."""
+    if cell == "lstm":
+        return carry[1]
+    return carry

@@ -1,4 +1,4 @@
-"""Sequences of different lengths, padded on the right: which steps count, and what is read off a whole sequence."""
+"""Sequences with padding on the right: masks, lengths, pooling, and models for single steps."""
 
 from typing import Any, Literal
 
@@ -12,23 +12,24 @@ from jaxdl.errors import InputError, is_traced, lengths_within, one_of
 Pool = Literal["last", "mean", "max"]
 
 
-def steps(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
-    """The mask of sequences: true for the first `lengths` of `size` steps.
+def length_mask(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
+    """Returns the mask of sequences: True for the first `lengths` of `size` steps.
 
         m_bt = t < lengths_b
 
     Args:
       lengths: `[B]`, integers in [1, size].
-      size: T, the steps that every sequence was padded to.
+      size: T, the number of steps with padding.
 
     Returns:
       `[B, T]`.
 
     Raises:
-      InputError: a length below 1 or above `size`, where its value is known: not while tracing.
+      InputError: a length below 1 or above `size`. Traced lengths are not checked, because their
+        values are unknown.
 
     Example:
-      >>> steps(jnp.array([1, 3]), 3).astype(int).tolist()
+      >>> length_mask(jnp.array([1, 3]), 3).astype(int).tolist()
       [[1, 0, 0], [1, 1, 1]]
     """
     lengths_within(lengths, size)
@@ -36,54 +37,54 @@ def steps(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
 
 
 def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]:
-    """The lengths that a right-padded mask says, for what takes lengths.
+    """Returns the lengths of sequences from a mask with padding on the right.
 
     Args:
-      mask: `[B, T]`, true (or not 0) in the steps that count: at least the first one, and none behind one that
-        does not.
+      mask: `[B, T]`, True or not 0 for valid steps. The first step must be valid, and no valid
+        step may follow an invalid one.
 
     Returns:
       int32 `[B]`, in [1, T].
 
     Raises:
-      InputError: a mask with a hole, or with no step. While tracing it cannot be seen; the length of such a row
-        is then 0, which makes the outputs of a `SequenceNet` NaN.
+      InputError: a mask with a hole or without a valid step. A traced mask is not checked. The
+        length of such a row is then 0, and the outputs of a `SequenceNet` are NaN.
 
     Example:
       >>> lengths_of(jnp.array([[1, 1, 0], [1, 0, 0]])).tolist()
       [2, 1]
       >>> lengths_of(jnp.array([[1, 0, 1]]))
       Traceback (most recent call last):
-      jaxdl.errors.InputError: mask[0]: got [1, 0, 1], allowed: ones, then zeros: ...
+      jaxdl.errors.InputError: mask[0]: got [1, 0, 1], allowed: ones, then zeros; ...
     """
     if mask.ndim != 2:
         raise InputError("mask", mask.shape, "[B, T]")
-    here = mask.astype(bool)
-    padded = here[:, 0] & (here[:, 1:] <= here[:, :-1]).all(1)
+    valid = mask.astype(bool)
+    padded = valid[:, 0] & (valid[:, 1:] <= valid[:, :-1]).all(1)
     if not is_traced(mask) and not bool(padded.all()):
         row = int(jnp.argmin(padded))
-        why = "ones, then zeros: a step that is left out inside a sequence has no place in its order; put it last"
-        raise InputError(f"mask[{row}]", np.asarray(here[row]).astype(int).tolist(), why)
-    return jnp.where(padded, here.sum(1, dtype=jnp.int32), 0)
+        allowed = "ones, then zeros; move the steps with mask 0 to the end of the sequence"
+        raise InputError(f"mask[{row}]", np.asarray(valid[row]).astype(int).tolist(), allowed)
+    return jnp.where(padded, valid.sum(1, dtype=jnp.int32), 0)
 
 
 def pool_steps(
     ys: Float[Array, "B T D"], how: Pool, lengths: Int[Array, " B"] | None = None
 ) -> Float[Array, "B D"]:
-    """One vector per sequence, from the steps that count.
+    """Pools the valid steps of each sequence into one vector.
 
         last: y_{b, L_b - 1}        mean: 1/L_b sum_{t < L_b} y_bt        max: max_{t < L_b} y_bt
 
     Args:
       ys: `[B, T, D]`, float.
       how: "last", "mean" or "max".
-      lengths: L, `[B]` in [1, T]; None: T.
+      lengths: L, `[B]` in [1, T]; None means T.
 
     Returns:
       `[B, D]`.
 
     Raises:
-      InputError: another `how`, or a length out of range.
+      InputError: an unknown `how`, or a length out of range.
 
     Example:
       >>> ys = jnp.array([[[1.0], [3.0], [9.0]]])
@@ -92,25 +93,33 @@ def pool_steps(
     """
     one_of("pool", how, ("last", "mean", "max"))
     if lengths is None:
-        return {"last": lambda: ys[:, -1], "mean": lambda: ys.mean(1), "max": lambda: ys.max(1)}[
-            how
-        ]()
-    here = steps(lengths, ys.shape[1])[..., None]
+        return _pool_all_steps(ys, how)
+    valid = length_mask(lengths, ys.shape[1])[..., None]
     if how == "max":
-        return jnp.where(here, ys, -jnp.inf).max(1)
+        return jnp.where(valid, ys, -jnp.inf).max(1)
+    count = lengths
     if how == "last":
-        here = here & (jnp.arange(ys.shape[1])[None] == lengths[:, None] - 1)[..., None]
-    count = jnp.ones_like(lengths) if how == "last" else lengths
-    return jnp.where(here, ys, 0).sum(1) / count[:, None].astype(ys.dtype)
+        valid = valid & (jnp.arange(ys.shape[1])[None] == lengths[:, None] - 1)[..., None]
+        count = jnp.ones_like(lengths)
+    return jnp.where(valid, ys, 0).sum(1) / count[:, None].astype(ys.dtype)
+
+
+def _pool_all_steps(ys: Float[Array, "B T D"], how: Pool) -> Float[Array, "B D"]:
+    if how == "max":
+        return ys.max(1)
+    if how == "mean":
+        return ys.mean(1)
+    return ys[:, -1]
 
 
 class TimeDistributed(nn.Module):
-    """Any model on each step of a sequence by itself: a CNN on the frames of a video.
+    """A model applied to each step of a sequence, for example a CNN to the frames of a video.
 
         y_bt = f(x_bt)
 
     Attributes:
-      model: called as `model(inputs [B T, ...], train)`; to BatchNorm all steps are one batch, padding too.
+      model: called as `model(inputs [B T, ...], train)`. For BatchNorm all steps are one batch,
+        including padding.
 
     Example:
       >>> import jax
@@ -128,17 +137,17 @@ class TimeDistributed(nn.Module):
 
     @nn.compact
     def __call__(self, x: Num[Array, "B T ..."], train: bool) -> Float[Array, "B T ..."]:
-        """The model's outputs, step by step.
+        """Computes the model's outputs for each step.
 
         Args:
           x: `[B, T, ...]`.
-          train: handed on.
+          train: argument for the model.
 
         Returns:
           `[B, T, ...]`.
 
         Raises:
-          InputError: fewer than two axes.
+          InputError: an input with fewer than two axes.
         """
         if x.ndim < 2:
             raise InputError("x", x.shape, "[B, T, ...]")

@@ -1,4 +1,4 @@
-"""Spectral normalization: kernels divided by their largest singular value, whatever network they belong to."""
+"""Spectral normalization: the kernels of any network divided by their largest singular value."""
 
 from typing import Any
 
@@ -11,19 +11,20 @@ Vectors = dict[str, Float[Array, " O"]]
 
 
 def spectral_vectors(params: Any, key: Key[Array, ""]) -> Vectors:
-    """A first guess of each kernel's singular vector: where the power iteration of `spectral_norm` starts.
+    """Returns random vectors, from which the power iteration of `spectral_norm` starts.
 
     Args:
-      params: of any network; what is called `kernel` counts, but for those of a class's embedding (`embed`), which no
-        input passes through.
-      key: the vectors are drawn from it.
+      params: parameters of any network. Arrays called `kernel` are used, except those of a class
+        embedding (`embed`), which do not multiply the input.
+      key: key for the random vectors.
 
     Returns:
-      By the path of its kernel `[..., O]` a vector `[O]` of length 1.
+      A vector `[O]` of norm 1 for each kernel `[..., O]`, by the kernel's path.
 
     Example:
-      >>> found = spectral_vectors({"a": {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}}, jax.random.key(0))
-      >>> {path: u.shape for path, u in found.items()}
+      >>> params = {"a": {"kernel": jnp.ones((4, 3)), "bias": jnp.ones(3)}}
+      >>> vectors = spectral_vectors(params, jax.random.key(0))
+      >>> {path: u.shape for path, u in vectors.items()}
       {'a/kernel': (3,)}
     """
     kernels = [
@@ -38,19 +39,19 @@ def spectral_vectors(params: Any, key: Key[Array, ""]) -> Vectors:
 
 
 def spectral_norm(params: Any, vectors: Vectors) -> tuple[Any, Vectors]:
-    """The same parameters with kernels of spectral norm 1, after one step of the power iteration.
+    """Divides the kernels by their spectral norm, after one step of the power iteration.
 
         v = W u / |W u|,    u' = W^T v / |W^T v|,    s = v^T W u',    W' = W / s
 
-    A kernel of a convolution `[h, w, I, O]` counts as a matrix `[h w I, O]`. The vectors are constants of the gradient;
-    s is not, as a function of W.
+    The kernel of a convolution `[h, w, I, O]` is used as a matrix `[h w I, O]`. The gradient treats
+    the vectors as constants, but not s, which depends on W.
 
     Args:
-      params: as given to `spectral_vectors`.
-      vectors: u of each kernel; a network's running state, which goes on from step to step.
+      params: parameters as given to `spectral_vectors`.
+      vectors: u of each kernel, a state that the network keeps from step to step.
 
     Returns:
-      The parameters to call the network with, and the vectors after the step.
+      The normalized parameters for the network, and the vectors after the step.
 
     Source: Miyato et al. 2018, Spectral normalization for generative adversarial networks.
 
@@ -61,15 +62,15 @@ def spectral_norm(params: Any, vectors: Vectors) -> tuple[Any, Vectors]:
       ([1.0, 0.3330000042915344], [1.0, 1.0])
     """
     leaves = flatten_dict(params)
-    moved = {}
+    updated = {}
     for path, u in vectors.items():
         w = leaves[tuple(path.split("/"))]
         matrix = w.reshape(-1, w.shape[-1])
-        still = jax.lax.stop_gradient(matrix)
-        v = _unit(still @ u)
-        moved[path] = _unit(v @ still)
-        leaves[tuple(path.split("/"))] = w / (v @ matrix @ moved[path])
-    return unflatten_dict(leaves), moved
+        constant = jax.lax.stop_gradient(matrix)
+        v = _unit(constant @ u)
+        updated[path] = _unit(v @ constant)
+        leaves[tuple(path.split("/"))] = w / (v @ matrix @ updated[path])
+    return unflatten_dict(leaves), updated
 
 
 def _unit(x: Float[Array, " D"]) -> Float[Array, " D"]:

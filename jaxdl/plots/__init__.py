@@ -1,6 +1,6 @@
-"""Every figure: `draw_x(ax, ...)` draws on axes of yours, `x(..., path)` writes a PNG file.
+"""Figures: `draw_x(ax, ...)` draws on given axes, `x(..., path)` writes a PNG file.
 
-The files appear whole or not at all. Nothing here touches `matplotlib.pyplot`.
+An interrupted call leaves no partial file. `matplotlib.pyplot` is never imported.
 """
 
 from jaxdl.plots.clips import film, film_gif, pictures_gif
@@ -36,12 +36,12 @@ __all__ = [
     "filters",
     "forecast_lines",
     "gan_curves",
-    "overview",
     "image_grid",
     "latent_map",
     "latent_maps",
     "learning_curves",
     "mistakes",
+    "overview",
     "page",
     "pictures_gif",
     "text_heatmap",

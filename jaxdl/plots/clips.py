@@ -1,4 +1,4 @@
-"""Films: their frames in a row, and moving."""
+"""Video clips, as rows of frames and as animated GIFs."""
 
 import math
 import os
@@ -10,33 +10,38 @@ import numpy as np
 from jaxtyping import Num
 
 from jaxdl.errors import InputError
-from jaxdl.plots.images import unit_range
-from jaxdl.plots.page import GREY, STYLE, fitting, inches, page
+from jaxdl.plots.images import as_picture, unit_range
+from jaxdl.plots.page import GREY, STYLE, font_size, page, size_in_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Clips = Num[np.ndarray, "N T H W C"]
-#: Between frames in widths of a frame; a title's height in inches.
+#: Space between frames, as a fraction of a frame's width.
 GAP = 0.06
+#: Height of a title in inches.
 TITLE = 0.27
-#: Milliseconds of a frame of a GIF, and of its last one, so that one sees where it begins again.
+#: Duration of a frame of a GIF in milliseconds.
 FRAME = 250
+#: Duration of the last frame, which is longer so that the end of the clip is visible.
 LAST = 750
-#: Of a GIF, in pixels: the least side of a clip, the space around it, and the height of its title.
+#: Minimum side of a clip in a GIF, in pixels.
 SIDE = 120
+#: Space around a clip in a GIF, in pixels.
 SPACE = 12
+#: Height of a title in a GIF, in pixels.
 HEAD = 20
+#: Pixels per inch of a GIF.
 DPI = 100
 
 
 def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
-    """Draws clips one below the other, each a row of its frames under its title.
+    """Draws each clip as a row of numbered frames below its title.
 
     Args:
       clips: `[N, T, H, W, C]`, C 1 (grey) or 3 (RGB), in the ranges of `image_grid`.
-      titles: N texts: what is true, what each network says.
-      path: the PNG file.
+      titles: N texts, for example the label of a clip and the predictions for it.
+      path: path of the PNG file.
 
     Returns:
       The path.
@@ -53,33 +58,39 @@ def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> P
     clips = _checked(clips, titles)
     count, frames, height, width, _ = clips.shape
     letters = max(map(len, titles))
-    # Wide enough for the longest title; a long film gets small frames.
-    wide = max(min(0.75 * frames * max(width / height, 1.0), 12.0), 0.072 * letters)
-    row = wide / (frames * (1 + GAP)) * height / width
-    with page(path, wide + 0.15, count * (row + TITLE) + 0.35) as figure:
+    # The page is wide enough for the longest title, and frames of long clips are small.
+    page_width = max(min(0.75 * frames * max(width / height, 1.0), 12.0), 0.072 * letters)
+    row = page_width / (frames * (1 + GAP)) * height / width
+    with page(path, page_width + 0.15, count * (row + TITLE) + 0.35) as figure:
         draw_film(figure.subplots(), clips, titles)
     return Path(path)
 
 
 def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
-    """Draws the rows of frames on `ax`; arguments as for `film`."""
+    """Draws the rows of frames on `ax`; see `film` for the other arguments."""
     clips = _checked(clips, titles)
-    (count, frames, *_, channels), aspect = clips.shape, clips.shape[3] / clips.shape[2]
+    count, frames, height, width, _ = clips.shape
+    aspect = width / height
     ax.set_axis_off()
-    across, down = inches(ax)
-    tile = min(across / (frames * aspect * (1 + GAP)), max(down / (count + 0.3) - TITLE, 0.1))
+    # The unit of the axes is the height of a frame.
+    ax_width, ax_height = size_in_inches(ax)
+    tile = min(
+        ax_width / (frames * aspect * (1 + GAP)),
+        max(ax_height / (count + 0.3) - TITLE, 0.1),
+    )
     head = TITLE / tile
     step = aspect * (1 + GAP)
-    size = fitting(across, max(map(len, titles)), 8.5)
+    size = font_size(ax_width, max(map(len, titles)), 8.5)
     for i, (clip, title) in enumerate(zip(unit_range(clips), titles, strict=True)):
         y = i * (1 + head)
         ax.text(0, y - 0.14 * head, title, ha="left", va="bottom", fontsize=size, parse_math=False)
-        for t, frame in enumerate(clip[..., 0] if channels == 1 else clip):
-            ax.imshow(frame, "gray", vmin=0, vmax=1, extent=(t * step, t * step + aspect, y + 1, y))
+        for t, frame in enumerate(clip):
+            extent = (t * step, t * step + aspect, y + 1, y)
+            ax.imshow(as_picture(frame), "gray", vmin=0, vmax=1, extent=extent)
     bottom = count * (1 + head) - head
-    place: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 7, "color": GREY}
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 7, "color": GREY}
     for t in range(0, frames, math.ceil(frames / 20)):
-        ax.text(t * step + aspect / 2, bottom + 0.2 * head, str(t + 1), **place)
+        ax.text(t * step + aspect / 2, bottom + 0.2 * head, str(t + 1), **style)
     ax.set(
         xlim=(0, frames * step - GAP * aspect),
         ylim=(bottom + 0.8 * head, -head),
@@ -89,14 +100,15 @@ def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
 
 
 def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
-    """Draws clips side by side under their titles as a moving picture that begins again and again.
+    """Draws clips side by side below their titles, as an animated GIF that repeats.
 
-    Four frames a second, the last one held longer; every pixel is a square of the same size.
+    It has four frames per second, and the last one lasts longer. Every pixel of a clip becomes a
+    square of the same size.
 
     Args:
       clips: `[N, T, H, W, C]`, C 1 (grey) or 3 (RGB), in the ranges of `image_grid`.
       titles: N short texts.
-      path: the GIF file; it appears whole or not at all.
+      path: path of the GIF file. An interrupted call leaves no partial file.
 
     Returns:
       The path.
@@ -113,33 +125,34 @@ def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) 
     from PIL import Image
 
     clips = _checked(clips, titles)
-    return _moving(
-        [Image.fromarray(each) for each in gif_frames(clips, titles)], Path(path), FRAME, LAST
-    )
+    frames = [Image.fromarray(each) for each in gif_frames(clips, titles)]
+    return _write_gif(frames, Path(path), FRAME, LAST)
 
 
 def pictures_gif(
     pictures: Sequence[str | os.PathLike[str]], path: str | os.PathLike[str], seconds: float = 6.0
 ) -> Path:
-    """Joins pictures into a moving one that begins again and again: how samples change while a network learns.
+    """Joins pictures into an animated GIF that repeats, for example samples during training.
 
     Args:
-      pictures: files of pictures of one size, at least one, in their order.
-      path: the GIF file; it appears whole or not at all.
-      seconds: how long all pictures take; the last one is held 1.5 seconds longer.
+      pictures: paths of PNG files of the same size in their order, at least one.
+      path: path of the GIF file. An interrupted call leaves no partial file.
+      seconds: duration of all pictures. The last one lasts 1.5 seconds longer.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no pictures, or pictures of different sizes.
+      InputError: no pictures, pictures of different sizes, or a file that is no readable PNG.
 
     Example:
       >>> import tempfile
       >>> from jaxdl.plots import image_grid
+      >>> images = [np.full((4, 8, 8, 1), i / 2) for i in range(3)]
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     pages = [image_grid(np.full((4, 8, 8, 1), i / 2), f"{directory}/{i}.png") for i in range(3)]
-      ...     pictures_gif(pages, f"{directory}/all.gif").name
+      ...     paths = [f"{directory}/{i}.png" for i in range(3)]
+      ...     pictures = [image_grid(*each) for each in zip(images, paths)]
+      ...     pictures_gif(pictures, f"{directory}/all.gif").name
       'all.gif'
     """
     from PIL import Image
@@ -147,30 +160,35 @@ def pictures_gif(
     if not len(pictures):
         raise InputError("pictures", [], "at least one")
     try:
-        pages = [Image.open(each, formats=["PNG"]).convert("RGB") for each in pictures]
+        frames = [Image.open(each, formats=["PNG"]).convert("RGB") for each in pictures]
     except Exception as error:
-        # A damaged picture makes Pillow fail in too many ways to list them.
+        # Pillow raises too many types of exceptions for damaged files to list them.
         raise InputError(
             "pictures", f"{type(error).__name__}: {error}", "PNG files that can be read"
         ) from None
-    sizes = {each.size for each in pages}
+    sizes = {each.size for each in frames}
     if len(sizes) > 1:
         raise InputError("pictures", sorted(sizes), "pictures of one size")
-    each = round(1000 * seconds / len(pages) / 10) * 10  # a GIF counts hundredths of a second
-    return _moving(pages, Path(path), max(20, each), max(20, each) + 1500)
+    # The unit of durations in a GIF is a hundredth of a second.
+    duration = max(20, round(1000 * seconds / len(frames) / 10) * 10)
+    return _write_gif(frames, Path(path), duration, duration + 1500)
 
 
-def _moving(pages: Sequence[Any], path: Path, each: int, last: int) -> Path:
-    """Writes the GIF; times in milliseconds."""
+def _write_gif(frames: Sequence[Any], path: Path, duration: int, last: int) -> Path:
+    """Writes a GIF; `duration` of a frame and `last` of the last one are in milliseconds."""
     from PIL import Image
 
-    pages = [page.quantize(256, dither=Image.Dither.NONE) for page in pages]
+    frames = [each.quantize(256, dither=Image.Dither.NONE) for each in frames]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    durations = [each] * (len(pages) - 1) + [last]
     try:
-        pages[0].save(
-            unfinished, "GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0
+        frames[0].save(
+            unfinished,
+            "GIF",
+            save_all=True,
+            append_images=frames[1:],
+            duration=[duration] * (len(frames) - 1) + [last],
+            loop=0,
         )
         unfinished.replace(path)
     finally:
@@ -179,7 +197,9 @@ def _moving(pages: Sequence[Any], path: Path, each: int, last: int) -> Path:
 
 
 def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height width 3"]:
-    """The pages of `film_gif`, uint8: clips in rows, enlarged by a whole number.
+    """Returns the frames of `film_gif` as uint8 arrays.
+
+    The clips are arranged in rows and enlarged by an integer factor.
 
     Example:
       >>> gif_frames(np.zeros((2, 4, 8, 8, 1)), ["left", "right"]).shape
@@ -187,35 +207,47 @@ def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height
     """
     clips = unit_range(_checked(clips, titles))
     count, frames, height, width, _ = clips.shape
-    times = max(
+    factor = max(
         1, math.ceil(SIDE / min(height, width)), math.ceil(6 * max(map(len, titles)) / width)
     )
     columns = min(count, math.ceil(math.sqrt(1.6 * count * height / width)))
     rows = math.ceil(count / columns)
-    down = times * height + HEAD + SPACE
-    across = times * width + SPACE
+    down = factor * height + HEAD + SPACE
+    across = factor * width + SPACE
     corners = [
         (i // columns * down + HEAD + SPACE, i % columns * across + SPACE) for i in range(count)
     ]
-    empty = _titled(
-        rows * down + SPACE, columns * across + SPACE, corners, titles, times * width / DPI
+    empty = _titled_page(
+        rows * down + SPACE, columns * across + SPACE, corners, titles, factor * width / DPI
     )
-    found = np.repeat(empty[None], frames, 0)
-    large = np.repeat(np.repeat((255 * clips).round().astype(np.uint8), times, 2), times, 3)
-    for clip, (y, x) in zip(large, corners, strict=True):
-        found[:, y : y + times * height, x : x + times * width] = clip
-    return found
+    result = np.repeat(empty[None], frames, 0)
+    pixels = (255 * clips).round().astype(np.uint8)
+    enlarged = np.repeat(np.repeat(pixels, factor, 2), factor, 3)
+    for clip, (y, x) in zip(enlarged, corners, strict=True):
+        result[:, y : y + factor * height, x : x + factor * width] = clip
+    return result
 
 
-def _titled(
+def _titled_page(
     height: int, width: int, corners: list[tuple[int, int]], titles: Sequence[str], room: float
 ) -> np.ndarray:
-    """A white page `[height, width, 3]` uint8 with the titles above the corners."""
+    """Returns a white page with titles.
+
+    Args:
+      height: height in pixels.
+      width: width in pixels.
+      corners: row and column of the upper left pixel below each title.
+      titles: the titles.
+      room: width of a title in inches.
+
+    Returns:
+      `[height, width, 3]`, uint8.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = fitting(room, max(map(len, titles)), 9.0)
+    size = font_size(room, max(map(len, titles)), 9.0)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         for (y, x), title in zip(corners, titles, strict=True):
@@ -233,6 +265,7 @@ def _titled(
 
 
 def _checked(clips: Clips, titles: Sequence[str]) -> Clips:
+    """Returns the clips as an array; raises an error if their shape or the titles do not fit."""
     clips = np.asarray(clips)
     if clips.ndim != 5 or clips.shape[-1] not in (1, 3) or not clips.size:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Learning curves: train and validation metrics against the step."""
+"""Learning curves: metrics of training and validation as a function of the step."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Records = Sequence[Mapping[str, float]]
+#: Prefixes of metrics, with their colours.
 PARTS = {"train": BLUE, "validation": RED}
 RATE = "train/learning_rate"
 
 
 def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
-    """Draws loss and accuracy in training and validation against the step, and the learning rate below.
+    """Draws loss and accuracy of training and validation, and the learning rate below the loss.
+
+    The title of a panel states the final value, of validation if there is one.
 
     Args:
-      records: `[{"step": 10, "train/loss": 0.5, ...}, ...]`, as from `read_metrics`; what is missing
-        (the accuracy, the validation, the learning rate) is left out.
-      path: the PNG file.
+      records: `[{"step": 10, "train/loss": 0.5, ...}, ...]`, as `read_metrics` returns them.
+        Missing metrics (accuracy, validation, learning rate) are left out of the picture.
+      path: path of the PNG file.
 
     Returns:
       The path.
@@ -38,14 +41,16 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
       ...     learning_curves([{"step": 1, "train/loss": 0.5}], f"{directory}/curves.png").name
       'curves.png'
     """
-    names = drawable(records)
-    rated = any(RATE in record for record in records)
-    rows: list[Any] = [names, [RATE, *names[1:]]] if rated else [names]
-    with page(path, 4.5 * len(names), 3.2 + 0.6 * rated) as figure:
-        axes = figure.subplot_mosaic(rows, height_ratios=[4, 1] if rated else [1])
+    names = available_metrics(records)
+    has_rate = any(RATE in record for record in records)
+    rows: list[Any] = [names]
+    if has_rate:
+        rows.append([RATE, *names[1:]])
+    with page(path, 4.5 * len(names), 3.2 + 0.6 * has_rate) as figure:
+        axes = figure.subplot_mosaic(rows, height_ratios=[4, 1][: len(rows)])
         for name in names:
             draw_curves(axes[name], records, name)
-        if rated:
+        if has_rate:
             axes["loss"].tick_params(labelbottom=False)
             axes["loss"].set_xlabel("")
             _draw_rate(axes[RATE], records)
@@ -53,26 +58,29 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
 
 
 def gan_curves(records: Records, path: str | os.PathLike[str]) -> Path:
-    """Draws the losses of both players of a game, and what the discriminator says of real and drawn things.
+    """Draws the losses of a GAN, and the mean scores of real and generated examples.
 
-    Where the two scores meet it cannot tell; where they part for good it has won.
+    Equal scores mean that the discriminator cannot separate real from generated examples. A gap
+    that stays large means that the generator no longer learns. The titles state the final values
+    in the order of the legend.
 
     Args:
-      records: as for `learning_curves`, with `train/discriminator_loss`, `train/generator_loss`, `train/score_real` and
-        `train/score_fake`.
-      path: the PNG file.
+      records: see `learning_curves`. They contain `train/discriminator_loss`,
+        `train/generator_loss`, `train/score_real` and `train/score_fake`.
+      path: path of the PNG file.
 
     Returns:
       The path.
 
     Raises:
-      InputError: one of these is in no record.
+      InputError: no record has one of these metrics.
 
     Example:
       >>> import tempfile
       >>> names = ("discriminator_loss", "generator_loss", "score_real", "score_fake")
+      >>> records = [{"step": 1, **{f"train/{name}": 0.5 for name in names}}]
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     gan_curves([{"step": 1, **{f"train/{name}": 0.5 for name in names}}], f"{directory}/curves.png").name
+      ...     gan_curves(records, f"{directory}/curves.png").name
       'curves.png'
     """
     panels = {
@@ -81,88 +89,106 @@ def gan_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     }
     with page(path, 9.0, 3.2) as figure:
         for ax, (title, lines) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-            for (label, name), color in zip(lines.items(), (BLUE, RED), strict=True):
-                for member in members(records, f"train/{name}"):
-                    ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
-                steps, values = series(records, f"train/{name}")
-                if not len(steps):
-                    raise InputError(
-                        "records",
-                        sorted({n for r in records for n in r}),
-                        f"records with 'train/{name}'",
-                    )
-                _line(ax, steps, values, color, label)
-            ax.set_title(title)
-            _steps(ax, records)
-            _legend(ax)
+            _draw_panel(ax, records, title, lines)
     return Path(path)
 
 
-def drawable(records: Records) -> list[str]:
-    """Which of `loss` and `accuracy` the records have.
+def _draw_panel(ax: "Axes", records: Records, title: str, lines: Mapping[str, str]) -> None:
+    """Draws two metrics of training; `lines` maps their labels to their names."""
+    final = []
+    for (label, name), color in zip(lines.items(), (BLUE, RED), strict=True):
+        for member in members(records, f"train/{name}"):
+            ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
+        steps, values = series(records, f"train/{name}")
+        if not len(steps):
+            raise InputError("records", _names_in(records), f"records with 'train/{name}'")
+        _draw_line(ax, steps, values, color, label)
+        final.append(f"{values[-1]:.3g}".replace("-", "−"))
+    ax.set_title(f"{title}: {' and '.join(final)}")
+    _label_steps(ax, records)
+    _draw_legend(ax)
+
+
+def available_metrics(records: Records) -> list[str]:
+    """Returns those of the metrics `loss` and `accuracy` that the records contain.
 
     Raises:
       InputError: no loss.
 
     Example:
-      >>> drawable([{"step": 1, "train/loss": 0.5}])
+      >>> available_metrics([{"step": 1, "train/loss": 0.5}])
       ['loss']
     """
-    seen = {name for record in records for name in record}
+    present = _names_in(records)
     names = [
-        name for name in ("loss", "accuracy") if any(f"{part}/{name}" in seen for part in PARTS)
+        name for name in ("loss", "accuracy") if any(f"{part}/{name}" in present for part in PARTS)
     ]
     if "loss" not in names:
-        raise InputError("records", sorted(seen), "records with 'train/loss' or 'validation/loss'")
+        raise InputError("records", present, "records with 'train/loss' or 'validation/loss'")
     return names
+
+
+def _names_in(records: Records) -> list[str]:
+    """Returns the sorted names of all metrics of the records."""
+    return sorted({name for record in records for name in record})
 
 
 def draw_curves(ax: "Axes", records: Records, name: str) -> None:
     """Draws one metric of training and validation on `ax`.
 
-    A long noisy line is drawn pale under its running mean, several seeds pale under their mean. A loss
-    that falls far is drawn on a logarithmic scale.
+    A long noisy line is pale below its running mean, and lines of several seeds are pale below
+    their mean. A positive loss whose largest value exceeds 20 times its smallest one gets a
+    logarithmic scale.
 
     Args:
-      ax: where to draw.
-      records: as for `learning_curves`.
-      name: the metric without its part: `loss`, `accuracy`.
+      ax: axes to draw on.
+      records: see `learning_curves`.
+      name: name of the metric without its prefix: `loss`, `accuracy`.
     """
     from matplotlib.ticker import PercentFormatter
 
+    title = name
     everything = [np.empty(0)]
     for part, color in PARTS.items():
         for member in members(records, f"{part}/{name}"):
             ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
         steps, values = series(records, f"{part}/{name}")
         if len(steps):
-            _line(ax, steps, values, color, part)
+            _draw_line(ax, steps, values, color, part)
             everything.append(values[np.isfinite(values)])
+            title = _title(name, values[-1])
     values = np.concatenate(everything)
     if name == "accuracy":
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     elif len(values) and values.min() > 0 and values.max() > 20 * values.min():
-        _logarithmic(ax, values.max() / values.min())
-    ax.set_title(name)
-    _steps(ax, records)
-    _legend(ax)
+        _set_logarithmic(ax, values.max() / values.min())
+    ax.set_title(title)
+    _label_steps(ax, records)
+    _draw_legend(ax)
+
+
+def _title(name: str, value: float) -> str:
+    """Returns the title of a panel: a metric with its final value."""
+    if name == "accuracy":
+        return f"accuracy: {100 * value:.1f} %"
+    return f"{name}: {value:.3g}".replace("-", "−")
 
 
 def series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The steps and values of one metric, where there are any.
+    """Returns the steps and values of a metric, from the records that contain it.
 
     Example:
       >>> series([{"step": 1, "a": 2.0}, {"step": 2}], "a")
       (array([1]), array([2.]))
     """
-    found = [(record["step"], record[name]) for record in records if name in record]
-    return np.array([step for step, _ in found], np.int64), np.array(
-        [value for _, value in found], np.float64
-    )
+    present = [record for record in records if name in record]
+    steps = np.array([record["step"] for record in present], np.int64)
+    values = np.array([record[name] for record in present], np.float64)
+    return steps, values
 
 
 def members(records: Records, name: str) -> list[str]:
-    """The names of each run's own metric, where a run has several seeds: `name/0`, `name/1`, ...
+    """Returns the names `name/0`, `name/1`, ... of a metric of each member of an ensemble.
 
     Example:
       >>> members([{"step": 1, "a": 2.0, "a/0": 1.0, "a/1": 3.0}], "a")
@@ -171,25 +197,29 @@ def members(records: Records, name: str) -> list[str]:
     return sorted({each for record in records for each in record if each.startswith(f"{name}/")})
 
 
-def _line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
-    few: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(steps) <= 30 else {}
+def _draw_line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, label: str) -> None:
+    """Draws a line: with markers if it is short, with a running mean if it is long."""
     width = len(steps) // 50
-    if width < 4:
-        ax.plot(steps, values, color=color, label=label, **few)
+    if width >= 4:
+        ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
+        smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
+        ax.plot(steps[width // 2 :][: len(smooth)], smooth, color=color, label=label)
         return
-    ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.7)
-    smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
-    ax.plot(steps[width // 2 :][: len(smooth)], smooth, color=color, label=label)
+    markers: dict[str, Any] = {}
+    if len(steps) <= 30:
+        markers = {"marker": "o", "markersize": 3.5}
+    ax.plot(steps, values, color=color, label=label, **markers)
 
 
-def _legend(ax: "Axes") -> None:
-    """In the line of the title, where no curve can run into it."""
+def _draw_legend(ax: "Axes") -> None:
+    """Draws the legend on the line of the title, where it hides no curve."""
     ax.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6
     )
 
 
-def _logarithmic(ax: "Axes", ratio: float) -> None:
+def _set_logarithmic(ax: "Axes", ratio: float) -> None:
+    """Sets a logarithmic scale for values whose largest one is `ratio` times the smallest."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("log")
@@ -198,7 +228,8 @@ def _logarithmic(ax: "Axes", ratio: float) -> None:
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
-def _steps(ax: "Axes", records: Records) -> None:
+def _label_steps(ax: "Axes", records: Records) -> None:
+    """Sets limits, ticks and label of the axis of steps."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     ax.set_xlim(0, 1.04 * max(1, *(record["step"] for record in records)))
@@ -208,17 +239,13 @@ def _steps(ax: "Axes", records: Records) -> None:
 
 
 def _draw_rate(ax: "Axes", records: Records) -> None:
+    """Draws the learning rate, with its highest value as the only label besides 0."""
     steps, values = series(records, RATE)
-    ax.plot(
-        steps,
-        values,
-        color=GREY,
-        linewidth=1.2,
-        marker="o" if len(steps) == 1 else None,
-        markersize=3,
-    )
+    # A line through a single point would be invisible.
+    marker = "o" if len(steps) == 1 else None
+    ax.plot(steps, values, color=GREY, linewidth=1.2, marker=marker, markersize=3)
     highest = float(values.max(where=np.isfinite(values), initial=0.0)) or 1.0
     ax.set_ylim(0, 1.15 * highest)
     ax.set_yticks([0, highest], labels=["0", f"{highest:.2g}"])
     ax.set_title("learning rate", fontsize=8)
-    _steps(ax, records)
+    _label_steps(ax, records)

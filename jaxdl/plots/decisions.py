@@ -1,4 +1,4 @@
-"""Which class a model says where, for points in the plane."""
+"""Maps of a classifier's decisions for points in the plane."""
 
 import os
 from collections.abc import Callable
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Predict = Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, "M K"]]
+#: Points of the map along each axis.
+RESOLUTION = 240
 
 
 def decision_map(
@@ -24,27 +26,32 @@ def decision_map(
     label: Int[np.ndarray, " N"],
     path: str | os.PathLike[str],
 ) -> Path:
-    """Draws the plane in the classes' colours, mixed by their probabilities, and the points on it.
+    """Draws the probabilities of a classifier in the plane, with labelled points.
 
         color(x) = sum_k p_k(x) color_k
 
+    The title states the accuracy for these points.
+
     Args:
-      predict: `predict(float32 [M, 2]) -> [M, K]`, probabilities; called once.
+      predict: `predict(float32 [M, 2]) -> [M, K]`, probabilities. It is called twice, for the map
+        and for the points.
       points: `[N, 2]`.
-      label: `[N]`, what is true, in [0, K), K at most 8.
-      path: the PNG file.
+      label: `[N]`, true classes in [0, K), K at most 8.
+      path: path of the PNG file.
 
     Returns:
       The path.
 
     Raises:
-      InputError: points that are not in the plane, unequal lengths, a label outside [0, K), more than 8 classes.
+      InputError: points of another shape, different lengths, a label outside [0, K), or more than
+        8 classes.
 
     Example:
       >>> import tempfile
       >>> left = lambda x: np.stack([x[:, 0] < 0, x[:, 0] >= 0], 1).astype(np.float32)
+      >>> points = np.array([[-1.0, 0.0], [1.0, 1.0]])
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     decision_map(left, np.array([[-1.0, 0.0], [1.0, 1.0]]), np.array([0, 1]), f"{directory}/map.png").name
+      ...     decision_map(left, points, np.array([0, 1]), f"{directory}/map.png").name
       'map.png'
     """
     low, high = _bounds(points)
@@ -57,13 +64,15 @@ def decision_map(
 def draw_decision_map(
     ax: "Axes", predict: Predict, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"]
 ) -> None:
-    """Draws the map on `ax`; arguments as for `decision_map`."""
+    """Draws the map on `ax`; see `decision_map` for the other arguments."""
     from matplotlib.colors import to_rgb
 
-    (low, high), points, label, across = _bounds(points), np.asarray(points), np.asarray(label), 240
+    low, high = _bounds(points)
+    points = np.asarray(points)
+    label = np.asarray(label)
     if label.shape != points.shape[:1]:
         raise InputError("label", label.shape, f"one for each of {len(points)} points")
-    x, y = (np.linspace(low[i], high[i], across, dtype=np.float32) for i in (0, 1))
+    x, y = (np.linspace(low[i], high[i], RESOLUTION, dtype=np.float32) for i in (0, 1))
     plane = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
     probabilities = np.asarray(predict(plane), np.float64)
     classes = probabilities.shape[-1]
@@ -71,11 +80,12 @@ def draw_decision_map(
         raise InputError("classes", classes, f"at most {len(PALETTE)}")
     check_classes("label", label, classes)
     colors = np.array([to_rgb(color) for color in PALETTE])
-    mixed = np.clip(probabilities @ (0.55 + 0.45 * colors[:classes]), 0.0, 1.0).reshape(
-        across, across, 3
-    )
+    mixed = np.clip(probabilities @ (0.55 + 0.45 * colors[:classes]), 0.0, 1.0)
     ax.imshow(
-        mixed, origin="lower", extent=(low[0], high[0], low[1], high[1]), interpolation="bilinear"
+        mixed.reshape(RESOLUTION, RESOLUTION, 3),
+        origin="lower",
+        extent=(low[0], high[0], low[1], high[1]),
+        interpolation="bilinear",
     )
     size = float(np.clip(4000 / len(points), 4, 26))
     ax.scatter(
@@ -88,10 +98,13 @@ def draw_decision_map(
     )
     ax.grid(False)
     ax.spines[:].set(visible=True, color=GREY)
-    ax.set_title(f"decisions, {len(points):,} points")
+    predicted = np.asarray(predict(points.astype(np.float32))).argmax(-1)
+    accuracy = np.mean(predicted == label)
+    ax.set_title(f"{100 * accuracy:.1f} % of {len(points):,} points correct")
 
 
 def _bounds(points: Float[np.ndarray, "N 2"]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the lowest and highest coordinates of the map, which has a margin."""
     points = np.asarray(points)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise InputError("points", points.shape, "the shape [N, 2], N at least 1")

@@ -1,4 +1,4 @@
-"""The examples that a classifier gets wrong."""
+"""Misclassified examples."""
 
 import os
 from collections.abc import Sequence
@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 def worst(
     label: Int[np.ndarray, " N"], probabilities: Float[np.ndarray, "N K"], count: int
 ) -> Int[np.ndarray, " M"]:
-    """The rows of the worst mistakes: of those whose likeliest class is wrong, where the true one got least.
+    """Returns the rows of the worst mistakes.
+
+    A mistake is an example whose most probable class is wrong. It is worse, the less probable its
+    true class is.
 
     Args:
-      label: `[N]`, what is true, in [0, K).
-      probabilities: `[N, K]`, what the model gave each class.
-      count: how many rows at most.
+      label: `[N]`, true classes in [0, K).
+      probabilities: `[N, K]`, predicted probabilities of the classes.
+      count: maximum number of rows.
 
     Returns:
-      `[M]`, M at most `count`, the worst first; equals in their order.
+      `[M]`, M at most `count`, the worst first; equally bad rows in ascending order.
 
     Raises:
-      InputError: unequal lengths, or a label outside [0, K).
+      InputError: different lengths, or a label outside [0, K).
 
     Example:
       >>> worst(np.array([0, 0, 1]), np.array([[0.4, 0.6], [0.1, 0.9], [0.3, 0.7]]), 5).tolist()
@@ -56,34 +59,38 @@ def mistakes(
     count: int = 25,
     names: Sequence[str] | None = None,
 ) -> Path:
-    """Draws the worst mistakes under titles like "7 → 1 (98 %)": a 7, taken for a 1 with 98 %.
+    """Draws the images of the worst mistakes.
+
+    A title contains the true class, the predicted class and its probability: "7 → 1 (98 %)".
 
     Args:
-      images: `[N, H, W, C]`, C 1 or 3, as for `image_grid`.
-      label: `[N]`, what is true, in [0, K).
-      probabilities: `[N, K]`, what the model gave each class.
-      path: the PNG file.
-      count: how many at most.
-      names: the classes' names; None: their numbers.
+      images: `[N, H, W, C]`, C 1 or 3, in the ranges of `image_grid`.
+      label: `[N]`, true classes in [0, K).
+      probabilities: `[N, K]`, predicted probabilities of the classes.
+      path: path of the PNG file.
+      count: maximum number of images.
+      names: names of the classes; None means their numbers.
 
     Returns:
-      The path. If there is no mistake, the picture says so.
+      The path. Without mistakes the picture contains a sentence instead of images.
 
     Raises:
-      InputError: unequal lengths, or a label outside [0, K).
+      InputError: different lengths, or a label outside [0, K).
 
     Example:
       >>> import tempfile
+      >>> images = np.zeros((1, 8, 8, 1))
+      >>> probabilities = np.array([[0.4, 0.6]])
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     mistakes(np.zeros((1, 8, 8, 1)), np.array([0]), np.array([[0.4, 0.6]]), f"{directory}/m.png").name
-      'm.png'
+      ...     mistakes(images, np.array([0]), probabilities, f"{directory}/mistakes.png").name
+      'mistakes.png'
     """
     images = np.asarray(images)
     rows = worst(label, probabilities, count)
     width = 3.6
     height = 0.9
     if len(rows):
-        width, height = grid_size(images[rows], None, _answers(rows, label, probabilities, names))
+        width, height = grid_size(images[rows], None, _titles(rows, label, probabilities, names))
     with page(path, max(width, 3.6), height + 0.35) as figure:
         draw_mistakes(figure.subplots(), images, label, probabilities, count, names)
     return Path(path)
@@ -97,30 +104,34 @@ def draw_mistakes(
     count: int = 25,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Draws the worst mistakes on `ax`; arguments as for `mistakes`."""
+    """Draws the worst mistakes on `ax`; see `mistakes` for the other arguments."""
     images = np.asarray(images)
     rows = worst(label, probabilities, count)
-    of = len(label)
-    if len(images) != of:
-        raise InputError("images", images.shape, f"one for each of {of} labels")
-    wrong = len(worst(label, probabilities, of))
-    if wrong:
-        draw_image_grid(ax, images[rows], None, _answers(rows, label, probabilities, names))
-        which = f"all {wrong:,}" if len(rows) == wrong else f"the worst {len(rows)} of {wrong:,}"
-        ax.set_title(f"true → predicted: {which} mistakes in {of:,}", fontsize=9)
-    else:
+    total = len(label)
+    if len(images) != total:
+        raise InputError("images", images.shape, f"one for each of {total} labels")
+    wrong = len(worst(label, probabilities, total))
+    if not wrong:
+        text = f"no mistakes: all {total:,} correct"
         ax.set_axis_off()
-        ax.text(0.5, 0.5, f"no mistakes: all {of:,} right", ha="center", va="center", fontsize=11)
+        ax.text(0.5, 0.5, text, ha="center", va="center", fontsize=11)
+        return
+    draw_image_grid(ax, images[rows], None, _titles(rows, label, probabilities, names))
+    selection = f"the worst {len(rows)} of {wrong:,}"
+    if len(rows) == wrong:
+        selection = f"all {wrong:,}"
+    ax.set_title(f"true → predicted: {selection} mistakes in {total:,}", fontsize=9)
 
 
-def _answers(
+def _titles(
     rows: np.ndarray, label: np.ndarray, probabilities: np.ndarray, names: Sequence[str] | None
 ) -> list[str]:
+    """Returns titles with true class, predicted class and its probability."""
     label = np.asarray(label)[rows]
     probabilities = np.asarray(probabilities)[rows]
     names = class_names(names, probabilities.shape[1])
-    said = probabilities.argmax(1)
+    predicted = probabilities.argmax(1)
     return [
-        f"{names[t]} → {names[s]} ({p[s]:.0%})".replace("%", " %")
-        for t, s, p in zip(label, said, probabilities, strict=True)
+        f"{names[t]} → {names[p]} ({q[p]:.0%})".replace("%", " %")
+        for t, p, q in zip(label, predicted, probabilities, strict=True)
     ]

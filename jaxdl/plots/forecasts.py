@@ -1,4 +1,4 @@
-"""Forecasts beside what was observed, and how far off each method is."""
+"""Forecasts next to the observed values, and the errors of several methods."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,60 +23,71 @@ def forecast_lines(
     week: int = 168,
     label: str = "value",
 ) -> Path:
-    """Draws what was observed and what each method said: all of it above, one week from the middle below.
+    """Draws observed values and forecasts: all of them above, a week from the middle below.
+
+    The title states the lowest mean absolute error of a method.
 
     Args:
-      times: `[T]`, in hours, rising.
-      targets: `[T]`, what was observed.
-      predictions: `{method: [T]}`, what it had said for these times, at most 7 of them.
-      path: the PNG file.
-      week: how many steps the lower part shows; there is none if that is all.
-      label: what is forecast, with its unit.
+      times: `[T]`, in hours, ascending.
+      targets: `[T]`, observed values.
+      predictions: `{method: [T]}`, forecasts for these times, of at most 7 methods.
+      path: path of the PNG file.
+      week: number of times in the lower panel, which is left out if T is not larger.
+      label: name of the forecast quantity, with its unit.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no times, lengths that differ, more than 7 methods, `week < 2`.
+      InputError: no times, different lengths, more than 7 methods, or `week < 2`.
 
     Example:
       >>> import tempfile
       >>> t = np.arange(300.0)
+      >>> predictions = {"persistence": np.sin(t / 9 - 1)}
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     forecast_lines(t, np.sin(t / 9), {"as now": np.sin(t / 9 - 1)}, f"{directory}/week.png").name
+      ...     forecast_lines(t, np.sin(t / 9), predictions, f"{directory}/week.png").name
       'week.png'
     """
-    times, targets, predictions = _series(times, targets, predictions)
+    times, targets, predictions = _checked_series(times, targets, predictions)
     at_least("week", week, 2)
-    zoomed = len(times) > week
-    first = (len(times) - week) // 2 if zoomed else 0
-    with page(path, 9.0, 5.2 if zoomed else 3.0, between=0.06) as figure:
-        axes = figure.subplots(1 + zoomed, 1, height_ratios=[2, 3][: 1 + zoomed], squeeze=False)[
-            :, 0
-        ]
-        draw_forecasts(
-            axes[0], times, targets, predictions, label, linewidth=0.8 if zoomed else 1.6
-        )
-        # In the line of the title, where no line can run into it.
-        axes[0].legend(
-            loc="lower right", bbox_to_anchor=(1, 1), ncols=8, borderaxespad=0.2, handlelength=1.6
-        )
-        axes[0].set_title(f"{len(times):,} forecasts")
-        if zoomed:
-            part = slice(first, first + week)
-            draw_forecasts(
-                axes[1],
-                times[part],
-                targets[part],
-                {n: p[part] for n, p in predictions.items()},
-                label,
-            )
-            axes[0].axvspan(
-                times[first] / 24, times[first + week - 1] / 24, color=GREY, alpha=0.15, linewidth=0
-            )
-            axes[1].set_title("the part in grey, larger")
-        axes[-1].set_xlabel("day")
+    title = f"{len(times):,} forecasts{_lowest_error(targets, predictions)}"
+    if len(times) <= week:
+        with page(path, 9.0, 3.0, between=0.06) as figure:
+            ax = figure.subplots()
+            draw_forecasts(ax, times, targets, predictions, label)
+            _finish(ax, ax, title)
+        return Path(path)
+    first = (len(times) - week) // 2
+    part = slice(first, first + week)
+    selected = {name: values[part] for name, values in predictions.items()}
+    with page(path, 9.0, 5.2, between=0.06) as figure:
+        above, below = figure.subplots(2, 1, height_ratios=[2, 3])
+        draw_forecasts(above, times, targets, predictions, label, linewidth=0.8)
+        draw_forecasts(below, times[part], targets[part], selected, label)
+        days = times[part] / 24
+        above.axvspan(days[0], days[-1], color=GREY, alpha=0.15, linewidth=0)
+        below.set_title("the grey part, enlarged")
+        _finish(above, below, title)
     return Path(path)
+
+
+def _finish(top: "Axes", bottom: "Axes", title: str) -> None:
+    """Adds title, legend and the label of the days to the top and bottom axes of a picture."""
+    # The legend is on the line of the title, where it hides no curve.
+    top.legend(
+        loc="lower right", bbox_to_anchor=(1, 1), ncols=8, borderaxespad=0.2, handlelength=1.6
+    )
+    top.set_title(title)
+    bottom.set_xlabel("day")
+
+
+def _lowest_error(targets: np.ndarray, predictions: Mapping[str, np.ndarray]) -> str:
+    """Returns the part of a title with the lowest mean absolute error; '' without methods."""
+    if not predictions:
+        return ""
+    errors = [float(np.abs(values - targets).mean()) for values in predictions.values()]
+    return f", lowest mean absolute error {min(errors):.3g}"
 
 
 def draw_forecasts(
@@ -87,10 +98,19 @@ def draw_forecasts(
     label: str = "value",
     linewidth: float = 1.6,
 ) -> None:
-    """Draws what was observed, in ink, and what each method said on `ax`; arguments as for `forecast_lines`."""
+    """Draws observed values and forecasts on `ax`.
+
+    Args:
+      ax: axes to draw on.
+      times: see `forecast_lines`.
+      targets: see `forecast_lines`.
+      predictions: see `forecast_lines`.
+      label: see `forecast_lines`.
+      linewidth: width of the lines in points.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    times, targets, predictions = _series(times, targets, predictions)
+    times, targets, predictions = _checked_series(times, targets, predictions)
     for (name, values), color in zip(predictions.items(), PALETTE, strict=False):
         ax.plot(times / 24, values, color=color, label=name, linewidth=linewidth, alpha=0.9)
     ax.plot(times / 24, targets, color=INK, label="observed", linewidth=linewidth, zorder=1.9)
@@ -104,30 +124,31 @@ def error_bars(
     means: Float[np.ndarray, " M"],
     stds: Float[np.ndarray, " M"],
     path: str | os.PathLike[str],
-    naive: str | None = "as now",
+    naive: str | None = "persistence",
     label: str = "test error",
 ) -> Path:
-    """Draws the error of each method as a bar with its standard deviation over seeds, the naive one as a line.
+    """Draws the error of each method as a bar, with its standard deviation over seeds.
 
     Args:
-      names: the M methods, from top to bottom.
-      means: `[M]`, not negative.
-      stds: `[M]`, 0 for a method without seeds.
-      path: the PNG file.
-      naive: the method that the others are to beat: grey, its error a dashed line through all bars; None,
-        or a name that is not there: none.
-      label: what the error is.
+      names: names of the M methods, from top to bottom.
+      means: `[M]`, mean errors, not negative.
+      stds: `[M]`, standard deviations, 0 for a method without seeds.
+      path: path of the PNG file.
+      naive: the baseline, whose bar is grey and whose error is a dashed line through all bars.
+        There is none if this is None or not one of the names.
+      label: name of the error, with its unit.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no methods, lengths that differ, or a negative number.
+      InputError: no methods, different lengths, or a negative number.
 
     Example:
       >>> import tempfile
+      >>> names = ["persistence", "GRU"]
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     error_bars(["as now", "GRU"], [0.4, 0.1], [0.0, 0.02], f"{directory}/errors.png").name
+      ...     error_bars(names, [0.4, 0.1], [0.0, 0.02], f"{directory}/errors.png").name
       'errors.png'
     """
     with page(path, 6.0, 0.8 + 0.34 * len(names)) as figure:
@@ -140,12 +161,12 @@ def draw_error_bars(
     names: Sequence[str],
     means: Float[np.ndarray, " M"],
     stds: Float[np.ndarray, " M"],
-    naive: str | None = "as now",
+    naive: str | None = "persistence",
     label: str = "test error",
 ) -> None:
-    """Draws the bars on `ax`; arguments as for `error_bars`."""
-    means = _bars(names, "means", means)
-    stds = _bars(names, "stds", stds)
+    """Draws the bars on `ax`; see `error_bars` for the other arguments."""
+    means = _checked_bars(names, "means", means)
+    stds = _checked_bars(names, "stds", stds)
     y = np.arange(len(names))
     ax.barh(y, means, height=0.62, color=[GREY if name == naive else BLUE for name in names])
     seeded = stds > 0
@@ -160,34 +181,27 @@ def draw_error_bars(
     )
     furthest = max(float((means + stds).max()), 1e-12)
     for i, (mean, std) in enumerate(zip(means, stds, strict=True)):
-        said = f"{mean:.3g} ± {std:.1g}" if std else f"{mean:.3g}"
-        ax.text(
-            mean + std + 0.015 * furthest,
-            i,
-            said,
-            va="center_baseline",
-            fontsize=8,
-            backgroundcolor="white",
-        )
+        text = f"{mean:.3g}"
+        if std:
+            text += f" ± {std:.1g}"
+        x = mean + std + 0.015 * furthest
+        ax.text(x, i, text, va="center_baseline", fontsize=8, backgroundcolor="white")
         ax.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     if naive is not None and naive in names:
-        ax.axvline(
-            means[list(names).index(naive)],
-            color=INK,
-            linewidth=1.0,
-            linestyle=(0, (4, 3)),
-            zorder=1.5,
-        )
+        level = means[list(names).index(naive)]
+        ax.axvline(level, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
     ax.set_yticks(y, names)
     ax.set(xlim=(0, 1.2 * furthest), ylim=(len(names) - 0.5, -0.5), xlabel=label)
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
 
 
-def _series(
+def _checked_series(
     times: np.ndarray, targets: np.ndarray, predictions: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    times, shape = np.asarray(times, np.float64), np.shape(times)
+    """Returns the arguments as arrays; raises an error unless all have the shape `[T]`."""
+    shape = np.shape(times)
+    times = np.asarray(times, np.float64)
     if len(shape) != 1 or not shape[0]:
         raise InputError("times", shape, "the shape [T], T at least 1")
     if len(predictions) >= len(PALETTE):
@@ -195,16 +209,14 @@ def _series(
     for name, values in {"targets": targets, **predictions}.items():
         if np.shape(values) != shape:
             raise InputError(name, np.shape(values), f"one for each of {shape[0]} times")
-    return (
-        times,
-        np.asarray(targets),
-        {name: np.asarray(values) for name, values in predictions.items()},
-    )
+    arrays = {name: np.asarray(values) for name, values in predictions.items()}
+    return times, np.asarray(targets), arrays
 
 
-def _bars(
+def _checked_bars(
     names: Sequence[str], field: str, values: Float[np.ndarray, " M"]
 ) -> Float[np.ndarray, " M"]:
+    """Returns the values as an array; raises an error unless there is one >= 0 for each name."""
     values = np.asarray(values, np.float64)
     if not len(names) or values.shape != (len(names),):
         raise InputError(field, values.shape, f"one for each of {len(names)} names, at least 1")

@@ -1,4 +1,4 @@
-"""Grids of images, and of a first layer's filters."""
+"""Grids of images, and of the filters of a first layer."""
 
 import math
 import os
@@ -10,14 +10,15 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import GREY, fitting, inches, page
+from jaxdl.plots.page import GREY, font_size, page, size_in_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Images = Num[np.ndarray, "N H W C"]
-#: The space between images in heights of an image, and that for a title in inches.
+#: Space between images, as a fraction of an image's height.
 GAP = 0.08
+#: Height of a title in inches.
 TITLE = 0.2
 
 
@@ -30,11 +31,11 @@ def image_grid(
     """Draws images in rows, from left to right.
 
     Args:
-      images: `[N, H, W, C]`, C 1 (grey) or 3 (RGB). Integers are read as 0..255, floats within
-        [0, 1] as they are, other floats from their smallest to their largest.
-      path: the PNG file.
-      columns: how many side by side; None: about as many as rows.
-      titles: `N` short texts to stand above them, or None.
+      images: `[N, H, W, C]`, C 1 (grey) or 3 (RGB). Integers are in 0..255. Floats within [0, 1]
+        are shown as they are, other floats are scaled from their range to [0, 1].
+      path: path of the PNG file.
+      columns: images per row; None means about as many as rows.
+      titles: `N` short texts above the images, or None.
 
     Returns:
       The path.
@@ -44,8 +45,9 @@ def image_grid(
 
     Example:
       >>> import tempfile
+      >>> images = np.zeros((6, 8, 8, 1))
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     image_grid(np.zeros((6, 8, 8, 1)), f"{directory}/grid.png", titles=list("abcdef")).name
+      ...     image_grid(images, f"{directory}/grid.png", titles=list("abcdef")).name
       'grid.png'
     """
     with page(path, *grid_size(images, columns, titles)) as figure:
@@ -60,21 +62,30 @@ def draw_image_grid(
     titles: Sequence[str] | None = None,
     cmap: str = "gray",
 ) -> None:
-    """Draws images in rows on `ax`; arguments as for `image_grid`, and the colour map of grey images."""
+    """Draws images in rows on `ax`.
+
+    Args:
+      ax: axes to draw on.
+      images: see `image_grid`.
+      columns: see `image_grid`.
+      titles: see `image_grid`.
+      cmap: colour map of images with one channel.
+    """
     images, columns = _checked(images, columns, titles)
     rows = math.ceil(len(images) / columns)
     aspect = images.shape[2] / images.shape[1]
     ax.set_axis_off()
-    width, height = inches(ax)
-    space = 0.0 if titles is None else TITLE
+    # The unit of the axes is the height of an image.
+    width, height = size_in_inches(ax)
+    space = _title_height(titles)
     tile = min(width / columns / (aspect + GAP), max(height / rows - space, 0.1) / (1 + GAP))
     top = space / tile
-    size = fitting(tile * (aspect + GAP), max(map(len, titles or [""])), 8.0)
+    size = font_size(tile * (aspect + GAP), max(map(len, titles or [""])), 8.0)
     for i, image in enumerate(unit_range(images)):
         x = (i % columns) * (aspect + GAP)
         y = i // columns * (1 + GAP + top)
-        image = image[..., 0] if image.shape[-1] == 1 else image
-        ax.imshow(image, cmap, vmin=0, vmax=1, extent=(x, x + aspect, y + 1, y))
+        extent = (x, x + aspect, y + 1, y)
+        ax.imshow(as_picture(image), cmap, vmin=0, vmax=1, extent=extent)
         if titles is not None:
             ax.text(
                 x + aspect / 2, y - 0.2 * top, titles[i], ha="center", va="bottom", fontsize=size
@@ -87,11 +98,13 @@ def draw_image_grid(
 
 
 def unit_range(images: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """The same images in [0, 1], to be shown.
+    """Returns the images in the range [0, 1].
 
     Example:
-      >>> unit_range(np.array([0, 51, 255], np.uint8)).tolist(), unit_range(np.array([-1.0, 1.0])).tolist()
-      ([0.0, 0.2, 1.0], [0.0, 1.0])
+      >>> unit_range(np.array([0, 51, 255], np.uint8)).tolist()
+      [0.0, 0.2, 1.0]
+      >>> unit_range(np.array([-1.0, 1.0])).tolist()
+      [0.0, 1.0]
     """
     if np.issubdtype(images.dtype, np.integer):
         return np.clip(images / 255.0, 0.0, 1.0)
@@ -103,24 +116,38 @@ def unit_range(images: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]
     return values
 
 
+def as_picture(image: Num[np.ndarray, "H W C"]) -> np.ndarray:
+    """Returns an image as `imshow` expects it: `[H, W]` if it has one channel.
+
+    Example:
+      >>> as_picture(np.zeros((4, 5, 1))).shape, as_picture(np.zeros((4, 5, 3))).shape
+      ((4, 5), (4, 5, 3))
+    """
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    return image
+
+
 def filters(
     kernel: Float[np.ndarray, "..."],
     path: str | os.PathLike[str],
     shape: tuple[int, int, int] | None = None,
 ) -> Path:
-    """Draws a first layer's filters; grey ones blue where negative, red where positive, white at 0.
+    """Draws the filters of a first layer.
+
+    Filters of one channel are blue where negative, white at 0 and red where positive.
 
     Args:
-      kernel: `[h, w, C, filters]` of a convolution or `[D, units]` of a dense layer; C 1 or 3. Of
-        more than 64 filters the 64 with the largest norm are drawn.
-      path: the PNG file.
-      shape: `(H, W, C)` of the images that a dense layer sees, `H W C = D`.
+      kernel: `[h, w, C, filters]` of a convolution or `[D, units]` of a dense layer, C 1 or 3. If
+        there are more than 64 filters, those with the largest norm are shown.
+      path: path of the PNG file.
+      shape: `(H, W, C)` of the images that a dense layer receives, `H W C = D`.
 
     Returns:
       The path.
 
     Raises:
-      InputError: the kernel has another shape, or does not fit `shape`.
+      InputError: another shape of the kernel, or one that does not fit `shape`.
 
     Example:
       >>> import tempfile
@@ -141,29 +168,31 @@ def filters(
         ax = figure.subplots()
         draw_filters(ax, kernel)
         if colored:
-            _colorbar(ax, limit)
+            _draw_colorbar(ax, limit)
     return Path(path)
 
 
 def draw_filters(
     ax: "Axes", kernel: Float[np.ndarray, "h w C filters"], columns: int | None = None
 ) -> None:
-    """Draws a convolution's filters on `ax`, at most 64.
+    """Draws the filters of a convolution on `ax`, at most 64.
 
     Args:
-      ax: where to draw.
+      ax: axes to draw on.
       kernel: `[h, w, C, filters]`.
-      columns: how many in a row; None: about as many as rows.
+      columns: filters per row; None means about as many as rows.
     """
     images, _ = _filter_images(np.asarray(kernel))
     draw_image_grid(ax, images, columns, cmap="RdBu_r")
-    shown = len(images)
-    of = kernel.shape[3]
-    ax.set_title("first layer" if shown == of else f"first layer: the {shown} largest of {of}")
+    total = kernel.shape[3]
+    number = f"{total} filters"
+    if len(images) < total:
+        number = f"{len(images)} largest of {total} filters"
+    ax.set_title(f"first layer: {number}")
 
 
 def _filter_images(kernel: np.ndarray, count: int = 64) -> tuple[np.ndarray, float]:
-    """Filters `[N, h, w, C]` as images, 0 at 0.5, and the weight that is shown as 1."""
+    """Returns filters as images `[N, h, w, C]` in which 0.5 is weight 0, and the weight of 1."""
     if kernel.ndim != 4 or kernel.shape[2] not in (1, 3) or not kernel.size:
         raise InputError(
             "kernel", kernel.shape, "the shape [h, w, C, filters] or [D, units], C 1 or 3"
@@ -176,7 +205,8 @@ def _filter_images(kernel: np.ndarray, count: int = 64) -> tuple[np.ndarray, flo
     return np.clip(0.5 + images / (2 * limit), 0.0, 1.0), limit
 
 
-def _colorbar(ax: "Axes", limit: float) -> None:
+def _draw_colorbar(ax: "Axes", limit: float) -> None:
+    """Draws the scale of the weights, from `-limit` to `limit`."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -190,6 +220,7 @@ def _colorbar(ax: "Axes", limit: float) -> None:
 def _checked(
     images: Images, columns: int | None, titles: Sequence[str] | None
 ) -> tuple[np.ndarray, int]:
+    """Returns the images as an array and the number of columns; raises an error if one is bad."""
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise InputError("images", images.shape, "the shape [N, H, W, C], N at least 1, C 1 or 3")
@@ -204,12 +235,19 @@ def _checked(
 def grid_size(
     images: Images, columns: int | None, titles: Sequence[str] | None
 ) -> tuple[float, float]:
-    """Inches wide and high, for tiles of a good size and titles that fit above them."""
+    """Returns width and height of a grid in inches, with tiles wide enough for their titles."""
     images, columns = _checked(images, columns, titles)
     count, height, width, _ = images.shape
     aspect = width / height
     letters = max(map(len, titles or [""]))
     tile = min(max(0.72 / min(aspect, 1.0), 0.07 * letters / aspect), 13.0 / columns / aspect)
     rows = math.ceil(count / columns)
-    space = 0.0 if titles is None else TITLE
-    return tile * columns * (aspect + GAP) + 0.1, rows * (tile * (1 + GAP) + space) + 0.1
+    row = tile * (1 + GAP) + _title_height(titles)
+    return tile * columns * (aspect + GAP) + 0.1, rows * row + 0.1
+
+
+def _title_height(titles: Sequence[str] | None) -> float:
+    """Returns the height in inches of the titles above a row of images."""
+    if titles is None:
+        return 0.0
+    return TITLE

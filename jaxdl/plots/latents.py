@@ -1,4 +1,4 @@
-"""A plane of codes: where the things of each class lie."""
+"""Maps of two-dimensional latent spaces."""
 
 import os
 from collections.abc import Mapping
@@ -21,25 +21,29 @@ def latent_map(
     path: str | os.PathLike[str],
     title: str = "",
 ) -> Path:
-    """Draws codes as points in their class's colour, the class's number at the middle of each.
+    """Draws codes as points in the colour of their class.
+
+    The number of a class marks the median of its codes.
 
     Args:
       codes: `[N, 2]`, finite.
-      label: `[N]` in [0, K), K at most 20.
-      path: the PNG file.
-      title: above it.
+      label: `[N]`, classes in [0, K), K at most 20.
+      path: path of the PNG file.
+      title: title of the picture.
 
     Returns:
       The path.
 
     Raises:
-      InputError: another shape, codes that are not finite, unequal lengths, a label out of range.
+      InputError: another shape, codes that are not finite, different lengths, or a label outside
+        [0, 20).
 
     Example:
       >>> import tempfile
+      >>> codes = np.array([[0.0, 1.0], [2.0, 0.0]])
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     latent_map(np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([0, 1]), f"{directory}/plane.png").name
-      'plane.png'
+      ...     latent_map(codes, np.array([0, 1]), f"{directory}/map.png").name
+      'map.png'
     """
     return latent_maps({title: codes}, label, path)
 
@@ -49,25 +53,26 @@ def latent_maps(
     label: Int[np.ndarray, " N"],
     path: str | os.PathLike[str],
 ) -> Path:
-    """Draws several planes of the same things side by side.
+    """Draws several latent spaces of the same examples side by side.
 
     Args:
-      planes: by its title the codes of each, `[N, 2]`.
-      label: `[N]`, as for `latent_map`.
-      path: the PNG file.
+      planes: `{title: codes [N, 2]}`.
+      label: `[N]`, see `latent_map`.
+      path: path of the PNG file.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no planes, or as of `latent_map`.
+      InputError: no planes; see also `latent_map`.
 
     Example:
       >>> import tempfile
       >>> codes = np.array([[0.0, 1.0], [2.0, 0.0]])
+      >>> planes = {"a": codes, "b": -codes}
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     latent_maps({"a": codes, "b": -codes}, np.array([0, 1]), f"{directory}/planes.png").name
-      'planes.png'
+      ...     latent_maps(planes, np.array([0, 1]), f"{directory}/maps.png").name
+      'maps.png'
     """
     if not planes:
         raise InputError("planes", {}, "at least one")
@@ -81,7 +86,7 @@ def latent_maps(
 def draw_latent_map(
     ax: "Axes", codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], title: str = ""
 ) -> None:
-    """Draws the map on `ax`; arguments as for `latent_map`."""
+    """Draws the map on `ax`; see `latent_map` for the other arguments."""
     from matplotlib import colormaps
 
     codes = np.asarray(codes)
@@ -93,7 +98,7 @@ def draw_latent_map(
             "label", label.shape, f"integers in [0, 20), as many as codes, {len(codes)}"
         )
     colors = colormaps["tab20" if label.max() >= 10 else "tab10"]
-    # Drawn in the order of the set, so that no class lies on top of all others.
+    # The points are in the order of the set, so that no class covers all others.
     ax.scatter(
         codes[:, 0],
         codes[:, 1],
@@ -103,21 +108,16 @@ def draw_latent_map(
         alpha=0.7,
     )
     for each in np.unique(label):
-        middle = np.median(codes[label == each], 0)
+        x, y = np.median(codes[label == each], 0)
         box = {
             "boxstyle": "circle,pad=0.2",
             "facecolor": "white",
             "edgecolor": colors(each),
             "linewidth": 1.4,
         }
-        ax.text(
-            middle[0],
-            middle[1],
-            str(each),
-            ha="center",
-            va="center",
-            fontsize=9,
-            color=INK,
-            bbox=box,
-        )
-    ax.set(title=title, xlabel="first number of the code", ylabel="second number")
+        ax.text(x, y, str(each), ha="center", va="center", fontsize=9, color=INK, bbox=box)
+    ax.set(
+        title=title,
+        xlabel="first dimension of the code",
+        ylabel="second dimension of the code",
+    )

@@ -1,4 +1,4 @@
-"""How the error grows with the length of the sequences."""
+"""Errors as a function of the sequence length."""
 
 import os
 from collections.abc import Mapping
@@ -26,30 +26,33 @@ def error_by_length(
     title: str = "",
     label: str = "test error",
 ) -> Path:
-    """Draws each cell's error against the length: the mean over seeds, every seed pale behind it.
+    """Draws the errors of recurrent cells as a function of the sequence length.
 
-    The errors are on a logarithmic scale, and the lengths too if the longest is 8 times the shortest. An
-    error of 0 stands at the lower edge.
+    A bold line is the mean over seeds, and a pale line is a single seed. Errors have a logarithmic
+    scale. Lengths have one too if the longest is at least 8 times the shortest. An error of 0 is
+    at the lower edge.
 
     Args:
-      lengths: `[L]`, rising.
-      errors: `{cell: [S, L]}`, one row for each of its S seeds, at most 8 cells.
-      path: the PNG file.
-      baseline: the error of who remembers nothing, one number or `[L]`; None: no such line.
-      title: above the picture.
-      label: what the error is.
+      lengths: `[L]`, ascending.
+      errors: `{cell: [S, L]}`, one row for each of S seeds, at most 8 cells.
+      path: path of the PNG file.
+      baseline: error without memory, a number or `[L]`; None means no baseline.
+      title: title of the picture.
+      label: name of the error, with its unit.
 
     Returns:
       The path.
 
     Raises:
-      InputError: lengths that do not rise, errors of another shape, negative or not finite, more than 8 cells.
+      InputError: lengths that are not ascending, more than 8 cells, or errors that have another
+        shape, are negative or are not finite.
 
     Example:
       >>> import tempfile
+      >>> errors = {"LSTM": np.array([[0.01, 0.1]])}
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     error_by_length([50, 100], {"LSTM": np.array([[0.01, 0.1]])}, f"{directory}/l.png", 1 / 6).name
-      'l.png'
+      ...     error_by_length([50, 100], errors, f"{directory}/lengths.png", 1 / 6).name
+      'lengths.png'
     """
     with page(path, 6.0, 3.8) as figure:
         ax = figure.subplots()
@@ -66,13 +69,14 @@ def draw_error_by_length(
     baseline: float | Float[np.ndarray, " L"] | None = None,
     label: str = "test error",
 ) -> None:
-    """Draws the lines on `ax`, without a legend; arguments as for `error_by_length`."""
+    """Draws the lines on `ax` without a legend; see `error_by_length` for the other arguments."""
     lengths, errors = _checked(lengths, errors)
-    floor = _floor(errors, baseline)
+    lower_edge = _lower_edge(errors, baseline)
     for (name, each), color, marker in zip(errors.items(), PALETTE, MARKERS, strict=False):
         if len(each) > 1:
-            ax.plot(lengths, np.maximum(each, floor).T, color=color, alpha=0.3, linewidth=0.8)
-        mean = np.maximum(each.mean(0), floor)
+            seeds = np.maximum(each, lower_edge)
+            ax.plot(lengths, seeds.T, color=color, alpha=0.3, linewidth=0.8)
+        mean = np.maximum(each.mean(0), lower_edge)
         ax.plot(
             lengths,
             mean,
@@ -94,29 +98,40 @@ def draw_error_by_length(
             label="without memory",
             zorder=1.9,
         )
-    _logarithms(ax, lengths, floor)
-    ax.set(xlabel="length", ylabel=label)
+    _set_scales(ax, lengths, lower_edge)
+    ax.set(xlabel="sequence length", ylabel=label)
 
 
-def _floor(errors: Errors, baseline: float | np.ndarray | None) -> float:
-    """Where 0 is drawn: a third of the smallest number that is not 0."""
-    level = np.ravel([] if baseline is None else baseline)
-    everything = np.concatenate([level, *(np.ravel(each) for each in errors.values())])
+def _lower_edge(errors: Errors, baseline: float | np.ndarray | None) -> float:
+    """Returns the value at which errors of 0 are shown, or 0.0 if there is none.
+
+    This is a third of the smallest positive value.
+    """
+    everything = np.concatenate([np.ravel(each) for each in errors.values()])
+    if baseline is not None:
+        everything = np.append(everything, baseline)
     positive = everything[everything > 0]
     if positive.size == everything.size:
         return 0.0
-    return float(positive.min()) / 3 if positive.size else 1e-3
+    if not positive.size:
+        return 1e-3
+    return float(positive.min()) / 3
 
 
-def _logarithms(ax: "Axes", lengths: np.ndarray, floor: float) -> None:
+def _set_scales(ax: "Axes", lengths: np.ndarray, lower_edge: float) -> None:
+    """Sets the scales, limits and ticks of both axes."""
     from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("log")
-    low = floor or ax.get_ylim()[0]
-    high = ax.get_ylim()[1]
+    low, high = ax.get_ylim()
+    low = lower_edge or low
     ax.set_ylim(low, high)
-    powers = LogLocator(subs=(1.0, 3.0) if high / low < 1000 else (1.0,), numticks=20)
-    ax.yaxis.set_major_locator(powers if high / low > 10 else AutoLocator())
+    if high / low >= 1000:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,), numticks=20))
+    elif high / low > 10:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=20))
+    else:
+        ax.yaxis.set_major_locator(AutoLocator())
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     if lengths[-1] >= 8 * lengths[0] > 0:
@@ -126,13 +141,14 @@ def _logarithms(ax: "Axes", lengths: np.ndarray, floor: float) -> None:
 
 
 def _checked(lengths: np.ndarray, errors: Errors) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns the arguments as arrays; raises an error if one of them is bad."""
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or not len(lengths) or (np.diff(lengths) <= 0).any():
-        raise InputError("lengths", lengths.tolist(), "at least one number, rising")
+        raise InputError("lengths", lengths.tolist(), "at least one number, ascending")
     if not 0 < len(errors) <= len(PALETTE):
         raise InputError("errors", len(errors), f"1 to {len(PALETTE)} cells")
-    found = {name: np.asarray(each, np.float64) for name, each in errors.items()}
-    for name, each in found.items():
+    arrays = {name: np.asarray(each, np.float64) for name, each in errors.items()}
+    for name, each in arrays.items():
         if each.ndim != 2 or not len(each) or each.shape[1] != len(lengths):
             raise InputError(
                 f"errors[{name!r}] shape",
@@ -143,4 +159,4 @@ def _checked(lengths: np.ndarray, errors: Errors) -> tuple[np.ndarray, dict[str,
             raise InputError(
                 f"errors[{name!r}]", each.tolist(), "finite numbers that are not negative"
             )
-    return lengths, found
+    return lengths, arrays

@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""Confusion matrices."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import INK, fitting, inches, page
+from jaxdl.plots.page import INK, font_size, page, size_in_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 def confusion(
     label: Int[np.ndarray, " N"], prediction: Int[np.ndarray, " N"], classes: int
 ) -> Int[np.ndarray, "K K"]:
-    """How often class i was taken for class j: `m[i, j] = #{n: label_n = i, prediction_n = j}`.
+    """Counts the examples of each pair of true and predicted class.
+
+        m[i, j] = #{n: label_n = i, prediction_n = j}
 
     Args:
-      label: `[N]`, what is true, in [0, classes).
-      prediction: `[N]`, what was said, in [0, classes).
-      classes: how many there are.
+      label: `[N]`, true classes in [0, classes).
+      prediction: `[N]`, predicted classes in [0, classes).
+      classes: number of classes.
 
     Returns:
-      `[classes, classes]`, true by row, predicted by column.
+      `[classes, classes]`, with true classes in rows and predicted classes in columns.
 
     Raises:
-      InputError: unequal lengths, values that are not integers, or a class outside [0, classes).
+      InputError: different lengths, values that are not integers, or a class outside [0, classes).
 
     Example:
       >>> confusion(np.array([0, 1, 1]), np.array([0, 1, 0]), 2).tolist()
@@ -53,25 +55,30 @@ def confusion_matrix(
     path: str | os.PathLike[str],
     names: Sequence[str] | None = None,
 ) -> Path:
-    """Draws how often each class was taken for which: the counts, coloured by the share of their row.
+    """Draws a confusion matrix.
+
+    Each cell contains a count and is coloured by the count's share of its row. The title states
+    the accuracy.
 
     Args:
-      label: `[N]`, what is true, in [0, classes).
-      prediction: `[N]`, what was said, in [0, classes).
-      classes: how many there are.
-      path: the PNG file.
-      names: the classes' names; None: their numbers.
+      label: `[N]`, true classes in [0, classes).
+      prediction: `[N]`, predicted classes in [0, classes).
+      classes: number of classes.
+      path: path of the PNG file.
+      names: names of the classes; None means their numbers.
 
     Returns:
       The path.
 
     Raises:
-      InputError: as for `confusion`, or another number of names.
+      InputError: see `confusion`; also if the number of names differs from `classes`.
 
     Example:
       >>> import tempfile
+      >>> label = np.array([0, 1, 1])
+      >>> prediction = np.array([0, 1, 0])
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     confusion_matrix(np.array([0, 1, 1]), np.array([0, 1, 0]), 2, f"{directory}/confusion.png").name
+      ...     confusion_matrix(label, prediction, 2, f"{directory}/confusion.png").name
       'confusion.png'
     """
     counts = confusion(label, prediction, classes)
@@ -86,7 +93,7 @@ def confusion_matrix(
 def draw_confusion_matrix(
     ax: "Axes", counts: Int[np.ndarray, "K K"], names: Sequence[str] | None = None
 ) -> None:
-    """Draws the counts of `confusion` on `ax`."""
+    """Draws the counts that `confusion` returns on `ax`."""
     from matplotlib.colors import PowerNorm
     from matplotlib.ticker import PercentFormatter
 
@@ -94,22 +101,22 @@ def draw_confusion_matrix(
     total = max(counts.sum(), 1)
     names = class_names(names, classes)
     rates = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    # The root shows the rare mistakes, which are the ones to look for.
-    shown = ax.imshow(rates, "Blues", norm=PowerNorm(0.5, 0.0, 1.0))
+    # The square root makes rare mistakes visible.
+    image = ax.imshow(rates, "Blues", norm=PowerNorm(0.5, 0.0, 1.0))
     ticks = np.arange(0, classes, -(-classes // 40))
     long = max(map(len, names)) > 3
-    ax.set_xticks(ticks, [names[i] for i in ticks], rotation=90 if long else 0)
+    ax.set_xticks(ticks, [names[i] for i in ticks], rotation=90 * long)
     ax.set_yticks(ticks, [names[i] for i in ticks])
     ax.tick_params(length=0)
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.set(
-        xlabel="predicted",
-        ylabel="true",
-        title=f"{100 * np.trace(counts) / total:.2f} % of {total:,} right",
+        xlabel="predicted class",
+        ylabel="true class",
+        title=f"{100 * np.trace(counts) / total:.2f} % of {total:,} correct",
     )
     bar = ax.figure.colorbar(
-        shown, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %")
+        image, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %")
     )
     bar.set_ticks([0, 0.05, 0.25, 0.5, 1])
     bar.outline.set_visible(False)
@@ -117,7 +124,9 @@ def draw_confusion_matrix(
 
 
 def _write_counts(ax: "Axes", counts: np.ndarray, rates: np.ndarray) -> None:
-    size = fitting(min(inches(ax)) / len(counts) / 1.2, len(str(counts.max())), 9.0)
+    """Writes the counts that are not 0 into their cells, if they can be read there."""
+    cell = min(size_in_inches(ax)) / len(counts)
+    size = font_size(cell / 1.2, len(str(counts.max())), 9.0)
     if size < 4.5:
         return
     for i, j in np.argwhere(counts):
@@ -126,19 +135,21 @@ def _write_counts(ax: "Axes", counts: np.ndarray, rates: np.ndarray) -> None:
 
 
 def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
-    """The names, or else the numbers, of the classes.
+    """Returns the names of the classes, or their numbers if `names` is None.
 
     Example:
       >>> class_names(None, 3)
       ['0', '1', '2']
     """
-    if names is not None and len(names) != classes:
+    if names is None:
+        return [str(number) for number in range(classes)]
+    if len(names) != classes:
         raise InputError("names", len(names), f"as many as classes, {classes}")
-    return [str(name) for name in (range(classes) if names is None else names)]
+    return [str(name) for name in names]
 
 
 def check_classes(field: str, values: Int[np.ndarray, " N"], classes: int) -> None:
-    """Raises unless every value is an integer in [0, classes).
+    """Raises an error unless every value is an integer in [0, classes).
 
     Example:
       >>> check_classes("label", np.array([0, 1]), 2)

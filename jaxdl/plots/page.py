@@ -1,4 +1,4 @@
-"""The page that every figure is drawn on: one style, one way to the file."""
+"""The style of all figures, and the context manager that writes them to files."""
 
 import contextlib
 import os
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's palette, which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/).
+#: The palette of Okabe and Ito, which colour-blind readers can distinguish:
+#: https://jfly.uni-koeln.de/color/
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442", "#000000")
 BLUE = "#0072B2"
 RED = "#D55E00"
@@ -52,13 +53,18 @@ STYLE: dict[Any, Any] = {
 def page(
     path: str | os.PathLike[str], width: float, height: float, between: float = 0.02
 ) -> "Iterator[Figure]":
-    """An empty figure in the library's style; written to `path` at the end, unless something was raised.
+    """Yields an empty figure in the style of the library, and writes it to `path` at the end.
+
+    Nothing is written if the block raises an exception.
 
     Args:
-      path: the PNG file; its directory is made if missing.
-      width: in inches, 150 pixels each.
-      height: in inches.
-      between: the space between rows of axes, as a share of the height.
+      path: path of the PNG file; its directory is created if missing.
+      width: width in inches of 150 pixels.
+      height: height in inches.
+      between: space between rows of axes, as a fraction of the height.
+
+    Yields:
+      The figure.
 
     Example:
       >>> import tempfile
@@ -89,8 +95,8 @@ def _save(figure: "Figure", path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def inches(ax: "Axes") -> tuple[float, float]:
-    """How wide and high the axes are going to be, with what is drawn by now."""
+def size_in_inches(ax: "Axes") -> tuple[float, float]:
+    """Returns width and height of the axes, laid out with the artists that they have now."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     engine = figure.get_layout_engine()
@@ -99,6 +105,16 @@ def inches(ax: "Axes") -> tuple[float, float]:
     return ax.bbox.width / figure.dpi, ax.bbox.height / figure.dpi
 
 
-def fitting(width: float, characters: int, largest: float) -> float:
-    """The size in points of text of so many characters that is `width` inches long; at most `largest`."""
+def font_size(width: float, characters: int, largest: float) -> float:
+    """Returns the font size in points at which a text fits into a width.
+
+    Args:
+      width: available width in inches.
+      characters: number of characters of the text.
+      largest: upper limit of the size.
+
+    Example:
+      >>> font_size(1.0, 3, 9.0), round(font_size(1.0, 30, 9.0), 2)
+      (9.0, 3.87)
+    """
     return min(largest, 72 * width / (0.62 * max(characters, 1)))

@@ -1,4 +1,4 @@
-"""Heat maps over a text: what a unit or a gate does at every character."""
+"""Heat maps over a text, for the values of a unit or gate at every character."""
 
 import math
 import os
@@ -14,18 +14,25 @@ from jaxdl.plots.page import GREY, INK, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FONT = "DejaVu Sans Mono"
-#: What stands for characters that would leave their cell empty, and for those that the font lacks.
+#: Symbols for characters that would leave their cell empty.
 MARKS = {"\n": "↵", "\t": "⇥", "\r": "←"}
+#: The symbol for characters that the font lacks.
 MISSING = "▯"
-#: Size of the letters in points; that of a cell and of the space around in inches.
+#: Font size in points.
 POINTS = 8.0
+#: Width of a cell in inches.
 CELL = 0.086
+#: Height of a line in inches.
 LINE = 0.185
+#: Height of a title in inches.
 TITLE = 0.26
+#: Margin in inches.
 MARGIN = 0.12
-#: How far beyond its last value a colour map goes on: dark letters can be read on what is left of it.
+#: Range of a colour map, as a multiple of the range of the values. Dark letters are legible on the
+#: pale part of the map that remains.
 PALE = 1.6
 
 
@@ -36,64 +43,62 @@ def text_heatmap(
     path: str | os.PathLike[str],
     width: int = 64,
 ) -> Path:
-    """Draws the text once for each row of values, every character on a cell in the colour of its value.
+    """Draws the text once for each row of values, with coloured cells behind the characters.
 
-    A row that is nowhere negative, as a gate, goes from white at 0 to violet at 1; any other one is blue where
-    negative, red where positive, white at 0. Both end at 1, or at the row's largest value beyond.
+    A row without negative values, for example of a gate, ranges from white at 0 to violet at 1. Any
+    other row is blue where negative, white at 0 and red where positive. The range ends at 1, or at
+    the row's largest absolute value if that exceeds 1.
 
     Args:
       text: T characters, or T symbols of a few characters each.
-      values: `[R, T]`, what row r has at each of them; white where not finite.
-      rows: the names of the R units or gates.
-      path: the PNG file.
-      width: how many stand in a line.
+      values: `[R, T]`, a value of each row for each symbol. Cells that are not finite are white.
+      rows: names of the R units or gates.
+      path: path of the PNG file.
+      width: number of symbols per line.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no text, values that are not one for each symbol and row, `width < 1`.
+      InputError: no text, another shape of the values, or `width < 1`.
 
     Example:
       >>> import tempfile
+      >>> values = np.linspace(-1, 1, 7)[None]
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     text_heatmap("say 'x'", np.linspace(-1, 1, 7)[None], ["unit 3"], f"{directory}/text.png").name
+      ...     text_heatmap("say 'x'", values, ["unit 3"], f"{directory}/text.png").name
       'text.png'
     """
     values = _checked(text, values, rows, width)
-    across = min(width, len(text))
     lines = math.ceil(len(text) / width)
-    cell = CELL * max(map(len, text))
-    wide = max(across * cell, 1.3 + 0.075 * max(map(len, rows)))
-    high = lines * LINE + TITLE
-    with page(path, wide + 2 * MARGIN, len(rows) * (high + MARGIN) + MARGIN) as figure:
+    text_width = min(width, len(text)) * CELL * max(map(len, text))
+    row_width = max(text_width, 1.3 + 0.075 * max(map(len, rows)))
+    row_height = lines * LINE + TITLE
+    page_height = len(rows) * (row_height + MARGIN) + MARGIN
+    with page(path, row_width + 2 * MARGIN, page_height) as figure:
         figure.set_layout_engine("none")
-        whole_width, whole_height = figure.get_size_inches()
         for i, (row, name) in enumerate(zip(values, rows, strict=True)):
-            bottom = whole_height - (i + 1) * (high + MARGIN)
-            shape = across * cell / whole_width, lines * LINE / whole_height
-            ax = figure.add_axes((MARGIN / whole_width, bottom / whole_height, *shape))
+            bottom = page_height - (i + 1) * (row_height + MARGIN)
+            ax = _add_axes(figure, MARGIN, bottom, text_width, lines * LINE)
             draw_text_heatmap(ax, text, row, width)
             ax.set_title(name, fontsize=9, pad=4)
-            top = (bottom + lines * LINE + 0.07) / whole_height
-            _scale(
-                figure.add_axes(
-                    (
-                        (MARGIN + wide - 0.95) / whole_width,
-                        top,
-                        0.7 / whole_width,
-                        0.08 / whole_height,
-                    )
-                ),
-                row,
-            )
+            scale_bottom = bottom + lines * LINE + 0.07
+            _draw_scale(_add_axes(figure, MARGIN + row_width - 0.95, scale_bottom, 0.7, 0.08), row)
     return Path(path)
+
+
+def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
+    """Returns new axes of the figure, with a position and size in inches."""
+    page_width, page_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / page_width, bottom / page_height, width / page_width, height / page_height)
+    )
 
 
 def draw_text_heatmap(
     ax: "Axes", text: str | Sequence[str], values: Float[np.ndarray, " T"], width: int = 64
 ) -> None:
-    """Draws the text on `ax` with the values of one row; arguments as for `text_heatmap`."""
+    """Draws the text on `ax` with the values of one row; see `text_heatmap` for the arguments."""
     values = _checked(text, np.asarray(values)[None], ["row"], width)[0]
     across = min(width, len(text))
     lines = math.ceil(len(text) / width)
@@ -103,7 +108,7 @@ def draw_text_heatmap(
     limits = PALE * low, PALE * high
     ax.imshow(cells.reshape(lines, width)[:, :across], name, clim=limits, aspect="auto")
     ax.set_axis_off()
-    place: dict[str, Any] = {
+    style: dict[str, Any] = {
         "ha": "center",
         "va": "center_baseline",
         "in_layout": False,
@@ -111,11 +116,11 @@ def draw_text_heatmap(
     }
     for i, symbol in enumerate(readable(text)):
         y, x = divmod(i, width)
-        ax.text(x, y, symbol, fontsize=POINTS, family=FONT, color=INK, **place)
+        ax.text(x, y, symbol, fontsize=POINTS, family=FONT, color=INK, **style)
 
 
 def readable(text: str | Sequence[str]) -> list[str]:
-    """The symbols as they are drawn: marks for line ends and tabs, boxes for what the font lacks.
+    """Returns the symbols with marks for line ends and tabs, and boxes for missing glyphs.
 
     Example:
       >>> readable("a\\n")
@@ -124,21 +129,27 @@ def readable(text: str | Sequence[str]) -> list[str]:
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont(FONT))
-    marked = ["".join(MARKS.get(letter, letter) for letter in symbol) for symbol in text]
-    return [
-        "".join(x if font.get_char_index(ord(x)) else MISSING for x in symbol) for symbol in marked
-    ]
+
+    def glyph(character: str) -> str:
+        mark = MARKS.get(character, character)
+        if font.get_char_index(ord(mark)):
+            return mark
+        return MISSING
+
+    return ["".join(map(glyph, symbol)) for symbol in text]
 
 
 def _colors(values: np.ndarray) -> tuple[str, float, float]:
-    """The colour map, and the values at its ends."""
+    """Returns the name of the colour map, and the values at the ends of the scale."""
     values = values[np.isfinite(values)]
     limit = max(1.0, float(abs(values).max(initial=0.0)))
-    return ("Purples", 0.0, limit) if values.min(initial=0.0) >= 0 else ("RdBu_r", -limit, limit)
+    if values.min(initial=0.0) >= 0:
+        return "Purples", 0.0, limit
+    return "RdBu_r", -limit, limit
 
 
-def _scale(ax: "Axes", values: np.ndarray) -> None:
-    """A little scale with the numbers at its ends beside it."""
+def _draw_scale(ax: "Axes", values: np.ndarray) -> None:
+    """Draws a small colour scale between the numbers at its ends."""
     name, low, high = _colors(values)
     ax.imshow(np.linspace(low, high, 64)[None], name, clim=(PALE * low, PALE * high), aspect="auto")
     ax.set(xticks=[], yticks=[])
@@ -151,6 +162,7 @@ def _scale(ax: "Axes", values: np.ndarray) -> None:
 def _checked(
     text: str | Sequence[str], values: np.ndarray, rows: Sequence[str], width: int
 ) -> np.ndarray:
+    """Returns the values as an array; raises an error if an argument is bad."""
     values = np.asarray(values, np.float64)
     if not len(text) or not all(text):
         raise InputError("text", text, "at least one symbol, none of them empty")

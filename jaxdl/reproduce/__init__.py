@@ -1,4 +1,4 @@
-"""A run again, from its result: `jaxdl.reproduce(...)`, and `python -m jaxdl.reproduce`."""
+"""Repeats a run from its result: `jaxdl.reproduce(...)` and `python -m jaxdl.reproduce`."""
 
 import os
 from typing import TYPE_CHECKING
@@ -12,24 +12,25 @@ def reproduce(
     out: str | os.PathLike | None = None,
     experiments: str | os.PathLike = "experiments",
 ) -> "Comparison":
-    """Runs the experiment of a result again, prints old and new side by side, and says whether the promise was kept.
+    """Repeats the run of a result and prints the old and the new values side by side.
 
-    It starts a process with the options that the result stores; `docs/reproducibility.md` has what is promised.
+    The run is started in a new process with the options that the result contains. See
+    `docs/reproducibility.md` for what is promised to be equal.
 
     Args:
-      result: the `result.json` of a finished run.
-      out: an empty directory for the new run; None: one that is removed afterwards.
-      experiments: the directory with the experiment's script, which is run.
+      result: `result.json` of a finished run.
+      out: empty directory for the new run. None means a temporary directory.
+      experiments: directory with the script of the experiment, which is executed.
 
     Returns:
-      `same`, `kept`, the `level` of the promise with its `reasons`, and the `differences`.
+      The comparison: `same`, `promise_kept`, the `level` of the promise with its `reasons`, and
+      the `differences`.
 
     Raises:
-      InputError: the result names no script there, or options that the script does not have; `out` is not empty.
+      InputError: the result names an unknown script or option, or `out` is not empty.
       RunError: the result cannot be read, or the run failed.
     """
-    from jaxdl.experiment.reproduce import (
-        reproduce as again,  # and with it all that experiments need
-    )
+    # The import is here because it loads everything that experiments need.
+    from jaxdl.experiment.reproduce import reproduce as run_again
 
-    return again(result, out, experiments)
+    return run_again(result, out, experiments)

@@ -1,4 +1,4 @@
-"""python -m jaxdl.reproduce runs/.../result.json [--out DIR] [--experiments DIR]"""
+"""Command `python -m jaxdl.reproduce runs/.../result.json [--out DIR] [--experiments DIR]`."""
 
 import sys
 

@@ -1,5 +1,6 @@
-"""Tasks: what a network is trained to do; each gives `init`, the loss and the inference functions."""
+"""Tasks: `init`, loss and inference functions for a model, one task per training goal."""
 
+from jaxdl.tasks.binarization import binarize
 from jaxdl.tasks.classify import Classifier, classify, random_shift
 from jaxdl.tasks.gan import Adversarial, gan
 from jaxdl.tasks.language import Language, language
@@ -14,8 +15,8 @@ from jaxdl.tasks.reconstruct import (
     salt_and_pepper,
 )
 from jaxdl.tasks.regress import Regressor, regress
-from jaxdl.tasks.sampling import check_filters, draw
-from jaxdl.tasks.vae import Variational, binarized, vae
+from jaxdl.tasks.sampling import check_filters, sample_token
+from jaxdl.tasks.vae import Variational, vae
 
 __all__ = [
     "Adversarial",
@@ -25,20 +26,20 @@ __all__ = [
     "Reconstructor",
     "Regressor",
     "Variational",
-    "binarized",
+    "binarize",
     "check_filters",
     "classify",
-    "draw",
     "gan",
     "gaussian_noise",
-    "predict_batched",
     "interpolate",
     "language",
     "latent_grid",
     "likelihood",
+    "predict_batched",
     "random_shift",
     "reconstruct",
     "regress",
     "salt_and_pepper",
+    "sample_token",
     "vae",
 ]

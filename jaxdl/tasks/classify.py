@@ -1,4 +1,4 @@
-"""Classification: one label per input, cross-entropy from logits."""
+"""Classification: one label per input, cross-entropy loss from logits."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ Augment = Callable[[Key[Array, ""], Float[Array, "H W C"]], Float[Array, "H W C"
 
 
 class Classifier(NamedTuple):
-    """What `classify` returns: pure functions, to use together or alone.
+    """Pure functions for classification, returned by `classify`.
 
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
@@ -34,20 +34,23 @@ class Classifier(NamedTuple):
 def classify(
     model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None
 ) -> Classifier:
-    """The task of naming the class of each input.
+    """Returns the functions that train and apply a classifier.
 
         L = -1/|B| sum_i m_i log softmax(f(x_i))[y_i]
 
     Args:
-      model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`, with `lengths=` where a
-        batch has them; its collections beside `params` (BatchNorm's `batch_stats`) travel in `extra`. One logit
-        `[B, 1]` is a sigmoid: the probability of class 1 of two.
-      label_smoothing: in [0, 1), the share of the target spread over all classes, in training only.
-      augment: `augment(key, input) -> input` for one example, in training only.
+      model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`. It is
+        also given `lengths=` if the batch has lengths. Its collections other than `params`, such as
+        the `batch_stats` of BatchNorm, are stored in `extra`. A model with one logit `[B, 1]` is a
+        binary classifier: the sigmoid of the logit is the probability of class 1.
+      label_smoothing: share of the target that is spread over all classes, in [0, 1). Only used in
+        training.
+      augment: `augment(key, input) -> input` for one example. Only used in training.
 
     Returns:
-      A `Classifier`. A batch has `input [B, ...]`, `label [B]` (integers, or `[B, C]` probabilities), for sequences
-      of different lengths `length [B]`, and, if some rows do not count, `mask [B]`. Metrics: `loss` and `accuracy`.
+      A `Classifier`. A batch has `input [B, ...]` and `label [B]` (integers, or probabilities
+      `[B, C]`). It has `length [B]` for sequences of different lengths, and `mask [B]` if some rows
+      do not count. The metrics are `loss` and `accuracy`.
 
     Raises:
       InputError: a label smoothing outside [0, 1).
@@ -69,18 +72,21 @@ def classify(
         inputs = batch["input"]
         label = batch["label"]
         mask = batch.get("mask")
-        dropout = jax.random.fold_in(key, 0)
-        changes = jax.random.fold_in(key, 1)
+        dropout_key = jax.random.fold_in(key, 0)
+        augment_key = jax.random.fold_in(key, 1)
         if train and augment is not None:
-            inputs = jax.vmap(augment)(jax.random.split(changes, inputs.shape[0]), inputs)
+            keys = jax.random.split(augment_key, inputs.shape[0])
+            inputs = jax.vmap(augment)(keys, inputs)
         logits, extra = apply(
-            model, params, extra, inputs, dropout, train=train, **lengths_kwargs(batch)
+            model, params, extra, inputs, dropout_key, train=train, **lengths_kwargs(batch)
         )
-        logits = _of_classes(logits)
+        logits = _logits_of_classes(logits)
         smoothing = label_smoothing if train else 0.0
-        each = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
-        correct = jax.vmap(accuracy)(logits, label if label.ndim == 1 else label.argmax(-1))
-        metrics = {"loss": total(each, mask), "accuracy": total(correct, mask)}
+        entropy = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
+        if label.ndim != 1:
+            label = label.argmax(-1)
+        correct = jax.vmap(accuracy)(logits, label)
+        metrics = {"loss": total(entropy, mask), "accuracy": total(correct, mask)}
         return mean(metrics["loss"]), (extra, metrics)
 
     def predict(
@@ -89,30 +95,37 @@ def classify(
         inputs: Float[Array, "B ..."],
         lengths: Int[Array, " B"] | None = None,
     ):
-        more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
-        logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **more)
-        return jax.nn.softmax(_of_classes(logits))
+        kwargs: dict[str, Any] = {}
+        if lengths is not None:
+            kwargs["lengths"] = lengths
+        logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        return jax.nn.softmax(_logits_of_classes(logits))
 
     return Classifier(init, loss, predict)
 
 
-def _of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
-    """One logit x as the two (0, x), whose softmax is its sigmoid."""
-    return logits if logits.shape[-1] > 1 else jnp.concatenate([jnp.zeros_like(logits), logits], -1)
+def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
+    """Extends a single logit x to the two logits (0, x), whose softmax is the sigmoid of x."""
+    if logits.shape[-1] > 1:
+        return logits
+    return jnp.concatenate([jnp.zeros_like(logits), logits], -1)
 
 
 def random_shift(pixels: int, still: float = 0.0) -> Augment:
-    """An augmentation: moves an image by up to `pixels` in each direction, zeros coming in.
+    """Returns an augmentation that shifts an image by up to `pixels` in each direction.
+
+    Pixels that enter the image are 0.
 
     Args:
-      pixels: at least 0.
-      still: the probability that an image stays where it is, whatever is drawn for it; in [0, 1).
+      pixels: largest shift, at least 0.
+      still: probability that an image is not shifted, in [0, 1).
 
     Returns:
-      `augment(key, image [H, W, C]) -> image [H, W, C]`, for those not still uniform over the (2 pixels + 1)^2 shifts.
+      `augment(key, image [H, W, C]) -> image [H, W, C]`. With probability 1 - `still`, the shift is
+      sampled uniformly from all (2 pixels + 1)^2 shifts, which include no shift.
 
     Raises:
-      InputError: fewer than 0 pixels, `still` out of range.
+      InputError: fewer than 0 pixels, or `still` out of range.
 
     Example:
       >>> import jaxdl
@@ -124,9 +137,10 @@ def random_shift(pixels: int, still: float = 0.0) -> Augment:
 
     def augment(key: Key[Array, ""], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
         padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-        at = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
+        start = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
         if not is_zero(still):
-            at = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 0), still), pixels, at)
-        return jax.lax.dynamic_slice(padded, (*at, 0), image.shape)
+            is_still = jax.random.bernoulli(jax.random.fold_in(key, 0), still)
+            start = jnp.where(is_still, pixels, start)
+        return jax.lax.dynamic_slice(padded, (*start, 0), image.shape)
 
     return augment

@@ -1,6 +1,7 @@
-"""Generative adversarial networks: one network draws, another tells the drawn from the real."""
+"""Generative adversarial networks (GANs): a generator trained against a discriminator."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,17 +22,22 @@ from jaxdl.tasks.linen import apply
 
 
 class Adversarial(NamedTuple):
-    """What `gan` returns: pure functions, to use together or alone. `label [B]` is for conditional networks.
+    """Pure functions for a GAN, returned by `gan`.
+
+    The argument `label [B]` is for conditional networks only.
 
     Attributes:
-      init: `init(key, batch) -> (params, extra)`, both by player: "discriminator" and "generator".
+      init: `init(key, batch) -> (params, extra)`. Both have an entry per network, named
+        "discriminator" and "generator".
       discriminator_loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      generator_loss: of the same signature.
-      updates: `updates(discriminator's optimizer, generator's optimizer, critic_steps=1)`, the two updates of a learner:
-        `critic` steps of the discriminator, each with noise of its own, then one of the generator.
-      sample: `sample(params, extra, key, n, label=None) -> things [n, ...]`.
-      generate: `generate(params, extra, latent [B, Z], label=None) -> things [B, ...]`.
-      score: `score(params, extra, inputs [B, ...], label=None) -> [B]`, the discriminator's, large for the real.
+      generator_loss: a function with the same signature.
+      updates: `updates(discriminator_optimizer, generator_optimizer, critic_steps=1)`, the two
+        updates of a learner. A step updates the discriminator `critic_steps` times, each time with
+        new noise, and then the generator once.
+      sample: `sample(params, extra, key, n, label=None) -> samples [n, ...]`.
+      generate: `generate(params, extra, latent [B, Z], label=None) -> samples [B, ...]`.
+      score: `score(params, extra, inputs [B, ...], label=None) -> [B]`, the discriminator's output,
+        which is large for real inputs.
     """
 
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
@@ -43,12 +49,34 @@ class Adversarial(NamedTuple):
     score: Callable[..., Float[Array, " B"]]
 
 
-#: Of a score: what a real one costs the discriminator, what a drawn one costs it, what a drawn one costs the generator.
+#: Functions of a score, by the name of the loss: the discriminator's loss of a real score, its loss
+#: of a generated score, and the generator's loss of a generated score.
 LOSSES: dict[str, tuple[Callable, Callable, Callable]] = {
     "nonsaturating": (lambda d: softplus(-d), softplus, lambda d: softplus(-d)),
     "hinge": (lambda d: relu(1 - d), lambda d: relu(1 + d), lambda d: -d),
     "wasserstein": (lambda d: -d, lambda d: d, lambda d: -d),
 }
+
+
+class _Networks(NamedTuple):
+    """The two networks of a GAN and the options that change how they are applied."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    latent: int
+    spectral_norm: bool
+    augment: Augment | None
+
+
+class _Losses(NamedTuple):
+    """The three functions of `LOSSES` and the options of the discriminator's loss."""
+
+    of_real: Callable
+    of_fake: Callable
+    of_generator: Callable
+    label_smoothing: float
+    penalty: float
+    r1: float
 
 
 def gan(
@@ -63,50 +91,58 @@ def gan(
     spectral_norm: bool = False,
     augment: Augment | None = None,
 ) -> Adversarial:
-    """The game of a generator G and a discriminator D.
+    """Returns the functions that train and apply a generator G and a discriminator D.
 
         nonsaturating:  L_D = E softplus(-D(x)) + E softplus(D(G(z))),    L_G = E softplus(-D(G(z)))
         hinge:          L_D = E (1 - D(x))_+    + E (1 + D(G(z)))_+,      L_G = -E D(G(z))
         wasserstein:    L_D = E D(G(z)) - E D(x),                         L_G = -E D(G(z))
-        and in L_D      + penalty E (|dD/dx'| - 1)^2,   x' = u x + (1 - u) G(z)         + r1/2 E |dD/dx|^2
+        added to L_D:   penalty E (|dD/dx'| - 1)^2 + r1/2 E |dD/dx|^2,    x' = u x + (1 - u) G(z)
 
-    Each player's running statistics (`batch_stats`) move in its own update only. The discriminator sees the real things
-    and the drawn ones as two batches.
+    The running statistics (`batch_stats`) of a network change in its own update only. The
+    discriminator is applied to real and generated examples as two separate batches.
 
-    Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al. 2017 (Wasserstein,
-    penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral
-    norm); Zhao et al. 2020, Differentiable augmentation for data-efficient GAN training.
+    Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al.
+    2017 (Wasserstein, penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018
+    (R1); Miyato et al. 2018 (spectral norm); Zhao et al. 2020, Differentiable augmentation for
+    data-efficient GAN training.
 
     Args:
-      generator: called as `generator(z [B, latent], train=bool) -> things`. `Conditional` networks get the batch's
-        `label`.
-      discriminator: called as `discriminator(things, train=bool) -> scores [B, 1]`.
-      latent: how many normal numbers a thing is made of, at least 1.
+      generator: a module called as `generator(z [B, latent], train=bool) -> samples`. `Conditional`
+        networks also get the batch's `label`.
+      discriminator: a module called as `discriminator(examples, train=bool) -> scores [B, 1]`.
+      latent: number of latent dimensions, at least 1.
       loss: "nonsaturating", "hinge" or "wasserstein".
-      label_smoothing: one-sided: the probability of being drawn that the discriminator should give to real things, in
-        [0, 1), in training only; only for the nonsaturating cost.
-      penalty: weight of the gradient penalty between real and drawn things, in training only.
-      r1: weight of the gradient penalty at real things, in training only.
-      spectral_norm: the discriminator's kernels are divided by their largest singular value (`jaxdl.nn.spectral_norm`); the
-        vectors of its power iteration are `extra["spectral"]` and move in the discriminator's update.
-      augment: `augment(key, thing) -> thing`, what the discriminator sees of each thing, real or drawn, in training
-        only: it then cannot learn the real ones by heart. Gradients go through it to the generator.
+      label_smoothing: one-sided label smoothing, in [0, 1): the target probability that a real
+        example is generated. Only used in training, and only for the nonsaturating loss.
+      penalty: weight of the gradient penalty between real and generated examples. Only used in
+        training.
+      r1: weight of the gradient penalty at real examples. Only used in training.
+      spectral_norm: if True, the discriminator's kernels are divided by their largest singular
+        value (`jaxdl.nn.spectral_norm`). The vectors of the power iteration are stored in
+        `extra["spectral"]` and change in the discriminator's update.
+      augment: `augment(key, example) -> example`, applied to every input of the discriminator, real
+        or generated, so that it cannot memorize the real examples. The generator's gradient passes
+        through it. Only used in training.
 
     Returns:
-      An `Adversarial`. A batch has `input [B, ...]`, `label [B]` for conditional networks, and `mask [B]` if some rows
-      do not count. Metrics: `discriminator_loss`, `generator_loss`, and the mean scores `score_real` and `score_fake`.
+      An `Adversarial`. A batch has `input [B, ...]`. It has `label [B]` for conditional networks,
+      and `mask [B]` if some rows do not count. The metrics are `discriminator_loss`,
+      `generator_loss`, and the mean scores `score_real` and `score_fake`.
 
     Raises:
-      InputError: an unknown cost, a number out of range, smoothing for another cost; while tracing, drawn things of
-        another shape than the data's, a discriminator that says more than one number, or one with a norm over the
-        batch under a penalty.
+      InputError: an unknown loss, a number out of range, or label smoothing with another loss than
+        the nonsaturating one; while tracing, generated examples whose shape differs from the data,
+        a discriminator with more than one output, or one with batch normalization and a gradient
+        penalty.
 
     Example:
       >>> import jaxdl
       >>> from jaxdl.models import MLP, Reshaped
-      >>> task, x = gan(Reshaped(MLP((16,), 64), (8, 8, 1)), MLP((16,), 1), latent=8), jnp.zeros((4, 8, 8, 1))
+      >>> generator = Reshaped(MLP((16,), 64), (8, 8, 1))
+      >>> task = gan(generator, MLP((16,), 1), latent=8)
       >>> net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3), optax.adam(1e-3)))
-      >>> state, metrics = net.step(net.init(jaxdl.root(0), {"input": x}), {"input": x}, jaxdl.root(0))
+      >>> batch = {"input": jnp.zeros((4, 8, 8, 1))}
+      >>> state, metrics = net.step(net.init(jaxdl.root(0), batch), batch, jaxdl.root(0))
       >>> task.sample(state.params, state.extra, jaxdl.root(1), 2).shape, sorted(metrics)
       ((2, 8, 8, 1), ['discriminator_loss', 'generator_loss', 'score_fake', 'score_real'])
     """
@@ -117,140 +153,39 @@ def gan(
         raise InputError("label_smoothing", label_smoothing, f"0, with the loss {loss}")
     in_range("penalty", penalty, 0, float("inf"))
     in_range("r1", r1, 0, float("inf"))
-    of_real, of_drawn, of_generator = LOSSES[loss]
+    networks = _Networks(generator, discriminator, latent, spectral_norm, augment)
+    loss_functions = _Losses(*LOSSES[loss], label_smoothing, penalty, r1)
+    discriminator_loss = partial(_discriminator_loss, networks, loss_functions)
+    generator_loss = partial(_generator_loss, networks, loss_functions)
     classes = num_classes(generator, discriminator)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        x = batch["input"]
-        label = batch.get("label")
-        z = jnp.zeros((x.shape[0], latent))
-        made = {
-            "discriminator": dict(_init(discriminator, jax.random.fold_in(key, 0), x, label)),
-            "generator": dict(_init(generator, jax.random.fold_in(key, 1), z, label)),
-        }
-        if "batch_stats" in made["discriminator"] and not (is_zero(penalty) and is_zero(r1)):
+        params, extra = _init_networks(networks, key, batch)
+        has_penalty = not (is_zero(penalty) and is_zero(r1))
+        if has_penalty and "batch_stats" in extra.get("discriminator", {}):
             raise InputError(
                 "discriminator",
-                "a norm over the batch",
-                "none, with a penalty on each thing's gradient",
-            )
-        params = {player: variables.pop("params") for player, variables in made.items()}
-        extra = {player: rest for player, rest in made.items() if rest}
-        if spectral_norm:
-            extra["spectral"] = spectral.spectral_vectors(
-                params["discriminator"], jax.random.fold_in(key, 2)
+                "batch normalization",
+                "a network without it, if penalty or r1 is above 0",
             )
         return params, extra
 
-    def normalize_kernels(params: Params, extra: Any, *, train: bool) -> tuple[Params, Any]:
-        """The discriminator with kernels of spectral norm 1, if that is asked for; in training the vectors move."""
-        if not spectral_norm:
-            return params, extra
-        normalized, vectors = spectral.spectral_norm(params["discriminator"], extra["spectral"])
-        return {**params, "discriminator": normalized}, {
-            **extra,
-            "spectral": vectors,
-        } if train else extra
-
-    def apply_network(
-        player: str, params: Params, extra: Any, x: Array, label: Labels, key: Any, *, train: bool
-    ):
-        """What one of the two says, and `extra` after it."""
-        net = generator if player == "generator" else discriminator
-        if train and augment is not None and player == "discriminator":
-            key, changes = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-            x = jax.vmap(augment)(jax.random.split(changes, x.shape[0]), x)
-        y, moved = apply(
-            net,
-            params[player],
-            extra.get(player, {}),
-            x,
-            key,
-            train=train,
-            **label_kwargs(net, label),
-        )
-        if player == "discriminator" and y.size != x.shape[0]:
-            raise InputError(player, list(y.shape), f"one score for each thing, [{x.shape[0]}, 1]")
-        return y, {**extra, player: moved} if player in extra else extra
-
-    def draw(params: Params, extra: Any, batch: Batch, key: Any, *, train: bool):
-        x = batch["input"]
-        label = batch.get("label")
-        z = jax.random.normal(jax.random.fold_in(key, 0), (x.shape[0], latent))
-        y, extra = apply_network(
-            "generator", params, extra, z, label, jax.random.fold_in(key, 1), train=train
-        )
-        if y.shape != x.shape:
-            raise InputError("generator", list(y.shape), f"things as the data's, {list(x.shape)}")
-        return y, extra
-
-    def discriminator_loss(
-        params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
-    ):
-        x = batch["input"]
-        label = batch.get("label")
-        mask = batch.get("mask")
-        keys = [jax.random.fold_in(key, i) for i in range(3)]
-        params, extra = normalize_kernels(params, extra, train=train)
-        # The generator is another player: its statistics stay, and no gradient goes there.
-        drawn = jax.lax.stop_gradient(draw(params, extra, batch, keys[0], train=train)[0])
-        real_score, moved = apply_network(
-            "discriminator", params, extra, x, label, keys[1], train=train
-        )
-        drawn_score, moved = apply_network(
-            "discriminator", params, moved, drawn, label, keys[1], train=train
-        )
-        real_score = real_score.reshape(-1)
-        drawn_score = drawn_score.reshape(-1)
-        each = of_real(real_score) + of_drawn(drawn_score)
-        if train and not is_zero(label_smoothing):
-            each = each + label_smoothing * (of_drawn(real_score) - of_real(real_score))
-
-        def slope(at: Array) -> Array:
-            """The norm of the gradient of each score in its own thing, squared."""
-
-            def scores(x: Array) -> Array:
-                return apply_network(
-                    "discriminator", params, extra, x, label, keys[1], train=train
-                )[0].sum()
-
-            return (jax.grad(scores)(at) ** 2).reshape(at.shape[0], -1).sum(-1)
-
-        if train and not is_zero(penalty):
-            u = jax.random.uniform(keys[2], (x.shape[0],) + (1,) * (x.ndim - 1))
-            # The root has no slope at 0.
-            each = each + penalty * (jnp.sqrt(slope(u * x + (1 - u) * drawn) + 1e-12) - 1) ** 2
-        if train and not is_zero(r1):
-            each = each + r1 / 2 * slope(x)
-        parts = {"discriminator_loss": each, "score_real": real_score, "score_fake": drawn_score}
-        metrics = {name: total(values, mask) for name, values in parts.items()}
-        return mean(metrics["discriminator_loss"]), (moved, metrics)
-
-    def generator_loss(
-        params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
-    ):
-        drawn, moved = draw(params, extra, batch, jax.random.fold_in(key, 0), train=train)
-        label = batch.get("label")
-        dropout = jax.random.fold_in(key, 1)
-        params, _ = normalize_kernels(params, extra, train=train)
-        score, _ = apply_network("discriminator", params, extra, drawn, label, dropout, train=train)
-        metrics = {"generator_loss": total(of_generator(score.reshape(-1)), batch.get("mask"))}
-        return mean(metrics["generator_loss"]), (moved, metrics)
-
     def updates(
-        first: optax.GradientTransformation,
-        second: optax.GradientTransformation,
+        discriminator_optimizer: optax.GradientTransformation,
+        generator_optimizer: optax.GradientTransformation,
         critic_steps: int = 1,
     ):
         at_least("critic_steps", critic_steps, 1)
         return (
-            Update(discriminator_loss, first, on="discriminator", times=critic_steps),
-            Update(generator_loss, second, on="generator"),
+            Update(
+                discriminator_loss, discriminator_optimizer, on="discriminator", times=critic_steps
+            ),
+            Update(generator_loss, generator_optimizer, on="generator"),
         )
 
     def generate(params: Params, extra: Any, z: Float[Array, "B Z"], label: Labels = None):
         check_label(classes, label)
-        return apply_network("generator", params, extra, z, label, None, train=False)[0]
+        return _apply_network(networks, "generator", params, extra, z, label, None, train=False)[0]
 
     def sample(params: Params, extra: Any, key: Key[Array, ""], n: int, label: Labels = None):
         at_least("n", n, 1)
@@ -258,13 +193,162 @@ def gan(
 
     def score(params: Params, extra: Any, x: Float[Array, "B ..."], label: Labels = None):
         check_label(classes, label)
-        params, _ = normalize_kernels(params, extra, train=False)
-        return apply_network("discriminator", params, extra, x, label, None, train=False)[
-            0
-        ].reshape(-1)
+        params, _ = _normalize_kernels(networks, params, extra, train=False)
+        scores, _ = _apply_network(
+            networks, "discriminator", params, extra, x, label, None, train=False
+        )
+        return scores.reshape(-1)
 
     return Adversarial(init, discriminator_loss, generator_loss, updates, sample, generate, score)
 
 
-def _init(net: nn.Module, key: Any, x: Array, label: Labels) -> Any:
-    return net.init(key, x, train=False, **label_kwargs(net, label))
+def _init_networks(
+    networks: _Networks, key: Key[Array, ""], batch: Batch
+) -> tuple[Params, dict[str, Any]]:
+    """Returns the initial parameters and other collections of both networks, by network."""
+    x = batch["input"]
+    label = batch.get("label")
+    z = jnp.zeros((x.shape[0], networks.latent))
+    inputs = {"discriminator": x, "generator": z}
+    params = {}
+    extra = {}
+    for i, (name, value) in enumerate(inputs.items()):
+        net = getattr(networks, name)
+        kwargs = label_kwargs(net, label)
+        variables = dict(net.init(jax.random.fold_in(key, i), value, train=False, **kwargs))
+        params[name] = variables.pop("params")
+        if variables:
+            extra[name] = variables
+    if networks.spectral_norm:
+        extra["spectral"] = spectral.spectral_vectors(
+            params["discriminator"], jax.random.fold_in(key, 2)
+        )
+    return params, extra
+
+
+def _normalize_kernels(
+    networks: _Networks, params: Params, extra: Any, *, train: bool
+) -> tuple[Params, Any]:
+    """Applies spectral normalization to the discriminator's kernels, if that option is set.
+
+    Returns:
+      The parameters and `extra`, in which the vectors of the power iteration change in training.
+    """
+    if not networks.spectral_norm:
+        return params, extra
+    normalized, vectors = spectral.spectral_norm(params["discriminator"], extra["spectral"])
+    if train:
+        extra = {**extra, "spectral": vectors}
+    return {**params, "discriminator": normalized}, extra
+
+
+def _apply_network(
+    networks: _Networks,
+    name: str,
+    params: Params,
+    extra: Any,
+    x: Array,
+    label: Labels,
+    key: Any,
+    *,
+    train: bool,
+) -> tuple[Array, Any]:
+    """Applies the network `name`; returns its outputs and the updated `extra` of both networks."""
+    net = getattr(networks, name)
+    if train and networks.augment is not None and name == "discriminator":
+        dropout_key = jax.random.fold_in(key, 0)
+        augment_key = jax.random.fold_in(key, 1)
+        x = jax.vmap(networks.augment)(jax.random.split(augment_key, x.shape[0]), x)
+        key = dropout_key
+    kwargs = label_kwargs(net, label)
+    y, updated = apply(net, params[name], extra.get(name, {}), x, key, train=train, **kwargs)
+    if name == "discriminator" and y.size != x.shape[0]:
+        raise InputError(name, list(y.shape), f"one score per example, [{x.shape[0]}, 1]")
+    if name in extra:
+        extra = {**extra, name: updated}
+    return y, extra
+
+
+def _generate_batch(
+    networks: _Networks, params: Params, extra: Any, batch: Batch, key: Any, *, train: bool
+) -> tuple[Array, Any]:
+    """Returns as many generated examples as the batch has rows, and the updated `extra`."""
+    x = batch["input"]
+    z = jax.random.normal(jax.random.fold_in(key, 0), (x.shape[0], networks.latent))
+    key = jax.random.fold_in(key, 1)
+    label = batch.get("label")
+    y, extra = _apply_network(networks, "generator", params, extra, z, label, key, train=train)
+    if y.shape != x.shape:
+        raise InputError("generator", list(y.shape), f"the shape of the data, {list(x.shape)}")
+    return y, extra
+
+
+def _discriminator_loss(
+    networks: _Networks,
+    losses: _Losses,
+    params: Params,
+    extra: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    train: bool,
+) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    x = batch["input"]
+    label = batch.get("label")
+    generator_key = jax.random.fold_in(key, 0)
+    dropout_key = jax.random.fold_in(key, 1)
+    penalty_key = jax.random.fold_in(key, 2)
+    params, extra = _normalize_kernels(networks, params, extra, train=train)
+    # This loss does not train the generator, so the generator's statistics stay as they are.
+    fake, _ = _generate_batch(networks, params, extra, batch, generator_key, train=train)
+    fake = jax.lax.stop_gradient(fake)
+
+    def score(x: Array, extra: Any) -> tuple[Array, Any]:
+        return _apply_network(
+            networks, "discriminator", params, extra, x, label, dropout_key, train=train
+        )
+
+    def squared_gradient_norm(x: Array) -> Float[Array, " B"]:
+        gradient = jax.grad(lambda x: score(x, extra)[0].sum())(x)
+        return (gradient**2).reshape(x.shape[0], -1).sum(-1)
+
+    score_real, updated = score(x, extra)
+    score_fake, updated = score(fake, updated)
+    score_real = score_real.reshape(-1)
+    score_fake = score_fake.reshape(-1)
+    loss = losses.of_real(score_real) + losses.of_fake(score_fake)
+    if train and not is_zero(losses.label_smoothing):
+        difference = losses.of_fake(score_real) - losses.of_real(score_real)
+        loss = loss + losses.label_smoothing * difference
+    if train and not is_zero(losses.penalty):
+        u = jax.random.uniform(penalty_key, (x.shape[0],) + (1,) * (x.ndim - 1))
+        # The square root has no finite derivative at 0.
+        norm = jnp.sqrt(squared_gradient_norm(u * x + (1 - u) * fake) + 1e-12)
+        loss = loss + losses.penalty * (norm - 1) ** 2
+    if train and not is_zero(losses.r1):
+        loss = loss + losses.r1 / 2 * squared_gradient_norm(x)
+    values = {"discriminator_loss": loss, "score_real": score_real, "score_fake": score_fake}
+    metrics = {name: total(value, batch.get("mask")) for name, value in values.items()}
+    return mean(metrics["discriminator_loss"]), (updated, metrics)
+
+
+def _generator_loss(
+    networks: _Networks,
+    losses: _Losses,
+    params: Params,
+    extra: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    train: bool,
+) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    generator_key = jax.random.fold_in(key, 0)
+    fake, updated = _generate_batch(networks, params, extra, batch, generator_key, train=train)
+    label = batch.get("label")
+    dropout_key = jax.random.fold_in(key, 1)
+    params, _ = _normalize_kernels(networks, params, extra, train=train)
+    score, _ = _apply_network(
+        networks, "discriminator", params, extra, fake, label, dropout_key, train=train
+    )
+    metrics = {"generator_loss": total(losses.of_generator(score.reshape(-1)), batch.get("mask"))}
+    return mean(metrics["generator_loss"]), (updated, metrics)

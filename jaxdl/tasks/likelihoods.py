@@ -1,4 +1,4 @@
-"""What a decoder's numbers say of pixels: for each likelihood the loss of one image, and the image that is expected."""
+"""Likelihoods of pixels given a decoder's outputs: negative log-likelihood and mean image."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,11 +15,11 @@ LIKELIHOODS = ("bernoulli", "continuous_bernoulli", "gaussian")
 
 
 class Likelihood(NamedTuple):
-    """How outputs y and an image x belong together.
+    """Distribution of an image given the outputs of a decoder.
 
     Attributes:
-      nll: `nll(outputs, image) -> -log p(image | outputs)` of one image, in nats; NaN, which stops a run, for pixels
-        outside of [0, 1] where the likelihood has none.
+      nll: `nll(outputs, image) -> -log p(image | outputs)` of one image, in nats. It is NaN, which
+        stops a run, for pixels outside [0, 1] if the likelihood is not defined there.
       mean: `mean(outputs) -> pixels`, elementwise.
     """
 
@@ -28,12 +28,14 @@ class Likelihood(NamedTuple):
 
 
 def likelihood(name: str, sigma: float = 1.0) -> Likelihood:
-    """The likelihood called `name`.
+    """Returns the likelihood with this name.
 
     Args:
-      name: bernoulli: outputs are logits of black or white, grey is a probability of white; continuous_bernoulli:
-        logits of a density over [0, 1]; gaussian: outputs are the pixels, off by `sigma`.
-      sigma: of a Gaussian, above 0.
+      name: "bernoulli", "continuous_bernoulli" or "gaussian". For "bernoulli", outputs are logits
+        of white pixels, and a grey pixel counts as a probability of white. For
+        "continuous_bernoulli", outputs are logits of a density over [0, 1]. For "gaussian", outputs
+        are the mean pixels.
+      sigma: standard deviation of the Gaussian, above 0.
 
     Returns:
       A `Likelihood`.
@@ -50,19 +52,25 @@ def likelihood(name: str, sigma: float = 1.0) -> Likelihood:
     if name == "gaussian":
         return Likelihood(partial(losses.gaussian_nll, sigma=sigma), lambda y: y)
     if name == "bernoulli":
-        return Likelihood(partial(_within, losses.binary_cross_entropy), jax.nn.sigmoid)
-    return Likelihood(partial(_within, losses.continuous_bernoulli), _continuous_mean)
+        nll = partial(_nan_outside_unit_interval, losses.binary_cross_entropy)
+        return Likelihood(nll, jax.nn.sigmoid)
+    nll = partial(_nan_outside_unit_interval, losses.continuous_bernoulli)
+    return Likelihood(nll, _continuous_bernoulli_mean)
 
 
-def _within(nll: Callable, outputs: Array, image: Array) -> Array:
+def _nan_outside_unit_interval(nll: Callable, outputs: Array, image: Array) -> Array:
     return jnp.where(((image >= 0) & (image <= 1)).all(), nll(outputs, image), jnp.nan)
 
 
-def _continuous_mean(logits: Array) -> Array:
-    """`l / (2 l - 1) + 1 / (2 atanh(1 - 2 l))` of l = sigmoid(x): `sigmoid(x) / tanh(x / 2) - 1 / x`."""
-    near = jnp.abs(logits) < 1e-1
-    x = jnp.where(near, 1.0, logits)
-    small = jnp.where(near, logits, 0.0)
-    return jnp.where(
-        near, 0.5 + small / 12 - small**3 / 720, jax.nn.sigmoid(x) / jnp.tanh(x / 2) - 1 / x
-    )
+def _continuous_bernoulli_mean(logits: Array) -> Array:
+    """Returns the mean of a continuous Bernoulli distribution.
+
+        l / (2 l - 1) + 1 / (2 atanh(1 - 2 l)) = sigmoid(x) / tanh(x / 2) - 1 / x,    l = sigmoid(x)
+
+    A Taylor series replaces the quotients near x = 0.
+    """
+    near_zero = jnp.abs(logits) < 1e-1
+    x = jnp.where(near_zero, 1.0, logits)
+    small = jnp.where(near_zero, logits, 0.0)
+    series = 0.5 + small / 12 - small**3 / 720
+    return jnp.where(near_zero, series, jax.nn.sigmoid(x) / jnp.tanh(x / 2) - 1 / x)

@@ -1,4 +1,4 @@
-"""How tasks call a model: collections travel in `extra`, dropout has its key, lengths go where there are some."""
+"""Calls of a Linen module by a task: collections in `extra`, the dropout key, and lengths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,13 @@ from jaxdl.errors import at_least
 
 
 def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-    """The parameters of a model, and its other collections.
+    """Returns the initial parameters of a model and its other collections.
 
     Example:
       >>> import jaxdl, numpy as np
       >>> batch = {"input": np.ones((1, 2), np.float32)}
-      >>> params, extra = init_variables(jaxdl.models.MLP((3,), norm="batch"), jaxdl.root(0), batch)
+      >>> model = jaxdl.models.MLP((3,), norm="batch")
+      >>> params, extra = init_variables(model, jaxdl.root(0), batch)
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
@@ -27,13 +28,15 @@ def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple
 
 
 def lengths_kwargs(batch: Batch) -> dict[str, Any]:
-    """`{"lengths": ...}` if the batch has a `length` of each sequence, else nothing.
+    """Returns `{"lengths": batch["length"]}` if the batch has a `length`, else `{}`.
 
     Example:
       >>> lengths_kwargs({"input": 1}), lengths_kwargs({"input": 1, "length": 2})
       ({}, {'lengths': 2})
     """
-    return {"lengths": batch["length"]} if "length" in batch else {}
+    if "length" not in batch:
+        return {}
+    return {"lengths": batch["length"]}
 
 
 def apply(
@@ -44,28 +47,33 @@ def apply(
     key: Any,
     *,
     train: bool,
-    **more: Any,
+    **kwargs: Any,
 ) -> tuple[Any, Any]:
-    """What a model gives, and the collections after it.
+    """Returns the outputs of a model and its updated collections.
 
     Args:
-      model: a Linen module called as `model(inputs, train=bool, **more)`.
-      params: its parameters.
-      extra: its other collections, which training may move.
+      model: a Linen module called as `model(inputs, train=bool, **kwargs)`.
+      params: parameters of the model.
+      extra: other collections of the model, which are updated in training only.
       inputs: `[B, ...]`.
-      key: of the random stream "dropout"; None: nothing is drawn.
-      train: whether it is training.
-      **more: handed on, such as `lengths`; `method` names another function of the module.
+      key: key of the random stream "dropout". None means that the model has no random stream.
+      train: True in training.
+      **kwargs: further arguments of the model, such as `lengths`. `method` is the name of another
+        method of the module to call.
 
     Returns:
       `(outputs, extra)`.
     """
-    collections = list(extra) if train else []
-    rngs = {} if key is None else {"dropout": key}
-    y, moved = model.apply(
-        {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=collections, **more
+    mutable: list[str] = []
+    if train:
+        mutable = list(extra)
+    rngs = {}
+    if key is not None:
+        rngs["dropout"] = key
+    y, updated = model.apply(
+        {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
     )
-    return y, {**extra, **moved}
+    return y, {**extra, **updated}
 
 
 def predict_batched(
@@ -74,32 +82,34 @@ def predict_batched(
     *inputs: Num[np.ndarray, "N ..."],
     batch_size: int = 500,
 ) -> Float[np.ndarray, "N ..."]:
-    """What a task's `predict` says of a whole set, a batch at a time, in one compiled program.
+    """Applies a task's `predict` to a whole set, batch by batch, with one compiled program.
 
     Args:
       predict: `predict(params, extra, *inputs [B, ...]) -> [B, ...]`.
       state: `inference(state)` of one run.
-      *inputs: `[N, ...]` each.
-      batch_size: B; the last batch is filled up and cut again.
+      *inputs: arrays `[N, ...]`.
+      batch_size: B. The last batch is padded to this size, and its outputs are cut again.
 
     Returns:
       `[N, ...]`, on the host.
 
     Example:
       >>> import jaxdl
-      >>> task, x = jaxdl.tasks.classify(jaxdl.models.MLP([4])), np.ones((5, 2), np.float32)
-      >>> state = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1))).init(
-      ...     jaxdl.root(0), {"input": x})
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([4]))
+      >>> x = np.ones((5, 2), np.float32)
+      >>> update = jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1))
+      >>> state = jaxdl.learner(task.init, update).init(jaxdl.root(0), {"input": x})
       >>> predict_batched(task.predict, state, x, batch_size=2).shape
       (5, 10)
     """
     at_least("batch_size", batch_size, 1)
     at_least("rows", len(inputs[0]), 1)
-    run = jax.jit(predict)
+    compiled = jax.jit(predict)
     size = min(batch_size, len(inputs[0]))
-    found = []
+    outputs = []
     for first in range(0, len(inputs[0]), size):
-        part = [np.asarray(x[first : first + size]) for x in inputs]
-        whole = [np.concatenate([x, np.repeat(x[:1], size - len(x), 0)]) for x in part]
-        found.append(np.asarray(run(state.params, state.extra, *whole))[: len(part[0])])
-    return np.concatenate(found)
+        batch = [np.asarray(x[first : first + size]) for x in inputs]
+        padded = [np.concatenate([x, np.repeat(x[:1], size - len(x), 0)]) for x in batch]
+        y = np.asarray(compiled(state.params, state.extra, *padded))
+        outputs.append(y[: len(batch[0])])
+    return np.concatenate(outputs)

@@ -1,4 +1,4 @@
-"""Reconstruction: a thing through a bottleneck, or out of noise."""
+"""Reconstruction of inputs: autoencoders and denoising autoencoders."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,21 +12,22 @@ from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import Metrics, mean, total
-from jaxdl.tasks.likelihoods import likelihood as likelihood_called
+from jaxdl.tasks import likelihoods
 from jaxdl.tasks.linen import apply, init_variables
 
 Corruption = Callable[[Key[Array, ""], Float[Array, "*D"]], Float[Array, "*D"]]
 
 
 class Reconstructor(NamedTuple):
-    """What `reconstruct` returns: pure functions, to use together or alone.
+    """Pure functions for an autoencoder, returned by `reconstruct`.
 
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
       loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      encode: `encode(params, extra, inputs [B, ...]) -> codes`.
-      decode: `decode(params, extra, codes) -> things [B, ...]`.
-      reconstruct: `reconstruct(params, extra, inputs [B, ...]) -> things [B, ...]`; given noisy ones, clean ones.
+      encode: `encode(params, extra, inputs [B, ...]) -> latents`.
+      decode: `decode(params, extra, latents) -> reconstructions [B, ...]`.
+      reconstruct: `reconstruct(params, extra, inputs [B, ...]) -> reconstructions [B, ...]`. A
+        denoising autoencoder returns clean reconstructions of noisy inputs.
     """
 
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
@@ -39,20 +40,25 @@ class Reconstructor(NamedTuple):
 def reconstruct(
     model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Corruption | None = None
 ) -> Reconstructor:
-    """The task of giving back what came in; with a corruption, what was there before it: a denoising autoencoder.
+    """Returns the functions that train and apply an autoencoder.
 
         L = -1/|B| sum_i m_i log p(x_i | f(c(x_i)))
 
-    Source: Vincent et al. 2008, Extracting and composing robust features with denoising autoencoders.
+    With a corruption c, the target is the input before the corruption: a denoising autoencoder.
+
+    Source: Vincent et al. 2008, Extracting and composing robust features with denoising
+    autoencoders.
 
     Args:
-      model: an `Autoencoder`, or a module with the same `encode` and `decode`; its collections travel in `extra`.
+      model: an `Autoencoder`, or a module with the same `encode` and `decode`. Its collections
+        other than `params` are stored in `extra`.
       likelihood: "bernoulli", "continuous_bernoulli" or "gaussian", see `jaxdl.tasks.likelihood`.
-      corrupt: `corrupt(key, thing) -> thing` for one of them, in training and in evaluation; None: nothing.
+      corrupt: `corrupt(key, example) -> example` for one example, in training and in evaluation.
+        None means no corruption.
 
     Returns:
-      A `Reconstructor`. A batch has `input [B, ...]` and, if some rows do not count, `mask [B]`. Metrics: `loss` in
-      nats, and `mse`, the mean squared error of the expected pixels.
+      A `Reconstructor`. A batch has `input [B, ...]`, and `mask [B]` if some rows do not count. The
+      metrics are `loss` in nats, and `mse`, the mean squared error of the expected pixels.
 
     Raises:
       InputError: an unknown likelihood, or a conditional model.
@@ -66,24 +72,25 @@ def reconstruct(
       >>> task.encode(params, extra, x).shape, task.reconstruct(params, extra, x).shape
       ((3, 2), (3, 8, 8, 1))
     """
-    nll, expected = likelihood_called(likelihood)
+    nll, expected = likelihoods.likelihood(likelihood)
     if getattr(model, "classes", None) is not None:
         raise InputError(
-            "model", "Conditional", "an autoencoder without classes; a conditional one is a `VAE`"
+            "model", "Conditional", "an autoencoder without classes; only a VAE can be conditional"
         )
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, {"input": batch["input"]})
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
-        clean = seen = batch["input"]
-        dropout = jax.random.fold_in(key, 0)
-        noise = jax.random.fold_in(key, 1)
+        clean = batch["input"]
+        inputs = clean
+        dropout_key = jax.random.fold_in(key, 0)
+        noise_key = jax.random.fold_in(key, 1)
         if corrupt is not None:
-            seen = jax.vmap(corrupt)(jax.random.split(noise, clean.shape[0]), clean)
-        y, extra = apply(model, params, extra, seen, dropout, train=train)
-        each = {"loss": jax.vmap(nll)(y, clean), "mse": jax.vmap(losses.mse)(expected(y), clean)}
-        metrics = {name: total(values, batch.get("mask")) for name, values in each.items()}
+            inputs = jax.vmap(corrupt)(jax.random.split(noise_key, clean.shape[0]), clean)
+        y, extra = apply(model, params, extra, inputs, dropout_key, train=train)
+        values = {"loss": jax.vmap(nll)(y, clean), "mse": jax.vmap(losses.mse)(expected(y), clean)}
+        metrics = {name: total(x, batch.get("mask")) for name, x in values.items()}
         return mean(metrics["loss"]), (extra, metrics)
 
     def encode(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Any:
@@ -93,25 +100,27 @@ def reconstruct(
         outputs: Any = model.apply({"params": params, **extra}, codes, train=False, method="decode")
         return expected(outputs)
 
-    def reconstructed(
+    def reconstruct_inputs(
         params: Params, extra: Any, inputs: Float[Array, "B ..."]
     ) -> Float[Array, "B ..."]:
         return decode(params, extra, encode(params, extra, inputs))
 
-    return Reconstructor(init, loss, encode, decode, reconstructed)
+    return Reconstructor(init, loss, encode, decode, reconstruct_inputs)
 
 
 def gaussian_noise(sigma: float) -> Corruption:
-    """A corruption: adds normal numbers to every pixel. The result is not cut to [0, 1].
+    """Returns a corruption that adds Gaussian noise to every pixel.
+
+    The result is not clipped to [0, 1].
 
     Args:
-      sigma: their standard deviation, at least 0.
+      sigma: standard deviation of the noise, at least 0.
 
     Returns:
-      `corrupt(key, thing) -> thing`.
+      `corrupt(key, example) -> example`.
 
     Raises:
-      InputError: for another sigma.
+      InputError: any other sigma.
 
     Example:
       >>> import jaxdl
@@ -123,16 +132,16 @@ def gaussian_noise(sigma: float) -> Corruption:
 
 
 def salt_and_pepper(share: float) -> Corruption:
-    """A corruption: makes some pixels white and as many black.
+    """Returns a corruption that makes some pixels white and as many black.
 
     Args:
-      share: of pixels, both together, in [0, 1).
+      share: expected share of changed pixels, black and white together, in [0, 1).
 
     Returns:
-      `corrupt(key, thing) -> thing`.
+      `corrupt(key, example) -> example`.
 
     Raises:
-      InputError: for another share.
+      InputError: any other share.
 
     Example:
       >>> import jaxdl

@@ -1,4 +1,4 @@
-"""Regression: numbers from inputs, by least squares."""
+"""Regression: real-valued predictions, trained by least squares."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 
 
 class Regressor(NamedTuple):
-    """What `regress` returns: pure functions, to use together or alone.
+    """Pure functions for regression, returned by `regress`.
 
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
@@ -28,18 +28,19 @@ class Regressor(NamedTuple):
 
 
 def regress(model: nn.Module) -> Regressor:
-    """The task of saying numbers.
+    """Returns the functions that train and apply a regression model.
 
         L = 1/|B| sum_i m_i mean_d (f(x_i)_d - y_id)^2
 
     Args:
-      model: a Linen module called as `model(inputs [B, ...], train=bool) -> [B, D]`, with `lengths=` where a batch has
-        them; its collections beside `params` travel in `extra`.
+      model: a Linen module called as `model(inputs [B, ...], train=bool) -> [B, D]`. It is also
+        given `lengths=` if the batch has lengths. Its collections other than `params` are stored in
+        `extra`.
 
     Returns:
-      A `Regressor`. A batch has `input [B, ...]`, `target [B, D]`, for sequences of different lengths `length [B]`,
-      and, if some rows do not count, `mask [B]`. Metrics: `loss`, the mean squared error, and `mae`, the mean
-      absolute one.
+      A `Regressor`. A batch has `input [B, ...]` and `target [B, D]`. It has `length [B]` for
+      sequences of different lengths, and `mask [B]` if some rows do not count. The metrics are
+      `loss`, the mean squared error, and `mae`, the mean absolute error.
 
     Example:
       >>> import jaxdl, jax.numpy as jnp
@@ -70,7 +71,9 @@ def regress(model: nn.Module) -> Regressor:
         inputs: Float[Array, "B ..."],
         lengths: Int[Array, " B"] | None = None,
     ):
-        more: dict[str, Any] = {} if lengths is None else {"lengths": lengths}
-        return model.apply({"params": params, **extra}, inputs, train=False, **more)
+        kwargs: dict[str, Any] = {}
+        if lengths is not None:
+            kwargs["lengths"] = lengths
+        return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
 
     return Regressor(init, loss, predict)

@@ -1,6 +1,7 @@
-"""Variational autoencoders: a density of things, with a code for each."""
+"""Variational autoencoders: a density over examples, with a latent for each."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -13,22 +14,32 @@ from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.metrics import Metrics, mean, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
-from jaxdl.tasks.likelihoods import likelihood as likelihood_called
+from jaxdl.tasks import binarization, likelihoods
 from jaxdl.tasks.linen import apply
+
+#: The mean of q(z | x) and the logarithm of its variance.
+Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]
 
 
 class Variational(NamedTuple):
-    """What `vae` returns: pure functions, to use together or alone. `label [B]` is for conditional models.
+    """Pure functions for a variational autoencoder, returned by `vae`.
+
+    The argument `label [B]` is for conditional models only.
 
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
       loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      encode: `encode(params, extra, inputs [B, ...], label=None) -> (mean, log s^2)`, `[B, Z]` each.
-      decode: `decode(params, extra, latent [B, Z], label=None) -> things [B, ...]`, those expected.
-      reconstruct: `reconstruct(params, extra, inputs [B, ...], label=None) -> things`, from the mean of the code.
-      sample: `sample(params, extra, key, n, label=None) -> things [n, ...]` of z ~ N(0, I).
-      bound: `bound(params, extra, inputs [B, ...], key, k, label=None) -> [B]`, an upper bound of -log p(x) in nats
-        from k codes each; k = 1 is the negative evidence bound, and it falls towards -log p(x) as k grows.
+      encode: `encode(params, extra, inputs [B, ...], label=None) -> (mean, log s^2)`, two arrays
+        `[B, Z]`.
+      decode: `decode(params, extra, latent [B, Z], label=None) -> outputs [B, ...]`, the expected
+        pixels.
+      reconstruct: `reconstruct(params, extra, inputs [B, ...], label=None) -> outputs`, decoded
+        from the mean of the latent.
+      sample: `sample(params, extra, key, n, label=None) -> samples [n, ...]`, decoded from
+        z ~ N(0, I).
+      bound: `bound(params, extra, inputs [B, ...], key, k, label=None) -> [B]`, an upper bound of
+        -log p(x) in nats from k latents per example. It is the negative evidence lower bound for
+        k = 1 and falls towards -log p(x) as k grows.
     """
 
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
@@ -40,6 +51,15 @@ class Variational(NamedTuple):
     bound: Callable[..., Float[Array, " B"]]
 
 
+class _Objective(NamedTuple):
+    """The parts of a loss: likelihood, binarization, and the weight of the KL divergence."""
+
+    nll: Callable[[Array, Array], Float[Array, ""]]
+    binarize_batch: Callable[[Key[Array, ""], Array], Array]
+    beta: float
+    warmup: int
+
+
 def vae(
     model: VAE,
     *,
@@ -49,98 +69,68 @@ def vae(
     warmup: int = 0,
     binarize: Literal["dynamic"] | float | None = None,
 ) -> Variational:
-    """The task of a variational autoencoder.
+    """Returns the functions that train and apply a variational autoencoder.
 
-        L = 1/|B| sum_i m_i [-log p(x_i | z_i) + b KL(q(z | x_i) || N(0, I))],    z_i = mean_i + s_i e,  e ~ N(0, I)
+        L = 1/|B| sum_i m_i [-log p(x_i | z_i) + b KL(q(z | x_i) || N(0, I))]
+        z_i = mean_i + s_i e,    e ~ N(0, I)
 
-    With b = 1 it is the negative evidence lower bound, of which -log p(x) is at most the mean.
+    For b = 1, the expected loss is the negative evidence lower bound. It is an upper bound of the
+    mean of -log p(x).
 
-    Source: Kingma, Welling 2014; Higgins et al. 2017 (beta); Burda, Grosse, Salakhutdinov 2016 (`bound`);
-    Salakhutdinov, Murray 2008 (dynamic binarization).
+    Source: Kingma, Welling 2014; Higgins et al. 2017 (beta); Burda, Grosse, Salakhutdinov 2016
+    (`bound`); Salakhutdinov, Murray 2008 (dynamic binarization).
 
     Args:
-      model: a `VAE`; with `Conditional` networks batches have a `label`.
+      model: a `VAE`. With `Conditional` networks, batches have a `label`.
       likelihood: "bernoulli", "continuous_bernoulli" or "gaussian", see `jaxdl.tasks.likelihood`.
-      sigma: of the Gaussian likelihood.
+      sigma: standard deviation of the Gaussian likelihood.
       beta: b, at least 0.
-      warmup: over this many batches of training b rises from 0 to `beta`; evaluation has `beta` from the start. Their
-        count is `extra["warmup"]`; under `accumulate` every part of a batch counts.
-      binarize: "dynamic": every pixel is white with the probability of its grey, drawn anew each time; a threshold in
-        [0, 1); None: as it is.
+      warmup: number of training batches over which b rises from 0 to `beta`. Evaluation always uses
+        `beta`. The batches are counted in `extra["warmup"]`; with `accumulate`, every part of a
+        batch counts as one.
+      binarize: "dynamic", a threshold in [0, 1), or None. "dynamic" makes every pixel white with a
+        probability equal to its grey value, sampled again each time. A threshold makes the pixels
+        above it white. None leaves images unchanged.
 
     Returns:
-      A `Variational`. A batch has `input [B, ...]`, `label [B]` for conditional models, and `mask [B]` if some rows do
-      not count. Metrics, means per thing in nats: `loss`, what is minimised; `bound`, the same with b = 1; `nll` and
-      `kl`, its parts.
+      A `Variational`. A batch has `input [B, ...]`. It has `label [B]` for conditional models, and
+      `mask [B]` if some rows do not count. The metrics are means per example in nats: the minimized
+      `loss`, its terms `nll` and `kl`, and `bound`, the loss with b = 1.
 
     Raises:
-      InputError: a model that is no `VAE`, an unknown likelihood or binarization, one that do not go together, a sigma
-        that is not above 0, a beta or a warmup below 0.
+      InputError: a model that is not a `VAE`, an unknown likelihood or binarization, a likelihood
+        that excludes the binarization, a sigma that is not above 0, or a beta or warmup below 0.
 
     Example:
       >>> import jaxdl
       >>> from jaxdl.models import MLP, VAE, Reshaped
       >>> task = vae(VAE(MLP((8,), 4), Reshaped(MLP((8,), 64), (8, 8, 1)), latent=2))
-      >>> x, key = jnp.zeros((3, 8, 8, 1)), jaxdl.root(0)
+      >>> x = jnp.zeros((3, 8, 8, 1))
+      >>> key = jaxdl.root(0)
       >>> params, extra = task.init(key, {"input": x})
       >>> task.sample(params, extra, key, 5).shape, task.bound(params, extra, x, key, 10).shape
       ((5, 8, 8, 1), (3,))
     """
-    nll, expected = likelihood_called(likelihood, sigma)
+    nll, expected = likelihoods.likelihood(likelihood, sigma)
     of_kind("model", model, VAE, "a VAE")
     if likelihood != "bernoulli" and binarize is not None:
         raise InputError(
             "binarize",
             binarize,
-            f"None, with the likelihood {likelihood}: black and white is no density",
+            f"None, with the likelihood {likelihood}; binary pixels need bernoulli",
         )
     in_range("beta", beta, 0, float("inf"))
     at_least("warmup", warmup, 0)
-    black_or_white = binarized(binarize)
+    binarize_batch = binarization.binarize(binarize)
+    loss = partial(_loss, model, _Objective(nll, binarize_batch, beta, warmup))
+    call = partial(_call, model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         extra = dict(model.init(key, batch["input"], train=False, label=batch.get("label")))
         params = extra.pop("params", {})
-        return params, {**extra, "warmup": jnp.zeros((), jnp.int32)} if warmup else extra
-
-    def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
-        dropout, noise, pixels = (jax.random.fold_in(key, i) for i in range(3))
-        x = black_or_white(pixels, batch["input"])
-        more = {"label": batch.get("label")}
-        collections = _collections(extra)
-        (m, logvar), moved = apply(
-            model, params, collections, x, dropout, train=train, method="encode", **more
-        )
-        z = m + jnp.exp(logvar / 2) * jax.random.normal(noise, m.shape, m.dtype)
-        y, moved = apply(
-            model,
-            params,
-            moved,
-            z,
-            jax.random.fold_in(dropout, 1),
-            train=train,
-            method="decode",
-            **more,
-        )
-        b: Any = beta
-        if warmup and train:
-            b = beta * jnp.minimum(1.0, extra["warmup"] / warmup)
         if warmup:
-            moved = {**moved, "warmup": extra["warmup"] + int(train)}
-        parts = {"nll": jax.vmap(nll)(y, x), "kl": jax.vmap(losses.gaussian_kl)(m, logvar)}
-        each = {
-            "loss": parts["nll"] + b * parts["kl"],
-            "bound": parts["nll"] + parts["kl"],
-            **parts,
-        }
-        metrics = {name: total(values, batch.get("mask")) for name, values in each.items()}
-        return mean(metrics["loss"]), (moved, metrics)
-
-    def call(params: Params, extra: Any, x: Array, label: Labels, method: str) -> Any:
-        check_label(model.classes, label)
-        return model.apply(
-            {"params": params, **_collections(extra)}, x, train=False, label=label, method=method
-        )
+            extra["warmup"] = jnp.zeros((), jnp.int32)
+        return params, extra
 
     def encode(params: Params, extra: Any, inputs: Float[Array, "B ..."], label: Labels = None):
         return call(params, extra, inputs, label, "encode")
@@ -163,55 +153,123 @@ def vae(
         inputs: Float[Array, "B ..."],
         key: Key[Array, ""],
         k: int,
-        label=None,
+        label: Labels = None,
     ):
         at_least("k", k, 1)
-        x = black_or_white(jax.random.fold_in(key, 0), inputs)
-        m, logvar = encode(params, extra, x, label)
-
-        def one(weight: Float[Array, " B"], i: Int[Array, ""]) -> tuple[Float[Array, " B"], None]:
-            e = jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, 1), i), m.shape)
-            z = m + jnp.exp(logvar / 2) * e
-            y = call(params, extra, z, label, "decode")
-            # log p(x | z) + log p(z) - log q(z | x); the normal densities' constants cancel.
-            ratio = (e**2 + logvar - z**2).sum(-1) / 2 - jax.vmap(nll)(y, x)
-            return jnp.logaddexp(weight, ratio), None
-
-        weight, _ = jax.lax.scan(one, jnp.full(x.shape[0], -jnp.inf), jnp.arange(k))
-        return jnp.log(k) - weight
+        x = binarize_batch(jax.random.fold_in(key, 0), inputs)
+        posterior = encode(params, extra, x, label)
+        return _importance_weighted_bound(
+            posterior,
+            lambda z: call(params, extra, z, label, "decode"),
+            lambda y: jax.vmap(nll)(y, x),
+            key,
+            k,
+        )
 
     return Variational(init, loss, encode, decode, reconstruct, sample, bound)
 
 
-def binarized(how: Literal["dynamic"] | float | None) -> Callable[[Key[Array, ""], Array], Array]:
-    """Grey images in black and white.
+def _collections(extra: Any) -> dict[str, Any]:
+    """Returns the model's collections, without the counter of the warm-up."""
+    return {name: value for name, value in extra.items() if name != "warmup"}
 
-    Args:
-      how: "dynamic": a pixel is white with the probability of its grey; a threshold in [0, 1): above it; None: no.
+
+def _call(model: VAE, params: Params, extra: Any, x: Array, label: Labels, method: str) -> Any:
+    """Applies `encode` or `decode` of the model for inference."""
+    check_label(model.classes, label)
+    return model.apply(
+        {"params": params, **_collections(extra)}, x, train=False, label=label, method=method
+    )
+
+
+def _loss(
+    model: VAE,
+    objective: _Objective,
+    params: Params,
+    extra: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    train: bool,
+) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+    nll, binarize_batch, beta, warmup = objective
+    dropout_key = jax.random.fold_in(key, 0)
+    noise_key = jax.random.fold_in(key, 1)
+    pixel_key = jax.random.fold_in(key, 2)
+    x = binarize_batch(pixel_key, batch["input"])
+    label = batch.get("label")
+    collections = _collections(extra)
+    posterior, y, updated = _autoencode(
+        model, params, collections, x, label, dropout_key, noise_key, train=train
+    )
+    weight: Any = beta
+    if warmup and train:
+        weight = beta * jnp.minimum(1.0, extra["warmup"] / warmup)
+    if warmup:
+        updated = {**updated, "warmup": extra["warmup"] + int(train)}
+    nlls = jax.vmap(nll)(y, x)
+    kls = jax.vmap(losses.gaussian_kl)(*posterior)
+    values = {"loss": nlls + weight * kls, "bound": nlls + kls, "nll": nlls, "kl": kls}
+    metrics = {name: total(value, batch.get("mask")) for name, value in values.items()}
+    return mean(metrics["loss"]), (updated, metrics)
+
+
+def _autoencode(
+    model: VAE,
+    params: Params,
+    extra: Any,
+    x: Float[Array, "B ..."],
+    label: Labels,
+    dropout_key: Key[Array, ""],
+    noise_key: Key[Array, ""],
+    *,
+    train: bool,
+) -> tuple[Posterior, Array, Any]:
+    """Encodes `x`, samples latents and decodes them.
 
     Returns:
-      `(key, images in [0, 1]) -> images`; a pixel outside of [0, 1] becomes NaN, which stops a run.
-
-    Raises:
-      InputError: for anything else.
-
-    Example:
-      >>> import jaxdl
-      >>> binarized(0.5)(jaxdl.root(0), jnp.array([0.2, 0.7])).tolist()
-      [0.0, 1.0]
+      `((mean, log s^2), outputs, extra)`.
     """
-    if how is None:
-        return lambda key, x: x
-    if how != "dynamic" and not (isinstance(how, int | float) and 0 <= how < 1):
-        raise InputError("binarize", how, "'dynamic', a threshold in [0, 1) or None")
+    (m, logvar), extra = apply(
+        model, params, extra, x, dropout_key, train=train, method="encode", label=label
+    )
+    z = m + jnp.exp(logvar / 2) * jax.random.normal(noise_key, m.shape, m.dtype)
+    decoder_key = jax.random.fold_in(dropout_key, 1)
+    y, extra = apply(
+        model, params, extra, z, decoder_key, train=train, method="decode", label=label
+    )
+    return (m, logvar), y, extra
 
-    def drawn(key: Key[Array, ""], x: Array) -> Array:
-        white = jax.random.uniform(key, x.shape) < x if how == "dynamic" else x > how
-        return jnp.where((x >= 0) & (x <= 1), white.astype(x.dtype), jnp.nan)
 
-    return drawn
+def _importance_weighted_bound(
+    posterior: Posterior,
+    decode: Callable[[Float[Array, "B Z"]], Array],
+    nll: Callable[[Array], Float[Array, " B"]],
+    key: Key[Array, ""],
+    k: int,
+) -> Float[Array, " B"]:
+    """Returns an upper bound of -log p(x) for each example, from k latents.
 
+        log k - log sum_j p(x | z_j) p(z_j) / q(z_j | x),    z_j ~ q(z | x)
 
-def _collections(extra: Any) -> dict[str, Any]:
-    """What of it is the model's."""
-    return {name: value for name, value in extra.items() if name != "warmup"}
+    Args:
+      posterior: the mean of q(z | x) and the logarithm of its variance.
+      decode: `decode(z) -> outputs`.
+      nll: `nll(outputs) -> -log p(x | z)`.
+      key: PRNG key of the `bound`; latent j uses the key `fold_in(fold_in(key, 1), j)`.
+      k: number of latents per example.
+    """
+    m, logvar = posterior
+
+    def add_latent(
+        log_sum: Float[Array, " B"], i: Int[Array, ""]
+    ) -> tuple[Float[Array, " B"], None]:
+        e = jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, 1), i), m.shape)
+        z = m + jnp.exp(logvar / 2) * e
+        y = decode(z)
+        # log p(x | z) + log p(z) - log q(z | x). The constants of the normal densities cancel.
+        log_ratio = (e**2 + logvar - z**2).sum(-1) / 2 - nll(y)
+        return jnp.logaddexp(log_sum, log_ratio), None
+
+    log_sum, _ = jax.lax.scan(add_latent, jnp.full(m.shape[0], -jnp.inf), jnp.arange(k))
+    return jnp.log(k) - log_sum

@@ -1,8 +1,9 @@
-"""Training: the loop, where it runs, what it keeps, whom it tells."""
+"""The training loop, strategies for devices, stores for checkpoints, writers for metrics."""
 
 from jaxdl.training.evaluation import evaluate
 from jaxdl.training.leaves import state_sha256
-from jaxdl.training.loop import Patience, train
+from jaxdl.training.loop import train
+from jaxdl.training.schedule import Patience
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
 from jaxdl.training.tensorboard import TensorBoard

@@ -1,4 +1,4 @@
-"""Steps that are looked at one by one: slow, and they say where it went wrong."""
+"""Checked training steps: slow, but errors name the step and the line of code."""
 
 import traceback
 from collections.abc import Callable
@@ -19,41 +19,50 @@ from jaxdl.training.program import Program
 
 
 def checked_program(learner: Learner, plain: Program) -> Program:
-    """The program of a learner that does one step at a time, each checked (`jaxdl.training.strategies.Checked`)."""
-    step, judge = _checkified(learner)
+    """Returns a program that checks every step (see `jaxdl.training.strategies.Checked`).
+
+    Args:
+      learner: the learner.
+      plain: its program without checks, which initializes the state.
+    """
+    step, evaluate_batch = _checkified(learner)
 
     def run(state: State, window: Window, key: Any, k: int) -> tuple[State, Any]:
-        found = []
+        metrics = []
         for _ in range(k):
             batch = gather(window.arrays, window.order[state.steps_done - window.first])
-            at = state.steps_done + 1
-            broken = [name for name, fine in _finite(batch).items() if not fine]
-            if broken:
-                raise NonFinite(at, f"{', '.join(broken)} of the batch is not finite")
-            # What a call has done with its key is not the next one's business.
-            checked(judge, at, state, batch, jax.random.clone(key))
-            state, metrics = checked(step, at, state, batch, jax.random.clone(key))
-            found.append(metrics)
-        return state, stack_rows(found)
+            number = state.steps_done + 1
+            _check_batch(batch, number)
+            # Reuse of a key is an error within one call only, so each call gets its own copy.
+            checked(evaluate_batch, number, state, batch, jax.random.clone(key))
+            state, step_metrics = checked(step, number, state, batch, jax.random.clone(key))
+            metrics.append(step_metrics)
+        return state, stack_rows(metrics)
 
     def evaluate(state: State, window: Window, key: Any, start: int, end: int) -> Any:
-        def judged(i: int) -> Any:
-            own = jax.random.fold_in(key, window.first + i)
-            return checked(
-                judge, state.steps_done, state, gather(window.arrays, window.order[i]), own
-            )
-
-        return stack_rows([judged(i) for i in range(start, end)])
+        metrics = []
+        for i in range(start, end):
+            batch_key = jax.random.fold_in(key, window.first + i)
+            batch = gather(window.arrays, window.order[i])
+            metrics.append(checked(evaluate_batch, state.steps_done, state, batch, batch_key))
+        return stack_rows(metrics)
 
     return Program(plain.abstract, plain.init, run, evaluate, in_flight=1)
 
 
 @lru_cache(maxsize=32)
 def _checkified(learner: Learner) -> tuple[Callable, Callable]:
+    """Returns the compiled `step` and `evaluate` of a learner, with checks added."""
     step = checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks)
-    return jax.jit(step), jax.jit(
-        checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks)
-    )
+    evaluate = checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks)
+    return jax.jit(step), jax.jit(evaluate)
+
+
+def _check_batch(batch: Any, step: int) -> None:
+    """Raises NonFinite if a field of the batch is not finite."""
+    broken = [name for name, finite in _finite(batch).items() if not finite]
+    if broken:
+        raise NonFinite(step, f"{', '.join(broken)} of the batch is not finite")
 
 
 @jax.jit
@@ -62,43 +71,52 @@ def _finite(batch: Any) -> Any:
 
 
 def checked(function: Callable, step: int, *args: Any) -> Any:
-    """What a checkified function returns, which is called at a step.
+    """Calls a checkified function and returns its result.
+
+    Args:
+      function: the function, which returns `(error, result)`.
+      step: number of the step, for error messages.
+      *args: arguments of the function.
 
     Raises:
-      NonFinite: an operation made a NaN.
-      CheckFailed: an index out of bounds, a key used twice, a check of the user's own.
+      NonFinite: an operation produced a NaN.
+      CheckFailed: an index out of bounds, a key used twice, or a failed check in the user's code.
     """
     try:
         with jax.debug_key_reuse(True):
-            error, found = function(*args)
-    except jax.errors.KeyReuseError as reused:
-        before = traceback.extract_tb(reused.__cause__.__traceback__ if reused.__cause__ else None)
-        lines = [(each.filename, each.lineno, each.name) for each in reversed(before)]
-        said = _said("a key is used twice", lines)
+            error, result = function(*args)
+    except jax.errors.KeyReuseError as reuse:
+        frames = traceback.extract_tb(getattr(reuse.__cause__, "__traceback__", None))
+        lines = [(frame.filename, frame.lineno, frame.name) for frame in reversed(frames)]
+        message = _located("a key is used twice", lines)
     else:
-        broken = error.get_exception()
-        if broken is None:
-            return found
-        frames = getattr(getattr(broken, "traceback_info", None), "frames", ())
-        said = _said(
-            str(broken), [(each.file_name, each.line_num, each.function_name) for each in frames]
-        )
-    if said.startswith("nan "):
-        raise NonFinite(step, said)
-    raise CheckFailed(f"step {step}: {said}")
+        failure = error.get_exception()
+        if failure is None:
+            return result
+        traced = getattr(getattr(failure, "traceback_info", None), "frames", ())
+        lines = [(frame.file_name, frame.line_num, frame.function_name) for frame in traced]
+        message = _located(str(failure), lines)
+    if message.startswith("nan "):
+        raise NonFinite(step, message)
+    raise CheckFailed(f"step {step}: {message}")
 
 
 @cache
 def _libraries() -> tuple[str, ...]:
-    """Where JAX, Flax and Optax are installed: not where a user's line is."""
+    """Returns the directories of JAX, Flax and Optax, which contain no code of the user."""
     specs = map(find_spec, ("jax", "flax", "optax"))
     return tuple(str(Path(spec.origin).parent) for spec in specs if spec and spec.origin)
 
 
-def _said(what: str, lines: list[tuple[str, int | None, str]]) -> str:
-    """The first line of what was found and, of the lines of the program from the innermost on, the user's first."""
-    said = what.splitlines()[0].strip(" .")
+def _located(message: str, lines: list[tuple[str, int | None, str]]) -> str:
+    """Returns the first line of a message, with the innermost line of the user's code.
+
+    Args:
+      message: the message of the failed check.
+      lines: `(file, line, function)` of the traceback, from the innermost frame outwards.
+    """
+    text = message.splitlines()[0].strip(" .")
     for file, line, function in lines:
         if not file.startswith((*_libraries(), "<")):
-            return f"{said}, in {function.rpartition('.')[2]} at {file}:{line}"
-    return said
+            return f"{text}, in {function.rpartition('.')[2]} at {file}:{line}"
+    return text

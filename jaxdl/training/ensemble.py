@@ -1,4 +1,4 @@
-"""Several runs in one program: seeds, one per key."""
+"""Ensembles: several runs in one program, one per key."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,27 +28,30 @@ from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
 
 
 class Ensemble:
-    """Several runs in one program: every leaf of the state gets a leading axis `[N]`.
+    """Several runs in one program: every leaf of the state has a leading axis `[N]`.
 
-    Run i is the one that the learner would do alone with key i: bit for bit on a CPU, elsewhere to
-    rounding. On a CPU, and where a step holds a convolution, the members of a device take their K steps
-    one after the other; elsewhere they are one `vmap`. Where a CPU's step holds a convolution of XLA's
-    own, which is slow inside a loop, the host drives one member after the other.
+    Member i is the run that the learner would do alone with key i. It is equal bit for bit on a
+    CPU, and up to rounding elsewhere.
 
-    Measured on one core, 8 members of the MLP 784-512-10 in batches of 128: one after the other 1.02 times
-    the cost of one alone each, `vmap` 1.32, step by step in turns 2.01; of the 3x3 CNN `vmap` 1.6. On
-    accelerators `vmap` over the kernels of a convolution becomes a grouped one, several times slower.
+    On a CPU, and if a step contains a convolution, a device runs its members sequentially, each
+    for K steps. Otherwise the members are one `vmap`. A convolution of XLA itself is slow inside
+    a CPU's loop. If a CPU's step contains one, the host runs one member after the other.
+
+    Costs were measured on one core with 8 members of the MLP 784-512-10 and batches of 128.
+    Relative to 8 separate runs, sequential members cost 1.02 and `vmap` 1.32. Members that
+    alternate after every step cost 2.01. For the 3x3 CNN `vmap` costs 1.6. On accelerators,
+    `vmap` over the kernels of a convolution becomes a grouped one, several times slower.
 
     Args:
-      count: N.
-      devices: which ones; as many of them are used as can share the members evenly.
+      count: N, number of members.
+      devices: available devices. The largest number of them that divides N evenly is used.
     """
 
     def __init__(self, count: int, devices: Sequence[jax.Device]):
         self.count = count
         self.whole = Sharded(devices[: math.gcd(count, len(devices))])
         self.devices = self.whole.devices
-        self.one = Sharded(self.whole.devices[:1])
+        self.single = Sharded(self.whole.devices[:1])
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
@@ -58,77 +61,88 @@ class Ensemble:
         on_cpu = self.devices[0].platform == "cpu"
         if on_cpu and needs_host(learner, example):
             return self._from_host(learner, window)
-        in_turns = on_cpu or _convolves(learner, example)
-        spread = self._sequential if in_turns else self._vectorized
+        spread = self._vectorized
+        if on_cpu or _convolves(learner, example):
+            spread = self._sequential
         return program(learner, example, self.whole, gather, spread, self.count)
 
     def _from_host(self, learner: Learner, window: Window) -> Program:
-        alone = self.one.compile(learner, _of_member(window, 0))
+        """Returns a program in which the host runs one member after the other."""
+        single = self.single.compile(learner, _of_member(window, 0))
         blank = blank_of(example_of(_of_member(window, 0)))
-        started = jax.jit(
-            lambda keys: init_all(learner)(keys, blank), out_shardings=self.one.everywhere
+        init = jax.jit(
+            lambda keys: init_all(learner)(keys, blank), out_shardings=self.single.everywhere
         )
 
         def run(state, window, keys, k):
-            done = [
-                alone.run(state.member(i), _of_member(window, i), key, k)
-                for i, key in enumerate(keys)
-            ]
-            return _stack(done)
+            results = []
+            for i, key in enumerate(keys):
+                results.append(single.run(state.member(i), _of_member(window, i), key, k))
+            return _stack(results)
 
         def evaluate(state, window, keys, start, end):
-            return _stack(
-                [
-                    alone.evaluate(state.member(i), window, key, start, end)
-                    for i, key in enumerate(keys)
-                ]
-            )
+            results = []
+            for i, key in enumerate(keys):
+                results.append(single.evaluate(state.member(i), window, key, start, end))
+            return _stack(results)
 
-        def all_of(x):
+        def with_members(x):
             return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)
 
-        return Program(
-            jax.tree.map(all_of, alone.abstract), started, run, evaluate, alone.in_flight
-        )
+        abstract = jax.tree.map(with_members, single.abstract)
+        return Program(abstract, init, run, evaluate, single.in_flight)
 
     def _sequential(self, function: Callable) -> Callable:
         return self._spread(function, jax.lax.map)
 
     def _vectorized(self, function: Callable) -> Callable:
-        return self._spread(function, lambda one, members: jax.vmap(one)(members))
+        return self._spread(function, lambda per_member, members: jax.vmap(per_member)(members))
 
-    def _spread(self, function: Callable, each: Callable) -> Callable:
-        """The function for every member: the state and the key are theirs, in training the order too."""
+    def _spread(self, function: Callable, map_members: Callable) -> Callable:
+        """Returns a function that calls `function` for every member.
 
-        def here(state, arrays, order, first, key, *rest):
+        Each member has its own state and key, and in training its own order of rows.
+        """
+
+        def on_one_device(state, arrays, order, first, key, *rest):
             if order.ndim == 2:
-                return each(
-                    lambda own: function(own[0], arrays, order, first, own[1], *rest), (state, key)
+                return map_members(
+                    lambda member: function(member[0], arrays, order, first, member[1], *rest),
+                    (state, key),
                 )
-            own = (state, order.swapaxes(0, 1), key)
-            return each(lambda own: function(own[0], arrays, own[1], first, own[2], *rest), own)
-
-        def everywhere(state, arrays, order, first, key, *rest):
-            if len(self.devices) == 1:
-                return here(state, arrays, order, first, key, *rest)
-            member = PartitionSpec("data")
-            shared = PartitionSpec()
-            rows = shared if order.ndim == 2 else PartitionSpec(None, "data")
-            specs = (member, shared, rows, shared, member, *[shared] * len(rest))
-            divided = jax.shard_map(
-                here, mesh=self.whole.mesh, in_specs=specs, out_specs=member, check_vma=False
+            return map_members(
+                lambda member: function(member[0], arrays, member[1], first, member[2], *rest),
+                (state, order.swapaxes(0, 1), key),
             )
-            return divided(state, arrays, order, first, key, *rest)
 
-        return everywhere
+        def on_all_devices(state, arrays, order, first, key, *rest):
+            if len(self.devices) == 1:
+                return on_one_device(state, arrays, order, first, key, *rest)
+            by_member = PartitionSpec("data")
+            shared = PartitionSpec()
+            rows = shared
+            if order.ndim == 3:
+                rows = PartitionSpec(None, "data")
+            specs = (by_member, shared, rows, shared, by_member, *[shared] * len(rest))
+            sharded = jax.shard_map(
+                on_one_device,
+                mesh=self.whole.mesh,
+                in_specs=specs,
+                out_specs=by_member,
+                check_vma=False,
+            )
+            return sharded(state, arrays, order, first, key, *rest)
+
+        return on_all_devices
 
 
 def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
-    """The strategy for as many runs as there are keys.
+    """Returns the strategy for as many runs as there are keys.
 
     Args:
-      key: a root key: `given` as it is; or `[N]` of them: `Ensemble` on its devices.
-      given: the strategy of one run.
+      key: one root key, which leaves `given` unchanged, or `[N]` root keys, which give an
+        `Ensemble` on its devices.
+      given: strategy of one run.
 
     Raises:
       InputError: several runs under `pmap`, `fsdp` or `debug`, or in several processes.
@@ -136,36 +150,44 @@ def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     if key.ndim == 0 or isinstance(given, Ensemble):
         return given
     if jax.process_count() > 1:
-        raise InputError("key", f"{key.shape[0]} keys", "one, where there are several processes")
-    names = {Pmapped: "pmap", Checked: "debug"}
-    if type(given) in names or getattr(given, "fsdp", False):
-        name = names.get(type(given), "fsdp")
+        raise InputError("key", f"{key.shape[0]} keys", "one key, when there are several processes")
+    name = {Pmapped: "pmap", Checked: "debug"}.get(type(given))
+    if getattr(given, "fsdp", False):
+        name = name or "fsdp"
+    if name:
         raise InputError("strategy", name, "sharded or single, for several runs in one program")
-    return _members(key.shape[0], tuple(given.devices))
+    return _ensemble(key.shape[0], tuple(given.devices))
 
 
 def check_runs(learner: Learner, key: Key[Array, "*N"]) -> None:
-    """Raises unless a sweep has one key per run."""
-    if learner.runs and key.shape != (count := len(learner.runs[0][1]),):
+    """Raises InputError unless a sweep has one key per run."""
+    if not learner.runs:
+        return
+    count = len(learner.runs[0][1])
+    if key.shape != (count,):
         raise InputError("key", f"{key.size} keys", f"{count} in a row, one per run of the sweep")
 
 
 def check_values(learner: Learner, state: State) -> None:
-    """Raises unless the state has the sweep's numbers, as one from another sweep's store has not."""
+    """Raises InputError if a restored state belongs to a sweep with other values."""
     for name, values in learner.runs:
-        kept = np.asarray(state.extra["sweep"][name])
-        if not np.array_equal(kept, np.asarray(values, np.float32)):
-            raise InputError(name, list(values), f"those of the checkpoint, {kept.tolist()}")
+        stored = np.asarray(state.extra["sweep"][name])
+        if not np.array_equal(stored, np.asarray(values, np.float32)):
+            allowed = f"the values of the checkpoint, {stored.tolist()}"
+            raise InputError(name, list(values), allowed)
 
 
 @cache
-def _members(count: int, devices: tuple[jax.Device, ...]) -> Ensemble:
-    """The same one each time, so that what it has compiled is found again."""
+def _ensemble(count: int, devices: tuple[jax.Device, ...]) -> Ensemble:
+    """Returns the same object for equal arguments, so that its compiled programs are reused."""
     return Ensemble(count, devices)
 
 
 def _of_member(window: Window, i: int) -> Window:
-    return window._replace(order=window.order[:, i]) if window.order.ndim == 3 else window
+    """Returns the window of member i."""
+    if window.order.ndim != 3:
+        return window
+    return window._replace(order=window.order[:, i])
 
 
 def _stack(members: list) -> Any:
@@ -174,6 +196,7 @@ def _stack(members: list) -> Any:
 
 @lru_cache(maxsize=32)
 def _convolves(learner: Learner, example: Example) -> bool:
+    """Returns True if a step of the learner contains a convolution."""
     blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
     return "conv_general_dilated" in str(jax.make_jaxpr(learner.step)(state, blank, root(0)))

@@ -1,4 +1,4 @@
-"""Evaluation: every example of a set, exactly once."""
+"""Evaluation of a data set: every example counts exactly once."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -30,22 +30,24 @@ def evaluate(
     batch_size: int = 500,
     strategy: Strategy | None = None,
 ) -> dict[str, float]:
-    """The learner's metrics over a whole set: sums over sums, whatever the batch size.
+    """Computes the learner's metrics over a whole data set.
+
+    Sums and counts are added over all batches, so the batch size does not matter.
 
     Args:
-      learner: as it was trained.
-      state: its state, on any devices; `inference(state)` is what the learner evaluates.
-      data: the set; the last batch is padded and masked.
-      key: the run's root key (of several runs one each, or one for all), for evaluations that draw noise;
-        None: that of seed 0.
-      batch_size: examples at once, at least 1; cut to the size of the set.
-      strategy: where to run; None: all devices.
+      learner: the learner that was trained.
+      state: its state, on any devices. The learner evaluates `inference(state)`.
+      data: the data set. The last batch is padded and masked.
+      key: the run's root key, for evaluations that sample noise. For several runs, one key each
+        or one for all. None means the root key of seed 0.
+      batch_size: examples per batch, at least 1; reduced to the size of the set if larger.
+      strategy: the strategy; None means all devices.
 
     Returns:
-      `{name: mean}`; of several runs in one program an array `[N]` each.
+      `{name: mean}`; for several runs in one program an array `[N]` each.
 
     Raises:
-      InputError: an argument of another kind, or another learner's state.
+      InputError: an argument of a wrong type, or the state of another learner.
 
     Example:
       >>> import jaxdl, optax
@@ -60,51 +62,45 @@ def evaluate(
     of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
     check_lengths(data)
     of_kind("state", state, State, "the state that `train` returned")
-    key = root(0) if key is None else key
+    if key is None:
+        key = root(0)
     check_key(key)
     if key.ndim > state.step.ndim:
         raise InputError("key", f"{len(key)} keys", "one key, for the state of one run")
     key = jnp.broadcast_to(key, state.step.shape)
     strategy = for_runs(key, strategy or by_name())
     size = min(batch_size, data.size)
-    size += -size % (1 if key.ndim else len(strategy.devices))
+    if key.ndim == 0:
+        size += -size % len(strategy.devices)
     example = next(evaluation_windows(data, size, lambda host: host))
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
-        raise InputError(
-            "state", type(state), "the state that `train` returned for this very learner"
-        )
-    state = jax.tree.map(
-        lambda x, where: jax.device_put(x, where.sharding), state, program.abstract
-    )
-    found = sweep(
-        program,
-        state,
-        evaluation_windows(data, size, strategy.place),
-        strategy.place(stream(key, "eval")),
-    )
-    assert found is not None
-    return found
+        raise InputError("state", type(state), "the state that `train` returned for this learner")
+    state = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), state, program.abstract)
+    windows = evaluation_windows(data, size, strategy.place)
+    metrics = evaluate_windows(program, state, windows, strategy.place(stream(key, "eval")))
+    assert metrics is not None
+    return metrics
 
 
-def sweep(
+def evaluate_windows(
     program: Program,
     state: State,
     windows: Iterable[Window],
     key: Key[Array, ""],
-    stopped: Callable[[], bool] = lambda: False,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> dict[str, float] | None:
-    """The same with a program that is compiled already, as the training loop has one.
+    """Computes the metrics over all windows of a data set with a compiled program.
 
     Args:
-      program: from `strategy.compile`.
-      state: on the program's devices.
-      windows: from `evaluation_windows`.
+      program: the program, from `strategy.compile`.
+      state: the state, on the program's devices.
+      windows: the windows, from `evaluation_windows`.
       key: the stream "eval" of the run's root key, on the program's devices.
-      stopped: asked between two dispatches whether to give up.
+      interrupted: called before every dispatch; if it returns True, the evaluation ends.
 
     Returns:
-      `{name: mean}`; None where it gave up.
+      `{name: mean}`; None if the evaluation was interrupted.
     """
     dispatch_size = DispatchSize()
     axis = state.step.ndim
@@ -113,13 +109,12 @@ def sweep(
         done = 0
         count = window.order.shape[0]
         while done < count:
-            if stopped():
+            if interrupted():
                 return None
             began = time.perf_counter()
             until = min(done + dispatch_size.steps, count)
-            rows.append(
-                read_rows(program.evaluate(state, window, key, done, until), until - done, axis)
-            )
+            metrics = program.evaluate(state, window, key, done, until)
+            rows.append(read_rows(metrics, until - done, axis))
             dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
     return means(total_rows(rows, axis))

@@ -1,4 +1,7 @@
-"""What makes a step count: `manifest.json`, with the SHA-256 of every file, the state's layout and the validations."""
+"""`manifest.json`, which makes a checkpoint valid.
+
+It holds the SHA-256 of every file, the state's layout, the validations so far and its own hash.
+"""
 
 import hashlib
 import json
@@ -7,22 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.data.files import content, json_object
+from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import CheckpointError
 
 History = list[tuple[int, float]]
 
 
 class Damaged(CheckpointError):
-    """Not to be trusted, unlike one that is intact but another run's: the step before may be good."""
+    """A damaged checkpoint, unlike an intact one of another run; an earlier one may be good."""
 
 
 def _files(where: Path) -> dict[str, str]:
-    """The SHA-256 of each file; where a link or a pipe is, nothing is known about what would be read."""
+    """Returns the SHA-256 of each file; raises Damaged if there is a link or a special file.
+
+    The contents behind a link or a pipe may change between this check and the reading.
+    """
     files = {}
     for path in sorted(where.rglob("*")):
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise Damaged(f"{path} is no plain file")
+            raise Damaged(f"{path} is not a regular file")
         if path.is_file() and not (path.parent == where and path.name.startswith("manifest.json")):
             files[str(path.relative_to(where))] = _sha256(path)
     return files
@@ -37,27 +43,34 @@ def _sha256(path: Path) -> str:
 
 
 def verify(where: Path, expected: Mapping[str, str]) -> None:
-    """Raises unless the step's files are those expected, bit for bit."""
-    for name in sorted(expected.keys() | (found := _files(where)).keys()):
-        if expected.get(name) != found.get(name):
-            state = (
-                "is missing"
-                if name not in found
-                else "is damaged"
-                if name in expected
-                else "does not belong there"
-            )
-            raise Damaged(f"{where / name} {state}")
+    """Raises Damaged unless the files of a step have the expected hashes."""
+    found = _files(where)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) == found.get(name):
+            continue
+        problem = "does not belong there"
+        if name not in found:
+            problem = "is missing"
+        elif name in expected:
+            problem = "is damaged"
+        raise Damaged(f"{where / name} {problem}")
 
 
 def write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
-    """Last of all, and in one piece: its being there is what makes a step count."""
+    """Writes the manifest atomically, after all other files; its presence makes the step valid.
+
+    Args:
+      where: directory of the step.
+      layout: dtype and shape of every leaf.
+      history: the validations so far.
+    """
     body = {
         "files": _files(where),
         "layout": dict(layout),
-        "history": [[s, repr(v)] for s, v in history],
+        "history": [[step, repr(value)] for step, value in history],
     }
-    with open(partial := where / "manifest.json.partial", "w") as file:
+    partial = where / "manifest.json.partial"
+    with open(partial, "w") as file:
         file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
         file.flush()
         os.fsync(file.fileno())
@@ -65,19 +78,22 @@ def write_manifest(where: Path, layout: Mapping[str, str], history: History) -> 
 
 
 def read_manifest(where: Path) -> dict[str, Any]:
-    """The step's `files`, `layout` and `history`; raises Damaged where they are not as they were written."""
+    """Reads a step's `files`, `layout` and `history`.
+
+    Raises:
+      Damaged: the manifest is missing, or differs from what was written.
+    """
     name = where / "manifest.json"
     if where.is_symlink():
         raise Damaged(f"{where} is a link")
     try:
-        manifest = json_object(content(name))
+        manifest = parse_json_object(read_bytes(name))
         body = {field: manifest[field] for field in ("files", "layout", "history")}
         intact = manifest["sha256"] == _body_hash(body)
         body["history"] = [(int(step), float(value)) for step, value in body["history"]]
-        if not all(
-            isinstance(said, str) for part in ("files", "layout") for said in body[part].values()
-        ):
-            raise ValueError("files and layout are not all text")
+        values = [value for part in ("files", "layout") for value in body[part].values()]
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError("the values of files and layout must be strings")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Damaged(f"{name} cannot be read: {error}") from error
     if not intact:

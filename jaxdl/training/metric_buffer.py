@@ -1,4 +1,4 @@
-"""Metrics of several steps: a row for each on the devices, their sums on the host."""
+"""Metrics of several steps: one row per step on the devices, summed on the host."""
 
 import math
 from collections.abc import Sequence
@@ -14,23 +14,26 @@ from jaxdl.metrics import Metrics
 
 
 def read_rows(metrics: Metrics, count: int, axis: int) -> Metrics:
-    """The rows that `run` or `evaluate` filled, on the host.
+    """Copies the rows that `run` or `evaluate` filled to the host.
 
     Args:
-      metrics: `{name: (sums, counts)}`, `[K, ...]` each, of several runs `[N, K, ...]`.
-      count: how many rows, at most K.
-      axis: which one they are along, 0 or 1.
+      metrics: `{name: (sums, counts)}`, `[K, ...]` each; `[N, K, ...]` for several runs.
+      count: number of filled rows, at most K.
+      axis: the axis of the rows, 0 for one run and 1 for several.
 
     Example:
-      >>> read_rows({"loss": (jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 4.0, 0.0]))}, 2, 0)["loss"][0].tolist()
+      >>> metrics = {"loss": (jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 4.0, 0.0]))}
+      >>> read_rows(metrics, 2, 0)["loss"][0].tolist()
       [1.0, 2.0]
     """
-    here = (slice(None),) * axis + (slice(count),)
-    return jax.tree.map(lambda x: x[here], jax.device_get(metrics))
+    filled = (slice(None),) * axis + (slice(count),)
+    return jax.tree.map(lambda x: x[filled], jax.device_get(metrics))
 
 
 def total_rows(blocks: Sequence[Metrics], axis: int) -> Metrics:
-    """The sums of all rows of some blocks, in double precision: how the rows were cut into blocks changes no bit.
+    """Computes the sums of all rows of some blocks in double precision.
+
+    The result does not depend on how the rows were divided into blocks.
 
     Example:
       >>> rows = {"loss": (np.array([1.0, 2.0]), np.array([4.0, 4.0]))}
@@ -41,27 +44,27 @@ def total_rows(blocks: Sequence[Metrics], axis: int) -> Metrics:
 
 
 def empty_rows(shapes: Any, count: int) -> Array:
-    """Room for so many rows `[K, M]` of metrics of these shapes, M numbers in all."""
+    """Returns a buffer of zeros `[count, M]` for metrics of these shapes, M numbers in all."""
     if not shapes:
         raise InputError("metrics", {}, "at least one for each step, such as the loss")
     return jnp.zeros((count, sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))))
 
 
 def write_row(rows: Array, i: Array, metrics: Metrics) -> Array:
-    """All numbers of a step side by side: one write, where each by itself would be one."""
+    """Writes the metrics of a step into row i; all numbers at once, which needs a single update."""
     row = jnp.concatenate([x.reshape(-1).astype(rows.dtype) for x in jax.tree.leaves(metrics)])
     return jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
 
 
 def unpack_rows(rows: Array, shapes: Any) -> Metrics:
-    """The columns of the rows `[K, M]` as metrics, `[K, ...]` each."""
-    leaves, kind = jax.tree.flatten(shapes)
+    """Returns the columns of the rows `[K, M]` as metrics of these shapes, `[K, ...]` each."""
+    leaves, structure = jax.tree.flatten(shapes)
     ends = np.cumsum([math.prod(x.shape) for x in leaves])
-    parts = jnp.split(rows, ends[:-1], axis=1)
-    named = [part.reshape(-1, *x.shape) for part, x in zip(parts, leaves, strict=True)]
-    return jax.tree.unflatten(kind, named)
+    columns = jnp.split(rows, ends[:-1], axis=1)
+    values = [part.reshape(-1, *x.shape) for part, x in zip(columns, leaves, strict=True)]
+    return jax.tree.unflatten(structure, values)
 
 
-def stack_rows(found: list[Metrics]) -> Metrics:
-    """The metrics of single steps as rows."""
-    return jax.tree.map(lambda *x: np.stack(x), *jax.device_get(found))
+def stack_rows(metrics: list[Metrics]) -> Metrics:
+    """Returns the metrics of single steps as rows, on the host."""
+    return jax.tree.map(lambda *x: np.stack(x), *jax.device_get(metrics))

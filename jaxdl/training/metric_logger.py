@@ -1,4 +1,4 @@
-"""What a run tells while it goes: averages, rates, times; and whether its numbers are still numbers."""
+"""Averages, rates and times of a run for its writers; checks for values that are not finite."""
 
 import time
 import warnings
@@ -19,143 +19,175 @@ from jaxdl.training.writers import Writer
 
 
 class MetricLogger:
-    """Adds up what the steps report and tells the writers when it is time; `axis` is the rows' (see `read_rows`)."""
+    """The sums of a run's metrics, passed on to the writers at regular steps.
+
+    Attributes:
+      dispatch_size: the number of steps per dispatch, from the times measured here.
+      seconds: the time spent so far on compilation, training, evaluation and saving.
+
+    Args:
+      writers: the metric writers.
+      examples: examples per step, of all runs together.
+      every: steps between two calls of the writers.
+      axis: the axis of the rows of metrics (see `read_rows`).
+    """
 
     def __init__(self, writers: Sequence[Writer], examples: int, every: int, axis: int):
         self.writers = writers
         self.examples = examples
         self.every = every
         self.axis = axis
-        self.rows: list[Metrics] = []
         self.dispatch_size = DispatchSize()
         self.seconds = {"compile": 0.0, "train": 0.0, "evaluate": 0.0, "save": 0.0}
-        self.since = time.perf_counter()
-        self.steps = 0
-        self.lately = 0.0
-        self.timed = 0
-        self.lost: set[int] = set()
+        self._last_lap = time.perf_counter()
+        self._timed_steps = 0
+        # Since the last call of the writers.
+        self._rows: list[Metrics] = []
+        self._recent_steps = 0
+        self._recent_seconds = 0.0
+        # Runs of an ensemble that are not finite, each of which is reported once.
+        self._diverged: set[int] = set()
 
     def record(self, block: tuple[int, int, Any], state: State) -> None:
-        """The metrics of some steps, `(last, how many, metrics)`; waits for the devices to have them."""
-        step, count, found = block
-        metrics = read_rows(found, count, self.axis)
-        broken = ~np.stack([_fine(x, self.axis) for x in jax.tree.leaves(metrics)]).all(
-            0
-        )  # [*N, count]
-        first = broken.argmax(-1)
-        if broken.any(-1).all():
-            row = int(first.max())
-            its = jax.tree.map(lambda x: x.take(row, self.axis), metrics)
-            raise NonFinite(step - count + 1 + row, diagnosis(its, state))
-        for i in set(np.flatnonzero(broken.any(-1)).tolist()) - self.lost:
-            self.lost.add(i)
-            since = step - count + 1 + first[i]
-            warnings.warn(
-                f"run {i} is not finite since step {since}; the others go on", stacklevel=2
-            )
-        self.rows.append(metrics)
+        """Adds the metrics of a dispatch; waits until the devices have computed them.
+
+        Args:
+          block: `(last, count, metrics)`: number of its last step, number of steps, their metrics.
+          state: the newest state, to name a leaf that is not finite.
+
+        Raises:
+          NonFinite: the metrics of the run, or of all runs, are not finite.
+        """
+        step, count, on_devices = block
+        metrics = read_rows(on_devices, count, self.axis)
+        self._check(step - count + 1, metrics, state)
+        self._rows.append(metrics)
         if self.seconds["compile"]:
             passed = self.lap("train")
             self.dispatch_size.update(count, passed)
-            self.lately += passed
-            self.steps = self.steps + count
-            self.timed = self.timed + count
-        else:  # the first step: its time is compilation, and no rate
+            self._recent_seconds += passed
+            self._recent_steps += count
+            self._timed_steps += count
+        else:
+            # The time of the first step is mostly compilation, so it gives no rate.
             self.lap("compile")
         if step % self.every == 0:
             self._write(step)
 
-    def record_validation(self, step: int, measured: dict[str, Any]) -> None:
-        """The validation set's metrics."""
+    def record_validation(self, step: int, metrics: dict[str, Any]) -> None:
+        """Writes the metrics of the validation set."""
         self.lap("evaluate")
         self.flush(step)
-        self._tell(step, {f"validation/{name}": value for name, value in measured.items()})
+        self._write_all(step, {f"validation/{name}": value for name, value in metrics.items()})
 
     def flush(self, step: int) -> None:
-        """Whatever has not been told yet. Where a run was interrupted there is a line of its own."""
-        if self.rows:
+        """Writes the metrics since the last line; after an interruption this is an extra line."""
+        if self._rows:
             self._write(step)
 
     def finish(self, step: int) -> None:
-        """The times, and the rate over all steps but the first."""
+        """Writes the times, and the rate over all steps but the first."""
         self.flush(step)
         if self.seconds["compile"]:
-            self._tell(step, self._rate(self.timed, self.seconds["train"]) | self._times())
+            rate = self._rate(self._timed_steps, self.seconds["train"])
+            self._write_all(step, rate | self._times())
+
+    def lap(self, name: str) -> float:
+        """Adds the time since the last lap to `seconds[name]`; returns it."""
+        now = time.perf_counter()
+        passed = now - self._last_lap
+        self._last_lap = now
+        self.seconds[name] += passed
+        return passed
+
+    def _check(self, first: int, metrics: Metrics, state: State) -> None:
+        """Raises NonFinite if all runs are not finite; warns once of each single one."""
+        rows = [_finite_rows(x, self.axis) for x in jax.tree.leaves(metrics)]
+        broken = ~np.stack(rows).all(0)  # [*N, count]
+        first_broken = broken.argmax(-1)
+        if broken.any(-1).all():
+            row = int(first_broken.max())
+            of_step = jax.tree.map(lambda x: x.take(row, self.axis), metrics)
+            raise NonFinite(first + row, describe_nonfinite(of_step, state))
+        for i in set(np.flatnonzero(broken.any(-1)).tolist()) - self._diverged:
+            self._diverged.add(i)
+            since = first + first_broken[i]
+            warnings.warn(
+                f"run {i} is not finite since step {since}; the others continue", stacklevel=3
+            )
 
     def _write(self, step: int) -> None:
-        averages = {
-            f"train/{name}": value
-            for name, value in means(total_rows(self.rows, self.axis)).items()
-        }
-        self._tell(step, averages | self._rate(self.steps, self.lately) | self._times())
-        self.rows = []
-        self.steps = 0
-        self.lately = 0.0
+        averages = means(total_rows(self._rows, self.axis))
+        metrics = {f"train/{name}": value for name, value in averages.items()}
+        rate = self._rate(self._recent_steps, self._recent_seconds)
+        self._write_all(step, metrics | rate | self._times())
+        self._rows = []
+        self._recent_steps = 0
+        self._recent_seconds = 0.0
 
     def _rate(self, steps: int, seconds: float) -> dict[str, float]:
-        return {"examples_per_second": steps * self.examples / seconds} if steps else {}
+        if not steps:
+            return {}
+        return {"examples_per_second": steps * self.examples / seconds}
 
     def _times(self) -> dict[str, float]:
         return {f"seconds/{name}": value for name, value in self.seconds.items()}
 
-    def _tell(self, step: int, metrics: dict[str, Any]) -> None:
-        told = {name: value for each in metrics.items() for name, value in _named(*each)}
+    def _write_all(self, step: int, metrics: dict[str, Any]) -> None:
+        """Passes the metrics to every writer."""
+        numbers: dict[str, float] = {}
+        for name, value in metrics.items():
+            numbers |= _by_run(name, value)
         for writer in self.writers:
-            writer.write(step, told)
-
-    def lap(self, name: str) -> float:
-        """Counts the time since the last lap as spent on `name`."""
-        now = time.perf_counter()
-        passed = now - self.since
-        self.since = now
-        self.seconds[name] += passed
-        return passed
+            writer.write(step, numbers)
 
 
-def _fine(x: np.ndarray, axis: int) -> np.ndarray:
-    """By row, and run: whether all of its numbers are finite."""
+def _finite_rows(x: np.ndarray, axis: int) -> np.ndarray:
+    """Returns, for every row of every run, True if all its numbers are finite."""
     return np.isfinite(x).reshape(*x.shape[: axis + 1], -1).all(-1)
 
 
 def check_finite(state: State, step: int) -> None:
-    """Raises instead of letting a NaN be saved over a good state."""
+    """Raises NonFinite if the state is not finite, before it can replace a good checkpoint.
+
+    A state of several runs is not finite if this is so for every run.
+    """
     fine = np.stack(jax.device_get(_all_finite(state)))
     if not fine.all(0).any():
         broken = _broken(state, fine)
-        raise NonFinite(step, f"{broken[0]} is not finite; nothing of it is saved")
+        raise NonFinite(step, f"{broken[0]} is not finite; this state is not saved")
 
 
 @jax.jit
 def _all_finite(state: State) -> list[Array]:
-    """Per leaf, and run."""
-    return jax.tree.leaves(jax.vmap(finite)(state) if state.step.ndim else finite(state))
+    """Tests each leaf; for several runs each leaf of each run."""
+    if state.step.ndim:
+        return jax.tree.leaves(jax.vmap(finite)(state))
+    return jax.tree.leaves(finite(state))
 
 
-def diagnosis(metrics: Metrics, state: State) -> str:
-    """What is not finite of a step's metrics and of the state."""
+def describe_nonfinite(metrics: Metrics, state: State) -> str:
+    """Returns a message with the metrics and the first leaf of the state that are not finite."""
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     broken = _broken(state, np.stack(jax.device_get(_all_finite(state))))
-    where = (
-        f"first leaf that is not finite: {broken[0]}"
-        if broken
-        else "all leaves of the state are finite"
-    )
-    return f"{', '.join(names)} is not finite; {where}; nothing of it is saved"
+    where = "all leaves of the state are finite"
+    if broken:
+        where = f"first leaf that is not finite: {broken[0]}"
+    return f"{', '.join(names)} is not finite; {where}; this state is not saved"
 
 
 def _broken(state: State, fine: np.ndarray) -> list[str]:
+    """Returns the names of the leaves that are not finite, in some run at least."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return [_name(path) for (path, _), good in zip(leaves, fine, strict=True) if not good.all()]
 
 
-def _named(name: str, value: Any) -> list[tuple[str, float]]:
-    """A number under its name; of several runs their mean, and each run's own under `name/i`."""
+def _by_run(name: str, value: Any) -> dict[str, float]:
+    """Returns a number under its name; for several runs the mean, and run i as `name/i`."""
     if not np.ndim(value):
-        return [(name, value)]
-    return [
-        (name, float(np.mean(value))),
-        *((f"{name}/{i}", float(each)) for i, each in enumerate(value)),
-    ]
+        return {name: value}
+    runs = {f"{name}/{i}": float(each) for i, each in enumerate(value)}
+    return {name: float(np.mean(value)), **runs}
 
 
 def _name(path: Any) -> str:

@@ -1,7 +1,8 @@
-"""A learner compiled for some devices: K steps per dispatch.
+"""A learner compiled for some devices, with K steps per dispatch.
 
-The compiled loop gathers each step's batch from the window's arrays, so the host only says how far to go. The metrics
-come back a row for each step; the host adds them up, so that no sum depends on how the steps were cut into dispatches.
+The compiled loop gathers each step's batch from the window's arrays, so the host only passes the
+number of steps. The metrics come back as one row per step. The host adds the rows, so that no sum
+depends on how the steps were divided into dispatches.
 """
 
 import re
@@ -20,10 +21,10 @@ from jaxdl.metrics import Metrics
 from jaxdl.rng import root
 from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
 
-#: Steps of one dispatch, at most: it has a row of metrics for each.
-MOST = 1024
+#: The largest number of steps per dispatch, which is the number of rows for metrics.
+MAX_STEPS = 1024
 
-#: How long a dispatch may take, in seconds, where the host has a choice: between two it hears signals.
+#: The time that a dispatch should take, in seconds. Signals are handled between two dispatches.
 DISPATCH_SECONDS = 0.5
 
 
@@ -31,13 +32,14 @@ class Program(NamedTuple):
     """A learner compiled for some devices.
 
     Attributes:
-      abstract: the state's shapes, dtypes and shardings; what a checkpoint is restored into.
+      abstract: shapes, dtypes and shardings of the state, into which a checkpoint is restored.
       init: `init(key) -> State`, on the devices.
-      run: `run(state, window, key, k) -> (state, metrics)`: `k` steps, at most `MOST`, whose metrics, float32, are the
-        first `k` rows, see `jaxdl.training.metric_buffer.read_rows`. The state that goes in is gone afterwards.
-      evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from `start` to `end`, in
-        the first `end - start` rows.
-      in_flight: dispatches that may wait for the devices at once.
+      run: `run(state, window, key, k) -> (state, metrics)` does `k` steps, at most `MAX_STEPS`.
+        Their metrics, in float32, are the first `k` rows (see
+        `jaxdl.training.metric_buffer.read_rows`). The buffers of the given state are donated.
+      evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from
+        `start` to `end`, in the first `end - start` rows.
+      in_flight: number of dispatches that may be queued on the devices at once.
     """
 
     abstract: State
@@ -48,7 +50,9 @@ class Program(NamedTuple):
 
 
 class DispatchSize:
-    """How many steps a dispatch goes, so that it takes about `DISPATCH_SECONDS`; several processes go all together.
+    """The number of steps per dispatch for a duration of about `DISPATCH_SECONDS`.
+
+    With several processes it is always `MAX_STEPS`, because all of them need the same number.
 
     Example:
       >>> dispatch_size = DispatchSize()
@@ -59,20 +63,23 @@ class DispatchSize:
     """
 
     def __init__(self) -> None:
-        self.together = jax.process_count() > 1
-        self.steps = MOST if self.together else 1
+        self.fixed = jax.process_count() > 1
+        self.steps = 1
+        if self.fixed:
+            self.steps = MAX_STEPS
 
     def update(self, steps: int, seconds: float) -> None:
-        """So many steps took so long."""
-        if not self.together:
-            self.steps = max(
-                1, min(MOST, 8 * steps, int(DISPATCH_SECONDS * steps / max(seconds, 1e-9)))
-            )
+        """Adapts the size to the measured duration of some steps; at most 8 times as many."""
+        if self.fixed:
+            return
+        in_time = int(DISPATCH_SECONDS * steps / max(seconds, 1e-9))
+        self.steps = max(1, min(MAX_STEPS, 8 * steps, in_time))
 
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
 
-_FORM = re.compile(
+# A convolution for which XLA:CPU has a fast routine inside loops, too.
+_FAST_CONVOLUTION = re.compile(
     r"\[b(, \d)+, f\]x\[(\d, )+i, o\]->\[b(, \d)+, f\].*reverse = \[false(, false)*\].*"
     r"batch_group_count = 1 .*feature_group_count = 1 "
 )
@@ -87,188 +94,249 @@ def program(
     spread: Callable,
     count: int | None = None,
 ) -> Program:
-    """The two loops of every strategy: over steps, and over evaluation batches.
+    """Builds the two loops of every strategy: over steps, and over evaluation batches.
 
-    Normally the compiled program repeats a step k times. Where the step holds a convolution that
-    a CPU does 9-100 times slower inside a loop, the host repeats a compiled step instead.
+    Normally the compiled program repeats a step k times. Some convolutions are 9-100 times slower
+    on a CPU inside a loop. If a step contains one, the host repeats a compiled step instead.
+
+    Args:
+      learner: the learner.
+      example: names, shapes and dtypes of a batch.
+      mesh: the devices and shardings, a `jaxdl.training.strategies.Sharded`.
+      read: `read(arrays, rows) -> batch`, gathers a batch inside the program.
+      spread: `spread(function) -> function`, distributes a function over devices or members.
+      count: number of members of an ensemble; None for a single run.
     """
     blank = blank_of(example)
-    init = learner.init if count is None else init_all(learner)
+    init = learner.init
+    if count is not None:
+        init = init_all(learner)
     abstract = _abstract(init, blank, mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    # Traced here once: the shapes, the look for convolutions and the loops reuse these traces.
-    step = jax.jit(learner.step)
-    evaluate = jax.jit(learner.evaluate)
-
-    def advance(state, arrays, order, first, key):
-        return step(state, read(arrays, order[state.step - first]), key)
-
-    def judge(state, arrays, order, first, key, i):
-        return evaluate(state, read(arrays, order[i]), jax.random.fold_in(key, first + i))
-
-    def many(state, arrays, order, first, key, k):
-        def body(i, carry):
-            state, rows = carry
-            state, metrics = advance(state, arrays, order, first, key)
-            return state, write_row(rows, i, metrics)
-
-        shapes = jax.eval_shape(advance, state, arrays, order, first, key)[1]
-        state, rows = jax.lax.fori_loop(0, k, body, (state, empty_rows(shapes, MOST)))
-        return state, unpack_rows(rows, shapes)
-
-    def sweep(state, arrays, order, first, key, start, end):
-        def body(i, rows):
-            return write_row(rows, i - start, judge(state, arrays, order, first, key, i))
-
-        shapes = jax.eval_shape(judge, state, arrays, order, first, key, 0)
-        return unpack_rows(
-            jax.lax.fori_loop(start, end, body, empty_rows(shapes, order.shape[0])), shapes
-        )
-
     on_cpu = mesh.devices[0].platform == "cpu"
-
-    def compiled(
-        one: Callable, all_of_them: Callable, **options: Any
-    ) -> Callable[..., tuple[bool, Any, Any]]:
-        """Both functions compiled, and whether the host has to repeat the first; decided at the first call."""
-
-        @_remembered
-        def ready(*args: Any) -> tuple[bool, Any, Any]:
-            found = (
-                convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
-                if on_cpu
-                else "none"
-            )
-            made = partial(
-                jax.jit, compiler_options=_for_convolutions() if found != "none" else {}, **options
-            )
-            # Ensemble take their turns in a loop anyway.
-            return found == "slow" and count is None, made(spread(one)), made(spread(all_of_them))
-
-        return ready
-
-    running = compiled(advance, many, donate_argnums=0, out_shardings=(shardings, mesh.everywhere))
-    judging = compiled(judge, sweep, out_shardings=mesh.everywhere)
-    wait = 1 if _few_threads(mesh.devices) else 8
+    compiled = partial(_compiled, spread=spread, on_cpu=on_cpu, ensemble=count is not None)
+    run_functions = compiled(
+        *_step_functions(learner, read),
+        donate_argnums=0,
+        out_shardings=(shardings, mesh.everywhere),
+    )
+    evaluate_functions = compiled(
+        *_evaluation_functions(learner, read), out_shardings=mesh.everywhere
+    )
+    # The host waits for its steps regularly. The devices of a CPU deadlock if several are queued.
+    wait_every = 8
+    if _few_threads(mesh.devices):
+        wait_every = 1
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
-        args = w.arrays, w.order, np.int32(w.first), key
-        apart, run_one, run_many = running(state, *args)
-        if not apart:
+        args = (w.arrays, w.order, np.int32(w.first), key)
+        by_host, run_one, run_many = run_functions(state, *args)
+        if not by_host:
             return run_many(state, *args, np.int32(k))
-        found = []
+        metrics = []
         for i in range(k):
-            state, metrics = run_one(state, *args)
-            found.append(metrics)
-            if i % wait == 0:
-                jax.block_until_ready(found)
-        return state, stack_rows(found)
+            state, step_metrics = run_one(state, *args)
+            metrics.append(step_metrics)
+            if i % wait_every == 0:
+                jax.block_until_ready(metrics)
+        return state, stack_rows(metrics)
 
-    def evaluate_window(
-        state: State, w: Window, key: Key[Array, ""], start: int, end: int
-    ) -> Metrics:
-        args = state, w.arrays, w.order, np.int32(w.first), key
-        apart, judge_one, judge_all = judging(*args, np.int32(0))
-        if not apart:
-            return judge_all(*args, np.int32(start), np.int32(end))
-        return stack_rows(
-            [jax.block_until_ready(judge_one(*args, np.int32(i))) for i in range(start, end)]
-        )
+    def evaluate(state: State, w: Window, key: Key[Array, ""], start: int, end: int) -> Metrics:
+        args = (state, w.arrays, w.order, np.int32(w.first), key)
+        by_host, evaluate_one, evaluate_many = evaluate_functions(*args, np.int32(0))
+        if not by_host:
+            return evaluate_many(*args, np.int32(start), np.int32(end))
+        metrics = []
+        for i in range(start, end):
+            metrics.append(jax.block_until_ready(evaluate_one(*args, np.int32(i))))
+        return stack_rows(metrics)
 
-    made = jax.jit(init, out_shardings=shardings)
-    # A CPU computes small dispatches before it returns: a second one would only blur what takes how long.
-    in_flight = 1 if mesh.devices[0].platform == "cpu" else 2
-    return Program(abstract, lambda key: made(key, blank), run, evaluate_window, in_flight)
+    compiled_init = jax.jit(init, out_shardings=shardings)
+    # A CPU computes small dispatches before the call returns. A second one in flight would only
+    # blur the measured times.
+    in_flight = 2
+    if on_cpu:
+        in_flight = 1
+    return Program(abstract, lambda key: compiled_init(key, blank), run, evaluate, in_flight)
+
+
+def _step_functions(learner: Learner, read: Callable) -> tuple[Callable, Callable]:
+    """Returns the functions that do one step and k steps of a window."""
+    # Traced once: the shapes, the search for convolutions and the loop reuse the trace.
+    step = jax.jit(learner.step)
+
+    def run_one(state, arrays, order, first, key):
+        return step(state, read(arrays, order[state.step - first]), key)
+
+    def run_many(state, arrays, order, first, key, k):
+        def body(i, carry):
+            state, rows = carry
+            state, metrics = run_one(state, arrays, order, first, key)
+            return state, write_row(rows, i, metrics)
+
+        shapes = jax.eval_shape(run_one, state, arrays, order, first, key)[1]
+        state, rows = jax.lax.fori_loop(0, k, body, (state, empty_rows(shapes, MAX_STEPS)))
+        return state, unpack_rows(rows, shapes)
+
+    return run_one, run_many
+
+
+def _evaluation_functions(learner: Learner, read: Callable) -> tuple[Callable, Callable]:
+    """Returns the functions that evaluate one batch and a range of batches of a window."""
+    evaluate = jax.jit(learner.evaluate)
+
+    def evaluate_batch(state, arrays, order, first, key, i):
+        return evaluate(state, read(arrays, order[i]), jax.random.fold_in(key, first + i))
+
+    def evaluate_many(state, arrays, order, first, key, start, end):
+        def body(i, rows):
+            metrics = evaluate_batch(state, arrays, order, first, key, i)
+            return write_row(rows, i - start, metrics)
+
+        shapes = jax.eval_shape(evaluate_batch, state, arrays, order, first, key, 0)
+        rows = jax.lax.fori_loop(start, end, body, empty_rows(shapes, order.shape[0]))
+        return unpack_rows(rows, shapes)
+
+    return evaluate_batch, evaluate_many
+
+
+def _compiled(
+    one: Callable, many: Callable, *, spread: Callable, on_cpu: bool, ensemble: bool, **options: Any
+) -> Callable[..., tuple[bool, Any, Any]]:
+    """Returns a function that gives `(by_host, one, many)`, decided at its first call.
+
+    `by_host` is True if the host has to repeat `one`, because a convolution is slow inside the
+    loop of `many`.
+
+    Args:
+      one: a function that does one step or evaluates one batch.
+      many: the same function in a loop.
+      spread: distributes a function over devices or members.
+      on_cpu: if True, convolutions are searched for.
+      ensemble: if True, the program is that of an ensemble, whose members are in a loop anyway.
+      **options: arguments of `jax.jit`.
+    """
+
+    def decide(*args: Any) -> tuple[bool, Any, Any]:
+        kind = "none"
+        if on_cpu:
+            kind = convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
+        compiler_options = {}
+        if kind != "none":
+            compiler_options = _convolution_options()
+        jit = partial(jax.jit, compiler_options=compiler_options, **options)
+        by_host = kind == "slow" and not ensemble
+        return by_host, jit(spread(one)), jit(spread(many))
+
+    return _call_once(decide)
 
 
 def example_of(window: Window) -> Example:
-    """The names, shapes and dtypes of a window's batches."""
+    """Returns the names, shapes and dtypes of a window's batches."""
     batch = jax.eval_shape(gather, window.arrays, window.order[0])
     return tuple((name, x.shape, x.dtype) for name, x in batch.items())
 
 
 def blank_of(example: Example) -> Any:
-    """A batch of zeros."""
+    """Returns a batch of zeros."""
     return {name: np.zeros(shape, dtype) for name, shape, dtype in example}
 
 
 def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> State:
-    """The state's shapes and places; of several runs each lives on one device."""
-    state = jax.eval_shape(init, root(0 if count is None else range(count)), blank)
+    """Returns the state's shapes and shardings; each member of an ensemble is on one device."""
+    key = root(0)
+    if count is not None:
+        key = root(range(count))
+    state = jax.eval_shape(init, key, blank)
 
     def placed(path: Any, x: Any) -> Any:
-        by_rows = count is not None or _is_carry(path)
-        return jax.ShapeDtypeStruct(
-            x.shape, x.dtype, sharding=mesh.by_rows if by_rows else mesh.sharding(x)
-        )
+        sharding = mesh.sharding(x)
+        if count is not None or _is_carry(path):
+            sharding = mesh.by_rows
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
     return jax.tree_util.tree_map_with_path(placed, state)
 
 
 def _is_carry(path: Any) -> bool:
-    """Whether a leaf of a state lies in `extra["carry"]`: it has a row per example."""
+    """Returns True for a leaf in `extra["carry"]`, which has one row per example."""
     return path[0].name == "extra" and len(path) > 1 and getattr(path[1], "key", None) == "carry"
 
 
 def init_all(learner: Learner) -> Callable[[Key[Array, " N"], Batch], State]:
-    """One after the other: under `vmap` some initializers would round differently."""
+    """Returns a function that initializes all members of an ensemble sequentially.
+
+    Under `vmap` some initializers would round differently.
+    """
 
     def init(keys: Key[Array, " N"], blank: Batch) -> State:
         if not learner.runs:
             return jax.lax.map(lambda key: learner.init(key, blank), keys)
-        return jax.lax.map(
-            lambda each: learner.init(each[0], blank, each[1]), (keys, jnp.arange(len(keys)))
-        )
+        members = (keys, jnp.arange(len(keys)))
+        return jax.lax.map(lambda member: learner.init(member[0], blank, member[1]), members)
 
     return init
 
 
 @lru_cache(maxsize=32)
 def needs_host(learner: Learner, example: Example) -> bool:
-    """Whether a CPU's step holds a convolution that is slow in loops, so that the host has to repeat it."""
+    """Returns True if a step on a CPU contains a convolution that is slow in loops."""
     blank = blank_of(example)
     state = jax.eval_shape(learner.init, root(0), blank)
     traced = jax.jit(learner.step).trace(state, blank, root(0))
     return convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) == "slow"
 
 
-def _remembered(function: Callable) -> Callable:
-    """What the first call returned, whatever the later ones ask."""
-    known: list = []
+def _call_once(function: Callable) -> Callable:
+    """Returns a function that gives the result of its first call for all arguments."""
+    results: list = []
 
-    def first(*args: Any) -> Any:
-        if not known:
-            known.append(function(*args))
-        return known[0]
+    def cached(*args: Any) -> Any:
+        if not results:
+            results.append(function(*args))
+        return results[0]
 
-    return first
+    return cached
 
 
 def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
-    """What convolutions a CPU's program holds: fast is the form that has a routine in loops too."""
+    """Classifies the convolutions in a CPU's program.
+
+    Args:
+      lowered: the text of the lowered program.
+
+    Returns:
+      "none" without convolutions; "fast" if XLA has a routine for all of them inside loops; else
+      "slow".
+    """
     found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
     if not found:
         return "none"
-    return "fast" if all(map(_FORM.search, found)) else "slow"
+    if all(map(_FAST_CONVOLUTION.search, found)):
+        return "fast"
+    return "slow"
 
 
 @cache
-def _for_convolutions() -> dict[str, str]:
-    """Compiler options of a CPU's programs that conv_forward.
+def _convolution_options() -> dict[str, str]:
+    """Returns compiler options for CPU programs with convolutions.
 
-    A CPU has two routines for a convolution. The one that is not taken by default is up to five times faster on
-    two cores (`jaxdl/nn/convolution.py`); products of matrices stay with their own.
+    XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
+    faster on two cores (`jaxdl/nn/convolution.py`). Products of matrices keep their own routine.
     """
-    options = {
-        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    }
+    fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    options = {"xla_cpu_experimental_ynn_fusion_type": fusions}
     try:
         jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:  # a version of XLA that does not know the words
+    except jax.errors.JaxRuntimeError:
+        # This version of XLA does not have the option.
         return {}
     return options
 
 
 def _few_threads(devices: Sequence[jax.Device]) -> bool:
-    """Forced host devices deadlock when several collective programs wait for the same few threads."""
+    """Returns True for several devices of a CPU, which share a few threads.
+
+    They deadlock if several collective programs wait for these threads.
+    """
     return devices[0].platform == "cpu" and len(devices) > 1

@@ -1,4 +1,4 @@
-"""Since which step something is not finite: found out afterwards, so that no step pays for it."""
+"""The first step that was not finite: steps are repeated after an error, so no step is slowed."""
 
 import contextlib
 import warnings
@@ -11,75 +11,80 @@ from jaxdl.errors import NonFinite
 from jaxdl.training.metric_logger import MetricLogger, check_finite
 from jaxdl.training.program import Program
 
-#: Where nothing is saved yet, so many steps are done again from the start.
-FROM_THE_START = 1000
+#: The number of steps that are repeated at most if no state is saved yet.
+MAX_STEPS_FROM_START = 1000
 
 
 @contextlib.contextmanager
 def locate_nonfinite(
-    begin: Callable[[int], State | None],
-    windows: Callable[[int], Iterator[Window]],
+    saved_state: Callable[[int], State | None],
+    windows_from: Callable[[int], Iterator[Window]],
     program: Program,
     key: Any,
-    told: Callable[[], bool],
+    requested: Callable[[], bool],
 ) -> Iterator[None]:
-    """Has a `NonFinite` from inside name the step where it began, and the first leaf that it is in there.
+    """Replaces a NonFinite error by one with the first non-finite step and its first leaf.
 
-    A loss tells of a gradient one step late, and the state that is at hand is that of the dispatch's end. So the steps
-    are done once more from the state that was saved last, one at a time, and after each the whole state is looked at.
-    The error stays as it is if anything else comes up on the way.
+    The loss shows a non-finite gradient one step late, and the newest state is that of the end of
+    a dispatch. So the steps since the saved state are repeated one at a time. After each of them
+    the whole state is checked. If another error occurs meanwhile, the first error is raised.
 
     Args:
-      begin: `begin(step)`, the state to go on from for an error at this step; None: there is none.
-      windows: the run's windows from a step on.
-      program: the run's.
-      key: of the run's steps.
-      told: whether the run is told to end; then the error stays as it is, too.
+      saved_state: `saved_state(step)`, the state to start from for an error at this step; None if
+        there is none.
+      windows_from: `windows_from(step)`, the run's windows from a step on.
+      program: the run's program.
+      key: key of the run's steps.
+      requested: returns True if a signal requested the end of the run; then the first error is
+        raised, too.
     """
     try:
         yield
     except NonFinite as error:
         try:
-            earlier = _again(begin(error.step), error.step, windows, program, key, told)
-        except (
-            Exception
-        ) as other:  # too little memory for a second state, a checkpoint that is gone
-            error.add_note(f"the step where it began was not found: {other}")
+            earlier = _replay(
+                saved_state(error.step), error.step, windows_from, program, key, requested
+            )
+        except Exception as other:
+            # For example, memory for a second state is lacking, or the checkpoint was removed.
+            error.add_note(f"the first non-finite step was not found: {other}")
             raise error from None
         raise (earlier or error) from None
 
 
-def _again(
+def _replay(
     state: State | None,
     end: int,
-    windows: Callable,
+    windows_from: Callable[[int], Iterator[Window]],
     program: Program,
     key: Any,
-    told: Callable[[], bool],
+    requested: Callable[[], bool],
 ) -> NonFinite | None:
-    """What the steps up to `end` run into; a leaf that is finite again before anything came of it was in order."""
+    """Repeats the steps up to `end`; returns the first NonFinite error, or None.
+
+    A leaf that becomes finite again before the metrics are affected is not an error.
+    """
     if state is None:
         return None
     logger = MetricLogger([], 0, 1, key.ndim)
-    coming = windows(state.steps_done)
+    windows = windows_from(state.steps_done)
     window = None
-    found = None
+    first_error = None
     for step in range(state.steps_done, end):
-        if told():
+        if requested():
             return None
-        if window is None or step == window.last:
-            window = next(coming)
+        if window is None or step == window.end:
+            window = next(windows)
         state, metrics = program.run(state, window, key, 1)
         try:
-            with warnings.catch_warnings(
-                action="ignore"
-            ):  # of single runs, which have warned already
+            # The run itself has already warned of single runs.
+            with warnings.catch_warnings(action="ignore"):
                 logger.record((step + 1, 1, metrics), state)
         except NonFinite as error:
-            return found or error
+            return first_error or error
         try:
             check_finite(state, step + 1)
-            found = None
+            first_error = None
         except NonFinite as error:
-            found = found or error
-    return found
+            first_error = first_error or error
+    return first_error

@@ -1,4 +1,4 @@
-"""How a run ends when it is told to: between two steps, saved."""
+"""Graceful shutdown: after a signal a run saves its state between two steps, then ends."""
 
 import signal
 import threading
@@ -8,18 +8,19 @@ from typing import Any, NoReturn
 import jax
 from jax.experimental import multihost_utils
 
-#: What tells a process to end: Ctrl-C, whoever stops or preempts it, a terminal that was closed.
+#: The signals that request an end: Ctrl-C, a stopped or preempted process, a closed terminal.
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
 
 
 class SignalState:
-    """What Python knows of signals, for whoever waits for a process that is told to end.
+    """The signals handled by this process, for a watchdog thread that may have to end it.
 
     Attributes:
-      count: signals that it has come round to; a thread inside of XLA does not.
-      unsaved: whether a run has done steps that a sudden end would lose.
+      count: number of signals that Python has handled. Signals that arrive while the main thread
+        is inside XLA are not among them yet.
+      unsaved: if True, a run has done steps that an immediate exit would lose.
     """
 
     count = 0
@@ -27,13 +28,21 @@ class SignalState:
 
 
 class GracefulShutdown:
-    """Takes signals, while a run is inside of it, as the wish to end.
+    """A context manager that catches signals while a run is active.
 
-    The loop asks between two dispatches whether it was `requested`, saves, and leaves; then the wish comes true: as
-    `KeyboardInterrupt`, or as `SystemExit` with 128 + the signal's number. Told a second time, it comes true at once.
-    Signals that are ignored, or that somebody else handles (such as a run around this one), stay as they are; so do all
-    outside of the main thread. Several processes agree on the step by JAX's preemption service, which has SIGTERM for
-    itself; it is the only signal that they hear.
+    A signal only sets `signal`. The loop calls `requested()` between two dispatches; if it returns
+    True, the loop saves the state and leaves the context. The exit of the context then raises
+    `KeyboardInterrupt`, or `SystemExit` with 128 + the signal's number. A second signal raises
+    this at once, without a save.
+
+    Signals that are ignored or that have another handler keep it. This includes the handlers of a
+    run around this one. Outside the main thread no signal is caught.
+
+    Several processes must agree on the step that is saved. They use JAX's preemption service, which
+    handles SIGTERM itself, and catch no other signal.
+
+    Attributes:
+      signal: number of the signal that requested the end of the run, 0 without one.
 
     Example:
       >>> with GracefulShutdown() as shutdown:
@@ -43,42 +52,45 @@ class GracefulShutdown:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._asked = 0
-        self._unsaved = False
-        self._before: dict[int, Any] = {}
+        self._sync_points = 0
+        self._outer_unsaved = False
+        self._outer_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "GracefulShutdown":
-        self._unsaved = SignalState.unsaved
+        self._outer_unsaved = SignalState.unsaved
         if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
+            replaceable = (signal.SIG_DFL, signal.default_int_handler, raise_for_signal)
             for number in SIGNALS:
-                if signal.getsignal(number) in (
-                    signal.SIG_DFL,
-                    signal.default_int_handler,
-                    raise_for_signal,
-                ):
-                    self._before[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) in replaceable:
+                    self._outer_handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._outer_handlers.items():
             signal.signal(number, handler)
-        SignalState.unsaved = self._unsaved
+        SignalState.unsaved = self._outer_unsaved
         if self.signal and kind is None:
             raise_for_signal(self.signal)
 
     def requested(self) -> bool:
-        """Whether the run is to end here; all processes of a run ask equally often, and hear the same."""
-        served = jax.process_count() > 1 and jax.config.jax_enable_preemption_service  # type: ignore[attr-defined]
-        self._asked += 1  # what the service wants is a number that grows by 1
-        if served and multihost_utils.reached_preemption_sync_point(self._asked):
+        """Returns True if a signal requested the end of the run.
+
+        All processes of a run must call this equally often; they then get the same answers.
+        """
+        # The service expects a number that grows by 1 from call to call.
+        self._sync_points += 1
+        several = jax.process_count() > 1
+        served = several and jax.config.jax_enable_preemption_service  # type: ignore[attr-defined]
+        if served and multihost_utils.reached_preemption_sync_point(self._sync_points):
             self.signal = signal.SIGTERM
         return bool(self.signal)
 
     def mark_unsaved(self) -> None:
-        """Steps have been done: whoever would end the process must wait for the run to save them."""
+        """Sets `SignalState.unsaved`, so that the watchdog waits until the run is saved."""
         SignalState.unsaved = True
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Handles a signal: the first one is stored, the second one is raised."""
         SignalState.count += 1
         if self.signal:
             raise_for_signal(number)
@@ -86,7 +98,10 @@ class GracefulShutdown:
 
 
 def raise_for_signal(number: int, frame: FrameType | None = None) -> NoReturn:
-    """What a signal does where no run has to be saved: ends the process, with everything put away."""
+    """Raises KeyboardInterrupt for SIGINT, else SystemExit with 128 + the signal's number.
+
+    It is also the signal handler of scripts while no run is active.
+    """
     SignalState.count += 1
     if number == signal.SIGINT:
         raise KeyboardInterrupt

@@ -1,7 +1,8 @@
-"""Where states are kept: Orbax underneath, and what is trusted decided here.
+"""Stores for checkpoints: Orbax writes them, and this module decides which ones are valid.
 
-Orbax writes one pytree per directory, asynchronously and atomically. A step counts only when its `manifest.json` is
-there, written after Orbax's commit: the SHA-256 of every file, the state's layout and the validations so far.
+Orbax writes one pytree per directory, asynchronously and atomically. A step is valid only with its
+`manifest.json`, which is written after Orbax's commit. It holds the SHA-256 of every file, the
+state's layout and the validations so far.
 """
 
 import contextlib
@@ -27,52 +28,58 @@ from jaxdl.training.manifest import Damaged, History, read_manifest, verify, wri
 
 @runtime_checkable
 class Store(Protocol):
-    """Saves states, gives them back."""
+    """A store for checkpoints, which saves and restores states."""
 
     def save(self, state: State, history: History) -> None:
-        """Keeps a state and the validation values `(step, value)` seen so far."""
+        """Saves a state and the validations so far, `(step, value)`."""
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
-        """The newest good state (or that of `step`), in the shapes and places of `abstract`; None if there is none."""
+        """Restores the newest good state, or that of `step`; returns None for an empty store.
+
+        Args:
+          abstract: the shapes, dtypes and shardings of the state.
+          step: the step to restore; None means the newest.
+        """
 
     def close(self) -> None:
-        """Waits until everything is kept; raises if something could not be."""
+        """Waits until everything is saved; raises CheckpointError if a save failed."""
 
 
 class InMemory:
-    """A store that lasts as long as the process: for tests, and for early stopping without a directory."""
+    """A store in memory, for tests and for early stopping without a directory."""
 
     def __init__(self) -> None:
         self.states: dict[int, tuple[State, History]] = {}
 
     def save(self, state: State, history: History) -> None:
-        self.states[state.steps_done] = jax.tree.map(jnp.copy, state), list(history)
-        kept = keep({step: _value(step, history) for step in self.states})
-        self.states = {step: self.states[step] for step in kept}
+        self.states[state.steps_done] = (jax.tree.map(jnp.copy, state), list(history))
+        steps = keep({step: _value(step, history) for step in self.states})
+        self.states = {step: self.states[step] for step in steps}
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         if not self.states and step is None:
             return None
-        number = max(self.states) if step is None else step
-        if number not in self.states:
-            raise CheckpointError(f"step {number} is not kept; there are {sorted(self.states)}")
-        state, history = self.states[number]
-        check_layout(f"step {number} in memory", layout(state), layout(abstract))
-        return jax.tree.map(
-            lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract
-        ), list(history)
+        if step is None:
+            step = max(self.states)
+        if step not in self.states:
+            raise CheckpointError(f"step {step} is not saved; there are {sorted(self.states)}")
+        state, history = self.states[step]
+        check_layout(f"step {step} in memory", layout(state), layout(abstract))
+        copy = jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract)
+        return copy, list(history)
 
     def close(self) -> None:
-        pass
+        """Returns at once, because every state is already saved."""
 
 
 class Directory:
-    """A store of numbered step directories; whatever else the directory holds is left alone.
+    """A store in numbered directories, one per step. It leaves all other files alone.
 
     Args:
-      path: the directory; made if it is not there.
-      last: how many of the newest steps are kept besides the best and the last finite one, at least 1.
-      warn: is told of steps that are passed over as they are damaged, and where that leads.
+      path: the directory, created if missing.
+      last: number of newest steps that are kept besides the best and the last finite one, at
+        least 1.
+      warn: called with a message if damaged steps are skipped, and with the step used instead.
 
     Raises:
       InputError: `last` below 1.
@@ -90,58 +97,66 @@ class Directory:
         self.failure: Exception | None = None
 
     def save(self, state: State, history: History) -> None:
-        """Copies the state and writes it in the background; raises what this or the previous save ran into."""
+        """Copies the state and writes it in the background.
+
+        Raises:
+          CheckpointError: this save could not be started, or the previous one failed.
+        """
         self.close()
         check_names(self.path, state)
         self.saving = state.steps_done
         target = self.path / str(self.saving)
-        self._try(_make_room, target)
-        self._agree()
-        response = self._try(_begin, target, state)
-        self._agree()
-        finish = self._finish, response, target, layout(state), list(history)
-        self.pending = threading.Thread(target=self._try, args=finish)
+        self._try(_prepare, target)
+        self._raise_failure()
+        response = self._try(_start_saving, target, state)
+        self._raise_failure()
+        args = (self._finish, response, target, layout(state), list(history))
+        self.pending = threading.Thread(target=self._try, args=args)
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
         self.close()
         check_names(self.path, abstract)
-        found = None
+        if step is not None:
+            return self._load(abstract, step)
         damage = []
-        for number in [step] if step is not None else sorted(self.steps(), reverse=True):
+        restored = None
+        outcome = "no step is left"
+        for number in sorted(self.steps(), reverse=True):
             try:
-                found = self._load(abstract, number)
-                break
+                restored = self._load(abstract, number)
             except Damaged as error:
-                if step is not None:
-                    raise
                 damage.append(str(error))
+            else:
+                outcome = f"going back to step {number}"
+                break
         if damage:
-            self.warn(
-                f"{'; '.join(damage)}; {f'going back to step {number}' if found else 'no step is left'}"
-            )
-        return found
+            self.warn(f"{'; '.join(damage)}; {outcome}")
+        return restored
 
     def steps(self) -> list[int]:
-        """The steps that are complete, in order; whether their bytes are intact is seen on restore."""
+        """Returns the complete steps in order; their files are verified only on restore."""
         return sorted(
-            int(p.parent.name) for p in self.path.glob("*/manifest.json") if _is_step(p.parent)
+            int(path.parent.name)
+            for path in self.path.glob("*/manifest.json")
+            if _is_step(path.parent)
         )
 
     def close(self) -> None:
         if self.pending is not None:
             self.pending.join()
             self.pending = None
-            self._agree()
+            self._raise_failure()
 
     def _try(self, function: Callable, *args: Any) -> Any:
+        """Calls a function and stores its exception, for `_raise_failure`."""
         try:
             return function(*args)
         except Exception as error:
             self.failure = error
 
-    def _agree(self) -> None:
-        """Waits for all processes; what one of them ran into ends the run for all."""
+    def _raise_failure(self) -> None:
+        """Waits for all processes; raises CheckpointError in all of them if one of them failed."""
         if jax.process_count() > 1:
             failed = multihost_utils.process_allgather(np.asarray(self.failure is not None))
             if failed.any():
@@ -156,29 +171,33 @@ class Directory:
     def _finish(
         self, response: Any, target: Path, layout: dict[str, str], history: History
     ) -> None:
+        """Waits for Orbax; then writes the manifest and removes old steps."""
         response.result()
         if jax.process_index() == 0:
             write_manifest(target, layout, history)
-            self._tidy(int(target.name), history)
+            self._remove_old(int(target.name), history)
 
-    def _tidy(self, saved: int, history: History) -> None:
-        """Removes what is not worth keeping, and what a kill left behind; a half-removed step must not count.
+    def _remove_old(self, saved: int, history: History) -> None:
+        """Removes the steps that `keep` does not list, and the remains of interrupted saves.
 
-        The step just saved stays even if later ones are there: those may be damaged. What a step was worth may have
-        been measured after it was saved, so the newest history counts before the step's own.
+        The step just saved is kept even if there are later ones, since those may be damaged. A step
+        may have been validated after it was saved. So the newest history takes precedence over the
+        step's stored history. The manifest is removed first, so that a step that is only partly
+        removed is not valid.
         """
         values = {}
         for step in self.steps():
             with contextlib.suppress(Damaged):
-                own = read_manifest(self.path / str(step))["history"]
-                values[step] = _value(step, [*own, *history])
+                stored = read_manifest(self.path / str(step))["history"]
+                values[step] = _value(step, [*stored, *history])
         kept = {*keep(values, self.last), saved}
         for where in self.path.iterdir():
-            if _is_step(where) and int(where.name) not in kept and not _foreign(where):
+            if _is_step(where) and int(where.name) not in kept and not _foreign_files(where):
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
     def _load(self, abstract: State, step: int) -> tuple[State, History]:
+        """Loads a step after its files and layout have been verified."""
         from orbax.checkpoint import v1 as ocp
 
         where = self.path / str(step)
@@ -188,7 +207,8 @@ class Directory:
         try:
             state = State(**ocp.load(where / "state", _as_dict(abstract)))
         except Exception as error:
-            # Not `Damaged`: these are the bytes that were written, and going back would cost the run its newest steps.
+            # This is not `Damaged`, because the files are those that were written. Going back to an
+            # earlier step would lose the newest steps of the run.
             raise CheckpointError(
                 f"{where / 'state'} cannot be loaded: {type(error).__name__}: {error}"
             ) from error
@@ -199,14 +219,14 @@ class Directory:
 
 
 def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
-    """The steps worth keeping: the newest ones, the best finite one, the last finite one.
+    """Returns the steps to keep: the newest ones, the best finite one, the last finite one.
 
     Args:
-      values: per step its validation value, smaller is better; None: was not validated.
-      last: how many of the newest are kept, at least 1.
+      values: validation value of each step, smaller is better; None if it was not validated.
+      last: number of newest steps to keep, at least 1.
 
     Returns:
-      Steps in order. NaN and infinity are never best; among equals the earliest is.
+      The steps in order. NaN and infinity are never best. Of equal values the earliest is best.
 
     Example:
       >>> keep({1: 0.5, 2: 0.2, 3: float("nan"), 4: 0.7, 5: float("nan")}, last=1)
@@ -214,54 +234,59 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
     """
     finite = [step for step, value in values.items() if value is not None and math.isfinite(value)]
     best = min(finite, key=lambda step: (values[step], step), default=None)
-    wanted = {*sorted(values)[-last:], best, max(finite, default=None)}
-    return sorted(step for step in wanted if step is not None)
+    steps = {*sorted(values)[-last:], best, max(finite, default=None)}
+    return sorted(step for step in steps if step is not None)
 
 
-def _make_room(target: Path) -> None:
+def _prepare(target: Path) -> None:
+    """Creates an empty directory for a step; raises if that would delete foreign files."""
     if jax.process_index() == 0:
-        if foreign := _foreign(target):
+        foreign = _foreign_files(target)
+        if foreign:
             raise CheckpointError(
-                f"{foreign[0]} is no part of a checkpoint and would be lost; move it away"
+                f"{foreign[0]} is not part of a checkpoint and would be lost; move it away"
             )
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True, exist_ok=True)
 
 
-def _foreign(where: Path) -> list[Path]:
-    """What neither this file nor Orbax, killed or not, writes into the directory of a step."""
-    there = [where] if where.is_file() or where.is_symlink() else sorted(where.glob("*"))
-    return [
-        p
-        for p in there
-        if p.name != "state" and not p.name.startswith(("state.orbax-", "manifest.json"))
-    ]
+def _foreign_files(where: Path) -> list[Path]:
+    """Returns the files in a step's directory that belong to no checkpoint.
+
+    The temporary files of an interrupted save belong to a checkpoint, too.
+    """
+    if where.is_file() or where.is_symlink():
+        paths = [where]
+    else:
+        paths = sorted(where.glob("*"))
+    prefixes = ("state.orbax-", "manifest.json")
+    return [p for p in paths if p.name != "state" and not p.name.startswith(prefixes)]
 
 
-def _begin(target: Path, state: State) -> Any:
+def _start_saving(target: Path, state: State) -> Any:
     from orbax.checkpoint import v1 as ocp
 
-    patient = ocp.Context()
-    patient.asynchronous.timeout_secs = (
-        30 * 24 * 3600
-    )  # a machine may sleep; Orbax gives up after 20 minutes
-    # In the background, threads would wait for minutes for a directory that cannot be made, and the process for them.
-    patient.asynchronous.create_directories_asynchronously = False
-    with patient:
-        # The training loop gives its buffers away at the next step, so the writer gets its own.
+    context = ocp.Context()
+    # A machine may sleep during a save, but Orbax's default timeout is 20 minutes.
+    context.asynchronous.timeout_secs = 30 * 24 * 3600
+    # If a directory cannot be created, background threads of Orbax would wait for it for minutes.
+    # The process would wait for these threads.
+    context.asynchronous.create_directories_asynchronously = False
+    with context:
+        # The next training step donates the buffers of the state, so Orbax gets a copy.
         return ocp.save_async(target / "state", _as_dict(jax.tree.map(jnp.copy, state)))
 
 
 def _is_step(where: Path) -> bool:
-    """Whether a store would give this name to a step: `7`, not `007`."""
+    """Returns True for the name of a step's directory: `7`, not `007`."""
     return where.name.isdecimal() and where.name == str(int(where.name))
 
 
 def _as_dict(state: State) -> dict[str, Any]:
-    """Orbax gets plain dictionaries and Optax's tuples."""
+    """Returns the state as plain dictionaries and Optax's tuples, as Orbax stores it."""
     return {"step": state.step, "params": state.params, "opt": state.opt, "extra": state.extra}
 
 
 def _value(step: int, history: Sequence) -> float | None:
-    """The value that was measured at this very step, if one was."""
+    """Returns the newest value that was measured at this step; None without one."""
     return next((value for at, value in reversed(history) if at == step), None)

@@ -1,6 +1,7 @@
-"""Strategies: the only place that knows devices.
+"""Strategies: the only module that depends on devices.
 
-A strategy says where a state and its batches live, and has the learner's program compiled for that.
+A strategy decides where a state and its batches are placed, and compiles a learner's program for
+these devices.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,46 +20,50 @@ from jaxdl.errors import InputError, one_of
 from jaxdl.training.debugging import checked_program
 from jaxdl.training.program import Program, example_of, program
 
-#: Leaves with fewer numbers than this are not worth cutting up under `fsdp`.
+#: Leaves with fewer elements than this are not sharded under `fsdp`.
 FSDP_MIN_SIZE = 2**14
 
 
 @runtime_checkable
 class Strategy(Protocol):
-    """Where and how steps run.
+    """The devices of a run, and the way in which they share a step.
 
     Attributes:
-      devices: on which; a batch is divided among them.
+      devices: the devices, among which a batch is divided.
     """
 
     devices: list[jax.Device]
 
     def place(self, tree: Any) -> Any:
-        """Puts host arrays where every device can read all of them."""
+        """Replicates host arrays on all devices."""
         ...
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        """The program of a learner for batches like the window's; asked again, the same one."""
+        """Returns the program of a learner for batches like the window's; equal calls share it."""
         ...
 
 
 class Sharded:
-    """`jit` over a mesh of devices: each computes on its part of the batch, the meaning is one device's.
+    """`jit` over a mesh of devices: each computes its part of the batch.
 
-    Statistics of BatchNorm, dropout masks and masked means are those of the whole batch, because
-    the program is written for the whole batch and only its placement is divided. With one device
-    this is plain `jit` with a donated state. With several, layers see the mesh in the context while a step is
-    traced, and a `jax.shard_map` of one's own takes it from there, without `mesh=`. Several hosts need
+    The result is that of one device, because the program is written for the whole batch and only
+    its placement is divided. So BatchNorm statistics, dropout masks and masked means are those of
+    the whole batch. With one device this is plain `jit` with a donated state.
+
+    With several devices, layers find the mesh in the context while a step is traced. A
+    `jax.shard_map` in a layer takes it from there, without `mesh=`. Several hosts need
     `jax.distributed.initialize()` first and nothing else.
 
     Args:
-      devices: which ones; None: all of them.
-      fsdp: cut large parameters and their optimizer state over the devices as well, along their
-        largest axis that the device count divides.
+      devices: the devices; None means all devices.
+      fsdp: if True, large parameters and their optimizer state are sharded as well, along their
+        largest axis that the number of devices divides.
     """
 
     def __init__(self, devices: Sequence[jax.Device] | None = None, fsdp: bool = False):
-        self.devices = list(jax.devices() if devices is None else devices)
+        if devices is None:
+            devices = jax.devices()
+        self.devices = list(devices)
         self.fsdp = fsdp
         self.mesh = Mesh(np.asarray(self.devices), ("data",), axis_types=(AxisType.Auto,))
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
@@ -70,15 +75,15 @@ class Sharded:
     def _place(self, x: Any) -> Any:
         if not jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
             return jax.device_put(x, self.everywhere)
-        # Keys themselves cannot be put where other processes' devices are.
+        # Typed keys cannot be put on devices of other processes.
         bits = jax.device_put(jax.random.key_data(x), self.everywhere)
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(x))
 
     def compile(self, learner: Learner, window: Window) -> Program:
-        return program(learner, example_of(window), self, self._read, self._named)
+        return program(learner, example_of(window), self, self._read, self._with_mesh)
 
     def sharding(self, leaf: Any) -> NamedSharding:
-        """Where one leaf of the state lives."""
+        """Returns the sharding of one leaf of the state."""
         n = len(self.devices)
         axes = [axis for axis, length in enumerate(leaf.shape) if length % n == 0]
         if not self.fsdp or leaf.size < FSDP_MIN_SIZE or not axes:
@@ -92,27 +97,32 @@ class Sharded:
         batch = gather(arrays, jax.lax.with_sharding_constraint(rows, self.by_rows))
         return jax.lax.with_sharding_constraint(batch, self.by_rows)
 
-    def _named(self, function: Callable) -> Callable:
-        """Layers that divide a batch themselves see while tracing that there is something to divide it among."""
+    def _with_mesh(self, function: Callable) -> Callable:
+        """Returns a function that puts the mesh into the context, if there are several devices.
+
+        Layers that divide a batch over devices look for the mesh there while they are traced.
+        """
+        if len(self.devices) == 1:
+            return function
 
         @wraps(function)
-        def inside(*args):
+        def with_mesh(*args):
             with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
                 return function(*args)
 
-        return inside if len(self.devices) > 1 else function
+        return with_mesh
 
 
 class Pmapped:
-    """`jax.pmap`: the same step on every device, with its own part of the batch, and collectives between.
+    """`jax.pmap`: every device runs the step on its own part of the batch.
 
-    The meaning differs from one device's where a step looks at its whole batch: BatchNorm normalises
-    each part by itself (the running statistics are averaged), every device has its own dropout
-    masks and noise, and a masked mean is the mean of the parts' means. Gradients are averaged,
-    metrics added. `Sharded` has none of these differences; it is the default.
+    Gradients are averaged and metrics added. The result differs from that of one device if a step
+    depends on its whole batch. BatchNorm normalizes each part separately, and averages the running
+    statistics. Every device has its own dropout masks and noise. A masked mean is the mean of the
+    parts' means. The default `Sharded` has none of these differences.
 
     Args:
-      devices: which ones, of this process; None: all of them.
+      devices: devices of this process; None means all of them.
 
     Raises:
       InputError: with several processes.
@@ -148,12 +158,14 @@ class Pmapped:
 
 
 class Checked:
-    """One step at a time on the first device, each checked: slow. The meaning is that of `single`, the bits may differ.
+    """Checked steps, one at a time on the first device: slow.
 
-    Before a step its batch must be finite, and no index of the network may lie outside of what it reads, which JAX
-    clamps or drops without a word; these are the indices of evaluation, as JAX cannot check all of a gradient's. In the
-    step no operation may make a NaN, and no key may be used for two things. Whatever is found says the step and the
-    user's line.
+    A run means the same as with `single`, up to rounding.
+
+    Before a step its batch must be finite. No index in the network may be out of bounds; JAX would
+    clamp or drop it silently. Only the indices of the evaluation are checked, because JAX cannot
+    check all of a gradient's. In the step no operation may produce a NaN, and no key may be used
+    twice. Errors name the step and the line of the user's code.
 
     Raises:
       InputError: with several processes.
@@ -174,11 +186,14 @@ class Checked:
 
 @cache
 def strategy(name: str = "auto") -> Strategy:
-    """A strategy by its name, the same one each time, so that what it has compiled is found again.
+    """Returns a strategy by its name.
+
+    Equal calls return the same object, so that its compiled programs are reused.
 
     Args:
-      name: `single` (the first device), `sharded`, `fsdp` (sharded, large parameters too), `pmap`, `debug` (the first
-        device, every step checked), or `auto`: sharded over all devices, which is single where there is one.
+      name: `single` (the first device), `sharded`, `fsdp` (sharded, large parameters too), `pmap`,
+        `debug` (the first device, every step checked), or `auto`: sharded over all devices, which
+        is `single` if there is only one.
 
     Raises:
       InputError: for another name.
@@ -192,4 +207,6 @@ def strategy(name: str = "auto") -> Strategy:
         return Sharded(jax.local_devices()[:1])
     if name == "debug":
         return Checked()
-    return Pmapped() if name == "pmap" else Sharded(fsdp=name == "fsdp")
+    if name == "pmap":
+        return Pmapped()
+    return Sharded(fsdp=name == "fsdp")

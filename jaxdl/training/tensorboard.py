@@ -1,9 +1,10 @@
-"""TensorBoard's event files without TensorFlow: checksummed records of hand-encoded `Event` messages.
+"""TensorBoard's event files without TensorFlow: records with checksums of encoded `Event` messages.
 
     record = length: u64 | masked crc32c(length): u32 | data | masked crc32c(data): u32
 
 Formats: TFRecord (tensorflow/core/lib/io/record_writer.h), `Event` and `Summary`
-(tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto), CRC-32C (RFC 3720, B.4).
+(tensorflow/core/util/event.proto, tensorflow/core/framework/summary.proto), CRC-32C (RFC 3720,
+B.4).
 """
 
 import functools
@@ -19,15 +20,18 @@ import numpy as np
 
 @functools.cache
 def _table() -> tuple[int, ...]:
-    """What each byte does to a CRC-32C (Castagnoli's polynomial, reflected)."""
+    """Returns the lookup table of CRC-32C, one entry per byte value.
+
+    The polynomial is Castagnoli's, reflected.
+    """
     crcs = list(range(256))
     for _ in range(8):
-        crcs = [crc >> 1 ^ (0x82F63B78 if crc & 1 else 0) for crc in crcs]
+        crcs = [crc >> 1 ^ (crc & 1) * 0x82F63B78 for crc in crcs]
     return tuple(crcs)
 
 
 def crc32c(data: bytes) -> int:
-    """The CRC-32C of `data`.
+    """Computes the CRC-32C of `data`.
 
     Example:
       >>> hex(crc32c(b"123456789"))
@@ -41,7 +45,7 @@ def crc32c(data: bytes) -> int:
 
 
 def record(data: bytes) -> bytes:
-    """`data` framed as one TFRecord.
+    """Returns `data` as one TFRecord.
 
     Example:
       >>> len(record(b"abc")) - len(b"abc")
@@ -52,13 +56,13 @@ def record(data: bytes) -> bytes:
 
 
 def event(wall_time: float, step: int, content: bytes) -> bytes:
-    """One encoded `Event`.
+    """Encodes one `Event`.
 
     Args:
       wall_time: seconds since 1970.
       step: the step, at least 0.
-      content: what happened: `VERSION` (the first event of a file), `START` (a run begins, or goes on,
-        at `step`: what an interrupted one wrote from there on no longer counts), `scalars(...)` or `picture(...)`.
+      content: `VERSION` (the first event of a file), `START` (a run starts or resumes at `step`, so
+        TensorBoard drops earlier events from there on), `scalars(...)` or `picture(...)`.
 
     Example:
       >>> event(0.0, 300, scalars({"loss": 1.0})).hex()
@@ -68,34 +72,34 @@ def event(wall_time: float, step: int, content: bytes) -> bytes:
 
 
 def scalars(metrics: Mapping[str, float]) -> bytes:
-    """The `summary` of an event: one float32 per name; what is too large for it becomes infinite.
+    """Encodes the `summary` of an event with one float32 per name.
+
+    Values that are too large for float32 become infinite.
+
 
     Example:
       >>> scalars({"a": 0.0}).hex()
       '2a0a0a080a01611500000000'
     """
-    with np.errstate(over="ignore"):
-        values = {
-            name: np.float32(value).astype("<f4").tobytes() for name, value in metrics.items()
-        }
-    return _bytes(
-        5,
-        b"".join(
-            _bytes(1, _bytes(1, name.encode()) + b"\x15" + data) for name, data in values.items()
-        ),
-    )
+    summary = b""
+    for name, value in metrics.items():
+        with np.errstate(over="ignore"):
+            data = np.float32(value).astype("<f4").tobytes()
+        summary += _bytes(1, _bytes(1, name.encode()) + b"\x15" + data)
+    return _bytes(5, summary)
 
 
 def picture(name: str, png: bytes) -> bytes:
-    """The `summary` of an event: one picture, the bytes of a PNG file.
+    """Encodes the `summary` of an event with one picture, the bytes of a PNG file.
 
     Example:
       >>> header = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8) + struct.pack(">II", 3, 2)
       >>> picture("a", header)[:16].hex()
       '2a270a250a0161222008021003180422'
     """
-    width, height = struct.unpack(">II", png[16:24])  # the first chunk of every PNG
-    image = _number(1, height) + _number(2, width) + _number(3, 4) + _bytes(4, png)  # 4: RGBA
+    # The first chunk of every PNG file has the size. The color space 4 is RGBA.
+    width, height = struct.unpack(">II", png[16:24])
+    image = _number(1, height) + _number(2, width) + _number(3, 4) + _bytes(4, png)
     return _bytes(5, _bytes(1, _bytes(1, name.encode()) + _bytes(4, image)))
 
 
@@ -125,13 +129,13 @@ START = _bytes(7, _number(1, 1))
 
 
 class TensorBoard:
-    """Event files that TensorBoard reads; needs no TensorFlow.
+    """Event files that TensorBoard reads, written without TensorFlow.
 
-    Every writer makes a file of its own. Its first write says that the run goes on from that step,
-    so TensorBoard drops what an interrupted run had written from there on.
+    Every writer creates a new file. Its first event marks the step at which the run starts or
+    resumes. TensorBoard then drops the events of an interrupted run from that step on.
 
     Args:
-      directory: where to; made if missing.
+      directory: the directory of the files, created if missing.
 
     Example:
       >>> import tempfile
@@ -148,7 +152,7 @@ class TensorBoard:
         # TensorBoard reads the files of a directory in the order of their names.
         name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = open(Path(directory) / name, "xb")  # noqa: SIM115
-        self._begun = False
+        self._started = False
         self._event(0, VERSION)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -164,9 +168,9 @@ class TensorBoard:
         self._file.close()
 
     def _append(self, step: int, content: bytes) -> None:
-        if not self._begun:
+        if not self._started:
             self._event(step, START)
-            self._begun = True
+            self._started = True
         self._event(step, content)
 
     def _event(self, step: int, content: bytes) -> None:

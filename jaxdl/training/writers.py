@@ -1,7 +1,8 @@
-"""Where the numbers of a run go: memory, a file of JSON lines, the terminal; `jaxdl.training.tensorboard` has one more.
+"""Writers of a run's metrics: memory, a file of JSON lines, the terminal.
 
-Names are flat, with a slash after the part: `train/loss`, `validation/accuracy`, `train/learning_rate`,
-`seconds/compile`, `examples_per_second`.
+`jaxdl.training.tensorboard` has another one. Names are flat, with a slash after the part:
+`train/loss`, `validation/accuracy`, `train/learning_rate`, `seconds/compile`,
+`examples_per_second`.
 """
 
 import contextlib
@@ -16,26 +17,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from jaxdl.data.files import content, json_object
+from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError
 
 
 class Writer(Protocol):
-    """Anything that takes the numbers of a step."""
+    """A writer of metrics."""
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Takes the metrics of one step; several calls may share a step."""
+        """Writes metrics of one step; several calls may have the same step."""
 
     def close(self) -> None:
-        """Ends the writing; a second call does nothing."""
+        """Closes the writer; a second call does nothing."""
 
 
 class Memory:
-    """Keeps everything, for tests and notebooks.
+    """A writer that keeps all metrics in memory, for tests and notebooks.
 
     Attributes:
-      records: `(step, metrics)` in the order written.
-      latest: the newest value of every name.
+      records: `(step, metrics)` in the order of the calls.
+      latest: the newest value of every metric.
 
     Example:
       >>> memory = Memory()
@@ -49,25 +50,25 @@ class Memory:
         self.latest: dict[str, float] = {}
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Keeps a copy."""
+        """Appends a copy of the metrics."""
         self.records.append((int(step), dict(metrics)))
         self.latest |= metrics
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Returns at once, because nothing is open."""
 
 
 class JsonLines:
-    """Appends one strict JSON object a line: `{"step": 10, "train/loss": 0.5}`.
+    """A file with one strict JSON object per line: `{"step": 10, "train/loss": 0.5}`.
 
-    Every line is flushed. NaN and infinities, which JSON lacks, are written as strings. A line that
-    a kill cut short is ended first, so that it spoils no other.
+    Every line is flushed. JSON has no NaN and infinities, so they are written as strings. If the
+    last line of the file is incomplete, for example after a kill, it is ended before the next one.
 
     Args:
-      path: the file; it and its directory are made if missing.
+      path: the file; it and its directory are created if missing.
 
     Raises:
-      InputError: what is there is no plain file.
+      InputError: the path exists and is not a regular file.
 
     Example:
       >>> import tempfile
@@ -83,7 +84,7 @@ class JsonLines:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
-            raise InputError("path", str(path), "a plain file, or none yet")
+            raise InputError("path", str(path), "a regular file, or a new path")
         self._file = open(path, "ab+")  # noqa: SIM115
         if self._file.tell():
             self._file.seek(-1, os.SEEK_END)
@@ -102,10 +103,10 @@ class JsonLines:
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
-    """What `JsonLines` wrote: one record per step, in order of the steps.
+    """Reads a file of `JsonLines`: one record per step, in order of the steps.
 
-    Of what was written twice, as by a run that was killed and went on, the later counts. A line
-    that a kill cut short is passed over, as is any other that is not a step and numbers.
+    A run that was killed and resumed may have written a step twice; the later value counts. Lines
+    that are incomplete, or do not have a step and numbers, are skipped.
 
     Args:
       path: the file.
@@ -114,7 +115,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
       `[{"step": 10, "train/loss": 0.5, ...}, ...]`, with NaN and infinities as floats.
 
     Raises:
-      OSError: there is no such file, or no plain one.
+      OSError: the file does not exist, or is not a regular file.
 
     Example:
       >>> import tempfile
@@ -125,16 +126,17 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, float]]:
       [{'step': 1, 'a': 3.0}]
     """
     records: dict[int, dict[str, float]] = {}
-    for line in content(Path(path)).decode("utf-8", errors="replace").split("\n"):
+    for line in read_bytes(Path(path)).decode("utf-8", errors="replace").split("\n"):
         with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
-            numbers = {name: float(value) for name, value in json_object(line).items()}
-            if 0 <= (step := int(numbers["step"])) < 2**31:
+            numbers = {name: float(value) for name, value in parse_json_object(line).items()}
+            step = int(numbers["step"])
+            if 0 <= step < 2**31:
                 records.setdefault(step, {}).update({**numbers, "step": step})
     return [records[step] for step in sorted(records)]
 
 
 def strict(value: float) -> float | str:
-    """A number as JSON can have it: NaN and infinities as strings.
+    """Returns a number as JSON can represent it: NaN and infinities as strings.
 
     Example:
       >>> strict(0.5), strict(math.nan)
@@ -142,19 +144,24 @@ def strict(value: float) -> float | str:
     """
     if math.isfinite(value):
         return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if math.isnan(value):
+        return "NaN"
+    if value > 0:
+        return "Infinity"
+    return "-Infinity"
 
 
 class Console:
-    """A progress bar on a terminal; elsewhere a line every few seconds, so that logs stay readable.
+    """A progress bar on a terminal; in a file or pipe a line every five seconds.
 
-    Shows the share done, steps, examples per second, the time left, the loss and the validation
-    accuracy (or loss, where there is no accuracy). What goes wrong with the terminal never stops a run.
+    It shows the share done, the steps, examples per second, the time left, the loss, and the
+    validation accuracy. Without an accuracy it shows the validation loss. Errors of the terminal
+    never stop a run.
 
     Args:
       steps: the last step.
-      title: what is running.
-      stream: where to; None: the standard error stream.
+      title: the name of the run.
+      stream: the output stream; None means standard error.
 
     Example:
       >>> console = Console(100, "mlp", sys.stdout)
@@ -168,7 +175,7 @@ class Console:
         self._steps = steps
         self._title = title
         self._stream = stream or sys.stderr or io.StringIO()
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self._first: tuple[int, float] | None = None
         self._step = 0
         self._shown = -math.inf
@@ -180,12 +187,15 @@ class Console:
                 self._bar = _bar(self._stream, steps, title)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Shows the newest numbers, unless some were shown a moment ago."""
+        """Shows the newest metrics, unless the last update was only a moment ago."""
         now = time.monotonic()
         self._first = self._first or (step, now)
         self._step = step
         self._latest |= metrics
-        if now - self._shown < (0.1 if self._bar else 5.0):
+        interval = 5.0
+        if self._bar:
+            interval = 0.1
+        if now - self._shown < interval:
             return
         self._shown = now
         with contextlib.suppress(OSError, ValueError):
@@ -196,7 +206,7 @@ class Console:
                 print(f"{self._title}  {self._text(now)}", file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Gives the terminal back and prints the last numbers and the time it took."""
+        """Restores the terminal; prints the last metrics and the duration."""
         if self._closed:
             return
         self._closed = True
@@ -205,19 +215,18 @@ class Console:
             if self._bar:
                 self._bar.stop()
         with contextlib.suppress(OSError, ValueError):
-            took = f"in {_clock(now - self._begun)}"
-            print(f"{self._title}  {self._text(None)}  {took}", file=self._stream, flush=True)
+            duration = f"in {_clock(now - self._started)}"
+            print(f"{self._title}  {self._text(None)}  {duration}", file=self._stream, flush=True)
 
     def _text(self, now: float | None) -> str:
-        """The line; without the time left if `now` is None."""
+        """Returns the line to show; without the time left if `now` is None."""
         parts = [f"{100 * self._step / max(self._steps, 1):.0f} %", f"{self._step}/{self._steps}"]
         if "examples_per_second" in self._latest:
             parts.append(f"{self._latest['examples_per_second']:,.0f}/s")
         if now and self._first and self._step > self._first[0]:
             step, began = self._first
-            parts.append(
-                f"{_clock((now - began) / (self._step - step) * (self._steps - self._step))} left"
-            )
+            seconds_per_step = (now - began) / (self._step - step)
+            parts.append(f"{_clock(seconds_per_step * (self._steps - self._step))} left")
         for name in ("loss", "discriminator_loss", "generator_loss"):
             if f"train/{name}" in self._latest:
                 parts.append(f"{name.replace('_', ' ')} {self._latest[f'train/{name}']:.4f}")
@@ -229,28 +238,30 @@ class Console:
 
 
 def _bar(stream: TextIO, steps: int, name: str) -> Any:
-    """A running Rich progress bar; it refreshes when told to, so there is no thread that could fail."""
+    """Starts a Rich progress bar without a refresh thread, which could fail."""
     from rich import console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
 
     class Terminal(console.Console):
         def on_broken_pipe(self) -> None:
-            # Rich would end the process.
+            # The method of Rich ends the process.
             self.quiet = True
 
     title = TextColumn(
         "{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name))
     )
     text = TextColumn("{task.fields[text]}", markup=False)
-    columns = title, BarColumn(20, table_column=Column(min_width=4)), text
-    # What others print must stand above the bar on the same terminal, and must not leave its file.
-    stay: dict[str, Any] = {
-        "redirect_stdout": _is_terminal(sys.stdout),
-        "redirect_stderr": _is_terminal(sys.stderr),
-    }
+    # Other output to the same terminal must appear above the bar. Output to a file must stay there.
     bar = Progress(
-        *columns, console=Terminal(file=stream), auto_refresh=False, transient=True, **stay
+        title,
+        BarColumn(20, table_column=Column(min_width=4)),
+        text,
+        console=Terminal(file=stream),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=_is_terminal(sys.stdout),
+        redirect_stderr=_is_terminal(sys.stderr),
     )
     bar.add_task("", total=steps, title=name, text="")
     bar.start()

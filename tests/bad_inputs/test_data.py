@@ -1,4 +1,4 @@
-"""Every bad data set: one line that names the field, the value and what is allowed."""
+"""Errors for bad data: one line with the field, the value and what is allowed."""
 
 import io
 import zipfile
@@ -19,20 +19,22 @@ from jaxdl.data import (
 )
 from jaxdl.errors import InputError
 
-DRAW = np.random.RandomState(0)
-IMAGES = DRAW.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
-LABEL = DRAW.randint(0, 10, 10)
+RANDOM = np.random.RandomState(0)
+IMAGES = RANDOM.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
+LABEL = RANDOM.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
 SETS = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
 
 def changed(array, row, value):
+    """Returns a copy of the array with another value in a row."""
     array = array.copy()
     array[row] = value
     return array
 
 
 def check(input=IMAGES, label=LABEL, classes=10):
+    """Checks a set for classification with these fields."""
     check_classification(Dataset({"input": input, "label": label}, "random", classes))
 
 
@@ -75,7 +77,7 @@ TABLE = {
     ),
     "label negative, classes unknown": (
         lambda: check(label=changed(LABEL, 3, -1), classes=None),
-        "label[3]: got -1, allowed: an integer that is not negative",
+        "label[3]: got -1, allowed: a non-negative integer",
     ),
     "label of a large dtype": (
         lambda: check(label=changed(LABEL.astype(np.uint64), 2, 2**64 - 1)),
@@ -87,7 +89,7 @@ TABLE = {
     ),
     "float labels": (
         lambda: check(label=LABEL.astype(np.float32)),
-        "label dtype: got 'float32', allowed: integers, the number of each example's class",
+        "label dtype: got 'float32', allowed: integers, the class of each example",
     ),
     "labels in a column": (
         lambda: check(label=LABEL[:, None]),
@@ -105,7 +107,8 @@ TABLE = {
     ),
     "no channel": (
         lambda: check(IMAGES[..., 0]),
-        "input shape: got (10, 8, 8), allowed: [N, H, W, C], grey images by x[..., None]; sequences need a `length`",
+        "input shape: got (10, 8, 8), "
+        "allowed: [N, H, W, C], for grey images x[..., None]; sequences need a field `length`",
     ),
     "no pixels": (
         lambda: check(IMAGES[:, :0]),
@@ -113,11 +116,13 @@ TABLE = {
     ),
     "one channel first": (
         lambda: check(IMAGES.transpose(0, 3, 1, 2)),
-        "input shape: got (10, 1, 8, 8), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+        "input shape: got (10, 1, 8, 8), "
+        "allowed: [N, H, W, C], channels last; use x.transpose(0, 2, 3, 1)",
     ),
     "three channels first": (
-        lambda: check(DRAW.uniform(0, 1, (10, 3, 7, 9))),
-        "input shape: got (10, 3, 7, 9), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+        lambda: check(RANDOM.uniform(0, 1, (10, 3, 7, 9))),
+        "input shape: got (10, 3, 7, 9), "
+        "allowed: [N, H, W, C], channels last; use x.transpose(0, 2, 3, 1)",
     ),
     "pixels in bytes": (
         lambda: check((IMAGES * 255).astype(np.uint8)),
@@ -125,7 +130,7 @@ TABLE = {
     ),
     "integers": (
         lambda: check((IMAGES * 255).astype(np.int32)),
-        "input dtype: got 'int32', allowed: floating, float32 best",
+        "input dtype: got 'int32', allowed: a floating-point dtype such as float32",
     ),
     "whole numbers 0..255": (
         lambda: check(changed(changed((IMAGES * 90).round(), 0, 0), 1, 93)),
@@ -160,19 +165,19 @@ TABLE = {
         for size in (11, 0, -1, 2.0, True, None)
     },
     **{
-        f"share of {share}": (
-            lambda share=share: split(DATA, root(0), share),
-            f"fraction: got {share}, allowed: a number in (0, 1)",
+        f"fraction of {fraction}": (
+            lambda fraction=fraction: split(DATA, root(0), fraction),
+            f"fraction: got {fraction}, allowed: a number in (0, 1)",
         )
-        for share in (0, 1, 1.5, -0.1, float("nan"))
+        for fraction in (0, 1, 1.5, -0.1, float("nan"))
     },
-    "share too small": (
+    "fraction too small": (
         lambda: split(DATA, root(0), 0.01),
-        "fraction: got 0.01, allowed: a share that leaves both parts of 10 examples not empty",
+        "fraction: got 0.01, allowed: a fraction that leaves both parts of 10 examples non-empty",
     ),
     "nothing to hold out": (
         lambda: holdout(Dataset({"label": np.arange(5)}, "five")),
-        "size: got 5, allowed: a set with several examples of a class, to cut a test set from",
+        "size: got 5, allowed: a set with several examples per class, to split off a test set",
     ),
     "holdout of one-hot labels": (
         lambda: holdout(Dataset({"label": np.eye(4)}, "four")),
@@ -182,11 +187,11 @@ TABLE = {
         lambda: holdout(DATA, 1.0),
         "fraction: got 1.0, allowed: a number in (0, 1)",
     ),
-    "standardize what is not there": (
+    "standardize a missing field": (
         lambda: standardize(DATA, field="image"),
         "field: got 'image', allowed: input, label",
     ),
-    # Names: none of these reaches a path or another process.
+    # None of these names is used as a path or passed to another process.
     **{
         f"name {name!r}": (lambda name=name: load(name), f"data: got {name!r}, allowed: {SETS}")
         for name in (
@@ -220,7 +225,7 @@ TABLE = {
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_one_line_that_names_field_value_and_what_is_allowed(row):
+def test_a_bad_set_is_one_line_with_field_value_and_what_is_allowed(row):
     call, message = TABLE[row]
     with pytest.raises(InputError) as raised:
         call()
@@ -228,26 +233,28 @@ def test_one_line_that_names_field_value_and_what_is_allowed(row):
 
 
 class Trap:
-    """Unpickling it would be noticed."""
+    """An object that fails the test when it is unpickled."""
 
     def __reduce__(self):
-        return (pytest.fail, ("a file's code was run",))
+        return (pytest.fail, ("code in a file was run",))
 
 
 def npz(**arrays) -> bytes:
+    """Returns the contents of a `.npz` file with these arrays."""
     file = io.BytesIO()
     np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})
     return file.getvalue()
 
 
 def damaged() -> bytes:
-    """A bit of the first array is flipped, the index of the file is whole."""
-    whole = bytearray(npz(x=IMAGES, y=LABEL))
-    whole[1000] ^= 1
-    return bytes(whole)
+    """Returns a file with an intact index and one flipped bit in the first array."""
+    contents = bytearray(npz(x=IMAGES, y=LABEL))
+    contents[1000] ^= 1
+    return bytes(contents)
 
 
 def not_an_array() -> bytes:
+    """Returns an archive whose members are not arrays."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("x.npy", b"hello")
@@ -257,15 +264,15 @@ def not_an_array() -> bytes:
 
 FILES = {
     "missing": (None, "data: got '{path}', allowed: an .npz file that exists"),
-    "empty": (b"", "data: got '{path}', allowed: a file that numpy.savez wrote"),
-    "text": (b"hello", "data: got '{path}', allowed: a file that numpy.savez wrote"),
+    "empty": (b"", "data: got '{path}', allowed: a file written by numpy.savez"),
+    "text": (b"hello", "data: got '{path}', allowed: a file written by numpy.savez"),
     "cut": (
         npz(x=IMAGES, y=LABEL)[:900],
-        "data: got '{path}', allowed: a file that numpy.savez wrote",
+        "data: got '{path}', allowed: a file written by numpy.savez",
     ),
     "damaged": (
         damaged(),
-        "x of {path}: got 'BadZipFile', allowed: an array that reads back whole",
+        "x of {path}: got 'BadZipFile', allowed: an undamaged array",
     ),
     "objects": (
         npz(x=np.array([Trap()] * 10), y=LABEL),
@@ -277,15 +284,15 @@ FILES = {
     ),
     "no label": (
         npz(x=IMAGES),
-        "data: got \"{path} with ['x']\", allowed: the array train_label too",
+        "data: got \"{path} with ['x']\", allowed: also an array train_label",
     ),
     "half a test set": (
         npz(x=IMAGES, y=LABEL, x_test=IMAGES),
-        "data: got \"{path} with ['x', 'x_test', 'y']\", allowed: the array test_label too",
+        "data: got \"{path} with ['x', 'x_test', 'y']\", allowed: also an array test_label",
     ),
     "two names for one": (
         npz(x=IMAGES, image=IMAGES, y=LABEL),
-        "data: got \"{path} with ['image', 'x']\", allowed: one of them as the train input",
+        "data: got \"{path} with ['image', 'x']\", allowed: only one of these as the train input",
     ),
     "label out of range": (
         npz(x=IMAGES, y=changed(np.arange(10), 6, -5)),
@@ -293,7 +300,7 @@ FILES = {
     ),
     "float labels": (
         npz(x=IMAGES, y=LABEL / 1),
-        "label dtype: got 'float64', allowed: integers, the number of each example's class",
+        "label dtype: got 'float64', allowed: integers, the class of each example",
     ),
     "labels in a column": (
         npz(x=IMAGES, y=LABEL[:, None]),
@@ -303,19 +310,20 @@ FILES = {
     "scalars": (npz(x=1.0, y=2), "input shape: got (), allowed: [N, ...], one row per example"),
     "words": (
         npz(x=np.array(["a"] * 10)[:, None], y=LABEL),
-        "input dtype: got 'str32', allowed: floating, float32 best",
+        "input dtype: got 'str32', allowed: a floating-point dtype such as float32",
     ),
     "complex": (
         npz(x=np.full((10, 2), 1j), y=LABEL),
-        "input dtype: got 'complex128', allowed: floating, float32 best",
+        "input dtype: got 'complex128', allowed: a floating-point dtype such as float32",
     ),
     "channels first": (
         npz(x=IMAGES.transpose(0, 3, 1, 2), y=LABEL),
-        "input shape: got (10, 1, 8, 8), allowed: [N, H, W, C], channels last; x.transpose(0, 2, 3, 1) moves them",
+        "input shape: got (10, 1, 8, 8), "
+        "allowed: [N, H, W, C], channels last; use x.transpose(0, 2, 3, 1)",
     ),
     "not an array": (
         not_an_array(),
-        "x of {path}: got 'no array', allowed: a file that numpy.savez wrote",
+        "x of {path}: got 'no array', allowed: a file written by numpy.savez",
     ),
 }
 
@@ -323,7 +331,7 @@ FILES = {
 @pytest.mark.parametrize("row", FILES)
 def test_a_bad_file_is_one_line(row, tmp_path):
     content, message = FILES[row]
-    path = tmp_path / "mine.npz"
+    path = tmp_path / "set.npz"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError) as raised:
@@ -331,11 +339,11 @@ def test_a_bad_file_is_one_line(row, tmp_path):
     assert str(raised.value) == message.format(path=path)
 
 
-def lengths(**fields):
+def sequences(**fields):
+    """Returns a set of sequences of 4 steps, with other fields if they are given."""
     ids = np.random.default_rng(0).integers(0, 5, (6, 4)).astype(np.int32)
-    return Dataset(
-        {"input": ids, "label": np.arange(6) % 2, "length": np.full(6, 4), **fields}, "mine", 2
-    )
+    arrays = {"input": ids, "label": np.arange(6) % 2, "length": np.full(6, 4), **fields}
+    return Dataset(arrays, "sequences", 2)
 
 
 @pytest.mark.parametrize(
@@ -346,30 +354,31 @@ def lengths(**fields):
         (np.ones(6), "length: got 'float64[6]', allowed: integers [B], one per sequence"),
     ],
 )
-def test_lengths_are_looked_at_before_anything_compiles(length, line):
+def test_lengths_are_checked_before_anything_compiles(length, line):
     task = jaxdl.tasks.classify(jaxdl.models.MLP((3,), 2))
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
-    for look in (
-        lambda data: check_classification(data),
-        lambda data: jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4),
-        lambda data: jaxdl.train(
-            net, lengths(), key=jaxdl.root(0), steps=1, batch_size=4, validation=data
-        ),
+    arguments = {"key": jaxdl.root(0), "steps": 1, "batch_size": 4}
+    bad = sequences(length=length)
+    for call in (
+        lambda: check_classification(bad),
+        lambda: jaxdl.train(net, bad, **arguments),
+        lambda: jaxdl.train(net, sequences(), validation=bad, **arguments),
     ):
         with pytest.raises(InputError) as caught:
-            look(lengths(length=length))
+            call()
         assert str(caught.value) == line
-    check_classification(lengths())
+    check_classification(sequences())
 
 
-def test_rows_that_follow_each_other_are_not_shuffled_or_cut_at_random():
+def test_a_contiguous_set_is_not_shuffled_or_split_at_random():
     data = jaxdl.data.contiguous_windows(np.random.default_rng(0).integers(0, 5, 200), 8)
-    assert data.contiguous and not data.take(np.array([3, 1])).contiguous
-    with pytest.raises(InputError, match="rows that can be shuffled; cut a text by `held_out`"):
+    assert data.contiguous
+    assert not data.take(np.array([3, 1])).contiguous
+    with pytest.raises(InputError, match="rows can be shuffled; divide a text by `split_text`"):
         jaxdl.data.split(data, jaxdl.root(0), 0.5)
 
 
-def test_a_carried_state_needs_rows_that_follow_each_other():
+def test_a_carried_state_needs_a_contiguous_set():
     model = jaxdl.models.SequenceNet(jaxdl.models.OneHot(5), jaxdl.nn.RNN("gru", 3), 5)
     task = jaxdl.tasks.language(model, carried=True)
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))

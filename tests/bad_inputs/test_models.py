@@ -1,4 +1,4 @@
-"""Models and layers refuse what cannot work in one line: the field, the value, what is allowed."""
+"""Errors of models and layers: one line with the field, the value and what is allowed."""
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,19 @@ from jaxdl.nn import activation, avg_pool, conv2d, initializer, max_pool
 
 X = jnp.zeros((2, 8, 8, 1))
 KERNEL = jnp.zeros((3, 3, 1, 4))
-ACTIVATIONS = "elu, gelu, leaky_relu, linear, piecewise_linear, relu, sigmoid, sign, silu, softplus, step, tanh"
-INITIALIZERS = "glorot_normal, glorot_uniform, he_normal, he_uniform, lecun_normal, lecun_uniform, truncated_normal"
-NOTHING = "larger, stage 1 leaves nothing: (W - F + 2P)/S + 1 < 1"
+ACTIVATIONS = (
+    "elu, gelu, leaky_relu, linear, piecewise_linear, relu, "
+    "sigmoid, sign, silu, softplus, step, tanh"
+)
+INITIALIZERS = (
+    "glorot_normal, glorot_uniform, he_normal, he_uniform, "
+    "lecun_normal, lecun_uniform, truncated_normal"
+)
+NOTHING = "larger; the output of stage 1 would be empty: (W - F + 2P)/S + 1 < 1"
 
 
 def init(model, x):
+    """Traces the initialization of a model."""
     return jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
 
 
@@ -79,17 +86,17 @@ CASES = [
     (lambda: conv2d(X, KERNEL, (0, 1)), "strides: got 0, allowed: at least 1"),
     (
         lambda: conv2d(X[:, :2], KERNEL, (1, 1), "VALID"),
-        "kernel: got (3, 3, 1, 4), allowed: at most the image, 2x8",
+        "kernel: got (3, 3, 1, 4), allowed: at most the image size, 2x8",
     ),
     (lambda: max_pool(X[0], 2), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
-    (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the image, 8x8"),
+    (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the image size, 8x8"),
     (lambda: max_pool(X, 0), "window: got 0, allowed: at least 1"),
     (lambda: max_pool(X, 2, 0), "strides: got 0, allowed: at least 1"),
 ]
 
 
 @pytest.mark.parametrize(("call", "line"), CASES, ids=[line.split(",")[0] for _, line in CASES])
-def test_says_in_one_line_what_is_allowed(call, line):
+def test_the_error_is_one_line_with_what_is_allowed(call, line):
     with pytest.raises(InputError) as error:
         call()
     text = str(error.value)

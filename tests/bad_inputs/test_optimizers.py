@@ -1,4 +1,4 @@
-"""Every number and name that an optimizer or a schedule refuses, with its line."""
+"""Errors of optimizers and schedules for numbers and names that are not allowed."""
 
 import math
 
@@ -13,6 +13,7 @@ PENALTIES = [-1e-9, math.nan, math.inf, -math.inf]
 
 
 def line_of(call, *args, **options):
+    """Returns the error message of a call, which has one line."""
     with pytest.raises(InputError) as raised:
         call(*args, **options)
     assert "\n" not in str(raised.value)
@@ -50,15 +51,15 @@ def test_warmup(name, warmup):
 @pytest.mark.parametrize("field", ["weight_decay", "l1", "clip"])
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_penalties(name, field, value):
-    found = line_of(optimizer, name, 0.1, **{field: value})
-    assert found == f"{field}: got {value!r}, allowed: a number in [0, inf)"
+    line = line_of(optimizer, name, 0.1, **{field: value})
+    assert line == f"{field}: got {value!r}, allowed: a number in [0, inf)"
 
 
 @pytest.mark.parametrize("value", [-0.1, 1, 1.5, math.nan])
 @pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "schedule_free"])
 def test_momentum(name, value):
-    found = line_of(optimizer, name, 0.1, momentum=value)
-    assert found == f"momentum: got {value!r}, allowed: a number in [0, 1)"
+    line = line_of(optimizer, name, 0.1, momentum=value)
+    assert line == f"momentum: got {value!r}, allowed: a number in [0, 1)"
 
 
 def test_momentum_of_schedule_free_is_above_zero():
@@ -69,7 +70,10 @@ def test_momentum_of_schedule_free_is_above_zero():
     )
 
 
-ALL = "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, nesterov, rmsprop, schedule_free, sgd"
+ALL = (
+    "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, "
+    "nesterov, rmsprop, schedule_free, sgd"
+)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,8 @@
-"""Bad command lines: one line that names field, value and what is allowed, exit code 2, nothing written."""
+"""Errors for bad command lines.
+
+Each is one line with the field, the value and what is allowed. The exit code is 2, and nothing is
+written.
+"""
 
 import os
 import re
@@ -12,8 +16,14 @@ import pytest
 from jaxdl.experiment import launch
 from tests.experiment.scripts import EXPERIMENTS, script
 
-ACTIVATIONS = "elu, gelu, leaky_relu, linear, piecewise_linear, relu, sigmoid, sign, silu, softplus, step, tanh"
-OPTIMIZERS = "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, nesterov, rmsprop, schedule_free, sgd"
+ACTIVATIONS = (
+    "elu, gelu, leaky_relu, linear, piecewise_linear, relu, "
+    "sigmoid, sign, silu, softplus, step, tanh"
+)
+OPTIMIZERS = (
+    "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, "
+    "nesterov, rmsprop, schedule_free, sgd"
+)
 SCHEDULES = "constant, cosine, exponential, one_cycle, polynomial, step, warmup_cosine"
 OPTIONS = "the options that --help lists"
 SHARE = "a number in [0, 1)"
@@ -22,10 +32,11 @@ SEED = "an integer in [0, 2**32 - 1]"
 DATA = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
 
 IMAGES = (
-    "data: got 'moons [400, 2]', allowed: grey or RGB images, with classes, at least 20 to test on"
+    "data: got 'moons [400, 2]', "
+    "allowed: grey or RGB images with classes, at least 20 in the test set"
 )
 
-#: Experiment, arguments, the line.
+#: Experiment, arguments and the error message.
 BAD = [
     (
         "mlp",
@@ -53,15 +64,16 @@ BAD = [
     (
         "mlp",
         "--hidden x",
-        "--hidden: Could not find valid parse for arguments: ['x'], allowed: --hidden [INT [INT ...]]",
+        "--hidden: Could not find valid parse for arguments: ['x'], "
+        "allowed: --hidden [INT [INT ...]]",
     ),
-    ("mlp", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
+    ("mlp", "--shift 8", "shift: got 8, allowed: less than the smaller side of the images, 8"),
     ("mlp", "--out=", "out: got '', allowed: a directory"),
     ("mlp", "--cache-dir=", "cache_dir: got '', allowed: a directory"),
     (
         "mlp",
         "--data moons --shift 1",
-        "shift: got 1, allowed: 0, for inputs that are not images but [2]",
+        "shift: got 1, allowed: 0 for inputs of shape [2], which are not images",
     ),
     ("cnn", "--steps 0", "steps: got 0, allowed: at least 1"),
     (
@@ -94,11 +106,11 @@ BAD = [
     ("cnn", "--weight-decay -1", "weight_decay: got -1.0, allowed: a number in [0, inf)"),
     ("cnn", "--label-smoothing 1", f"label_smoothing: got 1.0, allowed: {SHARE}"),
     ("cnn", "--ema 2", f"ema: got 2.0, allowed: {SHARE}"),
-    ("cnn", "--debug --seeds 2", "debug: got True, allowed: with one seed, not 2"),
+    ("cnn", "--debug --seeds 2", "debug: got True, allowed: False with --seeds 2; use one seed"),
     (
         "cnn",
         "--debug --strategy pmap",
-        "debug: got True, allowed: without --strategy pmap: it checks on one device",
+        "debug: got True, allowed: False with --strategy pmap; steps are checked on one device",
     ),
     (
         "cnn",
@@ -129,7 +141,7 @@ BAD = [
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
     ("gan", "--shift -1", "shift: got -1, allowed: at least 0"),
-    ("gan", "--shift 8", "shift: got 8, allowed: less than the images' sides, 8"),
+    ("gan", "--shift 8", "shift: got 8, allowed: less than the smaller side of the images, 8"),
     ("gan", "--critic-steps 0", "critic_steps: got 0, allowed: at least 1"),
     (
         "gan",
@@ -140,7 +152,7 @@ BAD = [
     (
         "gan",
         "--patience 3 --validation 0.1",
-        "patience: got 3, allowed: 0: no loss of a game says when to stop",
+        "patience: got 3, allowed: 0 (a GAN's losses do not measure progress)",
     ),
     (
         "gan",
@@ -151,7 +163,9 @@ BAD = [
     (
         "dcgan",
         "--feature-classifier nowhere",
-        "feature_classifier: got 'nowhere', allowed: the directory of a finished run of python experiments/feature_classifier.py --data digits",
+        "feature_classifier: got 'nowhere', "
+        "allowed: the directory of a finished run of "
+        "python experiments/feature_classifier.py --data digits",
     ),
     ("vae", "--latent 0", "latent: got 0, allowed: at least 1"),
     (
@@ -162,7 +176,7 @@ BAD = [
     (
         "autoencoder",
         "--images 1439",
-        "images: got 1439, allowed: at most those of the training set, 1438",
+        "images: got 1439, allowed: at most the size of the training set, 1438",
     ),
     ("autoencoder", "--hidden 0", "hidden: got 0, allowed: at least 1"),
     ("denoising", "--sigma -1", "sigma: got -1.0, allowed: a finite number above 0"),
@@ -180,29 +194,30 @@ BAD = [
     (
         "gan",
         "--optimizer schedule_free",
-        "optimizer: got 'schedule_free', allowed: one that updates a part of the parameters",
+        "optimizer: got 'schedule_free', allowed: one that can update a part of the parameters",
     ),
     (
         "cnn",
         "--network lenet",
-        "invalid choice 'lenet' for argument '--network'. Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
+        "invalid choice 'lenet' for argument '--network'. "
+        "Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
     ),
 ]
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """An empty current directory, and a cache of its own."""
+    """An empty current directory and a separate cache."""
     monkeypatch.setenv("JAXDL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    return here
+    directory = tmp_path / "current"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return directory
 
 
 def refused(name: str, arguments: list[str], capture) -> list[str]:
-    """The lines on stderr of an experiment that has to end with code 2 and leave everything as it was."""
+    """Returns the lines on stderr of an experiment that ends with code 2 and writes no file."""
     before = sorted(Path().rglob("*"))
     module = script(name)
     with pytest.raises(SystemExit) as stopped:
@@ -218,7 +233,7 @@ def test_options(name, arguments, line, capsys):
 
 
 @pytest.mark.parametrize("columns", ["20", "80", "500"])
-def test_the_line_is_one_whatever_the_width(columns, capsys, monkeypatch):
+def test_the_error_is_one_line_in_terminals_of_any_width(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     (line,) = refused("cnn", ["--network", "lenet"], capsys)
     assert line == f"error: {BAD[-1][2]}"
@@ -230,14 +245,17 @@ NAN = np.where(np.arange(20)[:, None, None, None] == 7, np.float32("nan"), X)
 
 
 def no_zip(path: Path) -> None:
-    path.write_text("these are no arrays")
+    """Writes a text file."""
+    path.write_text("no arrays")
 
 
 def objects(path: Path) -> None:
+    """Writes an array of Python objects."""
     np.savez(path, x=np.array([{"run": "me"}] * 20, dtype=object), y=Y)
 
 
 def damaged(path: Path) -> None:
+    """Writes arrays and overwrites 50 bytes in the middle of the file."""
     np.savez_compressed(path, x=X, y=Y)
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
@@ -246,11 +264,12 @@ def damaged(path: Path) -> None:
 
 
 def arrays(**named):
+    """Returns a function that writes these arrays."""
     return lambda path: np.savez(path, **named)
 
 
 FILES = [
-    ("not a zip", no_zip, "data: got 'my.npz', allowed: a file that numpy.savez wrote"),
+    ("not a zip", no_zip, "data: got 'my.npz', allowed: a file written by numpy.savez"),
     (
         "objects",
         objects,
@@ -260,7 +279,7 @@ FILES = [
     (
         "no labels",
         arrays(x=X),
-        "data: got \"my.npz with ['x']\", allowed: the array train_label too",
+        "data: got \"my.npz with ['x']\", allowed: also an array train_label",
     ),
     ("NaN", arrays(x=NAN, y=Y), "input[7]: got nan, allowed: finite numbers"),
     ("lengths", arrays(x=X, y=Y[:19]), "label rows: got 19, allowed: 20, as many as input has"),
@@ -271,20 +290,22 @@ FILES = [
     ("damaged", damaged, None),
 ]
 
-#: Lines that say more than the table has room for.
-LONG = {
-    "damaged": "x of my.npz: got '.+', allowed: an array that reads back whole",
-    "fractions as labels": "label dtype: got 'float64', allowed: integers, the number of each example's class",
+#: Regular expressions of the messages that are None in `FILES`.
+PATTERNS = {
+    "damaged": "x of my.npz: got '.+', allowed: an undamaged array",
+    "fractions as labels": "label dtype: got 'float64', "
+    "allowed: integers, the class of each example",
     "0..255": r"input: got 'values from 0 to 25\d', allowed: pixels in \[0, 1\], or standardized",
-    "channels first": r"input shape: got \(20, 1, 8, 8\), allowed: \[N, H, W, C\], channels last; .*",
+    "channels first": r"input shape: got \(20, 1, 8, 8\), "
+    r"allowed: \[N, H, W, C\], channels last; .*",
 }
 
 
 @pytest.mark.parametrize(("name", "write", "line"), FILES, ids=[name for name, *_ in FILES])
 def test_files(name, write, line, capsys):
     write(Path("my.npz"))
-    (said,) = refused("cnn", ["--data", "my.npz", "--batch-size", "4"], capsys)
-    assert re.fullmatch(f"error: {LONG.get(name) or re.escape(line)}", said)
+    (message,) = refused("cnn", ["--data", "my.npz", "--batch-size", "4"], capsys)
+    assert re.fullmatch(f"error: {PATTERNS.get(name) or re.escape(line)}", message)
 
 
 def test_out_that_is_a_file(capsys):
@@ -301,7 +322,7 @@ def test_out_below_a_file(capsys):
     assert refused("mlp", ["--out", "file/run"], capsys) == [line]
 
 
-def test_out_of_somebody_else(capsys):
+def test_out_with_unrelated_files(capsys):
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("precious")
     line = "error: out: mine holds files but no config.json; choose an empty directory"
@@ -313,41 +334,44 @@ def test_out_of_another_config(capsys):
     mine = ["--data", "moons", "--hidden", "4", "--smoke", "--out", "mine", "--stop-after", "1"]
     launch(module.main, module.Config, mine)
     capsys.readouterr()
-    there = "error: out: mine belongs to a run with other options: hidden is [4] there and [8] here"
+    there = "error: out: mine belongs to a run with other options: hidden (stored [4], given [8])"
     assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [there]
 
 
-def test_a_set_that_no_one_has(capfd):
+def test_a_set_that_does_not_exist(capfd):
     reading, line = refused("cnn", ["--data", "mnits"], capfd)
     assert reading.startswith("reading mnits from ")
     assert line == f"error: data: got 'mnits', allowed: {DATA} (did you mean 'mnist'?)"
 
 
-#: Makes an installed TensorFlow look as if it were not, so that nothing is ever downloaded here.
+#: Hides an installed TensorFlow, so that the test downloads nothing.
 NO_TENSORFLOW = """
 import importlib.util
-found = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name == "tensorflow" else found(name, *rest)
+original = importlib.util.find_spec
+def find_spec(name, *rest):
+    if name != "tensorflow":
+        return original(name, *rest)
+importlib.util.find_spec = find_spec
 """
 
 
-def test_a_set_that_cannot_be_had_offline(tmp_path):
-    """As a user meets it: a process of its own, without TensorFlow or a network."""
+def test_a_set_that_is_not_available_offline(tmp_path):
+    """The script runs in a separate process without TensorFlow and without a network."""
     (tmp_path / "sitecustomize.py").write_text(NO_TENSORFLOW)
-    there = tmp_path / "sets"
-    done = command("cnn", "--data", "kmnist", "--data-dir", str(there), path=str(tmp_path))
+    data_dir = tmp_path / "sets"
+    done = command("cnn", "--data", "kmnist", "--data-dir", str(data_dir), path=str(tmp_path))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     reading, line = done.stderr.splitlines()
-    assert reading == f"reading kmnist from {there}, once ..."
+    assert reading == f"reading kmnist from {data_dir} into the cache ..."
     assert line.startswith("error: kmnist: ")
-    assert line.endswith(
-        f"run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare kmnist --data-dir {there}"
-    )
-    assert not there.exists() and not list(Path().iterdir())
+    prepare = f"python -m jaxdl.data.prepare kmnist --data-dir {data_dir}"
+    assert line.endswith(f"run: pip install -e '.[tfds]' && {prepare}")
+    assert not data_dir.exists()
+    assert not list(Path().iterdir())
 
 
-def test_a_process_of_its_own():
+def test_a_separate_process():
     done = command("mlp", "--optimizer", "adm", "--out", "run")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: {BAD[0][2]}\n"
@@ -355,9 +379,9 @@ def test_a_process_of_its_own():
 
 
 def command(name: str, *arguments: str, path: str = "") -> subprocess.CompletedProcess:
-    """An experiment as a command."""
-    where = os.pathsep.join([str(EXPERIMENTS.parent), *filter(None, [path])])
+    """Runs an experiment as a command, with another directory in the Python path if given."""
+    python_path = os.pathsep.join([str(EXPERIMENTS.parent), *filter(None, [path])])
     line = [sys.executable, str(EXPERIMENTS / f"{name}.py"), *arguments]
     return subprocess.run(
-        line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": where}
+        line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": python_path}
     )

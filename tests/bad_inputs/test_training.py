@@ -1,4 +1,4 @@
-"""The loop refuses in one line, before anything compiles or is written, what cannot be trained."""
+"""Errors of the loop: one line, raised before anything compiles or is written."""
 
 import jax
 import numpy as np
@@ -15,12 +15,12 @@ ONE = Sharded(jax.devices()[:1])
 
 
 class Untouched:
-    """A strategy and a store at once, neither of which may be asked for anything."""
+    """A strategy and a store whose methods must not be called."""
 
     devices = ONE.devices
 
     def fail(self, *args, **kwargs):
-        pytest.fail("asked for something before the arguments were checked")
+        pytest.fail("called before the arguments were checked")
 
     place = compile = save = restore = close = fail
 
@@ -45,7 +45,7 @@ CASES = [
     ({"key": 0}, "key: got 0, allowed: root(seed) or root(range(n))"),
     ({"key": jax.random.PRNGKey(0)}, "key: got 'uint32[2]', allowed: root(seed) or root(range(n))"),
     ({"learner": 3}, "learner: got 3, allowed: a Learner"),
-    ({"strategy": "single"}, "strategy: got 'single', allowed: what jaxdl.strategy(name) returns"),
+    ({"strategy": "single"}, "strategy: got 'single', allowed: jaxdl.strategy(name)"),
     ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.Directory(path)"),
     (
         {
@@ -59,7 +59,7 @@ CASES = [
     ),
     (
         {"patience": Patience()},
-        "validation: got None, allowed: a set, as patience looks at its metrics",
+        "validation: got None, allowed: a data set, because patience uses its metrics",
     ),
     (
         {"patience": Patience(times=0), "validation": points(4)},
@@ -68,13 +68,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("given", "line_of_error"), CASES)
-def test_arguments_of_train(given, line_of_error):
-    arguments = {"steps": 5, "strategy": Untouched(), "store": Untouched(), "batch_size": 4} | given
-    arguments = {"learner": line(), "data": points(), "key": KEY} | arguments
+@pytest.mark.parametrize(("changes", "message"), CASES)
+def test_arguments_of_train(changes, message):
+    arguments = {"learner": line(), "data": points(), "key": KEY, "steps": 5, "batch_size": 4}
+    arguments |= {"strategy": Untouched(), "store": Untouched()}
     with pytest.raises(InputError) as caught:
-        train(**arguments)
-    assert str(caught.value) == line_of_error
+        train(**(arguments | changes))
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, "0", None])
@@ -83,7 +83,7 @@ def test_seeds(seed):
         jaxdl.root(seed)
     assert (
         str(caught.value)
-        == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or several of them"
+        == f"seed: got {seed!r}, allowed: an integer in [0, 2**32), or a sequence of them"
     )
 
 
@@ -93,7 +93,7 @@ def test_an_empty_set():
     assert str(caught.value) == "input rows: got 0, allowed: at least 1, not an empty set"
 
 
-def test_a_batch_that_the_devices_cannot_share_writes_nothing(tmp_path):
+def test_a_batch_that_cannot_be_divided_among_the_devices_writes_nothing(tmp_path):
     memory = Memory()
     with pytest.raises(InputError) as caught:
         train(
@@ -111,36 +111,41 @@ def test_a_batch_that_the_devices_cannot_share_writes_nothing(tmp_path):
     assert memory.records == []
 
 
-def test_a_store_of_another_run_is_left_as_it_is(tmp_path):
+def test_a_store_of_another_run_is_not_changed(tmp_path):
     common = {"key": KEY, "steps": 2, "batch_size": 4, "strategy": ONE}
     train(line(), points(), store=Directory(tmp_path), **common)
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    other = points()
-    wider = Dataset({"input": np.tile(other["input"], 2), "target": other["target"]}, "wider")
+    before = contents(tmp_path)
+    data = points()
+    wider = Dataset({"input": np.tile(data["input"], 2), "target": data["target"]}, "wider")
     with pytest.raises(CheckpointError) as caught:
         train(line(), wider, store=Directory(tmp_path), **common)
     assert (
         str(caught.value)
-        == f"{tmp_path / '2'}: params/w is float32[3] there and float32[6] in this run"
+        == f"{tmp_path / '2'}: params/w is float32[3] in the checkpoint and float32[6] in this run"
     )
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert contents(tmp_path) == before
 
 
-def test_a_nan_leaves_the_last_good_state_on_disk(tmp_path):
-    """The line names step and leaf, and what is saved can be gone on with."""
-    spoiled = points(rows={row: float("nan") for row in range(11)})
+def contents(directory):
+    """Returns the contents of all files of a directory by path."""
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_nan_leaves_the_last_finite_state_on_disk(tmp_path):
+    """The message names the step and the leaf, and the run can be resumed."""
+    with_nan = points(rows={row: float("nan") for row in range(11)})
     arguments = {"key": KEY, "steps": 9, "batch_size": 1, "strategy": ONE, "save_every": 1}
     with pytest.raises(
         NonFinite, match=r"^step \d+: loss is not finite; first leaf that is not finite: params/b;"
     ):
-        train(line(), spoiled, store=Directory(tmp_path), **arguments)
+        train(line(), with_nan, store=Directory(tmp_path), **arguments)
     state = train(line(), points(), store=Directory(tmp_path), **arguments)
     assert int(state.step) == 9
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
 
 
 def test_a_store_that_cannot_be_written(tmp_path):
-    (tmp_path / "run").write_text("mine")
+    (tmp_path / "run").write_text("a file")
     with pytest.raises(CheckpointError) as caught:
         train(
             line(),

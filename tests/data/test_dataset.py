@@ -1,4 +1,4 @@
-"""Data sets: what they hold, their checksum, and how they are cut."""
+"""Tests of data sets: their contents, their checksum, and splitting them."""
 
 import hashlib
 
@@ -10,9 +10,9 @@ from jaxdl.data import Dataset, dataset, holdout, mapped_array, split
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.rng import root, stream
 
-DRAW = np.random.RandomState(0)
-INPUT = DRAW.standard_normal((50, 3)).astype(np.float32)
-LABEL = DRAW.randint(0, 4, 50)
+RANDOM = np.random.RandomState(0)
+INPUT = RANDOM.standard_normal((50, 3)).astype(np.float32)
+LABEL = RANDOM.randint(0, 4, 50)
 
 
 @pytest.fixture
@@ -26,13 +26,13 @@ def test_sizes_and_fields(data):
     np.testing.assert_array_equal(data["label"], LABEL)
 
 
-def test_arrays_are_read_only_and_the_callers_stay_writable(data):
+def test_arrays_are_read_only_and_those_of_the_caller_stay_writable(data):
     with pytest.raises(ValueError, match="read-only"):
         data["input"][0] = 0
     assert INPUT.flags.writeable
 
 
-def test_sha256_is_over_name_dtype_shape_and_bytes_in_the_order_of_the_names(data):
+def test_sha256_covers_name_dtype_shape_and_bytes_in_the_order_of_the_names(data):
     expected = hashlib.sha256()
     for field in ("input", "label", "row"):
         x = data[field]
@@ -51,7 +51,7 @@ def test_sha256_is_over_name_dtype_shape_and_bytes_in_the_order_of_the_names(dat
         {"input": INPUT[::-1], "label": LABEL},
     ],
 )
-def test_sha256_notices_every_change(arrays):
+def test_sha256_changes_with_every_change_of_the_data(arrays):
     assert Dataset(arrays, "a").sha256 != Dataset({"input": INPUT, "label": LABEL}, "a").sha256
 
 
@@ -68,7 +68,7 @@ def test_take_keeps_rows_together(data):
     assert (some.name, some.classes) == ("random", 4)
 
 
-def test_fields_on_disk_are_read_once_they_fit(monkeypatch):
+def test_fields_on_disk_are_read_if_they_are_small_enough(monkeypatch):
     raw = MappedArray(INPUT)
     assert isinstance(Dataset({"x": raw}, "small")["x"], np.ndarray)
     monkeypatch.setattr(mapped_array, "IN_MEMORY", 25 * 12)
@@ -82,7 +82,7 @@ def test_fields_on_disk_are_read_once_they_fit(monkeypatch):
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.37, 0.98])
-def test_split_is_disjoint_complete_and_as_large_as_asked(data, fraction):
+def test_split_is_disjoint_and_complete_and_has_the_requested_size(data, fraction):
     train, validation = split(data, root(3), fraction)
     assert len(validation) == round(50 * fraction)
     assert sorted([*train["row"], *validation["row"]]) == list(range(50))
@@ -100,7 +100,7 @@ def test_split_is_a_function_of_the_key_alone(data):
     assert split(data, root(4), 0.3)[1]["row"].tolist() != other
 
 
-def test_split_is_drawn_from_the_data_stream():
+def test_split_uses_the_data_stream():
     key = stream(stream(root(3), "data"), "split")
     expected = sorted(np.asarray(jax.random.permutation(key, 50))[:15].tolist())
     assert (
@@ -108,12 +108,12 @@ def test_split_is_drawn_from_the_data_stream():
     )
 
 
-def test_split_draws_every_row_equally_often():
+def test_split_chooses_every_row_equally_often():
     rows = Dataset({"row": np.arange(10)}, "rows")
     count = sum(
         np.bincount(split(rows, root(seed), 0.3)[1]["row"], minlength=10) for seed in range(100)
     )
-    # 30 expected, standard deviation 4.6.
+    # The expected count is 30, with a standard deviation of 4.6.
     assert count.min() > 10
     assert count.max() < 50
 
@@ -130,7 +130,7 @@ def test_holdout_is_always_the_same(data):
     assert holdout(Dataset({"label": np.array([5, 5, 7])}, "three"))[1]["label"].tolist() == [5]
 
 
-def test_holdout_looks_like_the_whole():
+def test_holdout_is_spread_over_the_whole_set():
     rows = holdout(Dataset({"label": np.zeros(1000, int), "row": np.arange(1000)}, "rows"))[1][
         "row"
     ]

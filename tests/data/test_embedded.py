@@ -1,4 +1,4 @@
-"""The embedded sets: always the same bytes, and what their docstrings say."""
+"""Tests of the embedded sets: fixed bytes, and the properties in their docstrings."""
 
 import numpy as np
 import pytest
@@ -46,13 +46,13 @@ def test_no_example_is_in_both_parts(name):
 def test_digits_are_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    bunch = load_digits()
     data = np.concatenate([part["input"] for part in load("digits")])
-    ours = {(image * 16).astype(int).tobytes() for image in data[..., 0]}
+    images = {(image * 16).astype(int).tobytes() for image in data[..., 0]}
     assert data.shape == (1797, 8, 8, 1)
-    assert ours == {image.astype(int).tobytes() for image in found.images}
+    assert images == {image.astype(int).tobytes() for image in bunch.images}
     label = {
-        image.tobytes(): int(y) for image, y in zip(found.images / 16, found.target, strict=True)
+        image.tobytes(): int(y) for image, y in zip(bunch.images / 16, bunch.target, strict=True)
     }
     for part in load("digits"):
         assert [label[x[..., 0].astype(float).tobytes()] for x in part["input"]] == part[
@@ -79,16 +79,18 @@ def test_spirals_turn_with_the_radius():
         assert 0.17 < noise.std() < 0.23
 
 
-def test_pieces_are_those_of_the_photographs():
+def test_photos_are_crops_of_the_photographs():
     from sklearn.datasets import load_sample_images
 
     train, test = load("photos")
     for label, photo in enumerate(load_sample_images().images):
         half = photo[:426].reshape(213, 2, 320, 2, 3).mean((1, 3)) / 255
         for part, columns in ((train, slice(0, 240)), (test, slice(240, 320))):
-            seen = np.lib.stride_tricks.sliding_window_view(half[:, columns], (32, 32, 3))[:, :, 0]
-            for piece in np.asarray(part["input"])[np.asarray(part["label"]) == label][::50]:
-                here = np.argwhere(
-                    np.abs(seen[:, :, 0, 0] - piece[0, 0][None, None]).sum(-1) < 1e-6
+            windows = np.lib.stride_tricks.sliding_window_view(half[:, columns], (32, 32, 3))[
+                :, :, 0
+            ]
+            for crop in np.asarray(part["input"])[np.asarray(part["label"]) == label][::50]:
+                candidates = np.argwhere(
+                    np.abs(windows[:, :, 0, 0] - crop[0, 0][None, None]).sum(-1) < 1e-6
                 )
-                assert any(np.abs(seen[y, x] - piece).max() < 1e-6 for y, x in here)
+                assert any(np.abs(windows[y, x] - crop).max() < 1e-6 for y, x in candidates)

@@ -1,41 +1,41 @@
-"""Text files: what they hold, or one line about what is wrong."""
+"""Tests of reading text files: their contents, or an error in one line."""
 
 import gzip
 
 import pytest
 
-from jaxdl.data.files import opened, utf8
+from jaxdl.data.files import decode_utf8, open_maybe_gzip
 from jaxdl.errors import InputError
 
 TEXT = "naïve — “quoted”\n" * 100
 
 
 def read(path):
-    with opened(path) as file:
+    with open_maybe_gzip(path) as file:
         return file.read()
 
 
-def test_plain_and_packed_are_the_same(tmp_path):
+def test_a_gzip_file_is_decompressed(tmp_path):
     (tmp_path / "a.txt").write_bytes(TEXT.encode())
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(TEXT.encode()))
     assert read(tmp_path / "a.txt") == read(tmp_path / "a.txt.gz") == TEXT.encode()
 
 
 @pytest.mark.parametrize("cut", [0, 12, 30, -1, -8])
-def test_a_cut_or_changed_gzip_file_is_refused(tmp_path, cut):
-    packed = gzip.compress(TEXT.encode())
-    changed = bytearray(packed)
+def test_a_truncated_or_changed_gzip_file_is_refused(tmp_path, cut):
+    compressed = gzip.compress(TEXT.encode())
+    changed = bytearray(compressed)
     changed[cut] ^= 0xFF
-    for content in (bytes(changed), packed[: cut % len(packed) or 1], b"plain"):
+    for content in (bytes(changed), compressed[: cut % len(compressed) or 1], b"plain"):
         (tmp_path / "a.gz").write_bytes(content)
         with pytest.raises(
             InputError,
-            match=r"^data: got '.*a.gz', allowed: a gzip file that unpacks whole \(.+\)$",
+            match=r"^data: got '.*a.gz', allowed: a complete gzip file \(.+\)$",
         ):
             read(tmp_path / "a.gz")
 
 
-def test_what_cannot_be_read_is_one_line(tmp_path):
+def test_an_unreadable_path_is_an_error_of_one_line(tmp_path):
     with pytest.raises(
         InputError, match=r"^data: got '.*', allowed: a file that can be read \(Is a directory\)$"
     ):
@@ -44,17 +44,22 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
         read(tmp_path / "none")
 
 
-def test_a_byte_order_mark_is_left_out():
-    assert utf8(b"\xef\xbb\xbf" + TEXT.encode(), "a") == utf8(TEXT.encode(), "a") == TEXT
+def test_a_byte_order_mark_is_removed():
+    assert decode_utf8(TEXT.encode(), "a") == TEXT
+    assert decode_utf8(b"\xef\xbb\xbf" + TEXT.encode(), "a") == TEXT
 
 
 @pytest.mark.parametrize(
     ("content", "offset", "byte"),
     [
-        *((b"abc\xff", 3, "0xff"), (b"\xef\xbb\xbfab\x80", 5, "0x80"), (b"ab\xc3", 2, "0xc3")),
-        *((b"\xff\xfea\0", 0, "0xff"), (b"\xed\xa0\x80", 0, "0xed"), (b"\xc0\x80", 0, "0xc0")),
+        (b"abc\xff", 3, "0xff"),
+        (b"\xef\xbb\xbfab\x80", 5, "0x80"),
+        (b"ab\xc3", 2, "0xc3"),
+        (b"\xff\xfea\0", 0, "0xff"),
+        (b"\xed\xa0\x80", 0, "0xed"),
+        (b"\xc0\x80", 0, "0xc0"),
     ],
 )
-def test_bytes_that_are_not_utf8_are_named(content, offset, byte):
+def test_invalid_utf8_is_reported_with_its_offset(content, offset, byte):
     with pytest.raises(InputError, match=rf"^a.txt, byte {offset}: got '{byte}', allowed: UTF-8$"):
-        utf8(content, "a.txt")
+        decode_utf8(content, "a.txt")

@@ -1,4 +1,4 @@
-"""TFDS sets: read by a child process, kept in the cache, without TensorFlow in this one."""
+"""Tests of TFDS image sets: a child process reads them into the cache, without TensorFlow."""
 
 import os
 import shutil
@@ -20,18 +20,20 @@ TEST = tiny_tfds.pixels(2, 11)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A data_dir with a small MNIST, and the cache after it was read once by the real child."""
-    place = tmp_path_factory.mktemp("tfds")
-    tiny_tfds.write(place / "data", train=TRAIN, test=TEST)
-    load("mnist", str(place / "data"), str(place / "cache"))
-    return str(place / "data"), str(place / "cache")
+    """A data_dir with a small MNIST, and a cache that the child process has filled."""
+    directory = tmp_path_factory.mktemp("tfds")
+    data_dir = str(directory / "data")
+    cache_dir = str(directory / "cache")
+    tiny_tfds.write(directory / "data", train=TRAIN, test=TEST)
+    load("mnist", data_dir, cache_dir)
+    return data_dir, cache_dir
 
 
 def no_child(*_):
     raise AssertionError("the cache was not used")
 
 
-def test_what_comes_back_is_what_was_prepared(prepared):
+def test_loaded_data_equals_the_prepared_data(prepared):
     train, test = load("mnist", *prepared)
     for data, (image, label) in [(train, TRAIN), (test, TEST)]:
         np.testing.assert_array_equal(data["input"], image.astype(np.float32) / np.float32(255))
@@ -42,19 +44,21 @@ def test_what_comes_back_is_what_was_prepared(prepared):
         assert data.classes == 10
 
 
-def test_the_second_time_nothing_is_read_but_the_cache(prepared, monkeypatch, capfd):
-    monkeypatch.setattr(images, "_in_child", no_child)
+def test_the_second_call_reads_only_the_cache(prepared, monkeypatch, capfd):
+    monkeypatch.setattr(images, "run_prepare", no_child)
     load("mnist", *prepared)
     assert capfd.readouterr() == ("", "")
 
 
-def test_says_that_it_reads(prepared, tmp_path, monkeypatch, capfd):
+def test_reading_is_reported(prepared, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(
         images.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess("", 9, "")
     )
-    with pytest.raises(DataUnavailable, match="mnist: the process that reads it ended with code 9"):
+    with pytest.raises(
+        DataUnavailable, match="mnist: the process that reads it exited with code 9"
+    ):
         load("mnist", prepared[0], str(tmp_path))
-    assert capfd.readouterr().err == f"reading mnist from {prepared[0]}, once ...\n"
+    assert capfd.readouterr().err == f"reading mnist from {prepared[0]} into the cache ...\n"
     assert not any((tmp_path / "tfds").iterdir())
 
 
@@ -77,14 +81,14 @@ def test_a_damaged_cache_is_read_again(prepared, tmp_path):
 def test_another_data_dir_is_another_set(prepared, tmp_path, monkeypatch):
     tiny_tfds.write(tmp_path, train=tiny_tfds.pixels(3, 20))
     train, test = load("mnist", str(tmp_path), prepared[1])
-    # Without a test part one is cut off.
+    # Without a test part, `holdout` splits one off.
     assert len(train) + len(test) == 20
-    monkeypatch.setattr(images, "_in_child", no_child)
+    monkeypatch.setattr(images, "run_prepare", no_child)
     assert len(load("mnist", *prepared)[0]) == 40
 
 
-def test_environment_says_where(prepared, monkeypatch):
-    monkeypatch.setattr(images, "_in_child", no_child)
+def test_directories_from_the_environment(prepared, monkeypatch):
+    monkeypatch.setattr(images, "run_prepare", no_child)
     monkeypatch.setenv("TFDS_DATA_DIR", prepared[0])
     monkeypatch.setenv("JAXDL_CACHE", prepared[1])
     assert len(load("mnist")[0]) == 40
@@ -104,7 +108,8 @@ def test_large_sets_stay_on_disk_with_the_same_bits(prepared, monkeypatch):
 def test_a_class_named_in_the_files_is_not_looked_up(prepared, tmp_path):
     program = (
         "import sys; from pathlib import Path; from jaxdl.data.prepare import prepare;"
-        f"prepare('mnist', {prepared[0]!r}, Path({str(tmp_path)!r})); print('antigravity' in sys.modules)"
+        f"prepare('mnist', {prepared[0]!r}, Path({str(tmp_path)!r}));"
+        "print('antigravity' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -116,7 +121,8 @@ def test_tensorflow_and_tfds_are_not_imported_by_load(prepared):
     program = (
         "import sys, jaxdl.data;"
         f"jaxdl.data.load('mnist', {prepared[0]!r}, {prepared[1]!r} + '/fresh');"
-        "print([m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'tensorflow_datasets')])"
+        "top = {name.split('.')[0] for name in sys.modules};"
+        "print(sorted(top & {'tensorflow', 'tensorflow_datasets'}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -124,7 +130,7 @@ def test_tensorflow_and_tfds_are_not_imported_by_load(prepared):
     assert done.stdout.strip() == "[]"
 
 
-def test_every_known_name_is_one_of_tfds():
+def test_every_known_name_exists_in_tfds():
     import tensorflow_datasets as tfds
 
     for name in images.KNOWN:
@@ -132,23 +138,25 @@ def test_every_known_name_is_one_of_tfds():
         assert not config or config in tfds.builder_cls(base).builder_configs
 
 
-def test_the_command_prepares_nothing_that_is_prepared(prepared, capsys):
+def test_the_command_leaves_a_prepared_set_unchanged(prepared, capsys):
     assert prepare.main(["mnist", "--data-dir", prepared[0]]) == 0
     assert capsys.readouterr().out == f"mnist is prepared in {prepared[0]}\n"
 
 
 @pytest.mark.parametrize("name", ["mnist", "emnist/letters"])
-def test_what_cannot_be_had_says_which_command_gets_it(name, tmp_path, monkeypatch):
+def test_an_unavailable_set_is_reported_with_the_command_that_prepares_it(
+    name, tmp_path, monkeypatch
+):
     monkeypatch.setattr(prepare.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(DataUnavailable) as raised:
         prepare.prepare(name, str(tmp_path))
     assert str(raised.value) == (
-        f"{name}: not prepared in {tmp_path}, and preparing needs TensorFlow and a network; where they are,"
-        f" run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
+        f"{name}: not prepared in {tmp_path}; on a machine with TensorFlow and a network, run:"
+        f" pip install -e '.[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
     )
 
 
-def test_images_of_many_sizes_are_refused_before_anything_is_downloaded(tmp_path):
+def test_images_of_different_sizes_are_refused_before_the_download(tmp_path):
     with pytest.raises(
         DataUnavailable,
         match=r"tf_flowers: images are .*uint8.* \(None, None, 3\), not uint8 of one",
@@ -156,17 +164,17 @@ def test_images_of_many_sizes_are_refused_before_anything_is_downloaded(tmp_path
         prepare.prepare("tf_flowers", str(tmp_path))
 
 
-def test_any_failure_of_tfds_is_one_line(tmp_path):
+def test_a_failure_of_tfds_is_an_error_of_one_line(tmp_path):
     folder = tiny_tfds.write(tmp_path, train=TRAIN)
     (folder / "dataset_info.json").write_text("{")
     with pytest.raises(
         DataUnavailable,
-        match=r"^mnist: could not be had \(.*\); where there is a network, run: pip .*$",
+        match=r"^mnist: could not be prepared \(.*\); on a machine with a network, run: pip .*$",
     ):
         prepare.prepare("mnist", str(tmp_path), tmp_path)
 
 
-def test_a_name_that_tfds_does_not_have_is_answered_by_the_nearest(tmp_path):
+def test_an_unknown_name_is_reported_with_the_nearest_known_one(tmp_path):
     with pytest.raises(
         InputError,
         match=r"^data: got 'fashion_mnst', allowed: .* \(did you mean 'fashion_mnist'\?\)$",
@@ -175,8 +183,12 @@ def test_a_name_that_tfds_does_not_have_is_answered_by_the_nearest(tmp_path):
 
 
 def real_mnist() -> str | None:
-    places = [os.environ.get("TFDS_DATA_DIR"), str(Path(__file__).parents[3] / "shared" / "tfds")]
-    return next((place for place in places if place and (Path(place) / "mnist").is_dir()), None)
+    """Returns a directory with a prepared MNIST, or None."""
+    shared = str(Path(__file__).parents[3] / "shared" / "tfds")
+    for directory in (os.environ.get("TFDS_DATA_DIR"), shared):
+        if directory and (Path(directory) / "mnist").is_dir():
+            return directory
+    return None
 
 
 @pytest.mark.slow
@@ -187,7 +199,7 @@ def test_the_real_mnist(tmp_path):
     train, test = load("mnist", real_mnist(), str(tmp_path))
     assert train["input"].shape == (60000, 28, 28, 1)
     assert test["input"].shape == (10000, 28, 28, 1)
-    # The counts and the mean that are published for MNIST.
+    # These counts and this mean are published for MNIST.
     assert np.bincount(train["label"]).tolist() == [
         5923,
         6742,

@@ -1,4 +1,4 @@
-"""The tasks of memory are those of the papers, and their baselines are what the docstrings say."""
+"""Tests of the long-range tasks against the papers, and of the baselines in their docstrings."""
 
 import numpy as np
 import pytest
@@ -8,65 +8,64 @@ from jaxdl.errors import InputError
 
 
 @pytest.mark.parametrize("length", [2, 3, 7, 50])
-def test_adding_marks_one_number_in_each_half_and_asks_for_their_sum(length):
+def test_adding_marks_one_number_in_each_half_and_the_target_is_their_sum(length):
     data = adding(length, 200, seed=3)
     assert (data["input"].shape, data["target"].shape) == ((200, length, 2), (200, 1))
     assert data["input"].dtype == data["target"].dtype == np.float32
     for x, y in zip(data["input"], data["target"], strict=True):
         first, second = (t for t in range(length) if x[t, 1] == 1)
         assert first < length // 2 <= second
-        assert sorted(set(x[:, 1])) == ([1] if length == 2 else [0, 1])
+        assert sorted(x[:, 1]) == [0] * (length - 2) + [1, 1]
         assert y[0] == x[first, 0] + x[second, 0]
     assert data["input"][..., 0].min() >= 0
     assert data["input"][..., 0].max() < 1
 
 
-def test_adding_is_uniform_and_its_baseline_a_sixth():
+def test_adding_is_uniform_and_its_baseline_is_a_sixth():
     data = adding(20, 20_000)
     y = data["target"][:, 0].astype(float)
     u = data["input"][..., 0]
-    assert ((y - 1) ** 2).mean() == pytest.approx(1 / 6, rel=0.03)  # the standard error is 0.8 %
+    # The standard error is 0.8 %.
+    assert ((y - 1) ** 2).mean() == pytest.approx(1 / 6, rel=0.03)
     np.testing.assert_allclose(np.histogram(u, 10, (0, 1))[0] / u.size, 0.1, atol=0.002)
     np.testing.assert_allclose(data["input"][..., 1].mean(0), 0.1, atol=0.012)
 
 
 @pytest.mark.parametrize("length", [1, 2, 30])
-def test_copy_memory_is_put_together_as_in_the_paper(length):
+def test_copy_memory_has_the_layout_of_the_paper(length):
     data = copy_memory(length, 50, seed=2)
     assert data["input"].shape == data["label"].shape == (50, length + 20)
     assert data["input"].dtype == data["label"].dtype == np.int32
     assert data.classes == 10
     for x, y in zip(data["input"].tolist(), data["label"].tolist(), strict=True):
-        kept = x[:10]
-        assert set(kept) <= set(range(1, 9))
-        assert x == kept + [0] * (length - 1) + [9] * 11
-        assert y == [0] * length + [0] * 10 + kept
+        symbols = x[:10]
+        assert set(symbols) <= set(range(1, 9))
+        assert x == symbols + [0] * (length - 1) + [9] * 11
+        assert y == [0] * length + [0] * 10 + symbols
 
 
-def test_copy_memorys_symbols_are_uniform_so_its_baseline_is_ten_logs():
+def test_the_symbols_of_copy_memory_are_uniform_and_its_baseline_is_as_documented():
     data = copy_memory(5, 5000)
     share = np.bincount(data["input"][:, :10].ravel(), minlength=10) / 50_000
     np.testing.assert_allclose(share[1:9], 1 / 8, atol=0.006)
-    # Certain of the blanks, even among eight symbols at the end.
+    # The baseline predicts the blanks with certainty, and the eight symbols uniformly.
     probability = np.where(data["label"] > 0, 1 / 8, 1.0)
     assert -np.log(probability).mean() == pytest.approx(10 * np.log(8) / 25)
 
 
 @pytest.mark.parametrize("task", [adding, copy_memory])
-def test_a_function_of_the_seed_alone(task):
+def test_the_data_depend_only_on_the_seed(task):
     assert task(10, 20, seed=1).sha256 == task(10, 20, seed=1).sha256
-    train, test = ({row.tobytes() for row in task(10, 100, seed)["input"]} for seed in (0, 1))
+    train = {row.tobytes() for row in task(10, 100, 0)["input"]}
+    test = {row.tobytes() for row in task(10, 100, 1)["input"]}
     assert not train & test
 
 
-def test_the_numbers_of_seed_0_stay_what_they_are():
-    assert (
-        adding(50, 100).sha256 == "c51694d8fe327285957ae5d0372d5bacdf52a2b0af6909889d299afa7ce5d04a"
-    )
-    assert (
-        copy_memory(50, 100).sha256
-        == "42dadcf3bee39d75af7805d02538a148b6e7262c3094bbb551642559dd72d451"
-    )
+def test_the_data_of_seed_0_have_not_changed():
+    added = "c51694d8fe327285957ae5d0372d5bacdf52a2b0af6909889d299afa7ce5d04a"
+    copied = "42dadcf3bee39d75af7805d02538a148b6e7262c3094bbb551642559dd72d451"
+    assert adding(50, 100).sha256 == added
+    assert copy_memory(50, 100).sha256 == copied
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_the_numbers_of_seed_0_stay_what_they_are():
         (copy_memory, (5, 5, -1), "seed: got -1, allowed: at least 0"),
     ],
 )
-def test_bad_sizes(task, arguments, line):
+def test_sizes_out_of_range_are_refused(task, arguments, line):
     with pytest.raises(InputError) as caught:
         task(*arguments)
     assert str(caught.value) == line

@@ -1,4 +1,4 @@
-"""Arrays on disk behave as the same array in memory, bit for bit."""
+"""Tests that arrays on disk are bit-identical to the same arrays in memory."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ MEMORY = (RAW.astype(np.float32) / np.float32(255) - MEAN) / STD
 @pytest.fixture
 def array(tmp_path):
     np.save(tmp_path / "x.npy", RAW)
-    return MappedArray(np.load(tmp_path / "x.npy", mmap_mode="r")).then(0, 255).then(MEAN, STD)
+    raw = np.load(tmp_path / "x.npy", mmap_mode="r")
+    return MappedArray(raw).rescale(0, 255).rescale(MEAN, STD)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ def test_rows_are_those_of_the_array_in_memory(array, index):
     assert array[index].dtype == np.float32
 
 
-def test_describes_itself(array):
+def test_shape_size_and_dtype(array):
     assert (array.shape, array.ndim, len(array), array.dtype) == (MEMORY.shape, 4, 23, MEMORY.dtype)
     assert array.nbytes == MEMORY.nbytes
 
@@ -40,30 +41,29 @@ def test_take_of_take(array):
     assert isinstance(taken, MappedArray)
 
 
-def test_becomes_an_array_where_one_is_asked_for(array):
+def test_conversion_to_an_array(array):
     np.testing.assert_array_equal(np.asarray(array), MEMORY)
     assert np.asarray(array, np.float64).dtype == np.float64
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, np.int32, np.uint32])
-def test_digits_that_float32_does_not_hold_are_subtracted_first(dtype):
+def test_large_offsets_are_subtracted_before_rounding_to_float32(dtype):
     raw = (10**8 + np.arange(10)).astype(dtype)[:, None]
-    found = MappedArray(raw).then(10**8, 1).then(np.array([4]), 2)
-    assert found[:].ravel().tolist() == [(i - 4) / 2 for i in range(10)]
-    assert found[:].dtype == np.asarray(found).dtype == found.dtype == np.float32
+    rescaled = MappedArray(raw).rescale(10**8, 1).rescale(np.array([4]), 2)
+    assert rescaled[:].ravel().tolist() == [(i - 4) / 2 for i in range(10)]
+    assert rescaled[:].dtype == np.asarray(rescaled).dtype == rescaled.dtype == np.float32
 
 
-def test_the_raw_rows_are_left_alone(array):
+def test_the_raw_rows_are_unchanged(array):
     array[:]
     np.testing.assert_array_equal(array.raw, RAW)
 
 
 @pytest.mark.parametrize("size", [1, 200, 1000, 10**6])
-def test_blocks_are_the_whole_in_order(array, monkeypatch, size):
+def test_blocks_are_the_whole_array_in_order(array, monkeypatch, size):
     monkeypatch.setattr(mapped_array, "BLOCK_BYTES", size)
-    found = list(blocks(array))
-    assert [first for first, _ in found] == list(
-        np.cumsum([0, *(len(block) for _, block in found[:-1])])
-    )
-    np.testing.assert_array_equal(np.concatenate([block for _, block in found]), MEMORY)
-    assert all(block.nbytes <= max(size, 96) for _, block in found)
+    pieces = list(blocks(array))
+    lengths = [len(block) for _, block in pieces]
+    assert [first for first, _ in pieces] == list(np.cumsum([0, *lengths[:-1]]))
+    np.testing.assert_array_equal(np.concatenate([block for _, block in pieces]), MEMORY)
+    assert all(block.nbytes <= max(size, 96) for _, block in pieces)

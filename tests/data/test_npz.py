@@ -1,14 +1,14 @@
-"""One's own arrays from a file, under any of their names."""
+"""Tests of sets from `.npz` files, with each of the names that arrays may have."""
 
 import numpy as np
 import pytest
 
 from jaxdl.data import load
 
-DRAW = np.random.RandomState(0)
-PIXELS = DRAW.randint(0, 256, (30, 6, 5)).astype(np.uint8)
+RANDOM = np.random.RandomState(0)
+PIXELS = RANDOM.randint(0, 256, (30, 6, 5)).astype(np.uint8)
 LABEL = np.arange(30) % 3
-TEST_PIXELS = DRAW.randint(0, 256, (7, 6, 5)).astype(np.uint8)
+TEST_PIXELS = RANDOM.randint(0, 256, (7, 6, 5)).astype(np.uint8)
 TEST_LABEL = np.arange(7) % 4
 
 
@@ -23,7 +23,7 @@ def saved(tmp_path):
 
 @pytest.mark.parametrize("x", ["{}_input", "{}_image", "{}_x", "input_{}", "image_{}", "x_{}"])
 @pytest.mark.parametrize("y", ["{}_label", "{}_y", "label_{}", "y_{}"])
-def test_pairs_of_parts_under_all_names(saved, x, y):
+def test_training_and_test_arrays_with_each_name(saved, x, y):
     names = x.format("train"), y.format("train"), x.format("test"), y.format("test")
     arrays = dict(zip(names, (PIXELS, LABEL, TEST_PIXELS, TEST_LABEL), strict=True))
     train, test = load(saved(**arrays))
@@ -32,14 +32,15 @@ def test_pairs_of_parts_under_all_names(saved, x, y):
             data["input"], (pixels / np.float32(255)).astype(np.float32)[..., None]
         )
         np.testing.assert_array_equal(data["label"], label)
-        # The test set has a class that the training set has not.
+        # The test set has a class that is missing in the training set.
         assert (data.classes, data.name) == (4, "mine")
 
 
 @pytest.mark.parametrize(("x", "y"), [("input", "label"), ("image", "y"), ("x", "label")])
-def test_without_test_arrays_one_in_five_is_cut_off(saved, x, y):
+def test_without_test_arrays_one_example_in_five_is_split_off(saved, x, y):
     path = saved(**{x: PIXELS, y: LABEL})
-    (train, test), again = load(path), load(str(path))
+    train, test = load(path)
+    again = load(str(path))
     assert (len(train), len(test)) == (24, 6)
     assert np.bincount(test["label"]).tolist() == [2, 2, 2]
     rows = {row.tobytes() for data in (train, test) for row in data["input"]}
@@ -48,19 +49,19 @@ def test_without_test_arrays_one_in_five_is_cut_off(saved, x, y):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int32, np.uint16, bool])
-def test_other_numbers_become_float32_as_they_are(saved, dtype):
-    points = DRAW.randint(0, 2, (30, 4)).astype(dtype)
+def test_other_dtypes_become_float32_without_scaling(saved, dtype):
+    points = RANDOM.randint(0, 2, (30, 4)).astype(dtype)
     train, test = load(saved(x=points, y=LABEL.astype(np.uint8)))
     assert (train["input"].dtype, train["label"].dtype) == (np.float32, np.int32)
     assert train["input"].sum() + test["input"].sum() == points.sum()
 
 
-def test_bare_names_are_the_training_set(saved):
+def test_names_without_a_part_are_the_training_set(saved):
     train, test = load(saved(x=PIXELS, y=LABEL, x_test=TEST_PIXELS, y_test=TEST_LABEL))
     assert (len(train), len(test)) == (30, 7)
 
 
-def test_a_file_is_never_taken_for_a_set_of_tfds(saved, monkeypatch):
+def test_a_file_name_is_never_looked_up_in_tfds(saved, monkeypatch):
     path = saved(x=PIXELS, y=LABEL)
     monkeypatch.chdir(path.parent)
     assert load("mine.npz")[0].name == "mine"

@@ -1,4 +1,4 @@
-"""The order of examples: every row once, a function of (key, step), the same streamed as resident."""
+"""Tests of the order of examples: every row once, and the same for streamed and resident sets."""
 
 import hashlib
 import itertools
@@ -29,21 +29,21 @@ def host(tree):
 
 
 def served(windows, start: int, steps: int) -> list[np.ndarray]:
-    """What the steps from `start` on read, by way of the windows."""
+    """Returns the inputs that the steps from `start` read through the windows."""
     read = []
     window = next(windows)
     for step in range(start, start + steps):
-        window = window if step < window.last else next(windows)
-        assert window.first <= step < window.last
-        read.append(
-            np.asarray(window.arrays["input"])[np.asarray(window.order[step - window.first])]
-        )
+        if step >= window.end:
+            window = next(windows)
+        assert window.first <= step < window.end
+        rows = np.asarray(window.order[step - window.first])
+        read.append(np.asarray(window.arrays["input"])[rows])
     return read
 
 
 @pytest.fixture
 def streamed(monkeypatch, tmp_path):
-    """Makes a set of the same numbers that is memory-mapped and too large to be resident."""
+    """A function that returns a memory-mapped copy of a set that is too large to be resident."""
     monkeypatch.setattr(order, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(order, "WINDOW_STEPS", 3)
 
@@ -68,7 +68,7 @@ def test_every_row_at_most_once_an_epoch(size, batch_size):
     assert rows.size == size - size % batch_size
 
 
-def test_each_epoch_and_each_seed_has_an_order_of_its_own():
+def test_each_epoch_and_each_seed_has_a_different_order():
     orders = {
         epoch_order(jaxdl.root(seed), epoch, 20, 5).tobytes()
         for seed in (0, 1, 2)
@@ -77,30 +77,30 @@ def test_each_epoch_and_each_seed_has_an_order_of_its_own():
     assert len(orders) == 15
 
 
-def test_rows_left_over_change_with_the_epoch():
-    left = {
+def test_skipped_rows_change_with_the_epoch():
+    skipped = {
         next(iter(set(range(9)) - set(epoch_order(KEY, e, 9, 4).reshape(-1).tolist())))
         for e in range(30)
     }
-    assert len(left) >= 7  # 30 draws of 9: fewer than 7 has a chance below 1e-4
+    # Of 9 rows, 30 random choices give fewer than 7 different ones with probability below 1e-4.
+    assert len(skipped) >= 7
 
 
-def test_batches_cut_the_same_permutation():
+def test_batch_sizes_divide_the_same_permutation():
     assert (
         epoch_order(KEY, 0, 12, 3).reshape(-1).tolist()
         == epoch_order(KEY, 0, 12, 4).reshape(-1).tolist()
     )
 
 
-def test_the_order_of_seed_0_stays_what_it_is():
-    """A change here means that no earlier run can be repeated."""
-    found = hashlib.sha256(
-        b"".join(epoch_order(jaxdl.root(0), e, 1000, 32).astype("<i4").tobytes() for e in (0, 1))
-    )
-    assert found.hexdigest() == "0bfbe3d43a83922d2406255ffc0baa164ba050c502678f6c9a7ba7cc3a852e0a"
+def test_the_order_of_seed_0_never_changes():
+    """If this fails, no earlier run can be reproduced."""
+    orders = [epoch_order(jaxdl.root(0), epoch, 1000, 32) for epoch in (0, 1)]
+    digest = hashlib.sha256(b"".join(order.astype("<i4").tobytes() for order in orders))
+    assert digest.hexdigest() == "0bfbe3d43a83922d2406255ffc0baa164ba050c502678f6c9a7ba7cc3a852e0a"
 
 
-def test_once_through_shows_every_row_once_and_fills_up():
+def test_sequential_order_has_every_row_once_and_is_padded():
     for size, batch_size in itertools.product((1, 4, 5, 9), (1, 2, 4, 10)):
         rows = sequential_order(size, batch_size)
         assert rows.shape == (-(-size // batch_size), batch_size)
@@ -108,7 +108,7 @@ def test_once_through_shows_every_row_once_and_fills_up():
         assert (rows.reshape(-1)[size:] == -1).all()
 
 
-def test_gather_masks_what_is_filled_up():
+def test_gather_masks_padding():
     x = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     rows = np.array([4, 0, -1, 4, -1], np.int32)
     batch = jax.jit(gather)({"x": jnp.asarray(x)}, jnp.asarray(rows))
@@ -120,13 +120,15 @@ def test_gather_masks_what_is_filled_up():
 
 @pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
 @pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 4), (5, 3), (5, 2, 4), (5, 4, 4, 2)])
-def test_the_sets_own_mask_of_any_rank(shape, dtype):
-    rows = np.array([4, 0, -1, 2], np.int32)  # as many as some masks have steps
-    draw = np.random.default_rng(0)
-    own = (draw.uniform(size=shape) < 0.5).astype(dtype)
-    x = draw.normal(size=(5, 4)).astype(np.float32)
-    batch = jax.jit(gather)({"x": jnp.asarray(x), "mask": jnp.asarray(own)}, jnp.asarray(rows))
-    expected = np.stack([own[row] if row >= 0 else np.zeros(shape[1:]) for row in rows])
+def test_gather_applies_the_mask_of_the_set(shape, dtype):
+    # The batch size equals the number of steps of some masks, so that broadcasting errors show.
+    rows = np.array([4, 0, -1, 2], np.int32)
+    random = np.random.default_rng(0)
+    mask = (random.uniform(size=shape) < 0.5).astype(dtype)
+    x = random.normal(size=(5, 4)).astype(np.float32)
+    batch = jax.jit(gather)({"x": jnp.asarray(x), "mask": jnp.asarray(mask)}, jnp.asarray(rows))
+    expected = mask[rows].astype(np.float64)
+    expected[rows < 0] = 0
     np.testing.assert_array_equal(batch["mask"], expected)
     assert batch["mask"].dtype == jnp.float32
     counts = expected.reshape(4, -1).any(1)
@@ -134,13 +136,13 @@ def test_the_sets_own_mask_of_any_rank(shape, dtype):
 
 
 def test_rows_that_do_not_count_are_zero_in_floating_fields():
-    own = np.array([0, 1, 1, 0], np.float32)
+    mask = np.array([0, 1, 1, 0], np.float32)
     rows = np.array([3, 2, -1, 0], np.int32)
     arrays = {
         "x": np.array([[np.nan, 1], [2, 3], [4, 5], [6, np.inf]], np.float32),
         "y": np.array([np.nan, 1, 2, np.nan], np.float16),
         "label": np.array([-1, 6, 7, 8], np.int32),
-        "mask": own,
+        "mask": mask,
     }
     batch = gather({name: jnp.asarray(x) for name, x in arrays.items()}, jnp.asarray(rows))
     assert batch["x"].tolist() == [[0, 0], [4, 5], [0, 0], [0, 0]]
@@ -150,33 +152,33 @@ def test_rows_that_do_not_count_are_zero_in_floating_fields():
 
 
 @pytest.mark.parametrize("limit", [0, 2**31], ids=["streamed", "resident"])
-def test_a_masked_row_of_nan_trains_as_any_other_masked_row(monkeypatch, limit):
+def test_the_values_of_masked_rows_do_not_affect_training(monkeypatch, limit):
     monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
     mask = np.ones(22, np.float32)
-    ends = []
-    one = Sharded(jax.devices()[:1])
     mask[[0, 5]] = 0
+    results = []
+    strategy = Sharded(jax.devices()[:1])
     for value in (np.nan, 3.0):
         data = points(rows={0: value, 5: value})
         data = Dataset({**data.arrays, "mask": mask}, "masked")
-        state = train(line(), data, key=KEY, steps=12, batch_size=4, strategy=one)
-        ends.append(
-            (state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one))
-        )
-    assert ends[0] == ends[1]
+        state = train(line(), data, key=KEY, steps=12, batch_size=4, strategy=strategy)
+        metrics = evaluate(line(), state, data, batch_size=4, strategy=strategy)
+        results.append((state_sha256(state), metrics))
+    assert results[0] == results[1]
 
 
-def test_a_set_without_a_mask_costs_no_selection():
+def test_a_set_without_a_mask_needs_no_selection():
+    def selects(arrays) -> bool:
+        text = str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1])))
+        # Indexing itself also selects, but before the last gather operation.
+        return "select_n" in text.split("gather")[-1]
+
     x = {"x": jnp.ones((5, 2))}
-    mask = {"mask": jnp.ones(5)}
-    plain, masked = (
-        str(jax.make_jaxpr(gather)(arrays, jnp.array([1, -1]))) for arrays in (x, x | mask)
-    )
-    # Reading rows selects too, among their numbers; what counts is what comes after it.
-    assert ["select_n" in text.split("gather")[-1] for text in (plain, masked)] == [False, True]
+    assert not selects(x)
+    assert selects(x | {"mask": jnp.ones(5)})
 
 
-def test_a_run_may_begin_anywhere():
+def test_windows_can_start_at_any_step():
     data = points(23)
     whole = served(training_windows(data, KEY, 2, 0, host), 0, 30)
     for start in (0, 1, 5, 10, 11, 17, 22):
@@ -184,7 +186,7 @@ def test_a_run_may_begin_anywhere():
         np.testing.assert_array_equal(read, whole[start : start + 6])
 
 
-def test_streamed_windows_read_what_resident_ones_do(streamed, monkeypatch):
+def test_streamed_and_resident_windows_read_the_same_rows(streamed, monkeypatch):
     data = streamed(points(23))
     monkeypatch.setattr(order, "RESIDENT_BYTES", 2**31)
     resident = served(training_windows(data, KEY, 2, 0, host), 0, 30)
@@ -196,15 +198,12 @@ def test_streamed_windows_read_what_resident_ones_do(streamed, monkeypatch):
 
 def test_streamed_windows_are_small(streamed):
     data = streamed(points(40))
-    asked = []
-    for window in itertools.islice(
-        training_windows(data, KEY, 4, 0, lambda x: asked.append(x) or x), 8
-    ):
+    for window in itertools.islice(training_windows(data, KEY, 4, 0, host), 8):
         assert len(window.order) <= 3
         assert len(window.arrays["input"]) == window.order.size <= 12
 
 
-def test_streamed_evaluation_shows_every_row_once(streamed):
+def test_streamed_evaluation_reads_every_row_once(streamed):
     data = streamed(points(23))
     seen = []
     for window in evaluation_windows(data, 4, host):
@@ -213,10 +212,10 @@ def test_streamed_evaluation_shows_every_row_once(streamed):
     assert seen == data["target"].tolist()
 
 
-def test_streamed_training_is_resident_training(streamed, monkeypatch):
+def test_streamed_and_resident_training_give_the_same_result(streamed, monkeypatch):
     data = streamed(points(23))
-    ends = []
-    one = Sharded(jax.devices()[:1])
+    results = []
+    strategy = Sharded(jax.devices()[:1])
     for limit in (0, 2**31):
         monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
         state = train(
@@ -227,22 +226,21 @@ def test_streamed_training_is_resident_training(streamed, monkeypatch):
             batch_size=2,
             log_every=4,
             save_every=10,
-            strategy=one,
+            strategy=strategy,
             validation=data,
         )
-        ends.append(
-            (state_sha256(state), evaluate(line(), state, data, batch_size=4, strategy=one))
-        )
-    assert ends[0] == ends[1]
+        metrics = evaluate(line(), state, data, batch_size=4, strategy=strategy)
+        results.append((state_sha256(state), metrics))
+    assert results[0] == results[1]
 
 
-# Rows that go on from one another.
+# Contiguous sets.
 
 
 @pytest.mark.parametrize(
     ("size", "batch_size"), [(12, 4), (13, 4), (7, 7), (5, 1), (23, 5), (8, 3)]
 )
-def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
+def test_each_batch_position_reads_the_whole_set_in_order_again_and_again(size, batch_size):
     steps = size // batch_size
     epochs = 3 * size
     read = np.concatenate([contiguous_order(epoch, size, batch_size) for epoch in range(epochs)])
@@ -250,14 +248,14 @@ def test_each_lane_reads_the_whole_set_round_and_round(size, batch_size):
     assert read.dtype == np.int32
     for b in range(batch_size):
         row = b * steps
-        for found in read[:, b]:
-            assert found == row
-            row = row + 1 if row + 1 < size else 0
+        for row_read in read[:, b]:
+            assert row_read == row
+            row = (row + 1) % size
         assert set(read[:, b].tolist()) == set(range(size))
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(12, 4), (13, 4), (23, 5)])
-def test_no_row_is_in_two_lanes_of_an_epoch(size, batch_size):
+def test_no_row_occurs_twice_in_an_epoch_of_contiguous_order(size, batch_size):
     for epoch in range(7):
         rows = contiguous_order(epoch, size, batch_size).reshape(-1).tolist()
         assert len(set(rows)) == len(rows) == size - size % batch_size
@@ -268,7 +266,7 @@ def contiguous(data: Dataset) -> Dataset:
 
 
 @pytest.mark.parametrize("limit", [0, 2**31], ids=["streamed", "resident"])
-def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, limit):
+def test_training_reads_a_contiguous_set_in_contiguous_order_from_any_step(monkeypatch, limit):
     monkeypatch.setattr(order, "RESIDENT_BYTES", limit)
     monkeypatch.setattr(order, "WINDOW_STEPS", 3)
     data = contiguous(points(23))
@@ -279,7 +277,7 @@ def test_training_reads_a_contiguous_set_in_lanes_from_any_step(monkeypatch, lim
             np.testing.assert_array_equal(read, data["input"][rows[start : start + 10]])
 
 
-def test_what_is_not_contiguous_is_shuffled():
+def test_a_set_that_is_not_contiguous_is_shuffled():
     shuffled = next(training_windows(points(12), KEY, 4, 0, host)).order
     assert (shuffled != contiguous_order(0, 12, 4)).any()
     np.testing.assert_array_equal(shuffled, epoch_order(KEY, 0, 12, 4))

@@ -1,4 +1,4 @@
-"""Labelled texts: from folders, from the grammar, and as rows of ids."""
+"""Tests of labelled texts: from folders, from the grammar, and encoded as ids."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from jaxdl.data.review_grammar import BLAME, PRAISE
+from jaxdl.data.review_grammar import NEGATIVE, POSITIVE
 from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
@@ -23,7 +23,7 @@ NAMES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """A small archive: each text says where it stands."""
+    """A small archive, in which each text contains its own path."""
     for part in ("train", "test"):
         for name, files in NAMES.items():
             (tmp_path / part / name).mkdir(parents=True)
@@ -36,7 +36,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_texts_in_the_order_of_classes_and_names(folder):
+def test_texts_are_ordered_by_class_and_file_name(folder):
     for part, reviews in zip(("train", "test"), read_reviews(str(folder)), strict=True):
         assert reviews.classes == ("neg", "pos")
         assert reviews.labels.dtype == np.int32
@@ -46,7 +46,7 @@ def test_texts_in_the_order_of_classes_and_names(folder):
         ]
 
 
-def test_more_classes_under_any_names(folder):
+def test_any_number_of_classes_with_any_names(folder):
     for part in ("train", "test"):
         (folder / part / "meh").mkdir()
         (folder / part / "meh" / "1.txt").write_text("")
@@ -64,13 +64,13 @@ def test_more_classes_under_any_names(folder):
         ("test/pos", "a folder per class; there is no pos"),
     ],
 )
-def test_what_is_missing_is_named(folder, missing, line):
+def test_a_missing_folder_is_named_in_the_error(folder, missing, line):
     shutil.rmtree(folder / missing)
     with pytest.raises(InputError, match=f"^data: got '.*', allowed: {line}$"):
         read_reviews(folder)
 
 
-def test_too_few_classes_and_empty_ones(folder):
+def test_too_few_classes_and_empty_classes_are_refused(folder):
     for file in (folder / "test" / "neg").iterdir():
         file.unlink()
     with pytest.raises(
@@ -86,7 +86,7 @@ def test_too_few_classes_and_empty_ones(folder):
         read_reviews(folder / "nowhere")
 
 
-def test_bytes_that_are_not_utf8_name_the_file(folder):
+def test_a_file_that_is_not_utf8_is_named_in_the_error(folder):
     (folder / "test" / "pos" / "1_10.txt").write_bytes(b"caf\xe9")
     with pytest.raises(
         InputError, match=r"^.*test/pos/1_10.txt, byte 3: got '0xe9', allowed: UTF-8$"
@@ -94,35 +94,38 @@ def test_bytes_that_are_not_utf8_name_the_file(folder):
         read_reviews(folder)
 
 
-#: Of the training and the test part.
+#: Checksums of the texts of the training and the test part.
 SHA256 = [
     "c5ae1e177d1c7284f18edf9215bf3931a5c6d6f28ebb08d575b05b324dd038ca",
     "62fa5aeadc280be07fc64c28f95e3d878387a50f11628d670533050e24b35ff3",
 ]
 
 
-def judge(text):
-    """What an opinion says, read without the grammar: the last clause that judges, and whether it is negated."""
+def is_positive(text):
+    """Returns the sentiment of a review, read from the text without its templates.
+
+    The last clause determines it: by its word, and by a negation before the word.
+    """
     sentence = text.split(".")[0].lower()
-    words = "|".join((*PRAISE, *BLAME))
-    # A clause ends with the word that judges; a second one behind it is the one that counts.
+    words = "|".join((*POSITIVE, *NEGATIVE))
+    # A clause ends with the word that expresses the sentiment.
     clauses = re.findall(rf"(.*?)\b({words})\b", sentence)
     assert 1 <= len(clauses) <= 2, text
     before, word = clauses[-1]
-    negated = re.search(r"\b(not|never|nobody|far from|anything but)\b", before) is not None
-    return (word in PRAISE) != negated
+    negated = re.search(r"\b(not|never|would say|far from|anything but)\b", before) is not None
+    return (word in POSITIVE) != negated
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_labels_are_what_the_opinions_say(seed):
+def test_labels_are_the_sentiment_of_the_texts(seed):
     for part in synthetic_reviews(seed, 1000):
-        assert [judge(text) for text in part.texts] == part.labels.tolist()
+        assert [is_positive(text) for text in part.texts] == part.labels.tolist()
 
 
 @pytest.mark.parametrize(
     ("count", "sizes"), [(4000, (3200, 800)), (10, (8, 2)), (13, (10, 3)), (1000, (800, 200))]
 )
-def test_halves_are_good_and_no_text_is_in_both_parts(count, sizes):
+def test_half_of_the_texts_are_positive_and_no_text_is_in_both_parts(count, sizes):
     train, test = synthetic_reviews(count=count)
     assert (len(train.texts), len(test.texts)) == (len(train.labels), len(test.labels)) == sizes
     assert len({*train.texts, *test.texts}) == count
@@ -140,11 +143,11 @@ def test_the_same_seed_gives_the_same_texts():
     assert not set(first[0].texts) & set(other[0].texts)
 
 
-def test_a_bag_of_words_does_not_do():
+def test_a_bag_of_words_is_not_sufficient():
     from sklearn.linear_model import LogisticRegression
 
     train, test = synthetic_reviews()
-    vocabulary = Vocabulary.of(train.texts, "word", lower=True)
+    vocabulary = Vocabulary.build(train.texts, "word", lower=True)
 
     def bags(part):
         return np.stack(
@@ -155,16 +158,16 @@ def test_a_bag_of_words_does_not_do():
     assert model.score(bags(test), test.labels) < 0.7
 
 
-def test_the_same_bytes_everywhere():
+def test_the_texts_of_the_default_seed_have_not_changed():
     digests = [
         hashlib.sha256("\n".join(part.texts).encode()).hexdigest() for part in synthetic_reviews()
     ]
     assert digests == SHA256
 
 
-def test_opinions_differ():
+def test_texts_have_different_words_and_lengths():
     train, _ = synthetic_reviews()
-    vocabulary = Vocabulary.of(train.texts, "word", lower=True)
+    vocabulary = Vocabulary.build(train.texts, "word", lower=True)
     lengths = [len(vocabulary.split(text)) for text in train.texts]
     assert len(vocabulary) > 90
     assert (min(lengths), max(lengths)) >= (5, 25)
@@ -172,7 +175,7 @@ def test_opinions_differ():
 
 
 @pytest.mark.parametrize("count", [9, 100_001, 50.0])
-def test_counts_out_of_range(count):
+def test_a_count_out_of_range_is_refused(count):
     with pytest.raises(InputError, match=f"^count: got {count}, allowed: "):
         synthetic_reviews(count=count)
 
@@ -180,12 +183,12 @@ def test_counts_out_of_range(count):
 REVIEWS = Reviews(
     ["the cat sat on the mat", "", "what ?", "the mat"], np.array([1, 0, 0, 1]), ("neg", "pos")
 )
-VOCABULARY = Vocabulary.of("the the the cat sat on a mat", "word")
+VOCABULARY = Vocabulary.build("the the the cat sat on a mat", "word")
 
 
 @pytest.mark.parametrize("keep", ["first", "last"])
 @pytest.mark.parametrize("length", [1, 2, 5, 6, 9])
-def test_rows_are_the_texts_and_padding(length, keep):
+def test_rows_are_the_ids_of_the_texts_and_padding(length, keep):
     data = encode_reviews(REVIEWS, VOCABULARY, length, keep)
     assert data["input"].shape == (4, length)
     assert {data[field].dtype for field in ("input", "length", "label")} == {np.dtype(np.int32)}
@@ -193,17 +196,17 @@ def test_rows_are_the_texts_and_padding(length, keep):
     assert (data.classes, data.name) == (2, "reviews")
     for row, size, text in zip(data["input"], data["length"], REVIEWS.texts, strict=True):
         ids = VOCABULARY.encode(text).tolist() or [1]
-        kept = ids[:length] if keep == "first" else ids[max(0, len(ids) - length) :]
-        assert row.tolist() == kept + [0] * (length - len(kept))
-        assert size == len(kept)
+        truncated = {"first": ids[:length], "last": ids[max(0, len(ids) - length) :]}[keep]
+        assert row.tolist() == truncated + [0] * (length - len(truncated))
+        assert size == len(truncated)
 
 
-def test_texts_that_cannot_be_used():
+def test_texts_and_arguments_that_cannot_be_encoded():
     with pytest.raises(
         InputError,
-        match=r"^texts: got 'no known word', allowed: texts with some of the vocabulary's 9 ",
+        match=r"^texts: got 'no known word', allowed: texts with at least one of the vocab.* 9 tok",
     ):
-        encode_reviews(REVIEWS, Vocabulary.of("not one of them is in here", "word"), 3)
+        encode_reviews(REVIEWS, Vocabulary.build("not one of them is in here", "word"), 3)
     with pytest.raises(InputError, match="^texts: got 'no known word'"):
         encode_reviews(Reviews([], np.zeros(0, np.int32), ("neg", "pos")), VOCABULARY, 3)
     with pytest.raises(InputError, match=r"^label\[0\]: got 1, allowed: an integer in \[0, 1\)$"):
@@ -219,17 +222,18 @@ def test_texts_that_cannot_be_used():
 @pytest.mark.slow
 @real.needs(real.IMDB)
 def test_the_real_imdb(tmp_path):
+    arguments = {}
+    # Python 3.11 has the filter since 3.11.4.
+    if hasattr(tarfile, "data_filter"):
+        arguments["filter"] = "data"
     with tarfile.open(real.IMDB) as archive:
-        # Python 3.11 has the filter from its fourth release on.
-        archive.extractall(
-            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
-        )
+        archive.extractall(tmp_path, **arguments)
     train, test = read_reviews(tmp_path / "aclImdb")
     for part in (train, test):
-        # The counts that are published for it.
+        # These counts are published for IMDb.
         assert np.bincount(part.labels).tolist() == [12_500, 12_500]
         assert not any("<br />" in text for text in part.texts)
-    vocabulary = Vocabulary.of(train.texts, "word", 10_000, lower=True)
+    vocabulary = Vocabulary.build(train.texts, "word", 10_000, lower=True)
     data = encode_reviews(test, vocabulary, 200)
     assert data["input"].shape == (25_000, 200)
     assert (data["input"] == 1).mean() < 0.1

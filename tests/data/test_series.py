@@ -1,4 +1,4 @@
-"""The weather follows its equations, can be forecast where it has structure, and is cut in the order of time."""
+"""Tests of the simulated weather, and of the parts and windows of a series."""
 
 import math
 
@@ -11,17 +11,17 @@ from jaxdl.errors import InputError
 RANDOM = np.random.RandomState(0)
 
 
-def drawn(hours, seed):
-    """What is random in a series, in the order in which it is drawn."""
-    draw = np.random.RandomState(seed)
-    return draw.standard_normal((3, hours)), *_fronts(hours, draw)
+def random_numbers(hours, seed):
+    """Returns all random numbers of a series, in the order in which it uses them."""
+    random = np.random.RandomState(seed)
+    return random.standard_normal((3, hours)), *_fronts(hours, random)
 
 
-def written_out(hours, seed):
-    """The equations of the docstring, hour by hour and front by front; the temperature also without its noise."""
-    noise, signs, strengths, kinds = drawn(hours, seed)
-    found = np.zeros((hours, 3))
-    known = np.zeros(hours)
+def by_hand(hours, seed):
+    """Returns the equations of the docstring, hour by hour, and the temperature without noise."""
+    noise, signals, strengths, kinds = random_numbers(hours, seed)
+    values = np.zeros((hours, 3))
+    noiseless = np.zeros(hours)
     front = 0.0
     a = [0.0, 0.0, 0.0]
     for t in range(hours):
@@ -30,97 +30,100 @@ def written_out(hours, seed):
             for c, d, x, e in zip((0.9, 0.99, 0.9), (0.2, 0.25, 0.5), a, noise, strict=True)
         ]
         front *= math.exp(-1 / 48)
-        pressure = humidity = 0.0
-        for s, strength, z in zip(signs.tolist(), strengths, kinds.tolist(), strict=True):
-            front += strength if t == s + 30 + 24 * z else 0
+        pressure = 0.0
+        humidity = 0.0
+        for s, strength, z in zip(signals.tolist(), strengths, kinds.tolist(), strict=True):
+            if t == s + 30 + 24 * z:
+                front += strength
             pressure -= 1.5 * strength * math.exp(-((t - s) ** 2) / 18) * (abs(t - s) <= 12)
             humidity += (
                 15 * (2 * z - 1) * math.exp(-((t - s - 6) ** 2) / 18) * (abs(t - s - 6) <= 12)
             )
         day = math.cos(2 * math.pi * (t - 4) / 24)
-        known[t] = 10 - 9 * math.cos(2 * math.pi * t / 8766) - 4 * day + front
-        found[t] = known[t] + a[0], 1013 + pressure + a[1], 60 + 5 * day + humidity + a[2]
-    return found, known
+        noiseless[t] = 10 - 9 * math.cos(2 * math.pi * t / 8766) - 4 * day + front
+        values[t] = noiseless[t] + a[0], 1013 + pressure + a[1], 60 + 5 * day + humidity + a[2]
+    return values, noiseless
 
 
 @pytest.mark.parametrize(("hours", "seed"), [(600, 0), (77, 3), (1, 1)])
 def test_series_follows_its_equations(hours, seed):
-    found = series(True, hours, seed)
-    assert found.dtype == np.float32
-    assert found.shape == (hours, len(CHANNELS))
-    np.testing.assert_allclose(found, written_out(hours, seed)[0], rtol=1e-5, atol=1e-4)
+    values = series(True, hours, seed)
+    assert values.dtype == np.float32
+    assert values.shape == (hours, len(CHANNELS))
+    np.testing.assert_allclose(values, by_hand(hours, seed)[0], rtol=1e-5, atol=1e-4)
 
 
-def test_fronts_are_as_described():
-    signs, strengths, kinds = _fronts(100_000, np.random.RandomState(0))
-    gaps = np.diff(signs, prepend=0)
+def test_fronts_have_the_documented_distribution():
+    signals, strengths, kinds = _fronts(100_000, np.random.RandomState(0))
+    gaps = np.diff(signals, prepend=0)
     assert gaps.min() == 24
-    assert gaps.mean() == pytest.approx(
-        24 + 23.5, abs=1.2
-    )  # of the whole part; the standard error is 0.4
+    # The integer part of the exponential number has a mean of 23.5. The standard error is 0.4.
+    assert gaps.mean() == pytest.approx(24 + 23.5, abs=1.2)
     assert abs(strengths).min() >= 4
     assert abs(strengths).max() < 8
     assert abs((strengths > 0).mean() - 0.5) < 0.03
     assert abs(kinds.mean() - 0.5) < 0.03
-    assert signs[-1] >= 100_000
+    assert signals[-1] >= 100_000
 
 
-def test_a_bump_is_seen_from_before_its_middle():
-    # One in the middle, one after the end.
-    found = _bumps(30, np.array([10, 35]), np.array([2.0, 1.0]))
+def test_a_bump_begins_before_its_center():
+    # The center of the second bump is after the end.
+    values = _bumps(30, np.array([10, 35]), np.array([2.0, 1.0]))
     expected = [
         2 * math.exp(-((t - 10) ** 2) / 18) * (t <= 22)
         + math.exp(-((t - 35) ** 2) / 18) * (t >= 23)
         for t in range(30)
     ]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(values, expected)
 
 
-def test_as_now_is_far_from_what_can_be_known_a_day_ahead():
-    found = series(True, 3000)[:, 0].astype(float)
-    known = written_out(3000, 0)[1]
-    naive = ((found[24:] - found[:-24]) ** 2).mean()
-    best = ((found[24:] - known[24:] - 0.9**24 * (found - known)[:-24]) ** 2).mean()
-    assert naive == pytest.approx(16, rel=0.2)
+def test_the_best_forecast_is_much_better_than_persistence_a_day_ahead():
+    values = series(True, 3000)[:, 0].astype(float)
+    noiseless = by_hand(3000, 0)[1]
+    persistence = ((values[24:] - values[:-24]) ** 2).mean()
+    forecast = noiseless[24:] + 0.9**24 * (values - noiseless)[:-24]
+    best = ((values[24:] - forecast) ** 2).mean()
+    assert persistence == pytest.approx(16, rel=0.2)
     assert best == pytest.approx(0.2, rel=0.2)
 
 
-def test_without_structure_the_temperature_is_a_random_walk_beside_the_same_weather():
-    with_it = series(True, seed=4)
-    without = series(False, seed=4)
-    np.testing.assert_array_equal(without[:, 1:], with_it[:, 1:])
-    noise = drawn(len(without), 4)[0][0]
-    np.testing.assert_allclose(without[:, 0], 10 + 0.1 * np.cumsum(noise), atol=1e-3)
+def test_without_structure_only_the_temperature_differs_and_is_a_random_walk():
+    structured = series(True, seed=4)
+    random_walk = series(False, seed=4)
+    np.testing.assert_array_equal(random_walk[:, 1:], structured[:, 1:])
+    noise = random_numbers(len(random_walk), 4)[0][0]
+    np.testing.assert_allclose(random_walk[:, 0], 10 + 0.1 * np.cumsum(noise), atol=1e-3)
     for ahead in (1, 24):
-        steps = without[ahead:, 0] - without[:-ahead, 0]
+        steps = random_walk[ahead:, 0] - random_walk[:-ahead, 0]
         assert (steps**2).mean() == pytest.approx(0.01 * ahead, rel=0.25)
 
 
-def least_squares(windows):
-    """The inputs, the last value, and the change from it that a line through all inputs has."""
+def regression_inputs(windows):
+    """Returns the inputs of a linear regression, and the last temperature of each window."""
     inputs = windows["input"].reshape(len(windows), -1)
     return np.c_[inputs, np.ones(len(inputs))], inputs[:, -3:-2]
 
 
 @pytest.mark.parametrize(("structure", "low", "high"), [(True, 0.0, 0.8), (False, 1.0, 9.0)])
-def test_a_line_through_the_last_days_helps_where_there_are_fronts_and_harms_where_there_are_none(
-    structure, low, high
-):
+def test_linear_regression_is_better_than_persistence_only_with_structure(structure, low, high):
     parts = chronological(series(structure))
-    train, test = (forecast_windows(part, 72, 24, stride=2) for part in (parts.train, parts.test))
-    (x, now), (x_test, now_test) = least_squares(train), least_squares(test)
+    train = forecast_windows(parts.train, 72, 24, stride=2)
+    test = forecast_windows(parts.test, 72, 24, stride=2)
+    x, now = regression_inputs(train)
+    x_test, now_test = regression_inputs(test)
     change = x_test @ np.linalg.lstsq(x, train["target"] - now, rcond=None)[0]
-    naive, line = (((test["target"] - now_test - said) ** 2).mean() for said in (0.0, change))
-    assert low < line / naive < high
+    persistence = ((test["target"] - now_test) ** 2).mean()
+    regression = ((test["target"] - now_test - change) ** 2).mean()
+    assert low < regression / persistence < high
 
 
-def test_a_function_of_the_seed():
+def test_the_series_depends_on_the_seed():
     np.testing.assert_array_equal(series(True, 100, 1), series(True, 100, 1))
     assert (series(True, 100, 1) != series(True, 100, 2)).all(1).any()
 
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.15), (0.5, 0.2)])
-def test_chronological_parts_are_in_order_on_the_first_ones_scale(fractions):
+def test_chronological_parts_are_in_order_and_standardized_by_the_training_part(fractions):
     values = RANDOM.standard_normal((200, 3)) * [1, 10, 0.1] + [5, -3, 1000]
     values[:, 0] += np.arange(200)
     train, validation, test, mean, std = chronological(values, fractions)
@@ -147,7 +150,7 @@ def test_a_constant_channel_is_only_shifted():
 def test_windows_agree_with_a_loop():
     for _ in range(30):
         size, channels, history, ahead, stride = (
-            int(RANDOM.randint(1, top)) for top in (40, 4, 9, 6, 5)
+            int(RANDOM.randint(1, high)) for high in (40, 4, 9, 6, 5)
         )
         size = size + history + ahead
         target = int(RANDOM.randint(channels))
@@ -170,7 +173,7 @@ def test_the_shortest_series_has_one_window():
     assert (data["input"].ravel().tolist(), data["target"].tolist()) == ([0, 1, 2, 3, 4], [[7]])
 
 
-def test_the_numbers_of_seed_0_stay_what_they_are():
+def test_the_values_of_seed_0_have_not_changed():
     rounded = np.round(series(True, 200)[::50].astype(float), 2)
     assert rounded.tolist() == [
         [-0.65, 1012.91, 62.2],
@@ -206,15 +209,17 @@ VALUES = np.zeros((8, 2))
         ),
         (
             lambda: chronological(VALUES, (0.9, 0.1)),
-            "fractions: got (0.9, 0.1), allowed: shares that leave no part of 8 rows empty",
+            "fractions: got (0.9, 0.1), allowed: fractions that leave all parts of 8 rows"
+            " non-empty",
         ),
         (
             lambda: chronological(VALUES, (0.0, 0.5)),
-            "fractions: got (0.0, 0.5), allowed: shares that leave no part of 8 rows empty",
+            "fractions: got (0.0, 0.5), allowed: fractions that leave all parts of 8 rows"
+            " non-empty",
         ),
     ],
 )
-def test_bad_series(call, line):
+def test_bad_series_and_arguments_are_refused(call, line):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value) == line

@@ -1,4 +1,4 @@
-"""Running text: where it comes from, how it is held out, and that windows are the text."""
+"""Tests of running text: reading it, splitting off a test part, and windows of its tokens."""
 
 import gzip
 import re
@@ -22,16 +22,16 @@ def tokens(length, seed=0):
     return np.random.RandomState(seed).randint(0, 50, length)
 
 
-def test_english_is_always_there_and_english():
+def test_english_is_always_available_and_english():
     text = read_text("english")
     assert len(text) > 300_000
-    words = set(Vocabulary.of(text, "word", size=60, lower=True).tokens)
+    words = set(Vocabulary.build(text, "word", size=60, lower=True).tokens)
     assert {"the", "of", "is", "and", "a", "to", "in"} < words
     paragraphs = text.removesuffix("\n").split("\n\n")
     assert len(set(paragraphs)) == len(paragraphs)
 
 
-def test_english_is_every_paragraph_of_the_manual():
+def test_english_has_every_paragraph_of_the_manual():
     from pydoc_data.topics import topics
 
     assert all(isinstance(topic, str) for topic in topics.values())
@@ -41,7 +41,7 @@ def test_english_is_every_paragraph_of_the_manual():
             assert paragraph in text
 
 
-def test_files_by_their_path(tmp_path, monkeypatch):
+def test_files_are_read_by_path(tmp_path, monkeypatch):
     content = "Zeile eins — “ja”\r\nand a second\n"
     (tmp_path / "a.txt").write_bytes(content.encode())
     (tmp_path / "bare").write_bytes(b"\xef\xbb\xbf" + content.encode())
@@ -54,7 +54,7 @@ def test_files_by_their_path(tmp_path, monkeypatch):
     assert read_text("~/a.txt") == content
 
 
-def test_bad_files(tmp_path):
+def test_bad_files_are_refused(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     with pytest.raises(
         InputError, match=r"^data: got '.*empty.txt', allowed: a text that is not empty$"
@@ -74,10 +74,11 @@ def test_bad_files(tmp_path):
     [
         ("englsh", " (did you mean 'english'?)"),
         ("tiny-shakespeare", " (did you mean 'tiny_shakespeare'?)"),
-        *(("zzz", ""), ("", "")),
+        ("zzz", ""),
+        ("", ""),
     ],
 )
-def test_names_that_no_text_has(name, hint, tmp_path, monkeypatch):
+def test_an_unknown_name_is_reported_with_the_nearest_one(name, hint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as raised:
         read_text(name)
@@ -88,7 +89,7 @@ def test_names_that_no_text_has(name, hint, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 1 / 3, 0.5, 0.999])
 @pytest.mark.parametrize("length", [1000, 1001, 12345])
-def test_the_end_is_held_out(length, fraction):
+def test_the_test_part_is_the_end(length, fraction):
     text = "".join(map(chr, np.random.RandomState(length).randint(32, 1000, length)))
     train, test = split_text(text, fraction)
     assert train + test == text
@@ -96,7 +97,7 @@ def test_the_end_is_held_out(length, fraction):
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
-def test_fractions_that_are_none(fraction):
+def test_a_fraction_outside_0_and_1_is_refused(fraction):
     with pytest.raises(
         InputError, match=rf"^fraction: got {fraction}, allowed: a number in \(0, 1\)$"
     ):
@@ -104,8 +105,8 @@ def test_fractions_that_are_none(fraction):
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_no_part_is_empty(fraction):
-    with pytest.raises(InputError, match="leaves both parts of 4 characters not empty"):
+def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
+    with pytest.raises(InputError, match="leaves both parts of 4 characters non-empty"):
         split_text("text", fraction)
 
 
@@ -113,7 +114,7 @@ def test_no_part_is_empty(fraction):
 @pytest.mark.parametrize(
     ("length", "window"), [(101, 10), (100, 10), (99, 1), (11, 10), (57, 7), (2, 1)]
 )
-def test_streams_go_on_where_they_ended(length, window, dtype):
+def test_contiguous_windows_continue_where_the_previous_ones_end(length, window, dtype):
     text = tokens(length).astype(dtype)
     data = contiguous_windows(text, window, "mine")
     rows = [text[i * window : (i + 1) * window] for i in range((length - 1) // window)]
@@ -135,42 +136,43 @@ def test_windows_begin_every_stride(length, window, stride):
     starts = [s for s in range(0, length, stride) if s + window < length]
     np.testing.assert_array_equal(data["input"], [text[s : s + window] for s in starts])
     np.testing.assert_array_equal(data["label"], [text[s + 1 : s + window + 1] for s in starts])
-    # What a network that reads whole windows is to say.
+    # The target of a network that reads whole windows.
     np.testing.assert_array_equal(data["label"][:, -1], [text[s + window] for s in starts])
     assert (data["input"].dtype, data["label"].dtype) == (np.int32, np.int32)
     assert not data.contiguous
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_every_token_but_the_first_is_judged_once(seed):
-    draw = np.random.RandomState(seed)
-    length = draw.randint(2, 80)
-    window = draw.randint(1, 20)
-    context = draw.randint(0, window)
-    text = draw.permutation(length)  # the token says where it stands
-    place = np.argsort(text)
+def test_every_token_but_the_first_is_evaluated_once(seed):
+    random = np.random.RandomState(seed)
+    length = random.randint(2, 80)
+    window = random.randint(1, 20)
+    context = random.randint(0, window)
+    # All tokens differ, so each one determines its position.
+    text = random.permutation(length)
+    position = np.argsort(text)
     data = text_evaluation_windows(text, window, context)
     width = min(window, length - 1)
     assert data["input"].shape == data["label"].shape == data["mask"].shape == (data.size, width)
     assert data["mask"].dtype == np.float32
     counted = data["mask"] == 1
     assert (counted | (data["mask"] == 0)).all()
-    assert sorted(place[data["label"][counted]]) == list(range(1, length))
+    assert sorted(position[data["label"][counted]]) == list(range(1, length))
     for i in range(data.size):
-        np.testing.assert_array_equal(np.diff(place[data["input"][i]]), 1)
-        np.testing.assert_array_equal(place[data["label"][i]], place[data["input"][i]] + 1)
+        np.testing.assert_array_equal(np.diff(position[data["input"][i]]), 1)
+        np.testing.assert_array_equal(position[data["label"][i]], position[data["input"][i]] + 1)
         if i:
             assert np.flatnonzero(counted[i])[0] >= context
-    # As few windows as there can be.
+    # No smaller number of windows is possible.
     assert data.size == 1 + -(-max(0, length - 1 - width) // (window - context))
 
 
-def test_what_is_too_short_says_both_numbers():
-    for cut in (contiguous_windows, windows):
+def test_a_text_that_is_too_short_is_reported_with_both_lengths():
+    for make in (contiguous_windows, windows):
         with pytest.raises(
             InputError, match=r"^tokens: got '40 tokens', allowed: at least 41, for windows of 40$"
         ):
-            cut(tokens(40), 40)
+            make(tokens(40), 40)
     with pytest.raises(
         InputError, match=r"^tokens: got '1 tokens', allowed: at least 2, for windows of 40$"
     ):
@@ -178,21 +180,21 @@ def test_what_is_too_short_says_both_numbers():
 
 
 @pytest.mark.parametrize(
-    "cut",
+    "make",
     [contiguous_windows, windows, lambda text, length: text_evaluation_windows(text, length, 0)],
 )
-def test_what_is_no_text(cut):
+def test_bad_tokens_are_refused(make):
     with pytest.raises(InputError, match=r"^length: got 0, allowed: at least 1$"):
-        cut(tokens(10), 0)
+        make(tokens(10), 0)
     with pytest.raises(InputError, match=r"^tokens shape: got \(5, 2\), allowed: \[L\]$"):
-        cut(tokens(10).reshape(5, 2), 2)
+        make(tokens(10).reshape(5, 2), 2)
     with pytest.raises(InputError, match=r"^tokens dtype: got 'float64', allowed: integers$"):
-        cut(np.zeros(10), 2)
+        make(np.zeros(10), 2)
     with pytest.raises(InputError, match=r"^tokens\[3\]: got -1, allowed: "):
-        cut(np.array([0, 1, 2, -1, -5, 3]), 2)
+        make(np.array([0, 1, 2, -1, -5, 3]), 2)
 
 
-def test_what_does_not_fit_the_window():
+def test_a_bad_stride_or_context_is_refused():
     with pytest.raises(InputError, match=r"^stride: got 0, allowed: at least 1$"):
         windows(tokens(100), 40, 0)
     for context in (-1, 10, 2.5):
@@ -200,19 +202,17 @@ def test_what_does_not_fit_the_window():
             text_evaluation_windows(tokens(100), 10, context)
 
 
-def test_the_callers_tokens_stay_as_they_are_and_are_not_held():
+def test_windows_are_copies_of_the_callers_tokens():
     text = tokens(100).astype(np.int32)
     sets = contiguous_windows(text, 10), windows(text, 10), text_evaluation_windows(text, 10, 5)
     before = [data.sha256 for data in sets]
     text[:] = 0
-    assert [
-        data.sha256
-        for data in (
-            contiguous_windows(tokens(100), 10),
-            windows(tokens(100), 10),
-            text_evaluation_windows(tokens(100), 10, 5),
-        )
-    ] == before
+    again = (
+        contiguous_windows(tokens(100), 10),
+        windows(tokens(100), 10),
+        text_evaluation_windows(tokens(100), 10, 5),
+    )
+    assert [data.sha256 for data in again] == before
     for data in sets:
         np.testing.assert_array_equal(data["input"][0], tokens(100)[:10])
 
@@ -221,7 +221,7 @@ def test_the_callers_tokens_stay_as_they_are_and_are_not_held():
 def test_a_whole_book():
     text = read_text(real.SHERLOCK)
     train, test = split_text(text, 0.1)
-    vocabulary = Vocabulary.of(train)
+    vocabulary = Vocabulary.build(train)
     ids = vocabulary.encode(test)
     data = text_evaluation_windows(ids, 256, 128)
     assert data["mask"].sum() == len(ids) - 1
@@ -233,9 +233,9 @@ def test_a_whole_book():
 
 
 @real.needs(real.SHAKESPEARE)
-def test_shakespeare_from_a_packed_file():
+def test_shakespeare_from_a_gzip_file():
     text = read_text(real.SHAKESPEARE)
-    # What is published of it.
+    # These numbers are published for the text.
     assert len(text) == 1_115_394
     assert len(set(text)) == 65
     assert re.match(r"First Citizen:\nBefore we proceed any further", text)

@@ -1,4 +1,4 @@
-"""Word vectors from text files, line by line."""
+"""Tests of pretrained word vectors from text files."""
 
 import gzip
 
@@ -10,9 +10,8 @@ from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
 
 WORDS = ["the", "cat", "don't", "élan", "中", "1", ".", "hat", "zzz"]
-VOCABULARY = Vocabulary.of("cat hat don't élan 中 1 . dog", "word")
-DRAW = np.random.RandomState(0)
-VECTORS = DRAW.normal(size=(len(WORDS), 5)).astype(np.float32)
+VOCABULARY = Vocabulary.build("cat hat don't élan 中 1 . dog", "word")
+VECTORS = np.random.RandomState(0).normal(size=(len(WORDS), 5)).astype(np.float32)
 
 
 def lines(words=WORDS, vectors=VECTORS):
@@ -24,10 +23,15 @@ def lines(words=WORDS, vectors=VECTORS):
 
 @pytest.fixture
 def written(tmp_path):
+    """A function that writes lines or bytes to a file and returns its path."""
+
     def write(content, name="vectors.txt"):
-        data = ("\n".join(content) + "\n").encode() if isinstance(content, list) else content
+        if isinstance(content, list):
+            content = ("\n".join(content) + "\n").encode()
+        if name.endswith(".gz"):
+            content = gzip.compress(content)
         path = tmp_path / name
-        path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+        path.write_bytes(content)
         return path
 
     return write
@@ -35,18 +39,20 @@ def written(tmp_path):
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.txt.gz"])
 @pytest.mark.parametrize("head", [[], [f"{len(WORDS)} 5"]])
-def test_rows_are_those_of_the_words(written, name, head):
+def test_each_row_is_the_vector_of_its_word(written, name, head):
     vectors, found = read_vectors(written(head + lines(), name), VOCABULARY)
     assert vectors.shape == (len(VOCABULARY), 5)
     assert (vectors.dtype, found.dtype) == (np.float32, bool)
     for row, token in enumerate(VOCABULARY.tokens):
         assert found[row] == (token in WORDS)
-        expected = VECTORS[WORDS.index(token)] if token in WORDS else np.zeros(5)
+        expected = np.zeros(5)
+        if token in WORDS:
+            expected = VECTORS[WORDS.index(token)]
         np.testing.assert_array_equal(vectors[row], expected)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n"])
-def test_ends_of_lines(written, end):
+def test_line_endings_and_trailing_spaces_are_ignored(written, end):
     vectors, found = read_vectors(
         written(end.join(line.encode() for line in lines()) + end), VOCABULARY
     )
@@ -54,19 +60,19 @@ def test_ends_of_lines(written, end):
     assert found.sum() == 7
 
 
-def test_words_may_contain_spaces_and_be_there_twice(written):
+def test_words_may_contain_spaces_and_occur_twice(written):
     words = ["the", ". . .", "cat", "at name@domain.com", "hat", "cat"]
     vectors, found = read_vectors(written(lines(words, VECTORS[:6])), VOCABULARY)
     np.testing.assert_array_equal(vectors[VOCABULARY.index["cat"]], VECTORS[2])
     assert {VOCABULARY.tokens[i] for i in np.flatnonzero(found)} == {"cat", "hat"}
 
 
-def test_letters_written_in_two_signs_are_found(written):
+def test_letters_with_combining_marks_are_normalized(written):
     _, found = read_vectors(written(lines(["e\u0301lan"], VECTORS[:1])), VOCABULARY)
     assert found[VOCABULARY.index["élan"]]
 
 
-def test_unknown_may_have_a_vector_and_padding_has_none(written):
+def test_unknown_may_have_a_vector_and_padding_never_has_one(written):
     vectors, found = read_vectors(
         written(lines(["<pad>", "<unk>", "cat"], VECTORS[:3])), VOCABULARY
     )
@@ -76,11 +82,11 @@ def test_unknown_may_have_a_vector_and_padding_has_none(written):
 
 @pytest.mark.parametrize("bad", ["x", "nan", "inf", "-inf", "1e39", "", "0,5"])
 @pytest.mark.parametrize("word", ["cat", "nobody"])
-def test_numbers_are_finite_and_the_line_is_named(written, bad, word):
+def test_a_bad_number_is_reported_with_its_line(written, bad, word):
     content = [*lines()[:3], f"{word} 1 2 {bad} 4 5", *lines()[4:]]
     with pytest.raises(
         InputError,
-        match=rf"^.*vectors.txt, line 4: got '{bad}', allowed: finite numbers behind the",
+        match=rf"^.*vectors.txt, line 4: got '{bad}', allowed: finite numbers after the word$",
     ):
         read_vectors(written(content), VOCABULARY)
 
@@ -91,22 +97,22 @@ def test_numbers_are_finite_and_the_line_is_named(written, bad, word):
 @pytest.mark.parametrize("head", [[], ["9 5"]])
 def test_another_width_is_refused(written, line, count, head):
     content = [*head, *lines()[:2], line]
-    said = rf"^.*, line {len(content)}: got '{count} numbers', allowed: a word and 5 numbers$"
-    with pytest.raises(InputError, match=said):
+    message = rf"^.*, line {len(content)}: got '{count} numbers', allowed: a word and 5 numbers$"
+    with pytest.raises(InputError, match=message):
         read_vectors(written(content), VOCABULARY)
 
 
-def test_a_header_that_says_another_width(written):
+def test_a_header_with_another_width_is_refused(written):
     with pytest.raises(
         InputError, match=r"^.*, line 2: got '5 numbers', allowed: a word and 7 numbers$"
     ):
         read_vectors(written(["9 7", *lines()]), VOCABULARY)
 
 
-def test_files_that_are_none(written, tmp_path):
+def test_bad_files_are_refused(written, tmp_path):
     with pytest.raises(InputError, match="a file that exists"):
         read_vectors(tmp_path / "none", VOCABULARY)
-    with pytest.raises(InputError, match="a gzip file that unpacks whole"):
+    with pytest.raises(InputError, match="a complete gzip file"):
         (tmp_path / "cut.gz").write_bytes(gzip.compress(b"cat 1 2\n" * 999)[:-9])
         read_vectors(tmp_path / "cut.gz", VOCABULARY)
     with pytest.raises(InputError, match=r"line 2, byte 1: got '0xe9', allowed: UTF-8"):

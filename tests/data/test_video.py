@@ -1,4 +1,4 @@
-"""Moving digits: the films are what is written, and a single frame tells nothing about the answer."""
+"""Tests of moving digits: clips match their labels, which no single frame determines."""
 
 import itertools
 
@@ -7,19 +7,20 @@ import pytest
 
 from jaxdl.data import check_batch_size
 from jaxdl.data.embedded import digits
-from jaxdl.data.video import DIRECTIONS, _round_trip, _to_and_fro, moving_digits
+from jaxdl.data.video import DIRECTIONS, _reflected_positions, _wrapped_positions, moving_digits
 from jaxdl.errors import InputError
 
 QUESTIONS = ("direction", "count")
 
 
-def same(images):
-    """Images by their digit's pixels, wherever it stands."""
+def pixels_of(images):
+    """Returns the sorted non-zero pixels of each image, which do not depend on the position."""
     return [np.sort(image[image > 0]).tobytes() for image in images]
 
 
 @pytest.fixture(scope="module", params=QUESTIONS)
-def films(request):
+def clips(request):
+    """The training and test clips of one question."""
     return moving_digits(request.param, 2000)
 
 
@@ -39,124 +40,123 @@ def test_shapes_ranges_and_names(question, frames, size):
         check_batch_size(data, count)
 
 
-def test_every_frame_shows_an_image_of_its_part_and_its_digit(films):
-    for data, part in zip(films, digits(), strict=True):
-        known = {}
-        for pixels, label in zip(same(part["input"]), part["label"], strict=True):
-            known.setdefault(pixels, set()).add(int(label))
+def test_every_frame_shows_an_image_of_its_digit_from_the_right_part(clips):
+    for data, part in zip(clips, digits(), strict=True):
+        labels = {}
+        for pixels, label in zip(pixels_of(part["input"]), part["label"], strict=True):
+            labels.setdefault(pixels, set()).add(int(label))
         frames = data["input"][:200].reshape(-1, 16, 16, 1)
-        for pixels, digit in zip(same(frames), data["digit"][:200].ravel(), strict=True):
-            assert int(digit) in known[pixels]
+        for pixels, digit in zip(pixels_of(frames), data["digit"][:200].ravel(), strict=True):
+            assert int(digit) in labels[pixels]
 
 
-def test_a_direction_is_a_roll_of_the_frame_before():
+def test_each_frame_is_the_previous_one_rolled_in_the_direction_of_the_label():
     data = moving_digits("direction", 300, frames=6)[0]
-    way = {0: (0, -1), 1: (0, 1), 2: (-1, 0), 3: (1, 0)}
+    steps = {0: (0, -1), 1: (0, 1), 2: (-1, 0), 3: (1, 0)}
     speeds = set()
     for clip, label in zip(data["input"][..., 0], data["label"], strict=True):
-        fits = []
-        for wrong, speed in itertools.product(range(4), (1, 2)):
-            by = tuple(speed * step for step in way[wrong])
-            if all((np.roll(a, by, (0, 1)) == b).all() for a, b in itertools.pairwise(clip)):
-                fits.append((wrong, speed))
-        assert [fit[0] for fit in fits] == [label], (
-            "the film answers the question, and nothing else fits"
-        )
-        speeds.add(fits[0][1])
+        matches = []
+        for direction, speed in itertools.product(range(4), (1, 2)):
+            shift = tuple(speed * step for step in steps[direction])
+            if all((np.roll(a, shift, (0, 1)) == b).all() for a, b in itertools.pairwise(clip)):
+                matches.append((direction, speed))
+        assert [direction for direction, _ in matches] == [label], "only the label matches"
+        speeds.add(matches[0][1])
     assert speeds == {1, 2}
 
 
 @pytest.mark.parametrize("size", [8, 9, 16])
-def test_every_place_is_equally_likely_at_every_time_whatever_the_direction(size):
-    everywhere = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
+def test_wrapped_positions_are_uniform_at_all_times_for_every_direction(size):
+    starts = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
     for step, speed in itertools.product(DIRECTIONS, (1, 2)):
-        places = _round_trip(everywhere, np.broadcast_to(step * speed, everywhere.shape), 12, size)
+        velocity = np.broadcast_to(step * speed, starts.shape)
+        positions = _wrapped_positions(starts, velocity, 12, size)
         for t in range(12):
-            assert len(np.unique(places[:, t], axis=0)) == size**2, "each once, as at the first"
+            assert len(np.unique(positions[:, t], axis=0)) == size**2, "each once, as at the start"
 
 
 @pytest.mark.parametrize("size", [1, 2, 9])
-def test_digits_that_turn_round_go_a_step_at_a_time_and_are_everywhere_equally_often(size):
-    everywhere = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
-    some = []
+def test_reflected_positions_move_by_at_most_one_and_are_uniform_at_all_times(size):
+    starts = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
+    parts = []
     for velocity in itertools.product((-1, 0, 1), repeat=2):
-        places = _to_and_fro(everywhere, np.broadcast_to(velocity, everywhere.shape), 30, size)
-        assert places.min() >= 0
-        assert places.max() < size
-        assert (abs(np.diff(places, axis=1)) <= 1).all()
-        some.append(places)
+        velocities = np.broadcast_to(velocity, starts.shape)
+        positions = _reflected_positions(starts, velocities, 30, size)
+        assert positions.min() >= 0
+        assert positions.max() < size
+        assert (abs(np.diff(positions, axis=1)) <= 1).all()
+        parts.append(positions)
+    # The positions are uniform over both signs of a velocity together.
     for t in range(30):
-        found = np.concatenate(some)[:, t] @ [size, 1]
-        assert (np.bincount(found, minlength=size**2) == 9).all(), "with both signs of a velocity"
+        index = np.concatenate(parts)[:, t] @ [size, 1]
+        assert (np.bincount(index, minlength=size**2) == 9).all()
 
 
-def test_the_count_is_how_many_different_digits_came_by():
+def test_the_count_is_the_number_of_different_digits():
     for data in moving_digits("count", 1000, frames=9):
         for digit, label, clip in zip(
             data["digit"].tolist(), data["label"], data["input"], strict=True
         ):
             assert len(set(digit)) == label + 1
-            turns = [digit[t] for t in (0, 3, 5, 7)]
-            assert digit == [turns[t * 4 // 9] for t in range(9)]
-            assert len(set(same(clip))) == 4, "another handwriting each turn, the same within one"
+            segments = [digit[t] for t in (0, 3, 5, 7)]
+            assert digit == [segments[t * 4 // 9] for t in range(9)]
+            assert len(set(pixels_of(clip))) == 4, "a different image in each segment"
 
 
-def test_the_count_shows_whole_digits():
+def test_count_clips_show_whole_digits():
     part = digits()[0]
     data = moving_digits("count", 50)[0]
-    known = {image.tobytes() for image in part["input"]}
+    images = {image.tobytes() for image in part["input"]}
     for frame in data["input"][:, ::3, ..., 0].reshape(-1, 16, 16):
         windows = np.lib.stride_tricks.sliding_window_view(frame, (8, 8)).reshape(-1, 8, 8)
-        assert any(window.tobytes() in known for window in windows)
+        assert any(window.tobytes() in images for window in windows)
 
 
-def test_one_frames_digit_place_and_brightness_are_the_same_under_every_label(films):
-    data = films[0]
+def test_digit_and_mean_image_of_a_frame_have_the_same_distribution_for_every_label(clips):
+    data = clips[0]
+    digit_count = {"moving-digits-count": 5, "moving-digits-direction": 10}[data.name]
     for label in range(4):
         chosen = data["label"] == label
         for t in (0, 3, 7):
             share = np.bincount(data["digit"][chosen, t], minlength=10) / chosen.sum()
-            kinds = 5 if data.name.endswith("count") else 10
-            np.testing.assert_allclose(
-                share, (np.arange(10) < kinds) / kinds, atol=0.08
-            )  # 0.018 is standard
+            expected = (np.arange(10) < digit_count) / digit_count
+            # The standard deviation is 0.018.
+            np.testing.assert_allclose(share, expected, atol=0.08)
         mean = data["input"][chosen][..., 0].mean((0, 1))
-        # The standard deviation of a pixel is about 0.25, over 500 films of frames that resemble each other.
+        # A pixel has a standard deviation of about 0.25. The mean is over 500 clips of correlated
+        # frames.
         np.testing.assert_allclose(mean, data["input"][..., 0].mean((0, 1)), atol=0.05)
 
 
-def test_no_linear_reader_of_single_frames_beats_chance(films):
+def test_a_linear_classifier_of_single_frames_is_not_better_than_chance(clips):
     from sklearn.linear_model import RidgeClassifier
 
-    train, test = films
-    first, last = (
-        RidgeClassifier(10.0).fit(train["input"][:, t].reshape(2000, -1), train["label"])
-        for t in (0, 7)
-    )
-    for reader, t in ((first, 0), (last, 7)):
-        right = (reader.predict(test["input"][:, t].reshape(400, -1)) == test["label"]).mean()
-        assert abs(right - 0.25) < 0.1  # the standard deviation is 0.022
+    train, test = clips
+    for t in (0, 7):
+        classifier = RidgeClassifier(10.0)
+        classifier.fit(train["input"][:, t].reshape(2000, -1), train["label"])
+        predicted = classifier.predict(test["input"][:, t].reshape(400, -1))
+        accuracy = (predicted == test["label"]).mean()
+        # The standard deviation is 0.022.
+        assert abs(accuracy - 0.25) < 0.1
 
 
-def test_a_function_of_the_seed_and_the_sets_apart():
+def test_clips_depend_on_the_seed_and_the_two_sets_share_no_image():
     train, test = moving_digits("count", 40, seed=1)
-    assert (
-        train.sha256
-        == moving_digits("count", 40, seed=1)[0].sha256
-        != moving_digits("count", 40)[0].sha256
-    )
-    assert test.sha256 == moving_digits("count", 44, seed=1)[1].sha256, "8 films either way"
-    assert not set(same(train["input"].reshape(-1, 16, 16))) & set(
-        same(test["input"].reshape(-1, 16, 16))
-    )
+    assert train.sha256 == moving_digits("count", 40, seed=1)[0].sha256
+    assert train.sha256 != moving_digits("count", 40)[0].sha256
+    assert test.sha256 == moving_digits("count", 44, seed=1)[1].sha256, "8 test clips in both"
+    train_images = set(pixels_of(train["input"].reshape(-1, 16, 16)))
+    test_images = set(pixels_of(test["input"].reshape(-1, 16, 16)))
+    assert not train_images & test_images
 
 
-def test_the_films_of_seed_0_stay_what_they_are():
-    found = {
+def test_the_clips_of_seed_0_have_not_changed():
+    checksums = {
         question: tuple(data.sha256[:16] for data in moving_digits(question, 20))
         for question in QUESTIONS
     }
-    assert found == {
+    assert checksums == {
         "direction": ("6f966d432f34e8d0", "16f525e94b32f934"),
         "count": ("da7cc1c422b43310", "c53b61b4b8e2ebe0"),
     }
@@ -173,7 +173,7 @@ def test_the_films_of_seed_0_stay_what_they_are():
         (("direction", 10, 8, 16, -1), "seed: got -1, allowed: at least 0"),
     ],
 )
-def test_bad_questions_and_sizes(arguments, line):
+def test_bad_questions_and_sizes_are_refused(arguments, line):
     with pytest.raises(InputError) as caught:
         moving_digits(*arguments)
     assert str(caught.value) == line

@@ -1,4 +1,4 @@
-"""Words and signs: where they are cut, and how they are set again."""
+"""Tests of splitting texts into words and signs, and of joining them again."""
 
 import re
 import unicodedata
@@ -6,13 +6,13 @@ import unicodedata
 import numpy as np
 import pytest
 
-from jaxdl.data.files import opened, utf8
+from jaxdl.data.files import decode_utf8, open_maybe_gzip
 from jaxdl.data.words import CLOSING, JOINING, OPENING, join_words, split_words
 from tests.data import real
 
 
 def by_hand(text):
-    """The rule, one character after the other."""
+    """Returns the tokens of a text by a loop over its characters."""
 
     def mark(i):
         return i < len(text) and unicodedata.category(text[i])[0] == "M"
@@ -53,7 +53,7 @@ def by_hand(text):
         ("", []),
     ],
 )
-def test_where_words_are_cut(text, tokens):
+def test_a_text_is_split_into_these_tokens(text, tokens):
     assert split_words(text) == tokens == by_hand(text)
 
 
@@ -61,40 +61,40 @@ LETTERS = "ab1’'’' \n.\u0301é-_“\"”(/ि,"
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_words_of_random_texts_are_those_of_the_rule(seed):
-    draw = np.random.RandomState(seed)
-    for length in draw.randint(0, 30, 200):
-        text = "".join(draw.choice(list(LETTERS), length))
+def test_random_texts_are_split_as_by_hand(seed):
+    random = np.random.RandomState(seed)
+    for length in random.randint(0, 30, 200):
+        text = "".join(random.choice(list(LETTERS), length))
         tokens = split_words(text)
         assert tokens == by_hand(text)
-        # Nothing but spaces is lost.
+        # Only spaces are lost.
         assert "".join(tokens) == re.sub(r"[^\S\n]", "", text)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_text_that_is_set_again_has_the_same_words(seed):
-    draw = np.random.RandomState(seed)
-    for length in draw.randint(0, 30, 200):
-        tokens = split_words("".join(draw.choice(list(LETTERS), length)))
+def test_joined_tokens_are_split_into_the_same_tokens(seed):
+    random = np.random.RandomState(seed)
+    for length in random.randint(0, 30, 200):
+        tokens = split_words("".join(random.choice(list(LETTERS), length)))
         assert split_words(join_words(tokens)) == tokens
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "“Well,” said he (at last): “it’s 1/2 past 10!”",
+        "“Well,” wrote he (at last): “it’s 1/2 past 10!”",
         "She asked: \"Who is 'it'?\"",
         "A well-known man—an observer—came.\n\nNo one knew [1] him; “why?”",
         "¿Qué? ¡No! «Oui», 50% for £5.",
-        'He said "yes" and "no".',
+        'He wrote "yes" and "no".',
     ],
 )
-def test_printed_text_comes_back_as_it_was(text):
-    # An apostrophe that opens is the one sign that cannot be told from one that closes.
+def test_joining_restores_the_spacing_of_printed_text(text):
+    # An opening apostrophe cannot be distinguished from a closing one.
     assert join_words(split_words(text)) == text.replace(" 'it'", "' it'")
 
 
-def test_every_sign_keeps_its_distance():
+def test_signs_have_the_right_spaces_around_them():
     assert not (CLOSING & OPENING | CLOSING & JOINING | OPENING & JOINING)
     assert join_words(["a", "b"]) == "a b"
     assert [join_words(["a", sign, "b"]) for sign in ".(-"] == ["a. b", "a (b", "a-b"]
@@ -103,14 +103,12 @@ def test_every_sign_keeps_its_distance():
 
 
 @real.needs(real.SHERLOCK)
-def test_the_spacing_of_a_book():
-    with opened(real.SHERLOCK) as file:
-        text = utf8(file.read(), "sherlock")
+def test_joining_restores_the_spacing_of_a_book():
+    with open_maybe_gzip(real.SHERLOCK) as file:
+        text = decode_utf8(file.read(), "sherlock")
     tokens = split_words(text)
     assert {"Holmes", "don’t", "Bohemia", "“"} < set(tokens)
-    again = join_words(tokens)
-    assert split_words(again) == tokens
-    lines = [
-        (a.split(), b.split()) for a, b in zip(text.split("\n"), again.split("\n"), strict=True)
-    ]
-    assert np.mean([a == b for a, b in lines]) > 0.97
+    joined = join_words(tokens)
+    assert split_words(joined) == tokens
+    lines = zip(text.split("\n"), joined.split("\n"), strict=True)
+    assert np.mean([a.split() == b.split() for a, b in lines]) > 0.97

@@ -1,4 +1,4 @@
-"""Prepared TFDS sets, tiny: their own files and formats, our own pixels and texts, no TensorFlow."""
+"""Tiny prepared TFDS sets: real file formats, generated pixels and texts, no TensorFlow."""
 
 import io
 import json
@@ -8,33 +8,36 @@ import numpy as np
 
 
 def pixels(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images `[N, 28, 28, 1]` uint8 and labels `[N]`."""
-    draw = np.random.RandomState(seed)
-    return draw.randint(0, 256, (count, 28, 28, 1)).astype(np.uint8), draw.randint(0, 10, count)
+    """Returns random images `[N, 28, 28, 1]` uint8 and labels `[N]`."""
+    random = np.random.RandomState(seed)
+    images = random.randint(0, 256, (count, 28, 28, 1)).astype(np.uint8)
+    labels = random.randint(0, 10, count)
+    return images, labels
 
 
 def write(data_dir: Path, **parts: tuple[np.ndarray, np.ndarray]) -> Path:
-    """Writes the parts (`train`, `test`) of MNIST as TFDS lays them out; returns the set's folder."""
+    """Writes the parts (`train`, `test`) of MNIST in the layout of TFDS; returns the folder."""
     examples = {
         part: [_example(x, int(y)) for x, y in zip(*arrays, strict=True)]
         for part, arrays in parts.items()
     }
-    folder = _lay_out(data_dir, "mnist", "3.0.1", examples)
-    # A class that importing would betray: nothing named in a file is ever looked up.
+    folder = _write_set(data_dir, "mnist", "3.0.1", examples)
+    # A test checks that this class is never imported: names in files are not looked up.
     (folder / "features.json").write_text(json.dumps({"pythonClassName": "antigravity.Image"}))
     return folder
 
 
 def write_text(data_dir: Path, **parts: str) -> Path:
-    """Writes the parts (`train`, `validation`, `test`) of Tiny Shakespeare, a text each."""
+    """Writes the parts (`train`, `validation`, `test`) of Tiny Shakespeare, one text each."""
     examples = {
         part: [_features({b"text": _field(1, _field(1, text.encode()))})]
         for part, text in parts.items()
     }
-    return _lay_out(data_dir, "tiny_shakespeare", "1.0.0", examples)
+    return _write_set(data_dir, "tiny_shakespeare", "1.0.0", examples)
 
 
-def _lay_out(data_dir: Path, name: str, version: str, parts: dict[str, list[bytes]]) -> Path:
+def _write_set(data_dir: Path, name: str, version: str, parts: dict[str, list[bytes]]) -> Path:
+    """Writes the files of a prepared set; returns its folder."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     folder = data_dir / name / version
@@ -60,7 +63,7 @@ def _lay_out(data_dir: Path, name: str, version: str, parts: dict[str, list[byte
 
 
 def _example(image: np.ndarray, label: int) -> bytes:
-    """A `tf.train.Example` in the wire format of protocol buffers."""
+    """Encodes a `tf.train.Example` in the wire format of protocol buffers."""
     from PIL import Image
 
     file = io.BytesIO()
@@ -74,14 +77,13 @@ def _example(image: np.ndarray, label: int) -> bytes:
 
 
 def _features(features: dict[bytes, bytes]) -> bytes:
-    return _field(
-        1,
-        b"".join(_field(1, _field(1, name) + _field(2, value)) for name, value in features.items()),
-    )
+    """Encodes the features of an example by name."""
+    entries = [_field(1, _field(1, name) + _field(2, value)) for name, value in features.items()]
+    return _field(1, b"".join(entries))
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field."""
+    """Encodes a length-delimited field."""
     size = len(content)
     length = []
     while size > 127:

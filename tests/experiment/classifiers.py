@@ -1,4 +1,4 @@
-"""A classifier of the digits for tests: trained for a moment, once in a process."""
+"""A feature classifier of the digits for tests, trained for a few steps."""
 
 import functools
 import tempfile
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from jaxdl.experiment.feature_classifier import FeatureClassifierOptions, train_feature_classifier
 
-_PLACE = tempfile.TemporaryDirectory()
+_DIRECTORY = tempfile.TemporaryDirectory()
 
 
 @functools.cache
 def trained_classifier() -> Path:
-    """Its directory."""
-    out = Path(_PLACE.name) / "feature_classifier"
+    """Returns the directory of the classifier, which is trained once per process."""
+    out = Path(_DIRECTORY.name) / "feature_classifier"
     train_feature_classifier(
         FeatureClassifierOptions(steps=60, batch_size=64, save_every=60, out=str(out)).validate()
     )

@@ -1,4 +1,4 @@
-"""The experiments' modules, which stand outside any package."""
+"""The scripts in `experiments/`, which belong to no package, as modules."""
 
 import functools
 import importlib.util
@@ -11,7 +11,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 @functools.cache
 def script(name: str) -> ModuleType:
-    """`experiments/name.py` as a module."""
+    """Imports `experiments/name.py`."""
     spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

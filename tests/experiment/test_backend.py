@@ -1,4 +1,4 @@
-"""What XLA is told before its backend starts."""
+"""Settings that are made before the XLA backend starts."""
 
 import json
 import math
@@ -18,15 +18,15 @@ from jaxdl.experiment.options import hashed_out
 from tests.experiment.scripts import script
 
 
-def started(tmp_path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    """A script that says what it was given, in a process of its own."""
+def run_script(tmp_path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    """Runs a script in a new process; it prints its devices and threads."""
     script = tmp_path / "script.py"
     script.write_text(
         "import os, jax\n"
         "from jaxdl.experiment import Options, launch\n"
         "def main(config):\n"
-        "    told = os.environ.get('PJRT_NPROC'), 'threads', jax.config.jax_num_cpu_devices\n"
-        "    print(jax.device_count(), 'devices', config.cpu_threads, *told)\n"
+        "    given = os.environ.get('PJRT_NPROC'), 'threads', jax.config.jax_num_cpu_devices\n"
+        "    print(jax.device_count(), 'devices', config.cpu_threads, *given)\n"
         "launch(main, Options)\n"
     )
     environment = {
@@ -43,7 +43,7 @@ def started(tmp_path, *options: str, **environment: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize(
-    ("told", "count"),
+    ("variables", "count"),
     [
         ({}, cores()),
         ({"NPROC": "7"}, 7),
@@ -55,10 +55,10 @@ def started(tmp_path, *options: str, **environment: str) -> subprocess.Completed
         ({"PJRT_NPROC": "9" * 5000}, cores()),
     ],
 )
-def test_xla_has_as_many_threads_as_it_is_told(told, count, monkeypatch):
+def test_the_number_of_threads_follows_from_the_environment(variables, count, monkeypatch):
     for name in ("PJRT_NPROC", "NPROC"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in told.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert threads() == count
     assert Options().validate().cpu_threads == count
@@ -66,34 +66,38 @@ def test_xla_has_as_many_threads_as_it_is_told(told, count, monkeypatch):
     assert Options(cpu_threads=5).validate().cpu_threads == 5
 
 
-def test_more_threads_than_any_machine_has_are_not_taken_over(monkeypatch):
+def test_the_number_of_threads_is_limited(monkeypatch):
     monkeypatch.setenv("PJRT_NPROC", "5000")
     assert Options().validate().cpu_threads == 1024
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="the system does not say which cores a process has"
+    not hasattr(os, "sched_setaffinity"),
+    reason="the system cannot restrict a process to some cores",
 )
-def test_cores_are_those_that_the_process_may_use(tmp_path):
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nfrom jaxdl.experiment import backend"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nprint(backend.cores())"], capture_output=True, text=True
+def test_cores_are_those_available_to_the_process(tmp_path):
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from jaxdl.experiment import backend\n"
+        "print(backend.cores())"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "1\n", done.stderr
 
 
-def test_too_late_for_other_threads(monkeypatch):
+def test_threads_cannot_change_after_the_backend_started(monkeypatch):
     jax.devices()
     set_cpu_threads(threads())
     with pytest.raises(InputError) as raised:
         set_cpu_threads(threads() + 1)
     assert str(raised.value) == (
-        f"cpu_threads: got {threads() + 1}, allowed: {threads()}, which XLA was told before"
+        f"cpu_threads: got {threads() + 1}, "
+        f"allowed: {threads()}, the number that the CPU backend was started with"
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "told", "line"),
+    ("options", "variables", "line"),
     [
         (["--cpu-threads", "5"], {"PJRT_NPROC": "3"}, "1 devices 5 5 threads -1"),
         (["--cpu-threads", "5", "--cpu-devices", "2"], {}, "2 devices 5 5 threads 2"),
@@ -102,18 +106,18 @@ def test_too_late_for_other_threads(monkeypatch):
         (["--seeds", "6", "--cpu-threads", "4"], {"PJRT_NPROC": "3"}, "2 devices 4 4 threads 2"),
     ],
 )
-def test_in_time_for_other_threads(options, told, line, tmp_path):
-    done = started(tmp_path, *options, **told)
+def test_threads_and_devices_are_set_before_the_backend_starts(options, variables, line, tmp_path):
+    done = run_script(tmp_path, *options, **variables)
     assert done.stdout == f"{line}\n", done.stderr
 
 
-def test_an_accelerator_needs_no_threads(monkeypatch):
+def test_an_accelerator_ignores_the_number_of_threads(monkeypatch):
     jax.devices()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     set_cpu_threads(threads() + 1)
 
 
-def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
+def test_the_recorded_number_of_threads_is_that_of_xla(monkeypatch):
     monkeypatch.setenv("PJRT_NPROC", "9")
     assert environment()["cpu_threads"] == 9
     monkeypatch.setenv("PJRT_NPROC", "1")
@@ -123,7 +127,7 @@ def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "there", "count"),
+    ("options", "stored", "count"),
     [
         ([], {"cpu_threads": 9}, 9),
         (["--cpu-threads", "4"], {"cpu_threads": 9}, 4),
@@ -136,22 +140,24 @@ def test_what_a_result_says_of_threads_is_what_xla_has(monkeypatch):
         ([], [], threads()),
     ],
 )
-@pytest.mark.parametrize("below", [".", "lstm"])
-def test_a_run_goes_on_with_the_threads_it_was_begun_with(
-    options, there, count, below, tmp_path, monkeypatch
+@pytest.mark.parametrize("subdirectory", [".", "lstm"])
+def test_a_run_is_resumed_with_its_stored_number_of_threads(
+    options, stored, count, subdirectory, tmp_path, monkeypatch
 ):
-    told = []
-    seen = []
-    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", told.append)
-    (tmp_path / below).mkdir(exist_ok=True)
-    (tmp_path / below / "config.json").write_text(json.dumps(there))
+    set_counts = []
+    config_counts = []
+    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", set_counts.append)
+    (tmp_path / subdirectory).mkdir(exist_ok=True)
+    (tmp_path / subdirectory / "config.json").write_text(json.dumps(stored))
     launch(
-        lambda config: seen.append(config.cpu_threads), Options, ["--out", str(tmp_path), *options]
+        lambda config: config_counts.append(config.cpu_threads),
+        Options,
+        ["--out", str(tmp_path), *options],
     )
-    assert told == seen == [count]
+    assert set_counts == config_counts == [count]
 
 
-def test_it_is_the_runs_own_threads_that_count(tmp_path, monkeypatch):
+def test_the_config_of_the_run_comes_before_those_below_it(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
 
@@ -173,7 +179,7 @@ def test_it_is_the_runs_own_threads_that_count(tmp_path, monkeypatch):
     assert seen == [7, 8, threads()]
 
 
-def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeypatch):
+def test_a_run_in_its_default_directory_keeps_its_threads(tmp_path, monkeypatch):
     seen = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
@@ -188,7 +194,7 @@ def test_a_run_in_its_usual_directory_goes_on_with_its_threads(tmp_path, monkeyp
     assert seen == [threads(), 7, threads(), 3]
 
 
-def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
+def test_a_classifier_in_the_cache_keeps_its_threads(tmp_path, monkeypatch):
     seen = []
     classifier = script("feature_classifier")
     monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
@@ -196,11 +202,11 @@ def test_a_judge_in_the_cache_goes_on_with_its_threads(tmp_path, monkeypatch):
         classifier, "main", lambda config: seen.append(config.default_out("feature_classifier"))
     )
     classifier.main.__module__ = classifier.__name__
-    place = default_directory(Options(cache_dir=str(tmp_path)))
-    place.mkdir(parents=True)
-    (place / "config.json").write_text(json.dumps({"cpu_threads": 7}))
+    out = default_directory(Options(cache_dir=str(tmp_path)))
+    out.mkdir(parents=True)
+    (out / "config.json").write_text(json.dumps({"cpu_threads": 7}))
     launch(classifier.main, classifier.Config, ["--cache-dir", str(tmp_path)])
-    assert seen == [7, place]
+    assert seen == [7, out]
     assert (
         classifier.Config(cache_dir=str(tmp_path), steps=7)
         .validate()
@@ -216,17 +222,16 @@ CPU = (
 )
 
 
-def test_a_processor_is_what_code_is_chosen_by(tmp_path):
-    def of(*row):
+def test_a_processor_is_identified_by_what_selects_compiled_code(tmp_path):
+    def identified(*row):
         (tmp_path / "cpuinfo").write_text(CPU.format(*row))
         return processor(tmp_path / "cpuinfo")
 
-    assert of(2000, 512, "avx2").startswith("Some EPYC ")
-    assert of(2000, 512, "avx2") == of(3000, 512, "avx2")
-    assert len({of(2000, 512, "avx2"), of(2000, 512, "avx512f"), of(2000, 1024, "avx2")}) == 3
-    assert (
-        processor(tmp_path / "nowhere") == processor(tmp_path / "nowhere") != of(2000, 512, "avx2")
-    )
+    plain = identified(2000, 512, "avx2")
+    assert plain.startswith("Some EPYC ")
+    assert plain == identified(3000, 512, "avx2")
+    assert len({plain, identified(2000, 512, "avx512f"), identified(2000, 1024, "avx2")}) == 3
+    assert processor(tmp_path / "nowhere") == processor(tmp_path / "nowhere") != plain
 
 
 def test_deterministic_sets_the_flag_once(monkeypatch):
@@ -237,20 +242,20 @@ def test_deterministic_sets_the_flag_once(monkeypatch):
     assert flags == ["--some=1 --xla_gpu_deterministic_ops=true"] * 2
 
 
-def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
+def test_the_compilation_cache_is_enabled_unless_one_is_configured(tmp_path):
     before = jax.config.jax_compilation_cache_dir
     try:
-        for given, kept in ((None, str(tmp_path / "xla")), ("/mine", "/mine")):
-            jax.config.update("jax_compilation_cache_dir", given)
+        for configured, expected in ((None, str(tmp_path / "xla")), ("/mine", "/mine")):
+            jax.config.update("jax_compilation_cache_dir", configured)
             launch(lambda config: None, Options, ["--cache-dir", str(tmp_path)])
-            assert jax.config.jax_compilation_cache_dir == kept
+            assert jax.config.jax_compilation_cache_dir == expected
     finally:
         jax.config.update("jax_compilation_cache_dir", before)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.mark.parametrize(
-    ("options", "flags", "said"),
+    ("options", "flags", "output"),
     [
         (["--cpu-devices", "2"], "", "2 devices"),
         (["--seeds", "2"], "", f"{math.gcd(2, cores())} devices"),
@@ -261,6 +266,6 @@ def test_compiled_programs_are_kept_unless_the_user_has_a_place(tmp_path):
         ),
     ],
 )
-def test_a_cpu_becomes_as_many_devices(options, flags, said, tmp_path):
-    done = started(tmp_path, *options, XLA_FLAGS=flags)
-    assert said in done.stdout + done.stderr
+def test_a_cpu_is_divided_into_devices(options, flags, output, tmp_path):
+    done = run_script(tmp_path, *options, XLA_FLAGS=flags)
+    assert output in done.stdout + done.stderr

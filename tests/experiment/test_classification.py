@@ -1,4 +1,4 @@
-"""A classifier's run from data to pictures: which sets it sees, what it draws."""
+"""The run of a classifier: its data sets, its optimizer and its figures."""
 
 import dataclasses
 
@@ -32,19 +32,19 @@ def test_the_parts_share_no_example(tmp_path):
     assert len(rows(parts["train"]) | rows(parts["validation"]) | rows(parts["test"])) == 2000
 
 
-def test_every_seed_sees_the_same_sets(tmp_path):
+def test_every_seed_has_the_same_sets(tmp_path):
     first = sets(tmp_path)
     second = sets(tmp_path, seed=1)
     for part in ("train", "validation", "test"):
         assert rows(first[part]) == rows(second[part])
 
 
-def test_without_validation_all_of_it_trains(tmp_path):
+def test_without_validation_the_whole_set_is_used_for_training(tmp_path):
     parts = sets(tmp_path, validation=0.0)
     assert set(parts) == {"train", "test"} and parts["train"].size == 1600
 
 
-def test_statistics_are_the_training_sets(tmp_path):
+def test_statistics_come_from_the_training_set(tmp_path):
     plain = sets(tmp_path)
     scaled = sets(tmp_path, standardize=True)
     mean = plain["train"]["input"].mean(0)
@@ -55,12 +55,12 @@ def test_statistics_are_the_training_sets(tmp_path):
 
 
 @pytest.mark.parametrize("share", [1e-5, 0.99999])
-def test_a_share_that_leaves_nothing(tmp_path, share):
+def test_a_share_that_leaves_a_part_empty(tmp_path, share):
     with pytest.raises(InputError) as raised:
         sets(tmp_path, validation=share)
-    assert (
-        str(raised.value)
-        == f"validation: got {share}, allowed: a share that leaves both parts of 1600 not empty"
+    assert str(raised.value) == (
+        f"validation: got {share}, allowed: a fraction that leaves both parts of 1600 examples"
+        " non-empty"
     )
 
 
@@ -70,7 +70,7 @@ def test_a_share_that_leaves_nothing(tmp_path, share):
     [((5,), {"curves", "confusion"}), ((6, 6, 2), {"curves", "confusion"})],
     ids=["vectors", "two channels"],
 )
-def test_data_that_have_no_picture_of_their_own(tmp_path, shape, pictures):
+def test_inputs_that_cannot_be_plotted(tmp_path, shape, pictures):
     draw = np.random.default_rng(0)
     np.savez(tmp_path / "mine.npz", x=draw.random((80, *shape)), y=np.arange(80) % 3)
     module = script("mlp")

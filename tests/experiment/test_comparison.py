@@ -1,4 +1,4 @@
-"""What is promised of two results, and whether it came out."""
+"""Comparison of two results: what is promised to be equal, and whether it is."""
 
 import copy
 
@@ -34,22 +34,22 @@ RESULT = {
 
 
 def changed(*changes: tuple[str, object]) -> dict:
-    """The result with other values at these paths."""
+    """Returns the result with other values at these paths."""
     result = copy.deepcopy(RESULT)
     for path, value in changes:
-        *way, last = path.split(".")
-        place = result
-        for name in way:
-            place = place[int(name) if isinstance(place, list) else name]
-        place[last] = value
+        *parents, last = path.split(".")
+        node = result
+        for name in parents:
+            node = node[int(name) if isinstance(node, list) else name]
+        node[last] = value
     return result
 
 
-def test_the_same():
-    found = compare_results(
+def test_equal_results():
+    comparison = compare_results(
         RESULT, changed(("seconds.total", 2.0), ("data.train.name", "elsewhere"))
     )
-    assert found == (True, True, "bits", {}, {})
+    assert comparison == (True, True, "bits", {}, {})
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,22 @@ def test_the_same():
         ("feature_classifier", {"sha256": "g" * 64}),
     ],
 )
-def test_one_bit_that_differs_breaks_the_promise(path, value):
-    found = compare_results(RESULT, changed((path, value)))
-    assert (found.same, found.promise_kept, found.level, len(found.differences)) == (
+def test_any_difference_breaks_the_promise_of_equal_bits(path, value):
+    comparison = compare_results(RESULT, changed((path, value)))
+    assert (
+        comparison.same,
+        comparison.promise_kept,
+        comparison.level,
+        len(comparison.differences),
+    ) == (
         False,
         False,
         "bits",
         1,
     )
-    (name,) = found.differences
+    (name,) = comparison.differences
     assert name.startswith(path.replace(".", "/"))
-    assert "DIFFERS" in report(RESULT, changed((path, value)), found)
+    assert "DIFFERS" in report(RESULT, changed((path, value)), comparison)
 
 
 @pytest.mark.parametrize(
@@ -95,17 +100,17 @@ def test_one_bit_that_differs_breaks_the_promise(path, value):
             "xla_flags",
             "--xla_force_host_platform_device_count=2",
             "bits",
-        ),  # what they came to is counted
+        ),  # the devices are counted instead
     ],
 )
 def test_the_level_follows_from_the_environment(path, value, level):
-    found = compare_results(changed((f"environment.{path}", value)), RESULT)
-    assert (found.level, found.same, found.promise_kept) == (level, True, True)
-    assert bool(found.reasons) == (level != "bits")
+    comparison = compare_results(changed((f"environment.{path}", value)), RESULT)
+    assert (comparison.level, comparison.same, comparison.promise_kept) == (level, True, True)
+    assert bool(comparison.reasons) == (level != "bits")
 
 
 @pytest.mark.parametrize(("name", "value"), [("cpu_threads", 96), ("processor", "AMD 00000000")])
-def test_the_processor_of_the_host_is_not_the_accelerator(name, value):
+def test_with_an_accelerator_the_processor_of_the_host_is_ignored(name, value):
     old = changed(("environment.platform", "tpu"))
     assert (
         compare_results(
@@ -118,7 +123,7 @@ def test_the_processor_of_the_host_is_not_the_accelerator(name, value):
 @pytest.mark.parametrize(
     ("flags", "level"), [("--xla_gpu_deterministic_ops=true", "bits"), ("", "nothing")]
 )
-def test_a_gpu_promises_bits_only_if_it_is_asked_to(flags, level):
+def test_a_gpu_promises_bits_only_with_the_deterministic_flag(flags, level):
     result = changed(("environment.platform", "gpu"), ("environment.xla_flags", flags))
     assert compare_results(result, result).level == level
 
@@ -133,14 +138,15 @@ def test_a_gpu_promises_bits_only_if_it_is_asked_to(flags, level):
         ("data.train.sha256", "d" * 64, False),
     ],
 )
-def test_another_number_of_devices_promises_the_data(path, value, kept):
+def test_another_number_of_devices_promises_equal_data(path, value, kept):
     new = changed(("environment.device_count", 2), (path, value))
-    found = compare_results(RESULT, new)
-    assert (found.level, found.same, found.promise_kept) == ("data", False, kept)
-    assert report(RESULT, new, found).splitlines()[-2:] == [
-        "promised: the same data and random numbers; sums are added up in another order: "
-        "device_count is 1 there and 2 here",
-        f"{'as promised;' if kept else 'NOT reproduced:'} 1 of 8 values differ",
+    comparison = compare_results(RESULT, new)
+    assert (comparison.level, comparison.same, comparison.promise_kept) == ("data", False, kept)
+    verdict = {True: "as promised", False: "NOT reproduced"}[kept]
+    assert report(RESULT, new, comparison).splitlines()[-2:] == [
+        "promised: the same data and random numbers, but other rounding "
+        "(device_count: old 1, new 2)",
+        f"{verdict}: 1 of 8 values differ",
     ]
 
 
@@ -148,11 +154,11 @@ def test_another_version_promises_nothing():
     old = changed(
         ("environment.versions", {"python": "3.11.7", "jax": "0.9.0"}), ("state_sha256", "d" * 64)
     )
-    found = compare_results(old, RESULT)
-    assert (found.level, found.same, found.promise_kept) == ("nothing", False, True)
-    assert report(old, RESULT, found).splitlines()[-2:] == [
-        "promised: nothing: versions/jax is 0.9.0 there and 0.10.2 here",
-        "as promised; 1 of 8 values differ",
+    comparison = compare_results(old, RESULT)
+    assert (comparison.level, comparison.same, comparison.promise_kept) == ("nothing", False, True)
+    assert report(old, RESULT, comparison).splitlines()[-2:] == [
+        "promised: nothing (versions/jax: old 0.9.0, new 0.10.2)",
+        "as promised: 1 of 8 values differ",
     ]
 
 
@@ -166,66 +172,67 @@ def test_another_version_promises_nothing():
         ("steps", "bits"),
     ],
 )
-def test_what_changed_on_the_way(option, level):
+def test_options_that_changed_during_the_run(option, level):
     old = RESULT | {"conversions": [{"step": 4, "options": {option: [1, 2]}}]}
-    found = compare_results(old, changed(("state_sha256", "d" * 64)))
-    assert (found.level, found.promise_kept) == (level, level != "bits")
-    assert found.reasons == ({f"{option} on the way": (1, 2)} if level != "bits" else {})
+    comparison = compare_results(old, changed(("state_sha256", "d" * 64)))
+    assert (comparison.level, comparison.promise_kept) == (level, level != "bits")
+    expected = {f"{option} during the run": (1, 2)}
+    if level == "bits":
+        expected = {}
+    assert comparison.reasons == expected
 
 
-def test_threads_on_the_way_are_nothing_to_an_accelerator():
+def test_with_an_accelerator_a_change_of_threads_is_ignored():
     old = changed(("environment.platform", "tpu")) | {
         "conversions": [{"step": 4, "options": {"cpu_threads": [1, 2]}}]
     }
     assert compare_results(old, changed(("environment.platform", "tpu"))).level == "bits"
 
 
-def judged(sha256: str, **environment: object) -> dict:
-    """The result of a run whose drawn images a classifier has looked at."""
+def evaluated(sha256: str, **environment: object) -> dict:
+    """Returns a result with generated images that a feature classifier has evaluated."""
     classifier = {"sha256": sha256, "environment": RESULT["environment"] | environment}
-    return changed(
-        ("feature_classifier", classifier),
-        ("metrics.samples/fid_classifier", 1.0 if sha256 == "a" else 2.0),
-    )
+    distance = {"a": 1.0, "b": 2.0}[sha256]
+    return changed(("feature_classifier", classifier), ("metrics.samples/fid_classifier", distance))
 
 
 @pytest.mark.parametrize(
     ("new", "expected"),
     [
         (
-            judged("a", cpu_threads=1),
+            evaluated("a", cpu_threads=1),
             ("bits", True, {}),
-        ),  # the same classifier wherever it was trained
-        (judged("b"), ("bits", False, {})),
-        (judged("b", cpu_threads=1), ("data", True, {"classifier's cpu_threads": (2, 1)})),
-        (judged("b", cores=1), ("bits", False, {})),
+        ),  # an equal classifier may come from anywhere
+        (evaluated("b"), ("bits", False, {})),
+        (evaluated("b", cpu_threads=1), ("data", True, {"classifier's cpu_threads": (2, 1)})),
+        (evaluated("b", cores=1), ("bits", False, {})),
         (
-            judged("b", prng="rbg"),
+            evaluated("b", prng="rbg"),
             ("nothing", True, {"classifier's prng": ("threefry2x32", "rbg")}),
         ),
     ],
 )
-def test_another_judge_says_other_numbers(new, expected):
-    found = compare_results(judged("a"), new)
-    assert (found.level, found.promise_kept, found.reasons) == expected
-    assert not any("environment" in name for name in found.differences)
+def test_another_classifier_gives_other_metrics(new, expected):
+    comparison = compare_results(evaluated("a"), new)
+    assert (comparison.level, comparison.promise_kept, comparison.reasons) == expected
+    assert not any("environment" in name for name in comparison.differences)
 
 
 @pytest.mark.parametrize(
     "classifier", [None, 3, ["a"], {"sha256": "b"}, {"sha256": "b", "environment": None}]
 )
-def test_a_judge_that_no_run_has_written(classifier):
-    found = compare_results(changed(("feature_classifier", classifier)), judged("a"))
-    assert (found.level, found.promise_kept) == ("nothing", True)
-    assert "classifier's prng is not recorded there and threefry2x32 here" in report(
-        judged("a"), judged("a"), found
+def test_a_classifier_entry_that_no_run_wrote(classifier):
+    comparison = compare_results(changed(("feature_classifier", classifier)), evaluated("a"))
+    assert (comparison.level, comparison.promise_kept) == ("nothing", True)
+    assert "classifier's prng: old not recorded, new threefry2x32" in report(
+        evaluated("a"), evaluated("a"), comparison
     )
 
 
-def test_with_patience_it_is_the_losses_that_end_a_run():
+def test_with_patience_the_number_of_steps_may_differ():
     for patience, kept in ((3, True), (0, False)):
         old = changed(
             ("environment.cpu_threads", 1), ("config", {"patience": patience}), ("steps", 7)
         )
-        found = compare_results(old, RESULT)
-        assert (found.level, found.promise_kept) == ("data", kept)
+        comparison = compare_results(old, RESULT)
+        assert (comparison.level, comparison.promise_kept) == ("data", kept)

@@ -1,4 +1,4 @@
-"""The classifier: what it says of images whose answer is known, and what it refuses."""
+"""The feature classifier: its scores for known images, and what it refuses."""
 
 import dataclasses
 import json
@@ -35,112 +35,112 @@ IMAGES = np.asarray(TEST["input"])
 LABEL = np.asarray(TEST["label"])
 
 
+@dataclasses.dataclass
+class Generator:
+    """A state with the parameter of a generator."""
+
+    params: float
+    extra: tuple = ()
+
+
 @pytest.fixture(scope="module")
-def found():
+def classifier():
     return load_classifier(GANOptions(feature_classifier=str(trained_classifier())), TRAIN, TEST)
 
 
-def test_it_is_the_classifier_that_its_result_speaks_of(found):
+def test_it_is_the_classifier_that_its_result_describes(classifier):
     result = json.loads((trained_classifier() / "result.json").read_text())
-    features, label = found.look(IMAGES)
+    features, label = classifier.features_and_labels(IMAGES)
     assert (
-        found.accuracy
+        classifier.accuracy
         == pytest.approx((label == LABEL).mean(), abs=1e-6)
         == result["metrics"]["test/accuracy"]
     )
-    assert found.sha256 == result["state_sha256"]
+    assert classifier.sha256 == result["state_sha256"]
     assert features.shape == (TEST.size, 128)
-    np.testing.assert_array_equal(features, found.real)
-    assert found.known.shape == (TRAIN.size, 128)
+    np.testing.assert_array_equal(features, classifier.test_features)
+    assert classifier.train_features.shape == (TRAIN.size, 128)
 
 
-def test_unseen_real_images_are_as_good_as_the_floor(found):
-    seen = sample_metrics(found, IMAGES, LABEL)
-    assert seen["fid_classifier"] == seen["fid_classifier_floor"] > 0
-    assert seen["nearest"] == seen["nearest_test"] > 0
-    assert (seen["precision"], seen["recall"], seen["classes"], seen["spread"]) == (
-        1.0,
-        1.0,
-        10.0,
-        1.0,
-    )
-    some = found.known[spread_rows(TRAIN.size, TEST.size)]
-    assert (seen["precision_floor"], seen["recall_floor"]) == precision_recall(found.real, some)
-    assert seen["agreement"] == pytest.approx(found.accuracy)
-    assert collapse_warnings(seen, 10) == []
+def test_unseen_real_images_are_as_good_as_the_floor(classifier):
+    metrics = sample_metrics(classifier, IMAGES, LABEL)
+    assert metrics["fid_classifier"] == metrics["fid_classifier_floor"] > 0
+    assert metrics["nearest"] == metrics["nearest_test"] > 0
+    for name, value in {"precision": 1.0, "recall": 1.0, "classes": 10.0, "spread": 1.0}.items():
+        assert metrics[name] == value, name
+    some = classifier.train_features[spread_rows(TRAIN.size, TEST.size)]
+    floor = precision_recall(classifier.test_features, some)
+    assert (metrics["precision_floor"], metrics["recall_floor"]) == floor
+    assert metrics["agreement"] == pytest.approx(classifier.accuracy)
+    assert collapse_warnings(metrics, 10) == []
 
 
-def test_images_that_were_learned_by_heart_are_near(found):
-    again = np.asarray(TRAIN["input"])[: TEST.size]
-    assert sample_metrics(found, again)["nearest"] == pytest.approx(0, abs=1e-6)
+def test_memorized_images_are_near(classifier):
+    memorized = np.asarray(TRAIN["input"])[: TEST.size]
+    assert sample_metrics(classifier, memorized)["nearest"] == pytest.approx(0, abs=1e-6)
 
 
-def test_one_image_and_noise_are_a_collapse(found):
+def test_identical_images_and_noise_give_warnings(classifier):
     same = np.broadcast_to(IMAGES[:1], IMAGES.shape)
-    assert collapse_warnings(sample_metrics(found, same), 10) == [
-        "drawn images hardly differ",
-        "drawn images show 1 of 10 classes",
-        "drawn images cover 0 % of the real ones",
+    assert collapse_warnings(sample_metrics(classifier, same), 10) == [
+        "generated images are almost identical",
+        "generated images show 1 of 10 classes",
+        "generated images cover 0 % of the real images",
     ]
-    grey = np.random.default_rng(0).random(IMAGES.shape).astype(np.float32)
-    assert any(
-        said.endswith("look real") for said in collapse_warnings(sample_metrics(found, grey), 10)
-    )
+    noise = np.random.default_rng(0).random(IMAGES.shape).astype(np.float32)
+    warnings = collapse_warnings(sample_metrics(classifier, noise), 10)
+    assert any(warning.endswith("look real") for warning in warnings)
 
 
-def test_of_each_seed_there_are_numbers_and_warnings(found, tmp_path, capsys):
-    several = Run(GANOptions(seeds=2, seed=3), tmp_path, "game")
-
-    @dataclasses.dataclass
-    class Drawer:
-        params: float
-        extra: tuple = ()
+def test_each_seed_has_metrics_and_warnings(classifier, tmp_path, capsys):
+    run = Run(GANOptions(seeds=2, seed=3), tmp_path, "gan")
 
     def generate(grey, extra, z, label):
         assert z.shape[0] == label.shape[0]
         return jnp.full((z.shape[0], 8, 8, 1), grey)
 
-    metrics = evaluate_samples(several, found, generate, [Drawer(0.0), Drawer(1.0)], 4, True)
+    states = [Generator(0.0), Generator(1.0)]
+    metrics = evaluate_samples(run, classifier, generate, states, 4, True)
     assert metrics["samples/classes"].tolist() == [1.0, 1.0]
     assert metrics["samples/agreement"].shape == (2,)
-    assert {said.split(":")[0] for said in several.warnings} == {"seed 3", "seed 4"}
-    said = several.metadata["feature_classifier"]
+    assert {warning.split(":")[0] for warning in run.warnings} == {"seed 3", "seed 4"}
+    metadata = run.metadata["feature_classifier"]
     assert (
-        said.pop("environment")
+        metadata.pop("environment")
         == json.loads((trained_classifier() / "result.json").read_text())["environment"]
     )
-    assert said == {"accuracy": found.accuracy, "sha256": found.sha256, "data_sha256": TRAIN.sha256}
-    assert "warning: seed 3: drawn images show 1 of 10 classes" in capsys.readouterr().err
+    assert metadata == {
+        "accuracy": classifier.accuracy,
+        "sha256": classifier.sha256,
+        "data_sha256": TRAIN.sha256,
+    }
+    assert "warning: seed 3: generated images show 1 of 10 classes" in capsys.readouterr().err
 
 
-def test_a_seed_that_diverged_has_no_numbers_and_says_so(found, tmp_path):
-    run = Run(GANOptions(seeds=2), tmp_path, "game")
-
-    @dataclasses.dataclass
-    class Drawer:
-        params: float
-        extra: tuple = ()
+def test_a_seed_that_diverged_has_a_warning_instead_of_metrics(classifier, tmp_path):
+    run = Run(GANOptions(seeds=2), tmp_path, "gan")
 
     def generate(shift, extra, z):
         return jnp.tanh(z.reshape(-1, 8, 8, 1)) / 2 + shift
 
-    metrics = evaluate_samples(run, found, generate, [Drawer(np.nan), Drawer(0.5)], 64, False)
+    states = [Generator(np.nan), Generator(0.5)]
+    metrics = evaluate_samples(run, classifier, generate, states, 64, False)
     assert np.isnan(metrics["samples/fid_classifier"]).tolist() == [True, False]
-    assert "seed 0: drawn images are not finite" in run.warnings
+    assert "seed 0: generated images are not finite" in run.warnings
 
 
-def test_a_class_that_is_drawn_as_one_image_hardly_differs(found):
+def test_identical_images_within_each_class_give_a_warning(classifier):
     one_of_each = np.stack([IMAGES[np.flatnonzero(label == LABEL)[0]] for label in LABEL])
-    seen = sample_metrics(found, one_of_each, LABEL)
-    assert seen["spread"] < 1e-6 < sample_metrics(found, one_of_each)["spread"]
-    assert collapse_warnings(seen, 10)[0] == "drawn images hardly differ"
+    metrics = sample_metrics(classifier, one_of_each, LABEL)
+    assert metrics["spread"] < 1e-6 < sample_metrics(classifier, one_of_each)["spread"]
+    assert collapse_warnings(metrics, 10)[0] == "generated images are almost identical"
 
 
-def test_only_the_options_of_a_judge_make_the_judge(tmp_path):
+def test_only_the_default_options_use_the_directory_in_the_cache(tmp_path):
     cache = {"cache_dir": str(tmp_path)}
-    for options, its in (
+    for options, in_cache in (
         ({}, True),
-        ({"cpu_threads": 7}, True),  # those of whoever needs it first
+        ({"cpu_threads": 7}, True),  # the first run that needs the classifier sets them
         ({"smoke": True}, False),
         ({"seeds": 2}, False),
         ({"validation": 0.1}, False),
@@ -149,7 +149,7 @@ def test_only_the_options_of_a_judge_make_the_judge(tmp_path):
         out = run_directory(
             FeatureClassifierOptions(**cache, **options).validate(), train_feature_classifier
         )[1]
-        assert (out == tmp_path / "feature_classifiers" / "digits") == its
+        assert (out == tmp_path / "feature_classifiers" / "digits") == in_cache
     assert default_directory(GANOptions(data="a/mine.npz")) != default_directory(
         GANOptions(data="b/mine.npz")
     )
@@ -163,10 +163,10 @@ def test_noise_depends_on_the_seed_alone():
     assert (abs(a.mean()), a.std()) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))
 
 
-def test_no_judge_another_data_set_and_files_that_changed(tmp_path):
+def test_missing_classifiers_other_data_and_changed_files_are_refused(tmp_path):
+    script = "python experiments/feature_classifier.py"
     with pytest.raises(
-        InputError,
-        match=r"classifier: got '.*nowhere', allowed: .* python experiments/feature_classifier.py --data digits",
+        InputError, match=rf"classifier: got '.*nowhere', allowed: .* {script} --data digits"
     ):
         load_classifier(GANOptions(feature_classifier=str(tmp_path / "nowhere")), TRAIN, TEST)
     other = Dataset(
@@ -177,30 +177,30 @@ def test_no_judge_another_data_set_and_files_that_changed(tmp_path):
         match=f"allowed: a classifier of halves {other.sha256[:12]}; this one is of digits",
     ):
         load_classifier(GANOptions(feature_classifier=str(trained_classifier())), other, TEST)
-    mine = shutil.copytree(trained_classifier(), tmp_path / "mine")
+    out = shutil.copytree(trained_classifier(), tmp_path / "mine")
+    options = GANOptions(feature_classifier=str(out))
     for name, part in (
         ("result", {"experiment": "cnn"}),
         ("result", {"seeds": [0, 1]}),
         ("config", {"network": "best"}),
     ):
-        told = json.loads((mine / f"{name}.json").read_text())
-        (mine / f"{name}.json").write_text(json.dumps({**told, **part}))
+        stored = json.loads((out / f"{name}.json").read_text())
+        (out / f"{name}.json").write_text(json.dumps({**stored, **part}))
         with pytest.raises(
-            InputError,
-            match="allowed: the directory of a finished run of python experiments/feature_classifier.py",
+            InputError, match=f"allowed: the directory of a finished run of {script}"
         ):
-            load_classifier(GANOptions(feature_classifier=str(mine)), TRAIN, TEST)
-        (mine / f"{name}.json").write_text(json.dumps(told))
-    result = json.loads((mine / "result.json").read_text())
-    (mine / "result.json").write_text(json.dumps({**result, "state_sha256": "0" * 64}))
+            load_classifier(options, TRAIN, TEST)
+        (out / f"{name}.json").write_text(json.dumps(stored))
+    result = json.loads((out / "result.json").read_text())
+    (out / "result.json").write_text(json.dumps({**result, "state_sha256": "0" * 64}))
     with pytest.raises(RunError, match="does not hold the state that its result.json names"):
-        load_classifier(GANOptions(feature_classifier=str(mine)), TRAIN, TEST)
-    shutil.rmtree(mine / "checkpoints")
+        load_classifier(options, TRAIN, TEST)
+    shutil.rmtree(out / "checkpoints")
     with pytest.raises(RunError, match="does not hold the state"):
-        load_classifier(GANOptions(feature_classifier=str(mine)), TRAIN, TEST)
+        load_classifier(options, TRAIN, TEST)
 
 
-def test_a_missing_one_is_trained_where_the_cache_is(tmp_path, monkeypatch, capsys):
+def test_a_missing_classifier_is_trained_in_the_cache(tmp_path, monkeypatch, capsys):
     trained = []
 
     def main(config):

@@ -1,4 +1,4 @@
-"""The options of two players: each one's rate, and when a discriminator has BatchNorm."""
+"""The options of a GAN: both learning rates, the augmentation, and the discriminator's norm."""
 
 from unittest import mock
 
@@ -13,24 +13,24 @@ W = {"w": jnp.array([1.0, 2.0])}
 
 
 class Task:
-    """Takes the optimizers that a game makes."""
+    """A task whose updates are the optimizers that it receives."""
 
-    def updates(self, discriminator, generator, critic):
-        return discriminator, generator, critic
+    def updates(self, discriminator, generator, critic_steps):
+        return discriminator, generator, critic_steps
 
 
 def rates(config: GANOptions, steps: int, after: int) -> list[float]:
-    """The learning rate that each player uses after so many of its own updates."""
-    found = []
+    """Returns the learning rates of both networks after a number of their updates."""
+    used = []
     for optimizer in config.make_updates(Task(), steps)[:2]:
         state = optimizer.init(W)
         for _ in range(after + 1):
             _, state = optimizer.update(W, state, W)
-        found.append(float(state.hyperparams["learning_rate"]))
-    return found
+        used.append(float(state.hyperparams["learning_rate"]))
+    return used
 
 
-def test_each_player_has_its_rate():
+def test_each_network_has_its_rate():
     config = GANOptions(
         learning_rate=0.5, discriminator_learning_rate=0.25, schedule="constant"
     ).validate()
@@ -38,29 +38,30 @@ def test_each_player_has_its_rate():
 
 
 def test_both_schedules_end_with_the_run():
-    """Of four updates of the critic in a step the schedule sees each."""
+    """With four updates of the discriminator per step, its schedule counts each of them."""
     config = GANOptions(
         learning_rate=0.5, discriminator_learning_rate=0.25, schedule="cosine", critic_steps=4
     ).validate()
     assert rates(config, 10, 5) == pytest.approx(
         [0.25 * 0.9619, 0.5 * 0.5], rel=1e-3
-    )  # 5 of 40, and 5 of 10
+    )  # after 5 of 40 updates, and after 5 of 10
 
 
 @pytest.mark.parametrize("shift", [0, 1])
-def test_the_discriminator_sees_some_images_moved_and_some_as_they_are(shift):
-    told = {}
-    with mock.patch("jaxdl.tasks.gan", lambda *players, **options: told.update(options)):
+def test_the_discriminator_sees_shifted_and_unshifted_images(shift):
+    options = {}
+    with mock.patch("jaxdl.tasks.gan", lambda *networks, **given: options.update(given)):
         GANOptions(shift=shift).make_task(None, None)
     if not shift:
-        assert told["augment"] is None
+        assert options["augment"] is None
         return
     image = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6, 1)), jnp.float32)
-    seen = jax.jit(jax.vmap(told["augment"], (0, None)))(
+    augmented = jax.jit(jax.vmap(options["augment"], (0, None)))(
         jax.random.split(jax.random.key(0), 900), image
     )
-    stayed = (np.asarray(seen) == np.asarray(image)).all((1, 2, 3)).mean()
-    assert stayed == pytest.approx(1 / 2 + 1 / 18, abs=0.08)  # of the nine moves one is none
+    unshifted = (np.asarray(augmented) == np.asarray(image)).all((1, 2, 3)).mean()
+    # One of the nine shifts is by 0 pixels.
+    assert unshifted == pytest.approx(1 / 2 + 1 / 18, abs=0.08)
 
 
 @pytest.mark.parametrize(
@@ -74,5 +75,5 @@ def test_the_discriminator_sees_some_images_moved_and_some_as_they_are(shift):
         ({"loss": "wasserstein"}, None),
     ],
 )
-def test_who_has_a_norm(options, norm):
+def test_the_norm_of_the_discriminator(options, norm):
     assert GANOptions(**options).norm == norm

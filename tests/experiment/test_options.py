@@ -1,4 +1,4 @@
-"""The command line: every option explained, every value checked, names of runs."""
+"""The command line: help texts, checks of values, and the directories of runs."""
 
 import ast
 import dataclasses
@@ -12,7 +12,7 @@ import pytest
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.experiment import ClassificationOptions, Options, launch
 from jaxdl.experiment.backend import threads
-from jaxdl.experiment.options import DRIVING, hashed_out, identity
+from jaxdl.experiment.options import NOT_IDENTITY, hashed_out, identity
 from jaxdl.training.shutdown import SIGNALS
 from tests.experiment.scripts import EXPERIMENTS, script
 
@@ -23,8 +23,8 @@ CONFIGS = [
 ]
 
 
-def explained(config: type) -> dict[str, str]:
-    """The sentence under each field that the class itself declares."""
+def help_texts(config: type) -> dict[str, str]:
+    """Returns the text under each field that the class declares; inherited ones are left out."""
     body = ast.parse(inspect.getsource(config)).body[0].body
     return {
         field.target.id: text.value.value
@@ -38,15 +38,16 @@ def explained(config: type) -> dict[str, str]:
 @pytest.mark.parametrize(
     "config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}"
 )
-def test_every_option_is_explained(config):
-    known = {
+def test_every_option_has_a_help_text(config):
+    """A field that is declared again may inherit its text."""
+    texts = {
         name: text
         for c in config.__mro__
         if dataclasses.is_dataclass(c)
-        for name, text in explained(c).items()
+        for name, text in help_texts(c).items()
     }
     for field in dataclasses.fields(config):
-        assert known.get(field.name, "").endswith("."), f"{config.__module__}: {field.name}"
+        assert texts.get(field.name, "").endswith("."), f"{config.__module__}: {field.name}"
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(EXPERIMENTS.glob("*.py"))])
@@ -55,10 +56,19 @@ def test_help_shows_the_file_and_every_option(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         launch(module.main, module.Config, ["--help"])
     assert not stopped.value.code
-    shown = capsys.readouterr().out
-    assert module.__doc__.splitlines()[0] in shown
+    output = capsys.readouterr().out
+    assert module.__doc__.splitlines()[0] in output
     for field in dataclasses.fields(module.Config):
-        assert f"--{field.name.replace('_', '-')}" in shown
+        assert f"--{field.name.replace('_', '-')}" in output
+
+
+def test_help_shows_inherited_texts(capsys):
+    """`GANOptions` declares `schedule` again, without a text."""
+    module = script("gan")
+    with pytest.raises(SystemExit):
+        launch(module.main, module.Config, ["--help"])
+    output = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Schedule of the learning rate: constant, step, exponential" in output
 
 
 BAD = [
@@ -131,13 +141,13 @@ BAD_CLASSIFICATION = [
     [(Options, *row) for row in BAD]
     + [(ClassificationOptions, *row) for row in BAD_CLASSIFICATION],
 )
-def test_values_that_cannot_be_used(config, changes, line):
+def test_invalid_values_are_refused(config, changes, line):
     with pytest.raises(InputError) as raised:
         config(**changes).validate()
     assert str(raised.value) == line
 
 
-def test_checked_changes_nothing_but_for_smoke():
+def test_validate_changes_only_smoke_options():
     config = ClassificationOptions(epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
     assert config.validate() is config
     short = dataclasses.replace(config, smoke=True).validate()
@@ -167,9 +177,9 @@ class Divided(Options):
         (Divided(cpu_devices=4), 4),
     ],
 )
-def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count, monkeypatch):
-    told = config.validate().cpu_devices  # these tests run under XLA's flag
-    assert told == config.cpu_devices or told == 1
+def test_the_default_number_of_cpu_devices_suits_the_network(config, count, monkeypatch):
+    count_with_flag = config.validate().cpu_devices  # the tests run with XLA's flag for devices
+    assert count_with_flag in (config.cpu_devices, 1)
     monkeypatch.delenv("XLA_FLAGS")
     checked = config.validate()
     assert checked.cpu_devices == count
@@ -181,7 +191,7 @@ def test_cpu_devices_that_nobody_asked_for_are_those_that_suit(config, count, mo
     )
 
 
-def test_what_is_wrong_is_said_of_what_was_asked_for():
+def test_errors_name_the_given_option():
     for changes, line in (
         ({"batch_size": 0}, "batch_size: got 0, allowed: at least 1"),
         ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
@@ -203,32 +213,32 @@ def test_steps_follow_from_epochs():
     [
         (
             Options(steps=2**31, batch_size=9),
-            "steps: got 2147483648, allowed: fewer than 2**31 updates",
+            "steps: got 2147483648, allowed: fewer than 2**31 steps",
         ),
         (
             Options(epochs=1e300, batch_size=1),
-            "epochs: got 1e+300, allowed: fewer than 2**31 updates",
+            "epochs: got 1e+300, allowed: fewer than 2**31 steps",
         ),
     ],
 )
-def test_steps_that_cannot_be_done(config, line):
+def test_too_many_steps_are_refused(config, line):
     with pytest.raises(InputError) as raised:
         config.total_steps(100)
     assert str(raised.value) == line
 
 
-def test_a_directory_for_every_set_of_options():
+def test_other_options_give_another_directory():
     config = Options(data="emnist/letters")
-    place = hashed_out("cnn", config)
-    assert place == hashed_out("cnn", Options(data="emnist/letters"))
-    assert place.parent.name == "runs" and place.name.startswith("cnn-emnist-letters-")
+    out = hashed_out("cnn", config)
+    assert out == hashed_out("cnn", Options(data="emnist/letters"))
+    assert out.parent.name == "runs" and out.name.startswith("cnn-emnist-letters-")
     for field in dataclasses.fields(Options):
-        same = hashed_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == place
-        assert same == (field.name in (*DRIVING, "cpu_threads")), field.name
-        assert (field.name in identity(config)) == (field.name not in DRIVING)
+        same = hashed_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == out
+        assert same == (field.name in (*NOT_IDENTITY, "cpu_threads")), field.name
+        assert (field.name in identity(config)) == (field.name not in NOT_IDENTITY)
 
 
-def test_a_command_line_becomes_options(monkeypatch):
+def test_a_command_line_is_parsed(monkeypatch):
     monkeypatch.setattr("sys.argv", ["script", "--batch-size", "7"])
     seen = []
 
@@ -250,19 +260,19 @@ def test_a_command_line_becomes_options(monkeypatch):
     assert seen[1] == ClassificationOptions(batch_size=7, cpu_devices=1, cpu_threads=threads())
 
 
-ON = "the same command goes on from what is saved\n"
+HINT = "the same command resumes from the last checkpoint\n"
 
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
         (JaxdlError("this and that"), 2, "error: this and that\n"),
-        (KeyboardInterrupt(), 130, f"stopped by SIGINT; {ON}"),
-        (SystemExit(143), 143, f"stopped by SIGTERM; {ON}"),
+        (KeyboardInterrupt(), 130, f"stopped by SIGINT; {HINT}"),
+        (SystemExit(143), 143, f"stopped by SIGTERM; {HINT}"),
         (SystemExit(3), 3, ""),
     ],
 )
-def test_how_a_script_ends(error, code, line, capsys):
+def test_exit_codes_and_messages_of_a_script(error, code, line, capsys):
     def main(config):
         raise error
 
@@ -273,26 +283,26 @@ def test_how_a_script_ends(error, code, line, capsys):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_script_outside_of_a_run_ends_at_once(number, code, capsys, signals):
+def test_outside_of_a_run_a_signal_ends_the_script_at_once(number, code, capsys, signals):
     before = [signal.getsignal(each) for each in SIGNALS]
-    put_away = []
+    cleaned_up = []
 
     def main(config):
         try:
             signal.raise_signal(number)
-            pytest.fail("went on")
+            pytest.fail("the script continued")
         finally:
-            put_away.append(True)
+            cleaned_up.append(True)
 
     with pytest.raises(SystemExit) as stopped:
         launch(main, Options, [])
-    assert stopped.value.code == code and put_away
-    assert capsys.readouterr().err == f"stopped by {number.name}; {ON}"
+    assert stopped.value.code == code and cleaned_up
+    assert capsys.readouterr().err == f"stopped by {number.name}; {HINT}"
     assert [signal.getsignal(each) for each in SIGNALS] == before
     assert signal.set_wakeup_fd(-1) == -1
 
 
-def test_a_mistake_in_the_program_keeps_its_traceback():
+def test_other_exceptions_keep_their_traceback():
     def main(config):
         raise ZeroDivisionError
 

@@ -1,4 +1,4 @@
-"""A finished run from its result alone; and results that no run has written."""
+"""Repeating a run from its result, and results that no run wrote."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ import jaxdl
 from jaxdl.errors import InputError, JaxdlError, RunError
 from jaxdl.experiment import launch
 from jaxdl.experiment.options import parsed
-from jaxdl.experiment.reproduce import OWN, command_line, main
+from jaxdl.experiment.reproduce import CALLER_OPTIONS, command_line, main
 from tests.experiment.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
@@ -41,7 +41,7 @@ ODD = {
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """The result of a short run, as JSON."""
+    """The `result.json` of a short run."""
     module = script("mlp")
     out = tmp_path_factory.mktemp("first")
     launch(
@@ -54,16 +54,17 @@ def stored(tmp_path_factory):
 
 @pytest.fixture
 def no_process(monkeypatch):
-    """Nothing is started; the new result is what the test says."""
+    """The result that a replaced process writes, and the commands that would be run."""
 
-    class Started:
+    class Process:
         returncode = 0
         stderr = ()
 
         def __init__(self, command, **options):
-            said = [word for word in command if word.startswith("--out=")]
-            Path(said[0].removeprefix("--out=")).mkdir(exist_ok=True)
-            (Path(said[0].removeprefix("--out=")) / "result.json").write_text(json.dumps(new))
+            words = [word for word in command if word.startswith("--out=")]
+            out = Path(words[0].removeprefix("--out="))
+            out.mkdir(exist_ok=True)
+            (out / "result.json").write_text(json.dumps(new))
             commands.append(command)
 
         def __enter__(self):
@@ -74,7 +75,7 @@ def no_process(monkeypatch):
 
     new = {}
     commands = []
-    monkeypatch.setattr(subprocess, "Popen", Started)
+    monkeypatch.setattr(subprocess, "Popen", Process)
     return new, commands
 
 
@@ -85,58 +86,58 @@ def write(path: Path, result: object) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("odd", [False, True])
-def test_the_command_line_gives_the_options_again(name, odd):
+def test_the_command_line_gives_the_same_options(name, odd):
     config = script(name).Config
-    meant = config(**ODD.get(name, {})) if odd else config(smoke=True).validate()
-    words = command_line(
-        EXPERIMENTS / f"{name}.py", json.loads(json.dumps(dataclasses.asdict(meant))), "/there"
-    )
+    options = config(smoke=True).validate()
+    if odd:
+        options = config(**ODD.get(name, {}))
+    stored = json.loads(json.dumps(dataclasses.asdict(options)))
+    words = command_line(EXPERIMENTS / f"{name}.py", stored, "/there")
     read = parsed(config, words)
-    assert read == dataclasses.replace(meant, out="/there")
+    assert read == dataclasses.replace(options, out="/there")
     assert odd or read.validate() == read
 
 
-def test_where_files_go_is_not_the_results_to_say(stored):
+def test_a_result_does_not_decide_where_files_are_written(stored):
     config = json.loads(stored.read_text())["config"]
-    mine = config | {"out": "/theirs", "cache_dir": "/theirs", "tensorboard": True, "stop_after": 3}
-    words = command_line(EXPERIMENTS / "mlp.py", mine, "/mine")
+    paths = {"out": "/theirs", "cache_dir": "/theirs", "tensorboard": True, "stop_after": 3}
+    words = command_line(EXPERIMENTS / "mlp.py", config | paths, "/mine")
     assert words == command_line(EXPERIMENTS / "mlp.py", config, "/mine")
-    assert not any("theirs" in word for word in words) and set(OWN) < set(config)
+    assert not any("theirs" in word for word in words) and set(CALLER_OPTIONS) < set(config)
 
 
-def test_old_and_new_side_by_side(stored, no_process, tmp_path, capsys):
+def test_old_and_new_values_are_printed_side_by_side(stored, no_process, tmp_path, capsys):
     new, commands = no_process
     new.update(json.loads(stored.read_text()))
-    found = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
-    assert found == (True, True, "bits", {}, {})
+    comparison = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    assert comparison == (True, True, "bits", {}, {})
     (command,) = commands
     assert command[1] == str(EXPERIMENTS / "mlp.py") and f"--out={tmp_path / 'again'}" in command
-    shown = capsys.readouterr().out
-    assert shown.count("  the same\n") == 7 and shown.endswith(
-        "reproduced: all 7 values are the same\n"
-    )
+    output = capsys.readouterr().out
+    assert output.count("  the same\n") == 7
+    assert output.endswith("reproduced: all 7 values are the same\n")
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "said"),
+    ("changes", "code", "line"),
     [
         ({}, 0, "reproduced: all 7 values are the same"),
         ({"state_sha256": "0" * 64}, 1, "NOT reproduced: 1 of 7 values differ"),
         (
             {"environment": {"versions": {"jax": "0.9.0"}}, "state_sha256": "0" * 64},
             0,
-            "versions/jax is 0.9.0 there",
+            "versions/jax: old 0.9.0, new ",
         ),
     ],
 )
-def test_the_exit_code_says_whether_the_promise_was_kept(
-    changes, code, said, stored, no_process, tmp_path, capsys
+def test_the_exit_code_is_0_if_the_promise_was_kept(
+    changes, code, line, stored, no_process, tmp_path, capsys
 ):
     old = json.loads(stored.read_text())
     no_process[0].update(old)
-    place = write(tmp_path / "result.json", old | changes)
-    assert main([str(place), "--experiments", str(EXPERIMENTS)]) == code
-    assert said in capsys.readouterr().out
+    changed = write(tmp_path / "result.json", old | changes)
+    assert main([str(changed), "--experiments", str(EXPERIMENTS)]) == code
+    assert line in capsys.readouterr().out
 
 
 HOSTILE = [
@@ -149,11 +150,11 @@ HOSTILE = [
     ),
     (
         {"experiment": ["mlp"]},
-        "experiment: got <class 'list'>, allowed: what a finished run writes into result.json",
+        "experiment: got <class 'list'>, allowed: what a finished run writes to result.json",
     ),
     (
         {"config": None},
-        "config: got <class 'NoneType'>, allowed: what a finished run writes into result.json",
+        "config: got <class 'NoneType'>, allowed: what a finished run writes to result.json",
     ),
     ({"config": {"widht": 3}}, "config: got 'widht', allowed: accumulate, activation, "),
     ({"config": {"help": True}}, "config: got 'help', allowed: accumulate, activation, "),
@@ -167,56 +168,56 @@ HOSTILE = [
     ),
     (
         {"config": {"hidden": ["--help"]}},
-        "config.hidden: got '--help', allowed: a value that is no option itself",
+        "config.hidden: got '--help', allowed: a value that does not start with '-'",
     ),
     (
         {"config": {"hidden": [3, "--out", "/x"]}},
-        "config.hidden: got '--out', allowed: a value that is no option ",
+        "config.hidden: got '--out', allowed: a value that does not start with ",
     ),
     (
         {"config": {"hidden": [-3]}},
-        "config.hidden: got -3, allowed: a value that is no option itself",
+        "config.hidden: got -3, allowed: a value that does not start with '-'",
     ),
     (
         {"config": {"steps": "7"}},
-        "config.steps: got '7', allowed: a value that the command line can say",
+        "config.steps: got '7', allowed: a value that can be given on the command line",
     ),
     (
         {"config": {"norm": "None"}},
-        "config.norm: got 'None', allowed: a value that the command line can say",
+        "config.norm: got 'None', allowed: a value that can be given on the command line",
     ),
     (
         {"config": {"data": {"a": 1}}},
-        "config.data: got {'a': 1}, allowed: a value that the command line can say",
+        "config.data: got {'a': 1}, allowed: a value that can be given on the command line",
     ),
     ({"config": {"steps": "many"}}, "--steps: no type matching "),
     ({"config": {"smoke": "yes"}}, "option: got 'yes', allowed: the options that --help lists"),
     (
         {"environment": 3},
-        "environment: got 3, allowed: what a finished run writes into result.json",
+        "environment: got 3, allowed: what a finished run writes to result.json",
     ),
 ]
 
 
 @pytest.mark.parametrize(("changes", "line"), HOSTILE, ids=[str(changes) for changes, _ in HOSTILE])
-def test_a_result_that_no_run_has_written(changes, line, stored, no_process, tmp_path, capsys):
-    place = write(tmp_path / "result.json", json.loads(stored.read_text()) | changes)
+def test_a_hostile_result_is_refused(changes, line, stored, no_process, tmp_path, capsys):
+    changed = write(tmp_path / "result.json", json.loads(stored.read_text()) | changes)
     with pytest.raises(JaxdlError) as raised:
-        jaxdl.reproduce(place, experiments=EXPERIMENTS)
+        jaxdl.reproduce(changed, experiments=EXPERIMENTS)
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
-    assert main([str(place), "--experiments", str(EXPERIMENTS)]) == 2
+    assert main([str(changed), "--experiments", str(EXPERIMENTS)]) == 2
     assert capsys.readouterr().err == f"error: {raised.value}\n"
     assert not no_process[1]
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x00", "[]", "3"])
-def test_what_is_no_result(text, tmp_path):
+def test_a_file_that_is_no_result_is_refused(text, tmp_path):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(JaxdlError, match=r"result"):
         jaxdl.reproduce(tmp_path / "result.json", experiments=EXPERIMENTS)
 
 
-def test_another_file_of_the_run_is_no_result(tmp_path):
+def test_another_file_of_a_run_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"seed": 0}')
     with pytest.raises(
         JaxdlError, match="^result: got .*config.json', allowed: .* result.json, with 'experiment'$"
@@ -224,7 +225,7 @@ def test_another_file_of_the_run_is_no_result(tmp_path):
         jaxdl.reproduce(tmp_path / "config.json", experiments=EXPERIMENTS)
     with pytest.raises(
         JaxdlError,
-        match="^result: got .*, allowed: a result.json; that of a run lies in its directory$",
+        match="^result: got .*, allowed: a result.json file, not the directory of a run$",
     ):
         jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
 
@@ -236,7 +237,7 @@ def test_an_abbreviated_option_is_refused(tmp_path, capsys):
     assert "unrecognized arguments: --ou" in capsys.readouterr().err
 
 
-def test_places_that_are_not_there(stored, no_process, tmp_path):
+def test_unusable_paths_are_refused(stored, no_process, tmp_path):
     with pytest.raises(RunError, match="nowhere.json cannot be read"):
         jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
     with pytest.raises(
@@ -249,27 +250,27 @@ def test_places_that_are_not_there(stored, no_process, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_in_a_process_of_its_own(stored, tmp_path, capfd):
-    found = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
-    assert found == (True, True, "bits", {}, {})
+def test_a_run_in_a_new_process(stored, tmp_path, capfd):
+    comparison = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    assert comparison == (True, True, "bits", {}, {})
     assert json.loads((tmp_path / "again" / "result.json").read_text())["state_sha256"]
-    shown = capfd.readouterr()
-    assert "mlp  100 %" in shown.err and str(tmp_path / "again" / "result.json") in shown.out
+    output = capfd.readouterr()
+    assert "mlp  100 %" in output.err and str(tmp_path / "again" / "result.json") in output.out
 
 
 @pytest.mark.slow
-def test_a_run_that_is_removed_afterwards_names_no_files(stored, capfd):
+def test_a_temporary_run_prints_no_paths(stored, capfd):
     assert jaxdl.reproduce(stored, experiments=EXPERIMENTS).same
-    shown = capfd.readouterr()
-    assert "mlp  100 %" in shown.err
-    assert "result.json" not in shown.out and shown.out.startswith("\nvalue ")
+    output = capfd.readouterr()
+    assert "mlp  100 %" in output.err
+    assert "result.json" not in output.out and output.out.startswith("\nvalue ")
 
 
 @pytest.mark.slow
-def test_a_run_that_fails_says_why(stored, tmp_path):
+def test_the_error_of_a_failed_run_is_reported(stored, tmp_path):
     old = json.loads(stored.read_text())
-    place = write(
+    changed = write(
         tmp_path / "result.json", old | {"config": old["config"] | {"data": "nowhere.npz"}}
     )
-    with pytest.raises(RunError, match="mlp.py ended with 2: error: "):
-        jaxdl.reproduce(place, experiments=EXPERIMENTS)
+    with pytest.raises(RunError, match="mlp.py exited with code 2: error: "):
+        jaxdl.reproduce(changed, experiments=EXPERIMENTS)

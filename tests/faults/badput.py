@@ -1,10 +1,11 @@
-"""What keeping a run safe costs of its time: saving and verifying checkpoints, next to training.
+"""Measures the share of training time that saving and verifying checkpoints takes.
 
     python -m tests.faults.badput
 
-The CNN on MNIST for four epochs (`--data digits` where there is no MNIST), validated and saved at the end of each, as a
-user would start it; then its newest checkpoint is verified and restored. Saving counts as the loop waits for it. Exit
-code 1 if both together take 2 % of the time of training or more.
+Trains the CNN on MNIST for four epochs, as a user would start it. The run is validated and saved
+at the end of each epoch. Its newest checkpoint is then verified. The time of a save is the time
+that the training loop waits for it. Without MNIST, use `--data digits`. Exits with code 1 if saving
+and verifying together take 2 % of the training time or more.
 """
 
 import argparse
@@ -20,7 +21,7 @@ LIMIT = 0.02
 
 
 def measured(data: str, epochs: int, out: Path) -> tuple[float, float, float]:
-    """Seconds of training, of saving, and of verifying the newest checkpoint."""
+    """Returns the seconds of training, of saving, and of verifying the newest checkpoint."""
     from jaxdl.training.manifest import read_manifest, verify
 
     script = str(ROOT / "experiments" / "cnn.py")
@@ -36,17 +37,18 @@ def measured(data: str, epochs: int, out: Path) -> tuple[float, float, float]:
 
 
 def main() -> int:
+    """Runs the measurement; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="mnist")
-    parser.add_argument("--epochs", type=int, default=4)
-    read = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        train, save, verify = measured(read.data, read.epochs, Path(place) / "run")
+    parser.add_argument("--data", default="mnist", help="data set of the run; default: mnist")
+    parser.add_argument("--epochs", type=int, default=4, help="length of the run; default: 4")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        train, save, verify = measured(args.data, args.epochs, Path(directory) / "run")
     share = (save + verify) / train
-    said = f"{save:.2f} s of saving and {verify:.2f} s of verifying in {train:.0f} s of training"
-    print(f"badput: {100 * share:.2f} % ({said}, cnn.py on {read.data}, {read.epochs} epochs)")
+    parts = f"{save:.2f} s of saving and {verify:.2f} s of verifying in {train:.0f} s of training"
+    print(f"badput: {100 * share:.2f} % ({parts}, cnn.py on {args.data}, {args.epochs} epochs)")
     return int(share >= LIMIT)
 
 

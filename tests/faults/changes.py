@@ -1,12 +1,12 @@
-"""A run that goes on with something changed: refused with both values, or changed as is documented.
+"""Resumes a run with a changed option or changed data: it is refused, or changes as documented.
 
     python -m tests.faults.changes
 
-Each trial starts the perceptron as a user would, stops it, and goes on with another option, or with other data under
-the same name. What would make it another run must be refused in one line, exit code 2, that has the old and the new
-value, with nothing written. What may change is where steps run, and the length of a run in which nothing goes by the
-length; a run made longer must end with the bits of one that was begun so. Exit code 1 unless every trial was as it
-should be.
+Each trial starts the perceptron as a user would, stops it, and resumes it with another option or
+with other data under the same name. A change that would make it another run must be refused with
+exit code 2. The error must be one line with the old and the new value, and nothing may be written.
+The devices of a run may change, and so may its length if no option depends on the length. An
+extended run must end with the bits of a run that started with that length.
 """
 
 import hashlib
@@ -20,33 +20,34 @@ import numpy as np
 from tests.faults import command
 from tests.faults.resume import ROOT, saved, sha256
 
-BEGUN = ["--steps", "12", "--hidden", "16", "--save-every", "4"]
+FIRST_OPTIONS = ["--steps", "12", "--hidden", "16", "--save-every", "4"]
 
-#: What changes, and what of it the line must say.
+#: By kind, the options on resume and a part of the error message.
 REFUSED = {
-    "seed": (["--seed", "3"], "seed is 0 there and 3 here"),
-    "batch size": (["--batch-size", "64"], "batch_size is 128 there and 64 here"),
-    "split": (["--validation", "0.2"], "validation is 0.1 there and 0.2 here"),
-    "model": (["--hidden", "8"], "hidden is [16] there and [8] here"),
-    "optimizer": (["--optimizer", "sgd"], "optimizer is 'adam' there and 'sgd' here"),
-    "learning rate": (["--learning-rate", "0.1"], "learning_rate is 0.001 there and 0.1 here"),
-    "seeds": (["--seeds", "2"], "seeds is 1 there and 2 here"),
-    "skipping": (["--skip-nonfinite"], "skip_nonfinite is False there and True here"),
-    "shorter": (["--steps", "10"], "steps is 12 there and 10 here"),
-    "data": ([], "was begun with other data: train is "),
+    "seed": (["--seed", "3"], "seed (stored 0, given 3)"),
+    "batch size": (["--batch-size", "64"], "batch_size (stored 128, given 64)"),
+    "split": (["--validation", "0.2"], "validation (stored 0.1, given 0.2)"),
+    "model": (["--hidden", "8"], "hidden (stored [16], given [8])"),
+    "optimizer": (["--optimizer", "sgd"], "optimizer (stored 'adam', given 'sgd')"),
+    "learning rate": (["--learning-rate", "0.1"], "learning_rate (stored 0.001, given 0.1)"),
+    "seeds": (["--seeds", "2"], "seeds (stored 1, given 2)"),
+    "skipping": (["--skip-nonfinite"], "skip_nonfinite (stored False, given True)"),
+    "shorter": (["--steps", "10"], "steps (stored 12, given 10)"),
+    "data": ([], "was started with other data: train (stored "),
 }
 ALLOWED = {
     "devices": ["--cpu-devices", "2"],
     "strategy": ["--strategy", "single"],
     "checks": ["--debug"],
-    "longer": ["--steps", "20"],
+    "extended": ["--steps", "20"],
 }
-PLANNED = "longer, planned"
-KINDS = [*REFUSED, PLANNED, *ALLOWED]
+SCHEDULED = "extended with schedule"
+KINDS = [*REFUSED, SCHEDULED, *ALLOWED]
+SUMMARY = "changed options or data refused, or applied as documented"
 
 
-def data(path: Path, seed: int) -> None:
-    """Random images of four classes."""
+def write_data(path: Path, seed: int) -> None:
+    """Writes random images of four classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(600) % 4
     np.savez(
@@ -56,19 +57,19 @@ def data(path: Path, seed: int) -> None:
     )
 
 
-def started(out: Path, *more: str) -> subprocess.CompletedProcess:
-    """The experiment; of an option that is said twice the last counts."""
-    words = ["--data", str(out.parent / "own.npz"), *BEGUN, "--out", str(out), *more]
+def run_experiment(out: Path, *more: str) -> subprocess.CompletedProcess:
+    """Runs the experiment; if an option is repeated in `more`, the last one counts."""
+    options = ["--data", str(out.parent / "own.npz"), *FIRST_OPTIONS, "--out", str(out), *more]
     script = [sys.executable, str(ROOT / "experiments" / "mlp.py")]
-    plain = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
     }
     return subprocess.run(
-        [*script, *words],
+        [*script, *options],
         cwd=ROOT,
-        env=plain,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -77,44 +78,57 @@ def started(out: Path, *more: str) -> subprocess.CompletedProcess:
 
 
 def contents(out: Path) -> dict[str, str]:
-    """A hash of every file."""
+    """Returns the hash of every file."""
     files = sorted(path for path in out.rglob("*") if path.is_file())
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
-    """One change; raises what was not as it should be."""
-    out = place / "run"
-    data(place / "own.npz", seed=1)
-    schedule = ["--schedule", "cosine"] if kind == PLANNED else []
-    begun = started(out, *schedule, *([] if kind == "longer" else ["--stop-after", "8"]))
-    assert begun.returncode == 0, begun.stderr
-    before = contents(out)
+def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
+    """Starts a run, makes one change and resumes it."""
+    out = directory / "run"
+    write_data(directory / "own.npz", seed=1)
+    options = []
+    if kind == SCHEDULED:
+        options += ["--schedule", "cosine"]
+    if kind != "extended":
+        options += ["--stop-after", "8"]
+    first = run_experiment(out, *options)
+    assert first.returncode == 0, first.stderr
     if kind in ALLOWED:
-        _goes_on(kind, out, place)
-        return
-    more, said = REFUSED.get(
-        kind, (["--steps", "20", *schedule], "--schedule cosine goes by the length")
-    )
+        check_allowed(kind, out, directory)
+    else:
+        check_refused(kind, out, directory)
+
+
+def check_refused(kind: str, out: Path, directory: Path) -> None:
+    """Resumes with a change that must be refused."""
+    before = contents(out)
+    if kind == SCHEDULED:
+        options = ["--steps", "20", "--schedule", "cosine"]
+        part = "--schedule cosine depends on the number of steps"
+    else:
+        options, part = REFUSED[kind]
     if kind == "data":
-        data(place / "own.npz", seed=2)
-    refused = started(out, *more)
+        write_data(directory / "own.npz", seed=2)
+    refused = run_experiment(out, *options)
     lines = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     assert refused.returncode == 2, f"exit code {refused.returncode}: {refused.stderr[-500:]}"
-    assert len(lines) == 1 and said in lines[0], f"{said!r} is not in {lines}"
-    assert contents(out) == before, "it changed the directory"
+    assert len(lines) == 1 and part in lines[0], f"{part!r} is not in {lines}"
+    assert contents(out) == before, "the refused run changed the directory"
 
 
-def _goes_on(kind: str, out: Path, place: Path) -> None:
-    done = started(out, *ALLOWED[kind])
+def check_allowed(kind: str, out: Path, directory: Path) -> None:
+    """Resumes with a change that is allowed and recorded."""
+    done = run_experiment(out, *ALLOWED[kind])
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "goes on after step " in done.stderr, "nothing was said"
-    assert (out / "conversions.json").exists(), "nothing was kept"
-    if kind == "longer":
+    assert "resuming after step " in done.stderr, "the change was not printed"
+    assert (out / "conversions.json").exists(), "the change was not recorded"
+    if kind == "extended":
         assert saved(out)[-1] == 20
-        whole = started(place / "whole", *ALLOWED[kind])
-        assert whole.returncode == 0 and sha256(out) == sha256(place / "whole"), "other bits"
+        whole = run_experiment(directory / "whole", *ALLOWED[kind])
+        assert whole.returncode == 0, whole.stderr[-2000:]
+        assert sha256(out) == sha256(directory / "whole"), "the extended run has other bits"
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("changes", "refused, or changed as documented", trial, KINDS, len(KINDS)))
+    sys.exit(command.main("changes", SUMMARY, trial, KINDS, len(KINDS)))

@@ -1,4 +1,4 @@
-"""Checkpoints to be damaged, of states that are large enough to have files of data, and a learner that leaves such."""
+"""Checkpoints for the fault tests: states that are large enough for separate data files."""
 
 import shutil
 from pathlib import Path
@@ -16,32 +16,32 @@ from tests.training.linear import abstract, state_at
 
 
 def sizeable(step: int) -> State:
-    """`state_at` with 50 kB more; numbers that do not compress."""
+    """Returns `state_at(step)` with 50 kB of additional values that do not compress."""
     table = np.random.default_rng(step).normal(size=(50, 250))
     return state_at(step).replace(extra={"table": jnp.asarray(table, jnp.float32)})
 
 
-def saved(place: Path) -> Path:
-    """A run with good checkpoints of steps 1 and 2, in a directory of a trial."""
-    good = place.parent / "good"
+def saved(directory: Path) -> Path:
+    """Creates a run with valid checkpoints of steps 1 and 2 in the directory of a trial."""
+    good = directory.parent / "good"
     if not good.exists():
         store = Directory(good)
         for step in (1, 2):
             store.save(sizeable(step), [(step, 1 / step)])
         store.close()
-    return Path(shutil.copytree(good, place / "run"))
+    return Path(shutil.copytree(good, directory / "run"))
 
 
-def check_restores(run: Path, step: int, asked: int | None = None) -> None:
-    """Asserts that a run gives back this step, every bit of it."""
-    state, _ = Directory(run).restore(abstract(sizeable(0)), asked)
+def check_restores(run: Path, step: int, requested: int | None = None) -> None:
+    """Asserts that restoring from a run gives the state of this step, bit by bit."""
+    state, _ = Directory(run).restore(abstract(sizeable(0)), requested)
     assert state_sha256(state) == state_sha256(sizeable(step)), (
-        f"another state than that of step {step}"
+        f"the restored state is not that of step {step}"
     )
 
 
 def heavy(numbers: int) -> Learner:
-    """The learner of a line that carries many more parameters along."""
+    """Builds the linear learner with additional, unused parameters."""
 
     def init(key, batch):
         params, extra = linear.init(key, batch)
@@ -51,5 +51,5 @@ def heavy(numbers: int) -> Learner:
 
 
 def first_state(numbers: int) -> State:
-    """The state that a heavy learner begins with."""
+    """Returns the initial state of the `heavy` learner."""
     return heavy(numbers).init(linear.KEY, linear.points().arrays)

@@ -1,4 +1,4 @@
-"""What the commands of this directory share: trials by kind, a line for each kind, one line for all."""
+"""The main program of most commands in this directory: repeated trials of several kinds."""
 
 import argparse
 import os
@@ -12,22 +12,26 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 
-#: `trial(kind, rng, place)` raises what went wrong. `place` is an empty directory of its own, whose parent all share.
+#: A function `trial(kind, rng, directory)` that raises if the trial fails. The directory is empty
+#: and belongs to this trial; its parent is shared by all trials.
 Trial = Callable[[str, np.random.Generator, Path], None]
 
 
 def outcomes(
     trial: Trial, kinds: Iterable[str], trials: int, seed: int
 ) -> Iterator[tuple[str, str]]:
-    """The kind of each trial, one after the other, and what went wrong; the same for the same seed."""
+    """Yields the kind and the error of each trial; the error is empty if the trial passed.
+
+    The kinds take turns. The same seed gives the same trials.
+    """
     kinds = list(kinds)
     with tempfile.TemporaryDirectory() as root:
         for i in range(trials):
             kind = kinds[i % len(kinds)]
-            place = Path(root) / str(i)
-            place.mkdir()
+            directory = Path(root) / str(i)
+            directory.mkdir()
             try:
-                trial(kind, np.random.default_rng((seed, i)), place)
+                trial(kind, np.random.default_rng((seed, i)), directory)
             except Exception as error:
                 yield kind, f"{type(error).__name__}: {error}"
             else:
@@ -37,32 +41,61 @@ def outcomes(
 def failures(
     trial: Trial, kinds: Iterable[str], trials: int, seed: int = 0
 ) -> list[tuple[str, str]]:
-    """The trials that went wrong; for tests."""
-    return [(kind, wrong) for kind, wrong in outcomes(trial, kinds, trials, seed) if wrong]
+    """Returns the kind and the error of each trial that failed."""
+    return [(kind, error) for kind, error in outcomes(trial, kinds, trials, seed) if error]
 
 
-def main(name: str, what: str, trial: Trial, kinds: Iterable[str], trials: int) -> int:
-    """Reads `--trials` and `--seed`, prints `name: passed/trials what` last; 1 unless all passed."""
-    parser = argparse.ArgumentParser(prog=f"python -m tests.faults.{name}", description=what)
-    parser.add_argument("--trials", type=int, default=trials)
-    parser.add_argument("--seed", type=int, default=0)
-    read = parser.parse_args()
-    found: dict[str, list[bool]] = {}
-    for kind, wrong in outcomes(trial, kinds, read.trials, read.seed):
-        found.setdefault(kind, []).append(not wrong)
-        if wrong:
-            print(f"  {kind}: {wrong}", flush=True)
-    for kind, passed in found.items():
+def main(name: str, summary: str, trial: Trial, kinds: Iterable[str], trials: int) -> int:
+    """Runs a command: reads its options, runs the trials, and prints one line per kind.
+
+    The last line is `NAME: PASSED/TRIALS SUMMARY`.
+
+    Args:
+      name: name of the command's module.
+      summary: text after the counts in the last line.
+      trial: one trial; its module's docstring is the description in `--help`.
+      kinds: kinds of trials.
+      trials: default number of trials.
+
+    Returns:
+      The exit code: 0 if all trials passed, else 1.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m tests.faults.{name}",
+        description=sys.modules[trial.__module__].__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--trials", type=int, default=trials, help=f"number of trials; default: {trials}"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the trials; default: 0")
+    args = parser.parse_args()
+    results: dict[str, list[bool]] = {}
+    for kind, error in outcomes(trial, kinds, args.trials, args.seed):
+        results.setdefault(kind, []).append(not error)
+        if error:
+            print(f"  {kind}: {error}", flush=True)
+    for kind, passed in results.items():
         print(f"{kind:<24} {sum(passed)}/{len(passed)}")
-    passed = sum(map(sum, found.values()))
-    print(f"{name}: {passed}/{read.trials} {what}")
-    return int(passed != read.trials)
+    passed = sum(map(sum, results.values()))
+    print(f"{name}: {passed}/{args.trials} {summary}")
+    return int(passed != args.trials)
 
 
 def child(
     module: str, *arguments: object, devices: int = 1, timeout: int = 600
 ) -> subprocess.CompletedProcess:
-    """Runs `python -m tests.faults.MODULE --child ARGUMENTS` to its end, on so many devices of the CPU."""
+    """Runs `python -m tests.faults.MODULE --child ARGUMENTS` and waits until it ends.
+
+    Args:
+      module: name of the module in this directory.
+      *arguments: arguments behind `--child`.
+      devices: number of CPU devices of the process.
+      timeout: limit in seconds.
+
+    Returns:
+      The completed process with its output.
+    """
     flags = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "XLA_FLAGS": ""}
     command = [sys.executable, "-m", f"tests.faults.{module}", "--child", *map(str, arguments)]
     return subprocess.run(

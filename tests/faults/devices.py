@@ -1,8 +1,9 @@
-"""Saved on n devices and restored on m, for n and m in 1, 2, 4, 8: the same bits, in the places asked for.
+"""Saves on n devices and restores on m, for n and m in 1, 2, 4, 8: the bits must be the same.
 
     python -m tests.faults.devices --trials 16 --seed 0
 
-One process per number of devices saves, and one restores what all the others saved; large leaves are cut up (`fsdp`).
+For each number of devices, one process saves, and another one restores all saved checkpoints. Large
+leaves are sharded (`fsdp`). The restored arrays must have the requested shardings.
 """
 
 import json
@@ -18,17 +19,17 @@ from tests.faults import command
 from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, points
 
-WHAT = "pairs of device counts, saved on one and restored on the other with the same bits"
+SUMMARY = "pairs of device counts restored with the saved bits"
 COUNTS = (1, 2, 4, 8)
 NUMBERS = 32_768
 STEPS = 2
 KINDS = {f"{n} to {m}": (n, m) for n in COUNTS for m in COUNTS}
 
 
-def save(n: int, place: Path) -> None:
-    """Trains on all devices and leaves the hash of the last state beside its checkpoint."""
+def save(n: int, directory: Path) -> None:
+    """Trains on all devices, saves, and writes the hash of the last state beside the checkpoint."""
     assert jax.device_count() == n
-    run = place / f"saved-{n}"
+    run = directory / f"saved-{n}"
     strategy = Sharded(fsdp=True)
     learner = heavy(NUMBERS)
     store = Directory(run)
@@ -37,50 +38,54 @@ def save(n: int, place: Path) -> None:
     )
     assert len(state.params["ballast"].sharding.device_set) == n
     assert state.params["ballast"].addressable_shards[0].data.size == NUMBERS // n
-    (place / f"saved-{n}.sha256").write_text(state_sha256(state))
+    (directory / f"saved-{n}.sha256").write_text(state_sha256(state))
 
 
-def restore(m: int, place: Path) -> None:
-    """Leaves the hashes of what all others saved."""
+def restore(m: int, directory: Path) -> None:
+    """Restores all saved checkpoints and writes their hashes."""
     assert jax.device_count() == m
     strategy = Sharded(fsdp=True)
-    found = {}
-    wanted = jax.tree.map(
+    hashes = {}
+    requested = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=strategy.sharding(x)),
         first_state(NUMBERS),
     )
     for n in COUNTS:
-        state, _ = Directory(place / f"saved-{n}").restore(wanted, STEPS)
-        assert jax.tree.all(jax.tree.map(lambda x, to: x.sharding == to.sharding, state, wanted))
-        found[n] = state_sha256(state)
-    (place / f"restored-{m}.json").write_text(json.dumps(found))
+        state, _ = Directory(directory / f"saved-{n}").restore(requested, STEPS)
+        same = jax.tree.map(lambda x, to: x.sharding == to.sharding, state, requested)
+        assert jax.tree.all(same)
+        hashes[n] = state_sha256(state)
+    (directory / f"restored-{m}.json").write_text(json.dumps(hashes))
 
 
-DOES = {"save": save, "restore": restore}
+ACTIONS = {"save": save, "restore": restore}
 
 
-def does(what: str, devices: int, place: Path) -> None:
-    done = command.child("devices", what, devices, place, devices=devices)
+def run_child(action: str, devices: int, directory: Path) -> None:
+    """Runs an action in a process with so many devices."""
+    done = command.child("devices", action, devices, directory, devices=devices)
     assert done.returncode == 0, (
-        f"{what} on {devices} devices ended with {done.returncode}: {done.stderr[-2000:]}"
+        f"{action} on {devices} devices ended with {done.returncode}: {done.stderr[-2000:]}"
     )
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
-    (n, m), shared = KINDS[kind], place.parent
+def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
+    """Compares the hashes of a state before saving and after restoring."""
+    n, m = KINDS[kind]
+    shared = directory.parent
     for count in COUNTS:
         if not (shared / f"saved-{count}.sha256").exists():
-            does("save", count, shared)
+            run_child("save", count, shared)
     if not (shared / f"restored-{m}.json").exists():
-        does("restore", m, shared)
+        run_child("restore", m, shared)
     saved = (shared / f"saved-{n}.sha256").read_text()
     restored = json.loads((shared / f"restored-{m}.json").read_text())
-    assert restored[str(n)] == saved, "other bits"
+    assert restored[str(n)] == saved, "the restored state has other bits"
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        what, count, place = sys.argv[2:]
-        DOES[what](int(count), Path(place))
+        action, count, path = sys.argv[2:]
+        ACTIONS[action](int(count), Path(path))
     else:
-        sys.exit(command.main("devices", WHAT, trial, KINDS, 16))
+        sys.exit(command.main("devices", SUMMARY, trial, KINDS, 16))

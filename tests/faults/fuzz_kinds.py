@@ -1,4 +1,4 @@
-"""What is fuzzed: for each kind of input good ones, what reads them, and its share of all inputs."""
+"""The kinds of fuzzed input: for each, valid inputs, a reader, and its share of all inputs."""
 
 import io
 import json
@@ -19,7 +19,10 @@ from tests.experiment.scripts import script
 from tests.faults.hostile_runs import RESULT
 
 CONFIG = FeatureClassifierOptions().validate()
-WORDS = Vocabulary.of("the cat", "word")
+WORDS = Vocabulary.build("the cat", "word")
+HASHES = {"train": "0" * 64, "validation": "1" * 64}
+
+#: Content of the valid manifest, written by `manifest_good`.
 MANIFEST: dict[str, Any] = {}
 
 
@@ -27,10 +30,10 @@ class Kind(NamedTuple):
     """A kind of input.
 
     Attributes:
-      name: what it is called.
-      share: of all inputs, relative to the others.
-      prepare: from an empty directory to good inputs.
-      use: reads an input in that directory.
+      name: name in the output.
+      share: share of all inputs, relative to the other kinds.
+      prepare: a function from an empty directory to valid inputs.
+      use: a function that reads an input in that directory.
     """
 
     name: str
@@ -39,119 +42,115 @@ class Kind(NamedTuple):
     use: Callable[[Path, Any], Any]
 
 
-def config_good(place: Path) -> list[bytes]:
-    claim(place, CONFIG)
-    return [(place / "config.json").read_bytes(), json.dumps(identity(CONFIG)).encode()]
+def config_good(directory: Path) -> list[bytes]:
+    claim(directory, CONFIG)
+    return [(directory / "config.json").read_bytes(), json.dumps(identity(CONFIG)).encode()]
 
 
-def config(place: Path, content: bytes) -> None:
-    (place / "config.json").write_bytes(content)
-    check_out(place, CONFIG)
-    claim(place, CONFIG)
+def config(directory: Path, content: bytes) -> None:
+    (directory / "config.json").write_bytes(content)
+    check_out(directory, CONFIG)
+    claim(directory, CONFIG)
 
 
-def classifier(place: Path, content: bytes) -> None:
-    (place / "config.json").write_bytes(content)
-    options = from_json(FeatureClassifierOptions, read_json(place / "config.json"))
+def classifier(directory: Path, content: bytes) -> None:
+    (directory / "config.json").write_bytes(content)
+    options = from_json(FeatureClassifierOptions, read_json(directory / "config.json"))
     if options is not None:
         options.validate()
 
 
-def manifest_good(place: Path) -> list[bytes]:
-    (place / "state").mkdir(exist_ok=True)
+def manifest_good(directory: Path) -> list[bytes]:
+    (directory / "state").mkdir(exist_ok=True)
     for name in ("a", "b"):
-        (place / "state" / name).write_bytes(name.encode() * 100)
+        (directory / "state" / name).write_bytes(name.encode() * 100)
     write_manifest(
-        place,
+        directory,
         {"params/w": "float32[4, 3]", "step": "int32[]"},
         [(1, 0.5), (2, float("nan")), (3, 0.25)],
     )
-    MANIFEST.update(_shown(read_manifest(place)))
-    return [(place / "manifest.json").read_bytes()]
+    MANIFEST.update(_texts(read_manifest(directory)))
+    return [(directory / "manifest.json").read_bytes()]
 
 
-def manifest(place: Path, content: bytes) -> None:
-    (place / "manifest.json").write_bytes(content)
-    found = _shown(read_manifest(place))
-    assert found == MANIFEST, "accepted with changed content"
+def manifest(directory: Path, content: bytes) -> None:
+    (directory / "manifest.json").write_bytes(content)
+    assert _texts(read_manifest(directory)) == MANIFEST, "accepted with changed content"
 
 
-def _shown(body: dict[str, Any]) -> dict[str, Any]:
-    """NaN equals nothing, not even itself."""
+def _texts(body: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values as text, because NaN does not equal itself."""
     return {name: repr(value) for name, value in body.items()}
 
 
-def vocabulary_good(place: Path) -> list[bytes]:
+def vocabulary_good(directory: Path) -> list[bytes]:
     for kind in ("character", "word"):
-        Vocabulary.of("the cat sat on the mat; naïve", kind).save(place / f"{kind}.json")
-    return [path.read_bytes() for path in sorted(place.glob("*.json"))]
+        Vocabulary.build("the cat sat on the mat; naïve", kind).save(directory / f"{kind}.json")
+    return [path.read_bytes() for path in sorted(directory.glob("*.json"))]
 
 
-def vocabulary(place: Path, content: bytes) -> None:
-    (place / "a.json").write_bytes(content)
-    found = Vocabulary.load(place / "a.json")
-    found.decode(found.encode("the cat"))
+def vocabulary(directory: Path, content: bytes) -> None:
+    (directory / "a.json").write_bytes(content)
+    loaded = Vocabulary.load(directory / "a.json")
+    loaded.decode(loaded.encode("the cat"))
 
 
-def npz_good(place: Path) -> list[bytes]:
+def npz_good(directory: Path) -> list[bytes]:
     x = np.random.RandomState(0).rand(12, 3).astype(np.float32)
     y = np.arange(12) % 2
+    arrays = {"x": x, "y": y, "test_x": x[:2].astype(np.uint8), "test_y": y[:2]}
     packed = []
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         whole = io.BytesIO()
         with zipfile.ZipFile(whole, "w", method) as archive:
-            for name, array in {
-                "x": x,
-                "y": y,
-                "test_x": x[:2].astype(np.uint8),
-                "test_y": y[:2],
-            }.items():
+            for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w") as member:
                     np.save(member, array)
         packed.append(whole.getvalue())
     return packed
 
 
-def npz(place: Path, content: bytes) -> None:
-    (place / "a.npz").write_bytes(content)
-    load(place / "a.npz")
+def npz(directory: Path, content: bytes) -> None:
+    (directory / "a.npz").write_bytes(content)
+    load(directory / "a.npz")
 
 
-def data_good(place: Path) -> list[bytes]:
-    return [json.dumps({"train": "0" * 64, "validation": "1" * 64}, indent=1).encode()]
+def data_good(directory: Path) -> list[bytes]:
+    return [json.dumps(HASHES, indent=1).encode()]
 
 
-def data(place: Path, content: bytes) -> None:
-    (place / "data.json").write_bytes(content)
-    check_data(place, {"train": "0" * 64, "validation": "1" * 64})
+def data(directory: Path, content: bytes) -> None:
+    (directory / "data.json").write_bytes(content)
+    check_data(directory, HASHES)
 
 
-def result_good(place: Path) -> list[bytes]:
+def result_good(directory: Path) -> list[bytes]:
     return [json.dumps(RESULT, indent=1).encode()]
 
 
-def result(place: Path, content: bytes) -> None:
+def result(directory: Path, content: bytes) -> None:
     from jaxdl.experiment.run import _print
 
-    (place / "result.json").write_bytes(content)
-    _print(read_result(place / "result.json"), place)
+    (directory / "result.json").write_bytes(content)
+    _print(read_result(directory / "result.json"), directory)
 
 
-def metrics_good(place: Path) -> list[bytes]:
-    writer = JsonLines(place / "a.jsonl")
+def metrics_good(directory: Path) -> list[bytes]:
+    writer = JsonLines(directory / "a.jsonl")
     for step in range(5):
         writer.write(step, {"train/loss": 0.5 / (step + 1), "seconds/compile": float("nan")})
     writer.close()
-    return [(place / "a.jsonl").read_bytes(), (place / "a.jsonl").read_bytes().splitlines()[0]]
+    content = (directory / "a.jsonl").read_bytes()
+    return [content, content.splitlines()[0]]
 
 
-def metrics(place: Path, content: bytes) -> None:
-    (place / "b.jsonl").write_bytes(content)
-    for record in read_metrics(place / "b.jsonl"):
+def metrics(directory: Path, content: bytes) -> None:
+    (directory / "b.jsonl").write_bytes(content)
+    for record in read_metrics(directory / "b.jsonl"):
         assert all(isinstance(value, float) or name == "step" for name, value in record.items())
 
 
-def vectors_good(place: Path) -> list[bytes]:
+def vectors_good(directory: Path) -> list[bytes]:
     return [
         b"the 0.5 1 -2e-3\ncat -2 0 1\nn 1 2 3\n",
         b"2 3\nthe 0.5 1 2\ncat 1 2 3\n",
@@ -159,40 +158,18 @@ def vectors_good(place: Path) -> list[bytes]:
     ]
 
 
-def vectors(place: Path, content: bytes) -> None:
-    (place / "a.txt").write_bytes(content)
-    read_vectors(place / "a.txt", WORDS)
+def vectors(directory: Path, content: bytes) -> None:
+    (directory / "a.txt").write_bytes(content)
+    read_vectors(directory / "a.txt", WORDS)
 
 
-def command_good(place: Path) -> list[list[str]]:
-    return [
-        [
-            "--data",
-            "moons",
-            "--hidden",
-            "4",
-            "8",
-            "--epochs",
-            "0.5",
-            "--seed",
-            "3",
-            "--strategy",
-            "single",
-        ],
-        [
-            "--steps=10",
-            "--optimizer=adam",
-            "--learning-rate=1e-3",
-            "--norm",
-            "batch",
-            "--smoke",
-            "--out",
-            "x",
-        ],
-    ]
+def command_good(directory: Path) -> list[list[str]]:
+    spaces = "--data moons --hidden 4 8 --epochs 0.5 --seed 3 --strategy single"
+    equals = "--steps=10 --optimizer=adam --learning-rate=1e-3 --norm batch --smoke --out x"
+    return [spaces.split(), equals.split()]
 
 
-def command(place: Path, words: list[str]) -> None:
+def command(directory: Path, words: list[str]) -> None:
     try:
         parsed(script("mlp").Config, words, "About.").validate()
     except SystemExit as stop:

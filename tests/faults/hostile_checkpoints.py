@@ -1,4 +1,4 @@
-"""Hostile checkpoints: every file in them and every checksum may be forged."""
+"""Hostile checkpoints: any file in them and any checksum may be forged."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from tests.training.linear import abstract, state_at
 
 
 def saved(path: Path, *steps: int) -> Path:
-    """A directory with checkpoints."""
+    """Saves checkpoints of these steps in a directory and returns its path."""
     store = Directory(path)
     for step in steps:
         store.save(state_at(step), [(step, 0.5)])
@@ -27,12 +27,12 @@ def saved(path: Path, *steps: int) -> Path:
 
 
 def restored(path: Path, step: int | None = 1) -> Any:
-    """The state of the only step, asked for by its number: then nothing else may be given instead."""
+    """Restores a step; with its number given, no other step may be restored instead."""
     return Directory(path).restore(abstract(state_at(0)), step)
 
 
-def of(change: Callable[[Path], Any]) -> Row:
-    """Restores step 1 after its directory was changed."""
+def changed(change: Callable[[Path], Any]) -> Row:
+    """Restores step 1 after a change to its directory."""
 
     def row(here: Path) -> Callable[[], Any]:
         saved(here / "run", 1)
@@ -42,15 +42,21 @@ def of(change: Callable[[Path], Any]) -> Row:
     return row
 
 
-def text(content: str) -> Row:
+def manifest_text(content: str) -> Row:
     """Restores step 1 with another manifest."""
-    return of(lambda step: (step / "manifest.json").write_text(content))
+    return changed(lambda step: (step / "manifest.json").write_text(content))
 
 
 def forge(
     step: Path, change: Callable[[dict[str, Any]], Any] = lambda body: None, refresh: bool = False
 ) -> None:
-    """Changes the manifest and makes its hash right, and with `refresh` those of the files."""
+    """Changes the manifest and corrects its hash.
+
+    Args:
+      step: directory of the checkpoint.
+      change: changes the body of the manifest in place.
+      refresh: if True, the hashes of the files are corrected too.
+    """
     body = json.loads((step / "manifest.json").read_text())
     body.pop("sha256")
     if refresh:
@@ -61,34 +67,30 @@ def forge(
 
 def forged(change: Callable[[dict[str, Any]], Any]) -> Row:
     """Restores step 1 with a changed manifest whose hash is right."""
-    return of(lambda step: forge(step, change))
+    return changed(lambda step: forge(step, change))
 
 
-def field(**changed: Any) -> Row:
+def fields(**new: Any) -> Row:
     """Restores step 1 with other fields in its manifest."""
-    return forged(lambda body: body.update(changed))
+    return forged(lambda body: body.update(new))
 
 
-def a_file(step: Path) -> Path:
-    """The largest file of a state."""
-    return max(
-        (path for path in step.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
-    )
+def largest_file(step: Path) -> Path:
+    """Returns the largest file of a checkpoint."""
+    files = [path for path in step.rglob("*") if path.is_file()]
+    return max(files, key=lambda path: path.stat().st_size)
 
 
-def moved(path: Path) -> None:
-    """Puts a link in the place of something, which is now outside."""
-    target = (
-        next(parent for parent in path.parents if parent.name == "here").parent
-        / "outside"
-        / "moved"
-    )
+def move_outside(path: Path) -> None:
+    """Moves a file or directory outside and replaces it with a link."""
+    root = next(parent for parent in path.parents if parent.name == "here").parent
+    target = root / "outside" / "moved"
     shutil.move(path, target)
     path.symlink_to(target)
 
 
 def linked(use: Callable[[Path], Any]) -> Row:
-    """Uses a directory whose step 1 is a link to somebody else's checkpoint."""
+    """Uses a directory whose step 1 is a link to a checkpoint of another directory."""
 
     def row(here: Path) -> Callable[[], Any]:
         outside = saved(here.parent / "outside" / "other", 1)
@@ -99,15 +101,14 @@ def linked(use: Callable[[Path], Any]) -> Row:
     return row
 
 
-def metadata(here: Path) -> Callable[[], Any]:
-    """Says in Orbax's own files, with right hashes, that arrays have other shapes: what they hold is what counts."""
+def other_shapes_in_metadata(here: Path) -> Callable[[], Any]:
+    """Changes the shapes in Orbax's metadata, with right hashes; the arrays must not change."""
     step = saved(here / "run", 1) / "1"
     for path in step.rglob("*"):
-        if (
-            path.is_file()
-            and path.name != "manifest.json"
-            and b"[4" in (content := path.read_bytes())
-        ):
+        if not path.is_file() or path.name == "manifest.json":
+            continue
+        content = path.read_bytes()
+        if b"[4" in content:
             path.write_bytes(content.replace(b"[4", b"[9"))
     forge(step, refresh=True)
 
@@ -117,8 +118,8 @@ def metadata(here: Path) -> Callable[[], Any]:
     return use
 
 
-def reshaped(step: Path) -> None:
-    """Puts in arrays of other shapes, under a manifest that says they are as they were."""
+def other_shapes(step: Path) -> None:
+    """Replaces arrays with arrays of other shapes, under a manifest with the old layout."""
     store = Directory(step.parent / "other")
     state = state_at(1)
     store.save(state.replace(params={**state.params, "w": jnp.zeros((5, 3))}), [])
@@ -128,8 +129,8 @@ def reshaped(step: Path) -> None:
     forge(step, refresh=True)
 
 
-def handler(step: Path) -> None:
-    """Names a module of one's own as what reads the state."""
+def other_handler(step: Path) -> None:
+    """Replaces the handler in Orbax's metadata with a module that would run code."""
     (step.parents[1] / "evil.py").write_text(
         "import os\nos.mkdir('executed')\nclass Handler: pass\n"
     )
@@ -143,15 +144,15 @@ def handler(step: Path) -> None:
     forge(step, refresh=True)
 
 
-def broken(step: Path) -> None:
-    """Makes Orbax's metadata something else, with right hashes."""
+def other_metadata(step: Path) -> None:
+    """Replaces Orbax's metadata with other JSON, with right hashes."""
     for path in step.rglob("*METADATA*"):
         path.write_text('{"tree_metadata": ["os.system"], "x": ' + "[" * 900 + "]" * 900 + "}")
     forge(step, refresh=True)
 
 
-def unpicked(name: str) -> Row:
-    """Writes a file into the manifest that is no part of the step."""
+def listed_file(name: str) -> Row:
+    """Lists a file in the manifest that is not part of the checkpoint."""
 
     def change(body: dict[str, Any]) -> None:
         body["files"][name] = hashlib.sha256(b"precious").hexdigest()
@@ -159,64 +160,80 @@ def unpicked(name: str) -> Row:
     return forged(change)
 
 
-REFUSED: dict[str, Row] = {
-    "manifest: a list": text("[]"),
-    "manifest: 100,000 levels": text(DEEP),
-    "manifest: 300 levels of history": text(
+def manifest_pipe(step: Path) -> None:
+    """Replaces the manifest with a pipe."""
+    (step / "manifest.json").unlink()
+    os.mkfifo(step / "manifest.json")
+
+
+def forged_file_link(step: Path) -> None:
+    """Replaces the largest file with a link and corrects the hash of the manifest."""
+    move_outside(largest_file(step))
+    forge(step)
+
+
+def state_link_without_files(step: Path) -> None:
+    """Replaces the state with a link, under a manifest that lists no files."""
+    move_outside(step / "state")
+    forge(step, lambda body: body.update(files={}))
+
+
+REFUSED_MANIFESTS: dict[str, Row] = {
+    "manifest: a list": manifest_text("[]"),
+    "manifest: 100,000 levels": manifest_text(DEEP),
+    "manifest: 300 levels of history": manifest_text(
         f'{{"files": {{}}, "layout": {{}}, "history": {DEEP[:300]}{DEEP[-300:]}}}'
     ),
-    "manifest: a pipe": of(
-        lambda step: ((step / "manifest.json").unlink(), os.mkfifo(step / "manifest.json"))
-    ),
-    "manifest: files that are a list": field(files=[]),
-    "manifest: files that are numbers": field(files={"state/x": 7}),
-    "manifest: layout that is a list": field(layout=[["params/w", "float32[4, 3]"]]),
-    "manifest: layout of lists": field(layout={"params/w": [[]]}),
-    "manifest: history that is a number": field(history=7),
-    "manifest: history of three": field(history=[[1, 2, 3]]),
-    "manifest: history of text": field(history=[["one", "two"]]),
-    "manifest: history at infinity": field(history=[[float("inf"), "0.5"]]),
-    "manifest: history beyond floats": field(history=[[1, 10**400]]),
-    "manifest: a file that leads out": unpicked("../../../outside/precious.txt"),
-    "manifest: an absolute file": unpicked("/etc/passwd"),
-    "manifest: a file of control characters": unpicked("\x1b[2J\n"),
-    "manifest: a file with a NUL byte": unpicked("a\0b"),
-    "manifest: no files": field(files={}),
-    "checkpoint: a file that is a link": of(lambda step: moved(a_file(step))),
-    "checkpoint: a file that is a link, hashes forged": of(
-        lambda step: (moved(a_file(step)), forge(step))
-    ),
-    "checkpoint: a state that is a link": of(lambda step: moved(step / "state")),
-    "checkpoint: a state that is a link, no files": of(
-        lambda step: (moved(step / "state"), forge(step, lambda body: body.update(files={})))
-    ),
+    "manifest: a pipe": changed(manifest_pipe),
+    "manifest: files that are a list": fields(files=[]),
+    "manifest: files that are numbers": fields(files={"state/x": 7}),
+    "manifest: layout that is a list": fields(layout=[["params/w", "float32[4, 3]"]]),
+    "manifest: layout of lists": fields(layout={"params/w": [[]]}),
+    "manifest: history that is a number": fields(history=7),
+    "manifest: history of three": fields(history=[[1, 2, 3]]),
+    "manifest: history of text": fields(history=[["one", "two"]]),
+    "manifest: history at infinity": fields(history=[[float("inf"), "0.5"]]),
+    "manifest: history beyond floats": fields(history=[[1, 10**400]]),
+    "manifest: a file that leads out": listed_file("../../../outside/precious.txt"),
+    "manifest: an absolute file": listed_file("/etc/passwd"),
+    "manifest: a file with control characters": listed_file("\x1b[2J\n"),
+    "manifest: a file with a NUL byte": listed_file("a\0b"),
+    "manifest: no files": fields(files={}),
+}
+
+REFUSED: dict[str, Row] = {
+    **REFUSED_MANIFESTS,
+    "checkpoint: a file that is a link": changed(lambda step: move_outside(largest_file(step))),
+    "checkpoint: a file that is a link, hash forged": changed(forged_file_link),
+    "checkpoint: a state that is a link": changed(lambda step: move_outside(step / "state")),
+    "checkpoint: a state that is a link, no files": changed(state_link_without_files),
     "checkpoint: a step that is a link": linked(restored),
-    "checkpoint: a pipe in the state": of(lambda step: os.mkfifo(step / "state" / "pipe")),
-    "checkpoint: arrays of other shapes": of(reshaped),
-    "checkpoint: Orbax's metadata are something else": of(broken),
-    "checkpoint: saving where a step is a link": linked(lambda path: saved(path, 1)),
+    "checkpoint: a pipe in the state": changed(lambda step: os.mkfifo(step / "state" / "pipe")),
+    "checkpoint: arrays of other shapes": changed(other_shapes),
+    "checkpoint: other JSON in Orbax's metadata": changed(other_metadata),
+    "checkpoint: saving if a step is a link": linked(lambda path: saved(path, 1)),
 }
 
 ODD_STEP = "\x1b[2J\n5"
 
 
-def passed_over(here: Path) -> Callable[[], Any]:
-    """Whatever else lies there, the newest good step is found."""
+def odd_directories(here: Path) -> Callable[[], Any]:
+    """Restores the newest valid step from among directories that are not steps."""
     saved(here / "run", 1)
     for name in ("9" * 200, "٣", "2", "..x", ODD_STEP):
         (here / "run" / name).mkdir()
         (here / "run" / name / "manifest.json").write_text("[]")
 
     def use() -> None:
-        found = restored(here / "run", None)
-        assert found is not None and int(found[0].step) == 1
+        newest = restored(here / "run", None)
+        assert newest is not None and int(newest[0].step) == 1
 
     return use
 
 
 HARMLESS: dict[str, Row] = {
-    "checkpoint: other shapes in Orbax's metadata": metadata,
-    "checkpoint: another handler in Orbax's metadata": of(handler),
-    "checkpoint: tidying where a step is a link": linked(lambda path: saved(path, 2, 3, 4, 5)),
-    "checkpoint: directories that are no steps": passed_over,
+    "checkpoint: other shapes in Orbax's metadata": other_shapes_in_metadata,
+    "checkpoint: another handler in Orbax's metadata": changed(other_handler),
+    "checkpoint: cleaning up if a step is a link": linked(lambda path: saved(path, 2, 3, 4, 5)),
+    "checkpoint: directories that are not steps": odd_directories,
 }

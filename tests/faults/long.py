@@ -1,10 +1,11 @@
-"""A long run: what it takes of memory, open files and log does not grow with its steps.
+"""Measures a long run: its memory, open files and log must not grow with the number of steps.
 
     python -m tests.faults.long
 
-20,000 steps of the perceptron on the digits, from a set on the device and from one that is streamed, each in a process
-of its own, validated and saved every 500. From a quarter of the run on, memory may grow by 2 %, open files not at all;
-the log and the checkpoints have their bounds. Exit code 1 unless both keep them.
+Trains the perceptron on the digits for 20,000 steps, validated and saved every 500. One process
+has the set on the device, another one streams it. After the first quarter of the run, memory may
+grow by 2 %, and the number of open files not at all. The lines of the log and the number of
+checkpoints are bounded. Exits with code 1 unless both runs keep these limits.
 """
 
 import json
@@ -18,20 +19,24 @@ import numpy as np
 
 from tests.faults import command
 
-KINDS = ("resident", "streamed")
+#: By kind, the size in bytes up to which a set is placed on the device.
+KINDS = {"resident": 2**31, "streamed": 0}
 STEPS = 20_000
 SAVE = 500
 LOG = 1_000
-WHAT = f"runs of {STEPS} steps took no more at their end than at a quarter"
+SUMMARY = f"runs of {STEPS} steps stayed within the limits on memory, open files and log"
 
 
-def resident() -> int:
-    """Bytes that the process has in memory."""
+def memory() -> int:
+    """Returns the resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def open_files() -> int:
-    """How many files are open, the fewest of a few looks: a save that is under way has some of its own for a moment."""
+    """Returns the number of open files: the smallest of ten counts.
+
+    A save in progress opens more files for a moment, which should not count.
+    """
     counts = []
     for _ in range(10):
         counts.append(len(os.listdir("/proc/self/fd")))
@@ -39,8 +44,8 @@ def open_files() -> int:
     return min(counts)
 
 
-def child(kind: str, place: str, steps: str) -> None:
-    """One run, which prints what it took at each validation."""
+def child(kind: str, directory: str, steps: str) -> None:
+    """Trains and prints the memory and the open files at each validation."""
     import optax
 
     import jaxdl
@@ -48,9 +53,9 @@ def child(kind: str, place: str, steps: str) -> None:
 
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
     task = jaxdl.tasks.classify(jaxdl.models.MLP((64,)))
-    out = Path(place)
-    taken: list[tuple[int, int]] = []
-    with mock.patch("jaxdl.data.order.RESIDENT_BYTES", 0 if kind == "streamed" else 2**31):
+    out = Path(directory)
+    measured: list[tuple[int, int]] = []
+    with mock.patch("jaxdl.data.order.RESIDENT_BYTES", KINDS[kind]):
         jaxdl.train(
             jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))),
             data,
@@ -63,33 +68,34 @@ def child(kind: str, place: str, steps: str) -> None:
             strategy=jaxdl.strategy("single"),
             store=Directory(out / "checkpoints"),
             writers=[JsonLines(out / "metrics.jsonl")],
-            on_validation=lambda state: taken.append((resident(), open_files())),
+            on_validation=lambda state: measured.append((memory(), open_files())),
         )
-    print(json.dumps(taken))
+    print(json.dumps(measured))
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path, steps: int = STEPS) -> None:
-    """One run; raises what was not as it should be."""
-    done = command.child("long", kind, place, steps, timeout=1800)
+def trial(kind: str, rng: np.random.Generator, directory: Path, steps: int = STEPS) -> None:
+    """Trains in a process and compares its measurements with the limits."""
+    done = command.child("long", kind, directory, steps, timeout=1800)
     assert not done.returncode, done.stderr[-2000:]
-    taken = json.loads(done.stdout.splitlines()[-1])
-    assert len(taken) == steps // SAVE
-    memory, files = zip(*taken[len(taken) // 4 :], strict=True)
-    grown = max(memory[-1], memory[-2]) / memory[0] - 1
+    measured = json.loads(done.stdout.splitlines()[-1])
+    assert len(measured) == steps // SAVE
+    used, files = zip(*measured[len(measured) // 4 :], strict=True)
+    growth = max(used[-1], used[-2]) / used[0] - 1
     print(
-        f"  {kind}: {memory[0] / 2**20:.0f} MiB, at the end {100 * grown:+.1f} %, {files[-1]} open files",
+        f"  {kind}: {used[0] / 2**20:.0f} MiB after a quarter, {100 * growth:+.1f} % at the end, "
+        f"{files[-1]} open files",
         flush=True,
     )
-    assert grown < 0.02, f"memory grew by {100 * grown:.1f} %"
+    assert growth < 0.02, f"memory grew by {100 * growth:.1f} %"
     assert min(files[-3:]) <= min(files[:3]), f"open files grew from {files[:3]} to {files[-3:]}"
-    lines = (place / "metrics.jsonl").read_text().splitlines()
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
     assert len(lines) <= steps // LOG + 2 * (steps // SAVE) + 1, f"{len(lines)} lines in the log"
-    kept = list((place / "checkpoints").iterdir())
-    assert len(kept) <= 5, f"{len(kept)} checkpoints are kept"
+    checkpoints = list((directory / "checkpoints").iterdir())
+    assert len(checkpoints) <= 5, f"{len(checkpoints)} checkpoints were left"
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
     else:
-        sys.exit(command.main("long", WHAT, trial, KINDS, 2))
+        sys.exit(command.main("long", SUMMARY, trial, KINDS, 2))

@@ -1,9 +1,10 @@
-"""Loops over several devices of one CPU, again and again: none may wait for ever.
+"""Trains on several devices of one CPU, again and again: no run may deadlock.
 
     python -m tests.faults.loops
 
-Each trial is a process of its own with four devices on the cores that there are, 500 steps with validation and
-checkpoints under one strategy, and a limit of two minutes. Exit code 1 unless all of them came to their end.
+Each trial is a process with four devices on the available cores. It does 500 steps under one
+strategy, with validation and checkpoints, and must finish within two minutes. Exits with code 1
+unless all processes finish.
 """
 
 import sys
@@ -13,15 +14,16 @@ import numpy as np
 
 from tests.faults import command
 
-KINDS = ("sharded", "fsdp", "pmap", "several runs")
+SEVERAL = "several runs"
+KINDS = ("sharded", "fsdp", "pmap", SEVERAL)
 DEVICES = 4
 STEPS = 500
 LIMIT = 120
-WHAT = f"processes with {DEVICES} devices came to their end in {LIMIT} s"
+SUMMARY = f"processes with {DEVICES} devices finished within {LIMIT} s"
 
 
-def child(kind: str, place: str) -> None:
-    """One run."""
+def child(kind: str, directory: str) -> None:
+    """Trains one run, or eight runs in one program."""
     import jax
     import optax
 
@@ -29,26 +31,32 @@ def child(kind: str, place: str) -> None:
     from jaxdl.training import Directory
 
     assert jax.device_count() == DEVICES
+    if kind == SEVERAL:
+        key = jaxdl.root(range(8))
+        strategy = jaxdl.strategy("auto")
+    else:
+        key = jaxdl.root(0)
+        strategy = jaxdl.strategy(kind)
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
     task = jaxdl.tasks.classify(jaxdl.models.MLP((256,)))
     state = jaxdl.train(
         jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))),
         data,
-        key=jaxdl.root(range(8) if kind == "several runs" else 0),
+        key=key,
         steps=STEPS,
         batch_size=32,
         log_every=7,
         save_every=100,
         validation=validation,
-        strategy=jaxdl.strategy("auto" if kind == "several runs" else kind),
-        store=Directory(place),
+        strategy=strategy,
+        store=Directory(directory),
     )
     assert state.steps_done == STEPS
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
-    """Starts a process and waits for its end."""
-    done = command.child("loops", kind, place / "run", devices=DEVICES, timeout=LIMIT)
+def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
+    """Starts a process and waits until it ends."""
+    done = command.child("loops", kind, directory / "run", devices=DEVICES, timeout=LIMIT)
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr[-500:]}")
 
@@ -57,4 +65,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
     else:
-        sys.exit(command.main("loops", WHAT, trial, KINDS, 20))
+        sys.exit(command.main("loops", SUMMARY, trial, KINDS, 20))

@@ -1,167 +1,149 @@
-"""Good inputs made bad."""
+"""Random mutations of valid inputs."""
 
 import copy
 import json
 import random
 from typing import Any
 
-STRANGE = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        -1,
-        1,
-        2**31,
-        2**63,
-        10**400,
-        0.5,
-        -0.0,
-        1e308,
-        float("inf"),
-        float("-inf"),
-        float("nan"),
-    ),
-    *(
-        "",
-        "0",
-        "NaN",
-        "a\0b",
-        "../../x",
-        "/etc/passwd",
-        "\ud800",
-        "\x1b[2J\n",
-        "a" * 300,
-        [],
-        [[]],
-        {},
-        {"a": None},
-    ),
-)
-BYTES = (
-    b"\0",
-    b"\xff",
-    b"\n",
-    b"\r",
-    b'"',
-    b"[" * 2000,
-    b"{",
-    b"}",
-    b"]",
-    b",",
-    b":",
-    b"\\ud800",
-    b"1e999",
-    b"NaN",
-)
-WORDS = (
-    "--",
-    "-",
-    "=",
+_STRANGE_NUMBERS = (0, -1, 1, 2**31, 2**63, 10**400, 0.5, -0.0, 1e308)
+_NOT_FINITE = (float("inf"), float("-inf"), float("nan"))
+_STRANGE_TEXTS = (
     "",
-    "None",
-    "nan",
-    "1e400",
-    "-1",
-    "9" * 5000,
+    "0",
+    "NaN",
     "a\0b",
-    "\udcff",
-    "[",
-    "{}",
-    "é" * 50,
-    "--help",
+    "../../x",
+    "/etc/passwd",
+    "\ud800",
+    "\x1b[2J\n",
+    "a" * 300,
+)
+
+#: Values that replace values of JSON.
+STRANGE: tuple[Any, ...] = (
+    *(None, True, False),
+    *_STRANGE_NUMBERS,
+    *_NOT_FINITE,
+    *_STRANGE_TEXTS,
+    *([], [[]], {}, {"a": None}),
+)
+
+#: Bytes that are inserted into files.
+BYTES = (
+    *(b"\0", b"\xff", b"\n", b"\r"),
+    *(b'"', b"[" * 2000, b"{", b"}", b"]", b",", b":"),
+    *(b"\\ud800", b"1e999", b"NaN"),
+)
+
+#: Words that are inserted into command lines.
+WORDS = (
+    *("--", "-", "=", "", "None", "nan", "1e400", "-1", "9" * 5000),
+    *("a\0b", "\udcff", "[", "{}", "é" * 50, "--help"),
 )
 
 
-def mutated(draw: random.Random, good: list[bytes]) -> bytes:
-    """One of the good inputs, changed a little, in bytes or as JSON."""
-    content = draw.choice(good)
-    if draw.random() < 0.5 and content[:1] == b"{" and b"}\n{" not in content:
-        content = _of_another_type(draw, content)
-        if draw.random() < 0.7:
+def mutated(rng: random.Random, good: list[bytes]) -> bytes:
+    """Returns one of the valid inputs with a few changes, as bytes or as JSON."""
+    content = rng.choice(good)
+    if rng.random() < 0.5 and content[:1] == b"{" and b"}\n{" not in content:
+        content = _with_changed_json(rng, content)
+        if rng.random() < 0.7:
             return content
     changed = bytearray(content)
-    for _ in range(draw.choice((1, 1, 1, 2, 4, 16))):
-        _change(draw, changed, good)
+    for _ in range(rng.choice((1, 1, 1, 2, 4, 16))):
+        _change_bytes(rng, changed, good)
     return bytes(changed)
 
 
-def mutated_arguments(draw: random.Random, good: list[list[str]]) -> list[str]:
-    """A good command line with words changed, left out, doubled or added."""
-    words = list(draw.choice(good))
-    for _ in range(draw.choice((1, 1, 2, 4))):
-        place = draw.randrange(len(words) + 1)
-        kind = draw.randrange(4)
+def mutated_arguments(rng: random.Random, good: list[list[str]]) -> list[str]:
+    """Returns a valid command line with words inserted, deleted or changed."""
+    words = list(rng.choice(good))
+    for _ in range(rng.choice((1, 1, 2, 4))):
+        index = rng.randrange(len(words) + 1)
+        kind = rng.randrange(4)
         if kind == 0:
-            words.insert(place, draw.choice((*WORDS, *(word for line in good for word in line))))
+            words.insert(index, rng.choice((*WORDS, *(word for line in good for word in line))))
         elif words and kind == 1:
-            del words[min(place, len(words) - 1)]
+            del words[min(index, len(words) - 1)]
         elif words:
-            place = min(place, len(words) - 1)
-            at = draw.randrange(len(words[place]) + 1)
-            more = (
-                draw.choice(WORDS)
-                if kind == 2
-                else chr(draw.choice((draw.randrange(128), draw.randrange(0x10FFFF))))
-            )
-            words[place] = words[place][:at] + more + words[place][at + draw.randrange(2) :]
+            index = min(index, len(words) - 1)
+            words[index] = _changed_word(rng, words[index], kind)
     return words
 
 
-def _change(draw: random.Random, content: bytearray, good: list[bytes]) -> None:
-    """Changes a place: a bit, a byte, a cut, an insertion, a part of another input, a part twice."""
-    at = draw.randrange(len(content) + 1)
-    to = min(len(content), at + draw.choice((1, 2, 8, 64)))
-    kind = draw.randrange(7)
+def _changed_word(rng: random.Random, word: str, kind: int) -> str:
+    """Inserts a word (kind 2) or a character (kind 3), or replaces one character with it."""
+    at = rng.randrange(len(word) + 1)
+    if kind == 2:
+        inserted = rng.choice(WORDS)
+    else:
+        inserted = chr(rng.choice((rng.randrange(128), rng.randrange(0x10FFFF))))
+    return word[:at] + inserted + word[at + rng.randrange(2) :]
+
+
+def _change_bytes(rng: random.Random, content: bytearray, good: list[bytes]) -> None:
+    """Changes a random part of an input in place."""
+    at = rng.randrange(len(content) + 1)
+    to = min(len(content), at + rng.choice((1, 2, 8, 64)))
+    kind = rng.randrange(7)
     if kind == 0 and content:
-        content[min(at, len(content) - 1)] ^= 1 << draw.randrange(8)
+        content[min(at, len(content) - 1)] ^= 1 << rng.randrange(8)
     elif kind == 1:
-        content[at:to] = draw.randbytes(to - at)
+        content[at:to] = rng.randbytes(to - at)
     elif kind == 2:
         del content[at:to]
     elif kind == 3:
-        content[at:at] = draw.choice(BYTES)
+        content[at:at] = rng.choice(BYTES)
     elif kind == 4:
-        other = draw.choice(good)
-        begin = draw.randrange(len(other) + 1)
-        content[at:to] = other[begin : begin + draw.choice((1, 8, 64, 10**6))]
+        other = rng.choice(good)
+        begin = rng.randrange(len(other) + 1)
+        content[at:to] = other[begin : begin + rng.choice((1, 8, 64, 10**6))]
     elif kind == 5:
         content[at:at] = content[at:to]
     else:
         del content[at:]
 
 
-def _of_another_type(draw: random.Random, content: bytes) -> bytes:
-    """JSON with a value or a name somewhere in it replaced."""
-    found = json.loads(content)
-    for _ in range(draw.choice((1, 1, 2))):
-        inner: Any = found
+def _with_changed_json(rng: random.Random, content: bytes) -> bytes:
+    """Returns JSON in which one or two values or names are replaced."""
+    document = json.loads(content)
+    for _ in range(rng.choice((1, 1, 2))):
+        inner: Any = document
         while True:
-            names = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+            names = _names(inner)
             if not names:
                 break
-            name = draw.choice(names)
-            if isinstance(inner[name], dict | list) and inner[name] and draw.random() < 0.7:
+            name = rng.choice(names)
+            if isinstance(inner[name], dict | list) and inner[name] and rng.random() < 0.7:
                 inner = inner[name]
                 continue
-            _replace(draw, inner, name)
+            _replace(rng, inner, name)
             break
-    return json.dumps(found).encode()
+    return json.dumps(document).encode()
 
 
-def _replace(draw: random.Random, inner: Any, name: Any) -> None:
-    kind = draw.randrange(4)
+def _names(inner: dict | list) -> list[Any]:
+    """Returns the names of an object or the indices of a list."""
+    if isinstance(inner, dict):
+        return list(inner)
+    return list(range(len(inner)))
+
+
+def _replace(rng: random.Random, inner: Any, name: Any) -> None:
+    """Deletes, renames, or replaces one entry of an object or list."""
+    kind = rng.randrange(4)
     if kind == 0:
         del inner[name]
     elif kind == 1 and isinstance(inner, dict):
-        inner[str(draw.choice(STRANGE))] = inner.pop(name)
+        inner[str(rng.choice(STRANGE))] = inner.pop(name)
     elif kind == 2:
-        value = copy.deepcopy(
-            draw.choice(STRANGE)
-        )  # what goes into one input must not change the next
-        for _ in range(draw.choice((1, 70, 300))):
-            value = [value] if draw.random() < 0.5 else {"a": value}
+        # A copy, so that changes to this input do not affect the next one.
+        value = copy.deepcopy(rng.choice(STRANGE))
+        for _ in range(rng.choice((1, 70, 300))):
+            if rng.random() < 0.5:
+                value = [value]
+            else:
+                value = {"a": value}
         inner[name] = value
     else:
-        inner[name] = copy.deepcopy(draw.choice(STRANGE))
+        inner[name] = copy.deepcopy(rng.choice(STRANGE))

@@ -1,9 +1,10 @@
-"""The newest checkpoint is a bad one: the one before is used, with a warning that says why.
+"""Makes the newest checkpoint invalid: a run must resume from the previous one.
 
     python -m tests.faults.newest --trials 20 --seed 0
 
-A checkpoint counts when it has a manifest. What has none was never finished, or is not ours, and is passed over
-without a word: nothing of it is ever read, so nothing of it can be mistaken. `KINDS` says which kinds warn.
+A directory counts as a checkpoint if it has a manifest. If such a checkpoint is invalid, a warning
+gives the reason. A directory without a manifest was never completed, or was not written by jaxdl.
+It is skipped without a warning because no part of it is ever read. `KINDS` lists which kinds warn.
 """
 
 import shutil
@@ -17,63 +18,69 @@ import numpy as np
 from tests.faults import command, damage
 from tests.faults.checkpoints import check_restores, saved
 
-WHAT = "bad newest checkpoints, the one before used, with the reason in a warning where it counts as a checkpoint"
+SUMMARY = "invalid newest checkpoints skipped, with a warning if they have a manifest"
 
 Rng = np.random.Generator
 
 
 def damaged(newest: Path, rng: Rng) -> None:
-    """Any damage to any file but the manifest's being there."""
+    """Damages any file, but does not remove the manifest."""
     files = damage.files_of(newest)
     kinds = [damage.flip, damage.cut, damage.swap, damage.add]
     kinds[rng.integers(len(kinds))](files[rng.integers(len(files))], rng)
 
 
 def empty(newest: Path, rng: Rng) -> None:
+    """Leaves an empty directory."""
     shutil.rmtree(newest)
     newest.mkdir()
 
 
 def half_copy(newest: Path, rng: Rng) -> None:
-    """Copied file by file, the manifest last; the copy broke off."""
+    """Imitates an interrupted copy whose last file would have been the manifest."""
     files = [p for p in damage.files_of(newest) if p.name != "manifest.json"]
     for file in [*files[rng.integers(len(files)) :], newest / "manifest.json"]:
         file.unlink()
 
 
 def half_copy_with_manifest(newest: Path, rng: Rng) -> None:
-    """Copied file by file, the manifest first; the copy broke off."""
+    """Imitates an interrupted copy whose first file was the manifest."""
     files = [p for p in damage.files_of(newest) if p.name != "manifest.json"]
     for file in files[rng.integers(len(files)) :]:
         file.unlink()
 
 
 def other_program(newest: Path, rng: Rng) -> None:
+    """Replaces the checkpoint with a file of another program."""
     empty(newest, rng)
     (newest / "model.bin").write_bytes(rng.bytes(100))
 
 
 def other_program_with_manifest(newest: Path, rng: Rng) -> None:
+    """Replaces the checkpoint with files of another program, one of them called manifest."""
     other_program(newest, rng)
     (newest / "manifest.json").write_text('{"name": "another program", "files": []}')
 
 
 def other_manifest(newest: Path, rng: Rng) -> None:
+    """Replaces the manifest with that of another step."""
     shutil.copy(newest.parent / "1" / "manifest.json", newest)
 
 
 def other_step(newest: Path, rng: Rng) -> None:
-    """A whole checkpoint, under the number of another."""
+    """Replaces the checkpoint with a valid one of another step."""
     shutil.rmtree(newest)
     shutil.copytree(newest.parent / "1", newest)
 
 
 def a_file(newest: Path, rng: Rng) -> None:
+    """Replaces the directory with a file."""
     shutil.rmtree(newest)
     newest.write_bytes(rng.bytes(100))
 
 
-#: What is done to the newest, and the words of the warning; None: it does not count, and nothing is said.
+#: By kind, the change to the newest checkpoint and a part of the warning. None means that the
+#: result does not count as a checkpoint, so there is no warning.
 KINDS: dict[str, tuple[Callable[[Path, Rng], None], str | None]] = {
     "damaged file": (damaged, "2/"),
     "empty directory": (empty, None),
@@ -87,20 +94,20 @@ KINDS: dict[str, tuple[Callable[[Path, Rng], None], str | None]] = {
 }
 
 
-def trial(kind: str, rng: Rng, place: Path) -> None:
-    run = saved(place)
-    spoil, words = KINDS[kind]
-    spoil(run / "2", rng)
+def trial(kind: str, rng: Rng, directory: Path) -> None:
+    """Makes the newest checkpoint invalid and restores without a step."""
+    run = saved(directory)
+    change, words = KINDS[kind]
+    change(run / "2", rng)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         check_restores(run, 1)
-    said = [str(w.message) for w in caught]
-    assert len(said) == (words is not None), f"said was {said}"
+    messages = [str(w.message) for w in caught]
+    assert len(messages) == (words is not None), f"the warnings are {messages}"
     if words is not None:
-        assert words in said[0] and str(run / "2") in said[0] and "going back to step" in said[0], (
-            said[0]
-        )
+        for part in (words, str(run / "2"), "going back to step"):
+            assert part in messages[0], f"{part!r} is not in the warning {messages[0]!r}"
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("newest", WHAT, trial, KINDS, 20))
+    sys.exit(command.main("newest", SUMMARY, trial, KINDS, 20))

@@ -1,10 +1,11 @@
-"""A NaN or an infinity at a random step, in the data, the loss, a gradient or the parameters.
+"""Puts a NaN or an infinity at a random step into the data, the loss, a gradient or a parameter.
 
     python -m tests.faults.nonfinite
 
-Half of the runs must end at that very step, name what is broken, and leave a newest checkpoint that is finite and from
-before it. The other half skip such steps (`jaxdl.skip_nonfinite`) and must end as a run in which that step did nothing.
-Exit code 1 unless every trial was as it should be.
+Half of the runs must end at that step with an error that names the array that is not finite. Their
+newest checkpoint must be finite and from before that step. The other half skip such steps
+(`jaxdl.skip_nonfinite`). They must end like a run in which those steps change nothing. Exits with
+code 1 unless all trials pass.
 """
 
 import sys
@@ -28,13 +29,26 @@ SIZE = 64
 BATCH = 4
 STEPS = 40
 SAVE = 7
-WHAT = "ended at the step, or skipped it, and kept what was finite"
-WHERE = ("data", "loss", "gradient", "parameters")
-KINDS = [f"{where}, {how}" for how in ("ends", "skips") for where in WHERE]
+SUMMARY = "runs ended at the step or skipped it, with a finite state"
+
+#: By place of the value, a part of the error message.
+NAMED = {"data": "params/", "loss": "loss", "gradient": "params/w", "parameters": "params/b"}
+KINDS = [f"{where}, {how}" for how in ("ends", "skips") for where in NAMED]
 
 
-def broken(where: str, step: int, value: float) -> Learner:
-    """The line, into which `value` comes in the step with this number, counted from 1."""
+def linear_learner() -> Learner:
+    """Builds the linear learner, trained by Adam."""
+    return jaxdl.learner(init, Update(loss, optax.adam(0.05)))
+
+
+def poisoned_learner(where: str, step: int, value: float) -> Learner:
+    """Builds the linear learner and adds `value` in one step.
+
+    Args:
+      where: "loss", "gradient" or "parameters".
+      step: number of the step, counted from 1.
+      value: a number that is not finite.
+    """
 
     @jax.custom_vjp
     def poisoned(params: Any, bad: Any) -> Any:
@@ -48,40 +62,40 @@ def broken(where: str, step: int, value: float) -> Learner:
     def objective(params: Any, extra: Any, batch: Any, key: Any, *, train: bool) -> Any:
         bad = batch.get("bad", jnp.zeros(()))
         batch = {name: x for name, x in batch.items() if name != "bad"}
-        params = poisoned(params, bad) if where == "gradient" else params
-        found, (extra, metrics) = loss(params, extra, batch, key, train=train)
+        if where == "gradient":
+            params = poisoned(params, bad)
+        mean_loss, (extra, metrics) = loss(params, extra, batch, key, train=train)
         if where == "loss":
-            found = found + bad
+            mean_loss = mean_loss + bad
             metrics = {"loss": (metrics["loss"][0] + bad, metrics["loss"][1])}
-        return found, (extra, metrics)
+        return mean_loss, (extra, metrics)
 
     net = jaxdl.learner(init, Update(objective, optax.adam(0.05)))
 
-    def stepped(state: Any, batch: Any, key: Any) -> Any:
+    def poisoned_step(state: Any, batch: Any, key: Any) -> Any:
         bad = jnp.where(state.step == step - 1, value, 0.0)
         after, metrics = net.step(state, {**batch, "bad": bad}, key)
         if where == "parameters":
             after = after.replace(params={**after.params, "b": after.params["b"] + bad})
         return after, metrics
 
-    return net._replace(step=stepped)
+    return net._replace(step=poisoned_step)
 
 
 def idle(net: Learner, step: int) -> Learner:
-    """The same learner, which does nothing in the step with this number."""
+    """Wraps a learner so that the step with this number changes nothing."""
 
-    def stepped(state: Any, batch: Any, key: Any) -> Any:
+    def idle_step(state: Any, batch: Any, key: Any) -> Any:
         after, metrics = net.step(state, batch, key)
-        rests = state.step == step - 1
+        is_idle = state.step == step - 1
         before = state.replace(step=after.step)
-        return jax.tree.map(lambda old, new: jnp.where(rests, old, new), before, after), metrics
+        return jax.tree.map(lambda old, new: jnp.where(is_idle, old, new), before, after), metrics
 
-    return net._replace(step=stepped)
+    return net._replace(step=idle_step)
 
 
-def run(net: Learner, data: Any, place: Path | None = None) -> Any:
-    """The run that all of them are."""
-    store = Directory(place) if place else None
+def run(net: Learner, data: Any, store: Directory | None = None) -> Any:
+    """Trains with the options of all trials."""
     return jaxdl.train(
         net,
         data,
@@ -95,80 +109,72 @@ def run(net: Learner, data: Any, place: Path | None = None) -> Any:
     )
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
-    """One run; raises what was not as it should be."""
+def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
+    """Trains with one value that is not finite."""
     where, how = kind.split(", ")
     step = int(rng.integers(1, STEPS + 1))
     value = float(rng.choice([np.nan, np.inf, -np.inf]))
-    clean = points(SIZE)
-    net = broken(where, step, value)
-    data = points(SIZE)
     if where == "data":
         epoch, within = divmod(step - 1, SIZE // BATCH)
-        # A row that no other step of the run reads would have to be looked for; the first step that reads it counts.
+        # Other epochs read the same row, so several steps have the value. The first one counts.
         row = int(epoch_order(KEY, epoch, SIZE, BATCH)[within][0])
-        reading = _reading(row)
-        step = reading[0]
+        steps = steps_that_read(row)
         data = points(SIZE, rows={row: value})
-        net = jaxdl.learner(init, Update(loss, optax.adam(0.05)))
-    if how == "ends":
-        _ends(net, data, where, step, place)
+        net = linear_learner()
     else:
-        steps = _reading(row) if where == "data" else [step]
-        left = jaxdl.skip_nonfinite(
-            jaxdl.learner(init, Update(loss, optax.adam(0.05))) if where == "data" else net
-        )
-        found = run(left, data)
-        plain = jaxdl.learner(init, Update(loss, optax.adam(0.05)))
-        for each in steps:
-            plain = idle(plain, each)
-        expected = run(plain, clean)
-        skipped = int(found.extra["skipped"]["steps"])
-        assert skipped == len(steps), f"{skipped} steps skipped, not {len(steps)}"
-        pairs = zip(
-            jax.tree.leaves(found.replace(extra={})), jax.tree.leaves(expected), strict=True
-        )
-        apart = max(
-            float(jnp.abs(a - b).max()) for a, b in pairs
-        )  # another program rounds otherwise
-        assert apart < 1e-5, f"the states are {apart:.1e} apart"
+        steps = [step]
+        data = points(SIZE)
+        net = poisoned_learner(where, step, value)
+    if how == "ends":
+        check_ends(net, data, where, steps[0], directory)
+    else:
+        check_skips(net, data, steps)
 
 
-def _reading(row: int) -> list[int]:
-    """The steps, from 1, that read a row."""
+def steps_that_read(row: int) -> list[int]:
+    """Returns the steps, counted from 1, that read a row."""
     epochs = -(-STEPS // (SIZE // BATCH))
-    order = np.concatenate([epoch_order(KEY, epoch, SIZE, BATCH) for epoch in range(epochs)])[
-        :STEPS
-    ]
+    orders = [epoch_order(KEY, epoch, SIZE, BATCH) for epoch in range(epochs)]
+    order = np.concatenate(orders)[:STEPS]
     return [int(i) + 1 for i in np.flatnonzero((order == row).any(1))]
 
 
-def _ends(net: Learner, data: Any, where: str, step: int, place: Path) -> None:
+def check_skips(net: Learner, data: Any, steps: list[int]) -> None:
+    """Trains with `skip_nonfinite`; compares with a run in which these steps change nothing."""
+    state = run(jaxdl.skip_nonfinite(net), data)
+    plain = linear_learner()
+    for step in steps:
+        plain = idle(plain, step)
+    expected = run(plain, points(SIZE))
+    skipped = int(state.extra["skipped"]["steps"])
+    assert skipped == len(steps), f"{skipped} steps were skipped, not {len(steps)}"
+    pairs = zip(jax.tree.leaves(state.replace(extra={})), jax.tree.leaves(expected), strict=True)
+    # The two programs are compiled differently, so they may differ by rounding.
+    difference = max(float(jnp.abs(a - b).max()) for a, b in pairs)
+    assert difference < 1e-5, f"the states differ by {difference:.1e}"
+
+
+def check_ends(net: Learner, data: Any, where: str, step: int, directory: Path) -> None:
+    """Trains until the error; checks its message and the newest checkpoint."""
     try:
-        run(net, data, place)
+        run(net, data, Directory(directory))
     except NonFinite as error:
-        said = str(error)
+        message = str(error)
     else:
-        raise AssertionError("it trained on")
-    assert said.startswith(f"step {step}: "), f"step {step} was broken, but: {said}"
-    named = {"data": "params/", "loss": "loss", "gradient": "params/w", "parameters": "params/b"}[
-        where
-    ]
-    assert named in said, f"{named} is not named: {said}"
-    store = Directory(place)
+        raise AssertionError("the run did not end")
+    assert message.startswith(f"step {step}: "), f"the error should name step {step}: {message}"
+    assert NAMED[where] in message, f"the error does not name {NAMED[where]}: {message}"
+    store = Directory(directory)
     newest = max(store.steps(), default=0)
     assert newest == (step - 1) // SAVE * SAVE, f"the newest checkpoint is of step {newest}"
     if newest:
-        state, _ = store.restore(
-            abstract(net.init(KEY, {name: x[:BATCH] for name, x in data.arrays.items()}))
-        ) or (
-            0,
-            0,
-        )
-        assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(state)), (
-            "what is saved is not finite"
-        )
+        batch = {name: x[:BATCH] for name, x in data.arrays.items()}
+        restored = store.restore(abstract(net.init(KEY, batch)))
+        assert restored is not None
+        state, _ = restored
+        finite = [bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(state)]
+        assert all(finite), "the newest checkpoint is not finite"
 
 
 if __name__ == "__main__":
-    sys.exit(main("nonfinite", WHAT, trial, KINDS, 40))
+    sys.exit(main("nonfinite", SUMMARY, trial, KINDS, 40))

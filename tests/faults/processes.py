@@ -1,10 +1,12 @@
-"""The same run on 1, 2 and 4 devices of one process and on 2 processes with 2 devices each.
+"""Compares the same run on 1, 2 and 4 devices of one process, and in two processes.
 
     python -m tests.faults.processes
 
-prints one line per comparison and ends with exit code 1 if any loss differs by more than 1e-6 of the
-largest: the same random numbers and batches, sums in another order; or if two processes, one of which is
-told to end, do not both save the same step and end with 143; or if one outlives the other's death by 30 s.
+Each of the two processes has 2 devices. The runs have the same random numbers and batches, but add
+in another order. Their losses may differ by at most 1e-6 of their size. If one of two processes
+receives a signal, both must save the same step and exit with code 143. If one of two processes is
+killed, the other one must fail within 30 seconds with an error that names the cause. Prints one
+line per comparison. Exits with code 1 unless all of them pass.
 """
 
 import argparse
@@ -20,18 +22,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STEPS = 50
+ENDLESS = 10**8
 LIMIT = 1e-6
 
-#: Seconds after which a process that says nothing counts as dead; JAX's default is 100.
+#: Seconds after which a silent process counts as dead; JAX's default is 100.
 HEARTBEAT = 10
 
 Losses = dict[str, list[float]]
 
 
-def started(
+def start(
     devices: int, processes: int, directory: Path, options: list[str]
 ) -> list[subprocess.Popen]:
-    """The processes of a run, as many devices in all, divided among them."""
+    """Starts the processes of a run and divides the devices among them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -41,15 +44,8 @@ def started(
         "JAX_NUM_CPU_DEVICES": str(devices // processes),
         "XLA_FLAGS": "",
     }
-    child = [
-        sys.executable,
-        "-m",
-        "tests.faults.processes",
-        "--child",
-        str(directory),
-        address,
-        str(processes),
-    ]
+    module = [sys.executable, "-m", "tests.faults.processes"]
+    child = [*module, "--child", str(directory), address, str(processes)]
     return [
         subprocess.Popen(
             [*child, str(rank), *options],
@@ -63,14 +59,23 @@ def started(
     ]
 
 
+def wait_for_checkpoint(running: list[subprocess.Popen], directory: Path) -> None:
+    """Waits until a checkpoint is complete, or one of the processes has ended."""
+    while not list(directory.glob("*/manifest.json")):
+        if any(process.poll() is not None for process in running):
+            return
+        time.sleep(0.05)
+
+
 def told(directory: Path) -> tuple[list[int], list[int]]:
-    """Two processes of an endless run, one of which is told to end: their exit codes, and the steps that are saved."""
-    running = started(2, 2, directory, ["--steps", str(10**8)])
+    """Sends SIGTERM to one of two processes of an endless run.
+
+    Returns:
+      The exit codes of both processes, and the saved steps.
+    """
+    running = start(2, 2, directory, ["--steps", str(ENDLESS)])
     try:
-        while not list(directory.glob("*/manifest.json")) and all(
-            process.poll() is None for process in running
-        ):
-            time.sleep(0.05)
+        wait_for_checkpoint(running, directory)
         running[1].send_signal(signal.SIGTERM)
         for process in running:
             process.communicate(timeout=300)
@@ -81,19 +86,20 @@ def told(directory: Path) -> tuple[list[int], list[int]]:
     return [process.returncode for process in running], saved
 
 
-def dead(directory: Path, rank: int) -> tuple[float, int, str]:
-    """Two processes of an endless run, one of which is killed: seconds until the other ends, its code, what it says."""
-    running = started(2, 2, directory, ["--steps", str(10**8)])
+def kill_peer(directory: Path, rank: int) -> tuple[float, int, str]:
+    """Kills one of two processes of an endless run.
+
+    Returns:
+      The seconds until the other process ends, its exit code, and its error output.
+    """
+    running = start(2, 2, directory, ["--steps", str(ENDLESS)])
     other = running[1 - rank]
     try:
-        while not list(directory.glob("*/manifest.json")) and all(
-            process.poll() is None for process in running
-        ):
-            time.sleep(0.05)
+        wait_for_checkpoint(running, directory)
         running[rank].kill()
         began = time.monotonic()
-        _, said = other.communicate(timeout=300)
-        return time.monotonic() - began, other.returncode, said
+        _, errors = other.communicate(timeout=300)
+        return time.monotonic() - began, other.returncode, errors
     finally:
         for process in running:
             process.kill()
@@ -107,40 +113,43 @@ def losses(
     fsdp: bool = False,
     stop_after: int | None = None,
 ) -> Losses:
-    """Training and validation losses, as the first process saw them.
+    """Trains a run and returns its training and validation losses.
 
     Args:
-      devices: in all.
-      processes: among which they are divided.
-      directory: where checkpoints go, shared by the processes; going on from those that are there.
-      fsdp: whether large parameters are cut up.
-      stop_after: end after this step, as if interrupted.
+      devices: total number of devices.
+      processes: number of processes, which share the devices evenly.
+      directory: directory of the checkpoints, shared by the processes. The run resumes from the
+        newest one.
+      fsdp: if True, large parameters are sharded.
+      stop_after: step after which the run ends, as if it was interrupted; None means never.
 
     Raises:
-      RuntimeError: a process failed, or the processes saw different losses.
+      RuntimeError: a process failed, or the processes logged different losses.
     """
-    options = ["--fsdp"] * fsdp + (["--stop-after", str(stop_after)] if stop_after else [])
-    running = started(devices, processes, directory, options)
+    options = ["--fsdp"] * fsdp
+    if stop_after:
+        options += ["--stop-after", str(stop_after)]
+    running = start(devices, processes, directory, options)
     try:
-        said = [process.communicate(timeout=600) for process in running]
+        outputs = [process.communicate(timeout=600) for process in running]
     finally:
         for process in running:
             process.kill()
-    for process, (_, errors) in zip(running, said, strict=True):
+    for process, (_, errors) in zip(running, outputs, strict=True):
         if process.returncode:
             raise RuntimeError(errors[-4000:])
-    found = [json.loads(out.splitlines()[-1]) for out, _ in said]
-    if any(other != found[0] for other in found):
-        raise RuntimeError(f"the processes saw different losses: {found}")
-    return found[0]
+    logged = [json.loads(output.splitlines()[-1]) for output, _ in outputs]
+    if any(other != logged[0] for other in logged):
+        raise RuntimeError(f"the processes logged different losses: {logged}")
+    return logged[0]
 
 
 def difference(a: Losses, b: Losses) -> float:
-    """The largest relative difference of two runs' losses."""
+    """Returns the largest relative difference between the losses of two runs."""
     if {name: len(values) for name, values in a.items()} != {
         name: len(values) for name, values in b.items()
     }:
-        raise RuntimeError(f"the runs logged different things: {a} and {b}")
+        raise RuntimeError(f"the runs logged different names or numbers of losses: {a} and {b}")
     pairs = [pair for name in a for pair in zip(a[name], b[name], strict=True)]
     return max(abs(x - y) / abs(x) for x, y in pairs)
 
@@ -154,7 +163,7 @@ def child(
     stop_after: int | None,
     steps: int,
 ) -> None:
-    """One process of a run: 50 steps of SGD on the digits, validated and saved every 20."""
+    """Runs one process: SGD on the digits, validated and saved every 20 steps."""
     import jax
 
     if processes > 1:
@@ -166,6 +175,9 @@ def child(
     from jaxdl.training.writers import Memory
 
     assert jax.process_count() == processes
+    patience = None
+    if steps == STEPS:
+        patience = Patience("loss", 3)
     key = jaxdl.root(0)
     memory = Memory()
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], key, 0.2)
@@ -179,7 +191,7 @@ def child(
         log_every=5,
         save_every=20,
         validation=validation,
-        patience=Patience("loss", 3) if steps == STEPS else None,
+        patience=patience,
         strategy=Sharded(fsdp=fsdp),
         store=Directory(directory),
         writers=[memory],
@@ -187,52 +199,51 @@ def child(
     )
     assert int(state.step) == (stop_after or STEPS)
     names = ("train/loss", "validation/loss", "validation/accuracy")
-    print(
-        json.dumps(
-            {name: [line[name] for _, line in memory.records if name in line] for name in names}
-        )
-    )
+    values = {name: [line[name] for _, line in memory.records if name in line] for name in names}
+    print(json.dumps(values))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Runs the command; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.parse_args()
-    worst = 0.0
+    largest = 0.0
     with tempfile.TemporaryDirectory() as directory:
-        one = losses(1, 1, Path(directory) / "1-1")
+        root = Path(directory)
+        one = losses(1, 1, root / "1-1")
         for devices, processes in ((2, 1), (4, 1), (4, 2)):
-            found = difference(
-                one, losses(devices, processes, Path(directory) / f"{devices}-{processes}")
-            )
+            relative = difference(one, losses(devices, processes, root / f"{devices}-{processes}"))
             where = f"{devices} devices in {processes} process{'es' * (processes > 1)}"
             print(
-                f"{where:<27} and 1: losses differ by {found:.1e} of their size at most, over {STEPS} steps",
+                f"{where:<27} and 1: losses differ by at most {relative:.1e} of their size "
+                f"in {STEPS} steps",
                 flush=True,
             )
-            worst = max(worst, found)
-        codes, saved = told(Path(directory) / "told")
-        print(
-            f"two processes, one told to end: exit codes {codes}, steps {saved} saved", flush=True
-        )
-        late = [lost(rank, Path(directory) / f"dead-{rank}") for rank in (1, 0)]
-    fine = [worst <= LIMIT, codes == [143, 143], *late]
+            largest = max(largest, relative)
+        codes, saved = told(root / "told")
+        print(f"two processes, SIGTERM to one: exit codes {codes}, steps {saved} saved", flush=True)
+        noticed = [notices_dead_peer(rank, root / f"dead-{rank}") for rank in (1, 0)]
+    passed = [largest <= LIMIT, codes == [143, 143], *noticed]
     print(
-        f"processes: {sum(fine)}/{len(fine)} as they should be; losses differ by {worst:.1e} at most"
+        f"processes: {sum(passed)}/{len(passed)} checks passed; "
+        f"losses differ by at most {largest:.1e} of their size"
     )
-    return int(not all(fine))
+    return int(not all(passed))
 
 
-def lost(rank: int, directory: Path) -> bool:
-    """Says what a process does whose peer is killed; whether it ended in time, as failed, and told why."""
-    seconds, code, said = dead(directory, rank)
-    # Process 0 has the service that knows who is there; of its own end it cannot tell.
-    named = (
-        f"Task {rank} heartbeat timeout" in said
-        if rank
-        else "UNAVAILABLE" in said or "reset by peer" in said
-    )
+def notices_dead_peer(rank: int, directory: Path) -> bool:
+    """Kills a process; returns True if the other one fails in time with the cause."""
+    seconds, code, errors = kill_peer(directory, rank)
+    if rank:
+        named = f"Task {rank} heartbeat timeout" in errors
+    else:
+        # Process 0 runs the service that watches the others, so nothing reports its own death.
+        named = "UNAVAILABLE" in errors or "reset by peer" in errors
     print(
-        f"process {rank} of two killed: the other ended after {seconds:.1f} s with {code}, named: {named}",
+        f"process {rank} of two killed: the other ended after {seconds:.1f} s with code {code}, "
+        f"cause named: {named}",
         flush=True,
     )
     return seconds < 30 and code != 0 and named
@@ -245,8 +256,8 @@ if __name__ == "__main__":
         parser.add_argument("--fsdp", action="store_true")
         parser.add_argument("--stop-after", type=int)
         parser.add_argument("--steps", type=int, default=STEPS)
-        read = parser.parse_args()
-        where, address, processes, rank = read.child
-        child(where, address, int(processes), int(rank), read.fsdp, read.stop_after, read.steps)
+        args = parser.parse_args()
+        path, address, processes, rank = args.child
+        child(path, address, int(processes), int(rank), args.fsdp, args.stop_after, args.steps)
     else:
         sys.exit(main())

@@ -1,10 +1,10 @@
-"""A set that cannot be read any more in the middle of a run: the run ends and says why, and does not wait for ever.
+"""Fails the reader of a streamed set during a run: the run must end with the cause and not hang.
 
     python -m tests.faults.reader
 
-The thread that reads a streamed set ahead meets an error of the disk at a random read, or ends without a word. The run
-must end in five seconds, name what happened, and leave its newest checkpoint whole. Exit code 1 unless every trial was
-so.
+A thread reads a streamed set ahead of training. At a random read it raises an I/O error, or it
+ends. The run must end within five seconds, report the cause, and leave a valid newest checkpoint.
+Exits with code 1 unless all trials pass.
 """
 
 import itertools
@@ -23,35 +23,36 @@ from jaxdl.training import Directory
 from tests.faults import command
 from tests.training.linear import KEY, abstract, line, points
 
-KINDS = ("error of the disk", "a thread that ends")
+#: By kind, a function that creates the error of the reader, and a part of the run's message.
+KINDS: dict[str, tuple[Callable[[], BaseException], str]] = {
+    "I/O error": (lambda: OSError(5, "Input/output error", "shard-00003"), "shard-00003"),
+    "end of the thread": (lambda: SystemExit(1), "SystemExit"),
+}
 LIMIT = 5.0
-WHAT = f"runs ended in {LIMIT:.0f} s, named the cause, and kept what they had"
+SUMMARY = f"runs ended within {LIMIT:.0f} s, reported the cause and kept a valid checkpoint"
 
 
-def failing(kind: str, reads: int) -> Callable[..., Any]:
-    """Reads a window as the library does, so many times."""
+def failing_reader(error: Callable[[], BaseException], reads: int) -> Callable[..., Any]:
+    """Returns a reader that works so many times and then raises an error."""
     read = order._read
-    done = itertools.count(1)
+    count = itertools.count(1)
 
-    def until(*args: Any) -> Any:
-        if next(done) > reads:
-            raise (
-                OSError(5, "Input/output error", "shard-00003")
-                if kind == KINDS[0]
-                else SystemExit(1)
-            )
+    def read_or_fail(*args: Any) -> Any:
+        if next(count) > reads:
+            raise error()
         return read(*args)
 
-    return until
+    return read_or_fail
 
 
-def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
-    """One run; raises what was not as it should be."""
+def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
+    """Trains until the reader fails; restores the newest checkpoint, if there is one."""
+    error, cause = KINDS[kind]
     data = points(640)
-    said = ""
+    message = ""
     began = time.monotonic()
-    reads = mock.patch("jaxdl.data.order._read", failing(kind, int(rng.integers(1, 12))))
-    with mock.patch("jaxdl.data.order.RESIDENT_BYTES", 0), reads:
+    reader = mock.patch("jaxdl.data.order._read", failing_reader(error, int(rng.integers(1, 12))))
+    with mock.patch("jaxdl.data.order.RESIDENT_BYTES", 0), reader:
         try:
             jaxdl.train(
                 line(),
@@ -62,21 +63,19 @@ def trial(kind: str, rng: np.random.Generator, place: Path) -> None:
                 log_every=20,
                 save_every=100,
                 strategy=jaxdl.strategy("single"),
-                store=Directory(place),
+                store=Directory(directory),
             )
-        except BaseException as error:  # whatever a thread leaves
-            said = f"{type(error).__name__}: {error}"
+        except BaseException as failure:  # also the SystemExit of the reader's thread
+            message = f"{type(failure).__name__}: {failure}"
     seconds = time.monotonic() - began
-    assert said, "it came to its end"
-    assert seconds < LIMIT, f"it took {seconds:.1f} s to say {said}"
-    assert ("shard-00003" if kind == KINDS[0] else "SystemExit") in said, (
-        f"the cause is not named: {said}"
-    )
-    store = Directory(place)
+    assert message, "the run did not fail"
+    assert seconds < LIMIT, f"the run took {seconds:.1f} s to fail with {message}"
+    assert cause in message, f"the cause is not in the message: {message}"
+    store = Directory(directory)
     if store.steps():
         example = {name: np.asarray(x[:4]) for name, x in data.arrays.items()}
         assert store.restore(abstract(line().init(KEY, example))) is not None
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("reader", WHAT, trial, KINDS, 20))
+    sys.exit(command.main("reader", SUMMARY, trial, KINDS, 20))

@@ -1,8 +1,9 @@
-"""A checkpoint is asked for in another layout: refused, with the path of the leaf and what it is on both sides.
+"""Restores a checkpoint with another layout: it is refused, with the leaf and both layouts.
 
     python -m tests.faults.restoring --trials 20 --seed 0
 
-Two leaves whose keys a checkpoint would join to one name are refused already when they are saved.
+Orbax joins the keys of a leaf's path to one name. Two leaves with the same joined name must be
+refused when the checkpoint is saved.
 """
 
 import sys
@@ -21,84 +22,84 @@ from jaxdl.training import Directory, state_sha256
 from tests.faults import command
 from tests.training.linear import abstract, state_at
 
-WHAT = "other layouts refused, with the path and both values"
+SUMMARY = "checkpoints with another layout refused, with the path and both values"
 
 Rng = np.random.Generator
-#: Two states, and the words with which the second is refused after the first was saved.
+
+#: The saved state, the requested state, and parts of the error message.
 Case = tuple[State, State, list[str]]
 
 
 def some_leaf(rng: Rng) -> tuple[State, str, str, jax.Array]:
-    """A state, one of its dictionaries, and a leaf in it."""
+    """Returns a state, the name of one of its fields, and the name and value of a leaf in it."""
     state = state_at(int(rng.integers(100)))
-    field, entries = [("params", state.params), ("extra", state.extra["batch_stats"])][
-        rng.integers(2)
-    ]
+    choices = [("params", state.params), ("extra", state.extra["batch_stats"])]
+    field, entries = choices[rng.integers(2)]
     name = sorted(entries)[rng.integers(len(entries))]
     return state, field, name, entries[name]
 
 
 def put(state: State, field: str, **entries: Any) -> State:
-    """The state with some leaves of a dictionary put in, or with None left out."""
-    old = state.params if field == "params" else state.extra["batch_stats"]
-    new = {name: leaf for name, leaf in {**old, **entries}.items() if leaf is not None}
-    return state.replace(**{field: new if field == "params" else {"batch_stats": new}})
+    """Replaces or adds leaves of a field; a leaf that is None is removed."""
+    if field == "params":
+        return state.replace(params=_updated(state.params, entries))
+    batch_stats = _updated(state.extra["batch_stats"], entries)
+    return state.replace(extra={"batch_stats": batch_stats})
 
 
-def path(field: str, name: str) -> str:
-    return f"params/{name}" if field == "params" else f"extra/batch_stats/{name}"
+def _updated(old: dict[str, Any], entries: dict[str, Any]) -> dict[str, Any]:
+    return {name: leaf for name, leaf in {**old, **entries}.items() if leaf is not None}
 
 
-def told(leaf: jax.Array) -> str:
+def leaf_path(field: str, name: str) -> str:
+    """Returns the path of a leaf as the error message shows it."""
+    return {"params": f"params/{name}", "extra": f"extra/batch_stats/{name}"}[field]
+
+
+def layout(leaf: jax.Array) -> str:
+    """Returns the dtype and the shape as the error message shows them."""
     return f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def message(path: str, stored: str, requested: str) -> str:
+    """Returns the part of the error message about one leaf."""
+    return f"{path} is {stored} in the checkpoint and {requested} in this run"
 
 
 def shape(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
     other = jnp.zeros((*leaf.shape[::-1], int(rng.integers(1, 5))), leaf.dtype)
-    return (
-        state,
-        put(state, field, **{name: other}),
-        [f"{path(field, name)} is {told(leaf)} there and {told(other)}"],
-    )
+    words = [message(leaf_path(field, name), layout(leaf), layout(other))]
+    return state, put(state, field, **{name: other}), words
 
 
 def dtype(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
     other = leaf.astype([jnp.int8, jnp.float16, jnp.int32][rng.integers(3)])
-    return (
-        state,
-        put(state, field, **{name: other}),
-        [f"{path(field, name)} is {told(leaf)} there and {told(other)}"],
-    )
+    words = [message(leaf_path(field, name), layout(leaf), layout(other))]
+    return state, put(state, field, **{name: other}), words
 
 
 def missing(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
-    return (
-        put(state, field, **{name: None}),
-        state,
-        [f"{path(field, name)} is nothing there and {told(leaf)} in this"],
-    )
+    words = [message(leaf_path(field, name), "missing", layout(leaf))]
+    return put(state, field, **{name: None}), state, words
 
 
 def extra(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
-    return (
-        state,
-        put(state, field, **{name: None}),
-        [f"{path(field, name)} is {told(leaf)} there and nothing in this"],
-    )
+    words = [message(leaf_path(field, name), layout(leaf), "missing")]
+    return state, put(state, field, **{name: None}), words
 
 
 def renamed(rng: Rng) -> Case:
     state, field, name, leaf = some_leaf(rng)
-    words = [path(field, ""), told(leaf), "nothing"]
+    words = [leaf_path(field, ""), layout(leaf), "missing"]
     return state, put(state, field, **{name: None, "other": leaf}), words
 
 
 def colliding(rng: Rng) -> Case:
-    """Keys with dots; any depth, either order."""
+    """Builds a leaf with nested keys and one whose single key joins them by dots."""
     state = state_at(1)
     leaf = jnp.ones(int(rng.integers(1, 5)))
     names = [chr(97 + i) for i in range(rng.integers(2, 5))]
@@ -106,15 +107,12 @@ def colliding(rng: Rng) -> Case:
     for name in reversed(names):
         tree = {name: tree}
     state = state.replace(params={**tree, ".".join(names): 2 * leaf})
-    return (
-        state,
-        state,
-        [f"params/{'/'.join(names)}", f"params/{'.'.join(names)}", "would be one leaf"],
-    )
+    words = [f"params/{'/'.join(names)}", f"params/{'.'.join(names)}", "would be one leaf"]
+    return state, state, words
 
 
 def network(width: int, optimizer: optax.GradientTransformation = optax.sgd(0.1)) -> State:
-    """The first state of a small MLP."""
+    """Returns the initial state of a small MLP."""
     task = jaxdl.tasks.classify(jaxdl.models.MLP((width,), 3))
     batch = {"input": jnp.zeros((2, 4)), "label": jnp.zeros(2, jnp.int32)}
     return jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer)).init(jaxdl.root(0), batch)
@@ -122,7 +120,8 @@ def network(width: int, optimizer: optax.GradientTransformation = optax.sgd(0.1)
 
 def width(rng: Rng) -> Case:
     a, b = rng.choice(np.arange(1, 9), 2, replace=False).tolist()
-    return network(a), network(b), ["params/", f"float32[{a}] there and float32[{b}] in this run"]
+    words = ["params/", message("", f"float32[{a}]", f"float32[{b}]")]
+    return network(a), network(b), words
 
 
 def optimizer(rng: Rng) -> Case:
@@ -132,11 +131,8 @@ def optimizer(rng: Rng) -> Case:
         lambda: optax.sgd(0.1, momentum=0.9),
         lambda: optax.adam(1e-3),
     ]
-    return (
-        network(2, makers[a]()),
-        network(2, makers[b]()),
-        ["opt/0", "nothing", "[", "in this run"],
-    )
+    words = ["opt/0", "missing", "[", "in this run"]
+    return network(2, makers[a]()), network(2, makers[b]()), words
 
 
 KINDS = {
@@ -151,25 +147,26 @@ KINDS = {
 }
 
 
-def trial(kind: str, rng: Rng, place: Path) -> None:
-    saved, wanted, words = KINDS[kind](rng)
-    store = Directory(place)
+def trial(kind: str, rng: Rng, directory: Path) -> None:
+    """Saves a state, requests another layout, and checks that the checkpoint is intact."""
+    saved, requested, words = KINDS[kind](rng)
+    store = Directory(directory)
     try:
         store.save(saved, [])
-        store.restore(abstract(wanted), saved.steps_done)
+        store.restore(abstract(requested), saved.steps_done)
     except CheckpointError as error:
-        said = str(error)
+        text = str(error)
     else:
-        raise AssertionError("it was restored")
-    assert all(word in said for word in (str(place), *words)) and "\n" not in said, (
-        f"wanted {words}, said was: {said}"
-    )
+        raise AssertionError("the checkpoint was restored")
+    for word in (str(directory), *words):
+        assert word in text, f"{word!r} is not in the error: {text}"
+    assert "\n" not in text, f"the error is not one line: {text}"
     if kind == "colliding key":
-        assert not list(place.iterdir()), "something of it was saved"
+        assert not list(directory.iterdir()), "a part of the checkpoint was saved"
     else:
         state, _ = store.restore(abstract(saved), saved.steps_done)
-        assert state_sha256(state) == state_sha256(saved), "what is there was harmed"
+        assert state_sha256(state) == state_sha256(saved), "the checkpoint was changed"
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("restoring", WHAT, trial, KINDS, 20))
+    sys.exit(command.main("restoring", SUMMARY, trial, KINDS, 20))

@@ -1,11 +1,11 @@
-"""A run that is interrupted at any step and started again, against one that never was.
+"""Interrupts a run at each step and restarts it: the final state must have the same bits.
 
     python -m tests.faults.resume --steps 40 --experiment mlp
     python -m tests.faults.resume --steps 40 --experiment cnn --kill
 
-Every process is a fresh one, as a user would start it. Interrupted is either `--stop-after k`, or with
-`--kill` a SIGKILL as soon as the checkpoint of step k is there. Compared are the `state_sha256` of the
-results; exit code 1 if any differs.
+Every process is started as a user would start it. It is interrupted at step k by `--stop-after k`.
+With `--kill`, it receives SIGKILL as soon as the checkpoint of step k is complete. The final
+`state_sha256` is compared with that of an uninterrupted run. Exits with code 1 if any differs.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TIMEOUT = 600
 
 
 def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> list[str]:
-    """The user's command; a checkpoint after every step, so that one can be killed there."""
+    """Returns the command of a run that saves a checkpoint after every step."""
     script = str(ROOT / "experiments" / f"{experiment}.py")
     options = ["--data", data, "--steps", str(steps), "--save-every", "1", "--out", str(out)]
     return [sys.executable, script, *options, *more]
@@ -31,10 +31,15 @@ def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> li
 def finished(
     arguments: Sequence[str], environment: Mapping[str, str] | None = None, timeout: int = TIMEOUT
 ) -> None:
-    """Runs a command to its end, in another environment if one is given.
+    """Runs a command and waits until it ends.
+
+    Args:
+      arguments: the command.
+      environment: environment variables; None means those of this process.
+      timeout: limit in seconds.
 
     Raises:
-      RuntimeError: it failed.
+      RuntimeError: the command failed.
     """
     done = subprocess.run(
         arguments,
@@ -52,12 +57,12 @@ def finished(
 
 
 def saved(out: Path) -> list[int]:
-    """The steps of the checkpoints that are complete."""
+    """Returns the steps of the complete checkpoints."""
     return sorted(int(p.parent.name) for p in (out / "checkpoints").glob("*/manifest.json"))
 
 
-def killed(arguments: Sequence[str], out: Path, k: int) -> None:
-    """Starts a command and kills it as soon as a checkpoint of step k (or the next, if that was missed) is complete."""
+def run_until_killed(arguments: Sequence[str], out: Path, k: int) -> None:
+    """Starts a command and kills it as soon as the checkpoint of step k or later is complete."""
     process = subprocess.Popen(
         arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -69,25 +74,25 @@ def killed(arguments: Sequence[str], out: Path, k: int) -> None:
 
 
 def sha256(out: Path) -> str:
-    """The hash of the final state, as the result says."""
+    """Returns the hash of the final state from the result of a run."""
     return json.loads((out / "result.json").read_text())["state_sha256"]
 
 
 def uninterrupted(experiment: str, steps: int, data: str, out: Path) -> str:
-    """The hash of a run that nothing interrupts."""
+    """Returns the hash of an uninterrupted run."""
     finished(command(experiment, steps, data, out))
     return sha256(out)
 
 
 def interrupted(experiment: str, steps: int, data: str, out: Path, k: int, kill: bool) -> str:
-    """The hash of a run that was interrupted at step k and started once more.
+    """Returns the hash of a run that is interrupted at step k and restarted.
 
     Raises:
-      RuntimeError: it was not interrupted, or did not go on from where it was.
+      RuntimeError: the run was not interrupted, or its newest checkpoint is of another step.
     """
     whole = command(experiment, steps, data, out)
     if kill:
-        killed(whole, out, k)
+        run_until_killed(whole, out, k)
     else:
         finished([*whole, "--stop-after", str(k)])
     if (out / "result.json").exists():
@@ -101,36 +106,46 @@ def interrupted(experiment: str, steps: int, data: str, out: Path, k: int, kill:
     return sha256(out)
 
 
+def verdict(same: bool) -> str:
+    """Returns the words for equal and for different hashes."""
+    if same:
+        return "the same"
+    return "ANOTHER"
+
+
 def main() -> int:
+    """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--experiment", default="mlp", choices=["mlp", "cnn"])
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--data", default="digits")
-    parser.add_argument("--kill", action="store_true", help="SIGKILL instead of --stop-after")
     parser.add_argument(
-        "--at", type=int, nargs="*", help="only these steps; default: every step before the last"
+        "--experiment", default="mlp", choices=["mlp", "cnn"], help="experiment; default: mlp"
     )
-    read = parser.parse_args()
-    run = (read.experiment, read.steps, read.data)
-    at = read.at or list(range(1, read.steps))
-    how = "killed" if read.kill else "stopped"
+    parser.add_argument("--steps", type=int, default=40, help="length of the run; default: 40")
+    parser.add_argument("--data", default="digits", help="data set; default: digits")
+    parser.add_argument("--kill", action="store_true", help="use SIGKILL instead of --stop-after")
+    parser.add_argument(
+        "--at",
+        type=int,
+        nargs="*",
+        help="steps of interruptions; default: every step before the last",
+    )
+    args = parser.parse_args()
+    run = (args.experiment, args.steps, args.data)
+    at = args.at or list(range(1, args.steps))
+    action = "stopped"
+    if args.kill:
+        action = "killed"
     with tempfile.TemporaryDirectory() as directory:
         expected = uninterrupted(*run, Path(directory) / "first")
         same = [uninterrupted(*run, Path(directory) / "second") == expected]
-        print(
-            f"same command twice: {'the same' if same[0] else 'ANOTHER'} state_sha256 {expected}",
-            flush=True,
-        )
+        print(f"same command twice: {verdict(same[0])} state_sha256 {expected}", flush=True)
         for k in at:
-            same.append(interrupted(*run, Path(directory) / str(k), k, read.kill) == expected)
-            print(
-                f"{how} at step {k:>3} and resumed: {'the same' if same[-1] else 'ANOTHER'}",
-                flush=True,
-            )
+            same.append(interrupted(*run, Path(directory) / str(k), k, args.kill) == expected)
+            print(f"{action} at step {k:>3} and resumed: {verdict(same[-1])}", flush=True)
     print(
-        f"{sum(same)} of {len(same)}: the same state_sha256, {read.experiment} on {read.data}, {read.steps} steps"
+        f"resume: {sum(same)}/{len(same)} runs ended with the same state_sha256, "
+        f"{args.experiment} on {args.data}, {args.steps} steps"
     )
     return int(not all(same))
 

@@ -1,6 +1,8 @@
-"""Random validations with NaN, infinity, ties and none at all: what has to be on disk after every save is.
+"""Saves with random validation values: the right checkpoints must be kept after every save.
 
-python -m tests.faults.retention --trials 10000 --seed 0
+    python -m tests.faults.retention --trials 10000 --seed 0
+
+The values contain NaN, infinity and ties, and some saves have no value.
 """
 
 import math
@@ -12,13 +14,11 @@ import numpy as np
 from jaxdl.training.store import keep
 from tests.faults import command
 
-WHAT = (
-    "sequences of saves, with the newest, the best finite and the last finite step there after each"
-)
+SUMMARY = "sequences of saves kept the newest, the best finite and the last finite step"
 
 Rng = np.random.Generator
 
-#: A value that may come at any save; the plain ones are few, so that there are ties.
+#: By kind, a random validation value. There are few finite values, so that ties occur.
 KINDS = {
     "finite": lambda rng: float(rng.integers(-3, 4)),
     "NaN": lambda rng: math.nan,
@@ -28,20 +28,23 @@ KINDS = {
 }
 
 
-def trial(kind: str, rng: Rng, place: Path) -> None:
-    """Saves one after the other; a third of the values are of the kind, the others of any."""
+def trial(kind: str, rng: Rng, directory: Path) -> None:
+    """Saves up to 30 steps; a third of the values have this kind, the others a random one."""
     last = int(rng.integers(1, 5))
-    there = {}
+    stored = {}
     seen = {}
     for step in np.cumsum(rng.integers(1, 4, size=rng.integers(1, 31))).tolist():
-        this = kind if rng.random() < 1 / 3 else list(KINDS)[rng.integers(len(KINDS))]
-        there[step] = seen[step] = KINDS[this](rng)
-        there = {kept: there[kept] for kept in keep(there, last)}
-        assert set(there) == expected(seen, last), f"{seen}: kept were {sorted(there)}"
+        value_kind = kind
+        if rng.random() >= 1 / 3:
+            value_kind = list(KINDS)[rng.integers(len(KINDS))]
+        seen[step] = KINDS[value_kind](rng)
+        stored[step] = seen[step]
+        stored = {step: stored[step] for step in keep(stored, last)}
+        assert set(stored) == expected(seen, last), f"of {seen}, {sorted(stored)} were kept"
 
 
 def expected(seen: dict[int, float | None], last: int) -> set[int]:
-    """By going through all values that there ever were."""
+    """Returns the steps to keep, computed from all values."""
     best = last_finite = None
     for step, value in seen.items():
         if value is not None and math.isfinite(value):
@@ -52,4 +55,4 @@ def expected(seen: dict[int, float | None], last: int) -> set[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(command.main("retention", WHAT, trial, KINDS, 10000))
+    sys.exit(command.main("retention", SUMMARY, trial, KINDS, 10000))

@@ -1,11 +1,12 @@
-"""Runs the commands of this directory and keeps what each said, with where and how long, in `docs/reliability.md`.
+"""Runs the commands that test reliability and writes their results to `docs/reliability.md`.
 
-    python -m tests.faults.scoreboard                       # all of them, at the counts of a release: hours
-    python -m tests.faults.scoreboard --only damage newest  # these; the others stay as they were said last
-    python -m tests.faults.scoreboard --only                # no command: writes the page anew
-    python -m tests.faults.scoreboard --quick               # at the counts of a pull request
+    python -m tests.faults.scoreboard                       # all commands, as for a release: hours
+    python -m tests.faults.scoreboard --only damage newest  # only these; other results are kept
+    python -m tests.faults.scoreboard --only                # no command; only writes the page
+    python -m tests.faults.scoreboard --quick               # few trials, as for a pull request
 
-What is kept lies in `docs/reliability.json`; the page is written from it. Exit code 1 if any command failed.
+The results are stored in `docs/reliability.json`, and the page is written from them. Exits with
+code 1 if any command fails.
 """
 
 import argparse
@@ -25,183 +26,242 @@ import jaxdl
 from jaxdl.errors import one_of
 from tests.faults.resume import ROOT
 
-#: Seconds that a command may take.
+#: Longest time of a command, in seconds.
 LONGEST = 6 * 3600
 
-KEPT = ROOT / "docs" / "reliability.json"
+RESULTS = ROOT / "docs" / "reliability.json"
 PAGE = ROOT / "docs" / "reliability.md"
 
 
 class Row(NamedTuple):
-    """One line of the scoreboard.
+    """One row of the scoreboard.
 
     Attributes:
-      what: what must hold.
-      module: what is run, `python -m MODULE`.
-      full: its arguments at the counts of a release.
-      quick: the same for a pull request.
+      requirement: the requirement that the command tests.
+      module: the module of the command, `python -m MODULE`.
+      full: arguments for a release.
+      quick: arguments for a pull request; empty means the same as for a release.
     """
 
-    what: str
+    requirement: str
     module: str
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
 
 
-def _faults(what: str, name: str, full: str = "", quick: str = "") -> Row:
-    return Row(what, f"tests.faults.{name}", tuple(full.split()), tuple(quick.split()))
+def _faults(name: str, requirement: str, full: str = "", quick: str = "") -> Row:
+    """Returns the row of a command in this directory."""
+    return Row(requirement, f"tests.faults.{name}", tuple(full.split()), tuple(quick.split()))
 
 
 ROWS: dict[str, Row] = {
     "kill": _faults(
-        "killed at random moments, it ends with the same bits", "kill", "--trials 100", "--trials 2"
+        "kill",
+        "A run that is killed and restarted ends with the same bits",
+        "--trials 100",
+        "--trials 2",
     ),
     "signals": _faults(
-        "told to end in any phase: saved, the right exit code, in 5 s",
         "signals",
+        "After SIGTERM or SIGINT in any phase, a run saves and exits within 5 s",
         "--trials 20",
         "--trials 2",
     ),
-    "inflight": _faults("a save under way is completed, however the run is left", "inflight"),
-    "saves": _faults("a save that fails ends the run, named; earlier steps stay", "saves"),
+    "inflight": _faults("inflight", "A save in progress is completed, however the run ends"),
+    "saves": _faults(
+        "saves", "A failing save ends the run with an error; earlier checkpoints stay intact"
+    ),
     "damage": _faults(
-        "damage is named before a weight is used", "damage", "--trials 300", "--trials 20"
+        "damage",
+        "A damaged checkpoint is refused before any array is loaded",
+        "--trials 300",
+        "--trials 20",
     ),
-    "newest": _faults("a bad newest step is passed over, with the reason", "newest"),
+    "newest": _faults(
+        "newest", "If the newest checkpoint is invalid, the previous one is used, with a warning"
+    ),
     "retention": _faults(
-        "the latest, best and last finite step are kept", "retention", "", "--trials 500"
+        "retention",
+        "The newest, the best and the last finite checkpoint are kept",
+        "",
+        "--trials 500",
     ),
-    "restoring": _faults("another layout is refused with path and both values", "restoring"),
-    "devices": _faults("saved on n devices, restored on m: the same bits", "devices"),
-    "order": _faults("stopped after any batch: none repeated, none missing", "order"),
-    "changes": _faults("what a run cannot honour is refused, what it can is documented", "changes"),
-    "reader": _faults("a reader that dies ends the run, named, in 5 s", "reader", "", "--trials 4"),
+    "restoring": _faults(
+        "restoring", "A checkpoint with another layout is refused, with the path and both values"
+    ),
+    "devices": _faults("devices", "A state saved on n devices and restored on m has the same bits"),
+    "order": _faults("order", "A run resumed after any batch repeats no example and misses none"),
+    "changes": _faults(
+        "changes", "A resumed run refuses a changed option or changed data, unless it is allowed"
+    ),
+    "reader": _faults(
+        "reader",
+        "If the data reader fails, the run ends within 5 s and reports the cause",
+        "",
+        "--trials 4",
+    ),
     "processes": _faults(
-        "losses on 1, 2, 4 devices and 2 processes; a dead peer is noticed in 30 s", "processes"
+        "processes",
+        "Losses agree on 1, 2 and 4 devices and in 2 processes; a dead peer is noticed within 30 s",
     ),
     "twice": _faults(
-        "every experiment on all cores and on one: the same bits", "twice", "", "--experiments mlp"
+        "twice",
+        "Every experiment has the same bits on all cores and on one",
+        "",
+        "--experiments mlp",
     ),
     "golden": Row(
-        "random numbers, orders and tiny trainings are those that were kept", "tests.golden"
+        "Random numbers, data orders and tiny trainings match the stored hashes", "tests.golden"
     ),
-    "loops": _faults("loops over several devices do not hang", "loops", "", "--trials 4"),
+    "loops": _faults("loops", "Training on several devices never deadlocks", "", "--trials 4"),
     "inputs": Row(
-        "bad data, labels, shapes, ranges, options: one line each", "pytest", ("tests/bad_inputs",)
+        "Bad data, labels, shapes, ranges and options each give a one-line error",
+        "pytest",
+        ("tests/bad_inputs",),
     ),
     "nonfinite": _faults(
-        "NaN and infinity: at their step, named, or skipped", "nonfinite", "", "--trials 8"
+        "nonfinite",
+        "At a NaN or an infinity, the run ends and names the array, or skips the step",
+        "",
+        "--trials 8",
     ),
     "fuzz": _faults(
-        "broken files end in success or our error", "fuzz", "--inputs 100000", "--inputs 2000"
+        "fuzz",
+        "Mutated files and command lines are accepted or give an error of jaxdl",
+        "--inputs 100000",
+        "--inputs 2000",
     ),
-    "hostile": _faults("hostile files and names do no harm", "hostile"),
-    "long": _faults("20,000 steps: memory flat to 2 %, files and log bounded", "long"),
+    "hostile": _faults("hostile", "Hostile files and names do no harm"),
+    "long": _faults(
+        "long",
+        "In a run of 20,000 steps, memory stays constant within 2 %; files and log stay bounded",
+    ),
     "badput": _faults(
-        "saving and verifying cost less than 2 % of training",
         "badput",
+        "Saving and verifying checkpoints take less than 2 % of the training time",
         "",
         "--data digits --epochs 20",
     ),
 }
 
-HEAD = """# How reliable
+HEAD = """# Reliability
 
-What was tried to break runs, and what came of it. The lines are written by `python -m tests.faults.scoreboard`, which
-runs the commands they name; each command ends with exit code 1 if anything was not as it should be, and says what
-it does in its docstring; the test suite runs most of them at smaller counts. What is promised of equal bits is in
-[reproducibility.md](reproducibility.md), of files in [SECURITY.md](../SECURITY.md).
+jaxdl is tested by injecting faults: runs are killed, checkpoints are damaged, input files are
+forged. The table lists each requirement, the command that tests it, and its last result.
 
-| | what must hold | `python -m ...` | what it said | when, how long |
+- **Run a command** from the root of the repository, such as `python -m tests.faults.damage`. It
+  prints the result as its last line, and exits with code 1 if a trial fails. The docstring of its
+  module describes the trials; `--help` prints it.
+- **Read a result:** most begin with the number of passed trials and the number of all trials. Two
+  states have "the same bits" if their `state_sha256`, a hash of all arrays, is the same.
+- **Update this page** with `python -m tests.faults.scoreboard`, which runs the commands and writes
+  the page. The test suite runs most of the commands with fewer trials.
+
+[Reproducibility](reproducibility.md) explains which runs have the same bits.
+[Security](../SECURITY.md) lists the promises about files from others.
+
+| passed | requirement | `python -m ...` | result | date, duration |
 |---|---|---|---|---|
 """
 
 
 def run(row: Row, quick: bool) -> dict[str, Any]:
-    """What a command says last, and whether it is content."""
-    arguments = row.quick or row.full if quick else row.full
+    """Runs a command; returns its last line of output, its success, and the environment."""
+    arguments = row.full
+    if quick and row.quick:
+        arguments = row.quick
     began = time.monotonic()
     command = [sys.executable, "-m", row.module, *arguments]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONGEST
     )
     lines = done.stdout.splitlines() or [""]
-    # A command that fails sums up all the same; one that breaks says why elsewhere.
-    if done.returncode and not lines[-1].startswith(f"{row.module.rpartition('.')[2]}: "):
-        lines = done.stderr.splitlines() or lines
-    for line in done.stdout.splitlines()[:-1] if done.returncode else []:
-        print(f"  {line}")
+    if done.returncode:
+        for line in done.stdout.splitlines()[:-1]:
+            print(f"  {line}")
+        # A command whose trials fail still prints its result; one that crashes does not.
+        if not lines[-1].startswith(f"{row.module.rpartition('.')[2]}: "):
+            lines = done.stderr.splitlines() or lines
+    versions = f"jaxdl {jaxdl.__version__}, JAX {jax.__version__}"
     return {
         "command": " ".join([row.module, *arguments]),
-        "said": lines[-1].strip(" ="),
-        "fine": not done.returncode,
+        "result": lines[-1].strip(" ="),
+        "passed": not done.returncode,
         "seconds": round(time.monotonic() - began),
         "date": date.today().isoformat(),
-        "on": f"jaxdl {jaxdl.__version__}, JAX {jax.__version__}, {os.cpu_count()} cores, {platform.machine()}",
+        "environment": f"{versions}, {os.cpu_count()} cores, {platform.machine()}",
     }
 
 
-def page(kept: dict[str, dict[str, Any]]) -> str:
-    """The document.
+def page(results: dict[str, dict[str, Any]]) -> str:
+    """Returns the page as Markdown.
 
     Example:
       >>> page({}).count("not run yet") == len(ROWS)
       True
     """
-    lines = []
-    places = sorted({each["on"] for each in kept.values()})
-    for name, row in ROWS.items():
-        found = kept.get(name)
-        if found is None:
-            lines.append(f"| | {row.what} | `{row.module}` | not run yet | |")
-            continue
-        said = found["said"].removeprefix(f"{name}: ").replace("|", "\\|")
-        when = f"{found['date']}, {found['seconds']} s"
-        lines.append(
-            f"| {'yes' if found['fine'] else '**no**'} | {row.what} | `{found['command']}` | {said} | {when} |"
-        )
-    return (
-        HEAD + "\n".join(lines) + "\n" + "".join(f"\nMeasured with {place}.\n" for place in places)
-    )
+    lines = [_line(name, row, results.get(name)) for name, row in ROWS.items()]
+    environments = sorted({each["environment"] for each in results.values()})
+    measured = [f"\nMeasured with {environment}.\n" for environment in environments]
+    return HEAD + "\n".join(lines) + "\n" + "".join(measured)
+
+
+def _line(name: str, row: Row, result: dict[str, Any] | None) -> str:
+    """Returns one line of the table."""
+    if result is None:
+        return f"| | {row.requirement} | `{row.module}` | not run yet | |"
+    passed = "**no**"
+    if result["passed"]:
+        passed = "yes"
+    text = result["result"].removeprefix(f"{name}: ").replace("|", "\\|")
+    when = f"{result['date']}, {result['seconds']} s"
+    return f"| {passed} | {row.requirement} | `{result['command']}` | {text} | {when} |"
 
 
 def main() -> int:
+    """Runs the commands; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", nargs="*", default=list(ROWS), metavar="NAME", help=", ".join(ROWS)
+        "--only",
+        nargs="*",
+        default=list(ROWS),
+        metavar="NAME",
+        help=f"rows to run; default: all of {', '.join(ROWS)}",
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="the counts of a pull request; nothing is kept"
-    )
-    read = parser.parse_args()
-    fine = []
-    for name in read.only:
+    parser.add_argument("--quick", action="store_true", help="run few trials and store no results")
+    args = parser.parse_args()
+    passed = []
+    for name in args.only:
         one_of("only", name, ROWS)
-        found = run(ROWS[name], read.quick)
-        fine.append(found["fine"])
-        print(
-            f"{'fine' if found['fine'] else 'FAILED':<7} {found['said']} ({found['seconds']} s)",
-            flush=True,
-        )
-        if not read.quick:
-            keep({name: found})
-    if not read.quick:
-        keep({})
-    print(f"scoreboard: {sum(fine)}/{len(fine)} commands are content")
-    return int(not all(fine))
+        result = run(ROWS[name], args.quick)
+        passed.append(result["passed"])
+        verdict = "FAILED"
+        if result["passed"]:
+            verdict = "passed"
+        print(f"{verdict:<7} {result['result']} ({result['seconds']} s)", flush=True)
+        if not args.quick:
+            store({name: result})
+    if not args.quick:
+        store({})
+    print(f"scoreboard: {sum(passed)}/{len(passed)} commands passed")
+    return int(not all(passed))
 
 
-def keep(found: dict[str, Any]) -> None:
-    """Adds to what is kept, and writes the page."""
-    kept = (json.loads(KEPT.read_text()) if KEPT.exists() else {}) | found
-    write(KEPT, json.dumps({each: kept[each] for each in ROWS if each in kept}, indent=1) + "\n")
-    write(PAGE, page(kept))
+def store(new: dict[str, Any]) -> None:
+    """Adds results to the stored ones and writes the page."""
+    results: dict[str, Any] = {}
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text())
+    results |= new
+    in_order = {name: results[name] for name in ROWS if name in results}
+    write(RESULTS, json.dumps(in_order, indent=1) + "\n")
+    write(PAGE, page(results))
 
 
 def write(file: Path, text: str) -> None:
-    """In one piece: two boards may be at work."""
+    """Writes a file atomically, because two scoreboards may run at the same time."""
     partial = file.with_name(f"{file.name}.{os.getpid()}")
     partial.write_text(text)
     partial.replace(file)

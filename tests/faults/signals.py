@@ -1,10 +1,12 @@
-"""A run that is told to end in any of its phases: saved, out in time, and the same bits when it goes on.
+"""Sends a signal in each phase of a run: it must save, exit in time, and resume bit-identically.
 
     python -m tests.faults.signals --trials 20
 
-Each trial starts the perceptron on the digits as a user would, waits until it compiles, trains, classifiers or saves, sends
-SIGTERM or SIGINT a moment later, and looks at the exit code (143, 130), the seconds until then (5 at most) and the step
-that was saved; then the same command goes on to the end. Exit code 1 unless every trial was as it should be.
+Each trial starts the perceptron on the digits as a user would. It waits until the run compiles,
+trains, evaluates or saves, and sends SIGTERM or SIGINT a moment later. The exit code must be 143 or
+130, the run must end within 5 seconds, and its last step must be saved. The same command then
+resumes the run, which must end with the bits of an uninterrupted one. Exits with code 1 unless all
+trials pass.
 """
 
 import argparse
@@ -27,14 +29,14 @@ LIMIT = 5.0
 
 
 class Trial(NamedTuple):
-    """What became of one interruption.
+    """The result of one interruption.
 
     Attributes:
-      code: the exit code.
-      seconds: from the signal to the end.
-      reached: the step that the process said last that it had done.
-      newest: the newest step that was saved.
-      sha256: of the final state, after the same command went on.
+      code: exit code.
+      seconds: time from the signal to the end of the process.
+      reached: last step that the process has printed as done.
+      newest: step of the newest checkpoint.
+      sha256: hash of the final state after the same command has resumed the run.
     """
 
     code: int
@@ -45,121 +47,139 @@ class Trial(NamedTuple):
 
 
 def command(out: Path, phase: str = "none") -> list[str]:
-    """The perceptron, which says when it is in a phase."""
+    """Returns the command of a run that prints a line when it reaches a phase."""
     return [sys.executable, "-m", "tests.faults.signals", "--child", phase, str(out)]
 
 
 def whole(out: Path) -> str:
-    """The hash of a run that nothing interrupts."""
+    """Starts or resumes a run without an interruption; returns its final hash."""
     subprocess.run(command(out), cwd=ROOT, check=True, capture_output=True, timeout=TIMEOUT)
     return sha256(out)
 
 
-def told(phase: str, number: int, wait: float, out: Path) -> Trial:
-    """Sends a signal so many seconds after a phase has begun, and has the run go on afterwards."""
+def interrupted(phase: str, number: int, wait: float, out: Path) -> Trial:
+    """Sends a signal so many seconds after a phase begins; then resumes the run."""
     process = subprocess.Popen(
         command(out, phase), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert process.stdout is not None
     while not process.stdout.readline().startswith("READY"):
         if process.poll() is not None:
-            raise RuntimeError(f"the run ended with {process.returncode} before it came to {phase}")
+            raise RuntimeError(f"the run ended with {process.returncode} before phase {phase}")
     time.sleep(wait)
     process.send_signal(number)
     began = time.monotonic()
-    said, _ = process.communicate(timeout=TIMEOUT)
+    output, _ = process.communicate(timeout=TIMEOUT)
     seconds = time.monotonic() - began
     newest = max(saved(out), default=0)
-    return Trial(process.returncode, seconds, reached(said), newest, whole(out))
+    return Trial(process.returncode, seconds, reached(output), newest, whole(out))
 
 
-def reached(said: str) -> int:
-    """The last step that a process said it had done."""
-    return max(
-        (int(line.split()[1]) for line in said.splitlines() if line.startswith("DONE ")), default=0
-    )
+def reached(output: str) -> int:
+    """Returns the last step that a process has printed as done; 0 if there is none."""
+    lines = [line for line in output.splitlines() if line.startswith("DONE ")]
+    return max((int(line.split()[1]) for line in lines), default=0)
 
 
-def wrong(trial: Trial, number: int, expected: str) -> str:
-    """What is not as it should be; nothing if all is."""
-    rules = {
+def problems(trial: Trial, number: int, expected: str) -> str:
+    """Returns the problems of a trial as one text, which is empty if the trial passed."""
+    checks = {
         f"exit code {trial.code}": trial.code == 128 + number,
         f"{trial.seconds:.1f} s": trial.seconds < LIMIT,
-        f"saved step {trial.newest}, but did {trial.reached}": trial.newest >= trial.reached,
+        f"saved step {trial.newest} after step {trial.reached}": trial.newest >= trial.reached,
         "other bits": trial.sha256 == expected,
     }
-    return ", ".join(said for said, fine in rules.items() if not fine)
+    return ", ".join(problem for problem, passed in checks.items() if not passed)
 
 
 def child(phase: str, out: str) -> None:
-    """The experiment, with a word in each place where a signal may come."""
+    """Runs the experiment; prints READY in the phase, and DONE with the number of each step."""
     from jaxdl.experiment import launch
     from jaxdl.training import loop, program, store
     from jaxdl.training.metric_logger import MetricLogger
     from tests.experiment.scripts import script
 
-    def tell(where: Any, name: str, wanted: str, after: float, busy: bool = False) -> None:
-        """Says once that the phase is there when a function is called, and gives the signal time to come."""
-        function = getattr(where, name)
-        told = []
+    def announce(owner: Any, name: str, of_phase: str, pause: float, busy: bool = False) -> None:
+        """Wraps a function that begins a phase: its first call prints READY and waits.
+
+        Args:
+          owner: module or class of the function.
+          name: name of the function.
+          of_phase: phase that begins with a call of the function.
+          pause: seconds to wait for the signal.
+          busy: if True, computes outside of Python for a long time, like XLA's compiler.
+        """
+        function = getattr(owner, name)
+        announced = []
 
         def wrapped(*args: Any) -> Any:
-            if phase == wanted and not told and not (wanted == "train" and args[1][0] < 30):
-                told.append(True)
+            is_early = of_phase == "train" and args[1][0] < 30
+            if phase == of_phase and not announced and not is_early:
+                announced.append(True)
                 print("READY", flush=True)
-                time.sleep(after)
-                if busy:  # like XLA's compiler: outside of Python for long
+                time.sleep(pause)
+                if busy:
                     hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
             return function(*args)
 
-        setattr(where, name, wrapped)
+        setattr(owner, name, wrapped)
 
-    take = MetricLogger.take
+    record = MetricLogger.record
 
-    def taken(self: MetricLogger, block: Any, state: Any) -> None:
-        take(self, block, state)
+    def record_and_print(self: MetricLogger, block: Any, state: Any) -> None:
+        record(self, block, state)
         print(f"DONE {block[0]}", flush=True)
 
-    setattr(MetricLogger, "take", taken)  # noqa: B010
-    tell(program, "convolutions", "compile", 0.0, busy=True)
-    tell(MetricLogger, "take", "train", 0.0)
-    tell(loop, "sweep", "evaluate", 0.5)
-    tell(store, "write_manifest", "save", 0.5)
+    setattr(MetricLogger, "record", record_and_print)  # noqa: B010
+    announce(program, "convolutions", "compile", 0.0, busy=True)
+    announce(MetricLogger, "record", "train", 0.0)
+    announce(loop, "evaluate_windows", "evaluate", 0.5)
+    announce(store, "write_manifest", "save", 0.5)
     mlp = script("mlp")
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # what is started in the background ignores it
-    numbers = ["--steps", str(STEPS), "--save-every", str(SAVE), "--hidden", "32", "--out", out]
-    launch(mlp.main, mlp.Config, numbers)
+    # Processes that a shell starts in the background ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = ["--steps", str(STEPS), "--save-every", str(SAVE), "--hidden", "32", "--out", out]
+    launch(mlp.main, mlp.Config, options)
 
 
 def main() -> int:
+    """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=20, help="in each phase")
-    parser.add_argument("--phases", nargs="*", default=PHASES, choices=PHASES)
-    parser.add_argument("--seed", type=int, default=0)
-    read = parser.parse_args()
-    fine = 0
+    parser.add_argument("--trials", type=int, default=20, help="trials per phase; default: 20")
+    parser.add_argument(
+        "--phases", nargs="*", default=PHASES, choices=PHASES, help="phases to try; default: all"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the times; default: 0")
+    args = parser.parse_args()
+    passed = 0
     slowest = 0.0
-    rng = random.Random(read.seed)
+    rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as directory:
         expected = whole(Path(directory) / "whole")
-        for phase in read.phases:
-            for i in range(read.trials):
+        for phase in args.phases:
+            for i in range(args.trials):
                 number = (signal.SIGTERM, signal.SIGINT)[i % 2]
-                trial = told(phase, number, rng.uniform(0, 0.3), Path(directory) / f"{phase}-{i}")
-                said = wrong(trial, number, expected)
-                fine = fine + (not said)
+                out = Path(directory) / f"{phase}-{i}"
+                trial = interrupted(phase, number, rng.uniform(0, 0.3), out)
                 slowest = max(slowest, trial.seconds)
-                where = f"{phase:<8} {number.name}: out after {trial.seconds:.1f} s, saved step {trial.newest}"
-                print(f"{where}{', WRONG: ' + said if said else ''}", flush=True)
-    count = len(read.phases) * read.trials
+                line = (
+                    f"{phase:<8} {number.name}: ended after {trial.seconds:.1f} s, "
+                    f"saved step {trial.newest}"
+                )
+                wrong = problems(trial, number, expected)
+                if wrong:
+                    line += f", WRONG: {wrong}"
+                else:
+                    passed += 1
+                print(line, flush=True)
+    count = len(args.phases) * args.trials
     print(
-        f"signals: {fine}/{count} saved, with the right exit code and the same bits; {slowest:.1f} s at most"
+        f"signals: {passed}/{count} runs saved, exited with the right code and resumed with the "
+        f"same bits; at most {slowest:.1f} s"
     )
-    return int(fine < count)
+    return int(passed < count)
 
 
 if __name__ == "__main__":

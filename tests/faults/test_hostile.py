@@ -1,4 +1,4 @@
-"""Every row of `python -m tests.faults.hostile`."""
+"""Every case of `python -m tests.faults.hostile`."""
 
 import pytest
 
@@ -9,16 +9,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def worker():
-    one = Worker()
-    yield one
-    one.close()
+    worker = Worker()
+    yield worker
+    worker.close()
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_it_is_refused_or_harmless(name, worker):
-    ended, said = worker.outcome(name)
-    assert ended == ROWS[name][1], said
+def test_a_hostile_file_is_refused_or_harmless(name, worker):
+    outcome, message = worker.outcome(name)
+    assert outcome == ROWS[name][1], message
 
 
-def test_there_are_enough():
+def test_there_are_enough_cases():
     assert len(ROWS) >= 40

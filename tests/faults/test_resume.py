@@ -1,4 +1,4 @@
-"""A few of the interruptions that `python -m tests.faults.resume` makes at every step."""
+"""Some of the interruptions that `python -m tests.faults.resume` makes at every step."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The scoreboard is the page that its commands have written."""
+"""Tests of the scoreboard, and of the page and the results that it has written."""
 
 import json
 
@@ -6,10 +6,10 @@ from tests.faults import scoreboard
 from tests.faults.resume import ROOT
 
 
-def test_the_page_is_what_is_kept():
-    kept = json.loads(scoreboard.KEPT.read_text())
-    assert kept.keys() <= scoreboard.ROWS.keys()
-    assert scoreboard.PAGE.read_text() == scoreboard.page(kept)
+def test_the_page_shows_the_stored_results():
+    results = json.loads(scoreboard.RESULTS.read_text())
+    assert results.keys() <= scoreboard.ROWS.keys()
+    assert scoreboard.PAGE.read_text() == scoreboard.page(results)
 
 
 def test_every_row_is_a_command():
@@ -20,7 +20,7 @@ def test_every_row_is_a_command():
         path.stem for path in (ROOT / "tests" / "faults").glob("*.py") if path.stem != "__init__"
     }
     commands = {name for name in modules if f"python -m tests.faults.{name}" in _docstring(name)}
-    # `resume` is what `kill` does at every step, one by one.
+    # `resume` needs no row, because `kill` tests the same at random steps.
     assert commands - {"scoreboard", "resume"} <= scoreboard.ROWS.keys()
 
 
@@ -28,11 +28,11 @@ def _docstring(name: str) -> str:
     return (ROOT / "tests" / "faults" / f"{name}.py").read_text().split('"""')[1]
 
 
-def test_a_command_that_fails_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(scoreboard, "KEPT", tmp_path / "kept.json")
+def test_a_failing_command_is_reported(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(scoreboard, "RESULTS", tmp_path / "results.json")
     monkeypatch.setattr(scoreboard, "PAGE", tmp_path / "page.md")
     monkeypatch.setitem(scoreboard.ROWS, "long", scoreboard.Row("what", "calendar", ("nonsense",)))
     monkeypatch.setattr("sys.argv", ["scoreboard", "--only", "long"])
     assert scoreboard.main() == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "scoreboard: 0/1 commands are content"
+    assert capsys.readouterr().out.splitlines()[-1] == "scoreboard: 0/1 commands passed"
     assert "| **no** | what | `calendar nonsense` |" in (tmp_path / "page.md").read_text()

@@ -1,11 +1,19 @@
-"""Every experiment's `--smoke` twice, on all cores and on one: the same `state_sha256`, the same numbers.
+"""Runs every experiment's `--smoke` twice, on all cores and on one: the bits must be the same.
 
     python -m tests.faults.twice
     python -m tests.faults.twice --experiments mlp cnn
 
-Of `mlp` and `cnn` also with what must not matter changed: the process alone, the compilation cache cold and warm,
-buffers kept instead of donated, one step in a dispatch instead of several, and begun on all cores and ended on one.
-Prints one line each and ends with exit code 1 if what is promised did not come out: the same bits.
+Compares `state_sha256`, the metrics and the hashes of the data. `mlp` and `cnn` are also run with
+these changes, which must not change a bit:
+
+- in another process;
+- with a cold and with a warm cache of compiled programs;
+- without donated buffers;
+- with one step per dispatch instead of several;
+- started on all cores and finished on one.
+
+Prints one line per change. Exits with code 1 unless each result is as promised by
+`docs/reproducibility.md`.
 """
 
 import argparse
@@ -28,7 +36,7 @@ from tests.faults.resume import finished
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 
-#: Those that are also tried with what must not matter.
+#: Experiments that are also run with all changes.
 CLOSELY = ("mlp", "cnn")
 
 Results = dict[str, dict[str, Any]]
@@ -41,29 +49,34 @@ def smoke(
     environment: dict[str, str] | None = None,
     donated: bool = True,
 ) -> Results:
-    """An experiment's shortest form in a process of its own, as a user would start it on a CPU.
+    """Runs `--smoke` of an experiment in a new process, as a user would start it on a CPU.
 
     Args:
       name: the experiment.
-      out: where it goes.
+      out: directory of the run.
       *more: options behind `--smoke`.
-      environment: variables that differ.
-      donated: whether a step may reuse the memory of the state that it was given.
+      environment: environment variables to add or replace.
+      donated: if True, a step may reuse the memory of the state that it receives.
 
     Returns:
-      Its results by directory: one called `.`, or one for each run of an experiment that compares several.
+      The results by directory: one called `.`, or one for each run of an experiment that compares
+      several.
     """
-    words = ["--smoke", *more, "--out", str(out)]
+    options = ["--smoke", *more, "--out", str(out)]
     if any(field.name == "feature_classifier" for field in dataclasses.fields(script(name).Config)):
         with contextlib.redirect_stdout(sys.stderr):
-            words += ["--feature-classifier", str(trained_classifier())]
-    plain = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")}
-    start = (
-        [sys.executable] if donated else [sys.executable, "-m", "tests.faults.twice", "--undonated"]
-    )
+            options += ["--feature-classifier", str(trained_classifier())]
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    }
+    python = [sys.executable]
+    if not donated:
+        python += ["-m", "tests.faults.twice", "--undonated"]
     finished(
-        [*start, str(EXPERIMENTS / f"{name}.py"), *words],
-        {**plain, "JAX_PLATFORMS": "cpu", **(environment or {})},
+        [*python, str(EXPERIMENTS / f"{name}.py"), *options],
+        {**inherited, "JAX_PLATFORMS": "cpu", **(environment or {})},
     )
     return {
         str(path.parent.relative_to(out)): json.loads(path.read_text())
@@ -71,34 +84,38 @@ def smoke(
     }
 
 
-def undonated(path: str, *words: str) -> None:
-    """Runs a script in this process, with no buffer given away.
+def undonated(path: str, *options: str) -> None:
+    """Runs a script in this process, with all arguments that donate buffers removed from `jit`.
 
     Raises:
-      RuntimeError: none would have been anyway.
+      RuntimeError: the script donates no buffers.
     """
     import jax
 
     jit = jax.jit
-    kept = []
+    removed = []
 
-    def keeping(*args: Any, **options: Any) -> Any:
-        kept.extend(name for name in options if name.startswith("donate"))
-        return jit(
-            *args,
-            **{name: value for name, value in options.items() if not name.startswith("donate")},
-        )
+    def jit_without_donation(*args: Any, **keywords: Any) -> Any:
+        removed.extend(name for name in keywords if name.startswith("donate"))
+        remaining = {
+            name: value for name, value in keywords.items() if not name.startswith("donate")
+        }
+        return jit(*args, **remaining)
 
-    jax.jit = keeping
-    sys.argv = [path, *words]
+    jax.jit = jit_without_donation
+    sys.argv = [path, *options]
     runpy.run_path(path, run_name="__main__")
-    if not kept:
-        raise RuntimeError(f"{path} donates nothing")
+    if not removed:
+        raise RuntimeError(f"{path} donates no buffers")
 
 
 @contextlib.contextmanager
 def one_core() -> Iterator[str]:
-    """Processes that are started here have one core; where the system cannot say so it is said."""
+    """Restricts processes that are started in this context to one core.
+
+    Yields:
+      Words for the output; they differ on a system that cannot restrict the cores.
+    """
     if not hasattr(os, "sched_getaffinity"):
         yield "on the same cores"
         return
@@ -111,60 +128,75 @@ def one_core() -> Iterator[str]:
 
 
 def both(first: Results, second: Results) -> list[Comparison]:
-    """Each result against the one of the same directory.
+    """Compares each result with the one of the same directory.
 
     Raises:
-      RuntimeError: they did not leave the same ones.
+      RuntimeError: the results have different directories, or there are none.
     """
     if first.keys() != second.keys() or not first:
         raise RuntimeError(f"one left {sorted(first)}, the other {sorted(second)}")
     return [compare_results(first[run], second[run]) for run in first]
 
 
-def trials(name: str, place: Path) -> Iterator[tuple[str, list[Comparison]]]:
-    """Tries an experiment in every way: what was changed, and what came of each of its runs."""
-    first = smoke(name, place / "first")
-    threads = "--cpu-threads", str(next(iter(first.values()))["config"]["cpu_threads"])
+def trials(name: str, directory: Path) -> Iterator[tuple[str, list[Comparison]]]:
+    """Yields each change to an experiment, with the comparison of each of its runs."""
+    first = smoke(name, directory / "first")
+    threads = ("--cpu-threads", str(next(iter(first.values()))["config"]["cpu_threads"]))
     with one_core() as where:
-        yield where, both(first, smoke(name, place / "second", *threads))
+        yield where, both(first, smoke(name, directory / "second", *threads))
     if name not in CLOSELY:
         return
-    yield "in another process", both(first, smoke(name, place / "third"))
-    fresh = {
-        "JAX_COMPILATION_CACHE_DIR": str(place / "cache"),
+    yield "in another process", both(first, smoke(name, directory / "third"))
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(directory / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    for how in ("cold", "warm"):
-        yield f"with a {how} cache", both(first, smoke(name, place / how, environment=fresh))
-    if not any((place / "cache").iterdir()):
-        raise RuntimeError(f"{name} kept no compiled programs")
-    smoke(name, place / "moved", "--stop-after", "10")
+    for warmth in ("cold", "warm"):
+        results = smoke(name, directory / warmth, environment=cache)
+        yield f"with a {warmth} cache", both(first, results)
+    if not any((directory / "cache").iterdir()):
+        raise RuntimeError(f"{name} wrote no compiled programs to the cache")
+    smoke(name, directory / "moved", "--stop-after", "10")
     with one_core() as where:
-        yield f"ended {where}", both(first, smoke(name, place / "moved"))
-    yield "without donation", both(first, smoke(name, place / "kept", donated=False))
-    yield "one step in a dispatch", both(first, smoke(name, place / "single", "--log-every", "1"))
+        yield f"finished {where}", both(first, smoke(name, directory / "moved"))
+    yield "without donation", both(first, smoke(name, directory / "undonated", donated=False))
+    results = smoke(name, directory / "single", "--log-every", "1")
+    yield "one step per dispatch", both(first, results)
 
 
 def main() -> int:
+    """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--experiments", nargs="+", default=NAMES, choices=NAMES, metavar="NAME")
+    parser.add_argument(
+        "--experiments",
+        nargs="+",
+        default=NAMES,
+        choices=NAMES,
+        metavar="NAME",
+        help="experiments to run; default: all",
+    )
     same = []
-    kept = []
+    as_promised = []
     for name in parser.parse_args().experiments:
-        with tempfile.TemporaryDirectory() as place:
+        with tempfile.TemporaryDirectory() as directory:
             began = time.perf_counter()
-            for how, found in trials(name, Path(place)):
+            for change, comparisons in trials(name, Path(directory)):
                 seconds = time.perf_counter() - began
                 began = time.perf_counter()
-                same.append(all(each.same for each in found))
-                kept.append(all(each.promise_kept for each in found))
-                wrong = ", ".join(name for each in found for name in each.differences)
-                said = "the same" if same[-1] else f"{wrong} differ; promised: {found[0].level}"
-                print(f"{name:<18} {how:<22} {said} ({seconds:.0f} s)", flush=True)
-    print(f"twice: {sum(same)}/{len(same)} the same bits, {sum(kept)}/{len(kept)} what is promised")
-    return int(not all(kept))
+                same.append(all(each.same for each in comparisons))
+                as_promised.append(all(each.promise_kept for each in comparisons))
+                verdict = "the same"
+                if not same[-1]:
+                    names = ", ".join(name for each in comparisons for name in each.differences)
+                    verdict = f"{names} differ; promised: {comparisons[0].level}"
+                print(f"{name:<18} {change:<22} {verdict} ({seconds:.0f} s)", flush=True)
+    print(
+        f"twice: {sum(same)}/{len(same)} comparisons had the same bits, "
+        f"{sum(as_promised)}/{len(as_promised)} were as promised"
+    )
+    return int(not all(as_promised))
 
 
 if __name__ == "__main__":

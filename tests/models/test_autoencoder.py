@@ -21,7 +21,7 @@ from jaxdl.models import (
     UpStage,
     encoder_decoder,
 )
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 6, 1)), jnp.float32)
 FLAT = X.reshape(5, 24)
@@ -37,7 +37,7 @@ def part(model, params, name, *inputs, **told):
 
 def test_is_the_decoder_of_the_encoder():
     model = Autoencoder(CNN((Stage(3),), outputs=None), ConvDecoder((UpStage(1),)))
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     assert set(params) == {"encoder", "decoder"}
     z = part(model, params, "encoder", X)
@@ -55,7 +55,7 @@ def test_is_the_decoder_of_the_encoder():
 
 def test_a_vae_says_mean_then_logvar_and_draws_from_the_mean():
     model = VAE(ENCODER, Reshaped(DECODER, (4, 6, 1)), latent=2)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     code = part(model, params, "encoder", X)
     mean, logvar = model.apply(variables, X, train=False, method="encode")
@@ -113,7 +113,7 @@ def test_halves_that_cannot_be():
 @pytest.mark.parametrize("train", [True, False])
 def test_both_halves_hear_whether_this_is_training(train):
     model = VAE(MLP((7,), 4, norm="batch"), MLP((6,), 24, norm="batch"), latent=2)
-    variables = drawn(model, FLAT)
+    variables = random_variables(model, FLAT)
     moved = model.apply(variables, FLAT, train=train, mutable=["batch_stats"])[1]["batch_stats"]
     for half in ("encoder", "decoder"):
         before, after = (
@@ -124,32 +124,43 @@ def test_both_halves_hear_whether_this_is_training(train):
 
 @pytest.mark.parametrize("kind", [Autoencoder, VAE])
 @pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True)])
-def test_the_label_goes_to_the_conditional_halves_only(kind, first, second):
-    encoder = Conditional(ENCODER, 3, 5) if first else ENCODER
-    decoder = Conditional(DECODER, 3, 6) if second else DECODER
+def test_the_label_goes_to_the_conditional_parts_only(kind, first, second):
+    encoder = ENCODER
+    encoder_label = {}
+    if first:
+        encoder = Conditional(ENCODER, 3, 5)
+        encoder_label = {"label": LABEL}
+    decoder = DECODER
+    decoder_label = {}
+    if second:
+        decoder = Conditional(DECODER, 3, 6)
+        decoder_label = {"label": LABEL}
     model = kind(encoder, decoder)
-    params = drawn(SimpleNamespace(init=functools.partial(model.init, label=LABEL)), FLAT)["params"]
-    z = part(model, params, "encoder", FLAT, **({"label": LABEL} if first else {}))
-    z = z[:, :2] if kind is VAE else z
-    y = part(model, params, "decoder", z, **({"label": LABEL} if second else {}))
+    params = random_variables(
+        SimpleNamespace(init=functools.partial(model.init, label=LABEL)), FLAT
+    )["params"]
+    z = part(model, params, "encoder", FLAT, **encoder_label)
+    if kind is VAE:
+        z = z[:, :2]
+    y = part(model, params, "decoder", z, **decoder_label)
     run = jax.jit(lambda label: model.apply({"params": params}, FLAT, train=False, label=label))
     np.testing.assert_allclose(run(LABEL), y, rtol=1e-5, atol=1e-6)
     assert (jnp.abs(run((LABEL + 1) % 3) - y).max(1) > 1e-2).all()
     with pytest.raises(InputError) as caught:
         model.apply({"params": params}, FLAT, train=False)
-    assert str(caught.value) == "label: got None, allowed: the class of each input, in [0, 3)"
+    assert str(caught.value) == "label: got None, allowed: the class of each example, in [0, 3)"
 
 
-def test_a_label_changes_nothing_where_no_half_is_conditional():
+def test_a_label_has_no_effect_if_no_part_is_conditional():
     model = Autoencoder(ENCODER, DECODER)
-    variables = drawn(model, FLAT)
-    plain, told = (
+    variables = random_variables(model, FLAT)
+    plain, labelled = (
         model.apply(variables, FLAT, train=False, label=label) for label in (None, LABEL)
     )
-    np.testing.assert_array_equal(plain, told)
+    np.testing.assert_array_equal(plain, labelled)
 
 
-def test_knows_its_classes():
+def test_number_of_classes():
     known = Conditional(ENCODER, 3)
     for kind in (Autoencoder, VAE):
         assert kind(ENCODER, DECODER).classes is None
@@ -161,14 +172,14 @@ def test_knows_its_classes():
         )
         with pytest.raises(InputError) as caught:
             _ = kind(known, Conditional(DECODER, 4)).classes
-        assert str(caught.value) == "classes: got [3, 4], allowed: one number for all parts"
+        assert str(caught.value) == "classes: got [3, 4], allowed: the same number for all parts"
 
 
 def init(model, x):
     return jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
 
 
-TWICE = "two numbers for each of the latent"
+TWICE = "a mean and a log variance per latent dimension"
 BAD = [
     (lambda: VAE(ENCODER, DECODER, latent=0), "latent: got 0, allowed: at least 1"),
     (lambda: VAE(ENCODER, DECODER, latent=2.0), "latent: got 2.0, allowed: an integer, at least 1"),

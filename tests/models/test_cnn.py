@@ -1,4 +1,4 @@
-"""CNN against Linen's layers written out, its norm against PyTorch, the lectures' networks against their sizes."""
+"""CNN against Linen's layers, its norm against PyTorch, and the sizes of the lectures' networks."""
 
 import flax.linen as nn
 import jax
@@ -9,10 +9,10 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.nn import Conv
-from jaxdl.nn.activations import KEEPS_LARGEST, activation
+from jaxdl.nn.activations import MONOTONIC, activation
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 9, 8, 2)), jnp.float32)
 TWO = (Stage(4, 3, pool="average", padding="VALID"), Stage(5, 2, strides=2, pool="max", window=2))
@@ -20,7 +20,7 @@ TWO = (Stage(4, 3, pool="average", padding="VALID"), Stage(5, 2, strides=2, pool
 
 def test_is_its_layers_one_after_the_other():
     model = CNN(TWO, dense=(7,), outputs=3, activation="tanh")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     assert set(params) == {"conv_0", "conv_1", "head"}
     h = jnp.tanh(nn.Conv(4, (3, 3), padding="VALID").apply({"params": params["conv_0"]}, X))
@@ -30,14 +30,15 @@ def test_is_its_layers_one_after_the_other():
     for name in ("dense_0", "out"):
         layer = params["head"][name]
         h = h @ layer["kernel"] + layer["bias"][None]
-        h = h if name == "out" else jnp.tanh(h)
+        if name != "out":
+            h = jnp.tanh(h)
     y = jax.jit(lambda v: model.apply(v, X, train=False))(variables)
     np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
 
 
-def test_without_outputs_the_last_stages_maps_come_out():
+def test_without_outputs_the_last_stages_maps_are_returned():
     model = CNN(TWO, outputs=None, activation="tanh")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     assert set(params) == {"conv_0", "conv_1"}
     h = jnp.tanh(Conv(4, (3, 3), padding="VALID").apply({"params": params["conv_0"]}, X))
@@ -68,7 +69,7 @@ def test_without_outputs_the_stages_fields_are_checked_as_with(wrong):
     assert lines[0] == lines[1]
 
 
-@pytest.mark.parametrize("name", sorted(KEEPS_LARGEST))
+@pytest.mark.parametrize("name", sorted(MONOTONIC))
 def test_the_largest_activation_is_the_activation_of_the_largest(name):
     f = activation(name)
     g = jnp.asarray(np.random.default_rng(4).normal(size=(32, 6, 6, 8)), jnp.float32)
@@ -88,7 +89,7 @@ def test_pooling_comes_first_where_that_changes_nothing(monkeypatch, name, pool,
     model = CNN(
         (Stage(4, pool=pool), Stage(5, 2, pool=pool)), outputs=3, activation=name, norm="batch"
     )
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
 
     def loss(variables):
         return jnp.sin(model.apply(variables, X, train=False)).sum()
@@ -98,7 +99,7 @@ def test_pooling_comes_first_where_that_changes_nothing(monkeypatch, name, pool,
         return str(jax.make_jaxpr(step)(variables)), jax.jit(step)(variables)
 
     program, found = measured()
-    monkeypatch.setattr("jaxdl.models.cnn.KEEPS_LARGEST", frozenset())
+    monkeypatch.setattr("jaxdl.models.cnn.MONOTONIC", frozenset())
     program_after, found_after = measured()
     assert (program != program_after) == early
     jax.tree.map(
@@ -121,7 +122,7 @@ def test_stages_know_their_size(key, stage):
 def test_batch_norm_is_pytorchs_in_training():
     torch = pytest.importorskip("torch")
     model = CNN((Stage(4, pool=None, padding="VALID"),), outputs=3, norm="batch")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     conv = torch.nn.Conv2d(2, 4, 3, bias=False)
     norm = torch.nn.BatchNorm2d(4)
@@ -145,7 +146,7 @@ def test_batch_norm_is_pytorchs_in_training():
 
 def test_a_stage_can_do_without_the_norm():
     model = CNN((Stage(4, pool=None, use_norm=False), Stage(3, pool=None)), outputs=2, norm="batch")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     first = variables["params"]["conv_0"]
     second = variables["params"]["conv_1"]
     assert (set(first), set(second)) == ({"kernel", "bias"}, {"kernel"})
@@ -161,7 +162,7 @@ def test_a_stage_can_do_without_the_norm():
 def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
     x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 16, 16, 1)), jnp.float32)
     model = CNN((Stage(32, pool=None, dropout=0.25),), (2000,), dropout=0.5, activation="linear")
-    variables = drawn(model, x)
+    variables = random_variables(model, x)
 
     @jax.jit
     def seen(key):
@@ -178,7 +179,7 @@ def test_dropout_drops_the_rate_of_each_stage_and_of_the_head(key):
 
 def test_bfloat16_computes_near_and_returns_float32():
     exact, rounded = (CNN(TWO, (8,), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16))
-    variables = drawn(exact, X)
+    variables = random_variables(exact, X)
     a, b = (
         jax.jit(lambda v, model=model: model.apply(v, X, train=False))(variables)
         for model in (exact, rounded)
@@ -213,7 +214,7 @@ def test_the_lectures_networks_train_on_small_digits(key, preset):
     x = jnp.asarray(np.random.default_rng(3).uniform(size=(16, 8, 8, 1)), jnp.float32)
     labels = jnp.arange(16) % 10
 
-    params = drawn(model, x)["params"]
+    params = random_variables(model, x)["params"]
 
     @jax.jit
     def gradients(params):
@@ -248,7 +249,7 @@ def test_rematerialised_stages_give_the_same_for_less_memory(key):
         Stage(16),
     )
     plain, again = (CNN(stages, norm="batch", remat=remat) for remat in (False, True))
-    variables = drawn(plain, x)
+    variables = random_variables(plain, x)
     found = []
     for model in (plain, again):
 

@@ -1,4 +1,4 @@
-"""Conditional against its rows put beside the input by hand; labels that are unknown, missing or not wanted."""
+"""Conditional against joining its vectors to the input by hand, and wrong labels."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def test_is_the_body_of_the_input_and_the_row_of_its_class(model, x, beside):
     )
     run = jax.jit(lambda label: model.apply({"params": params}, x, train=False, label=label))
     np.testing.assert_allclose(run(LABEL), y, rtol=1e-5, atol=1e-6)
-    # A label outside the classes says NaN for its own input and leaves the others alone.
+    # A label outside the classes gives NaN for its example and changes no other.
     for label in (-1, 4, 100):
         wrong = run(LABEL.at[3].set(label))
         assert np.isnan(wrong[3]).all()
@@ -42,7 +42,7 @@ def test_is_the_body_of_the_input_and_the_row_of_its_class(model, x, beside):
 
 
 @pytest.mark.parametrize("classes", [10, 400])
-def test_rows_start_as_large_as_what_they_stand_beside(classes):
+def test_vectors_start_with_the_scale_of_the_input(classes):
     kernel = init(Conditional(MLP(), classes, 64), X)["params"]["embed"]["kernel"]
     assert float(kernel.std()) == pytest.approx(1, abs=4 / (2 * kernel.size) ** 0.5)
 
@@ -92,24 +92,27 @@ BAD = [
     (lambda: Conditional(MLP(), 3, 0), "features: got 0, allowed: at least 1"),
     (
         lambda: init(VECTORS, X, None),
-        "label: got None, allowed: the class of each input, in [0, 4)",
+        "label: got None, allowed: the class of each example, in [0, 4)",
     ),
     (lambda: init(VECTORS, X[:, None]), "x: got [5, 1, 3], allowed: [B, D] or images [B, H, W, C]"),
     (lambda: init(VECTORS, X[:, 0]), "x: got [5], allowed: [B, D] or images [B, H, W, C]"),
     (
         lambda: init(VECTORS, X, LABEL.astype(jnp.float32)),
-        "label: got 'float32[5]', allowed: integers [5], one for each",
+        "label: got 'float32[5]', allowed: integers [5], one per example",
     ),
     (
         lambda: init(VECTORS, X, LABEL[:2]),
-        "label: got 'int32[2]', allowed: integers [5], one for each",
+        "label: got 'int32[2]', allowed: integers [5], one per example",
     ),
     (
         lambda: num_classes(VECTORS, MLP(), Conditional(MLP(), 3)),
-        "classes: got [3, 4], allowed: one number for all parts",
+        "classes: got [3, 4], allowed: the same number for all parts",
     ),
     (lambda: check_label(None, 0), "label: got 0, allowed: None, for a network without classes"),
-    (lambda: check_label(4, None), "label: got None, allowed: the class of each, in [0, 4)"),
+    (
+        lambda: check_label(4, None),
+        "label: got None, allowed: the class of each example, in [0, 4)",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models.conv1d import Conv1DStack
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(4, 12, 3)), jnp.float32)
 
@@ -19,7 +19,7 @@ def run(model, variables, x, **more):
 
 def test_is_its_layers_one_after_the_other():
     model = Conv1DStack((5, 6), kernel_size=3, pool=2)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     h = X
     for name, width in (("conv_0", 5), ("conv_1", 6)):
         h = jax.nn.relu(nn.Conv(width, (3,)).apply({"params": variables["params"][name]}, h))
@@ -30,7 +30,7 @@ def test_is_its_layers_one_after_the_other():
 def test_is_pytorchs_with_its_gradient():
     torch = pytest.importorskip("torch")
     model = Conv1DStack((5,), kernel_size=5, pool=5)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]["conv_0"]
     layer = torch.nn.Conv1d(3, 5, 5, padding="same")
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_is_pytorchs_with_its_gradient():
 @pytest.mark.parametrize(("kernel_size", "pool"), [(3, 2), (4, 3), (5, 1)])
 def test_a_padded_sequence_is_the_sequence_alone(kernel_size, pool):
     model = Conv1DStack((5, 4, 3), kernel_size, pool)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     lengths = [12, 7, 4, 1]
     ys = run(model, variables, X, lengths=jnp.array(lengths))
     for x, y, length in zip(X, ys, lengths, strict=True):
@@ -65,7 +65,7 @@ def test_a_padded_sequence_is_the_sequence_alone(kernel_size, pool):
 
 def test_padding_moves_no_gradient():
     model = Conv1DStack((5, 4), 3)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     lengths = jnp.array([12, 7, 4, 1])
 
     @jax.jit
@@ -79,7 +79,7 @@ def test_padding_moves_no_gradient():
 def test_dropout_drops_its_rate_in_training_only(key):
     model = Conv1DStack((40,), 1, 1, dropout=0.4)
     x = jnp.ones((20, 8, 2))
-    variables = jax.tree.map(jnp.abs, drawn(model, x))
+    variables = jax.tree.map(jnp.abs, random_variables(model, x))
     ys = jax.jit(lambda v: model.apply(v, x, train=True, rngs={"dropout": key})[0])(variables)
     dropped = np.asarray(ys) == 0
     assert abs(dropped.mean() - 0.4) <= 4 * (0.4 * 0.6 / dropped.size) ** 0.5
@@ -88,7 +88,7 @@ def test_dropout_drops_its_rate_in_training_only(key):
 
 def test_bfloat16_computes_near():
     exact, rounded = (Conv1DStack((8, 8), 3, dtype=dtype) for dtype in (None, jnp.bfloat16))
-    variables = drawn(exact, X)
+    variables = random_variables(exact, X)
     a, b = (run(model, variables, X) for model in (exact, rounded))
     assert b.dtype == jnp.bfloat16
     assert 0 < float(jnp.abs(a - b.astype(jnp.float32)).max()) < 0.05 * float(jnp.abs(a).max())
@@ -113,7 +113,7 @@ def called(x, *args):
         ),
         (
             lambda: called(X, None, (X,)),
-            "carry: got <class 'tuple'>, allowed: None or (): a convolution carries nothing on",
+            "carry: got <class 'tuple'>, allowed: None or (), since convolutions have no carry",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""ConvDecoder against Linen's layers written out and PyTorch, its norm in training and after, its sizes and refusals."""
+"""ConvDecoder against Linen's layers and PyTorch: outputs, norm, sizes and errors."""
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models import ConvDecoder, UpStage
 from jaxdl.nn import activation, initializer
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 RNG = np.random.default_rng(0)
 Z, MAPS = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((6, 3), (4, 3, 2, 3)))
@@ -25,7 +25,7 @@ def linens(stage, params, x):
 
 def test_is_its_layers_one_after_the_other():
     model = ConvDecoder(TWO, start=(2, 3, 4), activation="tanh")
-    variables = drawn(model, Z)
+    variables = random_variables(model, Z)
     params = variables["params"]
     assert set(params) == {"dense", "up_0", "up_1"}
     h = jnp.tanh(nn.Dense(24).apply({"params": params["dense"]}, Z).reshape(6, 2, 3, 4))
@@ -39,7 +39,7 @@ def test_is_its_layers_one_after_the_other():
 def test_dense_layers_come_before_the_first_maps(norm):
     model = ConvDecoder(TWO, (2, 3, 4), (7, 8), "tanh", norm)
     whole = ConvDecoder(TWO, (2, 3, 4), (), "tanh", norm)
-    variables = drawn(model, Z)
+    variables = random_variables(model, Z)
     params = variables["params"]
     stats = variables.get("batch_stats", {})
     h = Z
@@ -69,9 +69,12 @@ def test_dense_layers_come_before_the_first_maps(norm):
 )
 def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
     model = ConvDecoder(stages, start=start)
-    x = Z if start else MAPS
+    x = MAPS
+    height, width = MAPS.shape[1:3]
+    if start:
+        x = Z
+        height, width = start[:2]
     shape = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=True)[0])
-    height, width = start[:2] if start else MAPS.shape[1:3]
     times = int(np.prod([stage.strides for stage in stages]))
     assert shape.shape == (len(x), height * times, width * times, stages[-1].features)
     assert shape.dtype == jnp.float32
@@ -80,7 +83,7 @@ def test_images_are_as_large_as_the_first_maps_times_all_strides(start, stages):
 def test_is_pytorchs():
     torch = pytest.importorskip("torch")
     model = ConvDecoder((UpStage(5), UpStage(2)))
-    variables = drawn(model, MAPS)
+    variables = random_variables(model, MAPS)
     layers = []
     for name, (before, after) in (("up_0", (3, 5)), ("up_1", (5, 2))):
         layer = torch.nn.ConvTranspose2d(before, after, 4, 2, padding=1)
@@ -100,7 +103,7 @@ def test_is_pytorchs():
 
 def test_batch_norm_follows_every_stage_but_the_last_and_learns_in_training_only():
     model = ConvDecoder(TWO, start=(2, 3, 4), norm="batch")
-    variables = drawn(model, Z)
+    variables = random_variables(model, Z)
     params = variables["params"]
     stats = variables["batch_stats"]
     assert set(params) == {"dense", "up_0", "up_1", "norm_start", "norm_0"}
@@ -108,46 +111,45 @@ def test_batch_norm_follows_every_stage_but_the_last_and_learns_in_training_only
         "up_1"
     ]
 
-    def by_hand(own):
-        moved = {}
+    def by_hand(of_batch):
+        updated = {}
         h = np.asarray(Z @ params["dense"]["kernel"]).reshape(6, 2, 3, 4)
         for name in ("norm_start", "norm_0"):
-            h = (
-                h
-                if name == "norm_start"
-                else np.asarray(linens(TWO[0], params["up_0"], jnp.asarray(h)))
-            )
-            kept, of = (
+            if name == "norm_0":
+                h = np.asarray(linens(TWO[0], params["up_0"], jnp.asarray(h)))
+            running, norm = (
                 {key: np.asarray(v) for key, v in tree[name].items()} for tree in (stats, params)
             )
-            now = {"mean": h.mean((0, 1, 2)), "var": h.var((0, 1, 2))}
-            moved[name] = {key: 0.9 * kept[key] + 0.1 * now[key] for key in now}
-            used = now if own else kept
-            h = np.maximum(
-                (h - used["mean"]) / np.sqrt(used["var"] + 1e-5) * of["scale"] + of["bias"], 0
-            )
-        return linens(TWO[1], params["up_1"], jnp.asarray(h)), moved
+            batch = {"mean": h.mean((0, 1, 2)), "var": h.var((0, 1, 2))}
+            updated[name] = {key: 0.9 * running[key] + 0.1 * batch[key] for key in batch}
+            used = running
+            if of_batch:
+                used = batch
+            normalized = (h - used["mean"]) / np.sqrt(used["var"] + 1e-5)
+            h = np.maximum(normalized * norm["scale"] + norm["bias"], 0)
+        return linens(TWO[1], params["up_1"], jnp.asarray(h)), updated
 
     run = jax.jit(
         lambda v, train: model.apply(v, Z, train=train, mutable=["batch_stats"]), static_argnums=1
     )
-    (ours, kept), (same, after) = by_hand(True), run(variables, True)
-    np.testing.assert_allclose(same, ours, rtol=1e-3, atol=1e-4)
+    expected, statistics = by_hand(True)
+    y, after = run(variables, True)
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-4)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
         after["batch_stats"],
-        kept,
+        statistics,
     )
-    y, unmoved = run(variables, False)
+    y, unchanged = run(variables, False)
     np.testing.assert_allclose(y, by_hand(False)[0], rtol=1e-3, atol=1e-4)
-    jax.tree.map(np.testing.assert_array_equal, unmoved["batch_stats"], stats)
+    jax.tree.map(np.testing.assert_array_equal, unchanged["batch_stats"], stats)
 
 
 def test_bfloat16_computes_near_and_returns_float32():
     exact, rounded = (
         ConvDecoder(TWO, (2, 3, 4), norm="batch", dtype=dtype) for dtype in (None, jnp.bfloat16)
     )
-    variables = drawn(exact, Z)
+    variables = random_variables(exact, Z)
     a, b = (
         jax.jit(lambda v, model=model: model.apply(v, Z, train=False))(variables)
         for model in (exact, rounded)
@@ -191,7 +193,7 @@ BAD = [
     (lambda: ConvDecoder(TWO, (7, 0, 3)), "start: got 0, allowed: at least 1"),
     (
         lambda: ConvDecoder(TWO, dense=(3,)),
-        "dense: got (3,), allowed: () where maps come in; start makes them from vectors",
+        "dense: got (3,), allowed: () without `start`, where the input is feature maps",
     ),
     (lambda: ConvDecoder(TWO, (2, 3, 4), (3, 0)), "dense: got 0, allowed: at least 1"),
     (lambda: ConvDecoder(TWO, norm="layer"), "norm: got 'layer', allowed: batch"),

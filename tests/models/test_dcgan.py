@@ -1,4 +1,4 @@
-"""The players of a convolutional GAN: what they are made of, and images that do not fit."""
+"""The networks of a convolutional GAN: their layers, and images of unsuitable sizes."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models import dcgan
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 SHAPE = (8, 12, 3)
 
@@ -30,7 +30,7 @@ def test_kernels_mirror_each_other():
 def test_pixels_are_in_their_range():
     generator, _ = dcgan(SHAPE, 3)
     z = jnp.asarray(100 * np.random.default_rng(0).normal(size=(4, 7)), jnp.float32)
-    images = generator.apply(drawn(generator, z), z, train=False)
+    images = generator.apply(random_variables(generator, z), z, train=False)
     assert images.shape == (4, *SHAPE)
     assert 0 <= images.min() < 0.1 < 0.9 < images.max() <= 1
 
@@ -38,7 +38,7 @@ def test_pixels_are_in_their_range():
 def test_the_discriminators_biases_tell_how_bright_a_batch_is():
     _, net = dcgan(SHAPE, 6, (9,), norm="batch")
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(16, *SHAPE)), jnp.float32)
-    variables = drawn(net, x)
+    variables = random_variables(net, x)
     bright, dark = (
         net.apply(variables, part * x, train=True, mutable=["batch_stats"])[0]
         for part in (1.0, 0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.models import MLP, softmax_mlp
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2, 4, 1)), jnp.float32)
 
@@ -14,7 +14,7 @@ X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2, 4, 1)), jnp.float32)
 @pytest.mark.parametrize("hidden", [(), (5,), (7, 5, 3)])
 def test_is_the_loop_over_its_layers(hidden):
     model = MLP(hidden, outputs=4, activation="tanh")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     names = [*(f"dense_{i}" for i in range(len(hidden))), "out"]
     assert set(variables["params"]) == set(names)
     h = np.asarray(X, np.float64).reshape(6, 8)
@@ -22,13 +22,14 @@ def test_is_the_loop_over_its_layers(hidden):
         layer = variables["params"][name]
         kernel, bias = (np.asarray(layer[part], np.float64) for part in ("kernel", "bias"))
         h = np.array([[row @ w for w in kernel.T] for row in h]) + bias
-        h = h if name == "out" else np.tanh(h)
+        if name != "out":
+            h = np.tanh(h)
     np.testing.assert_allclose(model.apply(variables, X, train=False), h, rtol=1e-5, atol=1e-5)
 
 
 def test_no_hidden_layer_is_softmax_regression():
     model = MLP(outputs=3)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     labels = jnp.array([0, 2, 1, 1, 0, 2])
 
     def loss(params):
@@ -56,23 +57,21 @@ def torch_layer(params, layer):
 def test_norms_are_pytorchs_in_training_and_after(norm):
     torch = pytest.importorskip("torch")
     model = MLP((5,), outputs=3, norm=norm)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
-    # The statistics kept are of the biased variance here, and of the unbiased one in PyTorch.
-    kind = (
-        torch.nn.BatchNorm1d(5, eps=1e-5, momentum=0.1)
-        if norm == "batch"
-        else torch.nn.LayerNorm(5, eps=1e-6)
-    )
+    # The running variance is biased here and unbiased in PyTorch.
+    kind = torch.nn.LayerNorm(5, eps=1e-6)
+    if norm == "batch":
+        kind = torch.nn.BatchNorm1d(5, eps=1e-5, momentum=0.1)
     normalize = torch_layer(params["norm_0"], kind)
     first = torch_layer(params["dense_0"], torch.nn.Linear(8, 5, bias="bias" in params["dense_0"]))
-    theirs = torch.nn.Sequential(
+    expected = torch.nn.Sequential(
         first, normalize, torch.nn.ReLU(), torch_layer(params["out"], torch.nn.Linear(5, 3))
     )
     flat = torch.tensor(np.array(X).reshape(6, 8))
 
-    ours, changed = model.apply(variables, X, train=True, mutable=["batch_stats"])
-    np.testing.assert_allclose(ours, theirs(flat).detach().numpy(), rtol=1e-4, atol=1e-4)
+    y, changed = model.apply(variables, X, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, expected(flat).detach().numpy(), rtol=1e-4, atol=1e-4)
     assert ("bias" in params["dense_0"]) == (norm == "layer"), (
         "a bias before BatchNorm would never move"
     )
@@ -85,12 +84,12 @@ def test_norms_are_pytorchs_in_training_and_after(norm):
         np.testing.assert_allclose(stats["var"], biased, rtol=1e-4, atol=1e-5)
         normalize.running_var.copy_(torch.tensor(np.array(stats["var"])))
     after = model.apply({**variables, **changed}, X, train=False)
-    np.testing.assert_allclose(after, theirs.eval()(flat).detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(after, expected.eval()(flat).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_weight_norm_makes_each_kernels_length_irrelevant():
     model = MLP((5,), norm="weight")
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     longer = jax.tree_util.tree_map_with_path(
         lambda path, p: 7.0 * p if path[-1].key == "kernel" else p, variables["params"]
     )
@@ -105,7 +104,7 @@ def test_dropout_drops_its_rate_and_keeps_the_mean(key, rate):
     width = 4000
     x = jnp.asarray(np.random.default_rng(2).normal(size=(8, 3)), jnp.float32)
     model = MLP((width,), outputs=1, activation="linear", dropout=rate)
-    params = drawn(model, x)["params"]
+    params = random_variables(model, x)["params"]
 
     @jax.jit
     def hidden(key):
@@ -125,7 +124,7 @@ def test_dropout_drops_its_rate_and_keeps_the_mean(key, rate):
 
 def test_without_training_nothing_is_dropped(key):
     model = MLP((16,), dropout=0.9)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     plain = MLP((16,)).apply(variables, X, train=False)
     np.testing.assert_array_equal(model.apply(variables, X, train=False), plain)
 
@@ -134,7 +133,7 @@ def test_without_training_nothing_is_dropped(key):
 def test_bfloat16_computes_near_and_returns_float32(norm):
     exact = MLP((16, 8), norm=norm)
     rounded = MLP((16, 8), norm=norm, dtype=jnp.bfloat16)
-    variables = drawn(exact, X)
+    variables = random_variables(exact, X)
     shapes = jax.eval_shape(lambda: rounded.init(jax.random.key(0), X, train=False))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
     a, b = (model.apply(variables, X, train=False) for model in (exact, rounded))

@@ -1,4 +1,4 @@
-"""Reshaped against NumPy's reshape of what its body says."""
+"""Reshaped against NumPy's reshape of the body's outputs."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, MLP, Reshaped, Stage
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 RNG = np.random.default_rng(0)
 X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 3), (5, 4, 6, 2)))
@@ -24,7 +24,7 @@ X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 
 )
 def test_is_its_bodys_numbers_in_their_order(body, x, shape):
     model = Reshaped(body, shape)
-    variables = drawn(model, x)
+    variables = random_variables(model, x)
     said = body.apply({"params": variables["params"]["body"]}, x, train=False)
     y = model.apply(variables, x, train=False)
     np.testing.assert_array_equal(y, np.asarray(said).reshape(5, *shape))
@@ -35,7 +35,7 @@ def test_is_its_bodys_numbers_in_their_order(body, x, shape):
 
 def test_the_body_hears_whether_this_is_training():
     model = Reshaped(MLP((6,), 6, norm="batch"), (2, 3))
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     for train in (True, False):
         moved = model.apply(variables, X, train=train, mutable=["batch_stats"])[1]["batch_stats"]
         before, after = (
@@ -47,7 +47,7 @@ def test_the_body_hears_whether_this_is_training():
 def test_the_range_is_that_of_the_activation():
     plain = Reshaped(MLP((), 6), (2, 3))
     bounded = Reshaped(MLP((), 6), (2, 3), "sigmoid")
-    variables = drawn(plain, X)
+    variables = random_variables(plain, X)
     said = np.asarray(plain.apply(variables, X, train=False))
     np.testing.assert_allclose(
         bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-said)), rtol=1e-6
@@ -63,12 +63,12 @@ BAD = [
     (lambda: Reshaped(MLP(), (5, 2.0)), "shape: got 2.0, allowed: an integer, at least 1"),
     (
         lambda: init(Reshaped(MLP((), 10), (3, 4)), X),
-        "shape: got (3, 4), allowed: as many numbers as the body says, 10",
+        "shape: got (3, 4), allowed: as many elements as the body has outputs, 10",
     ),
-    # As many numbers in all, fewer of each thing: five things must not become four.
+    # The total is divisible, but five examples must not become four.
     (
         lambda: init(Reshaped(MLP((), 4), (5, 1)), X),
-        "shape: got (5, 1), allowed: as many numbers as the body says, 4",
+        "shape: got (5, 1), allowed: as many elements as the body has outputs, 4",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Networks over sequences against their parts put together by hand, and each sequence alone."""
+"""Networks over sequences against their parts composed by hand, and each sequence alone."""
 
 import functools
 
@@ -10,7 +10,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models import TCN, Conv1DStack, OneHot, SequenceNet
 from jaxdl.nn import RNN, Embedding
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 V = 5
 B = 4
@@ -43,7 +43,10 @@ def net(body: str, pool: str | None = None, **fields) -> SequenceNet:
 
 @functools.cache
 def made(body: str, pool: str | None = None):
-    """Variables, and the network compiled: `(variables, ids, lengths, carry) -> (answers, carry)`."""
+    """Returns variables and the compiled network.
+
+    The network is `(variables, ids, lengths, carry) -> (outputs, carry)`.
+    """
     model = net(body, pool)
 
     def run(variables, ids, lengths=None, carry=None):
@@ -51,12 +54,12 @@ def made(body: str, pool: str | None = None):
             variables, ids, train=False, lengths=lengths, carry=carry, method="resume"
         )
 
-    return drawn(model, IDS), jax.jit(run)
+    return random_variables(model, IDS), jax.jit(run)
 
 
 @functools.cache
 def body_alone(body: str):
-    """The body compiled: `(its parameters, x [B, T, D]) -> (outputs, carry)`."""
+    """Returns the compiled body, `(parameters, x [B, T, D]) -> (outputs, carry)`."""
     return jax.jit(lambda params, x: BODIES[body].apply({"params": params}, x, False))
 
 
@@ -91,7 +94,7 @@ def test_one_hot_wants_integers():
 
 
 def by_hand(body: str, pool: str | None, variables, ids, length: int | None = None) -> np.ndarray:
-    """One sequence: rows of the table, the body, a loop over steps for the pool, a product."""
+    """Computes the output for one sequence: lookup, body, a loop for the pool, a product."""
     p = variables["params"]
     x = np.asarray(p["embed"]["embedding"])[np.asarray(ids)][None, :length]
     ys = np.asarray(body_alone(body)(p["body"], x)[0], np.float64)[0]
@@ -191,7 +194,8 @@ def test_vectors_need_no_embedding():
 
 
 def test_dropout_falls_on_what_the_body_gives_in_training_only():
-    model, (variables, run) = net("gru", "last", dropout=0.5), made("gru", "last")
+    model = net("gru", "last", dropout=0.5)
+    variables, run = made("gru", "last")
     params = variables["params"]
     # With a kernel of ones every output is the sum of what is left.
     shown = {"params": {**params, "out": {"kernel": jnp.ones((6, K)), "bias": jnp.zeros(K)}}}
@@ -233,7 +237,7 @@ def test_wrong_parts_and_fields_are_named():
     one = SequenceNet(Embedding(V, 4), RNN("gru", 6, return_sequences=False), K, "mean")
     assert (
         message(one)
-        == "pool: got 'mean', allowed: None, for a body that gives one vector per sequence"
+        == "pool: got 'mean', allowed: None, for a body that returns one vector per sequence"
     )
     shorter = "allowed: max, for sequences with lengths and a body that shortens them"
     assert (

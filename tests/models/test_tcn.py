@@ -8,7 +8,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models.tcn import TCN
 from jaxdl.nn.dropout import Dropout
-from tests.models.drawn import drawn
+from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 4)), jnp.float32)
 
@@ -22,7 +22,7 @@ def relu(x):
 
 
 def effective_kernel(params):
-    """A convolution's weights, in float64."""
+    """Returns a convolution's weights in float64, with weight normalization applied."""
     kernel = np.asarray(params["kernel"], np.float64)
     if "scale" not in params:
         return kernel
@@ -35,7 +35,7 @@ def effective_kernel(params):
 
 
 def causal(params, x, dilation):
-    """Step by step, for one sequence `[T, C]`."""
+    """Computes a causal convolution step by step, for one sequence `[T, C]`."""
     kernel = effective_kernel(params)
     y = np.zeros((len(x), len(params["bias"]))) + np.asarray(params["bias"], np.float64)
     for t in range(len(x)):
@@ -49,7 +49,7 @@ def causal(params, x, dilation):
 @pytest.mark.parametrize(("features", "norm"), [((5, 5), "weight"), ((4, 6, 3), None)])
 def test_is_the_loop_over_its_blocks(features, norm):
     model = TCN(features, kernel_size=3, norm=norm)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     params = variables["params"]
     ys = run(model, variables, X)
     for x, y in zip(X, ys, strict=True):
@@ -57,7 +57,9 @@ def test_is_the_loop_over_its_blocks(features, norm):
         for i in range(len(features)):
             u = relu(causal(params[f"conv_{i}a"], h, 2**i))
             v = relu(causal(params[f"conv_{i}b"], u, 2**i))
-            h = relu(v + (causal(params[f"skip_{i}"], h, 1) if f"skip_{i}" in params else h))
+            if f"skip_{i}" in params:
+                h = causal(params[f"skip_{i}"], h, 1)
+            h = relu(v + h)
         np.testing.assert_allclose(y, h, rtol=1e-4, atol=1e-5)
     skips = {
         f"skip_{i}"
@@ -71,7 +73,7 @@ def test_is_the_loop_over_its_blocks(features, norm):
 def test_is_pytorchs_layers_with_their_gradients():
     torch = pytest.importorskip("torch")
     model = TCN((5, 6), kernel_size=3)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
 
     def layer(params, dilation):
         kernel = torch.tensor(np.array(params["kernel"])).permute(2, 1, 0)
@@ -107,11 +109,13 @@ def test_is_pytorchs_layers_with_their_gradients():
     (_, ys), grads = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables)
     np.testing.assert_allclose(ys, h.detach().permute(0, 2, 1).numpy(), rtol=1e-4, atol=1e-5)
     for name, grad in grads["params"].items():
-        theirs = layers[name]
-        weight = theirs.parametrizations.weight.original1 if "scale" in grad else theirs.weight
+        expected = layers[name]
+        weight = expected.weight
+        if "scale" in grad:
+            weight = expected.parametrizations.weight.original1
         close = {"rtol": 1e-3, "atol": 1e-4 * float(jnp.abs(grad["kernel"]).max())}
         np.testing.assert_allclose(grad["kernel"], weight.grad.permute(2, 1, 0).numpy(), **close)
-        np.testing.assert_allclose(grad["bias"], theirs.bias.grad.numpy(), **close)
+        np.testing.assert_allclose(grad["bias"], expected.bias.grad.numpy(), **close)
 
 
 @pytest.mark.parametrize(("blocks", "kernel_size"), [(1, 4), (2, 3), (3, 2), (2, 1)])
@@ -120,7 +124,7 @@ def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(blocks, ke
     size = model.receptive_field + 3
     x = jnp.asarray(np.random.default_rng(2).normal(size=(1, size, 6)), jnp.float32)
     # All positive: no ReLU hides what comes in.
-    variables = jax.tree.map(jnp.abs, drawn(model, x))
+    variables = jax.tree.map(jnp.abs, random_variables(model, x))
     changed = np.asarray(
         run(
             model,
@@ -135,7 +139,7 @@ def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(blocks, ke
 
 def test_a_padded_sequence_is_the_sequence_alone():
     model = TCN((5, 5), kernel_size=3)
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     lengths = jnp.array([12, 5, 1])
     ys = run(model, variables, X, lengths=lengths)
     for x, y, length in zip(X, ys, lengths.tolist(), strict=True):
@@ -148,7 +152,7 @@ def test_a_padded_sequence_is_the_sequence_alone():
 def test_dropout_takes_whole_channels_at_its_rate(key):
     x = jnp.ones((40, 6, 4))
     model = TCN((50,), dropout=0.3)
-    variables = jax.tree.map(jnp.abs, drawn(model, x))
+    variables = jax.tree.map(jnp.abs, random_variables(model, x))
     dropouts = lambda module, _: isinstance(module, Dropout)  # noqa: E731
     more = {"rngs": {"dropout": key}, "capture_intermediates": dropouts}
     seen = jax.jit(lambda v: model.apply(v, x, train=True, **more)[1])(variables)
@@ -162,7 +166,7 @@ def test_dropout_takes_whole_channels_at_its_rate(key):
 
 def test_every_parameter_has_a_gradient(key):
     model = TCN((6, 8), kernel_size=3, dropout=0.1)
-    params = drawn(model, X)["params"]
+    params = random_variables(model, X)["params"]
 
     def loss(params):
         return (model.apply({"params": params}, X, train=True, rngs={"dropout": key})[0] ** 2).sum()
@@ -173,7 +177,7 @@ def test_every_parameter_has_a_gradient(key):
 
 def test_bfloat16_computes_near():
     exact, rounded = (TCN((8, 8), 3, dtype=dtype) for dtype in (None, jnp.bfloat16))
-    variables = drawn(exact, X)
+    variables = random_variables(exact, X)
     a, b = (run(model, variables, X) for model in (exact, rounded))
     assert b.dtype == jnp.bfloat16
     assert 0 < float(jnp.abs(a - b.astype(jnp.float32)).max()) < 0.05 * float(jnp.abs(a).max())
@@ -199,7 +203,7 @@ def called(x, *args):
         ),
         (
             lambda: called(X, None, jnp.ones(3)),
-            "carry: got {}, allowed: None or (): a convolution carries nothing on",
+            "carry: got {}, allowed: None or (), since convolutions have no carry",
         ),
     ],
 )
@@ -212,7 +216,7 @@ def test_says_in_one_line_what_is_allowed(call, line):
 
 def test_an_empty_carry_is_none():
     model = TCN((3,))
-    variables = drawn(model, X)
+    variables = random_variables(model, X)
     ys, carry = jax.jit(lambda v: model.apply(v, X, False, None, ()))(variables)
     assert carry == ()
     np.testing.assert_array_equal(ys, run(model, variables, X))

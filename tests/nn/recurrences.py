@@ -21,27 +21,37 @@ def normal(seed, *shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-def parameters(name, seed=0):
-    """Random ones, biases too, since zeros hide what is added to what."""
-    variables = jax.eval_shape(LAYERS[name](H).init, jax.random.key(0), jnp.zeros((B, T, D)))
+def random_like(variables, seed):
+    """Returns random arrays of the shapes of `variables`.
+
+    Biases are random too, because zeros would hide an error in what they are added to.
+    """
     leaves, tree = jax.tree.flatten(variables)
     return jax.tree.unflatten(
         tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)]
     )
 
 
+def parameters(name, seed=0):
+    """Returns random parameters of a layer."""
+    shapes = jax.eval_shape(LAYERS[name](H).init, jax.random.key(0), jnp.zeros((B, T, D)))
+    return random_like(shapes, seed)
+
+
 def carries(name, seed):
-    return (normal(seed, B, H), normal(seed + 1, B, H)) if name == "lstm" else normal(seed, B, H)
+    if name == "lstm":
+        return normal(seed, B, H), normal(seed + 1, B, H)
+    return normal(seed, B, H)
 
 
 LENGTHS = np.array([5, 1, 4, 3])
 MASK = jnp.asarray(np.arange(T)[None] < LENGTHS[:, None], jnp.float32)
-# Steps left out anywhere, also first and last.
+# Masks with holes anywhere, also at the first and the last step.
 HOLES = jnp.asarray([[1, 0, 1, 0, 1], [0, 0, 1, 1, 1], [1, 1, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
 
 
 def step(np, name, p, x, carry):
-    """One step of one cell from its equations; `np` is NumPy or JAX's."""
+    """Computes one step of a cell from its equations; `np` is NumPy or `jax.numpy`."""
     W = p["kernel"]
     R = p["recurrent_kernel"]
     b = p["bias"]
@@ -65,26 +75,38 @@ def step(np, name, p, x, carry):
     return (1 - z) * n + z * carry
 
 
-def loop(np, name, variables, x, carry, mask=None, reverse=False):
-    """One sequence, one example, one step after the other."""
+def loop(np, name, variables, x, carry, mask, reverse=False):
+    """Runs one sequence of one example, step by step."""
     ys = [None] * T
-    for t in reversed(range(T)) if reverse else range(T):
+    times = list(range(T))
+    if reverse:
+        times.reverse()
+    for t in times:
         new = step(np, name, variables["params"], x[t], carry)
-        here = 1.0 if mask is None else mask[t]
-        carry = jax.tree.map(lambda n, old: here * n + (1 - here) * old, new, carry)
-        ys[t] = here * (new[1] if name == "lstm" else new)
+        valid = mask[t]
+        carry = jax.tree.map(lambda n, old: valid * n + (1 - valid) * old, new, carry)
+        ys[t] = valid * hidden(name, new)
     return np.stack(ys), carry
+
+
+def hidden(name, carry):
+    """Returns h from a carry."""
+    if name == "lstm":
+        return carry[1]
+    return carry
 
 
 def run(name, variables, x, carry=None, mask=None, reverse=False):
     return LAYERS[name](H, reverse=reverse).apply(variables, x, carry, mask)
 
 
-def close(ours, theirs, tolerance=2e-5):
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), ours, theirs)
+def close(actual, expected, tolerance=2e-5):
+    jax.tree.map(
+        partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), actual, expected
+    )
 
 
-def weighed(ys, end):
-    """A number that depends on every output."""
+def weighted_sum(ys, end):
+    """Returns a number that depends on every output."""
     leaves = jax.tree.leaves((ys, end))
     return sum((leaf * normal(23 + i, *leaf.shape)).sum() for i, leaf in enumerate(leaves))

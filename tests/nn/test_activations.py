@@ -1,4 +1,4 @@
-"""Activations against PyTorch and closed forms; straight-through gradients as they say."""
+"""Activations against PyTorch and closed forms, and the straight-through gradients."""
 
 import math
 
@@ -29,7 +29,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_is_its_formula(name):
+def test_matches_the_formula(name):
     y = activation(name)(jnp.asarray(X))
     np.testing.assert_allclose(y, FORMULAS[name](X.astype(np.float64)), rtol=1e-5, atol=1e-6)
     assert activation(name)(jnp.asarray(X, jnp.bfloat16)).dtype == jnp.bfloat16
@@ -38,14 +38,14 @@ def test_is_its_formula(name):
 @pytest.mark.parametrize(
     "name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
 )
-def test_value_and_gradient_are_pytorchs(name):
+def test_value_and_gradient_match_pytorch(name):
     torch = pytest.importorskip("torch")
     x = torch.tensor(X, requires_grad=True)
-    y = getattr(torch, name, None) or getattr(torch.nn.functional, name)
-    y = y(x)
-    y.sum().backward()
-    ours, grads = jax.vmap(jax.value_and_grad(activation(name)))(jnp.asarray(X))
-    np.testing.assert_allclose(ours, y.detach().numpy(), rtol=1e-5, atol=1e-6)
+    f = getattr(torch, name, None) or getattr(torch.nn.functional, name)
+    expected = f(x)
+    expected.sum().backward()
+    y, grads = jax.vmap(jax.value_and_grad(activation(name)))(jnp.asarray(X))
+    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(grads, x.grad.numpy(), rtol=1e-5, atol=1e-6)
 
 

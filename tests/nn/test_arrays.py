@@ -1,4 +1,4 @@
-"""Sums in blocks and biases against NumPy, wherever a step may run."""
+"""Sums in blocks and biases against NumPy, also under every way to divide a batch."""
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,10 @@ def squared(bias, y):
     return (add_bias(y, bias) ** 2).sum()
 
 
-# None, one block, whole ones, a rest.
+# No example, one block, several whole blocks, and a rest.
 @pytest.mark.parametrize("bytes_per_block", [0, 400, 2**20])
 @pytest.mark.parametrize("count", [0, 1, 16, 96, 37, 30])
-def test_blocks_add_up_to_the_whole(count, bytes_per_block, monkeypatch):
+def test_blocks_add_up_to_the_sum_over_all_examples(count, bytes_per_block, monkeypatch):
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
     x = normal(0, count, 3)
     y = normal(1, count, 2)
@@ -31,9 +31,9 @@ def test_blocks_add_up_to_the_whole(count, bytes_per_block, monkeypatch):
     )
 
 
-# 12 bytes an example.
+# An example has 12 bytes.
 @pytest.mark.parametrize(("bytes_per_block", "examples"), [(0, 16), (250, 20), (2**20, 80)])
-def test_a_block_holds_whole_neighbouring_examples(bytes_per_block, examples, monkeypatch):
+def test_a_block_holds_whole_consecutive_examples(bytes_per_block, examples, monkeypatch):
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", bytes_per_block)
     seen = []
     sum_over_blocks(lambda x: (seen.append(x.shape), x.sum())[1], normal(2, 80, 3))
@@ -50,23 +50,22 @@ def test_gradient_of_a_bias_is_the_sum(shape):
     np.testing.assert_allclose(g_bias, g.reshape(-1, shape[-1]).sum(0), rtol=1e-4, atol=1e-4)
 
 
-def test_bias_has_gradients_of_gradients_and_members():
+def test_bias_supports_second_derivatives_and_vmap():
     y = normal(5, 34, 3)
     bias = normal(6, 3)
     hessian = jax.jit(jax.jacrev(jax.grad(squared)))(bias, y)
     np.testing.assert_allclose(hessian, 2 * 34 * np.eye(3), rtol=1e-6)
     biases = normal(7, 4, 3)
-    many = jax.jit(jax.vmap(jax.grad(squared), (0, None)))(biases, y)
+    grads = jax.jit(jax.vmap(jax.grad(squared), (0, None)))(biases, y)
     for i in range(4):
-        np.testing.assert_allclose(many[i], jax.grad(squared)(biases[i], y), rtol=1e-6)
+        np.testing.assert_allclose(grads[i], jax.grad(squared)(biases[i], y), rtol=1e-6)
 
 
 def test_bfloat16_is_summed_in_float32():
     y = jnp.ones((1024, 1), jnp.bfloat16)
     bias = jnp.zeros((1,), jnp.bfloat16)
-    assert (
-        float(jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)[0]) == 1024
-    )
+    grad = jax.grad(lambda bias: add_bias(y, bias).astype(jnp.float32).sum())(bias)
+    assert float(grad[0]) == 1024
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -77,8 +76,10 @@ def test_inside_shard_map_gradients_are_summed(check):
     bias = normal(9, 3)
 
     def grad(bias, y):
-        own = jax.grad(squared)(bias, y)
-        return own if check else jax.lax.psum(own, "data")
+        local = jax.grad(squared)(bias, y)
+        if check:
+            return local
+        return jax.lax.psum(local, "data")
 
     mesh = Mesh(np.array(jax.devices()[:4]), ("data",))
     specs = (PartitionSpec(), PartitionSpec("data"))
@@ -91,7 +92,7 @@ def test_inside_shard_map_gradients_are_summed(check):
 
 
 def layer(name):
-    """A layer as a function of parameters and batch, its parameters, and the shape of an example."""
+    """Returns a layer as a function of parameters and batch, its parameters, an example's shape."""
     if name == "lstm":
         net = LSTM(8)
         return (
@@ -99,7 +100,7 @@ def layer(name):
             net.init(jax.random.key(0), normal(10, 4, 5, 3)),
             (5, 3),
         )
-    net = (Conv if name == "conv" else ConvTranspose)(6, (3, 3))
+    net = {"conv": Conv, "transpose": ConvTranspose}[name](6, (3, 3))
     return net.apply, net.init(jax.random.key(0), normal(10, 4, 7, 7, 2)), (7, 7, 2)
 
 
@@ -110,8 +111,19 @@ def mesh():
     return Mesh(np.array(jax.devices()[:4]), ("data",), axis_types=(AxisType.Auto,))
 
 
+def place(mesh, params, x):
+    """Replicates the parameters and divides the batch."""
+    replicated = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+    return replicated, jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+
+
+def assert_leaves_close(actual, expected):
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["lstm", "conv", "transpose"])
-def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
+def test_each_device_computes_its_part_of_the_batch(name, mesh, monkeypatch):
     monkeypatch.setattr(arrays, "_BLOCK_BYTES", 0)
     apply, params, shape = layer(name)
     x = normal(11, 160, *shape)
@@ -119,17 +131,12 @@ def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
     def loss(params, x):
         return jnp.sin(apply(params, x)).sum()
 
-    alone = jax.grad(loss, (0, 1))(params, x)
-    specs = PartitionSpec(), PartitionSpec("data")
-    placed = [
-        jax.device_put(a, NamedSharding(mesh, spec))
-        for a, spec in zip((params, x), specs, strict=True)
-    ]
+    expected = jax.grad(loss, (0, 1))(params, x)
+    placed = place(mesh, params, x)
     with jax.set_mesh(mesh):
         step = jax.jit(jax.grad(loss, (0, 1))).lower(*placed).compile()
-    for own, other in zip(jax.tree.leaves(step(*placed)), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
-    # No batch is gathered, and gradients are added up once, not in each turn of a loop.
+    assert_leaves_close(step(*placed), expected)
+    # No batch is gathered, and gradients are summed once, not in each iteration of a loop.
     assert "all-gather" not in step.as_text()
     reduced = [
         line for line in step.as_text().splitlines() if "all-reduce(" in line and "while" in line
@@ -141,21 +148,17 @@ def test_each_device_computes_its_own_part(name, mesh, monkeypatch):
 @pytest.mark.parametrize("name", ["lstm", "conv"])
 def test_other_axes_of_a_mesh_are_left_to_xla(name, mesh):
     apply, params, shape = layer(name)
-    x, grad = normal(15, 8, *shape), jax.grad(lambda params, x: jnp.sin(apply(params, x)).sum())
+    x = normal(15, 8, *shape)
+    grad = jax.grad(lambda params, x: jnp.sin(apply(params, x)).sum())
     both = Mesh(mesh.devices.reshape(2, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
-    specs = PartitionSpec(), PartitionSpec("data")
-    placed = [
-        jax.device_put(a, NamedSharding(both, spec))
-        for a, spec in zip((params, x), specs, strict=True)
-    ]
+    placed = place(both, params, x)
     with jax.set_mesh(both):
-        found = jax.jit(grad)(*placed)
-    for own, other in zip(jax.tree.leaves(found), jax.tree.leaves(grad(params, x)), strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-4)
+        grads = jax.jit(grad)(*placed)
+    assert_leaves_close(grads, grad(params, x))
 
 
 @pytest.mark.parametrize("name", ["lstm", "conv"])
-def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
+def test_a_batch_that_devices_cannot_divide_stays_whole(name, mesh):
     apply, params, shape = layer(name)
     x = normal(12, 3, *shape)
     each = jax.jit(jax.vmap(lambda x: apply(params, x[None])[0]))
@@ -166,8 +169,8 @@ def test_a_batch_that_devices_cannot_share_stays_whole(name, mesh):
     np.testing.assert_allclose(one_by_one, apply(params, x), rtol=1e-5, atol=1e-6)
 
 
-def test_half_precision_is_added_up_over_devices_in_float32(mesh):
-    # The devices' parts are 256, 1, 1 and 1; one by one in bfloat16 they would add up to 256.
+def test_half_precision_is_summed_over_devices_in_float32(mesh):
+    # The devices' parts are 256, 1, 1 and 1. Their sum in bfloat16 would be 256.
     y = jnp.ones((1024, 1), jnp.bfloat16)
     bias = jnp.zeros((1,), jnp.bfloat16)
     y = y.at[256:].set(2**-8)
@@ -175,6 +178,5 @@ def test_half_precision_is_added_up_over_devices_in_float32(mesh):
     with jax.set_mesh(mesh):
         step = jax.jit(grad).lower(bias)
         assert float(step.compile()(bias)[0]) == 260
-    assert "tensor<1xbf16>) -> tensor<1xbf16>" not in "".join(
-        step.as_text().split("all_reduce")[1:]
-    )
+    reductions = "".join(step.as_text().split("all_reduce")[1:])
+    assert "tensor<1xbf16>) -> tensor<1xbf16>" not in reductions

@@ -1,4 +1,4 @@
-"""Convolution against the textbook's loop, Linen and PyTorch, wherever a step may run."""
+"""Convolution against a textbook loop, Linen and PyTorch, also in loops and on several devices."""
 
 import flax.linen as nn
 import jax
@@ -11,8 +11,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxdl.nn import Conv, conv2d, out_size
 from jaxdl.training.program import convolutions
 
-# (image, kernel, strides): few and many values under the kernel; kernels larger than the image (SAME), smaller than
-# the strides; one block of images, several, a rest.
+# (image, kernel, strides). They have few and many values under the kernel, kernels larger than the
+# image (SAME) and smaller than the strides, and one block of images, several, and a rest.
 CASES = [
     ((4, 7, 6, 2), (3, 2, 2, 3), (1, 1)),
     ((16, 9, 10, 1), (5, 5, 1, 4), (1, 1)),
@@ -28,14 +28,14 @@ def normal(seed, *shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-def library(x, kernel, strides=(1, 1), padding="SAME"):
+def xla_conv(x, kernel, strides=(1, 1), padding="SAME"):
     return lax.conv_general_dilated(
         x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def textbook(x, kernel, strides, padding):
-    """One sum per output number, in float64."""
+    """Computes one sum per output number, in float64."""
     x = np.asarray(x, np.float64)
     kernel = np.asarray(kernel, np.float64)
     pads = [(0, 0), *lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding), (0, 0)]
@@ -60,7 +60,7 @@ def sine(kernel, x):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
-def test_is_the_textbooks_sum_and_has_its_size(image, shape, strides, padding):
+def test_matches_the_textbook_loop_and_out_size(image, shape, strides, padding):
     x = normal(0, *image)
     kernel = normal(1, *shape)
     y = jax.jit(conv2d, static_argnums=(2, 3))(x, kernel, strides, padding)
@@ -70,19 +70,19 @@ def test_is_the_textbooks_sum_and_has_its_size(image, shape, strides, padding):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
-def test_gradients_are_the_librarys(image, shape, strides, padding):
+def test_gradients_match_xlas(image, shape, strides, padding):
     x = normal(2, *image)
     kernel = normal(3, *shape)
-    g = normal(4, *jax.eval_shape(lambda: library(x, kernel, strides, padding)).shape)
+    g = normal(4, *jax.eval_shape(lambda: xla_conv(x, kernel, strides, padding)).shape)
 
     @jax.jit
     def gradients(x, kernel, g):
-        ours = jax.vjp(lambda *a: conv2d(*a, strides, padding), x, kernel)[1](g)
-        return ours, jax.vjp(lambda *a: library(*a, strides, padding), x, kernel)[1](g)
+        actual = jax.vjp(lambda *a: conv2d(*a, strides, padding), x, kernel)[1](g)
+        return actual, jax.vjp(lambda *a: xla_conv(*a, strides, padding), x, kernel)[1](g)
 
-    for ours, theirs in zip(*gradients(x, kernel, g), strict=True):
+    for actual, expected in zip(*gradients(x, kernel, g), strict=True):
         np.testing.assert_allclose(
-            ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max())
+            actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max())
         )
 
 
@@ -101,25 +101,25 @@ def test_agrees_with_pytorch(padding, strides):
         tx.permute(0, 3, 1, 2), tk.permute(3, 2, 0, 1), **options
     ).permute(0, 2, 3, 1)
     ty.backward(torch.tensor(np.array(g)))
-    for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
-        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+    for actual, expected in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("padding", "use_bias"), [("SAME", True), ("VALID", False)])
-def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
+def test_layer_has_the_parameters_and_outputs_of_linens(key, padding, use_bias):
     x = normal(8, 16, 8, 8, 6)
     options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
-    ours = Conv(7, (3, 3), **options)
-    theirs = nn.Conv(7, (3, 3), **options)
-    variables = jax.jit(theirs.init)(key, x)
-    jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    layer = Conv(7, (3, 3), **options)
+    linen = nn.Conv(7, (3, 3), **options)
+    variables = jax.jit(linen.init)(key, x)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(layer.init)(key, x), variables)
+    shifted = jax.tree.map(lambda leaf: leaf + 0.1, variables)
     np.testing.assert_allclose(
-        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+        jax.jit(layer.apply)(shifted, x), linen.apply(shifted, x), rtol=1e-5, atol=1e-5
     )
 
 
-def test_bfloat16_is_as_close_as_linens(key):
+def test_bfloat16_is_as_accurate_as_in_linen(key):
     x = normal(9, 16, 8, 8, 16)
     variables = jax.jit(nn.Conv(8, (3, 3)).init)(key, x)
     exact = np.asarray(nn.Conv(8, (3, 3)).apply(variables, x))
@@ -149,38 +149,39 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(channels):
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
 
-def test_vmap_over_kernels_is_one_after_the_other():
+def test_vmap_over_kernels_is_a_loop():
     x = normal(12, 16, 6, 6, 4)
     kernels = normal(13, 3, 3, 3, 4, 5)
-    many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
-    values, grads = many(kernels, x)
-    assert convolutions(many.lower(kernels, x).as_text()) == "fast"  # none in groups
-    one = jax.jit(jax.value_and_grad(sine))
+    batched = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
+    values, grads = batched(kernels, x)
+    # No convolution has groups.
+    assert convolutions(batched.lower(kernels, x).as_text()) == "fast"
+    single = jax.jit(jax.value_and_grad(sine))
     for i, kernel in enumerate(kernels):
-        value, grad = one(kernel, x)
+        value, grad = single(kernel, x)
         np.testing.assert_allclose(values[i], value, rtol=1e-5, atol=1e-4)
         np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
-def test_vmap_over_either_or_both(axes):
+def test_vmap_over_images_or_kernels_or_both(axes):
+    shapes = ((5, 6, 6, 4), (3, 3, 4, 5))
     x, kernel = (
-        normal(24 + i, *([3] if axis == 0 else []), *s)
-        for i, (axis, s) in enumerate(zip(axes, ((5, 6, 6, 4), (3, 3, 4, 5)), strict=True))
+        normal(24 + i, *([3] if axis == 0 else []), *shape)
+        for i, (axis, shape) in enumerate(zip(axes, shapes, strict=True))
     )
-    ours = jax.jit(jax.vmap(jax.grad(lambda x, kernel: sine(kernel, x), (0, 1)), axes))(x, kernel)
+    grad = jax.grad(lambda x, kernel: sine(kernel, x), (0, 1))
+    grads = jax.jit(jax.vmap(grad, axes))(x, kernel)
     for i in range(3):
-        alone = jax.grad(lambda x, kernel: sine(kernel, x), (0, 1))(
-            *(a[i] if axis == 0 else a for a, axis in zip((x, kernel), axes, strict=True))
-        )
-        for mine, other in zip(ours, alone, strict=True):
-            np.testing.assert_allclose(mine[i], other, rtol=1e-4, atol=1e-4)
+        inputs = [a[i] if axis == 0 else a for a, axis in zip((x, kernel), axes, strict=True)]
+        for actual, expected in zip(grads, grad(*inputs), strict=True):
+            np.testing.assert_allclose(actual[i], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
-def test_no_images_give_no_gradient(strides):
+def test_gradient_is_zero_without_images(strides):
     kernel = normal(26, 3, 3, 8, 5)
     value, grad = jax.value_and_grad(
         lambda kernel: conv2d(jnp.zeros((0, 8, 8, 8)), kernel, strides).sum()
@@ -188,7 +189,7 @@ def test_no_images_give_no_gradient(strides):
     assert float(value) == 0 and not np.any(grad)
 
 
-def test_inside_scan_is_outside():
+def test_inside_scan_equals_outside():
     xs = normal(14, 3, 16, 6, 6, 4)
     kernel = normal(15, 3, 3, 4, 5)
 
@@ -202,19 +203,21 @@ def test_inside_scan_is_outside():
     np.testing.assert_allclose(inside, outside, rtol=1e-6, atol=1e-6)
 
 
-def test_gradients_of_gradients_are_the_librarys():
+def test_second_derivatives_match_xlas():
     x = normal(22, 18, 5, 6, 4)
     kernel = normal(23, 3, 3, 4, 5)
 
     def penalty(conv):
-        def size(kernel, x):
+        def loss(kernel, x):
             return jnp.sin(conv(x, kernel)).sum()
 
-        return jax.grad(lambda *a: sum((g**2).sum() for g in jax.grad(size, (0, 1))(*a)), (0, 1))
+        return jax.grad(lambda *a: sum((g**2).sum() for g in jax.grad(loss, (0, 1))(*a)), (0, 1))
 
-    ours, theirs = jax.jit(lambda *a: (penalty(conv2d)(*a), penalty(library)(*a)))(kernel, x)
-    for own, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * float(jnp.abs(other).max()))
+    both = jax.jit(lambda *a: (penalty(conv2d)(*a), penalty(xla_conv)(*a)))
+    for actual, expected in zip(*both(kernel, x), strict=True):
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max())
+        )
 
 
 @pytest.fixture
@@ -225,21 +228,19 @@ def devices():
 
 
 def float64_gradient(kernel, x):
-    """That of `sine` in its kernel, with NumPy."""
-    x, (height, width) = (
-        np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0))),
-        x.shape[1:3],
-    )
+    """Computes the gradient of `sine` with respect to its kernel with NumPy."""
+    height, width = x.shape[1:3]
+    kernel = np.asarray(kernel, np.float64)
+    x = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
     under = [[x[:, i : i + height, j : j + width] for j in range(3)] for i in range(3)]
-    g = np.cos(
-        sum(under[i][j] @ np.asarray(kernel, np.float64)[i, j] for i in range(3) for j in range(3))
-    )
+    g = np.cos(sum(under[i][j] @ kernel[i, j] for i in range(3) for j in range(3)))
     return np.array([[np.einsum("bhwc,bhwd->cd", u, g) for u in row] for row in under])
 
 
-# 11x11 images: at some sizes the sums of one and of four devices agree by chance to the last bit.
+# With images of 11x11 the sums of one and of four devices differ in rounding. At some other sizes
+# they agree by chance.
 @pytest.mark.parametrize("batch", [64, 12])
-def test_sharded_batch_is_a_single_device(devices, batch):
+def test_sharded_batch_equals_a_single_device(devices, batch):
     x = normal(16, batch, 11, 11, 7)
     kernel = normal(17, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
@@ -258,8 +259,10 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
     kernel = normal(19, 3, 3, 7, 5)
 
     def grad(kernel, x):
-        own = jax.grad(sine)(kernel, x)
-        return own if check else lax.psum(own, "data")
+        local = jax.grad(sine)(kernel, x)
+        if check:
+            return local
+        return lax.psum(local, "data")
 
     specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(
@@ -270,9 +273,9 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
     )
 
 
-def test_inside_pmap_each_device_has_its_own_gradient(devices):
+def test_inside_pmap_each_device_has_its_local_gradient(devices):
     x = normal(20, 4, 16, 11, 11, 7)
     kernel = normal(21, 3, 3, 7, 5)
     grads = jax.pmap(jax.grad(sine), in_axes=(None, 0))(kernel, x)
-    for own, images in zip(grads, x, strict=True):
-        np.testing.assert_allclose(own, float64_gradient(kernel, images), rtol=1e-4, atol=1e-3)
+    for grad, images in zip(grads, x, strict=True):
+        np.testing.assert_allclose(grad, float64_gradient(kernel, images), rtol=1e-4, atol=1e-3)

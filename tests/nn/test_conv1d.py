@@ -1,4 +1,4 @@
-"""Convolution over time against the textbook's loop, Linen and PyTorch, wherever a step may run."""
+"""Convolution over time against a textbook loop, Linen and PyTorch, also on several devices."""
 
 from functools import partial
 
@@ -14,7 +14,8 @@ from jaxdl.errors import InputError
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.training.program import convolutions
 
-# (sequences, kernel, dilation, strides): kernels that see beyond both ends, strides beyond the kernel, one channel.
+# (sequences, kernel, dilation, strides). Some kernels reach beyond both ends, some strides are
+# longer than the kernel, and one case has one channel.
 CASES = [
     ((3, 9, 4), (3, 4, 5), 1, 1),
     ((2, 13, 1), (2, 1, 3), 3, 1),
@@ -29,14 +30,15 @@ def normal(seed, *shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-def padded(size, window, strides, padding):
+def pads_of(size, window, strides, padding):
+    """Returns the numbers of zeros before and after the sequence."""
     if padding == "CAUSAL":
-        return (window - 1, 0)
+        return window - 1, 0
     return tuple(map(int, lax.padtype_to_pads((size,), (window,), (strides,), padding)[0]))
 
 
-def library(x, kernel, dilation=1, strides=1, padding="SAME"):
-    pads = [padded(x.shape[1], (kernel.shape[0] - 1) * dilation + 1, strides, padding)]
+def xla_conv(x, kernel, dilation=1, strides=1, padding="SAME"):
+    pads = [pads_of(x.shape[1], (kernel.shape[0] - 1) * dilation + 1, strides, padding)]
     order = ("NWC", "WIO", "NWC")
     return lax.conv_general_dilated(
         x, kernel, (strides,), pads, rhs_dilation=(dilation,), dimension_numbers=order
@@ -44,12 +46,12 @@ def library(x, kernel, dilation=1, strides=1, padding="SAME"):
 
 
 def textbook(x, kernel, dilation, strides, padding):
-    """One sum per output number, in float64; a step that is outside counts as 0."""
+    """Computes one sum per output number, in float64; steps outside count as 0."""
     x = np.asarray(x, np.float64)
     kernel = np.asarray(kernel, np.float64)
     size = x.shape[1]
     window = (len(kernel) - 1) * dilation + 1
-    before, after = padded(size, window, strides, padding)
+    before, after = pads_of(size, window, strides, padding)
     y = np.zeros((len(x), (size + before + after - window) // strides + 1, kernel.shape[2]))
     for t in range(y.shape[1]):
         for k in range(len(kernel)):
@@ -65,9 +67,7 @@ def sine(kernel, x, conv=conv1d):
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("sequences", "shape", "dilation", "strides"), CASES)
-def test_is_the_textbooks_sum_with_the_librarys_gradients(
-    sequences, shape, dilation, strides, padding
-):
+def test_matches_the_textbook_loop_and_xlas_gradients(sequences, shape, dilation, strides, padding):
     x = normal(0, *sequences)
     kernel = normal(1, *shape)
     expected = textbook(x, kernel, dilation, strides, padding)
@@ -76,16 +76,13 @@ def test_is_the_textbooks_sum_with_the_librarys_gradients(
     @jax.jit
     def both(x, kernel, g):
         y, back = jax.vjp(lambda *a: conv1d(*a, dilation, strides, padding), x, kernel)
-        return (
-            y,
-            back(g),
-            jax.vjp(lambda *a: library(*a, dilation, strides, padding), x, kernel)[1](g),
-        )
+        _, xla_back = jax.vjp(lambda *a: xla_conv(*a, dilation, strides, padding), x, kernel)
+        return y, back(g), xla_back(g)
 
-    y, ours, theirs = both(x, kernel, g)
+    y, grads, xla_grads = both(x, kernel, g)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-    for own, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+    for grad, xla_grad in zip(grads, xla_grads, strict=True):
+        np.testing.assert_allclose(grad, xla_grad, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -99,42 +96,42 @@ def test_agrees_with_pytorch(padding, dilation, strides):
     g = normal(5, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
     inputs = tx.permute(0, 2, 1)
-    causal = padding == "causal"
-    if causal:
+    if padding == "causal":
         inputs = torch.nn.functional.pad(inputs, (3 * dilation, 0))
-    options = {"dilation": dilation, "stride": strides, "padding": 0 if causal else padding}
+        padding = 0
+    options = {"dilation": dilation, "stride": strides, "padding": padding}
     ty = torch.nn.functional.conv1d(inputs, tk.permute(2, 1, 0), **options).permute(0, 2, 1)
     ty.backward(torch.tensor(np.array(g)))
-    for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
-        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
+    for actual, expected in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_causal_sees_no_later_step():
+def test_causal_outputs_do_not_depend_on_later_steps():
     x = normal(6, 2, 12, 3)
     kernel = normal(7, 3, 3, 4)
     y = conv1d(x, kernel, 2, padding="CAUSAL")
     for t in range(12):
-        later = conv1d(x.at[:, t].add(1.0), kernel, 2, padding="CAUSAL")
-        changed = np.flatnonzero((np.asarray(later) != np.asarray(y)).any((0, 2)))
+        other = conv1d(x.at[:, t].add(1.0), kernel, 2, padding="CAUSAL")
+        changed = np.flatnonzero((np.asarray(other) != np.asarray(y)).any((0, 2)))
         assert changed.tolist() == [s for s in (t, t + 2, t + 4) if s < 12]
 
 
 @pytest.mark.parametrize(
     ("padding", "use_bias"), [("SAME", True), ("VALID", False), ("CAUSAL", True)]
 )
-def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
+def test_layer_has_the_parameters_and_outputs_of_linens(key, padding, use_bias):
     x = normal(8, 3, 14, 6)
-    ours = Conv1D(7, 3, 2, 2, padding, use_bias)
-    theirs = nn.Conv(7, (3,), 2, padding, kernel_dilation=2, use_bias=use_bias)
-    variables = jax.jit(theirs.init)(key, x)
-    jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    layer = Conv1D(7, 3, 2, 2, padding, use_bias)
+    linen = nn.Conv(7, (3,), 2, padding, kernel_dilation=2, use_bias=use_bias)
+    variables = jax.jit(linen.init)(key, x)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(layer.init)(key, x), variables)
+    shifted = jax.tree.map(lambda leaf: leaf + 0.1, variables)
     np.testing.assert_allclose(
-        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+        jax.jit(layer.apply)(shifted, x), linen.apply(shifted, x), rtol=1e-5, atol=1e-5
     )
 
 
-def test_weight_norm_starts_as_the_plain_layer(key):
+def test_weight_norm_does_not_change_the_initial_outputs(key):
     x = normal(9, 2, 8, 3)
     variables = jax.jit(Conv1D(4, 3, weight_norm=True).init)(key, x)
     plain = {"params": {name: variables["params"][name] for name in ("kernel", "bias")}}
@@ -142,7 +139,7 @@ def test_weight_norm_starts_as_the_plain_layer(key):
     np.testing.assert_allclose(y, Conv1D(4, 3).apply(plain, x), rtol=1e-5, atol=1e-6)
 
 
-def test_weight_norm_is_pytorchs_with_its_gradients():
+def test_weight_norm_and_its_gradients_match_pytorch():
     torch = pytest.importorskip("torch")
     x = normal(10, 2, 8, 3)
     params = {"kernel": normal(11, 3, 3, 4), "scale": normal(12, 4), "bias": normal(13, 4)}
@@ -155,7 +152,10 @@ def test_weight_norm_is_pytorchs_with_its_gradients():
         layer.bias.copy_(torch.tensor(np.array(params["bias"])))
     y = layer(torch.tensor(np.array(x)).permute(0, 2, 1))
     y.square().sum().backward()
-    loss = lambda p: (Conv1D(4, 3, weight_norm=True).apply({"params": p}, x) ** 2).sum()  # noqa: E731
+
+    def loss(params):
+        return (Conv1D(4, 3, weight_norm=True).apply({"params": params}, x) ** 2).sum()
+
     value, grads = jax.jit(jax.value_and_grad(loss))(params)
     np.testing.assert_allclose(value, y.square().sum().item(), rtol=1e-5)
     np.testing.assert_allclose(
@@ -165,7 +165,7 @@ def test_weight_norm_is_pytorchs_with_its_gradients():
     np.testing.assert_allclose(grads["bias"], layer.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_bfloat16_is_as_close_as_linens(key):
+def test_bfloat16_is_as_accurate_as_in_linen(key):
     x = normal(14, 8, 40, 16)
     variables = jax.jit(nn.Conv(8, (5,)).init)(key, x)
     exact = np.asarray(nn.Conv(8, (5,)).apply(variables, x))
@@ -196,35 +196,36 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
-def test_vmap_over_either_or_both(axes):
+def test_vmap_over_kernels_or_sequences_or_both(axes):
     shapes = ((3, 4, 5), (4, 10, 4))
     kernel, x = (
         normal(17 + i, *([3] if axis == 0 else []), *shape)
         for i, (axis, shape) in enumerate(zip(axes, shapes, strict=True))
     )
-    ours = jax.jit(jax.vmap(jax.grad(sine, (0, 1)), axes))(kernel, x)
+    grad = jax.grad(sine, (0, 1))
+    grads = jax.jit(jax.vmap(grad, axes))(kernel, x)
     for i in range(3):
-        one = [a[i] if axis == 0 else a for a, axis in zip((kernel, x), axes, strict=True)]
-        for mine, alone in zip(ours, jax.grad(sine, (0, 1))(*one), strict=True):
-            np.testing.assert_allclose(mine[i], alone, rtol=1e-4, atol=1e-5)
+        inputs = [a[i] if axis == 0 else a for a, axis in zip((kernel, x), axes, strict=True)]
+        for actual, expected in zip(grads, grad(*inputs), strict=True):
+            np.testing.assert_allclose(actual[i], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_gradients_of_gradients_are_the_librarys():
+def test_second_derivatives_match_xlas():
     kernel = normal(20, 3, 4, 5)
     x = normal(21, 3, 9, 4)
 
     def penalty(conv):
-        return jax.grad(
-            lambda *a: sum((g**2).sum() for g in jax.grad(partial(sine, conv=conv), (0, 1))(*a)),
-            (0, 1),
+        grad = jax.grad(partial(sine, conv=conv), (0, 1))
+        return jax.grad(lambda *a: sum((g**2).sum() for g in grad(*a)), (0, 1))
+
+    both = jax.jit(lambda *a: (penalty(conv1d)(*a), penalty(xla_conv)(*a)))
+    for actual, expected in zip(*both(kernel, x), strict=True):
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max())
         )
 
-    ours, theirs = jax.jit(lambda *a: (penalty(conv1d)(*a), penalty(library)(*a)))(kernel, x)
-    for own, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * float(jnp.abs(other).max()))
 
-
-def test_no_sequences_give_no_gradient():
+def test_gradient_is_zero_without_sequences():
     value, grad = jax.value_and_grad(sine)(normal(22, 3, 4, 5), jnp.zeros((0, 9, 4)))
     assert float(value) == 0 and not np.any(grad)
 
@@ -236,7 +237,7 @@ def devices():
     return Mesh(np.array(jax.devices()[:4]), ("data",))
 
 
-def test_sharded_batch_is_a_single_device(devices):
+def test_sharded_batch_equals_a_single_device(devices):
     kernel = normal(23, 3, 4, 5)
     x = normal(24, 16, 11, 4)
     step = jax.jit(jax.value_and_grad(sine))
@@ -244,8 +245,8 @@ def test_sharded_batch_is_a_single_device(devices):
         jax.device_put(a, NamedSharding(devices, PartitionSpec(*p)))
         for a, p in ((kernel, ()), (x, ("data",)))
     ]
-    for own, expected in zip(step(*placed), step(kernel, x), strict=True):
-        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
+    for actual, expected in zip(step(*placed), step(kernel, x), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -255,8 +256,10 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
     x = normal(26, 16, 11, 4)
 
     def grad(kernel, x):
-        own = jax.grad(sine)(kernel, x)
-        return own if check else lax.psum(own, "data")
+        local = jax.grad(sine)(kernel, x)
+        if check:
+            return local
+        return lax.psum(local, "data")
 
     specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(
@@ -285,11 +288,11 @@ KERNEL = jnp.zeros((3, 3, 4))
         ),
         (
             lambda: conv1d(X, KERNEL, 4, 1, "VALID"),
-            "kernel: got (3, 3, 4), allowed: at most the sequence: (K - 1) L + 1 <= 8",
+            "kernel: got (3, 3, 4), allowed: at most the sequence length: (K - 1) L + 1 <= 8",
         ),
     ],
 )
-def test_says_in_one_line_what_is_allowed(call, line):
+def test_errors_name_the_argument_in_one_line(call, line):
     with pytest.raises(InputError) as error:
         call()
     assert str(error.value) == line

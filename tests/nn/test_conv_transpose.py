@@ -1,4 +1,4 @@
-"""Transposed convolution against its definition, Linen, PyTorch and the convolution it is the adjoint of."""
+"""Transposed convolution against its definition, Linen, PyTorch and its adjoint."""
 
 import flax.linen as nn
 import jax
@@ -12,7 +12,8 @@ from jaxdl.errors import InputError
 from jaxdl.nn import ConvTranspose, conv2d, conv_transpose2d
 from jaxdl.training.program import convolutions
 
-# (image, kernel, strides): odd and even, larger and smaller than the stride, than the image; few values and many.
+# (image, kernel, strides). Kernels are odd and even, larger and smaller than the stride and than
+# the image, and have few and many values.
 CASES = [
     ((4, 5, 6, 2), (3, 2, 2, 3), (1, 1)),
     ((16, 4, 5, 8), (5, 5, 8, 1), (2, 2)),
@@ -29,15 +30,14 @@ def normal(seed, *shape, dtype=jnp.float32):
 
 
 def definition(x, kernel, strides, padding):
-    """Every value of an image adds the kernel, turned around, to what is around its place; in float64."""
+    """Adds the flipped kernel times each value of the image around its position, in float64."""
     x = np.asarray(x, np.float64)
     kernel = np.asarray(kernel, np.float64)[::-1, ::-1]
-    (batch, height, width, _), (f, g, _, d) = x.shape, kernel.shape
-    (down, right), beyond = (
-        strides,
-        [max(n - s, 0) for n, s in zip(kernel.shape, strides, strict=False)],
-    )
-    y = np.zeros((batch, height * down + beyond[0], width * right + beyond[1], d))
+    batch, height, width, _ = x.shape
+    f, g, _, d = kernel.shape
+    down, right = strides
+    overlap = [max(n - s, 0) for n, s in zip(kernel.shape, strides, strict=False)]
+    y = np.zeros((batch, height * down + overlap[0], width * right + overlap[1], d))
     for i in range(height):
         for j in range(width):
             for k in range(f):
@@ -45,8 +45,8 @@ def definition(x, kernel, strides, padding):
                     y[:, i * down + k, j * right + m] += x[:, i, j] @ kernel[k, m]
     if padding == "VALID":
         return y
-    top = beyond[0] // 2
-    left = beyond[1] // 2
+    top = overlap[0] // 2
+    left = overlap[1] // 2
     return y[:, top : top + height * down, left : left + width * right]
 
 
@@ -54,13 +54,13 @@ def sine(kernel, x):
     return jnp.sin(conv_transpose2d(x, kernel, (2, 2))).sum()
 
 
-def librarys_sine(kernel, x):
+def xla_sine(kernel, x):
     return jnp.sin(lax.conv_transpose(x, kernel, (2, 2), "SAME")).sum()
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize(("image", "shape", "strides"), CASES)
-def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, padding):
+def test_matches_the_definition_and_xlas_gradients(image, shape, strides, padding):
     x = normal(0, *image)
     kernel = normal(1, *shape)
     expected = definition(x, kernel, strides, padding)
@@ -69,14 +69,12 @@ def test_is_its_definition_with_the_librarys_gradients(image, shape, strides, pa
     @jax.jit
     def both(x, kernel, g):
         y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
-        theirs, back_theirs = jax.vjp(
-            lambda *a: lax.conv_transpose(*a, strides, padding), x, kernel
-        )
-        return (y, *back(g)), (theirs, *back_theirs(g))
+        xla_y, xla_back = jax.vjp(lambda *a: lax.conv_transpose(*a, strides, padding), x, kernel)
+        return (y, *back(g)), (xla_y, *xla_back(g))
 
-    ours, theirs = both(x, kernel, g)
-    np.testing.assert_allclose(ours[0], expected, rtol=1e-5, atol=1e-5)
-    for a, b in zip(ours, theirs, strict=True):
+    results, xla_results = both(x, kernel, g)
+    np.testing.assert_allclose(results[0], expected, rtol=1e-5, atol=1e-5)
+    for a, b in zip(results, xla_results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(jnp.abs(b).max()))
 
 
@@ -91,15 +89,17 @@ def test_agrees_with_pytorch(padding, window, strides):
     y, back = jax.vjp(lambda *a: conv_transpose2d(*a, strides, padding), x, kernel)
     g = normal(5, *y.shape)
     tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
-    pads = [(n - s) // 2 if padding == "SAME" else 0 for n, s in zip(window, strides, strict=True)]
-    turned = tk.flip(0, 1).permute(2, 3, 0, 1)
+    pads = [0, 0]
+    if padding == "SAME":
+        pads = [(n - s) // 2 for n, s in zip(window, strides, strict=True)]
+    flipped = tk.flip(0, 1).permute(2, 3, 0, 1)
     ty = torch.nn.functional.conv_transpose2d(
-        tx.permute(0, 3, 1, 2), turned, stride=strides, padding=pads
+        tx.permute(0, 3, 1, 2), flipped, stride=strides, padding=pads
     )
     ty = ty.permute(0, 2, 3, 1)[:, : y.shape[1], : y.shape[2]]
     ty.backward(torch.tensor(np.array(g)))
-    for ours, theirs in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
-        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
+    for actual, expected in zip((y, *back(g)), (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -122,31 +122,31 @@ def test_is_the_adjoint_of_a_convolution(image, shape, strides, padding):
 
 
 @pytest.mark.parametrize(("padding", "use_bias"), [("SAME", True), ("VALID", False)])
-def test_layer_is_linens_with_the_same_parameters(key, padding, use_bias):
+def test_layer_has_the_parameters_and_outputs_of_linens(key, padding, use_bias):
     x = normal(9, 16, 4, 4, 6)
     options = {"strides": (1, 2), "padding": padding, "use_bias": use_bias}
-    ours = ConvTranspose(7, (4, 5), **options)
-    theirs = nn.ConvTranspose(7, (4, 5), **options)
-    variables = jax.jit(theirs.init)(key, x)
-    jax.tree.map(np.testing.assert_array_equal, jax.jit(ours.init)(key, x), variables)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1, variables)
+    layer = ConvTranspose(7, (4, 5), **options)
+    linen = nn.ConvTranspose(7, (4, 5), **options)
+    variables = jax.jit(linen.init)(key, x)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(layer.init)(key, x), variables)
+    shifted = jax.tree.map(lambda leaf: leaf + 0.1, variables)
     np.testing.assert_allclose(
-        jax.jit(ours.apply)(moved, x), theirs.apply(moved, x), rtol=1e-5, atol=1e-5
+        jax.jit(layer.apply)(shifted, x), linen.apply(shifted, x), rtol=1e-5, atol=1e-5
     )
 
 
-def test_initializers_are_those_given(key):
+def test_given_initializers_are_used(key):
     init = nn.initializers.normal(0.02)
     x = normal(10, 2, 3, 3, 4, dtype=jnp.bfloat16)
     options = {"kernel_init": init, "bias_init": init, "param_dtype": jnp.bfloat16}
-    ours, theirs = (
+    variables, expected = (
         layer(3, (2, 2), **options).init(key, x) for layer in (ConvTranspose, nn.ConvTranspose)
     )
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-    assert {leaf.dtype for leaf in jax.tree.leaves(ours)} == {jnp.dtype("bfloat16")}
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("bfloat16")}
 
 
-def test_bfloat16_is_as_close_as_linens(key):
+def test_bfloat16_is_as_accurate_as_in_linen(key):
     x = normal(11, 16, 4, 4, 16)
     variables = jax.jit(nn.ConvTranspose(8, (3, 3), (2, 2)).init)(key, x)
     exact = np.asarray(nn.ConvTranspose(8, (3, 3), (2, 2)).apply(variables, x))
@@ -176,20 +176,21 @@ def test_a_cpu_gets_the_form_that_is_fast_in_loops(features):
         assert convolutions(traced.lower(lowering_platforms=("cuda",)).as_text()) != "none"
 
 
-def test_vmap_over_kernels_is_one_after_the_other():
+def test_vmap_over_kernels_is_a_loop():
     x = normal(14, 16, 4, 4, 4)
     kernels = normal(15, 3, 3, 3, 4, 5)
-    many = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
-    values, grads = many(kernels, x)
-    assert convolutions(many.lower(kernels, x).as_text()) == "fast"  # none in groups
-    one = jax.jit(jax.value_and_grad(sine))
+    batched = jax.jit(jax.vmap(jax.value_and_grad(sine), (0, None)))
+    values, grads = batched(kernels, x)
+    # No convolution has groups.
+    assert convolutions(batched.lower(kernels, x).as_text()) == "fast"
+    single = jax.jit(jax.value_and_grad(sine))
     for i, kernel in enumerate(kernels):
-        value, grad = one(kernel, x)
+        value, grad = single(kernel, x)
         np.testing.assert_allclose(values[i], value, rtol=1e-5, atol=1e-4)
         np.testing.assert_allclose(grads[i], grad, rtol=1e-4, atol=1e-4)
 
 
-def test_inside_scan_is_outside():
+def test_inside_scan_equals_outside():
     xs = normal(16, 3, 16, 4, 4, 4)
     kernel = normal(17, 3, 3, 4, 5)
 
@@ -203,17 +204,18 @@ def test_inside_scan_is_outside():
     np.testing.assert_allclose(inside, outside, rtol=1e-6, atol=1e-6)
 
 
-def test_gradients_of_gradients_are_the_librarys():
+def test_second_derivatives_match_xlas():
     x = normal(18, 4, 3, 3, 4)
     kernel = normal(19, 3, 3, 4, 5)
 
     def penalty(sine):
         return jax.grad(lambda kernel: (jax.grad(sine, 1)(kernel, x) ** 2).sum())
 
-    ours, theirs = jax.jit(lambda kernel: (penalty(sine)(kernel), penalty(librarys_sine)(kernel)))(
-        kernel
+    both = jax.jit(lambda kernel: (penalty(sine)(kernel), penalty(xla_sine)(kernel)))
+    actual, expected = both(kernel)
+    np.testing.assert_allclose(
+        actual, expected, rtol=1e-4, atol=1e-5 * float(jnp.abs(expected).max())
     )
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * float(jnp.abs(theirs).max()))
 
 
 @pytest.fixture
@@ -223,10 +225,10 @@ def devices():
     return Mesh(np.array(jax.devices()[:4]), ("data",))
 
 
-# 12 images are three blocks of one and a half pairs on each of four devices.
+# With 12 images each of the four devices has three, an odd number.
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [64, 12])
-def test_sharded_batch_is_a_single_device(devices, batch):
+def test_sharded_batch_equals_a_single_device(devices, batch):
     x = normal(20, batch, 5, 5, 7)
     kernel = normal(21, 3, 3, 7, 5)
     step = jax.jit(jax.value_and_grad(sine))
@@ -236,7 +238,7 @@ def test_sharded_batch_is_a_single_device(devices, batch):
     ]
     value, grad = step(*placed)
     np.testing.assert_allclose(value, step(kernel, x)[0], rtol=1e-5, atol=1e-3)
-    np.testing.assert_allclose(grad, jax.grad(librarys_sine)(kernel, x), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(grad, jax.grad(xla_sine)(kernel, x), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -246,15 +248,16 @@ def test_inside_shard_map_gradients_are_summed(devices, window, check):
     kernel = normal(23, window, window, 7, 5)
 
     def grads(kernel, x):
-        own, back = jax.grad(sine, (0, 1))(kernel, x)
-        return (own if check else lax.psum(own, "data")), back
+        g_kernel, g_x = jax.grad(sine, (0, 1))(kernel, x)
+        if not check:
+            g_kernel = lax.psum(g_kernel, "data")
+        return g_kernel, g_x
 
     specs = (PartitionSpec(), PartitionSpec("data"))
     mapped = jax.shard_map(grads, mesh=devices, in_specs=specs, out_specs=specs, check_vma=check)
-    for ours, theirs in zip(
-        jax.jit(mapped)(kernel, x), jax.grad(librarys_sine, (0, 1))(kernel, x), strict=True
-    ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-3)
+    expected_grads = jax.grad(xla_sine, (0, 1))(kernel, x)
+    for actual, expected in zip(jax.jit(mapped)(kernel, x), expected_grads, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-3)
 
 
 X = jnp.zeros((2, 8, 8, 1))
@@ -279,7 +282,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("call", "line"), BAD, ids=[line.split(",")[0] for _, line in BAD])
-def test_says_in_one_line_what_is_allowed(call, line):
+def test_errors_name_the_argument_in_one_line(call, line):
     with pytest.raises(InputError) as error:
         call()
     assert str(error.value) == line

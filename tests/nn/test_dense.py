@@ -11,7 +11,7 @@ from jaxdl.nn import WeightNormDense, initializer
 X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
 
 
-def test_weight_norm_starts_as_dense(key):
+def test_weight_norm_has_the_initial_outputs_of_dense(key):
     variables = WeightNormDense(3).init(key, X)
     dense = {"params": {name: variables["params"][name] for name in ("kernel", "bias")}}
     np.testing.assert_allclose(
@@ -19,7 +19,7 @@ def test_weight_norm_starts_as_dense(key):
     )
 
 
-def test_weight_norm_is_pytorchs_with_its_gradients(key):
+def test_weight_norm_and_its_gradients_match_pytorch(key):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(1)
     params = {
@@ -37,10 +37,12 @@ def test_weight_norm_is_pytorchs_with_its_gradients(key):
         layer.bias.copy_(torch.tensor(params["bias"]))
     y = layer(torch.tensor(np.array(X)))
     y.square().sum().backward()
-    ours, grads = jax.value_and_grad(
-        lambda p: (WeightNormDense(3).apply({"params": p}, X) ** 2).sum()
-    )(params)
-    np.testing.assert_allclose(ours, y.square().sum().item(), rtol=1e-5)
+
+    def loss(params):
+        return (WeightNormDense(3).apply({"params": params}, X) ** 2).sum()
+
+    value, grads = jax.value_and_grad(loss)(params)
+    np.testing.assert_allclose(value, y.square().sum().item(), rtol=1e-5)
     np.testing.assert_allclose(grads["kernel"], direction.grad.numpy().T, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(grads["scale"], length.grad.numpy()[:, 0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(grads["bias"], layer.bias.grad.numpy(), rtol=1e-4, atol=1e-5)
@@ -55,11 +57,11 @@ def test_weight_norm_is_pytorchs_with_its_gradients(key):
         ("lecun_uniform", 1 / 300),
         ("glorot_normal", 2 / 500),
         ("glorot_uniform", 2 / 500),
-        # Of a standard normal cut at two: 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737.
+        # A standard normal within [-2, 2] has variance 1 - 4 phi(2) / (2 Phi(2) - 1) = 0.7737.
         ("truncated_normal", 0.7737 * 0.01),
     ],
 )
-def test_initializers_have_their_variance(key, name, variance):
+def test_initializers_have_the_expected_variance(key, name, variance):
     weights = np.asarray(initializer(name)(key, (300, 200), jnp.float32), np.float64)
     assert abs(weights.mean()) < 4 * (variance / weights.size) ** 0.5
     assert weights.var() == pytest.approx(variance, rel=0.03)

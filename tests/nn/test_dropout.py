@@ -8,79 +8,81 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.nn import Dropout
 
-
-def dropped(rate, shape, seed=0, dtype=jnp.float32):
-    x = jnp.asarray(np.random.default_rng(seed).uniform(1, 2, shape), dtype)
-    return np.asarray(x), np.asarray(
-        jax.jit(lambda key: Dropout(rate).apply({}, x, True, rngs={"dropout": key}))(KEY)
-    )
-
-
 KEY = jax.random.key(7)
+
+
+def apply_dropout(rate, shape, seed=0, dtype=jnp.float32):
+    """Returns a random input and its output in training."""
+    x = jnp.asarray(np.random.default_rng(seed).uniform(1, 2, shape), dtype)
+    apply = jax.jit(lambda key: Dropout(rate).apply({}, x, True, rngs={"dropout": key}))
+    return np.asarray(x), np.asarray(apply(KEY))
 
 
 @pytest.mark.parametrize("shape", [(400, 31), (20, 7, 7, 8), (9_001,)])
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_drops_its_rate_and_scales_the_rest(rate, shape):
-    x, y = dropped(rate, shape)
-    kept = y != 0
-    np.testing.assert_allclose(y[kept], x[kept] / (1 - rate), rtol=1e-3)
-    assert abs(kept.mean() - (1 - rate)) <= 4.5 * (rate * (1 - rate) / kept.size) ** 0.5
+def test_drops_at_the_given_rate_and_scales_the_rest(rate, shape):
+    x, y = apply_dropout(rate, shape)
+    nonzero = y != 0
+    np.testing.assert_allclose(y[nonzero], x[nonzero] / (1 - rate), rtol=1e-3)
+    assert abs(nonzero.mean() - (1 - rate)) <= 4.5 * (rate * (1 - rate) / nonzero.size) ** 0.5
 
 
 def test_the_two_halves_of_the_bits_are_independent():
-    _, y = dropped(0.5, (20_000, 2))
+    _, y = apply_dropout(0.5, (20_000, 2))
     left, right = (y != 0).T
     assert abs((left == right).mean() - 0.5) < 4.5 * 0.5 / 20_000**0.5
 
 
-def test_an_array_is_the_same_as_the_number():
+def test_a_rate_may_be_an_array():
     x = jnp.ones((64, 9))
 
-    def at(rate):
+    def apply(rate):
         return Dropout(rate).apply({}, x, True, rngs={"dropout": KEY})
 
-    np.testing.assert_array_equal(jax.jit(at)(jnp.float32(0.3)), at(0.3))
-    np.testing.assert_array_equal(jax.jit(at)(jnp.float32(0)), x)
+    np.testing.assert_array_equal(jax.jit(apply)(jnp.float32(0.3)), apply(0.3))
+    np.testing.assert_array_equal(jax.jit(apply)(jnp.float32(0)), x)
 
 
-def test_none_is_dropped_outside_of_training_or_at_rate_0():
+def test_no_number_is_dropped_outside_training_or_at_rate_0():
     x = jnp.arange(6.0).reshape(2, 3)
     np.testing.assert_array_equal(Dropout(0.9).apply({}, x, False), x)
-    np.testing.assert_array_equal(Dropout(0.0).apply({}, x, True), x)  # needs no key
+    # This needs no key.
+    np.testing.assert_array_equal(Dropout(0.0).apply({}, x, True), x)
 
 
 def test_gradient_is_the_mask():
     x = jnp.asarray(np.random.default_rng(1).normal(size=(50, 5)), jnp.float32)
-    f = lambda x: Dropout(0.4).apply({}, x, True, rngs={"dropout": KEY})  # noqa: E731
+
+    def f(x):
+        return Dropout(0.4).apply({}, x, True, rngs={"dropout": KEY})
+
     np.testing.assert_allclose(jax.grad(lambda x: f(x).sum())(x) * x, f(x), rtol=1e-6)
 
 
-def test_keeps_bfloat16():
-    assert dropped(0.5, (8, 8), dtype=jnp.bfloat16)[1].dtype == jnp.bfloat16
+def test_bfloat16_stays_bfloat16():
+    assert apply_dropout(0.5, (8, 8), dtype=jnp.bfloat16)[1].dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("rate", [1, -0.1, float("nan")])
-def test_other_rates_are_refused(rate):
+def test_rates_out_of_range_are_refused(rate):
     with pytest.raises(InputError, match=r"^rate: got .*, allowed: a number in \[0, 1\)$"):
         Dropout(rate)
 
 
 @pytest.mark.parametrize("shared", [(1,), (0,), (2,), (0, 1), (1, 2), (0, 1, 2)])
-def test_shared_axes_are_kept_or_dropped_together(shared):
+def test_shared_axes_have_the_same_mask(shared):
     x = jnp.asarray(np.random.default_rng(2).uniform(1, 2, (30, 6, 41)), jnp.float32)
     y = np.asarray(Dropout(0.4, shared=shared).apply({}, x, True, rngs={"dropout": KEY}))
-    kept = y != 0
-    one = kept[tuple(slice(1) if axis in shared else slice(None) for axis in range(3))]
-    np.testing.assert_array_equal(kept, np.broadcast_to(one, kept.shape))
-    assert abs(one.mean() - 0.6) <= max(0.6 * (one.size == 1), 4.5 * (0.24 / one.size) ** 0.5)
-    np.testing.assert_allclose(y[kept], np.asarray(x)[kept] / 0.6, rtol=1e-3)
+    nonzero = y != 0
+    mask = nonzero[tuple(slice(1) if axis in shared else slice(None) for axis in range(3))]
+    np.testing.assert_array_equal(nonzero, np.broadcast_to(mask, nonzero.shape))
+    assert abs(mask.mean() - 0.6) <= max(0.6 * (mask.size == 1), 4.5 * (0.24 / mask.size) ** 0.5)
+    np.testing.assert_allclose(y[nonzero], np.asarray(x)[nonzero] / 0.6, rtol=1e-3)
 
 
-def test_what_is_not_shared_is_independent():
+def test_other_axes_are_independent():
     x = jnp.ones((4000, 5, 2))
-    kept = (
-        np.asarray(Dropout(0.5, shared=(1,)).apply({}, x, True, rngs={"dropout": KEY}))[:, 0] != 0
-    )
-    for a, b in ((kept[:, 0], kept[:, 1]), (kept[1:, 0], kept[:-1, 0])):
+    y = Dropout(0.5, shared=(1,)).apply({}, x, True, rngs={"dropout": KEY})
+    mask = np.asarray(y)[:, 0] != 0
+    for a, b in ((mask[:, 0], mask[:, 1]), (mask[1:, 0], mask[:-1, 0])):
         assert abs((a == b).mean() - 0.5) < 4.5 * 0.5 / len(a) ** 0.5

@@ -1,4 +1,4 @@
-"""Embeddings against NumPy's indexing and PyTorch, and which of their rows move."""
+"""Embeddings against NumPy's indexing and PyTorch, and the rows that training changes."""
 
 import flax.linen as nn
 import jax
@@ -23,14 +23,14 @@ VECTORS = np.where(
 KNOWN = ~np.isnan(VECTORS[:, 0])
 
 
-def looked_up(layer, variables):
-    """The whole table, row by row."""
+def whole_table(layer, variables):
+    """Returns all rows of the table."""
     return np.asarray(layer.apply(variables, jnp.arange(V)))
 
 
 @pytest.mark.parametrize("dtype", [jnp.int32, jnp.uint8])
 @pytest.mark.parametrize("padding", [None, 3])
-def test_is_numpys_indexing(key, dtype, padding):
+def test_matches_numpys_indexing(key, dtype, padding):
     layer = Embedding(V, D, padding)
     variables = layer.init(key, IDS)
     table = np.array(variables["params"]["embedding"])
@@ -40,42 +40,42 @@ def test_is_numpys_indexing(key, dtype, padding):
     np.testing.assert_array_equal(ys, table[np.asarray(IDS)])
 
 
-def test_starts_as_linens(key):
+def test_initial_table_equals_linens(key):
     np.testing.assert_array_equal(
         Embedding(V, D).init(key, IDS)["params"]["embedding"],
         nn.Embed(V, D).init(key, IDS)["params"]["embedding"],
     )
 
 
-def test_rows_start_with_a_length_of_about_1(key):
+def test_initial_rows_have_a_norm_of_about_1(key):
     table = np.asarray(Embedding(500, 64).init(key, IDS)["params"]["embedding"])
     assert abs((table**2).sum(1).mean() - 1) < 0.02
 
 
 @pytest.mark.parametrize("padding", [None, 3])
-def test_gradients_are_pytorchs(padding):
+def test_gradients_match_pytorch(padding):
     torch = pytest.importorskip("torch")
     table = RNG.normal(size=(V, D)).astype(np.float32)
     g = RNG.normal(size=(3, 7, D)).astype(np.float32)
     ids = IDS.at[0, :3].set(3)
-    theirs = torch.nn.Embedding(V, D, padding_idx=padding)
+    layer = torch.nn.Embedding(V, D, padding_idx=padding)
     with torch.no_grad():
-        theirs.weight.copy_(torch.tensor(table))
+        layer.weight.copy_(torch.tensor(table))
         if padding is not None:
-            theirs.weight[padding] = 0
-    rows = theirs(torch.tensor(np.array(ids)))
+            layer.weight[padding] = 0
+    rows = layer(torch.tensor(np.array(ids)))
     rows.backward(torch.tensor(g))
     y, back = jax.vjp(
         lambda table: Embedding(V, D, padding).apply({"params": {"embedding": table}}, ids), table
     )
     np.testing.assert_array_equal(y, rows.detach().numpy())
     np.testing.assert_allclose(
-        back(jnp.asarray(g))[0], theirs.weight.grad.numpy(), rtol=1e-6, atol=1e-6
+        back(jnp.asarray(g))[0], layer.weight.grad.numpy(), rtol=1e-6, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
-def test_an_id_that_is_no_row_gives_nan_and_moves_nothing(key, train_rows):
+def test_an_id_out_of_range_gives_nan_and_no_gradient(key, train_rows):
     layer = Embedding(V, D, vectors=VECTORS, train_rows=train_rows)
     variables = layer.init(key, IDS)
     ids = jnp.array([-1, V, 0, -V, 1, 2**31 - 1], jnp.int32)
@@ -88,32 +88,30 @@ def test_an_id_that_is_no_row_gives_nan_and_moves_nothing(key, train_rows):
 
 
 @pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
-def test_vectors_are_what_rows_start_at(key, train_rows):
+def test_vectors_are_the_initial_rows(key, train_rows):
     layer = Embedding(V, D, vectors=VECTORS, train_rows=train_rows)
     variables = jax.jit(layer.init)(key, IDS)
-    table = looked_up(layer, variables)
+    table = whole_table(layer, variables)
     np.testing.assert_array_equal(table[KNOWN], VECTORS[KNOWN])
     assert np.isfinite(table).all() and (table[~KNOWN] != 0).all()
     rows = {kind: leaves["embedding"].shape[0] for kind, leaves in variables.items()}
-    assert (
-        rows
-        == {
-            "all": {"params": V},
-            "none": {"constants": V},
-            "unknown": {"params": 3, "constants": 6},
-        }[train_rows]
-    )
+    expected = {
+        "all": {"params": V},
+        "none": {"constants": V},
+        "unknown": {"params": 3, "constants": 6},
+    }
+    assert rows == expected[train_rows]
 
 
 def test_padding_is_zero_and_fixed_among_vectors(key):
     layer = Embedding(V, D, padding=1, vectors=VECTORS, train_rows="unknown")
     variables = layer.init(key, IDS)
     assert variables["params"]["embedding"].shape == (2, D)
-    assert not looked_up(layer, variables)[1].any()
+    assert not whole_table(layer, variables)[1].any()
 
 
 class Words(nn.Module):
-    """Classes of sequences of words."""
+    """A classifier of word sequences."""
 
     embed: Embedding
 
@@ -123,7 +121,7 @@ class Words(nn.Module):
 
 
 @pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
-def test_training_moves_its_rows_and_no_other(key, train_rows):
+def test_training_changes_the_trained_rows_only(key, train_rows):
     task = jaxdl.tasks.classify(Words(Embedding(V, D, 0, VECTORS, train_rows)))
     batch = {"input": jnp.arange(2 * V).reshape(2, V) % V, "label": jnp.array([0, 2])}
     net = jaxdl.learner(
@@ -134,38 +132,38 @@ def test_training_moves_its_rows_and_no_other(key, train_rows):
 
     def table(state):
         collections = {"params": state.params, **state.extra}
-        return looked_up(
-            layer,
-            {kind: leaves["embed"] for kind, leaves in collections.items() if "embed" in leaves},
-        )
+        variables = {
+            kind: leaves["embed"] for kind, leaves in collections.items() if "embed" in leaves
+        }
+        return whole_table(layer, variables)
 
     before = table(state)
     step = jax.jit(net.step)
     for _ in range(2):
         state, _ = step(state, batch, key)
-    moved = (table(state) != before).any(1)
+    changed = (table(state) != before).any(1)
     expected = {"all": np.arange(V) > 0, "none": np.zeros(V, bool), "unknown": ~KNOWN}[train_rows]
-    np.testing.assert_array_equal(moved, expected)
+    np.testing.assert_array_equal(changed, expected)
 
 
 def test_modules_with_vectors_can_be_compared_and_hashed():
-    one = Embedding(V, D, vectors=VECTORS)
-    assert one == one.clone() and hash(one) == hash(one.clone())
-    assert one != Embedding(V, D, vectors=VECTORS.copy())
+    layer = Embedding(V, D, vectors=VECTORS)
+    assert layer == layer.clone() and hash(layer) == hash(layer.clone())
+    assert layer != Embedding(V, D, vectors=VECTORS.copy())
     apply = jax.jit(lambda layer, variables, ids: layer.apply(variables, ids), static_argnums=0)
     np.testing.assert_array_equal(
-        apply(one, {"params": {"embedding": jnp.ones((V, D))}}, IDS), np.ones((3, 7, D))
+        apply(layer, {"params": {"embedding": jnp.ones((V, D))}}, IDS), np.ones((3, 7, D))
     )
 
 
-def test_dtype_is_that_of_the_output(key):
+def test_dtype_applies_to_the_output(key):
     layer = Embedding(V, D, dtype=jnp.bfloat16)
     variables = layer.init(key, IDS)
     assert variables["params"]["embedding"].dtype == jnp.float32
     assert layer.apply(variables, IDS).dtype == jnp.bfloat16
 
 
-def test_vmap_over_tables_is_each_alone():
+def test_vmap_over_tables_equals_a_loop():
     tables = jnp.asarray(RNG.normal(size=(3, V, D)), jnp.float32)
 
     def loss(table):
@@ -176,7 +174,7 @@ def test_vmap_over_tables_is_each_alone():
         np.testing.assert_allclose(grad, jax.grad(loss)(table), rtol=1e-6)
 
 
-def test_a_run_with_a_bad_id_stops(key):
+def test_the_loss_of_a_bad_id_is_nan(key):
     task = jaxdl.tasks.classify(Words(Embedding(V, D)))
     batch = {"input": IDS.at[1, 2].set(V), "label": jnp.array([0, 1, 2])}
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
@@ -200,7 +198,7 @@ HALF = np.where(np.arange(V * D).reshape(V, D) == 6, np.nan, 1.0)
         ),
         (
             lambda: Embedding(V, D, train_rows="unknown"),
-            "train_rows: got 'unknown', allowed: all or none, without vectors",
+            "train_rows: got 'unknown', allowed: all or none, if there are no vectors",
         ),
         (
             lambda: Embedding(V, D, vectors=VECTORS[:2]),
@@ -220,13 +218,13 @@ HALF = np.where(np.arange(V * D).reshape(V, D) == 6, np.nan, 1.0)
         ),
     ],
 )
-def test_says_in_one_line_what_is_allowed(call, line):
+def test_errors_name_the_argument_in_one_line(call, line):
     with pytest.raises(InputError) as error:
         call()
     assert str(error.value) == line
 
 
-def test_parameters_may_be_the_hosts(key):
+def test_parameters_may_be_numpy_arrays(key):
     layer = Embedding(5, 3)
     ids = jnp.array([[4, 0]])
     variables = layer.init(key, ids)

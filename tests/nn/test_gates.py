@@ -1,4 +1,4 @@
-"""The gates of a layer, against the layer itself and the equations of one unit."""
+"""The gates of a layer against the layer and the equations of one unit."""
 
 import jax
 import jax.numpy as jnp
@@ -13,38 +13,37 @@ CELLS = {"simple": "rnn", "lstm": "lstm", "gru": "gru"}
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_h_is_what_the_layer_gives(cell):
+def test_h_is_the_output_of_the_layer(cell):
     x = normal(1, B, T, D)
     variables = parameters(CELLS[cell])
-    found = jax.jit(lambda p, x: gates(cell, p, x))(variables["params"], x)
-    close(found["h"], run(CELLS[cell], variables, x)[0])
-    for name in set(found) - {"h", "cell"}:
-        assert 0 < float(found[name].min()) < float(found[name].max()) < 1
+    values = jax.jit(lambda p, x: gates(cell, p, x))(variables["params"], x)
+    close(values["h"], run(CELLS[cell], variables, x)[0])
+    for name in set(values) - {"h", "cell"}:
+        assert 0 < float(values[name].min()) < float(values[name].max()) < 1
 
 
 def test_an_lstms_cell_follows_its_gates():
     x = normal(2, B, T, D)
     variables = parameters("lstm")
-    found = jax.tree.map(np.asarray, gates("lstm", variables["params"], x))
-    candidate = (found["cell"][:, 1:] - found["forget"][:, 1:] * found["cell"][:, :-1]) / found[
-        "input"
-    ][:, 1:]
+    values = jax.tree.map(np.asarray, gates("lstm", variables["params"], x))
+    c = values["cell"]
+    candidate = (c[:, 1:] - values["forget"][:, 1:] * c[:, :-1]) / values["input"][:, 1:]
     assert (abs(candidate) <= 1 + 1e-5).all()
-    close(found["h"], found["output"] * np.tanh(found["cell"]))
-    assert (abs(found["cell"][:, 0]) <= found["input"][:, 0]).all()
+    close(values["h"], values["output"] * np.tanh(c))
+    assert (abs(c[:, 0]) <= values["input"][:, 0]).all()
 
 
-def test_a_grus_output_lies_between_the_old_one_and_the_candidate():
+def test_a_grus_output_lies_between_the_last_one_and_the_candidate():
     x = normal(3, B, T, D)
     variables = parameters("gru")
-    found = jax.tree.map(np.asarray, gates("gru", variables["params"], x))
-    h = found["h"]
-    z = found["update"]
+    values = jax.tree.map(np.asarray, gates("gru", variables["params"], x))
+    h = values["h"]
+    z = values["update"]
     candidate = (h[:, 1:] - z[:, 1:] * h[:, :-1]) / (1 - z[:, 1:])
     assert (abs(candidate) <= 1 + 1e-5).all()
 
 
-def test_wrong_inputs_are_named():
+def test_errors_name_the_argument():
     with pytest.raises(InputError, match="cell: got 'lstn', allowed: gru, lstm, simple"):
         gates("lstn", {}, jnp.zeros((1, 1, 1)))
     with pytest.raises(InputError, match="x: got \\(1, 1\\), allowed: sequences"):

@@ -1,4 +1,4 @@
-"""cuDNN's LSTM, its part played by JAX's reference for it."""
+"""The cuDNN LSTM, with JAX's reference implementation in place of cuDNN."""
 
 from functools import partial
 
@@ -8,35 +8,52 @@ import pytest
 from jax.experimental import rnn as cudnn
 
 from jaxdl.nn import LSTM
-from tests.nn.recurrences import B, D, H, T, carries, close, normal, parameters, run, weighed
+from tests.nn.recurrences import (
+    B,
+    D,
+    H,
+    T,
+    carries,
+    close,
+    normal,
+    parameters,
+    run,
+    weighted_sum,
+)
 
 
 @pytest.fixture
 def reference(monkeypatch):
-    """cuDNN's part played by the library's own reference for it, and a GPU that is said to be there."""
+    """JAX's reference implementation in place of cuDNN, and a fake count of one GPU."""
 
-    def play(x, h, c, packed, lengths, *sizes):
-        shapes = *sizes[:3], sizes[4]
+    def lstm(x, h, c, packed, lengths, *options):
+        shapes = *options[:3], options[4]
         return cudnn.lstm_ref(
-            x, h, c, *cudnn.unpack_lstm_weights(packed, *shapes), lengths, *sizes[:5]
+            x, h, c, *cudnn.unpack_lstm_weights(packed, *shapes), lengths, *options[:5]
         )
 
     def forward(*args):
-        return play(*args), args[:5]
+        return lstm(*args), args[:5]
 
     def backward(*args):
-        sizes, (*inputs, lengths), gradients = args[:-2], args[-2], args[-1]
-        return (*jax.vjp(lambda *a: play(*a, lengths, *sizes), *inputs)[1](gradients), None)
+        *options, saved, gradients = args
+        *inputs, lengths = saved
+        _, back = jax.vjp(lambda *a: lstm(*a, lengths, *options), *inputs)
+        return (*back(gradients), None)
 
     monkeypatch.setattr(cudnn, "lstm_fwd", forward)
     monkeypatch.setattr(cudnn, "lstm_bwd", backward)
-    monkeypatch.setattr("jaxdl.nn.lstm_cudnn.nvidia_gpus", lambda: 1)
-    monkeypatch.setattr("jaxdl.nn.recurrent.nvidia_gpus", lambda: 1)
+    monkeypatch.setattr("jaxdl.nn.lstm_cudnn.count_nvidia_gpus", lambda: 1)
+    monkeypatch.setattr("jaxdl.nn.recurrent.count_nvidia_gpus", lambda: 1)
 
 
-def test_cudnn_gets_our_weights_in_its_order_and_gives_our_gradients(reference, monkeypatch):
-    choose = lambda *args, cuda=None, cpu=None, default: (cuda or cpu or default)(*args)  # noqa: E731
-    monkeypatch.setattr("jaxdl.nn.recurrent.lax.platform_dependent", choose)
+def choose_cuda(*args, cuda=None, cpu=None, default):
+    """Replaces `platform_dependent`; prefers the implementation for CUDA."""
+    return (cuda or cpu or default)(*args)
+
+
+def test_weights_are_packed_in_cudnns_order_and_gradients_match_the_loop(reference, monkeypatch):
+    monkeypatch.setattr("jaxdl.nn.recurrent.lax.platform_dependent", choose_cuda)
     x = normal(95, B, T, D)
     variables = parameters("lstm")
     start = carries("lstm", 96)
@@ -44,7 +61,7 @@ def test_cudnn_gets_our_weights_in_its_order_and_gives_our_gradients(reference, 
     def gradients(implementation):
         def both(*args):
             out = LSTM(H, implementation=implementation).apply(*args)
-            return weighed(*out), out
+            return weighted_sum(*out), out
 
         return jax.jit(jax.grad(both, (0, 1, 2), has_aux=True))
 
@@ -52,12 +69,15 @@ def test_cudnn_gets_our_weights_in_its_order_and_gives_our_gradients(reference, 
     for implementation in ("auto", "cudnn"):
         assert "lstm_ref" in str(jax.make_jaxpr(gradients(implementation))(variables, x, start))
         close(gradients(implementation)(variables, x, start), scan)
-    many = jax.tree.map(lambda *a: jnp.stack(a), variables, parameters("lstm", 300))
-    together = [jax.vmap(gradients(i), (0, None, None))(many, x, start) for i in ("scan", "cudnn")]
-    close(*together)
+    members = jax.tree.map(lambda *a: jnp.stack(a), variables, parameters("lstm", 300))
+    results = [
+        jax.vmap(gradients(implementation), (0, None, None))(members, x, start)
+        for implementation in ("scan", "cudnn")
+    ]
+    close(*results)
 
 
-def test_a_program_for_the_cpu_beside_a_gpu_runs_the_loop(reference):
+def test_a_program_for_the_cpu_uses_the_loop_also_if_there_is_a_gpu(reference):
     x = normal(97, B, T, D)
     variables = parameters("lstm")
     text = jax.jit(partial(run, "lstm")).lower(variables, x).as_text()

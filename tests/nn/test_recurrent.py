@@ -1,4 +1,4 @@
-"""Recurrent layers against their equations in NumPy, PyTorch, and each sequence alone."""
+"""Recurrent layers against their equations in NumPy, PyTorch, and single sequences."""
 
 from functools import partial
 
@@ -28,52 +28,58 @@ from tests.nn.recurrences import (
 )
 
 
+def row(tree, b):
+    """Returns row `b` of each array."""
+    return jax.tree.map(lambda a: a[b], tree)
+
+
 @each_layer
 @pytest.mark.parametrize("reverse", [False, True])
-def test_is_its_equations_in_numpy(name, reverse):
+def test_matches_the_equations_in_numpy(name, reverse):
     x = normal(10, B, T, D)
     variables = parameters(name)
     start = carries(name, 11)
     exact = jax.tree.map(lambda a: np.asarray(a, np.float64), (variables, x, start, HOLES))
-    for mask in (None, HOLES):
+    exact_variables, exact_x, exact_start, holes = exact
+    for mask, exact_mask in ((None, np.ones((B, T))), (HOLES, holes)):
         ys, end = jax.jit(partial(run, name, reverse=reverse))(variables, x, start, mask)
         for b in range(B):
-            own = jax.tree.map(lambda a: a[b], exact[2])
-            expected = loop(
-                np, name, exact[0], exact[1][b], own, None if mask is None else exact[3][b], reverse
-            )
-            close((ys[b], jax.tree.map(lambda a: a[b], end)), expected)
+            carry = row(exact_start, b)
+            expected = loop(np, name, exact_variables, exact_x[b], carry, exact_mask[b], reverse)
+            close((ys[b], row(end, b)), expected)
 
 
 @each_layer
-def test_agrees_with_pytorch_on_its_parameters(name):
+def test_agrees_with_pytorch(name):
     torch = pytest.importorskip("torch")
     x = normal(40, B, T, D)
     g = normal(41, B, T, H)
     start = carries(name, 42)
-    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name](
-        D, H, batch_first=True
-    )
-    w, r, b, b2 = (jnp.asarray(p.detach().numpy()) for p in theirs.parameters())
+    make = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[name]
+    layer = make(D, H, batch_first=True)
+    w, r, b, b2 = (jnp.asarray(p.detach().numpy()) for p in layer.parameters())
     params = {"kernel": w.T, "recurrent_kernel": r.T, "bias": b + b2}
     if name == "gru":
         params |= {"bias": b + b2.at[2 * H :].set(0), "recurrent_bias": b2[2 * H :]}
 
-    def ours(params, x):
+    def apply(params, x):
         return run(name, {"params": params}, x, start)
 
-    (ys, end), back = jax.vjp(jax.jit(ours), params, x)
+    (ys, end), back = jax.vjp(jax.jit(apply), params, x)
     g_params, g_x = back((g, jax.tree.map(jnp.zeros_like, end)))
     tx = torch.tensor(np.array(x), requires_grad=True)
-    begin = jax.tree.map(lambda a: torch.tensor(np.array(a))[None], start)
-    t_ys, t_end = theirs(tx, begin[::-1] if name == "lstm" else begin)
+    t_start = jax.tree.map(lambda a: torch.tensor(np.array(a))[None], start)
+    # PyTorch's carry is (h, c).
+    if name == "lstm":
+        t_start = t_start[::-1]
+    t_ys, t_end = layer(tx, t_start)
+    if name == "lstm":
+        t_end = t_end[::-1]
     (t_ys * torch.tensor(np.array(g))).sum().backward()
     close(ys, t_ys.detach().numpy())
-    close(
-        end, jax.tree.map(lambda a: a[0].detach().numpy(), t_end[::-1] if name == "lstm" else t_end)
-    )
+    close(end, jax.tree.map(lambda a: a[0].detach().numpy(), t_end))
     close(g_x, tx.grad.numpy())
-    g_w, g_r, g_b, g_b2 = (p.grad.numpy() for p in theirs.parameters())
+    g_w, g_r, g_b, g_b2 = (p.grad.numpy() for p in layer.parameters())
     close((g_params["kernel"], g_params["recurrent_kernel"], g_params["bias"]), (g_w.T, g_r.T, g_b))
     if name == "gru":
         close(g_params["recurrent_bias"], g_b2[2 * H :])
@@ -81,21 +87,21 @@ def test_agrees_with_pytorch_on_its_parameters(name):
 
 @each_layer
 @pytest.mark.parametrize("reverse", [False, True])
-def test_padded_is_each_sequence_alone(name, reverse):
+def test_padded_sequences_equal_single_ones(name, reverse):
     x = normal(50, B, T, D)
     variables = parameters(name)
     start = carries(name, 51)
     ys, end = jax.jit(partial(run, name, reverse=reverse))(variables, x, start, MASK)
     for b, length in enumerate(LENGTHS):
-        own = jax.tree.map(lambda a: a[b : b + 1], start)
-        alone, last = run(name, variables, x[b : b + 1, :length], own, reverse=reverse)
-        close(ys[b, :length], alone[0], 1e-6)
-        close(jax.tree.map(lambda a: a[b], end), jax.tree.map(lambda a: a[0], last), 1e-6)
+        carry = jax.tree.map(lambda a: a[b : b + 1], start)
+        single, last = run(name, variables, x[b : b + 1, :length], carry, reverse=reverse)
+        close(ys[b, :length], single[0], 1e-6)
+        close(row(end, b), row(last, 0), 1e-6)
         assert not ys[b, length:].any()
 
 
 @each_layer
-def test_padding_may_hold_anything_and_gets_no_gradient(name):
+def test_padding_may_have_any_values_and_gets_no_gradient(name):
     x = normal(55, B, T, D)
     variables = parameters(name)
     dirty = jnp.where(MASK[..., None] > 0, x, 1e30)
@@ -106,14 +112,14 @@ def test_padding_may_hold_anything_and_gets_no_gradient(name):
             variables, x
         )
 
-    clean = gradients(x)
-    ours = gradients(dirty)
-    close(ours, clean, 1e-6)
-    assert not np.asarray(ours[1])[np.asarray(MASK) == 0].any()
+    expected = gradients(x)
+    actual = gradients(dirty)
+    close(actual, expected, 1e-6)
+    assert not np.asarray(actual[1])[np.asarray(MASK) == 0].any()
 
 
 @each_layer
-def test_two_halves_are_one_sequence(name):
+def test_two_halves_equal_one_sequence(name):
     x = normal(60, B, T, D)
     variables = parameters(name)
     ys, end = jax.jit(partial(run, name))(variables, x)
@@ -123,61 +129,64 @@ def test_two_halves_are_one_sequence(name):
 
 
 @each_layer
-def test_inside_scan_is_outside(name):
+def test_inside_scan_equals_outside(name):
     xs = normal(75, 3, B, T, D)
     variables = parameters(name)
-    descend = lambda v, x: jax.tree.map(  # noqa: E731
-        lambda a, g: a - 0.1 * g, v, jax.grad(lambda v: run(name, v, x)[0].sum())(v)
-    )
-    inside, _ = jax.jit(lambda v: jax.lax.scan(lambda v, x: (descend(v, x), None), v, xs))(
-        variables
-    )
+
+    def descend(v, x):
+        grads = jax.grad(lambda v: run(name, v, x)[0].sum())(v)
+        return jax.tree.map(lambda a, g: a - 0.1 * g, v, grads)
+
+    scan = jax.jit(lambda v: jax.lax.scan(lambda v, x: (descend(v, x), None), v, xs))
+    inside, _ = scan(variables)
     for x in xs:
         variables = jax.jit(descend)(variables, x)
     close(inside, variables, 1e-6)
 
 
-def test_initial_parameters_are_kerass(key):
+def test_initial_parameters_follow_keras(key):
     params = LSTM(8).init(key, jnp.zeros((1, 1, 20)))["params"]
     assert params["bias"].reshape(4, 8).tolist() == [[0.0] * 8, [1.0] * 8, [0.0] * 8, [0.0] * 8]
-    assert (
-        not LSTM(8, unit_forget_bias=False).init(key, jnp.zeros((1, 1, 20)))["params"]["bias"].any()
-    )
+    without = LSTM(8, unit_forget_bias=False).init(key, jnp.zeros((1, 1, 20)))["params"]
+    assert not without["bias"].any()
     close(params["recurrent_kernel"] @ params["recurrent_kernel"].T, jnp.eye(8), 1e-5)
     limit = np.sqrt(6 / (20 + 32))
     assert 0.95 * limit < float(jnp.abs(params["kernel"]).max()) <= limit
 
 
 def message(layer, x, *args):
+    """Returns the message of the error of an invalid call."""
     with pytest.raises(InputError) as caught:
         layer.init(jax.random.key(0), x, *args)
     return str(caught.value)
 
 
 @each_layer
-def test_wrong_inputs_name_the_field(name):
+def test_errors_name_the_argument(name):
     layer = LAYERS[name](H)
     x = normal(0, B, T, D)
     bad = jnp.zeros((B, H + 1))
     assert message(layer, x[0]) == "x: got (5, 4), allowed: sequences [B, T, D]"
     assert message(LAYERS[name](0), x) == "features: got 0, allowed: at least 1"
-    carry = (bad, bad) if name == "lstm" else bad
+    carry = bad
+    if name == "lstm":
+        carry = (bad, bad)
     assert message(layer, x, carry) == "carry: got (4, 4), allowed: [B, H], (4, 3)"
     assert message(layer, x, None, jnp.ones((T, B))) == "mask: got (5, 4), allowed: [B, T], (4, 5)"
 
 
-def test_wrong_implementations_name_the_field(monkeypatch):
+def test_errors_of_the_implementation_name_the_argument(monkeypatch):
     x = normal(0, B, T, D)
     wrong = "implementation: got 'scam', allowed: auto, cudnn, scan (did you mean 'scan'?)"
     assert message(LSTM(H, implementation="scam"), x) == wrong
     assert message(LSTM(H), x, jnp.zeros((B, H))).startswith("carry: got")
-    here = partial(LSTM, H, implementation="cudnn")
+    make = partial(LSTM, H, implementation="cudnn")
     end = "with implementation 'cudnn'"
-    assert message(here(), x, None, MASK) == f"mask: got 'a mask', allowed: None {end}"
-    assert message(here(reverse=True), x) == f"reverse: got True, allowed: False {end}"
-    assert message(here(dtype=jnp.bfloat16), x) == f"dtype: got 'bfloat16', allowed: float32 {end}"
-    monkeypatch.setattr("jaxdl.nn.lstm_cudnn.nvidia_gpus", lambda: 0)
+    assert message(make(), x, None, MASK) == f"mask: got 'a mask', allowed: None {end}"
+    assert message(make(reverse=True), x) == f"reverse: got True, allowed: False {end}"
+    assert message(make(dtype=jnp.bfloat16), x) == f"dtype: got 'bfloat16', allowed: float32 {end}"
+    monkeypatch.setattr("jaxdl.nn.lstm_cudnn.count_nvidia_gpus", lambda: 0)
     assert (
-        message(here(), x)
+        message(make(), x)
         == "implementation: got 'cudnn', allowed: auto or scan, without an NVIDIA GPU"
     )

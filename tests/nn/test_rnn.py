@@ -1,6 +1,7 @@
-"""Stacks of recurrent layers against loops over their layers, PyTorch, and each sequence alone."""
+"""Stacks of recurrent layers against loops over layers, PyTorch, and single sequences."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,32 +10,37 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.nn import RNN
-from tests.nn.recurrences import LENGTHS, B, D, H, T, close, loop, normal
+from tests.nn.recurrences import LENGTHS, B, D, H, T, close, hidden, loop, normal, random_like
 
 CELLS = {"simple": "rnn", "lstm": "lstm", "gru": "gru"}
-both = pytest.mark.parametrize(("cell", "bidirectional"), itertools.product(CELLS, (False, True)))
+# A list, because each of the tests iterates over it.
+each_cell_and_direction = pytest.mark.parametrize(
+    ("cell", "bidirectional"), list(itertools.product(CELLS, (False, True)))
+)
 
 
-def drawn(model, seed=0, size=D):
-    """Random parameters, biases too."""
-    variables = jax.eval_shape(
-        lambda: model.init(jax.random.key(0), jnp.zeros((B, T, size)), False)
-    )
-    leaves, tree = jax.tree.flatten(variables)
-    return jax.tree.unflatten(
-        tree, [0.7 * normal(seed + i, *leaf.shape) for i, leaf in enumerate(leaves)]
-    )
+def random_parameters(model, seed=0, size=D):
+    """Returns random parameters of a model."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((B, T, size)), False))
+    return random_like(shapes, seed)
 
 
 def zeros(cell):
-    return (np.zeros(H), np.zeros(H)) if cell == "lstm" else np.zeros(H)
+    if cell == "lstm":
+        return np.zeros(H), np.zeros(H)
+    return np.zeros(H)
 
 
-@both
-def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
+def row(tree, b):
+    """Returns row `b` of each array."""
+    return jax.tree.map(lambda a: a[b], tree)
+
+
+@each_cell_and_direction
+def test_matches_a_loop_over_layers_and_steps(cell, bidirectional):
     model = RNN(cell, H, 2, bidirectional)
     x = normal(1, B, T, D)
-    variables = drawn(model)
+    variables = random_parameters(model)
     ys, carry = jax.jit(lambda v, x: model.apply(v, x, False, jnp.asarray(LENGTHS)))(variables, x)
     last, _ = RNN(cell, H, 2, bidirectional, return_sequences=False).apply(
         variables, x, False, jnp.asarray(LENGTHS)
@@ -45,77 +51,71 @@ def test_is_a_loop_over_layers_and_steps(cell, bidirectional):
         mask = np.arange(T) < length
         ends = []
         for i in range(2):
-            there, end = loop(
-                np, CELLS[cell], {"params": params[f"{cell}_{i}"]}, h, zeros(cell), mask
-            )
+            run = partial(loop, np, CELLS[cell], x=h, carry=zeros(cell), mask=mask)
+            outputs, end = run(variables={"params": params[f"{cell}_{i}"]})
             if bidirectional:
-                own = {"params": params[f"{cell}_{i}_backward"]}
-                back, start = loop(np, CELLS[cell], own, h, zeros(cell), mask, reverse=True)
-                there = np.concatenate([there, back], -1)
-                end = (end, start)
+                backward_params = {"params": params[f"{cell}_{i}_backward"]}
+                backward, backward_end = run(variables=backward_params, reverse=True)
+                outputs = np.concatenate([outputs, backward], -1)
+                end = (end, backward_end)
             ends.append(end)
-            h = there
+            h = outputs
         close(ys[b], h)
-        close(jax.tree.map(lambda a: a[b], carry), tuple(ends))
-        forward = h[length - 1, :H]
-        close(last[b], np.concatenate([forward, h[0, H:]]) if bidirectional else forward)
+        close(row(carry, b), tuple(ends))
+        # With one direction the second part is empty.
+        close(last[b], np.concatenate([h[length - 1, :H], h[0, H:]]))
 
 
-@both
+@each_cell_and_direction
 def test_agrees_with_pytorch(cell, bidirectional):
     torch = pytest.importorskip("torch")
-    made = {"simple": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
-    theirs = made(D, H, 2, batch_first=True, bidirectional=bidirectional)
+    make = {"simple": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[cell]
+    torch_model = make(D, H, 2, batch_first=True, bidirectional=bidirectional)
     params = {}
-    for i, back in itertools.product(range(2), (False, True) if bidirectional else (False,)):
-        end = f"l{i}" + "_reverse" * back
+    for i, backward in itertools.product(range(2), range(1 + bidirectional)):
+        end = f"l{i}" + "_reverse" * backward
         w, r, b, b2 = (
-            jnp.asarray(getattr(theirs, f"{name}_{end}").detach().numpy())
+            jnp.asarray(getattr(torch_model, f"{name}_{end}").detach().numpy())
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
-        own = {"kernel": w.T, "recurrent_kernel": r.T, "bias": b + b2}
+        layer = {"kernel": w.T, "recurrent_kernel": r.T, "bias": b + b2}
         if cell == "gru":
-            own |= {"bias": b + b2.at[2 * H :].set(0), "recurrent_bias": b2[2 * H :]}
-        params[f"{cell}_{i}" + "_backward" * back] = own
+            layer |= {"bias": b + b2.at[2 * H :].set(0), "recurrent_bias": b2[2 * H :]}
+        params[f"{cell}_{i}" + "_backward" * backward] = layer
     x = normal(2, B, T, D)
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         torch.tensor(np.array(x)), torch.tensor(LENGTHS), batch_first=True, enforce_sorted=False
     )
-    t_ys, t_end = theirs(packed)
+    t_ys, t_end = torch_model(packed)
     t_ys, _ = torch.nn.utils.rnn.pad_packed_sequence(t_ys, batch_first=True, total_length=T)
     model = RNN(cell, H, 2, bidirectional)
     ys, carry = model.apply({"params": params}, x, False, jnp.asarray(LENGTHS))
     close(ys, t_ys.detach().numpy())
-    hidden = t_end[0] if cell == "lstm" else t_end
-    ours = [
-        c[-1] if cell == "lstm" else c
-        for layer in carry
-        for c in (layer if bidirectional else (layer,))
-    ]
-    close(jnp.stack(ours), hidden.detach().numpy())
+    if cell == "lstm":
+        t_end, _ = t_end
+    if bidirectional:
+        carry = itertools.chain(*carry)
+    final = jnp.stack([hidden(cell, end) for end in carry])
+    close(final, t_end.detach().numpy())
 
 
-@both
-def test_padded_is_each_sequence_alone(cell, bidirectional):
+@each_cell_and_direction
+def test_padded_sequences_equal_single_ones(cell, bidirectional):
     model = RNN(cell, H, 2, bidirectional, return_sequences=False)
     x = normal(3, B, T, D)
-    variables = drawn(model, 5)
+    variables = random_parameters(model, 5)
     dirty = jnp.where(jnp.arange(T)[None, :, None] < jnp.asarray(LENGTHS)[:, None, None], x, 1e20)
     last, carry = model.apply(variables, dirty, False, jnp.asarray(LENGTHS))
     for b, length in enumerate(LENGTHS):
-        alone, end = model.apply(variables, x[b : b + 1, :length], False)
-        close(
-            (last[b], jax.tree.map(lambda a: a[b], carry)),
-            (alone[0], jax.tree.map(lambda a: a[0], end)),
-            1e-6,
-        )
+        single, end = model.apply(variables, x[b : b + 1, :length], False)
+        close((last[b], row(carry, b)), (single[0], row(end, 0)), 1e-6)
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_two_halves_are_one_sequence(cell):
+def test_two_halves_equal_one_sequence(cell):
     model = RNN(cell, H, 2)
     x = normal(4, B, T, D)
-    variables = drawn(model, 6)
+    variables = random_parameters(model, 6)
     ys, end = model.apply(variables, x, False)
     first, carry = model.apply(variables, x[:, :2], False)
     second, last = model.apply(variables, x[:, 2:], False, carry=carry)
@@ -123,42 +123,44 @@ def test_two_halves_are_one_sequence(cell):
 
 
 @pytest.mark.parametrize("variational", [False, True])
-def test_dropout_masks_are_one_for_all_steps_or_new_at_each(variational):
-    """A layer that hands its input on shows the mask: what comes out of the second layer is seen at its input."""
+def test_dropout_masks_are_shared_by_all_steps_or_new_at_each(variational):
+    """The second layer passes its input on, so its outputs show the mask."""
     model = RNN("simple", 64, 2, dropout=0.5, variational=variational)
     x = jnp.ones((2, 6, 3))
     variables = model.init(jax.random.key(0), x, False)
     params = jax.tree.map(jnp.zeros_like, variables["params"])
-    params["simple_0"]["bias"] += 0.5  # every first-layer unit is tanh(0.5) at every step
+    # Every unit of the first layer is tanh(0.5) at every step.
+    params["simple_0"]["bias"] += 0.5
     params["simple_1"]["kernel"] += jnp.eye(64)
     ys, _ = model.apply({"params": params}, x, True, rngs={"dropout": jax.random.key(1)})
-    kept = np.asarray(ys) != 0
-    assert 0.35 < kept.mean() < 0.65
-    assert not (kept[0] == kept[1]).all()
-    assert (kept == kept[:, :1]).all() == variational
-    quiet, _ = model.apply({"params": params}, x, False)
-    assert (np.asarray(quiet) != 0).all()
+    mask = np.asarray(ys) != 0
+    assert 0.35 < mask.mean() < 0.65
+    assert not (mask[0] == mask[1]).all()
+    assert (mask == mask[:, :1]).all() == variational
+    without_dropout, _ = model.apply({"params": params}, x, False)
+    assert (np.asarray(without_dropout) != 0).all()
 
 
 @pytest.mark.parametrize(
     ("cell", "gates", "gain"), [("simple", 1, 1), ("lstm", 4, 3), ("gru", 3, 2)]
 )
-def test_deeper_layers_start_with_larger_kernels(cell, gates, gain):
-    made = RNN(cell, 32, 2, kernel_init=jax.nn.initializers.constant(0.25))
-    params = made.init(jax.random.key(0), jnp.zeros((1, 1, D)), False)["params"]
+def test_deeper_layers_have_larger_initial_kernels(cell, gates, gain):
+    model = RNN(cell, 32, 2, kernel_init=jax.nn.initializers.constant(0.25))
+    params = model.init(jax.random.key(0), jnp.zeros((1, 1, D)), False)["params"]
     assert (params[f"{cell}_0"]["kernel"] == 0.25).all()
     limit = gain * np.sqrt(6 / (32 + gates * 32))
     assert 0.95 * limit < float(jnp.abs(params[f"{cell}_1"]["kernel"]).max()) <= limit * 1.0001
 
 
 def message(*args, **fields):
+    """Returns the message of the error of an invalid model or call."""
     with pytest.raises(InputError) as caught:
         model = RNN(**{"features": H, "layers": 2, **fields})
         model.init(jax.random.key(0), *args)
     return str(caught.value)
 
 
-def test_wrong_fields_and_inputs_are_named():
+def test_errors_name_the_field_or_argument():
     x = normal(0, B, T, D)
     assert (
         message(x, False, cell="lsmt")
@@ -185,7 +187,8 @@ def test_wrong_fields_and_inputs_are_named():
         message(x, False, None, (1,))
         == "carry: got <class 'tuple'>, allowed: a tuple of 2, one per layer"
     )
-    pair = "carry: got <class 'jaxlib._jax.ArrayImpl'>, allowed: a pair for each layer: forward, backward"
-    assert (
-        message(x, False, None, (jnp.ones(1), jnp.ones(1)), cell="gru", bidirectional=True) == pair
+    wrong = message(x, False, None, (jnp.ones(1), jnp.ones(1)), cell="gru", bidirectional=True)
+    assert wrong == (
+        "carry: got <class 'jaxlib._jax.ArrayImpl'>, allowed: "
+        "a pair for each layer: forward, backward"
     )

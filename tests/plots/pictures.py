@@ -1,4 +1,4 @@
-"""What the tests of the figures share."""
+"""Helpers for the tests of figures."""
 
 import contextlib
 
@@ -22,20 +22,22 @@ RECORDS: list[dict[str, float]] = [
 
 
 def axes():
+    """Returns new axes."""
     return Figure().subplots()
 
 
 def pixels(path):
-    """The picture, which must be neither blank nor cut off by the edge."""
-    pixels = imread(path)
-    assert pixels.std() > 0.01
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert edge.min() == 1.0, "a white margin all around"
-    return pixels
+    """Returns the pixels of a picture; checks that it is not blank and has a white margin."""
+    picture = imread(path)
+    assert picture.std() > 0.01
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert edge.min() == 1.0, "no white margin"
+    return picture
 
 
 @contextlib.contextmanager
-def refused(line):
+def raises_input_error(message):
+    """Checks that the block raises an `InputError` with exactly this message."""
     with pytest.raises(InputError) as caught:
         yield
-    assert str(caught.value) == line
+    assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Curves show the numbers that were written."""
+"""Tests of curves: they show the numbers of the records."""
 
 import math
 
@@ -6,24 +6,34 @@ import numpy as np
 import pytest
 
 from jaxdl import plots
-from jaxdl.plots.curves import drawable, series
-from tests.plots.pictures import RECORDS, axes, pixels, refused
+from jaxdl.plots.curves import available_metrics, series
+from tests.plots.pictures import RECORDS, axes, pixels, raises_input_error
 
 
 def test_curves_show_every_point():
     ax = axes()
     plots.draw_curves(ax, RECORDS, "loss")
-    drawn = {line.get_label(): line for line in ax.lines}
-    assert set(drawn) == {"train", "validation"}
+    lines = {line.get_label(): line for line in ax.lines}
+    assert set(lines) == {"train", "validation"}
     for part, factor in (("train", 2.0), ("validation", 2.5)):
-        np.testing.assert_allclose(drawn[part].get_xydata(), [(s, factor / s) for s in range(1, 9)])
+        np.testing.assert_allclose(lines[part].get_xydata(), [(s, factor / s) for s in range(1, 9)])
     assert ax.get_yscale() == "linear"
 
 
-def test_long_curves_get_their_running_mean_and_a_far_fall_a_logarithm():
-    draw = np.random.default_rng(0)
+def test_titles_state_the_final_values():
+    """Prefers the value of validation, and uses that of training without one."""
+    titles = []
+    for name in ("loss", "accuracy"):
+        ax = axes()
+        plots.draw_curves(ax, RECORDS, name)
+        titles.append(ax.get_title("left") + ax.get_title())
+    assert titles == ["loss: 0.312", "accuracy: 87.5 %"]
+
+
+def test_long_curves_have_a_running_mean_and_wide_ranges_a_logarithmic_scale():
+    rng = np.random.default_rng(0)
     ax = axes()
-    loss = 10.0 ** -np.linspace(0, 3, 1000) * draw.uniform(0.5, 1.5, 1000)
+    loss = 10.0 ** -np.linspace(0, 3, 1000) * rng.uniform(0.5, 1.5, 1000)
     plots.draw_curves(ax, [{"step": i, "train/loss": x} for i, x in enumerate(loss)], "loss")
     raw, smooth = (line.get_xydata() for line in ax.lines)
     np.testing.assert_allclose(raw[:, 1], loss)
@@ -45,33 +55,32 @@ def test_long_curves_get_their_running_mean_and_a_far_fall_a_logarithm():
         ],
     ],
 )
-def test_learning_curves_of_much_and_little(records, tmp_path):
+def test_learning_curves_of_many_and_few_records(records, tmp_path):
     assert pixels(plots.learning_curves(records, tmp_path / "curves.png")).shape[0] > 400
 
 
 def test_records_without_a_loss():
-    assert drawable(RECORDS) == ["loss", "accuracy"]
+    assert available_metrics(RECORDS) == ["loss", "accuracy"]
     steps, values = series([{"step": 3, "a": 1.0}, {"step": 4}], "a")
     assert (steps.tolist(), values.tolist()) == ([3], [1.0])
-    with refused(
+    with raises_input_error(
         "records: got ['a', 'step'], allowed: records with 'train/loss' or 'validation/loss'"
     ):
         plots.learning_curves([{"step": 3, "a": 1.0}], "nowhere.png")
 
 
-def test_curves_of_a_game(tmp_path):
+def test_gan_curves(tmp_path):
     names = ("discriminator_loss", "generator_loss", "score_real", "score_fake")
-    draw = np.random.default_rng(0)
-    records = [
-        {"step": s, **{f"train/{name}": draw.normal() for name in names}} for s in range(300)
-    ]
+    rng = np.random.default_rng(0)
+    records = [{"step": s, **{f"train/{name}": rng.normal() for name in names}} for s in range(300)]
     several = [
         {**record, "train/score_fake/0": 1.0, "train/score_fake/1": -1.0} for record in records[:5]
     ]
-    long, short = (
-        pixels(plots.gan_curves(r, tmp_path / f"{len(r)}.png")) for r in (records, several)
-    )
+    long = pixels(plots.gan_curves(records, tmp_path / "long.png"))
+    short = pixels(plots.gan_curves(several, tmp_path / "short.png"))
     assert long.shape == short.shape
     assert (long != short).any()
-    with refused("records: got ['step'], allowed: records with 'train/discriminator_loss'"):
+    with raises_input_error(
+        "records: got ['step'], allowed: records with 'train/discriminator_loss'"
+    ):
         plots.gan_curves([{"step": 1}], tmp_path / "none.png")

@@ -1,9 +1,9 @@
-"""Decision maps mix the colours by the probabilities."""
+"""Tests of decision maps: the probabilities mix the colours."""
 
 import numpy as np
 
 from jaxdl import plots
-from tests.plots.pictures import axes, pixels, refused
+from tests.plots.pictures import axes, pixels, raises_input_error
 
 
 def _half_plane(x):
@@ -12,11 +12,12 @@ def _half_plane(x):
 
 
 def test_decision_map_mixes_the_colours_by_the_probabilities(tmp_path):
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     ax = axes()
-    points = draw.normal(size=(60, 2))
+    points = rng.normal(size=(60, 2))
     label = (points[:, 0] > 0).astype(np.int32)
     plots.draw_decision_map(ax, _half_plane, points, label)
+    assert ax.get_title("left") + ax.get_title() == "100.0 % of 60 points correct"
     plane = np.asarray(ax.images[0].get_array())
     left, right, *_ = ax.images[0].get_extent()
     assert left < points[:, 0].min() < points[:, 0].max() < right
@@ -33,14 +34,14 @@ def test_decision_map_mixes_the_colours_by_the_probabilities(tmp_path):
 
 def test_bad_points(tmp_path):
     path = tmp_path / "map.png"
-    with refused("points: got (4, 3), allowed: the shape [N, 2], N at least 1"):
+    with raises_input_error("points: got (4, 3), allowed: the shape [N, 2], N at least 1"):
         plots.decision_map(_half_plane, np.zeros((4, 3)), np.zeros(4, int), path)
-    with refused("label: got (3,), allowed: one for each of 4 points"):
+    with raises_input_error("label: got (3,), allowed: one for each of 4 points"):
         plots.decision_map(_half_plane, np.zeros((4, 2)), np.zeros(3, int), path)
-    with refused("label: got 2, allowed: integers in [0, 2)"):
+    with raises_input_error("label: got 2, allowed: integers in [0, 2)"):
         plots.decision_map(_half_plane, np.zeros((4, 2)), np.array([0, 1, 2, 0]), path)
     many = np.full((9, 9), 1 / 9)
-    with refused("classes: got 9, allowed: at most 8"):
+    with raises_input_error("classes: got 9, allowed: at most 8"):
         plots.decision_map(
             lambda x: np.repeat(many[:1], len(x), 0), np.zeros((4, 2)), np.zeros(4, int), path
         )

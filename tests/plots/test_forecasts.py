@@ -1,50 +1,51 @@
-"""Forecasts and their errors: every number where it belongs."""
+"""Tests of forecasts and their errors: the positions of all numbers."""
 
 import numpy as np
 import pytest
 
 from jaxdl.plots.forecasts import draw_error_bars, draw_forecasts, error_bars, forecast_lines
 from jaxdl.plots.page import GREY
-from tests.plots.pictures import axes, pixels, refused
+from tests.plots.pictures import axes, pixels, raises_input_error
 
 TIMES = np.arange(500.0)
 TARGETS = np.sin(TIMES / 24)
-SAID = {"as now": np.roll(TARGETS, 24), "GRU": TARGETS + 0.1}
+PREDICTIONS = {"persistence": np.roll(TARGETS, 24), "GRU": TARGETS + 0.1}
 
 
 def test_lines_are_the_numbers_against_the_day():
     ax = axes()
-    draw_forecasts(ax, TIMES, TARGETS, SAID, "temperature (°C)")
-    drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
-    for name, values in {**SAID, "observed": TARGETS}.items():
-        np.testing.assert_allclose(drawn[name], np.stack([TIMES / 24, values], 1))
+    draw_forecasts(ax, TIMES, TARGETS, PREDICTIONS, "temperature (°C)")
+    lines = {line.get_label(): line.get_xydata() for line in ax.lines}
+    for name, values in {**PREDICTIONS, "observed": TARGETS}.items():
+        np.testing.assert_allclose(lines[name], np.stack([TIMES / 24, values], 1))
     assert len({line.get_color() for line in ax.lines}) == 3
     assert ax.get_ylabel() == "temperature (°C)"
 
 
 @pytest.mark.parametrize("size", [500, 168, 2, 1])
 def test_long_and_short_forecasts(size, tmp_path):
-    said = {name: values[:size] for name, values in SAID.items()}
-    height = pixels(forecast_lines(TIMES[:size], TARGETS[:size], said, tmp_path / "f.png")).shape[0]
-    assert (height > 600) == (size > 168), "a week is drawn again, larger"
+    predictions = {name: values[:size] for name, values in PREDICTIONS.items()}
+    path = forecast_lines(TIMES[:size], TARGETS[:size], predictions, tmp_path / "f.png")
+    height = pixels(path).shape[0]
+    assert (height > 600) == (size > 168), "only long series have a second panel with a week"
 
 
 def test_bad_forecasts(tmp_path):
     path = tmp_path / "f.png"
-    with refused("GRU: got (3,), allowed: one for each of 4 times"):
+    with raises_input_error("GRU: got (3,), allowed: one for each of 4 times"):
         forecast_lines(np.arange(4), np.arange(4), {"GRU": np.arange(3)}, path)
-    with refused("targets: got (4, 1), allowed: one for each of 4 times"):
+    with raises_input_error("targets: got (4, 1), allowed: one for each of 4 times"):
         forecast_lines(np.arange(4), np.zeros((4, 1)), {}, path)
-    with refused("times: got (0,), allowed: the shape [T], T at least 1"):
+    with raises_input_error("times: got (0,), allowed: the shape [T], T at least 1"):
         forecast_lines(np.zeros(0), np.zeros(0), {}, path)
-    with refused("predictions: got 8, allowed: at most 7 methods"):
+    with raises_input_error("predictions: got 8, allowed: at most 7 methods"):
         forecast_lines(TIMES, TARGETS, {str(i): TARGETS for i in range(8)}, path)
-    with refused("week: got 1, allowed: at least 2"):
-        forecast_lines(TIMES, TARGETS, SAID, path, week=1)
+    with raises_input_error("week: got 1, allowed: at least 2"):
+        forecast_lines(TIMES, TARGETS, PREDICTIONS, path, week=1)
 
 
-def test_bars_are_as_long_as_the_errors_and_the_naive_one_is_marked(tmp_path):
-    names = ["as now", "linear", "GRU"]
+def test_bars_are_as_long_as_the_errors_and_the_baseline_is_marked(tmp_path):
+    names = ["persistence", "linear", "GRU"]
     means = [0.4, 0.2, 0.05]
     stds = [0.0, 0.01, 0.02]
     ax = axes()
@@ -54,7 +55,7 @@ def test_bars_are_as_long_as_the_errors_and_the_naive_one_is_marked(tmp_path):
     assert [label.get_text() for label in ax.get_yticklabels()] == names
     centers = [bar.get_y() + bar.get_height() / 2 for bar in ax.patches]
     assert sorted(centers) == centers
-    assert ax.yaxis_inverted(), "from top to bottom"
+    assert ax.yaxis_inverted(), "not from top to bottom"
     grey, *others = [bar.get_facecolor() for bar in ax.patches]
     from matplotlib.colors import to_rgba
 
@@ -64,16 +65,16 @@ def test_bars_are_as_long_as_the_errors_and_the_naive_one_is_marked(tmp_path):
     pixels(error_bars(names, means, stds, tmp_path / "e.png"))
 
 
-def test_bars_without_a_naive_method(tmp_path):
+def test_bars_without_a_baseline(tmp_path):
     pixels(error_bars(["GRU"], [0.0], [0.0], tmp_path / "e.png"))
     pixels(error_bars(["a", "b"], [1.0, 1e-4], [0.5, 0.0], tmp_path / "e.png", naive=None))
 
 
 def test_bad_bars(tmp_path):
     path = tmp_path / "e.png"
-    with refused("means: got (2,), allowed: one for each of 1 names, at least 1"):
+    with raises_input_error("means: got (2,), allowed: one for each of 1 names, at least 1"):
         error_bars(["a"], [1, 2], [0], path)
-    with refused("stds: got [-1.0], allowed: numbers that are not negative"):
+    with raises_input_error("stds: got [-1.0], allowed: numbers that are not negative"):
         error_bars(["a"], [1], [-1], path)
-    with refused("means: got (0,), allowed: one for each of 0 names, at least 1"):
+    with raises_input_error("means: got (0,), allowed: one for each of 0 names, at least 1"):
         error_bars([], [], [], path)

@@ -1,11 +1,11 @@
-"""Grids of images and filters: every one in its place and range."""
+"""Tests of grids of images and filters: their places and ranges."""
 
 import numpy as np
 import pytest
 
 from jaxdl import plots
 from jaxdl.plots.images import unit_range
-from tests.plots.pictures import axes, pixels, refused
+from tests.plots.pictures import axes, pixels, raises_input_error
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -15,7 +15,7 @@ def test_image_grid_puts_images_in_rows_without_overlap(channels, tmp_path):
     plots.draw_image_grid(ax, images, 3, [f"title {i}" for i in range(7)])
     places = [image.get_extent() for image in ax.images]
     for i, (left, right, bottom, top) in enumerate(places):
-        assert (right - left) / (bottom - top) == pytest.approx(2.0), "keeps its proportions"
+        assert (right - left) / (bottom - top) == pytest.approx(2.0), "wrong proportions"
         for other in places[:i]:
             assert left >= other[1] or right <= other[0] or top >= other[2]
     assert len({left for left, *_ in places}) == 3
@@ -24,15 +24,15 @@ def test_image_grid_puts_images_in_rows_without_overlap(channels, tmp_path):
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     height, width, _ = pixels(plots.image_grid(images, tmp_path / "grid.png", 3)).shape
-    assert width > height, "three wide images across, three down"
+    assert width > height, "not three rows of three wide images"
 
 
 def test_images_are_shown_in_their_range():
-    draw = np.random.default_rng(0)
-    small = draw.random((2, 3, 3, 1)) * 0.5
+    rng = np.random.default_rng(0)
+    small = rng.random((2, 3, 3, 1)) * 0.5
     np.testing.assert_array_equal(unit_range(small), small)
     np.testing.assert_allclose(unit_range(np.array([[0, 128, 255]], np.uint8)), [[0, 128 / 255, 1]])
-    wide = draw.normal(size=(2, 3, 3, 1))
+    wide = rng.normal(size=(2, 3, 3, 1))
     shown = unit_range(wide)
     assert (shown.min(), shown.max()) == (0.0, 1.0)
     np.testing.assert_array_equal(shown.ravel().argsort(), wide.ravel().argsort())
@@ -43,17 +43,17 @@ def test_bad_images(tmp_path):
     path = tmp_path / "x.png"
     allowed = "the shape [N, H, W, C], N at least 1, C 1 or 3"
     for shape in ((8, 8), (2, 8, 8), (0, 8, 8, 1), (2, 8, 8, 2)):
-        with refused(f"images: got {shape}, allowed: {allowed}"):
+        with raises_input_error(f"images: got {shape}, allowed: {allowed}"):
             plots.image_grid(np.zeros(shape), path)
-    with refused("titles: got 1, allowed: as many as images, 2"):
+    with raises_input_error("titles: got 1, allowed: as many as images, 2"):
         plots.image_grid(np.zeros((2, 8, 8, 1)), path, titles=["one"])
-    with refused("columns: got 0, allowed: at least 1"):
+    with raises_input_error("columns: got 0, allowed: at least 1"):
         plots.image_grid(np.zeros((2, 8, 8, 1)), path, columns=0)
 
 
 def test_filters_are_symmetric_around_zero():
-    draw = np.random.default_rng(0)
-    kernel = draw.normal(size=(3, 3, 1, 12))
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 3, 1, 12))
     ax = axes()
     kernel[0] = 0.0
     plots.draw_filters(ax, kernel)
@@ -67,9 +67,9 @@ def test_filters_are_symmetric_around_zero():
     )
 
 
-def test_of_many_filters_the_largest_are_drawn():
-    draw = np.random.default_rng(0)
-    kernel = draw.normal(size=(3, 3, 3, 100)) * draw.uniform(0.1, 1.0, 100)
+def test_the_largest_of_many_filters_are_shown():
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 3, 3, 100)) * rng.uniform(0.1, 1.0, 100)
     ax = axes()
     plots.draw_filters(ax, kernel)
     largest = np.argsort(-np.sqrt((kernel**2).sum((0, 1, 2))))[:64]
@@ -80,16 +80,16 @@ def test_of_many_filters_the_largest_are_drawn():
         np.testing.assert_allclose(scale, scale[0], rtol=1e-6)
 
 
-def test_dense_filters_take_the_images_shape(tmp_path):
-    draw = np.random.default_rng(0)
+def test_dense_filters_have_the_shape_of_the_images(tmp_path):
+    rng = np.random.default_rng(0)
     path = tmp_path / "filters.png"
-    pixels(plots.filters(draw.normal(size=(12, 5)), path, shape=(2, 6, 1)))
-    pixels(plots.filters(draw.normal(size=(5, 5, 3, 8)), path))
-    with refused("shape: got (8, 8, 1), allowed: (H, W, C) with H * W * C = 12"):
-        plots.filters(draw.normal(size=(12, 5)), path, shape=(8, 8, 1))
-    with refused("shape: got None, allowed: (H, W, C) with H * W * C = 12"):
-        plots.filters(draw.normal(size=(12, 5)), path)
-    with refused(
+    pixels(plots.filters(rng.normal(size=(12, 5)), path, shape=(2, 6, 1)))
+    pixels(plots.filters(rng.normal(size=(5, 5, 3, 8)), path))
+    with raises_input_error("shape: got (8, 8, 1), allowed: (H, W, C) with H * W * C = 12"):
+        plots.filters(rng.normal(size=(12, 5)), path, shape=(8, 8, 1))
+    with raises_input_error("shape: got None, allowed: (H, W, C) with H * W * C = 12"):
+        plots.filters(rng.normal(size=(12, 5)), path)
+    with raises_input_error(
         "kernel: got (5, 5, 2, 8), allowed: the shape [h, w, C, filters] or [D, units], C 1 or 3"
     ):
-        plots.filters(draw.normal(size=(5, 5, 2, 8)), path)
+        plots.filters(rng.normal(size=(5, 5, 2, 8)), path)

@@ -1,4 +1,4 @@
-"""The map of codes: every point is drawn in its class's colour, every class is named at its middle."""
+"""Tests of maps of codes: the colours of all points, and the numbers of all classes."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ LABEL = RNG.permutation(np.repeat([0, 2, 5], 20))
 PLANES = {"plain": CODES}, {"plain": CODES, "variational": -CODES}
 
 
-def test_points_lie_where_they_are_in_their_class_colour():
+def test_points_have_the_colour_of_their_class():
     ax = Figure().subplots()
     draw_latent_map(ax, CODES, LABEL, "codes")
     points = ax.collections[0]
@@ -33,7 +33,7 @@ def test_a_file_is_written(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_planes_stand_side_by_side(tmp_path):
+def test_maps_are_side_by_side(tmp_path):
     one, two = (pixels(latent_maps(planes, LABEL, tmp_path / "planes.png")) for planes in PLANES)
     assert (one.shape[0], 2 * one.shape[1]) == two.shape[:2]
     with pytest.raises(InputError, match="planes: got {}, allowed: at least one"):
@@ -41,7 +41,7 @@ def test_planes_stand_side_by_side(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("codes", "label", "line"),
+    ("codes", "label", "message"),
     [
         (CODES[:, :1], LABEL, "codes: got (60, 1), allowed: finite numbers [N, 2], N at least 1"),
         (CODES * np.nan, LABEL, "codes: got (60, 2), allowed: finite numbers [N, 2], N at least 1"),
@@ -49,8 +49,8 @@ def test_planes_stand_side_by_side(tmp_path):
         (CODES, LABEL + 20, "label: got (60,), allowed: integers in [0, 20), as many as codes, 60"),
     ],
 )
-def test_bad_input(codes, label, line, tmp_path):
+def test_bad_input(codes, label, message, tmp_path):
     with pytest.raises(InputError) as caught:
         latent_map(codes, label, tmp_path / "plane.png")
-    assert str(caught.value) == line
+    assert str(caught.value) == message
     assert not list(tmp_path.iterdir())

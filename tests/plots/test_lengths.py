@@ -1,10 +1,10 @@
-"""Errors against lengths: the mean of the seeds, every seed, and the baseline."""
+"""Tests of errors by length: the mean over seeds, every seed, and the baseline."""
 
 import numpy as np
 import pytest
 
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
-from tests.plots.pictures import axes, pixels, refused
+from tests.plots.pictures import axes, pixels, raises_input_error
 
 LENGTHS = np.array([50, 100, 200, 400])
 ERRORS = {
@@ -34,7 +34,7 @@ def test_lines_are_means_seeds_and_the_baseline(baseline):
     assert ax.get_xticks().tolist() == LENGTHS.tolist()
 
 
-def test_zero_stands_at_the_lower_edge():
+def test_zero_is_at_the_lower_edge():
     ax = axes()
     draw_error_by_length(
         ax, [3, 4], {"perfect": np.array([[0.0, 0.0]]), "good": np.array([[0.3, 0.09]])}
@@ -48,7 +48,7 @@ def test_zero_stands_at_the_lower_edge():
 @pytest.mark.parametrize(
     "errors", [ERRORS, {"one": np.full((1, 4), 0.1)}, {"perfect": np.zeros((2, 4))}]
 )
-def test_pictures_of_much_and_little(errors, tmp_path):
+def test_pictures_of_many_and_few_errors(errors, tmp_path):
     pixels(error_by_length(LENGTHS, errors, tmp_path / "l.png", 1 / 6, "the adding problem"))
     pixels(
         error_by_length(
@@ -59,11 +59,15 @@ def test_pictures_of_much_and_little(errors, tmp_path):
 
 def test_bad_lengths(tmp_path):
     path = tmp_path / "l.png"
-    with refused("lengths: got [2, 1], allowed: at least one number, rising"):
+    with raises_input_error("lengths: got [2, 1], allowed: at least one number, ascending"):
         error_by_length([2, 1], {"a": np.ones((1, 2))}, path)
-    with refused("errors['a'] shape: got (2,), allowed: [S, L] with L = 2, S at least 1"):
+    with raises_input_error(
+        "errors['a'] shape: got (2,), allowed: [S, L] with L = 2, S at least 1"
+    ):
         error_by_length([1, 2], {"a": np.ones(2)}, path)
-    with refused("errors['a']: got [[1.0, -1.0]], allowed: finite numbers that are not negative"):
+    with raises_input_error(
+        "errors['a']: got [[1.0, -1.0]], allowed: finite numbers that are not negative"
+    ):
         error_by_length([1, 2], {"a": np.array([[1, -1]])}, path)
-    with refused("errors: got 0, allowed: 1 to 8 cells"):
+    with raises_input_error("errors: got 0, allowed: 1 to 8 cells"):
         error_by_length([1, 2], {}, path)

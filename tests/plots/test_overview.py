@@ -1,4 +1,4 @@
-"""The picture of a whole run."""
+"""Tests of the overview of a run."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,16 @@ from tests.plots.pictures import RECORDS, pixels
 
 
 @pytest.mark.parametrize("records", [RECORDS, [{"step": 1, "train/loss": 1.0}]])
-def test_hero(records, tmp_path):
-    draw = np.random.default_rng(0)
-    images = draw.random((9, 8, 8, 1))
-    probabilities = draw.dirichlet(np.ones(4), 9)
+def test_overview(records, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.random((9, 8, 8, 1))
+    probabilities = rng.dirichlet(np.ones(4), 9)
     path = plots.overview(
         images,
-        draw.integers(0, 4, 9),
+        rng.integers(0, 4, 9),
         probabilities,
         records,
         images.transpose(1, 2, 3, 0),
-        tmp_path / "h",
+        tmp_path / "overview",
     )
     assert pixels(path).shape[:2] == (720, 1650)

@@ -1,4 +1,4 @@
-"""Pages: whole files or none, the same bytes each time, and no global state."""
+"""Tests of pages: whole files or none, deterministic bytes, and no global state."""
 
 import subprocess
 import sys
@@ -32,9 +32,10 @@ def test_same_data_same_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_importing_plots_imports_no_matplotlib_and_drawing_no_pyplot(tmp_path):
+def test_import_does_not_import_matplotlib_and_drawing_does_not_import_pyplot(tmp_path):
     code = (
-        "import sys; from jaxdl import plots; assert 'matplotlib' not in sys.modules; import numpy as np;"
+        "import sys; from jaxdl import plots; assert 'matplotlib' not in sys.modules;"
+        "import numpy as np;"
         f"plots.image_grid(np.eye(4).reshape(1, 4, 4, 1), {str(tmp_path / 'x.png')!r});"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

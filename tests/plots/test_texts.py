@@ -1,19 +1,19 @@
-"""Heat maps over texts: every character on the cell of its value."""
+"""Tests of heat maps over texts: every character is on the cell of its value."""
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
 from jaxdl.plots.texts import PALE, draw_text_heatmap, readable, text_heatmap
-from tests.plots.pictures import axes, pixels, refused
+from tests.plots.pictures import axes, pixels, raises_input_error
 
 TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
 
 
-def test_every_character_stands_on_its_value():
-    draw = np.random.default_rng(0)
+def test_every_character_is_on_its_value():
+    rng = np.random.default_rng(0)
     ax = axes()
-    values = draw.uniform(-1, 1, len(TEXT))
+    values = rng.uniform(-1, 1, len(TEXT))
     draw_text_heatmap(ax, TEXT, values, 10)
     cells = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
     assert cells.shape == (5, 10)
@@ -26,13 +26,12 @@ def test_every_character_stands_on_its_value():
     assert np.isnan(cells.ravel()[len(TEXT) :]).all()
 
 
-def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
+def test_zero_is_white_signs_have_two_colours_and_gates_one():
     def colors(values):
         ax = axes()
         draw_text_heatmap(ax, "abc", np.array(values))
-        return ax.images[0].to_rgba(np.array(values))[:, :3], np.array(
-            ax.images[0].get_clim()
-        ) / PALE
+        image = ax.images[0]
+        return image.to_rgba(np.array(values))[:, :3], np.array(image.get_clim()) / PALE
 
     signed, limits = colors([-0.9, 0.0, 0.9])
     assert limits.tolist() == [-1, 1]
@@ -48,8 +47,8 @@ def test_zero_is_white_and_signs_have_their_colours_but_gates_go_one_way():
 
 
 @pytest.mark.parametrize("lowest", [-1, 0])
-def test_letters_can_be_read_on_every_cell(lowest):
-    """Contrast as the Web Content Accessibility Guidelines define it."""
+def test_letters_are_legible_on_every_cell(lowest):
+    """Computes contrast as the Web Content Accessibility Guidelines define it."""
     values = np.linspace(lowest, 1, 64)
     ax = axes()
     draw_text_heatmap(ax, "x" * 64, values)
@@ -62,7 +61,7 @@ def test_letters_can_be_read_on_every_cell(lowest):
     assert ((light + 0.05) / (dark + 0.05)).min() > 3
 
 
-def test_what_the_font_lacks_gets_a_box():
+def test_missing_glyphs_become_boxes():
     assert readable("a\n\U0001f600\x00ß$") == ["a", "↵", "▯", "▯", "ß", "$"]
     assert readable(["th", "e\n"]) == ["th", "e↵"]
 
@@ -75,19 +74,19 @@ def test_what_the_font_lacks_gets_a_box():
         (["the ", "qu", "ick"], ["a"], 2),
     ],
 )
-def test_pictures_of_much_and_little(text, rows, width, tmp_path):
+def test_pictures_of_long_and_short_texts(text, rows, width, tmp_path):
     values = np.random.default_rng(0).uniform(0.1, 1, (len(rows), len(text)))
     assert pixels(text_heatmap(text, values, rows, tmp_path / "text.png", width)).shape[0] > 60
 
 
 def test_bad_texts(tmp_path):
     path = tmp_path / "x.png"
-    with refused("values shape: got (1, 3), allowed: [R, T] = [1, 2], R at least 1"):
+    with raises_input_error("values shape: got (1, 3), allowed: [R, T] = [1, 2], R at least 1"):
         text_heatmap("ab", np.zeros((1, 3)), ["a"], path)
-    with refused("values shape: got (0, 2), allowed: [R, T] = [0, 2], R at least 1"):
+    with raises_input_error("values shape: got (0, 2), allowed: [R, T] = [0, 2], R at least 1"):
         text_heatmap("ab", np.zeros((0, 2)), [], path)
-    with refused("text: got '', allowed: at least one symbol, none of them empty"):
+    with raises_input_error("text: got '', allowed: at least one symbol, none of them empty"):
         text_heatmap("", np.zeros((1, 0)), ["a"], path)
-    with refused("width: got 0, allowed: at least 1"):
+    with raises_input_error("width: got 0, allowed: at least 1"):
         text_heatmap("ab", np.zeros((1, 2)), ["a"], path, 0)
     assert not path.exists()

@@ -25,7 +25,7 @@ MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
 
 
 class Linear(nn.Module):
-    """The user's own module: logits of a matrix, no bias."""
+    """A custom module: a linear classifier without bias."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -39,13 +39,14 @@ def started(smoothing: float = 0.0):
 
 
 def by_torch(smoothing: float, batch) -> tuple[float, np.ndarray]:
-    """The loss over the rows that count, and its gradient by the matrix."""
+    """Returns the loss over the rows that count, and its gradient by the kernel."""
     torch = pytest.importorskip("torch")
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
     weight = torch.tensor(np.array(started()[1]["out"]["kernel"]), requires_grad=True)
     logits = torch.tensor(np.array(batch["input"])[rows]) @ weight
     label = torch.tensor(np.array(batch["label"])[rows])
-    label = label.long() if label.ndim == 1 else label
+    if label.ndim == 1:
+        label = label.long()
     loss = torch.nn.functional.cross_entropy(logits, label, label_smoothing=smoothing)
     loss.backward()
     return loss.item(), weight.grad.numpy()
@@ -56,39 +57,41 @@ SOFT = {**BATCH, "label": jnp.asarray(RNG.dirichlet(np.ones(4), 6), jnp.float32)
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("batch", [BATCH, MASKED, SOFT], ids=["whole", "masked", "soft"])
-def test_loss_and_gradient_are_pytorchs(smoothing, batch):
+def test_loss_and_gradient_match_pytorch(smoothing, batch):
     task, params, extra = started(smoothing)
 
     def loss(params):
         return task.loss(params, extra, batch, KEY, train=True)
 
     (value, (_, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(params)
-    expected, slope = by_torch(smoothing, batch)
+    expected, expected_grad = by_torch(smoothing, batch)
     assert float(value) == pytest.approx(expected, rel=1e-5)
     assert means(metrics)["loss"] == pytest.approx(expected, rel=1e-5)
     assert float(metrics["loss"][1]) == float(batch.get("mask", jnp.ones(6)).sum())
-    np.testing.assert_allclose(grads["out"]["kernel"], slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(grads["out"]["kernel"], expected_grad, rtol=1e-4, atol=1e-6)
 
 
-def test_evaluation_does_not_smooth():
+def test_evaluation_does_not_smooth_the_labels():
     task, params, extra = started(0.3)
     value, _ = task.loss(params, extra, BATCH, KEY, train=False)
     assert float(value) == pytest.approx(by_torch(0.0, BATCH)[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("batch", [BATCH, MASKED, SOFT], ids=["whole", "masked", "soft"])
-def test_accuracy_is_a_count(batch):
+def test_accuracy_counts_correct_predictions(batch):
     task, params, extra = started()
     _, (_, metrics) = task.loss(params, extra, batch, KEY, train=False)
-    chosen = (np.asarray(batch["input"]) @ np.asarray(params["out"]["kernel"])).argmax(1)
+    predicted = (np.asarray(batch["input"]) @ np.asarray(params["out"]["kernel"])).argmax(1)
     label = np.asarray(batch["label"])
-    right = chosen == (label if label.ndim == 1 else label.argmax(1))
+    if label.ndim == 2:
+        label = label.argmax(1)
+    correct = predicted == label
     mask = np.asarray(batch.get("mask", np.ones(6)))
-    assert [float(x) for x in metrics["accuracy"]] == [(right * mask).sum(), mask.sum()]
+    assert [float(x) for x in metrics["accuracy"]] == [(correct * mask).sum(), mask.sum()]
 
 
 class OneLogit(nn.Module):
-    """The logit of the second of two classes; with lengths, from the numbers that count alone."""
+    """A linear logit of class 1 of two; `lengths` limits the inputs that are used."""
 
     @nn.compact
     def __call__(self, x, train, lengths=None):
@@ -109,24 +112,23 @@ TWO = {**BATCH, "label": jnp.asarray([0, 1, 1, 0, 1, 1], jnp.int32)}
 def test_one_logit_is_a_sigmoid(mask, lengths, smoothing):
     task = classify(OneLogit(), label_smoothing=smoothing)
     params, extra = task.init(KEY, TWO)
-    batch = {**TWO, "mask": jnp.asarray(mask, jnp.float32)} | (
-        {} if lengths is None else {"length": lengths}
-    )
+    batch = {**TWO, "mask": jnp.asarray(mask, jnp.float32)}
     x = np.asarray(TWO["input"], np.float64)
     if lengths is not None:
+        batch["length"] = lengths
         x = np.where(np.arange(5)[None] < np.asarray(lengths)[:, None], x, 0)
     p = 1 / (1 + np.exp(-(x @ np.asarray(params["out"]["kernel"], np.float64))[:, 0]))
     target = (1 - smoothing) * np.asarray(TWO["label"]) + smoothing / 2
     entropy = -target * np.log(p) - (1 - target) * np.log(1 - p)
     value, (_, metrics) = task.loss(params, extra, batch, KEY, train=True)
     assert float(value) == pytest.approx((entropy * mask).sum() / mask.sum(), rel=1e-5)
-    right = (p > 0.5) == np.asarray(TWO["label"])
-    assert [float(n) for n in metrics["accuracy"]] == [(right * mask).sum(), mask.sum()]
-    found = task.predict(params, extra, TWO["input"], lengths)
-    np.testing.assert_allclose(found, np.stack([1 - p, p], 1), rtol=1e-4)
+    correct = (p > 0.5) == np.asarray(TWO["label"])
+    assert [float(n) for n in metrics["accuracy"]] == [(correct * mask).sum(), mask.sum()]
+    predicted = task.predict(params, extra, TWO["input"], lengths)
+    np.testing.assert_allclose(predicted, np.stack([1 - p, p], 1), rtol=1e-4)
 
 
-def test_lengths_are_handed_on_or_left_out():
+def test_lengths_are_passed_to_the_model_if_there_are_any():
     task = classify(OneLogit())
     params, extra = task.init(KEY, {**TWO, "length": LENGTHS})
     short = task.predict(params, extra, TWO["input"], LENGTHS)
@@ -138,23 +140,22 @@ def test_lengths_are_handed_on_or_left_out():
         classify(Linear()).init(KEY, {**BATCH, "length": LENGTHS})
 
 
-def test_rows_that_do_not_count_may_hold_anything():
+def test_rows_that_do_not_count_have_no_influence():
     task, params, extra = started()
-    spoiled = {
+    changed = {
         **MASKED,
         "input": BATCH["input"].at[2].set(7.0),
         "label": BATCH["label"].at[4].set(3),
     }
 
-    def grads(batch):
-        return jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)["out"][
-            "kernel"
-        ]
+    def gradient(batch):
+        grads = jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)
+        return grads["out"]["kernel"]
 
-    np.testing.assert_array_equal(grads(spoiled), grads(MASKED))
+    np.testing.assert_array_equal(gradient(changed), gradient(MASKED))
 
 
-def test_predictions_are_the_softmax():
+def test_predictions_are_the_softmax_of_the_logits():
     task, params, extra = started()
     logits = np.asarray(BATCH["input"], np.float64) @ np.asarray(
         params["out"]["kernel"], np.float64
@@ -163,23 +164,24 @@ def test_predictions_are_the_softmax():
     np.testing.assert_allclose(task.predict(params, extra, BATCH["input"]), expected, rtol=1e-5)
 
 
-def test_statistics_move_in_training_only():
+def test_statistics_change_in_training_only():
     task = classify(MLP((3,), 4, norm="batch"))
     params, extra = task.init(KEY, BATCH)
     assert list(extra) == ["batch_stats"]
     _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
-    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
+    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
     assert jax.tree.structure(trained) == jax.tree.structure(extra)
-    few = task.predict(params, trained, BATCH["input"][:2])
-    np.testing.assert_allclose(few, task.predict(params, trained, BATCH["input"])[:2], rtol=1e-5)
+    two_rows = task.predict(params, trained, BATCH["input"][:2])
+    all_rows = task.predict(params, trained, BATCH["input"])
+    np.testing.assert_allclose(two_rows, all_rows[:2], rtol=1e-5)
 
 
 def test_dropout_and_augmentation_follow_the_key_in_training_only():
-    def shake(key, x):
+    def add_noise(key, x):
         return x + jax.random.normal(key, x.shape)
 
-    for task in (classify(MLP((20,), 4, dropout=0.5)), classify(Linear(), augment=shake)):
+    for task in (classify(MLP((20,), 4, dropout=0.5)), classify(Linear(), augment=add_noise)):
         params, extra = task.init(KEY, BATCH)
         loss = jax.jit(task.loss, static_argnames="train")
         values = {
@@ -194,20 +196,20 @@ def test_dropout_and_augmentation_follow_the_key_in_training_only():
         )
 
 
-def test_augmentation_draws_for_each_example():
-    seen = []
+def test_augmentation_has_a_key_for_each_example():
+    keys = []
 
-    def spy(key, x):
-        jax.debug.callback(lambda k: seen.append(tuple(k.tolist())), jax.random.key_data(key))
+    def augment(key, x):
+        jax.debug.callback(lambda k: keys.append(tuple(k.tolist())), jax.random.key_data(key))
         return x
 
-    task = classify(Linear(), augment=spy)
+    task = classify(Linear(), augment=augment)
     task.loss(*started()[1:], BATCH, KEY, train=True)
     jax.effects_barrier()
-    assert len(seen) == len(set(seen)) == 6
+    assert len(keys) == len(set(keys)) == 6
 
 
-def test_the_metrics_of_a_learner_have_the_losses_names():
+def test_a_learner_has_the_metrics_of_the_loss():
     task = started()[0]
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
     state = net.init(KEY, BATCH)
@@ -215,14 +217,14 @@ def test_the_metrics_of_a_learner_have_the_losses_names():
 
 
 @pytest.mark.parametrize("pixels", [0, 1, 2])
-def test_shifts_are_all_shifts_and_equally_likely(pixels):
+def test_all_shifts_are_equally_likely(pixels):
     image = RNG.normal(size=(3, 4, 2)).astype(np.float32)
-    wide = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
+    padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
     n = 2 * pixels + 1
-    all_shifts = {wide[i : i + 3, j : j + 4].tobytes() for i in range(n) for j in range(n)}
-    draws = 200 * n * n
+    all_shifts = {padded[i : i + 3, j : j + 4].tobytes() for i in range(n) for j in range(n)}
+    samples = 200 * n * n
     shifted = jax.jit(jax.vmap(random_shift(pixels), (0, None)))(
-        jax.random.split(KEY, draws), jnp.asarray(image)
+        jax.random.split(KEY, samples), jnp.asarray(image)
     )
     counts: dict[bytes, int] = {}
     for x in np.asarray(shifted):
@@ -232,11 +234,11 @@ def test_shifts_are_all_shifts_and_equally_likely(pixels):
     assert all(abs(count - 200) < 5 * 200**0.5 for count in counts.values())
 
 
-def test_of_shifted_images_some_stay():
+def test_some_images_are_not_shifted():
     image = jnp.asarray(RNG.normal(size=(3, 4, 2)).astype(np.float32))
     shifted = jax.jit(jax.vmap(random_shift(1, 0.7), (0, None)))(jax.random.split(KEY, 2000), image)
-    stayed = (np.asarray(shifted) == np.asarray(image)).all((1, 2, 3)).mean()
-    assert abs(stayed - (0.7 + 0.3 / 9)) < 5 * (0.2 / 2000) ** 0.5
+    unchanged = (np.asarray(shifted) == np.asarray(image)).all((1, 2, 3)).mean()
+    assert abs(unchanged - (0.7 + 0.3 / 9)) < 5 * (0.2 / 2000) ** 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Ways through a latent space against their geometry."""
+"""Interpolation and grids in a latent space, against their geometry."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,10 +13,10 @@ A, B = (jnp.asarray(RNG.normal(size=6), jnp.float32) for _ in range(2))
 
 
 @pytest.mark.parametrize("how", ["linear", "spherical"])
-def test_both_ends_are_on_the_way(how):
-    way = interpolate(A, B, 7, how)
-    np.testing.assert_allclose(way[0], A, rtol=1e-5)
-    np.testing.assert_allclose(way[-1], B, rtol=1e-5)
+def test_both_ends_are_on_the_path(how):
+    path = interpolate(A, B, 7, how)
+    np.testing.assert_allclose(path[0], A, rtol=1e-5)
+    np.testing.assert_allclose(path[-1], B, rtol=1e-5)
 
 
 def test_a_line_has_equal_steps():
@@ -24,17 +24,17 @@ def test_a_line_has_equal_steps():
     np.testing.assert_allclose(steps, np.tile((B - A) / 6, (6, 1)), rtol=1e-4, atol=1e-6)
 
 
-def test_an_arc_keeps_the_length_and_turns_evenly():
+def test_an_arc_has_constant_length_and_equal_angles():
     a = A / jnp.linalg.norm(A) * 2
     b = B / jnp.linalg.norm(B) * 2
-    way = np.asarray(interpolate(a, b, 9, "spherical"), np.float64)
-    np.testing.assert_allclose(np.linalg.norm(way, axis=1), 2, rtol=1e-5)
-    angles = np.arccos((way[:-1] * way[1:]).sum(1) / 4)
+    path = np.asarray(interpolate(a, b, 9, "spherical"), np.float64)
+    np.testing.assert_allclose(np.linalg.norm(path, axis=1), 2, rtol=1e-5)
+    angles = np.arccos((path[:-1] * path[1:]).sum(1) / 4)
     np.testing.assert_allclose(angles, np.arccos(np.asarray(a @ b) / 4) / 8, rtol=1e-3)
 
 
 @pytest.mark.parametrize("end", [A, -A, jnp.zeros(6)])
-def test_where_there_is_no_one_arc_it_is_the_line(end):
+def test_the_path_is_a_line_where_the_arc_is_not_unique(end):
     np.testing.assert_allclose(
         interpolate(A, end, 5, "spherical"), interpolate(A, end, 5), rtol=1e-5, atol=1e-6
     )
@@ -51,7 +51,10 @@ def test_the_grid_divides_the_normal_evenly():
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda: interpolate(A, B[:2], 3), "b: got (2,), allowed: one code, of shape (6,)"),
+        (
+            lambda: interpolate(A, B[:2], 3),
+            "b: got (2,), allowed: one latent vector, with the shape of a, (6,)",
+        ),
         (lambda: interpolate(A, B, 1), "n: got 1, allowed: at least 2"),
         (
             lambda: interpolate(A, B, 3, "sphere"),
@@ -60,7 +63,7 @@ def test_the_grid_divides_the_normal_evenly():
         (lambda: latent_grid(0), "n: got 0, allowed: at least 1"),
     ],
 )
-def test_bad_input(call, line):
+def test_bad_values_are_refused(call, line):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value) == line

@@ -27,20 +27,20 @@ WEIGHTS = WEIGHTS / 2
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_nll_is_the_loss(name):
-    found = likelihood(name, sigma=0.3).nll(OUTPUTS, IMAGE)
-    assert float(found) == pytest.approx(float(LOSSES[name](OUTPUTS, IMAGE)), rel=1e-6)
-    assert found.shape == ()
+    value = likelihood(name, sigma=0.3).nll(OUTPUTS, IMAGE)
+    assert float(value) == pytest.approx(float(LOSSES[name](OUTPUTS, IMAGE)), rel=1e-6)
+    assert value.shape == ()
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("value", [-0.01, 1.01, np.nan])
-def test_a_pixel_that_is_no_probability_stops_a_run(name, value):
-    found = float(jax.jit(likelihood(name, sigma=0.3).nll)(OUTPUTS, IMAGE.at[2, 1, 0].set(value)))
-    assert np.isnan(found) == (name != "gaussian" or np.isnan(value))
+def test_a_pixel_outside_the_unit_interval_gives_nan(name, value):
+    nll = jax.jit(likelihood(name, sigma=0.3).nll)(OUTPUTS, IMAGE.at[2, 1, 0].set(value))
+    assert np.isnan(float(nll)) == (name != "gaussian" or np.isnan(value))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_black_and_white_are_probabilities(value):
+def test_black_and_white_pixels_have_a_finite_loss(value):
     for name in LOSSES:
         assert np.isfinite(float(likelihood(name).nll(OUTPUTS, IMAGE.at[2, 1, 0].set(value))))
 
@@ -51,36 +51,36 @@ LOGITS = np.concatenate(
 
 
 def test_mean_of_the_continuous_bernoulli_is_the_integral_of_its_density():
-    """The density is proportional to `e^(x t)`."""
+    """Integrates the density at t, which is proportional to `e^(x t)`."""
     density = np.exp(np.outer(LOGITS, NODES) - np.maximum(LOGITS, 0)[:, None])
     expected = (density * NODES) @ WEIGHTS / (density @ WEIGHTS)
-    found = likelihood("continuous_bernoulli").mean(jnp.asarray(LOGITS, jnp.float32))
-    np.testing.assert_allclose(found, expected, atol=3e-6)
+    mean = likelihood("continuous_bernoulli").mean(jnp.asarray(LOGITS, jnp.float32))
+    np.testing.assert_allclose(mean, expected, atol=3e-6)
 
 
-def test_the_continuous_bernoullis_nll_and_mean_belong_together():
-    kind = likelihood("continuous_bernoulli")
+def test_nll_and_mean_of_the_continuous_bernoulli_are_consistent():
+    distribution = likelihood("continuous_bernoulli")
     logits = jnp.asarray(LOGITS, jnp.float32)
-    nll = jax.vmap(jax.vmap(kind.nll, (None, 0)), (0, None))(
+    nll = jax.vmap(jax.vmap(distribution.nll, (None, 0)), (0, None))(
         logits, jnp.asarray(NODES, jnp.float32)
     )
     density = np.exp(-np.asarray(nll, np.float64))
     np.testing.assert_allclose(density @ WEIGHTS, 1, rtol=2e-5)
-    np.testing.assert_allclose((density * NODES) @ WEIGHTS, kind.mean(logits), atol=2e-5)
+    np.testing.assert_allclose((density * NODES) @ WEIGHTS, distribution.mean(logits), atol=2e-5)
 
 
-def test_mean_of_the_continuous_bernoulli_goes_on_across_the_switch():
+def test_mean_of_the_continuous_bernoulli_is_continuous_where_the_series_begins():
     x = jnp.asarray(
         np.sort(np.concatenate([np.linspace(-0.11, 0.11, 45), [-0.1, 0.1]])), jnp.float32
     )
     mean = likelihood("continuous_bernoulli").mean
-    step = np.diff(np.asarray(mean(x), np.float64)) - np.diff(np.asarray(x, np.float64)) / 12
-    assert np.abs(step).max() < 5e-6
-    slope = jax.vmap(jax.grad(mean))(x)
-    np.testing.assert_allclose(slope, 1 / 12 - np.asarray(x, np.float64) ** 2 / 240, atol=2e-4)
+    error = np.diff(np.asarray(mean(x), np.float64)) - np.diff(np.asarray(x, np.float64)) / 12
+    assert np.abs(error).max() < 5e-6
+    gradient = jax.vmap(jax.grad(mean))(x)
+    np.testing.assert_allclose(gradient, 1 / 12 - np.asarray(x, np.float64) ** 2 / 240, atol=2e-4)
 
 
-def test_means_of_the_others():
+def test_means_of_the_other_likelihoods():
     np.testing.assert_allclose(
         likelihood("bernoulli").mean(OUTPUTS), expit(np.asarray(OUTPUTS)), rtol=1e-5
     )

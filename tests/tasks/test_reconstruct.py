@@ -27,8 +27,8 @@ def started(likelihood="bernoulli", corrupt=None):
     return task, *task.init(KEY, BATCH), jax.jit(task.loss, static_argnames="train")
 
 
-def by_hand(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row the loss and the mean squared error."""
+def by_numpy(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the loss and the mean squared error of each row."""
     y = np.asarray(y, np.float64).reshape(6, -1)
     x = np.asarray(x, np.float64).reshape(6, -1)
     if likelihood == "gaussian":
@@ -43,49 +43,49 @@ def by_hand(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
-def test_loss_and_mse_are_those_of_the_outputs(likelihood, batch, train):
+def test_loss_and_mse_follow_from_the_outputs(likelihood, batch, train):
     task, params, extra, loss = started(likelihood)
     value, (after, metrics) = loss(params, extra, batch, KEY, train=train)
     y = MODEL.apply({"params": params}, batch["input"], train=False)
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
-    nll, mse = (each[rows].mean() for each in by_hand(likelihood, y, batch["input"]))
+    nll, mse = (values[rows].mean() for values in by_numpy(likelihood, y, batch["input"]))
     assert float(value) == pytest.approx(nll, rel=1e-4)
     assert means(metrics) == pytest.approx({"loss": nll, "mse": mse}, rel=1e-4)
     assert {float(count) for _, count in metrics.values()} == {len(rows)}
     assert after == extra == {}
 
 
-def shake(key, x):
-    """A corruption that sees one image without the batch axis."""
+def add_noise(key, x):
+    """Corrupts one image, without a batch axis."""
     assert x.shape == (3, 2, 1)
     return x + jax.random.normal(key, x.shape)
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_what_is_corrupted_is_seen_and_what_is_clean_is_the_target(train):
-    seen = []
+def test_the_model_gets_corrupted_inputs_and_clean_targets(train):
+    images = []
 
-    def spy(key, x):
-        y = shake(key, x)
+    def corrupt(key, x):
+        y = add_noise(key, x)
         jax.debug.callback(
-            lambda clean, noisy: seen.append((np.array(clean), np.array(noisy))), x, y
+            lambda clean, noisy: images.append((np.array(clean), np.array(noisy))), x, y
         )
         return y
 
-    task = reconstruct(MODEL, likelihood="gaussian", corrupt=spy)
+    task = reconstruct(MODEL, likelihood="gaussian", corrupt=corrupt)
     params, extra = task.init(KEY, BATCH)
     value, _ = task.loss(params, extra, BATCH, KEY, train=train)
     jax.effects_barrier()
-    clean, noisy = (np.stack(images) for images in zip(*seen, strict=True))
+    clean, noisy = (np.stack(arrays) for arrays in zip(*images, strict=True))
     noise = (noisy - clean).reshape(6, -1)
     assert len({row.tobytes() for row in noise.round(4)}) == 6
     y = MODEL.apply({"params": params}, jnp.asarray(noisy), train=False)
-    assert float(value) == pytest.approx(by_hand("gaussian", y, clean)[0].mean(), rel=1e-5)
+    assert float(value) == pytest.approx(by_numpy("gaussian", y, clean)[0].mean(), rel=1e-5)
 
 
 @pytest.mark.parametrize("train", [True, False])
 def test_noise_follows_the_key(train):
-    _, params, extra, loss = started("bernoulli", shake)
+    _, params, extra, loss = started("bernoulli", add_noise)
     values = [
         float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0])
         for seed in (0, 0, 1)
@@ -94,29 +94,31 @@ def test_noise_follows_the_key(train):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_reconstruction_is_decoding_what_is_encoded_without_corruption(likelihood):
-    task, params, extra, _ = started(likelihood, shake)
-    codes = task.encode(params, extra, BATCH["input"])
-    found = task.reconstruct(params, extra, BATCH["input"])
-    assert codes.shape == (6, 2)
-    np.testing.assert_array_equal(found, task.decode(params, extra, codes))
+def test_reconstruction_encodes_and_decodes_without_corruption(likelihood):
+    task, params, extra, _ = started(likelihood, add_noise)
+    latents = task.encode(params, extra, BATCH["input"])
+    reconstructions = task.reconstruct(params, extra, BATCH["input"])
+    assert latents.shape == (6, 2)
+    np.testing.assert_array_equal(reconstructions, task.decode(params, extra, latents))
     y = np.asarray(MODEL.apply({"params": params}, BATCH["input"], train=False))
-    np.testing.assert_allclose(found, expit(y) if likelihood == "bernoulli" else y, rtol=1e-5)
+    if likelihood == "bernoulli":
+        y = expit(y)
+    np.testing.assert_allclose(reconstructions, y, rtol=1e-5)
 
 
-def test_statistics_of_both_parts_move_in_training_only():
+def test_statistics_of_both_parts_change_in_training_only():
     task = reconstruct(
         Autoencoder(MLP((4,), 2, norm="batch"), Reshaped(MLP((4,), 6, norm="batch"), (3, 2, 1)))
     )
     params, extra = task.init(KEY, BATCH)
     _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
-    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
-    assert all(jax.tree.leaves(moved)), moved
+    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra)
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
+    assert all(jax.tree.leaves(changed)), changed
 
 
-def test_gaussian_noise_has_its_moments():
+def test_gaussian_noise_has_the_moments_of_a_gaussian():
     x = jnp.asarray(RNG.uniform(size=20000), jnp.float32)
     noise = np.asarray(gaussian_noise(0.3)(KEY, x) - x, np.float64) / 0.3
     assert all(
@@ -128,7 +130,7 @@ def test_gaussian_noise_has_its_moments():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_salt_and_pepper_have_equal_shares(share):
+def test_salt_and_pepper_change_equal_shares_of_the_pixels(share):
     x = jnp.asarray(RNG.uniform(0.1, 0.9, size=20000), jnp.float32)
     y = np.asarray(salt_and_pepper(share)(KEY, x))
     assert (y == 0).mean() == pytest.approx(share / 2, abs=0.015)

@@ -21,7 +21,7 @@ MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
 
 
 class Linear(nn.Module):
-    """Three numbers; with lengths, from the steps that count alone."""
+    """A linear model with three outputs; `lengths` limits the steps that are used."""
 
     @nn.compact
     def __call__(self, x, train, lengths=None):
@@ -46,7 +46,7 @@ def errors(params, inputs) -> np.ndarray:
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
-def test_loss_is_the_mean_square_and_mae_the_mean_distance(batch, train):
+def test_loss_is_the_mean_squared_error_and_mae_the_mean_absolute_error(batch, train):
     task, params, extra = started()
     value, (after, metrics) = task.loss(params, extra, batch, KEY, train=train)
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
@@ -59,17 +59,17 @@ def test_loss_is_the_mean_square_and_mae_the_mean_distance(batch, train):
     assert after == extra == {}
 
 
-def test_gradient():
+def test_the_gradient_matches_numpy():
     task, params, extra = started()
-    found = jax.grad(lambda p: task.loss(p, extra, MASKED, KEY, train=True)[0])(params)["out"]
+    grads = jax.grad(lambda p: task.loss(p, extra, MASKED, KEY, train=True)[0])(params)["out"]
     error = errors(params, BATCH["input"]) * np.asarray(MASKED["mask"])[:, None] * 2 / (4 * 3)
     np.testing.assert_allclose(
-        found["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6
+        grads["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6
     )
-    np.testing.assert_allclose(found["bias"], error.sum(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(grads["bias"], error.sum(0), rtol=1e-4, atol=1e-6)
 
 
-def test_lengths_are_handed_on():
+def test_lengths_are_passed_to_the_model():
     task, params, extra = started()
     lengths = jnp.array([5, 1, 2, 3, 4, 5])
     short = jnp.where(jnp.arange(5)[None] < lengths[:, None], BATCH["input"], 0)
@@ -83,11 +83,12 @@ def test_lengths_are_handed_on():
         np.testing.assert_allclose(predicted, task.predict(params, extra, BATCH["input"]))
 
 
-def test_statistics_move_in_training_only():
+def test_statistics_change_in_training_only():
     task = regress(MLP((4,), 3, norm="batch"))
     params, extra = task.init(KEY, BATCH)
     _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (judged, _) = task.loss(params, extra, BATCH, KEY, train=False)
-    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
-    few = task.predict(params, trained, BATCH["input"][:2])
-    np.testing.assert_allclose(few, task.predict(params, trained, BATCH["input"])[:2], rtol=1e-5)
+    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
+    two_rows = task.predict(params, trained, BATCH["input"][:2])
+    all_rows = task.predict(params, trained, BATCH["input"])
+    np.testing.assert_allclose(two_rows, all_rows[:2], rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Drawing a token: frequencies against a NumPy filter that goes through the vocabulary by hand."""
+"""Sampling of a token: frequencies against filters that are written as NumPy loops."""
 
 import functools
 
@@ -8,32 +8,36 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.tasks import check_filters, draw
+from jaxdl.tasks import check_filters, sample_token
 from tests.training.linear import KEY
 
-DRAWS = 3000
+SAMPLES = 3000
 LOGITS = 1.5 * np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
 
 
-def by_hand(logits, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> np.ndarray:
-    """The probabilities that are left, one token after the other."""
+def by_numpy(logits, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> np.ndarray:
+    """Returns the probabilities after the filters, computed token by token."""
     logits = np.asarray(logits, np.float64)
     p = np.exp(logits / temperature)
     if top_k:
         p = np.where([(logits > x).sum() < top_k for x in logits], p, 0)
-    p, kept, reached = p / p.sum(), np.zeros(len(p)), 0.0
+    p = p / p.sum()
+    filtered = np.zeros(len(p))
+    total = 0.0
     for token in np.argsort(-p, kind="stable"):
-        if reached < top_p:
-            kept[token], reached = p[token], reached + p[token]
-    return kept / kept.sum()
+        if total < top_p:
+            filtered[token] = p[token]
+            total += p[token]
+    return filtered / filtered.sum()
 
 
 @functools.cache
-def drawn(temperature: float, top_k: int, top_p: float) -> np.ndarray:
-    """How often each token of each row of `LOGITS` comes."""
-    one = functools.partial(draw, temperature=temperature, top_k=top_k, top_p=top_p)
-    many = jax.vmap(jax.vmap(one, (None, 0)), (0, None))
-    tokens = np.asarray(jax.jit(many)(jnp.asarray(LOGITS), jax.random.split(KEY, DRAWS)))
+def token_counts(temperature: float, top_k: int, top_p: float) -> np.ndarray:
+    """Returns the number of samples of each token, for each row of `LOGITS`."""
+    sample = functools.partial(sample_token, temperature=temperature, top_k=top_k, top_p=top_p)
+    sample_many = jax.vmap(jax.vmap(sample, (None, 0)), (0, None))
+    keys = jax.random.split(KEY, SAMPLES)
+    tokens = np.asarray(jax.jit(sample_many)(jnp.asarray(LOGITS), keys))
     assert tokens.dtype == np.int32
     return np.stack([np.bincount(row, minlength=5) for row in tokens])
 
@@ -57,61 +61,61 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
-def test_frequencies_are_those_of_what_is_kept(filters):
-    for counts, logits in zip(drawn(*filters), LOGITS, strict=True):
-        p = by_hand(logits, *filters)
+def test_frequencies_match_the_filtered_probabilities(filters):
+    for counts, logits in zip(token_counts(*filters), LOGITS, strict=True):
+        p = by_numpy(logits, *filters)
         assert (counts[p == 0] == 0).all()
-        error = (counts - DRAWS * p)[p > 0] ** 2 / (DRAWS * p[p > 0])
-        assert error.sum() < 28  # 4 degrees of freedom: above it with a chance of 1e-5
+        error = (counts - SAMPLES * p)[p > 0] ** 2 / (SAMPLES * p[p > 0])
+        # The sum is larger with a probability of 1e-5, for 4 degrees of freedom.
+        assert error.sum() < 28
 
 
-def test_a_temperature_may_be_an_array():
+def test_a_temperature_can_be_an_array():
     keys = jax.random.split(KEY, 50)
 
     def tokens(t):
-        return jax.vmap(lambda key: draw(jnp.asarray(LOGITS[0]), key, t, 4, 0.9))(keys)
+        return jax.vmap(lambda key: sample_token(jnp.asarray(LOGITS[0]), key, t, 4, 0.9))(keys)
 
     np.testing.assert_array_equal(jax.jit(tokens)(jnp.float32(0.7)), tokens(0.7))
     np.testing.assert_array_equal(tokens(jnp.float32(0.7)), tokens(0.7))
 
 
-def test_without_temperature_the_likeliest_whatever_the_key():
+def test_temperature_zero_selects_the_likeliest_token_for_every_key():
     for seed, logits in enumerate(LOGITS):
         for filters in ({}, {"top_k": 3}, {"top_p": 0.4}):
-            assert (
-                int(draw(jnp.asarray(logits), jax.random.key(seed), 0.0, **filters))
-                == logits.argmax()
-            )
-    assert int(draw(jnp.array([1.0, 2.0, 2.0]), KEY, 0.0)) == 1
+            token = sample_token(jnp.asarray(logits), jax.random.key(seed), 0.0, **filters)
+            assert int(token) == logits.argmax()
+    assert int(sample_token(jnp.array([1.0, 2.0, 2.0]), KEY, 0.0)) == 1
 
 
-def seen(logits, **filters) -> set[int]:
-    tokens = jax.vmap(lambda key: draw(jnp.asarray(logits), key, **filters))(
+def sampled_tokens(logits, **filters) -> set[int]:
+    tokens = jax.vmap(lambda key: sample_token(jnp.asarray(logits), key, **filters))(
         jax.random.split(KEY, 300)
     )
     return set(tokens.tolist())
 
 
 def test_ties():
-    """All that are equal to the k-th stay; of a nucleus as many as it takes."""
-    assert seen([0.0, 1.0, 1.0, 1.0], top_k=1) == {1, 2, 3}
-    assert seen([2.0, 1.0, 1.0, 0.0], top_k=2) == {0, 1, 2}
-    assert seen([0.0, 0.0, 0.0, 0.0], top_k=3) == {0, 1, 2, 3}
-    assert len(seen([0.0, 0.0, 0.0, 0.0], top_p=0.5)) == 2
-    assert len(seen([0.0, 0.0, 0.0, 0.0], top_p=0.51)) == 3
-    assert len(seen([0.0, 0.0, 0.0, 0.0], top_p=1e-12)) == 1
+    """Includes all tokens equal to the k-th for top_k, and only as many as needed for top_p."""
+    assert sampled_tokens([0.0, 1.0, 1.0, 1.0], top_k=1) == {1, 2, 3}
+    assert sampled_tokens([2.0, 1.0, 1.0, 0.0], top_k=2) == {0, 1, 2}
+    assert sampled_tokens([0.0, 0.0, 0.0, 0.0], top_k=3) == {0, 1, 2, 3}
+    assert len(sampled_tokens([0.0, 0.0, 0.0, 0.0], top_p=0.5)) == 2
+    assert len(sampled_tokens([0.0, 0.0, 0.0, 0.0], top_p=0.51)) == 3
+    assert len(sampled_tokens([0.0, 0.0, 0.0, 0.0], top_p=1e-12)) == 1
 
 
-def test_tokens_that_cannot_come_do_not():
-    assert seen([-np.inf, 0.0, 0.0, -np.inf]) == {1, 2}
-    assert seen([-np.inf, 0.0, 0.0, -np.inf], top_k=3) == {1, 2}
-    assert seen([-np.inf, 0.0, 0.0, -np.inf], top_p=0.999) == {1, 2}
+def test_tokens_of_probability_zero_are_never_sampled():
+    assert sampled_tokens([-np.inf, 0.0, 0.0, -np.inf]) == {1, 2}
+    assert sampled_tokens([-np.inf, 0.0, 0.0, -np.inf], top_k=3) == {1, 2}
+    assert sampled_tokens([-np.inf, 0.0, 0.0, -np.inf], top_p=0.999) == {1, 2}
 
 
-def test_low_precision_logits():
+def test_low_precision_logits_are_converted_to_float32():
     logits = jnp.asarray(LOGITS[0], jnp.bfloat16)
     np.testing.assert_array_equal(
-        draw(logits, KEY, 0.9, 3, 0.9), draw(logits.astype(jnp.float32), KEY, 0.9, 3, 0.9)
+        sample_token(logits, KEY, 0.9, 3, 0.9),
+        sample_token(logits.astype(jnp.float32), KEY, 0.9, 3, 0.9),
     )
 
 
@@ -128,12 +132,12 @@ def test_low_precision_logits():
         ((1.0, 0, float("nan")), "top_p: got nan, allowed: a number in (0, 1]"),
     ],
 )
-def test_filters_that_cannot_be_used(filters, line):
+def test_bad_filters_are_refused(filters, line):
     with pytest.raises(InputError) as caught:
         check_filters(*filters)
     assert str(caught.value) == line
 
 
 @pytest.mark.parametrize("filters", [(0, 0, 1), (0.0, 3, 1e-9), (1e9, 10**6, 1.0)])
-def test_filters_that_can(filters):
+def test_good_filters_are_accepted(filters):
     check_filters(*filters)

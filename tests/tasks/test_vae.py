@@ -1,4 +1,4 @@
-"""Variational autoencoders: the bound of a linear one against the exact density, its parts against Monte Carlo."""
+"""VAEs: the bound of a linear model against the exact density, its terms against Monte Carlo."""
 
 import functools
 
@@ -12,7 +12,7 @@ import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP, VAE, Autoencoder, Conditional, Reshaped
-from jaxdl.tasks import binarized, vae
+from jaxdl.tasks import binarize, vae
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -23,7 +23,7 @@ BATCH = {
 MASKED = {**BATCH, "mask": jnp.asarray([1, 1, 0, 1, 0, 1], jnp.float32)}
 PARTS = MLP((5,), 4, "tanh"), Reshaped(MLP((5,), 6, "tanh"), (3, 2, 1))
 PLAIN = VAE(*PARTS, latent=2)
-TOLD = VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
+CONDITIONAL = VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
 
 
 @functools.cache
@@ -34,38 +34,38 @@ def started(model=PLAIN, **options):
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
-def test_loss_and_bound_are_sums_of_their_parts(batch, train):
+def test_loss_and_bound_are_sums_of_their_terms(batch, train):
     task, params, extra, loss = started(beta=0.3)
     value, (_, metrics) = loss(params, extra, batch, KEY, train=train)
-    found = means(metrics)
-    assert set(found) == {"loss", "bound", "nll", "kl"}
-    assert found["bound"] == pytest.approx(found["nll"] + found["kl"], rel=1e-5)
-    assert found["loss"] == pytest.approx(found["nll"] + 0.3 * found["kl"], rel=1e-5)
-    assert float(value) == pytest.approx(found["loss"], rel=1e-6)
+    values = means(metrics)
+    assert set(values) == {"loss", "bound", "nll", "kl"}
+    assert values["bound"] == pytest.approx(values["nll"] + values["kl"], rel=1e-5)
+    assert values["loss"] == pytest.approx(values["nll"] + 0.3 * values["kl"], rel=1e-5)
+    assert float(value) == pytest.approx(values["loss"], rel=1e-6)
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
     assert {float(count) for _, count in metrics.values()} == {len(rows)}
     mean, logvar = (
-        np.asarray(part, np.float64)[rows] for part in task.encode(params, extra, batch["input"])
+        np.asarray(x, np.float64)[rows] for x in task.encode(params, extra, batch["input"])
     )
     s = np.exp(logvar / 2)
     z = mean + s * RNG.normal(size=(20000, *mean.shape))
     ratio = (norm.logpdf(z, mean, s) - norm.logpdf(z)).sum(-1).mean(-1)
-    assert found["kl"] == pytest.approx(ratio.mean(), abs=5 * ratio.std() / len(ratio) ** 0.5)
+    assert values["kl"] == pytest.approx(ratio.mean(), abs=5 * ratio.std() / len(ratio) ** 0.5)
 
 
-def test_the_weight_of_the_divergence_rises():
+def test_the_weight_of_the_divergence_rises_during_the_warmup():
     _, params, extra, loss = started(beta=0.6, warmup=3)
     weights = []
     for _ in range(5):
-        _, (judged, metrics) = loss(params, extra, BATCH, KEY, train=False)
-        assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
-        # A model is chosen by what is aimed at, not by what is trained just now.
-        found = means(metrics)
-        assert found["loss"] == pytest.approx(found["nll"] + 0.6 * found["kl"], rel=1e-5)
+        _, (evaluated, metrics) = loss(params, extra, BATCH, KEY, train=False)
+        assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra)
+        # Evaluation uses the final weight, so that models of different steps can be compared.
+        values = means(metrics)
+        assert values["loss"] == pytest.approx(values["nll"] + 0.6 * values["kl"], rel=1e-5)
         _, (extra, metrics) = loss(params, extra, BATCH, KEY, train=True)
-        found = means(metrics)
-        weights.append((found["loss"] - found["nll"]) / found["kl"])
-        assert found["bound"] == pytest.approx(found["nll"] + found["kl"], rel=1e-5)
+        values = means(metrics)
+        weights.append((values["loss"] - values["nll"]) / values["kl"])
+        assert values["bound"] == pytest.approx(values["nll"] + values["kl"], rel=1e-5)
     np.testing.assert_allclose(weights, 0.6 * np.array([0, 1 / 3, 2 / 3, 1, 1]), atol=1e-5)
 
 
@@ -76,67 +76,70 @@ def matrices() -> dict[str, np.ndarray]:
 
 @functools.cache
 def linear():
-    """`p(x | z) = N(z K + b, 0.8^2)`, so that `p(x) = N(b, K^T K + 0.8^2)`."""
+    """Returns a linear VAE, whose density is known.
+
+    The decoder is `p(x | z) = N(z K + b, 0.8^2)`, so that `p(x) = N(b, K^T K + 0.8^2)`.
+    """
     task = vae(VAE(MLP((), 4), MLP((), 3), latent=2), likelihood="gaussian", sigma=0.8)
-    made = matrices()
-    x = RNG.normal(size=(5, 3)) + made["decoder_bias"]
+    weights = matrices()
+    x = RNG.normal(size=(5, 3)) + weights["decoder_bias"]
     params = {
         part: {
             "out": {
-                "kernel": jnp.asarray(made[part], jnp.float32),
-                "bias": jnp.asarray(made[f"{part}_bias"], jnp.float32),
+                "kernel": jnp.asarray(weights[part], jnp.float32),
+                "bias": jnp.asarray(weights[f"{part}_bias"], jnp.float32),
             }
         }
         for part in ("encoder", "decoder")
     }
-    covariance = made["decoder"].T @ made["decoder"] + 0.64 * np.eye(3)
-    exact = -multivariate_normal(made["decoder_bias"], covariance).logpdf(x)
+    covariance = weights["decoder"].T @ weights["decoder"] + 0.64 * np.eye(3)
+    exact = -multivariate_normal(weights["decoder_bias"], covariance).logpdf(x)
     x32 = jnp.asarray(x, jnp.float32)
-    started_with = jax.tree.map(jnp.shape, task.init(KEY, {"input": x32})[0])
-    assert started_with == jax.tree.map(jnp.shape, params)
+    initial_shapes = jax.tree.map(jnp.shape, task.init(KEY, {"input": x32})[0])
+    assert initial_shapes == jax.tree.map(jnp.shape, params)
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
-    def bounds(k, draws):
+    def bounds(k, samples):
         return jax.vmap(lambda key: task.bound(params, {}, x32, key, k))(
-            jax.random.split(KEY, draws)
+            jax.random.split(KEY, samples)
         )
 
     @functools.partial(jax.jit, static_argnums=0)
-    def losses(draws):
-        keys = jax.random.split(KEY, draws)
+    def losses(samples):
+        keys = jax.random.split(KEY, samples)
         return jax.vmap(lambda key: task.loss(params, {}, {"input": x32}, key, train=True)[0])(keys)
 
-    return made, x, exact, bounds, losses
+    return weights, x, exact, bounds, losses
 
 
-def test_many_codes_give_the_exact_density():
+def test_many_latents_give_the_exact_density():
     _, _, exact, bounds, _ = linear()
     np.testing.assert_allclose(bounds(4000, 1)[0], exact, atol=0.05)
-    means_of = np.stack(
-        [bounds(k, draws).mean(0) for k, draws in [(1, 4000), (5, 4000), (50, 400)]]
+    mean_bounds = np.stack(
+        [bounds(k, samples).mean(0) for k, samples in [(1, 4000), (5, 4000), (50, 400)]]
     )
-    assert (means_of > exact - 0.01).all()
-    assert (np.diff(means_of, axis=0) < 0).all()
+    assert (mean_bounds > exact - 0.01).all()
+    assert (np.diff(mean_bounds, axis=0) < 0).all()
 
 
-def test_one_code_and_the_loss_give_the_evidence_bound():
-    made, x, _, bounds, losses = linear()
-    mean, logvar = np.split(x @ made["encoder"] + made["encoder_bias"], 2, 1)
-    distance = ((x - mean @ made["decoder"] - made["decoder_bias"]) ** 2).sum(1)
-    distance += np.exp(logvar) @ (made["decoder"] ** 2).sum(1)
+def test_one_latent_and_the_loss_give_the_evidence_bound():
+    weights, x, _, bounds, losses = linear()
+    mean, logvar = np.split(x @ weights["encoder"] + weights["encoder_bias"], 2, 1)
+    distance = ((x - mean @ weights["decoder"] - weights["decoder_bias"]) ** 2).sum(1)
+    distance += np.exp(logvar) @ (weights["decoder"] ** 2).sum(1)
     nll = distance / 1.28 + 3 * np.log(0.8) + 1.5 * np.log(2 * np.pi)
     kl = (mean**2 + np.exp(logvar) - 1 - logvar).sum(1) / 2
-    for found, expected in ((bounds(1, 4000), nll + kl), (losses(4000), (nll + kl).mean())):
-        found = np.asarray(found, np.float64)
-        assert (np.abs(found.mean(0) - expected) < 5 * found.std(0) / 4000**0.5).all()
+    for values, expected in ((bounds(1, 4000), nll + kl), (losses(4000), (nll + kl).mean())):
+        values = np.asarray(values, np.float64)
+        assert (np.abs(values.mean(0) - expected) < 5 * values.std(0) / 4000**0.5).all()
 
 
-def test_samples_are_standard_normal_codes_decoded():
+def test_samples_are_decoded_from_standard_normal_latents():
     task, params, extra, _ = started(warmup=3)
-    things = task.sample(params, extra, KEY, 7)
-    assert things.shape == (7, 3, 2, 1)
+    samples = task.sample(params, extra, KEY, 7)
+    assert samples.shape == (7, 3, 2, 1)
     np.testing.assert_array_equal(
-        things, task.decode(params, extra, jax.random.normal(KEY, (7, 2)))
+        samples, task.decode(params, extra, jax.random.normal(KEY, (7, 2)))
     )
     mean, _ = task.encode(params, extra, BATCH["input"])
     np.testing.assert_array_equal(
@@ -144,21 +147,22 @@ def test_samples_are_standard_normal_codes_decoded():
     )
 
 
-def test_dynamic_binarization_keeps_the_means():
+def test_dynamic_binarization_preserves_the_means():
     grey = jnp.asarray(np.concatenate([RNG.uniform(size=20), [0.0, 1.0]]), jnp.float32)
-    drawn = np.asarray(jax.vmap(binarized("dynamic"), (0, None))(jax.random.split(KEY, 4000), grey))
-    assert set(np.unique(drawn)) == {0.0, 1.0}
-    np.testing.assert_allclose(drawn.mean(0), grey, atol=0.04)
-    assert (drawn[:, -2] == 0).all()
-    assert (drawn[:, -1] == 1).all()
-    bad = binarized("dynamic")(KEY, jnp.array([-0.01, 0.3, 1.01, jnp.nan]))
+    sample = jax.vmap(binarize("dynamic"), (0, None))
+    samples = np.asarray(sample(jax.random.split(KEY, 4000), grey))
+    assert set(np.unique(samples)) == {0.0, 1.0}
+    np.testing.assert_allclose(samples.mean(0), grey, atol=0.04)
+    assert (samples[:, -2] == 0).all()
+    assert (samples[:, -1] == 1).all()
+    bad = binarize("dynamic")(KEY, jnp.array([-0.01, 0.3, 1.01, jnp.nan]))
     assert np.isnan(bad).tolist() == [True, False, True, True]
-    np.testing.assert_array_equal(binarized(0.3)(KEY, grey), np.asarray(grey) > np.float32(0.3))
-    np.testing.assert_array_equal(binarized(0.0)(KEY, grey), np.asarray(grey) > 0)
-    np.testing.assert_array_equal(binarized(None)(KEY, grey), grey)
+    np.testing.assert_array_equal(binarize(0.3)(KEY, grey), np.asarray(grey) > np.float32(0.3))
+    np.testing.assert_array_equal(binarize(0.0)(KEY, grey), np.asarray(grey) > 0)
+    np.testing.assert_array_equal(binarize(None)(KEY, grey), grey)
 
 
-def test_dynamic_binarization_draws_anew_for_each_key():
+def test_dynamic_binarization_follows_the_key():
     task, params, extra, loss = started(binarize="dynamic")
     for train in (True, False):
         first, again, other = (
@@ -169,47 +173,48 @@ def test_dynamic_binarization_draws_anew_for_each_key():
     assert np.isfinite(np.asarray(task.bound(params, extra, BATCH["input"], KEY, 2))).all()
 
 
-def test_a_threshold_is_what_loss_and_bound_see():
-    (task, params, extra, loss), (bare, *_, plain) = started(binarize=0.4), started()
+def test_loss_and_bound_apply_the_threshold():
+    task, params, extra, loss = started(binarize=0.4)
+    plain_task, _, _, plain_loss = started()
     white = {**BATCH, "input": (BATCH["input"] > 0.4).astype(jnp.float32)}
-    found = loss(params, extra, BATCH, KEY, train=True)[0]
-    assert float(found) == pytest.approx(
-        float(plain(params, extra, white, KEY, train=True)[0]), rel=1e-6
+    value = loss(params, extra, BATCH, KEY, train=True)[0]
+    expected = plain_loss(params, extra, white, KEY, train=True)[0]
+    assert float(value) == pytest.approx(float(expected), rel=1e-6)
+    np.testing.assert_allclose(
+        task.bound(params, extra, BATCH["input"], KEY, 3),
+        plain_task.bound(params, extra, white["input"], KEY, 3),
+        rtol=1e-6,
     )
-    bounds = (
-        one.bound(params, extra, x["input"], KEY, 3) for one, x in ((task, BATCH), (bare, white))
-    )
-    np.testing.assert_allclose(*bounds, rtol=1e-6)
 
 
-def test_labels_go_to_conditional_models_only():
-    task, params, extra, loss = started(TOLD)
+def test_labels_reach_conditional_models_only():
+    task, params, extra, loss = started(CONDITIONAL)
     other = {**BATCH, "label": (BATCH["label"] + 1) % 4}
     assert float(loss(params, extra, BATCH, KEY, train=True)[0]) != float(
         loss(params, extra, other, KEY, train=True)[0]
     )
-    drawn = [task.sample(params, extra, KEY, 6, batch["label"]) for batch in (BATCH, other)]
-    assert (drawn[0] != drawn[1]).any()
+    samples = [task.sample(params, extra, KEY, 6, batch["label"]) for batch in (BATCH, other)]
+    assert (samples[0] != samples[1]).any()
     assert task.bound(params, extra, BATCH["input"], KEY, 2, BATCH["label"]).shape == (6,)
     _, params, extra, loss = started()
-    bare = {"input": BATCH["input"]}
+    unlabelled = {"input": BATCH["input"]}
     assert float(loss(params, extra, BATCH, KEY, train=True)[0]) == float(
-        loss(params, extra, bare, KEY, train=True)[0]
+        loss(params, extra, unlabelled, KEY, train=True)[0]
     )
 
 
-def test_statistics_of_both_parts_move_in_training_only():
+def test_statistics_of_both_parts_change_in_training_only():
     parts = MLP((4,), 4, norm="batch"), Reshaped(MLP((4,), 6, norm="batch"), (3, 2, 1))
     _, params, extra, loss = started(VAE(*parts, latent=2))
-    trained, judged = (
+    trained, evaluated = (
         loss(params, extra, BATCH, KEY, train=train)[1][0] for train in (True, False)
     )
-    assert jaxdl.state_sha256(judged) == jaxdl.state_sha256(extra)
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
-    assert all(jax.tree.leaves(moved)), moved
+    assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra)
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
+    assert all(jax.tree.leaves(changed)), changed
 
 
-NEEDED = "got None, allowed: the class of each, in [0, 4)"
+NEEDED = "got None, allowed: the class of each example, in [0, 4)"
 REFUSED = "allowed: None, for a network without classes"
 
 
@@ -221,7 +226,8 @@ REFUSED = "allowed: None, for a network without classes"
         (lambda: vae(Autoencoder(*PARTS)), f"model: got {Autoencoder}, allowed: a VAE"),
         (
             lambda: vae(PLAIN, likelihood="gaussian", binarize=0.5),
-            "binarize: got 0.5, allowed: None, with the likelihood gaussian: black and white is no density",
+            "binarize: got 0.5, allowed: None, with the likelihood gaussian; "
+            "binary pixels need bernoulli",
         ),
         (
             lambda: vae(PLAIN, binarize=[0.5]),
@@ -238,30 +244,30 @@ REFUSED = "allowed: None, for a network without classes"
             )
             for how in ("static", 1.0, -0.1)
         ),
-        (lambda: used("sample", KEY, 0), "n: got 0, allowed: at least 1"),
-        (lambda: used("bound", BATCH["input"], KEY, 0), "k: got 0, allowed: at least 1"),
-        (lambda: used("sample", KEY, 2, 3), f"label: got 3, {REFUSED}"),
-        (lambda: used("encode", BATCH["input"], 3), f"label: got 3, {REFUSED}"),
-        (lambda: used("bound", BATCH["input"], KEY, 2, model=TOLD), f"label: {NEEDED}"),
-        (lambda: used("sample", KEY, 2, model=TOLD), f"label: {NEEDED}"),
+        (lambda: call("sample", KEY, 0), "n: got 0, allowed: at least 1"),
+        (lambda: call("bound", BATCH["input"], KEY, 0), "k: got 0, allowed: at least 1"),
+        (lambda: call("sample", KEY, 2, 3), f"label: got 3, {REFUSED}"),
+        (lambda: call("encode", BATCH["input"], 3), f"label: got 3, {REFUSED}"),
+        (lambda: call("bound", BATCH["input"], KEY, 2, model=CONDITIONAL), f"label: {NEEDED}"),
+        (lambda: call("sample", KEY, 2, model=CONDITIONAL), f"label: {NEEDED}"),
         (
-            lambda: started(TOLD)[0].init(KEY, {"input": BATCH["input"]}),
-            "label: got None, allowed: the class of each input, in [0, 4)",
+            lambda: started(CONDITIONAL)[0].init(KEY, {"input": BATCH["input"]}),
+            "label: got None, allowed: the class of each example, in [0, 4)",
         ),
     ],
 )
-def test_bad_values_are_refused(make, line):
+def test_bad_values_are_refcall(make, line):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == line
 
 
-def used(function: str, *arguments, model=PLAIN):
+def call(function: str, *arguments, model=PLAIN):
     task, params, extra, _ = started(model)
     return getattr(task, function)(params, extra, *arguments)
 
 
 @pytest.mark.parametrize("how", ["dynamic", 0.5])
-def test_a_pixel_out_of_range_is_not_made_black_or_white(how):
-    found = binarized(how)(KEY, jnp.array([0.0, 1.0, -1e-9, 255.0, jnp.nan]))
-    assert np.isnan(found).tolist() == [False, False, True, True, True]
+def test_a_pixel_out_of_range_becomes_nan(how):
+    binary = binarize(how)(KEY, jnp.array([0.0, 1.0, -1e-9, 255.0, jnp.nan]))
+    assert np.isnan(binary).tolist() == [False, False, True, True, True]

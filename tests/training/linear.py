@@ -1,4 +1,4 @@
-"""The smallest learner: a line through random points, so that compiling it takes no time."""
+"""The smallest learner: linear regression on random points, which compiles quickly."""
 
 from typing import Any
 
@@ -16,15 +16,19 @@ KEY = jax.random.key(7)
 
 
 def points(size: int = 22, seed: int = 0, **changed: Any) -> Dataset:
-    """`input [N, 3]` and noisy `target [N]`; `changed` sets single rows of `input` to a value."""
+    """Generates `input [N, 3]` and noisy `target [N]`.
+
+    Args:
+      size: N.
+      seed: seed of the random numbers.
+      **changed: `rows={row: value}` sets rows of `input` to a value.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(size, 3)).astype(np.float32)
-    y = (x @ np.array([1.0, -2.0, 0.5], np.float32) + 0.3 + 0.1 * rng.normal(size=size)).astype(
-        np.float32
-    )
+    y = x @ np.array([1.0, -2.0, 0.5], np.float32) + 0.3 + 0.1 * rng.normal(size=size)
     for row, value in changed.get("rows", {}).items():
         x[row] = value
-    return Dataset({"input": x, "target": y}, "points")
+    return Dataset({"input": x, "target": y.astype(np.float32)}, "points")
 
 
 def init(key, batch):
@@ -32,23 +36,22 @@ def init(key, batch):
 
 
 def loss(params, extra, batch, key, *, train):
-    noise = (
-        0.1 * jax.random.normal(key, batch["target"].shape)
-        if train
-        else jnp.zeros_like(batch["target"])
-    )
+    if train:
+        noise = 0.1 * jax.random.normal(key, batch["target"].shape)
+    else:
+        noise = jnp.zeros_like(batch["target"])
     error = (batch["input"] @ params["w"] + params["b"] + noise - batch["target"]) ** 2
     metrics = {"loss": total(error, batch.get("mask"))}
     return mean(metrics["loss"]), (extra, metrics)
 
 
 def line(optimizer: optax.GradientTransformation | None = None) -> Learner:
-    """Linear regression with noise drawn anew in each step; SGD unless told."""
+    """Returns linear regression with new noise in each step; the default optimizer is SGD."""
     return jaxdl.learner(init, Update(loss, optimizer or optax.sgd(0.05)))
 
 
 def state_at(step: int, seed: int = 0) -> State:
-    """A state of random numbers, as if after so many steps."""
+    """Returns a state of random numbers, as if after so many steps."""
     rng = np.random.default_rng(seed + step)
     params = {
         "w": jnp.asarray(rng.normal(size=(4, 3)), jnp.float32),
@@ -60,7 +63,7 @@ def state_at(step: int, seed: int = 0) -> State:
 
 
 def abstract(state: State) -> State:
-    """The shapes, dtypes and places of a state."""
+    """Returns the shapes, dtypes and shardings of a state."""
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
     )

@@ -1,4 +1,4 @@
-"""Several runs in one program: each is the run alone, on any number of devices, through any interruption."""
+"""Ensembles: each member equals the run alone, on any devices, after any interruption."""
 
 import functools
 import math
@@ -52,19 +52,19 @@ def run(key=KEYS, net=NET, data=None, **changed):
         "save_every": 3,
         "writers": [memory],
     }
-    state = train(net, points() if data is None else data, key=key, **(defaults | changed))
+    state = train(net, data or points(), key=key, **(defaults | changed))
     return state, memory.records
 
 
 @functools.cache
-def together():
+def ensemble_hash():
     return state_sha256(run()[0])
 
 
 @pytest.mark.slow
 @pytest.mark.exact
 @pytest.mark.parametrize("devices", [1, 2, 3, 4])
-def test_each_is_the_run_alone_bit_for_bit(devices):
+def test_each_member_equals_the_run_alone_bit_for_bit(devices):
     state, _ = run(strategy=Sharded(jax.devices()[:devices]))
     assert state.step.shape == (4,)
     for i, seed in enumerate(SEEDS):
@@ -73,7 +73,7 @@ def test_each_is_the_run_alone_bit_for_bit(devices):
 
 @pytest.mark.slow
 @pytest.mark.exact
-def test_so_it_is_with_noise_running_statistics_and_averaged_weights():
+def test_members_with_noise_running_statistics_and_averaged_weights():
     net = jaxdl.with_ema(CNN, 0.9)
     state, _ = run(net=net, data=IMAGES)
     alone, _ = run(key=jaxdl.root(SEEDS[1]), net=net, data=IMAGES)
@@ -81,55 +81,53 @@ def test_so_it_is_with_noise_running_statistics_and_averaged_weights():
 
 
 @pytest.mark.slow
-def test_at_once_is_in_turns_to_rounding():
+def test_vectorized_equals_sequential_up_to_rounding():
     members = Ensemble(4, ONE.devices)
     members._sequential = members._vectorized
     state, _ = run(net=CNN, data=IMAGES, strategy=members)
-    for a, b in zip(
-        jax.tree.leaves(state), jax.tree.leaves(run(net=CNN, data=IMAGES)[0]), strict=True
-    ):
+    sequential, _ = run(net=CNN, data=IMAGES)
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(sequential), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 9])
-def test_interrupted_together(stop, tmp_path):
+def test_an_interrupted_ensemble_resumes_on_two_devices(stop, tmp_path):
     run(store=Directory(tmp_path), stop_after=stop)
-    assert (
-        state_sha256(run(store=Directory(tmp_path), strategy=Sharded(jax.devices()[:2]))[0])
-        == together()
-    )
+    state, _ = run(store=Directory(tmp_path), strategy=Sharded(jax.devices()[:2]))
+    assert state_sha256(state) == ensemble_hash()
 
 
-def test_streamed_is_resident(monkeypatch):
+def test_a_streamed_set_gives_the_same_as_a_resident_one(monkeypatch):
     monkeypatch.setattr(jaxdl.data.order, "RESIDENT_BYTES", 0)
     monkeypatch.setattr(jaxdl.data.order, "WINDOW_STEPS", 3)
-    assert state_sha256(run()[0]) == together()
+    assert state_sha256(run()[0]) == ensemble_hash()
 
 
-def test_evaluation_gives_an_array_each():
+def test_evaluation_gives_an_array_per_metric():
     state, _ = run()
-    found = evaluate(
+    metrics = evaluate(
         NET, state, points(7, seed=1), batch_size=4, strategy=Sharded(jax.devices()[:2])
     )
     alone = [
         evaluate(NET, state.member(i), points(7, seed=1), batch_size=4, strategy=ONE)
         for i in range(4)
     ]
-    np.testing.assert_array_equal(found["loss"], [one["loss"] for one in alone])
+    np.testing.assert_array_equal(metrics["loss"], [one["loss"] for one in alone])
 
 
-def test_writers_are_told_the_mean_and_each():
+def test_writers_receive_the_mean_and_the_value_of_each_member():
     _, records = run(validation=points(7, seed=1))
     alone = [run(key=jaxdl.root(seed), validation=points(7, seed=1))[1] for seed in SEEDS]
     for part in ("train/loss", "validation/loss"):
         lines = [metrics for _, metrics in records if part in metrics]
         for n, metrics in enumerate(lines):
-            own = [[m for _, m in each if part in m][n][part] for each in alone]
-            np.testing.assert_allclose([metrics[f"{part}/{i}"] for i in range(4)], own, rtol=1e-12)
-            assert metrics[part] == pytest.approx(np.mean(own))
+            expected = [[m for _, m in each if part in m][n][part] for each in alone]
+            values = [metrics[f"{part}/{i}"] for i in range(4)]
+            np.testing.assert_allclose(values, expected, rtol=1e-12)
+            assert metrics[part] == pytest.approx(np.mean(expected))
 
 
-def test_one_that_diverges_does_not_stop_the_others():
+def test_a_member_that_diverges_does_not_stop_the_others():
     rates = np.float32([0.1, math.inf])
 
     def init(key, batch):
@@ -143,24 +141,22 @@ def test_one_that_diverges_does_not_stop_the_others():
         return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
 
     net = jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1)))
-    with pytest.warns(
-        UserWarning, match=r"^run \d is not finite since step \d+; the others go on$"
-    ) as warned:
+    message = r"^run \d is not finite since step \d+; the others continue$"
+    with pytest.warns(UserWarning, match=message) as warned:
         state, records = run(net=net, store=InMemory(), validation=points(7, seed=1))
     fine = np.isfinite(np.asarray(state.params["w"])).all(1)
     assert fine.any() and not fine.all() and len(warned) == (~fine).sum()
-    assert [
-        math.isfinite(records[-2][1][f"validation/loss/{i}"]) for i in range(4)
-    ] == fine.tolist()
+    losses = [records[-2][1][f"validation/loss/{i}"] for i in range(4)]
+    assert np.isfinite(losses).tolist() == fine.tolist()
     rates[:] = math.inf
     with pytest.raises(NonFinite):
         run(net=jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1))))
 
 
-def test_patience_looks_at_the_mean_and_never_at_the_survivors():
-    found = {"loss": np.array([1.0, 3.0]), "accuracy": np.array([0.25, 0.75])}
-    assert Patience("loss").value(found) == 2.0
-    assert Patience("accuracy", larger=True).value(found) == -0.5
+def test_patience_uses_the_mean_of_all_members():
+    metrics = {"loss": np.array([1.0, 3.0]), "accuracy": np.array([0.25, 0.75])}
+    assert Patience("loss").value(metrics) == 2.0
+    assert Patience("accuracy", larger=True).value(metrics) == -0.5
     assert math.isnan(Patience("loss").value({"loss": np.array([1.0, np.nan])}))
     state, _ = run(validation=points(7, seed=1), patience=Patience("loss", 2))
     assert state.step.shape == (4,)
@@ -169,35 +165,37 @@ def test_patience_looks_at_the_mean_and_never_at_the_survivors():
 @pytest.mark.parametrize(
     ("count", "devices", "used"), [(4, 4, 4), (4, 3, 1), (6, 4, 2), (2, 4, 2), (3, 1, 1)]
 )
-def test_as_many_devices_as_can_share_evenly(count, devices, used):
+def test_the_number_of_devices_divides_the_number_of_members(count, devices, used):
     assert len(Ensemble(count, jax.devices()[:devices]).devices) == used
 
 
-def test_the_same_program_is_found_again():
+def test_equal_arguments_give_the_same_strategy():
     assert for_runs(KEYS, ONE) is for_runs(jaxdl.root([1, 2, 3, 4]), ONE)
     assert for_runs(KEY, ONE) is ONE
 
 
 @pytest.mark.parametrize("name", ["pmap", "fsdp"])
-def test_strategies_that_cannot(name):
-    where = Pmapped(jax.devices()[:2]) if name == "pmap" else Sharded(jax.devices()[:2], fsdp=True)
+def test_pmap_and_fsdp_are_refused_for_several_runs(name):
+    strategies = {
+        "pmap": Pmapped(jax.devices()[:2]),
+        "fsdp": Sharded(jax.devices()[:2], fsdp=True),
+    }
     with pytest.raises(InputError) as caught:
-        run(strategy=where)
-    assert (
-        str(caught.value)
-        == f"strategy: got {name!r}, allowed: sharded or single, for several runs in one program"
-    )
+        run(strategy=strategies[name])
+    allowed = "sharded or single, for several runs in one program"
+    assert str(caught.value) == f"strategy: got {name!r}, allowed: {allowed}"
 
 
-def test_several_processes_have_one_seed(monkeypatch):
+def test_several_runs_are_refused_in_several_processes(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError) as caught:
         run()
-    assert str(caught.value) == "key: got '4 keys', allowed: one, where there are several processes"
+    message = "key: got '4 keys', allowed: one key, when there are several processes"
+    assert str(caught.value) == message
 
 
-class Library(nn.Module):
-    """A convolution of XLA's own."""
+class LinenConvolution(nn.Module):
+    """A network with a convolution of Linen, which uses XLA's routine."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -205,21 +203,20 @@ class Library(nn.Module):
 
 
 @pytest.mark.slow
-def test_with_a_convolution_of_xlas_own_too():
-    task = jaxdl.tasks.classify(Library())
+def test_members_with_a_convolution_of_linen():
+    task = jaxdl.tasks.classify(LinenConvolution())
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
     state, _ = run(net=net, data=IMAGES)
     alone, _ = run(key=jaxdl.root(SEEDS[2]), net=net, data=IMAGES)
     assert state_sha256(state.member(2)) == state_sha256(alone)
-    found = evaluate(net, state, IMAGES, strategy=ONE)["loss"]
-    assert found.shape == (4,) and found[2] == evaluate(net, alone, IMAGES, strategy=ONE)["loss"]
+    losses = evaluate(net, state, IMAGES, strategy=ONE)["loss"]
+    assert losses.shape == (4,)
+    assert losses[2] == evaluate(net, alone, IMAGES, strategy=ONE)["loss"]
 
 
 @pytest.mark.parametrize("i", [-1, 4, 7])
-def test_a_member_that_there_is_not(i):
+def test_a_member_that_does_not_exist(i):
     with pytest.raises(InputError) as caught:
         run(steps=1)[0].member(i)
-    assert (
-        str(caught.value)
-        == f"member: got {i}, allowed: a number below 4, of a state of several runs"
-    )
+    message = f"member: got {i}, allowed: an index in [0, 4) into the state of several runs"
+    assert str(caught.value) == message

@@ -1,4 +1,4 @@
-"""Evaluation: every example once, whatever the batches and devices are."""
+"""Evaluation: every example counts once, for all batch sizes and devices."""
 
 import jax
 import jax.numpy as jnp
@@ -22,25 +22,25 @@ def state():
 
 
 def by_numpy(state) -> float:
+    """Computes the mean squared error with NumPy in double precision."""
     x = DATA["input"].astype(np.float64)
     y = DATA["target"].astype(np.float64)
-    return float(
-        ((x @ np.asarray(state.params["w"], np.float64) + float(state.params["b"]) - y) ** 2).mean()
-    )
+    prediction = x @ np.asarray(state.params["w"], np.float64) + float(state.params["b"])
+    return float(((prediction - y) ** 2).mean())
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 8, 22, 23, 24, 500])
-def test_metrics_are_numpys_over_the_set(state, batch_size):
-    found = evaluate(
+def test_metrics_agree_with_numpy(state, batch_size):
+    metrics = evaluate(
         line(), state, DATA, batch_size=batch_size, strategy=Sharded(jax.devices()[:1])
     )
-    assert found == {"loss": pytest.approx(by_numpy(state), rel=1e-5)}
+    assert metrics == {"loss": pytest.approx(by_numpy(state), rel=1e-5)}
 
 
 @pytest.mark.parametrize("devices", [2, 3, 4])
 def test_a_batch_is_rounded_up_to_the_devices(state, devices):
-    found = evaluate(line(), state, DATA, batch_size=5, strategy=Sharded(jax.devices()[:devices]))
-    assert found["loss"] == pytest.approx(by_numpy(state), rel=1e-5)
+    metrics = evaluate(line(), state, DATA, batch_size=5, strategy=Sharded(jax.devices()[:devices]))
+    assert metrics["loss"] == pytest.approx(by_numpy(state), rel=1e-5)
 
 
 def test_a_state_may_come_from_other_devices_or_the_host(state):
@@ -50,12 +50,11 @@ def test_a_state_may_come_from_other_devices_or_the_host(state):
         (elsewhere, Sharded(jax.devices()[:2])),
         (jax.device_get(state), Pmapped()),
     ):
-        assert evaluate(line(), given, DATA, strategy=where)["loss"] == pytest.approx(
-            by_numpy(state), rel=1e-5
-        )
+        value = evaluate(line(), given, DATA, strategy=where)["loss"]
+        assert value == pytest.approx(by_numpy(state), rel=1e-5)
 
 
-def test_all_devices_are_used_unless_told(state):
+def test_all_devices_are_used_by_default(state):
     seen = set()
     net = line()
 
@@ -69,7 +68,7 @@ def test_all_devices_are_used_unless_told(state):
     assert seen == {len(jax.devices())}
 
 
-def test_the_state_is_still_there_afterwards(state):
+def test_the_state_is_not_changed(state):
     before = jaxdl.state_sha256(state)
     evaluate(line(), state, DATA, strategy=Sharded(jax.devices()[:1]))
     assert jaxdl.state_sha256(state) == before
@@ -80,29 +79,29 @@ def test_noise_comes_from_the_key_and_differs_between_batches(state):
     one = Sharded(jax.devices()[:1])
 
     def noisy(state, batch, key):
-        draws = jax.random.normal(key, batch["mask"].shape)
-        return {"draw": ((draws * batch["mask"]).sum(), batch["mask"].sum())}
+        noise = jax.random.normal(key, batch["mask"].shape)
+        return {"noise": ((noise * batch["mask"]).sum(), batch["mask"].sum())}
 
     learner = Learner(net.init, net.step, noisy)
-    found = {
+    metrics = {
         seed: evaluate(learner, state, DATA, key=jaxdl.root(seed), batch_size=8, strategy=one)
         for seed in (0, 1)
     }
-    assert found[0] != found[1]
-    assert evaluate(learner, state, DATA, batch_size=8, strategy=one) == found[0]
+    assert metrics[0] != metrics[1]
+    assert evaluate(learner, state, DATA, batch_size=8, strategy=one) == metrics[0]
     key = jaxdl.stream(jaxdl.root(0), "eval")
-    draws = [np.asarray(jax.random.normal(jax.random.fold_in(key, i), (8,))) for i in range(3)]
-    assert found[0]["draw"] == pytest.approx(np.concatenate(draws)[:23].mean(), rel=1e-4, abs=1e-6)
+    noise = [np.asarray(jax.random.normal(jax.random.fold_in(key, i), (8,))) for i in range(3)]
+    expected = np.concatenate(noise)[:23].mean()
+    assert metrics[0]["noise"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
-def test_rows_that_fill_up_do_not_count_even_when_not_finite(state):
-    """Filled-up rows repeat row 0; were they counted, the mean would move."""
+def test_padding_rows_do_not_count(state):
+    """Padding repeats row 0, which would change the mean if it counted."""
     far = points(9, seed=4, rows={0: 1e3})
-    found = evaluate(line(), state, far, batch_size=8, strategy=Sharded(jax.devices()[:1]))
-    error = (
-        far["input"] @ np.asarray(state.params["w"]) + np.asarray(state.params["b"]) - far["target"]
-    ) ** 2
-    assert found["loss"] == pytest.approx(float(error.mean()), rel=1e-4)
+    metrics = evaluate(line(), state, far, batch_size=8, strategy=Sharded(jax.devices()[:1]))
+    prediction = far["input"] @ np.asarray(state.params["w"]) + np.asarray(state.params["b"])
+    error = (prediction - far["target"]) ** 2
+    assert metrics["loss"] == pytest.approx(float(error.mean()), rel=1e-4)
 
 
 def test_bad_batch_size(state):
@@ -120,7 +119,7 @@ def test_means_of_nothing_are_not_a_number(state):
 
 
 def test_a_learner_is_compiled_once(state):
-    """Asked for the same again, nothing is traced; neither by `evaluate` nor by another `train`."""
+    """Equal calls of `evaluate` trace nothing again."""
     net = line()
     traced = []
 
@@ -129,28 +128,27 @@ def test_a_learner_is_compiled_once(state):
         return net.evaluate(state, batch, key)
 
     learner = Learner(net.init, net.step, counted)
-    found = [evaluate(learner, state, DATA, batch_size=8) for _ in range(3)]
-    assert found[0] == found[1] == found[2]
+    metrics = [evaluate(learner, state, DATA, batch_size=8) for _ in range(3)]
+    assert metrics[0] == metrics[1] == metrics[2]
     once = len(traced)
     assert once > 0
     evaluate(learner, state, DATA, batch_size=16)
     assert {shape[0] for shape in traced[once:]} == {16}
 
 
-def test_another_learners_state_is_refused_in_one_line(state):
+def test_the_state_of_another_learner_is_refused(state):
     averaged = jaxdl.with_ema(line(), 0.9)
     with pytest.raises(InputError) as caught:
         evaluate(averaged, state, DATA, strategy=Sharded(jax.devices()[:1]))
-    said = "state: got <class 'jaxdl.core.State'>, allowed: the state that `train` returned for this very learner"
-    assert str(caught.value) == said
+    allowed = "the state that `train` returned for this learner"
+    assert str(caught.value) == f"state: got <class 'jaxdl.core.State'>, allowed: {allowed}"
 
 
-def test_what_is_no_state(state):
+def test_arguments_that_do_not_fit_the_state(state):
     with pytest.raises(InputError) as caught:
         evaluate(line(), state.params, DATA)
-    assert (
-        str(caught.value) == "state: got <class 'dict'>, allowed: the state that `train` returned"
-    )
+    message = "state: got <class 'dict'>, allowed: the state that `train` returned"
+    assert str(caught.value) == message
     with pytest.raises(InputError) as caught:
         evaluate(line(), state, DATA, key=jaxdl.root([1, 2]))
     assert str(caught.value) == "key: got '2 keys', allowed: one key, for the state of one run"

@@ -1,4 +1,4 @@
-"""Two processes with two devices each: the losses of one process, one store for both."""
+"""Two processes with two devices each give the losses of one process, and share one store."""
 
 import pytest
 
@@ -23,15 +23,15 @@ def test_two_processes_see_the_losses_of_one(single, tmp_path):
     assert Directory(tmp_path / "two").steps() == Directory(tmp_path / "four").steps() == [40, 50]
 
 
-def test_two_processes_go_on_where_they_were_stopped(single, tmp_path):
+def test_two_processes_resume(single, tmp_path):
     losses(4, 2, tmp_path / "run", fsdp=True, stop_after=20)
     rest = losses(4, 2, tmp_path / "run", fsdp=True)
-    begun = {name: values[-len(rest[name]) :] for name, values in single.items()}
-    assert difference(begun, rest) < LIMIT
+    expected = {name: values[-len(rest[name]) :] for name, values in single.items()}
+    assert difference(expected, rest) < LIMIT
 
 
-def test_one_of_two_processes_is_told_to_end(tmp_path):
-    """Both save the same step: each alone would have its own, and a checkpoint needs both."""
+def test_both_processes_end_after_a_signal_to_one_of_them(tmp_path):
+    """Both save the same step, because a checkpoint needs both processes."""
     codes, saved = told(tmp_path / "run")
     assert codes == [143, 143]
     assert saved[-1] >= 20

@@ -1,4 +1,4 @@
-"""Signals: what they do to a process, that a run ends saved, and that going on changes nothing."""
+"""Graceful shutdown: after a signal a run is saved, and it resumes with the same result."""
 
 import signal
 import threading
@@ -9,10 +9,11 @@ from jaxdl.training import InMemory, Patience, loop, state_sha256, train
 from jaxdl.training.shutdown import SIGNALS, GracefulShutdown, raise_for_signal
 from jaxdl.training.writers import Memory
 from tests.training.linear import KEY, line, points
-from tests.training.test_loop import SHARED
+from tests.training.runs import SHARED
 
 pytestmark = pytest.mark.usefixtures("signals")
 
+#: Signals with the exception that they raise, and its exit code.
 ENDS = [
     (signal.SIGINT, KeyboardInterrupt, None),
     (signal.SIGTERM, SystemExit, 143),
@@ -21,7 +22,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("number", "kind", "code"), ENDS)
-def test_a_wish_comes_true_at_the_end(number, kind, code):
+def test_a_signal_takes_effect_at_the_end(number, kind, code):
     before = signal.getsignal(number)
     with pytest.raises(kind) as caught, GracefulShutdown() as shutdown:
         assert not shutdown.requested()
@@ -31,11 +32,11 @@ def test_a_wish_comes_true_at_the_end(number, kind, code):
     assert code is None or caught.value.code == code
 
 
-def test_told_twice_it_comes_true_at_once():
+def test_a_second_signal_takes_effect_at_once():
     with pytest.raises(KeyboardInterrupt), GracefulShutdown():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-        pytest.fail("went on")
+        pytest.fail("the second signal had no effect")
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
@@ -45,19 +46,19 @@ def test_another_error_is_not_hidden():
         _ = 1 / 0
 
 
-@pytest.mark.parametrize("theirs", [signal.SIG_IGN, lambda number, frame: None])
-def test_signals_that_are_ignored_or_somebody_elses_stay(theirs):
-    before = signal.signal(signal.SIGTERM, theirs)
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, lambda number, frame: None])
+def test_signals_that_are_ignored_or_have_another_handler_keep_it(handler):
+    before = signal.signal(signal.SIGTERM, handler)
     try:
         with GracefulShutdown() as shutdown:
             signal.raise_signal(signal.SIGTERM)
-            assert signal.getsignal(signal.SIGTERM) == theirs
+            assert signal.getsignal(signal.SIGTERM) == handler
             assert not shutdown.requested()
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def test_those_of_a_script_are_taken_over_and_given_back():
+def test_the_handlers_of_a_script_are_replaced_and_restored():
     before = signal.signal(signal.SIGTERM, raise_for_signal)
     try:
         with pytest.raises(SystemExit), GracefulShutdown():
@@ -71,25 +72,26 @@ def test_those_of_a_script_are_taken_over_and_given_back():
         signal.signal(signal.SIGTERM, before)
 
 
-def test_a_thread_of_its_own_hears_none():
-    found = []
+def test_no_signal_is_caught_in_another_thread():
+    results = []
     before = [signal.getsignal(number) for number in SIGNALS]
 
     def inside():
         with GracefulShutdown() as shutdown:
-            found.append(([signal.getsignal(number) for number in SIGNALS], shutdown.requested()))
+            handlers = [signal.getsignal(number) for number in SIGNALS]
+            results.append((handlers, shutdown.requested()))
 
     thread = threading.Thread(target=inside)
     thread.start()
     thread.join()
-    assert found == [(before, False)]
+    assert results == [(before, False)]
 
 
-# In a run.
+# Signals during a run.
 
 
-class Raises(Memory):
-    """Raises a signal when it is told of a step."""
+class SignalWriter(Memory):
+    """A writer that raises a signal when it gets the metrics of a step."""
 
     def __init__(self, step, number=signal.SIGTERM):
         super().__init__()
@@ -129,14 +131,14 @@ def whole():
 
 
 @pytest.mark.parametrize("step", range(1, 11))
-def test_a_run_is_saved_at_the_step_where_it_was_told_to_end(whole, step):
-    """Also at 4, 8 and 10, where the signal comes with the line before the set is judged."""
+def test_a_run_is_saved_at_the_step_of_the_signal(whole, step):
+    """At steps 4, 8 and 10 the signal arrives just before the validation."""
     store = InMemory()
-    writer = Raises(step)
+    writer = SignalWriter(step)
     with pytest.raises(SystemExit) as caught:
         fit(store, writer)
     assert caught.value.code == 143
-    # The signal may come when the step's own turn is over; then the next one is the last.
+    # If the signal arrives after the check for signals, the next step is the last one.
     reached = max(store.states)
     assert reached in (step, step + 1)
     assert max(at for at, _ in writer.records) == reached
@@ -145,18 +147,18 @@ def test_a_run_is_saved_at_the_step_where_it_was_told_to_end(whole, step):
 
 
 @pytest.mark.parametrize("step", [4, 10])
-def test_a_run_that_was_told_while_it_was_judged_is_judged_later(monkeypatch, whole, step):
+def test_an_interrupted_validation_is_repeated_on_resume(monkeypatch, whole, step):
     store = InMemory()
-    judged = loop.sweep
+    evaluate_windows = loop.evaluate_windows
     shown = []
 
-    def told(program, state, *rest):
+    def interrupted(program, state, *rest):
         if state.steps_done == step:
             signal.raise_signal(signal.SIGINT)
-        return judged(program, state, *rest)
+        return evaluate_windows(program, state, *rest)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "sweep", told)
+        patch.setattr(loop, "evaluate_windows", interrupted)
         fit(store, Memory(), on_validation=lambda state: shown.append(state.steps_done))
     assert max(store.states) == step
     assert step not in dict(store.states[step][1]) and step not in shown
@@ -164,18 +166,17 @@ def test_a_run_that_was_told_while_it_was_judged_is_judged_later(monkeypatch, wh
     state = fit(store, memory, on_validation=lambda state: shown.append(state.steps_done))
     assert (state_sha256(state), store.states[10][1]) == whole
     assert shown == [4, 8, 10]
-    assert [at for at, told in memory.records if "validation/loss" in told] == [
-        s for s in (4, 8, 10) if s >= step
-    ]
+    validated = [at for at, metrics in memory.records if "validation/loss" in metrics]
+    assert validated == [s for s in (4, 8, 10) if s >= step]
 
 
-def test_patience_goes_on_after_a_signal_as_if_there_had_been_none():
+def test_a_signal_does_not_change_early_stopping():
     patience = {"patience": Patience(times=2), "steps": 40, "save": 2}
     state = fit(InMemory(), Memory(), **patience)
-    ends = []
+    hashes = []
     for step in (3, 4, 11):
         store = InMemory()
         with pytest.raises(SystemExit):
-            fit(store, Raises(step), **patience)
-        ends.append(state_sha256(fit(store, Memory(), **patience)))
-    assert ends == [state_sha256(state)] * 3
+            fit(store, SignalWriter(step), **patience)
+        hashes.append(state_sha256(fit(store, Memory(), **patience)))
+    assert hashes == [state_sha256(state)] * 3

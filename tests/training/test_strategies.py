@@ -1,4 +1,4 @@
-"""Strategies: what lives where, what is refused, and that many dispatches on forced devices end."""
+"""Strategies: placement of states, refused arguments, and no deadlocks on forced devices."""
 
 from functools import cache
 
@@ -30,7 +30,7 @@ from tests.training.linear import KEY, line, points
 
 
 def wide(key, batch):
-    """Parameters of many shapes."""
+    """Initializes parameters of many shapes."""
     params = {
         "across": 0.01 * jax.random.normal(key, (3, 8000)),
         "down": 0.01 * jax.random.normal(key, (8000, 3)),
@@ -41,11 +41,8 @@ def wide(key, batch):
 
 
 def loss(params, extra, batch, key, *, train):
-    y = (
-        (batch["input"] @ params["across"] @ params["down"]).sum(-1)
-        * params["small"].sum()
-        * params["odd"].mean()
-    )
+    y = (batch["input"] @ params["across"] @ params["down"]).sum(-1)
+    y = y * params["small"].sum() * params["odd"].mean()
     error = (y - batch["target"]) ** 2
     return mean(total(error)), (extra, {"loss": total(error, batch.get("mask"))})
 
@@ -55,13 +52,14 @@ def net():
 
 
 def compiled(strategy, batch_size=8, learner=None):
+    """Returns the program of a learner and its first window."""
     window = next(training_windows(points(), KEY, batch_size, 0, strategy.place))
     return strategy.compile(learner or net(), window), window
 
 
-def test_fsdp_cuts_large_leaves_along_their_widest_divisible_axis():
+def test_fsdp_shards_large_leaves_along_their_widest_divisible_axis():
     program, window = compiled(Sharded(jax.devices()[:4], fsdp=True))
-    cut = {
+    specs = {
         "across": PartitionSpec(None, "data"),
         "down": PartitionSpec("data"),
         "odd": PartitionSpec(),
@@ -71,48 +69,50 @@ def test_fsdp_cuts_large_leaves_along_their_widest_divisible_axis():
     state, _ = program.run(state, window, KEY, 2)
     adam = state.opt[0][0]
     for tree in (program.abstract.params, state.params, adam.mu, adam.nu):
-        assert {name: x.sharding.spec for name, x in tree.items()} == cut
+        assert {name: x.sharding.spec for name, x in tree.items()} == specs
     assert adam.count.sharding.spec == PartitionSpec()
     assert state.params["across"].addressable_shards[0].data.shape == (3, 2000)
     assert state.params["down"].addressable_shards[0].data.shape == (2000, 3)
     assert state.params["odd"].addressable_shards[0].data.shape == (131, 127)
 
 
-@pytest.mark.parametrize("devices", [1, 4])
-def test_layers_see_among_how_many_devices_a_batch_is_divided(devices):
-    seen = []
+@pytest.mark.parametrize(("devices", "shape"), [(1, {}), (4, {"data": 4})])
+def test_layers_find_the_mesh_in_the_context(devices, shape):
+    shapes = []
 
-    def noted(params, extra, batch, key, *, train):
-        seen.append(dict(jax.sharding.get_abstract_mesh().shape))
+    def recording(params, extra, batch, key, *, train):
+        shapes.append(dict(jax.sharding.get_abstract_mesh().shape))
         return loss(params, extra, batch, key, train=train)
 
-    where = Sharded(jax.devices()[:devices])
-    program, window = compiled(where, learner=jaxdl.learner(wide, Update(noted, optax.sgd(1e-4))))
+    learner = jaxdl.learner(wide, Update(recording, optax.sgd(1e-4)))
+    program, window = compiled(Sharded(jax.devices()[:devices]), learner=learner)
     state, _ = program.run(program.init(KEY), window, KEY, 1)
     program.evaluate(state, window, KEY, 0, 1)
-    assert seen and all(shape == ({"data": 4} if devices == 4 else {}) for shape in seen)
+    assert shapes and all(each == shape for each in shapes)
 
 
-def test_fsdp_means_what_one_device_means():
-    ends = []
+def test_sharded_and_fsdp_give_the_result_of_one_device():
+    learner = jaxdl.learner(wide, Update(loss, optax.sgd(1e-4)))
+    results = []
     for where in (
         Sharded(jax.devices()[:1]),
         Sharded(jax.devices()[:4]),
         Sharded(jax.devices()[:4], fsdp=True),
     ):
-        program, window = compiled(
-            where, learner=jaxdl.learner(wide, Update(loss, optax.sgd(1e-4)))
-        )
+        program, window = compiled(where, learner=learner)
         state, metrics = program.run(program.init(KEY), window, KEY, 2)
-        ends.append((state, read_rows(metrics, 2, 0)["loss"]))
-    for state, metric in ends[1:]:
-        np.testing.assert_allclose(metric, ends[0][1], rtol=1e-5)
+        results.append((state, read_rows(metrics, 2, 0)["loss"]))
+    expected_state, expected_metric = results[0]
+    for state, metric in results[1:]:
+        np.testing.assert_allclose(metric, expected_metric, rtol=1e-5)
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), state, ends[0][0]
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+            state,
+            expected_state,
         )
 
 
-def test_sharded_keeps_every_leaf_whole_everywhere():
+def test_sharded_replicates_every_leaf():
     program, _ = compiled(Sharded(jax.devices()[:4]))
     state = program.init(KEY)
     assert all(
@@ -120,11 +120,11 @@ def test_sharded_keeps_every_leaf_whole_everywhere():
     )
 
 
-def test_the_start_is_the_same_everywhere():
-    starts = []
+def test_all_strategies_initialize_the_same_state():
+    hashes = []
     for where in (Sharded(jax.devices()[:1]), Sharded(fsdp=True), Pmapped(jax.devices()[:2])):
-        starts.append(state_sha256(compiled(where)[0].init(KEY)))
-    assert len(set(starts)) == 1
+        hashes.append(state_sha256(compiled(where)[0].init(KEY)))
+    assert len(set(hashes)) == 1
 
 
 @pytest.mark.parametrize("make", [Sharded, Pmapped])
@@ -135,27 +135,27 @@ def test_a_batch_that_the_devices_cannot_share(make):
 
 
 def test_pmap_maps_the_step_over_parts_of_the_batch():
-    """Each device has its share of the rows and its own noise; gradients are averaged, metrics added."""
+    """Each device has its own rows and noise; gradients are averaged and metrics added."""
     where = Pmapped(jax.devices()[:2])
     program, window = compiled(where, learner=line())
     start = jax.device_get(program.init(KEY))
     state, metrics = program.run(program.init(KEY), window, KEY, 1)
     rows = epoch_order(KEY, 0, 22, 8)[0]
     data = points()
-    ends = []
+    weights = []
     losses = []
     for replica in range(2):
-        mine = rows[4 * replica : 4 * replica + 4]
-        batch = {name: jnp.asarray(x[mine]) for name, x in data.arrays.items()}
-        after, found = line().step(start, batch, jax.random.fold_in(KEY, replica))
-        ends.append(np.asarray(after.params["w"]))
-        losses.append(np.asarray(found["loss"]))
-    np.testing.assert_allclose(state.params["w"], sum(ends) / 2, rtol=1e-5, atol=1e-6)
+        own_rows = rows[4 * replica : 4 * replica + 4]
+        batch = {name: jnp.asarray(x[own_rows]) for name, x in data.arrays.items()}
+        after, own_metrics = line().step(start, batch, jax.random.fold_in(KEY, replica))
+        weights.append(np.asarray(after.params["w"]))
+        losses.append(np.asarray(own_metrics["loss"]))
+    np.testing.assert_allclose(state.params["w"], sum(weights) / 2, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.asarray(metrics["loss"])[:, 0], sum(losses), rtol=1e-5)
-    assert (ends[0] != ends[1]).any()
+    assert (weights[0] != weights[1]).any()
 
 
-def test_pmap_judges_every_row_once():
+def test_pmap_evaluates_every_row_once():
     state = train(
         line(), points(), key=KEY, steps=2, batch_size=8, strategy=Sharded(jax.devices()[:1])
     )
@@ -165,14 +165,14 @@ def test_pmap_judges_every_row_once():
 
 
 def test_many_dispatches_on_forced_devices_end():
-    """Without a bound on the dispatches in flight this hangs: few threads, many collectives."""
+    """Without a limit for the dispatches in flight, the few threads deadlock in collectives."""
     where = Sharded(jax.devices()[:4])
     state = train(line(), points(), key=KEY, steps=300, batch_size=8, log_every=1, strategy=where)
     assert int(state.step) == 300
     assert compiled(where, learner=line())[0].in_flight == 1
 
 
-def test_many_steps_driven_by_the_host_end(monkeypatch):
+def test_many_steps_that_the_host_repeats_end(monkeypatch):
     monkeypatch.setattr(program, "convolutions", lambda lowered: "slow")
     where = Sharded(jax.devices()[:4])
     state = train(
@@ -189,40 +189,37 @@ def test_many_steps_driven_by_the_host_end(monkeypatch):
     assert int(state.step) == 100
 
 
-def test_names():
+def test_strategies_by_name():
     assert [d.id for d in strategy("single").devices] == [jax.devices()[0].id]
     assert len(strategy("auto").devices) == len(strategy("sharded").devices) == len(jax.devices())
     assert (strategy("fsdp").fsdp, strategy("auto").fsdp) == (True, False)
     assert isinstance(strategy("pmap"), Pmapped)
     with pytest.raises(InputError) as caught:
         strategy("shraded")
-    known = "auto, debug, fsdp, pmap, sharded, single"
-    assert (
-        str(caught.value) == f"strategy: got 'shraded', allowed: {known} (did you mean 'sharded'?)"
-    )
+    names = "auto, debug, fsdp, pmap, sharded, single"
+    message = f"strategy: got 'shraded', allowed: {names} (did you mean 'sharded'?)"
+    assert str(caught.value) == message
 
 
 def test_pmap_refuses_several_processes(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError) as caught:
         Pmapped()
-    assert (
-        str(caught.value)
-        == "strategy: got 'pmap', allowed: sharded, when there are several processes"
-    )
+    message = "strategy: got 'pmap', allowed: sharded, when there are several processes"
+    assert str(caught.value) == message
 
 
-def test_a_cpus_convolutions_have_their_routine():
-    """Without the option a new version of XLA would cost up to five times the time, silently."""
-    assert program._for_convolutions()
+def test_xla_has_the_compiler_option_for_convolutions():
+    """Without the option, convolutions would silently take up to five times as long."""
+    assert program._convolution_options()
 
 
-# What is carried from batch to batch has a row per example.
+# A carry from batch to batch, with one row per example.
 
 
 @cache
 def carried():
-    """A language model that carries its state, and random tokens in windows that follow each other."""
+    """Builds a language model with a carry, and a contiguous set of random tokens."""
     model = jaxdl.models.SequenceNet(jaxdl.models.OneHot(4), jaxdl.nn.RNN("lstm", 5), 4)
     task = jaxdl.tasks.language(model, carried=True)
     tokens = np.random.default_rng(0).integers(0, 4, 22 * 6 + 1).astype(np.int32)
@@ -251,22 +248,18 @@ def of_one_device():
     ],
     ids=["sharded", "fsdp", "four", "pmap"],
 )
-def test_a_carry_goes_with_the_rows_of_its_batch(where):
+def test_a_carry_is_sharded_like_the_rows_of_its_batch(where):
     learner, data = carried()
     window = next(training_windows(data, KEY, 4, 0, where.place))
     program = where.compile(learner, window)
     state = train(learner, data, key=KEY, steps=7, batch_size=4, strategy=where)
-    for leaf in (
-        *jax.tree.leaves(program.abstract.extra["carry"]),
-        *jax.tree.leaves(state.extra["carry"]),
-    ):
+    carries = (program.abstract.extra["carry"], state.extra["carry"])
+    for leaf in jax.tree.leaves(carries):
         assert leaf.shape == (4, 5)
         assert leaf.sharding.spec == PartitionSpec("data")
         assert leaf.sharding.shard_shape(leaf.shape) == (4 // len(where.devices), 5)
-    assert all(
-        x.sharding.is_fully_replicated
-        for x in jax.tree.leaves((state.params, state.opt, state.step))
-    )
+    for leaf in jax.tree.leaves((state.params, state.opt, state.step)):
+        assert leaf.sharding.is_fully_replicated
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
         jax.device_get(state),
@@ -276,8 +269,8 @@ def test_a_carry_goes_with_the_rows_of_its_batch(where):
 
 
 @pytest.mark.slow
-def test_a_carry_moves_between_numbers_of_devices(tmp_path):
-    """A run begun on one device goes on on two."""
+def test_a_run_with_a_carry_resumes_on_another_number_of_devices(tmp_path):
+    """The run starts on one device and resumes on two."""
     learner, data = carried()
     for devices, stop in ((1, 3), (2, None)):
         state = train(
@@ -298,12 +291,11 @@ def test_a_carry_moves_between_numbers_of_devices(tmp_path):
 
 
 @pytest.mark.slow
-def test_runs_with_carries_are_each_run_alone():
+def test_each_member_with_a_carry_equals_the_run_alone():
     learner, data = carried()
     both = train(learner, data, key=jaxdl.root(range(2)), steps=4, batch_size=4)
     for seed in range(2):
         common = {"steps": 4, "batch_size": 4, "strategy": Sharded(jax.devices()[:1])}
         alone = train(learner, data, key=jaxdl.root(seed), **common)
-        assert state_sha256(jax.device_get(both.member(seed))) == state_sha256(
-            jax.device_get(alone)
-        )
+        member = jax.device_get(both.member(seed))
+        assert state_sha256(member) == state_sha256(jax.device_get(alone))

@@ -1,4 +1,4 @@
-"""Runs that differ in their hyper-parameters: each is the run alone with its numbers."""
+"""Sweeps: each run equals the run alone with its hyper-parameters."""
 
 import functools
 
@@ -35,12 +35,15 @@ ONE = Sharded(jax.devices()[:1])
 def make(learning_rate, dropout, weight_decay, label_smoothing, decoupled=True):
     model = CNN((Stage(3, dropout=dropout),), (4,), 2, dropout=dropout, norm="batch")
     task = jaxdl.tasks.classify(model, label_smoothing=label_smoothing)
-    made = optimizers.optimizer(
-        "adamw" if decoupled else "momentum",
+    name = "adamw"
+    if not decoupled:
+        name = "momentum"
+    optimizer = optimizers.optimizer(
+        name,
         optimizers.schedule("one_cycle", learning_rate, 10),
         weight_decay=weight_decay,
     )
-    return jaxdl.with_ema(jaxdl.learner(task.init, jaxdl.Update(task.loss, made)), 0.9)
+    return jaxdl.with_ema(jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer)), 0.9)
 
 
 @functools.cache
@@ -54,34 +57,32 @@ def run(net, key=KEYS, **changed):
 
 
 @functools.cache
-def together():
+def final_state():
     return run(swept())
 
 
 @pytest.mark.parametrize("i", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
-def test_each_is_the_run_alone_with_its_numbers(i):
+def test_each_run_equals_the_run_alone_with_its_values(i):
     alone = run(make(**{name: values[i] for name, values in VALUES.items()}), KEYS[i])
-    mine = together().member(i)
-    own = mine.extra.pop("sweep")
-    assert {name: float(value) for name, value in own.items()} == {
-        name: float(np.float32(values[i])) for name, values in VALUES.items()
-    }
-    # Numbers are inputs here and constants there, which rounds some products differently.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), mine, alone)
+    member = final_state().member(i)
+    stored = {name: float(value) for name, value in member.extra.pop("sweep").items()}
+    assert stored == {name: float(np.float32(values[i])) for name, values in VALUES.items()}
+    # In a sweep the values are inputs, alone they are constants. Some products round differently.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), member, alone)
 
 
 @pytest.mark.slow
-def test_l2_and_other_optimizers_too():
+def test_a_sweep_with_momentum_and_l2():
     numbers = {name: values[1] for name, values in VALUES.items()}
     net = jaxdl.sweep(
         functools.partial(make, decoupled=False),
         **{name: [v, v / 2] for name, v in numbers.items()},
     )
-    mine = run(net, KEYS[:2]).member(0)
+    member = run(net, KEYS[:2]).member(0)
     alone = run(make(**numbers, decoupled=False), KEYS[0])
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6),
-        mine.params,
+        member.params,
         alone.params,
     )
 
@@ -89,37 +90,35 @@ def test_l2_and_other_optimizers_too():
 @pytest.mark.slow
 @pytest.mark.exact
 @pytest.mark.parametrize("devices", [2, 3, 4])
-def test_it_does_not_matter_who_runs_beside(devices):
+def test_a_run_does_not_depend_on_the_other_runs(devices):
     first = jaxdl.sweep(make, **{name: values[:1] for name, values in VALUES.items()})
     alone = run(first, KEYS[:1]).member(0)
-    assert state_sha256(together().member(0)) == state_sha256(alone)
-    assert state_sha256(run(swept(), strategy=Sharded(jax.devices()[:devices]))) == state_sha256(
-        together()
-    )
+    assert state_sha256(final_state().member(0)) == state_sha256(alone)
+    sharded = run(swept(), strategy=Sharded(jax.devices()[:devices]))
+    assert state_sha256(sharded) == state_sha256(final_state())
 
 
 def test_an_interruption_changes_nothing(tmp_path):
     for stop in (5, None):
         state = run(swept(), store=Directory(tmp_path), stop_after=stop)
-    assert state_sha256(state) == state_sha256(together())
+    assert state_sha256(state) == state_sha256(final_state())
 
 
-def test_metrics_and_rates_are_each_runs_own():
+def test_metrics_and_learning_rates_of_each_run():
     memory = Memory()
     run(swept(), writers=[memory], validation=IMAGES)
-    step, told = next(
-        (step, told) for step, told in memory.records if "train/learning_rate/0" in told
-    )
+    name = "train/learning_rate/0"
+    step, metrics = next(record for record in memory.records if name in record[1])
     for i, rate in enumerate(VALUES["learning_rate"]):
-        plan = optimizers.schedule("one_cycle", rate, 10)
-        used = np.mean([plan(t) for t in range(step)])
-        np.testing.assert_allclose(told[f"train/learning_rate/{i}"], used, rtol=1e-4)
+        schedule = optimizers.schedule("one_cycle", rate, 10)
+        used = np.mean([schedule(t) for t in range(step)])
+        np.testing.assert_allclose(metrics[f"train/learning_rate/{i}"], used, rtol=1e-4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2])
 def test_states_are_evaluated_together_in_part_and_alone(devices):
-    state = together()
+    state = final_state()
     where = Sharded(jax.devices()[:devices])
     whole = evaluate(swept(), state, IMAGES, strategy=where)
     first_two = evaluate(swept(), jax.tree.map(lambda x: x[:2], state), IMAGES, strategy=where)
@@ -133,8 +132,8 @@ def test_states_are_evaluated_together_in_part_and_alone(devices):
     assert set(jaxdl.inference(state.member(1)).extra) == {"batch_stats"}
 
 
-class Linens(nn.Module):
-    """Its convolution has the host drive one run after the other on a CPU."""
+class LinenConvolution(nn.Module):
+    """A network with a convolution of Linen, for which the host runs one member after the other."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -142,9 +141,9 @@ class Linens(nn.Module):
 
 
 @pytest.mark.slow
-def test_the_host_gives_each_run_its_numbers_too():
+def test_a_sweep_of_a_convolution_of_linen():
     def make(learning_rate):
-        task = jaxdl.tasks.classify(Linens())
+        task = jaxdl.tasks.classify(LinenConvolution())
         return jaxdl.learner(
             task.init, jaxdl.Update(task.loss, optimizers.optimizer("sgd", learning_rate))
         )
@@ -164,8 +163,8 @@ def test_the_host_gives_each_run_its_numbers_too():
 def test_zero_means_none(name):
     def make(**numbers):
         task = jaxdl.tasks.classify(jaxdl.models.MLP((3,), 2))
-        made = optimizers.optimizer("momentum", 0.1, **numbers)
-        return jaxdl.learner(task.init, jaxdl.Update(task.loss, made))
+        optimizer = optimizers.optimizer("momentum", 0.1, **numbers)
+        return jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer))
 
     state = run(jaxdl.sweep(make, **{name: [0.0, 0.3]}), KEYS[:2])
     for i, value in enumerate([0.0, 0.3]):
@@ -182,15 +181,15 @@ def test_another_sweeps_checkpoint_is_refused(tmp_path):
     other = jaxdl.sweep(make, **(VALUES | {"learning_rate": [0.03, 0.1, 0.02]}))
     with pytest.raises(
         InputError,
-        match=r"^learning_rate: got \[0.03, 0.1, 0.02\], allowed: those of the checkpoint",
+        match=r"^learning_rate: got \[0.03, 0.1, 0.02\], allowed: the values of the checkpoint",
     ):
         run(other, store=Directory(tmp_path))
 
 
 @pytest.mark.parametrize("wrap", [lambda net: jaxdl.with_ema(net, 0.9), jaxdl.skip_nonfinite])
-def test_other_wrappers_belong_inside(wrap):
+def test_a_sweep_cannot_be_wrapped(wrap):
     with pytest.raises(
-        InputError, match=r"^learner: got 'sweep\(...\)', allowed: a learner that is not swept"
+        InputError, match=r"^learner: got 'sweep\(...\)', allowed: a learner that is not a sweep"
     ):
         wrap(swept())
 
@@ -200,7 +199,7 @@ def test_nested_sweeps_are_refused():
         jaxdl.sweep(lambda dropout: swept(), dropout=[0.1])
 
 
-def test_each_runs_numbers_are_checked():
+def test_the_values_of_each_run_are_checked():
     with pytest.raises(
         InputError, match=r"^learning_rate: got -1.0, allowed: a finite number above 0$"
     ):
@@ -209,36 +208,35 @@ def test_each_runs_numbers_are_checked():
         jaxdl.sweep(make, **(VALUES | {"dropout": 0.5}))
 
 
-def test_patience_has_no_meaning_for_different_runs():
+def test_patience_is_refused_for_a_sweep():
     with pytest.raises(InputError, match=r"^patience: got .*, allowed: None"):
         run(swept(), patience=Patience(), validation=IMAGES)
 
 
-def test_one_program_for_all():
-    counts = []
+def test_one_program_for_all_runs():
+    """`make` is called once to check the values of each run; the traced calls do not increase."""
+    calls = []
 
     def counted(learning_rate):
-        counts.append(learning_rate)
+        calls.append(learning_rate)
         return make(learning_rate, 0.1, 0.0, 0.0)
 
-    made = []
+    counts = []
     for n in (2, 4):
-        counts.clear()
+        calls.clear()
         run(jaxdl.sweep(counted, learning_rate=[0.1] * n), jaxdl.root([0] * n))
-        made.append(len(counts))
-    assert (
-        made[1] - made[0] == 2
-    )  # each run's numbers are checked once; what is traced does not grow
+        counts.append(len(calls))
+    assert counts[1] - counts[0] == 2
 
 
 @pytest.mark.parametrize("values", [{}, {"a": []}, {"a": [1], "b": [1, 2]}])
-def test_values_have_to_be_as_many(values):
+def test_lists_of_values_of_different_lengths_are_refused(values):
     with pytest.raises(InputError, match=r"^values: got .*, allowed: the same number of values"):
         jaxdl.sweep(make, **values)
 
 
 @pytest.mark.parametrize("key", [jaxdl.root(0), jaxdl.root([1, 2])])
-def test_keys_have_to_be_as_many(key):
+def test_another_number_of_keys_is_refused(key):
     with pytest.raises(
         InputError, match=r"^key: got .* keys', allowed: 3 in a row, one per run of the sweep$"
     ):

@@ -1,4 +1,4 @@
-"""Writers: what is written can be read again, whatever cut it short; a terminal never stops a run."""
+"""Writers: files are readable after any interruption, and a terminal never stops a run."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from jaxdl.training.tensorboard import TensorBoard
 from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
 
-def test_memory_keeps_copies():
+def test_memory_stores_copies():
     memory = Memory()
     metrics = {"train/loss": 0.5}
     memory.write(np.int32(10), metrics)
@@ -29,7 +29,9 @@ def test_memory_keeps_copies():
     assert memory.latest == {"train/loss": 0.5, "validation/loss": 0.7}
 
 
-def _strictly(text):
+def _strict_json(text):
+    """Parses JSON without NaN and infinities."""
+
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
@@ -38,44 +40,43 @@ def _strictly(text):
 
 def test_json_lines_are_strict_and_exact(tmp_path):
     path = tmp_path / "run" / "metrics.jsonl"
-    draw = np.random.default_rng(0)
-    values = [*draw.normal(size=20).tolist(), 1e-300, math.inf, -math.inf]
+    rng = np.random.default_rng(0)
+    values = [*rng.normal(size=20).tolist(), 1e-300, math.inf, -math.inf]
+    values[3] = np.float32(values[3])
     writer = JsonLines(path)
     for step, value in enumerate(values):
-        writer.write(step, {"train/loss": np.float32(value) if step == 3 else value})
+        writer.write(step, {"train/loss": value})
         assert len(path.read_text().splitlines()) == step + 1, "flushed at once"
     writer.write(99, {"train/loss": math.nan})
     writer.close()
     writer.close()
-    assert [_strictly(line)["step"] for line in path.read_text().splitlines()] == [
+    assert [_strict_json(line)["step"] for line in path.read_text().splitlines()] == [
         *range(len(values)),
         99,
     ]
-    values[3] = float(np.float32(values[3]))
+    values[3] = float(values[3])
     *records, last = read_metrics(path)
     assert records == [{"step": step, "train/loss": value} for step, value in enumerate(values)]
     assert last["step"] == 99
     assert math.isnan(last["train/loss"])
 
 
-def test_cut_anywhere_reads_and_goes_on(tmp_path):
+def test_a_file_cut_anywhere_is_read_and_extended(tmp_path):
     path = tmp_path / "metrics.jsonl"
     writer = JsonLines(path)
-    for step in (1, 2):
-        writer.write(
-            step, {"train/loss": step / 3, "validation/loss": math.nan if step == 2 else 0.25}
-        )
+    for step, validation_loss in ((1, 0.25), (2, math.nan)):
+        writer.write(step, {"train/loss": step / 3, "validation/loss": validation_loss})
     writer.close()
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
-        kept = [1] * (cut >= first - 1) + [2] * (cut >= len(whole) - 1)
-        assert [record["step"] for record in read_metrics(path)] == kept
+        steps = [1] * (cut >= first - 1) + [2] * (cut >= len(whole) - 1)
+        assert [record["step"] for record in read_metrics(path)] == steps
         writer = JsonLines(path)
         writer.write(3, {"train/loss": 1.5})
         writer.close()
-        assert [record["step"] for record in read_metrics(path)] == [*kept, 3]
+        assert [record["step"] for record in read_metrics(path)] == [*steps, 3]
         assert read_metrics(path)[-1] == {"step": 3, "train/loss": 1.5}
 
 
@@ -90,16 +91,15 @@ def test_an_intact_file_is_not_changed_by_opening_it(tmp_path):
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
-def test_what_is_no_plain_file_is_refused(make, tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_refused(make, tmp_path):
     path = tmp_path / "metrics.jsonl"
     make(path)
-    with pytest.raises(
-        InputError, match="^path: got .*metrics.jsonl.*, allowed: a plain file, or none yet$"
-    ):
+    message = "^path: got .*metrics.jsonl.*, allowed: a regular file, or a new path$"
+    with pytest.raises(InputError, match=message):
         JsonLines(path)
 
 
-def test_later_records_win_key_by_key(tmp_path):
+def test_later_values_of_a_step_replace_earlier_ones(tmp_path):
     path = tmp_path / "metrics.jsonl"
     writer = JsonLines(path)
     writer.write(20, {"train/loss": 1.0})
@@ -119,7 +119,7 @@ def test_reading_a_missing_file(tmp_path):
 
 
 class _Stream:
-    """A stream that remembers, or fails."""
+    """A stream that stores its text, or raises an error."""
 
     def __init__(self, terminal=False, error=None):
         self.terminal = terminal
@@ -148,7 +148,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_plain_lines_are_seconds_apart_and_the_last_is_the_newest(clock):
+def test_lines_are_five_seconds_apart_and_the_last_is_the_newest(clock):
     stream = _Stream()
     console = Console(100, "cnn [digits]", stream)
     for step in range(50, 101):
@@ -165,7 +165,7 @@ def test_plain_lines_are_seconds_apart_and_the_last_is_the_newest(clock):
     assert lines[-1] == "cnn [digits]  100 %  100/100  1,234/s  loss 0.0100  val 97.5 %  in 00:26"
 
 
-def test_without_accuracy_the_validation_loss_is_shown_and_nan_is_no_trouble(clock):
+def test_without_accuracy_the_validation_loss_is_shown(clock):
     stream = _Stream()
     console = Console(10, "vae", stream)
     console.write(5, {"train/loss": math.nan, "validation/loss": 2.0})
@@ -173,8 +173,8 @@ def test_without_accuracy_the_validation_loss_is_shown_and_nan_is_no_trouble(clo
     assert stream.text.splitlines()[0] == "vae  50 %  5/10  loss nan  val 2.0000"
 
 
-def _everything(descriptor):
-    """All that a pseudo-terminal still holds after its other end was closed."""
+def _read_all(descriptor):
+    """Reads the text in a pseudo-terminal whose other end was closed."""
     parts = []
     with contextlib.suppress(OSError):
         while part := os.read(descriptor, 65536):
@@ -183,7 +183,7 @@ def _everything(descriptor):
     return b"".join(parts).decode()
 
 
-def test_on_a_terminal_the_bar_is_drawn_and_the_terminal_given_back(monkeypatch):
+def test_the_bar_is_shown_on_a_terminal_which_is_then_restored(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "100")
     parent, child = pty.openpty()
@@ -194,28 +194,24 @@ def test_on_a_terminal_the_bar_is_drawn_and_the_terminal_given_back(monkeypatch)
             raise KeyboardInterrupt
         except KeyboardInterrupt:
             console.close()
-    shown = _everything(parent)
+    shown = _read_all(parent)
     assert "━" in shown
-    assert "\x1b[?25l" in shown, "the cursor is hidden while the bar is drawn"
-    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "and shown at the end"
-    last = (
-        shown.split("\x1b[?25h")[-1]
-        .replace("\x1b[2K", "")
-        .replace("\x1b[1A", "")
-        .replace("\r", "")
-        .strip()
-    )
-    assert last == "cnn [digits]  30 %  3/10  loss 0.5000  val 75.0 %  in 00:00"
+    assert "\x1b[?25l" in shown, "the cursor is hidden while the bar is shown"
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is visible at the end"
+    last = shown.split("\x1b[?25h")[-1]
+    for control in ("\x1b[2K", "\x1b[1A", "\r"):
+        last = last.replace(control, "")
+    assert last.strip() == "cnn [digits]  30 %  3/10  loss 0.5000  val 75.0 %  in 00:00"
 
 
-def test_what_others_print_to_a_file_stays_there(monkeypatch, capsys):
+def test_other_output_to_a_file_stays_there(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = _Stream(terminal=True)
     console = Console(10, "mlp", stream)
-    print("a line of theirs")
+    print("another line")
     console.close()
-    assert capsys.readouterr().out == "a line of theirs\n"
-    assert "theirs" not in stream.text
+    assert capsys.readouterr().out == "another line\n"
+    assert "another" not in stream.text
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -226,8 +222,8 @@ def test_a_broken_terminal_never_raises(terminal, error, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     stdout = sys.stdout
     stderr = sys.stderr
-    for broken_from_the_start in (True, False):
-        stream = _Stream(terminal, error if broken_from_the_start else None)
+    for error_at_start in (error, None):
+        stream = _Stream(terminal, error_at_start)
         console = Console(10, "mlp", stream)
         stream.error = error
         console.write(1, {"train/loss": 0.5})
@@ -258,7 +254,7 @@ def test_crc32c_of_the_rfc(data, crc):
 
 
 def _bitwise(data):
-    """The masked CRC-32C, bit by bit."""
+    """Computes the masked CRC-32C bit by bit."""
     crc = 0xFFFFFFFF
     for bit in (byte >> i & 1 for byte in data for i in range(8)):
         crc = crc >> 1 ^ 0x82F63B78 * (crc & 1 ^ bit)
@@ -267,19 +263,19 @@ def _bitwise(data):
 
 
 def _records(data):
+    """Yields the records of a TFRecord file; checks their checksums."""
     while data:
-        (length,), (of_length,) = struct.unpack("<Q", data[:8]), struct.unpack("<I", data[8:12])
-        body, (of_body,) = (
-            data[12 : 12 + length],
-            struct.unpack("<I", data[12 + length : 16 + length]),
-        )
-        assert (of_length, of_body) == (_bitwise(data[:8]), _bitwise(body))
+        (length,) = struct.unpack("<Q", data[:8])
+        (length_crc,) = struct.unpack("<I", data[8:12])
+        body = data[12 : 12 + length]
+        (body_crc,) = struct.unpack("<I", data[12 + length : 16 + length])
+        assert (length_crc, body_crc) == (_bitwise(data[:8]), _bitwise(body))
         yield body
         data = data[16 + length :]
 
 
 def _message(data):
-    """The fields of a protobuf message: `[(number, value), ...]`."""
+    """Yields the fields of a protobuf message, `(number, value)`."""
 
     def varint():
         nonlocal data
@@ -298,10 +294,13 @@ def _message(data):
         if wire == 0:
             yield number, varint()
             continue
-        length = {1: 8, 5: 4}[wire] if wire != 2 else varint()
-        value = data[:length]
+        if wire == 2:
+            length = varint()
+            yield number, data[:length]
+        else:
+            length, code = {1: (8, "<d"), 5: (4, "<f")}[wire]
+            yield number, struct.unpack(code, data[:length])[0]
         data = data[length:]
-        yield number, struct.unpack({1: "<d", 5: "<f"}[wire], value)[0] if wire != 2 else value
 
 
 def _write(directory):
@@ -320,21 +319,20 @@ def test_event_files_decode(tmp_path):
     assert (start[2], dict(_message(start[7]))) == (7, {1: 1})
     assert [event[2] for event in events] == [7, 2**40]
     assert abs(events[0][1] - path.stat().st_mtime) < 60
-    read = [
-        {(v := dict(_message(value)))[1].decode(): v[2] for _, value in _message(e[5])}
-        for e in events
-    ]
+    read = []
+    for each in events:
+        values = [dict(_message(value)) for _, value in _message(each[5])]
+        read.append({value[1].decode(): value[2] for value in values})
     assert read[0] == {"train/loss": pytest.approx(0.1, rel=1e-7), "validation/accuracy": 1.0}
     assert list(read[1]) == ["größe/" + "x" * 300, "b", "c"]
     assert [str(value) for value in read[1].values()] == ["nan", "inf", "inf"]
 
 
-def test_a_picture_is_there_whole(tmp_path):
+def test_a_picture_is_written_unchanged(tmp_path):
     from PIL import Image
 
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)).save(
-        tmp_path / "grid.png"
-    )
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "grid.png")
     writer = TensorBoard(tmp_path / "events")
     writer.picture(300, "samples", tmp_path / "grid.png")
     writer.close()
@@ -347,14 +345,14 @@ def test_a_picture_is_there_whole(tmp_path):
     assert (image[1], image[2], image[4]) == (5, 7, (tmp_path / "grid.png").read_bytes())
 
 
-def test_files_of_two_runs_sort_by_their_beginning(tmp_path):
+def test_files_of_two_runs_are_sorted_by_their_start(tmp_path):
     (first,) = _write(tmp_path)
     assert _write(tmp_path)[0] == first
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 2
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_tensorboard_reads_them_and_drops_what_was_interrupted(tmp_path):
+def test_tensorboard_reads_the_files_and_drops_interrupted_events(tmp_path):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator",
         reason="tensorboard is not installed",
@@ -365,5 +363,5 @@ def test_tensorboard_reads_them_and_drops_what_was_interrupted(tmp_path):
             writer.write(step, {"train/loss": value * step})
         writer.close()
     events = accumulator.EventAccumulator(str(tmp_path)).Reload()
-    found = [(event.step, event.value) for event in events.Scalars("train/loss")]
-    assert found == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 2.0), (5, 2.5)]
+    values = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert values == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 2.0), (5, 2.5)]

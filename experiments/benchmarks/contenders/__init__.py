@@ -1,1 +1,1 @@
-"""The networks of `speed.py`, once per framework; each file is a child process that answers on a pipe."""
+"""The networks of `speed.py` in each framework; each file is the program of a child process."""

@@ -1,4 +1,4 @@
-"""The parent's side: a contender in a process of its own, so that none disturbs another's threads and memory."""
+"""The parent's side: contenders in separate processes, which share no threads and no memory."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-#: Where the package lies that the children run from.
+#: The folder that contains this package; the children import from it.
 HOME = Path(__file__).parents[1]
 
-#: Seconds after which a child that does not answer is ended: compilation on a busy machine takes minutes.
-PATIENCE = 1200
+#: Seconds after which a child that does not answer is killed. Compilation can take minutes.
+TIMEOUT = 1200
 
-#: The file of each contender.
+#: The module of each contender.
 MODULES = {
     "roofline": "roofline",
     **dict.fromkeys(("jaxdl", "sharded", "streamed", "undivided", "alone", "step"), "with_jaxdl"),
@@ -28,16 +28,16 @@ MODULES = {
 
 
 class Failed(Exception):
-    """A contender that cannot go on; one line says why."""
+    """An error of a contender, with its reason in one line."""
 
 
 class Child:
-    """A contender that trains when it is told to and sleeps otherwise.
+    """A process that trains one contender on request and sleeps otherwise.
 
     Args:
       contender: a key of `MODULES`.
-      workload: its name.
-      command: what to run instead of the contender's module; None: that.
+      workload: the workload's name.
+      command: the command to run; None means the contender's module.
     """
 
     def __init__(self, contender: str, workload: str, command: list[str] | None = None):
@@ -50,7 +50,7 @@ class Child:
         ]
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the child)
         paths = [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        # On a GPU each JAX would take most of the memory for itself.
+        # On a GPU each JAX process would otherwise reserve most of the memory.
         env = {
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             **os.environ,
@@ -60,37 +60,42 @@ class Child:
         self.process = subprocess.Popen(self.command, env=env, text=True, **pipes)
 
     def ready(self) -> Mapping[str, Any]:
-        """Waits until it has compiled; `{"params": ..., "device": ...}`."""
+        """Waits until the child has compiled; returns `{"params": ..., "device": ...}`."""
         return self._answer()
 
     def run(self, steps: int) -> Mapping[str, float]:
-        """Lets it train; `{"examples": ..., "seconds": ..., "loss": ...}`."""
+        """Trains for some steps; returns `{"examples": ..., "seconds": ..., "loss": ...}`."""
         assert self.process.stdin is not None
         try:
             print(steps, file=self.process.stdin, flush=True)
         except BrokenPipeError:
-            raise Failed(self._last_words()) from None
+            raise Failed(self._exit_message()) from None
         return self._answer()
 
     def close(self) -> None:
-        """Ends it, whatever it does."""
+        """Kills the child in any state."""
         self.process.kill()
         self.process.communicate()
         self.stderr.close()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        alarm = threading.Timer(PATIENCE, self.process.kill)
-        alarm.start()
+        timer = threading.Timer(TIMEOUT, self.process.kill)
+        timer.start()
         line = self.process.stdout.readline()
-        alarm.cancel()
-        answer = json.loads(line) if line else {"error": self._last_words()}
+        timer.cancel()
+        if not line:
+            raise Failed(self._exit_message())
+        answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
         return answer
 
-    def _last_words(self) -> str:
+    def _exit_message(self) -> str:
         code = self.process.wait()
         self.stderr.seek(0)
         lines = self.stderr.read().strip().splitlines()
-        return f"ended with code {code}" + (f": {lines[-1]}" if lines else "")
+        message = f"ended with code {code}"
+        if lines:
+            message += f": {lines[-1]}"
+        return message

@@ -1,4 +1,7 @@
-"""Flax Linen and Optax the usual way: modules, `TrainState`, a jitted step that donates it, a loop over batches."""
+"""Flax Linen and Optax the usual way.
+
+Modules, a `TrainState`, a jitted step with donated buffers, and a Python loop over batches.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
 
-from contenders.serving import Contender, count, looped, serve, with_state
+from contenders.serving import Contender, count, serve, timed_loop, with_state
 from contenders.workloads import (
     ALPHABET,
     HIDDEN,
@@ -26,7 +29,7 @@ Batch = dict[str, jax.Array]
 
 
 class MLP(nn.Module):
-    """784-512-10."""
+    """An MLP 784-512-10."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -35,7 +38,7 @@ class MLP(nn.Module):
 
 
 class CNN5(nn.Module):
-    """5x5x32, pool, 5x5x64, pool, 1024, dropout, 10."""
+    """A CNN: 5x5x32, pool, 5x5x64, pool, 1024, dropout, 10."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -46,7 +49,7 @@ class CNN5(nn.Module):
 
 
 class CNN3(nn.Module):
-    """3x3x32, 3x3x64, pool, dropout, 128, dropout, 10."""
+    """A CNN: 3x3x32, 3x3x64, pool, dropout, 128, dropout, 10."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -58,7 +61,7 @@ class CNN3(nn.Module):
 
 
 class Text(nn.Module):
-    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+    """Two recurrent layers over one-hot symbols; predicts the next symbol from the last step."""
 
     cell: Callable[[int], nn.RNNCellBase]
 
@@ -71,7 +74,7 @@ class Text(nn.Module):
 
 
 class VAE(nn.Module):
-    """784-512-256-20 and back."""
+    """A VAE with the encoder 784-512-256-20 and the mirrored decoder."""
 
     @nn.compact
     def __call__(self, x, key):
@@ -84,7 +87,7 @@ class VAE(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise to images."""
+    """The generator: noise to images."""
 
     @nn.compact
     def __call__(self, z):
@@ -96,7 +99,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits."""
+    """The discriminator: images to logits."""
 
     @nn.compact
     def __call__(self, x):
@@ -115,7 +118,7 @@ CLASSIFIERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build(workload: Workload, examples: int) -> Contender:
-    """The state on the device, the batches too."""
+    """Returns the contender, with state and batches on the device."""
     batches = jax.device_put(workload.batches(examples))
     if workload.network == "dcgan":
         state, step = gan(batches[0])
@@ -123,31 +126,30 @@ def build(workload: Workload, examples: int) -> Contender:
         state, step = autoencoder(batches[0])
     else:
         state, step = classifier(CLASSIFIERS[workload.network](), batches[0])
-    params = count(
-        jax.tree.leaves([part.params for part in jax.tree.leaves(state, is_leaf=is_state)])
-    )
+    networks = jax.tree.leaves(state, is_leaf=is_state)
+    params = count(jax.tree.leaves([network.params for network in networks]))
     compiled = jax.jit(step, donate_argnums=0)
 
     def advance(state, batch):
         state, metrics = compiled(state, batch)
         return state, metrics["loss"]
 
-    return Contender(looped(with_state(advance, state), batches, workload.batch_size), params)
+    return Contender(timed_loop(with_state(advance, state), batches, workload.batch_size), params)
 
 
 class GeneratorState(TrainState):
-    """With BatchNorm's running statistics."""
+    """A `TrainState` with BatchNorm's running statistics."""
 
     batch_stats: Any = None
 
 
 def is_state(node: Any) -> bool:
-    """Whether it is one network's."""
+    """Returns True for the state of one network."""
     return isinstance(node, TrainState)
 
 
 def classifier(model: nn.Module, batch: Batch) -> tuple[TrainState, Callable]:
-    """Cross-entropy and accuracy."""
+    """Returns state and step of a classifier, with cross-entropy and accuracy."""
     key = jax.random.key(0)
     params = model.init(key, batch["input"], train=False)["params"]
 
@@ -158,19 +160,18 @@ def classifier(model: nn.Module, batch: Batch) -> tuple[TrainState, Callable]:
             logits = state.apply_fn(
                 {"params": params}, batch["input"], train=True, rngs={"dropout": dropout}
             )
-            return optax.softmax_cross_entropy_with_integer_labels(
-                logits, batch["label"]
-            ).mean(), logits
+            each = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+            return each.mean(), logits
 
         (loss, logits), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         accuracy = (logits.argmax(-1) == batch["label"]).mean()
         return state.apply_gradients(grads=grads), {"loss": loss, "accuracy": accuracy}
 
-    return created(model, params), step
+    return train_state(model, params), step
 
 
 def autoencoder(batch: Batch) -> tuple[TrainState, Callable]:
-    """Minus the evidence lower bound."""
+    """Returns state and step of the VAE; its loss is the negative evidence lower bound."""
     model = VAE()
     key = jax.random.key(0)
 
@@ -186,17 +187,20 @@ def autoencoder(batch: Batch) -> tuple[TrainState, Callable]:
         loss, grads = jax.value_and_grad(objective)(state.params)
         return state.apply_gradients(grads=grads), {"loss": loss}
 
-    return created(model, model.init(key, batch["input"], key)["params"]), step
+    return train_state(model, model.init(key, batch["input"], key)["params"]), step
 
 
 def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
-    """The discriminator's update, then the generator's with new noise."""
+    """Returns states and step of the GAN.
+
+    A step updates the discriminator, and then the generator with new noise.
+    """
     generator = Generator()
     discriminator = Discriminator()
     key = jax.random.key(0)
-    made = generator.init(key, jnp.zeros((1, NOISE)))
+    variables = generator.init(key, jnp.zeros((1, NOISE)))
 
-    def fakes(params, state, size, key):
+    def generate(params, state, size, key):
         z = jax.random.normal(key, (size, NOISE))
         variables = {"params": params, "batch_stats": state.batch_stats}
         return state.apply_fn(variables, z, mutable=["batch_stats"])
@@ -205,10 +209,10 @@ def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
         d, g = states
         real = batch["input"]
         size = batch["input"].shape[0]
-        one, two = jax.random.split(jax.random.fold_in(key, d.step))
+        d_key, g_key = jax.random.split(jax.random.fold_in(key, d.step))
 
         def d_loss(params):
-            fake, _ = fakes(g.params, g, size, one)
+            fake, _ = generate(g.params, g, size, d_key)
             on_real, on_fake = (d.apply_fn({"params": params}, x) for x in (real, fake))
             return (nn.softplus(-on_real) + nn.softplus(on_fake)).mean()
 
@@ -216,24 +220,25 @@ def gan(batch: Batch) -> tuple[tuple[TrainState, GeneratorState], Callable]:
         d = d.apply_gradients(grads=grads)
 
         def g_loss(params):
-            fake, moved = fakes(params, g, size, two)
-            return nn.softplus(-d.apply_fn({"params": d.params}, fake)).mean(), moved["batch_stats"]
+            fake, updated = generate(params, g, size, g_key)
+            loss = nn.softplus(-d.apply_fn({"params": d.params}, fake)).mean()
+            return loss, updated["batch_stats"]
 
         grads, batch_stats = jax.grad(g_loss, has_aux=True)(g.params)
         return (d, g.apply_gradients(grads=grads, batch_stats=batch_stats)), {"loss": loss}
 
-    first = created(discriminator, discriminator.init(key, batch["input"])["params"])
-    second = GeneratorState.create(
+    d_state = train_state(discriminator, discriminator.init(key, batch["input"])["params"])
+    g_state = GeneratorState.create(
         apply_fn=generator.apply,
-        params=made["params"],
+        params=variables["params"],
         tx=optax.adam(LEARNING_RATE),
-        batch_stats=made["batch_stats"],
+        batch_stats=variables["batch_stats"],
     )
-    return (first, second), step
+    return (d_state, g_state), step
 
 
-def created(model: nn.Module, params: Any) -> TrainState:
-    """With Adam."""
+def train_state(model: nn.Module, params: Any) -> TrainState:
+    """Returns a `TrainState` with Adam."""
     return TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(LEARNING_RATE))
 
 

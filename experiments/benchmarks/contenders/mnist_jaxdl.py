@@ -1,6 +1,8 @@
-"""MNIST by the project's smallest recipe: a process from its imports to its test accuracy.
+"""MNIST with the project's smallest recipe: a process from its imports to its test accuracy.
 
-python -m contenders.mnist_jaxdl seed cache-of-compiled-programs
+    python -m contenders.mnist_jaxdl seed cache-of-compiled-programs
+
+`to_99.py` starts this program.
 """
 
 import sys
@@ -8,7 +10,7 @@ import sys
 import jax
 
 import jaxdl
-from contenders.mnist import BATCH_SIZE, EPOCHS, LEARNING_RATE, said
+from contenders.mnist import BATCH_SIZE, EPOCHS, LEARNING_RATE, report
 from jaxdl import optimizers
 from jaxdl.models import CNN, Stage
 
@@ -28,7 +30,7 @@ def main(seed: int, cache: str) -> None:
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", LEARNING_RATE, steps))
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))
     state = jaxdl.train(net, train, key=jaxdl.root(seed), steps=steps, batch_size=BATCH_SIZE)
-    said(EPOCHS, jaxdl.evaluate(net, state, test)["accuracy"])
+    report(EPOCHS, jaxdl.evaluate(net, state, test)["accuracy"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""JAX by hand, the floor of the framework: a dictionary of arrays, a jitted step that donates it, Adam as published."""
+"""JAX by hand, without a framework.
+
+A dictionary of arrays, a jitted step with donated buffers, and Adam as published.
+"""
 
 import math
 from collections.abc import Callable
@@ -10,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from contenders.serving import Contender, count, looped, serve, with_state
+from contenders.serving import Contender, count, serve, timed_loop, with_state
 from contenders.workloads import (
     ALPHABET,
     HIDDEN,
@@ -29,7 +32,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class Network(NamedTuple):
-    """Shapes of the parameters, and what is minimised: `loss(params, batch, key) -> scalar`."""
+    """Shapes of the parameters, and the loss: `loss(params, batch, key) -> scalar`."""
 
     shapes: Shapes
     loss: Callable[[Params, Batch, jax.Array], jax.Array]
@@ -48,15 +51,18 @@ def cnn5(p: Params, batch: Batch, key: jax.Array) -> jax.Array:
 
 
 def cnn3(p: Params, batch: Batch, key: jax.Array) -> jax.Array:
-    one, two = jax.random.split(key)
+    first_key, second_key = jax.random.split(key)
     h = jax.nn.relu(conv(batch["input"], p["w1"], "VALID") + p["b1"])
-    h = dropout(one, 0.25, pool(jax.nn.relu(conv(h, p["w2"], "VALID") + p["b2"])))
+    h = dropout(first_key, 0.25, pool(jax.nn.relu(conv(h, p["w2"], "VALID") + p["b2"])))
     h = jax.nn.relu(h.reshape(h.shape[0], -1) @ p["w3"] + p["b3"])
-    return cross_entropy(dropout(two, 0.5, h) @ p["w4"] + p["b4"], batch["label"])
+    return cross_entropy(dropout(second_key, 0.5, h) @ p["w4"] + p["b4"], batch["label"])
 
 
 def recurrent(cell: Callable, p: Params, batch: Batch, key: jax.Array) -> jax.Array:
-    """Two layers, time first; the inputs' products for all steps at once."""
+    """Computes the loss of two recurrent layers, time first.
+
+    The products with the inputs are computed for all steps at once.
+    """
     x = jax.nn.one_hot(batch["input"].T, ALPHABET)
     start = jnp.zeros((x.shape[1], HIDDEN))
     for n in "12":
@@ -75,7 +81,8 @@ def lstm_cell(p: Params, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
 
 def gru_cell(p: Params, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
     _, h = carry
-    (xr, xz, xn), (hr, hz, hn) = jnp.split(x, 3, -1), jnp.split(h @ p["wh"], 3, -1)
+    xr, xz, xn = jnp.split(x, 3, -1)
+    hr, hz, hn = jnp.split(h @ p["wh"], 3, -1)
     r = jax.nn.sigmoid(xr + hr)
     z = jax.nn.sigmoid(xz + hz)
     h = (1 - z) * jnp.tanh(xn + r * (hn + p["bn"])) + z * h
@@ -83,7 +90,7 @@ def gru_cell(p: Params, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
 
 
 def vae(p: Params, batch: Batch, key: jax.Array) -> jax.Array:
-    """Minus the evidence lower bound."""
+    """Computes the negative evidence lower bound."""
     x = batch["input"]
     h = jax.nn.relu(jax.nn.relu(x @ p["w1"] + p["b1"]) @ p["w2"] + p["b2"])
     mean, logvar = jnp.split(h @ p["w3"] + p["b3"], 2, -1)
@@ -94,29 +101,29 @@ def vae(p: Params, batch: Batch, key: jax.Array) -> jax.Array:
     return ((jax.nn.softplus(logits) - x * logits).sum() + kl) / x.shape[0]
 
 
-def generated(g: Params, size: int, key: jax.Array) -> jax.Array:
-    """Images from noise."""
+def generate(g: Params, size: int, key: jax.Array) -> jax.Array:
+    """Returns images generated from noise."""
     h = jax.random.normal(key, (size, NOISE)) @ g["w1"]
-    h = jax.nn.relu(normalized(h.reshape(size, 7, 7, 128), g["scale1"], g["shift1"]))
-    h = jax.nn.relu(normalized(transposed(h, g["w2"]), g["scale2"], g["shift2"]))
-    return jnp.tanh(transposed(h, g["w3"]) + g["b3"])
+    h = jax.nn.relu(batch_norm(h.reshape(size, 7, 7, 128), g["scale1"], g["shift1"]))
+    h = jax.nn.relu(batch_norm(conv_transpose(h, g["w2"]), g["scale2"], g["shift2"]))
+    return jnp.tanh(conv_transpose(h, g["w3"]) + g["b3"])
 
 
-def judged(d: Params, x: jax.Array) -> jax.Array:
-    """Logits, one per image."""
+def discriminate(d: Params, x: jax.Array) -> jax.Array:
+    """Returns the discriminator's logits, one per image."""
     for n in "12":
         x = jax.nn.leaky_relu(conv(x, d[f"w{n}"], "SAME", 2) + d[f"b{n}"], LEAK)
     return (x.reshape(x.shape[0], -1) @ d["w3"] + d["b3"])[:, 0]
 
 
 def shapes(*weights: tuple[int, ...]) -> Shapes:
-    """`w1`, `b1`, `w2`, ... of layers in a row."""
+    """Returns the shapes `w1`, `b1`, `w2`, ... of consecutive layers."""
     layers = list(enumerate(weights, 1))
     return {f"w{i}": shape for i, shape in layers} | {f"b{i}": shape[-1:] for i, shape in layers}
 
 
 def text_shapes(gates: int) -> Shapes:
-    """Two recurrent layers and the output."""
+    """Returns the shapes of two recurrent layers and the output layer."""
     layers = {}
     for n, inputs in (("1", ALPHABET), ("2", HIDDEN)):
         layers |= {
@@ -124,7 +131,8 @@ def text_shapes(gates: int) -> Shapes:
             f"bx{n}": (gates * HIDDEN,),
             f"wh{n}": (HIDDEN, gates * HIDDEN),
         }
-        layers |= {f"bn{n}": (HIDDEN,)} if gates == 3 else {}
+        if gates == 3:
+            layers[f"bn{n}"] = (HIDDEN,)
     return layers | {"w": (HIDDEN, ALPHABET), "b": (ALPHABET,)}
 
 
@@ -153,16 +161,19 @@ NETWORKS = {
 
 
 def build(workload: Workload, examples: int) -> Contender:
-    """A Python loop over batches that lie on the device."""
-    state, step = gan() if workload.network == "dcgan" else supervised(NETWORKS[workload.network])
+    """Returns the contender: a Python loop over batches on the device."""
+    if workload.network == "dcgan":
+        state, step = gan()
+    else:
+        state, step = supervised(NETWORKS[workload.network])
     params = count(jax.tree.leaves([params for params, *_ in state]))
     batches = jax.device_put(workload.batches(examples))
-    run = looped(with_state(jax.jit(step, donate_argnums=0), state), batches, workload.batch_size)
-    return Contender(run, params)
+    stateful = with_state(jax.jit(step, donate_argnums=0), state)
+    return Contender(timed_loop(stateful, batches, workload.batch_size), params)
 
 
 def supervised(network: Network) -> tuple[tuple, Callable]:
-    """State, a tuple of one trained part, and step of a network with one loss."""
+    """Returns state and step of a network with one loss; the state is a tuple of one network."""
 
     def step(state: tuple, batch: Batch) -> tuple[tuple, jax.Array]:
         (net,) = state
@@ -170,39 +181,47 @@ def supervised(network: Network) -> tuple[tuple, Callable]:
         loss, grads = jax.value_and_grad(network.loss)(net[0], batch, key)
         return (adam(net, grads),), loss
 
-    return (start(network.shapes),), step
+    return (initialize(network.shapes),), step
 
 
 def gan() -> tuple[tuple, Callable]:
-    """State, two trained parts, and step: the discriminator's update, then the generator's with new noise."""
+    """Returns state and step of the GAN; the state is a tuple of two networks.
+
+    A step updates the discriminator, and then the generator with new noise.
+    """
 
     def d_loss(d: Params, fakes: jax.Array, real: jax.Array) -> jax.Array:
-        on_real, on_fake = jnp.split(judged(d, jnp.concatenate([real, fakes])), 2)
+        on_real, on_fake = jnp.split(discriminate(d, jnp.concatenate([real, fakes])), 2)
         return (jax.nn.softplus(-on_real) + jax.nn.softplus(on_fake)).mean()
 
     def g_loss(g: Params, d: Params, size: int, key: jax.Array) -> jax.Array:
-        return jax.nn.softplus(-judged(d, generated(g, size, key))).mean()
+        return jax.nn.softplus(-discriminate(d, generate(g, size, key))).mean()
 
     def step(state: tuple, batch: Batch) -> tuple[tuple, jax.Array]:
         d, g = state
-        one, two = jax.random.split(jax.random.fold_in(jax.random.key(1), d[3]))
+        d_key, g_key = jax.random.split(jax.random.fold_in(jax.random.key(1), d[3]))
         real = batch["input"]
-        loss, grads = jax.value_and_grad(d_loss)(d[0], generated(g[0], real.shape[0], one), real)
+        fakes = generate(g[0], real.shape[0], d_key)
+        loss, grads = jax.value_and_grad(d_loss)(d[0], fakes, real)
         d = adam(d, grads)
-        return (d, adam(g, jax.grad(g_loss)(g[0], d[0], real.shape[0], two))), loss
+        grads = jax.grad(g_loss)(g[0], d[0], real.shape[0], g_key)
+        return (d, adam(g, grads)), loss
 
-    return (start(DISCRIMINATOR), start(GENERATOR)), step
+    return (initialize(DISCRIMINATOR), initialize(GENERATOR)), step
 
 
-def start(shapes: Shapes) -> tuple:
-    """Parameters, Adam's two moments and the count of steps: Glorot's weights, zero biases, scales of one."""
-    draw = np.random.default_rng(2)
+def initialize(shapes: Shapes) -> tuple:
+    """Returns the initial parameters, Adam's two moments and the number of steps.
+
+    Weights have Glorot's initializer, biases are zero and scales one.
+    """
+    rng = np.random.default_rng(2)
 
     def values(name: str, shape: tuple[int, ...]) -> np.ndarray:
         if len(shape) == 1:
             return np.full(shape, name.startswith("scale"), np.float32)
         window = math.prod(shape[:-2])
-        return draw.normal(0, math.sqrt(2 / window / sum(shape[-2:])), shape).astype(np.float32)
+        return rng.normal(0, math.sqrt(2 / window / sum(shape[-2:])), shape).astype(np.float32)
 
     params = {name: jnp.asarray(values(name, shape)) for name, shape in shapes.items()}
     m = jax.tree.map(jnp.zeros_like, params)
@@ -211,7 +230,7 @@ def start(shapes: Shapes) -> tuple:
 
 
 def adam(state: tuple, grads: Params) -> tuple:
-    """Kingma, Ba 2015, algorithm 1."""
+    """Applies one update of Adam (Kingma, Ba 2015, algorithm 1)."""
     params, m, v, t = state
     t = t + 1
     m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
@@ -223,36 +242,36 @@ def adam(state: tuple, grads: Params) -> tuple:
 
 
 def cross_entropy(logits: jax.Array, label: jax.Array) -> jax.Array:
-    """Mean over the batch."""
-    chosen = jnp.take_along_axis(logits, label[:, None], -1)[:, 0]
-    return (jax.nn.logsumexp(logits, -1) - chosen).mean()
+    """Computes the mean cross-entropy of the batch."""
+    correct = jnp.take_along_axis(logits, label[:, None], -1)[:, 0]
+    return (jax.nn.logsumexp(logits, -1) - correct).mean()
 
 
 def dropout(key: jax.Array, rate: float, x: jax.Array) -> jax.Array:
-    """Some become zero, the others larger."""
+    """Sets random elements to zero and scales the others by `1 / (1 - rate)`."""
     return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
 
 
 def conv(x: jax.Array, kernel: jax.Array, padding: str, stride: int = 1) -> jax.Array:
-    """XLA's own."""
+    """Computes a convolution with XLA's operation."""
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def transposed(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """XLA's own, twice as high and wide."""
+def conv_transpose(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Computes a transposed convolution with XLA's operation; doubles height and width."""
     return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def pool(x: jax.Array) -> jax.Array:
-    """The largest of each 2x2."""
+    """Returns the maximum of each 2x2 window."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
-def normalized(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """BatchNorm in training; the running statistics that sampling would need are not kept."""
+def batch_norm(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """Applies BatchNorm in training mode; it has no running statistics for sampling."""
     mean = x.mean((0, 1, 2))
     var = x.var((0, 1, 2))
     return (x - mean) * (lax.rsqrt(var + 1e-5) * scale) + shift

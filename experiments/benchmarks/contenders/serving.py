@@ -1,4 +1,4 @@
-"""The child's side: trains as many steps as a line on stdin says, and answers with one line of JSON."""
+"""The child's side: reads a number of steps from stdin and answers with one line of JSON."""
 
 import argparse
 import contextlib
@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 
 from contenders.workloads import EXAMPLES, WORKLOADS, Workload
 
-#: Steps whose losses are reported, and the most that wait for a device.
+#: Number of last steps whose losses are averaged; also the most steps queued on a device.
 LAST = 10
 
-#: Steps before the first turn: they compile.
+#: Number of steps before the first turn, which include the compilation.
 WARM_UP = 3
 
 
 class Turn(NamedTuple):
-    """What some steps took.
+    """The measurements of some steps.
 
     Attributes:
-      examples: seen in that time.
-      seconds: how long.
-      loss: mean of the last steps.
+      examples: number of examples trained on.
+      seconds: time that they took.
+      loss: mean loss of the last steps.
     """
 
     examples: int
@@ -36,11 +36,11 @@ class Turn(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """A network that is ready to be trained.
+    """A network that is ready for training.
 
     Attributes:
       run: `run(steps) -> Turn`; may do a few steps more or fewer.
-      params: how many numbers the optimizer moves.
+      params: number of trainable parameters.
     """
 
     run: Callable[[int], Turn]
@@ -51,10 +51,11 @@ Build = Callable[[Workload, int], Contender]
 
 
 def serve(builds: Mapping[str, Build]) -> None:
-    """A contender's `main`: `python -m contenders.raw raw mlp-32 --examples 64`.
+    """Runs a contender's program: `python -m contenders.raw raw mlp-32 --examples 64`.
 
-    The first answer, after compilation, is `{"params": ..., "device": ...}`; then one per line, `{"examples": ...,
-    "seconds": ..., "loss": ...}`. `{"error": ...}` ends it. It sleeps while it waits for a line.
+    The first line of output follows the compilation: `{"params": ..., "device": ...}`. Each line
+    of input is answered with `{"examples": ..., "seconds": ..., "loss": ...}`. The process sleeps
+    while it waits for input. After an error it writes `{"error": ...}` and ends.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("contender", choices=builds)
@@ -71,43 +72,40 @@ def serve(builds: Mapping[str, Build]) -> None:
                 answer(contender.run(int(line))._asdict())
         except Exception as error:
             traceback.print_exc()
-            answer(
-                {
-                    "error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-                }
-            )
+            lines = str(error).strip().splitlines() or [""]
+            answer({"error": f"{type(error).__name__}: {lines[0]}"})
 
 
-def looped(
+def timed_loop(
     step: Callable[[Any], Any], batches: Sequence[Any], examples: int
 ) -> Callable[[int], Turn]:
-    """A plain Python loop over batches, again and again.
+    """Returns a plain Python loop that repeats the batches.
 
     Args:
-      step: `step(batch) -> loss`, a number of the framework's that may not be there yet.
-      batches: on the device.
-      examples: per step.
+      step: `step(batch) -> loss`; the loss may still be in asynchronous computation.
+      batches: batches on the device.
+      examples: number of examples per step.
 
     Returns:
-      `run(steps) -> Turn`. Every tenth step it waits for the loss of ten steps ago.
+      `run(steps) -> Turn`. Every tenth step it waits for the loss of ten steps before.
     """
     supply = itertools.cycle(batches)
 
     def run(steps: int) -> Turn:
         recent: deque[Any] = deque(maxlen=LAST)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for i in range(steps):
             if i and i % LAST == 0:
                 float(recent[0])
             recent.append(step(next(supply)))
         losses = [float(loss) for loss in recent]
-        return Turn(steps * examples, time.perf_counter() - began, sum(losses) / len(losses))
+        return Turn(steps * examples, time.perf_counter() - start, sum(losses) / len(losses))
 
     return run
 
 
 def with_state(advance: Callable[[Any, Any], tuple[Any, Any]], state: Any) -> Callable[[Any], Any]:
-    """`step(batch) -> loss` from a pure `advance(state, batch) -> (state, loss)`."""
+    """Returns `step(batch) -> loss` from a pure `advance(state, batch) -> (state, loss)`."""
 
     def step(batch: Any) -> Any:
         nonlocal state
@@ -118,26 +116,32 @@ def with_state(advance: Callable[[Any, Any], tuple[Any, Any]], state: Any) -> Ca
 
 
 def device() -> str:
-    """What the contender runs on, as its framework calls it."""
+    """Returns the framework's name of the device."""
     if "jax" in sys.modules:
         return sys.modules["jax"].devices()[0].device_kind
-    cuda = sys.modules["torch"].cuda if "torch" in sys.modules else None
-    return cuda.get_device_name() if cuda and cuda.is_available() else "cpu"
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        return sys.modules["torch"].cuda.get_device_name()
+    return "cpu"
 
 
 def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def count(arrays: Iterable[Any]) -> int:
-    """Numbers in all arrays."""
+    """Returns the number of elements in all arrays."""
     return sum(int(array.size) for array in arrays)
 
 
 @contextlib.contextmanager
 def _answers():
-    """`answer(thing)` writes a line to stdout, which nobody else can reach: what libraries print goes to stderr."""
+    """Yields `answer(value)`, which writes a line of JSON to stdout.
+
+    Anything that libraries print goes to stderr instead.
+    """
     with os.fdopen(os.dup(1), "w", buffering=1) as lines:
         os.dup2(2, 1)
-        yield lambda thing: print(json.dumps(thing), file=lines, flush=True)
+        yield lambda value: print(json.dumps(value), file=lines, flush=True)

@@ -1,11 +1,13 @@
-"""jaxdl as a user gets it: a learner, and `jaxdl.train` over a set that lies on the device.
+"""jaxdl as a user runs it: a learner, and `jaxdl.train` with a set that is resident on the device.
 
-jaxdl     `jaxdl.train`; several seeds by several keys
-sharded   the same by the strategy "sharded"
-streamed  the same with data read ahead from the host, as those that do not fit onto the device are
-undivided the same on one device, where the others divide a CPU's cores
-alone     the same, one seed where the others train several
-step      the learner's step, jitted, in a Python loop over batches that are cut already
+The contenders:
+
+    jaxdl      `jaxdl.train`; one key per seed
+    sharded    the same with the strategy "sharded"
+    streamed   the same with data prefetched from the host, as for a set larger than the device
+    undivided  the same on one device, where the others divide a CPU's cores
+    alone      the same with one seed, where the others train several
+    step       the learner's step, jitted, in a Python loop over batches cut in advance
 """
 
 import math
@@ -20,7 +22,7 @@ import jax.numpy as jnp
 import optax
 
 import jaxdl
-from contenders.serving import LAST, Contender, Turn, cores, count, looped, serve, with_state
+from contenders.serving import LAST, Contender, Turn, cores, count, serve, timed_loop, with_state
 from contenders.workloads import (
     ALPHABET,
     HIDDEN,
@@ -36,12 +38,12 @@ from jaxdl import losses
 from jaxdl.data import order
 from jaxdl.metrics import mean, total
 
-#: Most steps between two lines of metrics: the default of `jaxdl.train`.
+#: The most steps between two records of metrics: the default of `jaxdl.train`.
 LOG = 100
 
 
 class Text(nn.Module):
-    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+    """Two recurrent layers over one-hot symbols; predicts the next symbol from the last step."""
 
     layer: Callable[[int], nn.Module]
 
@@ -54,7 +56,7 @@ class Text(nn.Module):
 
 
 class VAE(nn.Module):
-    """784-512-256-20 and back."""
+    """A VAE with the encoder 784-512-256-20 and the mirrored decoder."""
 
     @nn.compact
     def __call__(self, x, key):
@@ -67,7 +69,7 @@ class VAE(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise to images."""
+    """The generator: noise to images."""
 
     @nn.compact
     def __call__(self, z, train):
@@ -79,7 +81,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits."""
+    """The discriminator: images to logits."""
 
     @nn.compact
     def __call__(self, x):
@@ -89,13 +91,13 @@ class Discriminator(nn.Module):
 
 
 def classifier(model: nn.Module) -> jaxdl.Learner:
-    """As in the README."""
+    """Returns the learner of a classifier, as in the README."""
     task = jaxdl.tasks.classify(model)
     return jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(LEARNING_RATE)))
 
 
 def autoencoder() -> jaxdl.Learner:
-    """Minus the evidence lower bound."""
+    """Returns the learner of the VAE; its loss is the negative evidence lower bound."""
     model = VAE()
 
     def init(key, batch):
@@ -104,49 +106,59 @@ def autoencoder() -> jaxdl.Learner:
     def loss(params, extra, batch, key, *, train):
         logits, mu, logvar = model.apply({"params": params}, batch["input"], key)
         nll = jax.vmap(losses.binary_cross_entropy)(logits, batch["input"])
-        metrics = {"loss": total(nll + jax.vmap(losses.gaussian_kl)(mu, logvar), batch.get("mask"))}
+        kl = jax.vmap(losses.gaussian_kl)(mu, logvar)
+        metrics = {"loss": total(nll + kl, batch.get("mask"))}
         return mean(metrics["loss"]), (extra, metrics)
 
     return jaxdl.learner(init, jaxdl.Update(loss, optax.adam(LEARNING_RATE)))
 
 
 def gan() -> jaxdl.Learner:
-    """The discriminator's update, then the generator's with new noise."""
+    """Returns the learner of the GAN.
+
+    A step updates the discriminator, and then the generator with new noise.
+    """
     generator = Generator()
     discriminator = Discriminator()
 
     def init(key, batch):
-        made = generator.init(key, jnp.zeros((1, NOISE)), train=True)
-        judge = discriminator.init(jax.random.fold_in(key, 1), batch["input"])["params"]
-        return {"generator": made["params"], "discriminator": judge}, {
-            "batch_stats": made["batch_stats"]
-        }
+        g_variables = generator.init(key, jnp.zeros((1, NOISE)), train=True)
+        d_variables = discriminator.init(jax.random.fold_in(key, 1), batch["input"])
+        params = {"generator": g_variables["params"], "discriminator": d_variables["params"]}
+        return params, {"batch_stats": g_variables["batch_stats"]}
 
-    def fakes(params, extra, batch, key, train):
+    def generate(params, extra, batch, key, train):
         z = jax.random.normal(key, (batch["input"].shape[0], NOISE))
         variables = {"params": params["generator"], **extra}
-        return generator.apply(variables, z, train=train, mutable=["batch_stats"] if train else [])
+        mutable = []
+        if train:
+            mutable = ["batch_stats"]
+        return generator.apply(variables, z, train=train, mutable=mutable)
 
-    def judged(params, x):
+    def discriminate(params, x):
         return discriminator.apply({"params": params["discriminator"]}, x)
 
     def discriminator_loss(params, extra, batch, key, *, train):
-        fake, _ = fakes(
-            params, extra, batch, key, train
-        )  # the generator's update moves its statistics
-        each = nn.softplus(-judged(params, batch["input"])) + nn.softplus(judged(params, fake))
+        # The running statistics are updated in the generator's update only.
+        fake, _ = generate(params, extra, batch, key, train)
+        on_real = nn.softplus(-discriminate(params, batch["input"]))
+        on_fake = nn.softplus(discriminate(params, fake))
+        each = on_real + on_fake
         metrics = {"loss": total(each, batch.get("mask"))}
         return mean(metrics["loss"]), (extra, metrics)
 
     def generator_loss(params, extra, batch, key, *, train):
-        fake, moved = fakes(params, extra, batch, key, train)
-        metrics = {"generator_loss": total(nn.softplus(-judged(params, fake)), batch.get("mask"))}
-        return mean(metrics["generator_loss"]), ({**extra, **moved}, metrics)
+        fake, updated = generate(params, extra, batch, key, train)
+        each = nn.softplus(-discriminate(params, fake))
+        metrics = {"generator_loss": total(each, batch.get("mask"))}
+        return mean(metrics["generator_loss"]), ({**extra, **updated}, metrics)
 
     adam = optax.adam(LEARNING_RATE)
-    one = (discriminator_loss, "discriminator")
-    two = (generator_loss, "generator")
-    return jaxdl.learner(init, *(jaxdl.Update(loss, adam, on) for loss, on in (one, two)))
+    return jaxdl.learner(
+        init,
+        jaxdl.Update(discriminator_loss, adam, "discriminator"),
+        jaxdl.Update(generator_loss, adam, "generator"),
+    )
 
 
 LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
@@ -160,41 +172,53 @@ LEARNERS: dict[str, Callable[[], jaxdl.Learner]] = {
 }
 
 
-def trained(workload: Workload, examples: int, strategy: str) -> Contender:
-    """Through `jaxdl.train`, one seed or several."""
+def build_train(workload: Workload, examples: int, strategy: str) -> Contender:
+    """Returns the contender that calls `jaxdl.train`, with one seed or several.
+
+    With several seeds, or several CPU devices, the strategy is "auto" instead of `strategy`.
+    """
     net = LEARNERS[workload.network]()
     data = jaxdl.data.Dataset(workload.arrays(examples), "random")
     several = workload.seeds > 1
     devices = cpu_devices(workload)
     if jax.config.jax_num_cpu_devices < 1:
         jax.config.update("jax_num_cpu_devices", devices)
-    key = jaxdl.root(range(workload.seeds)) if several else jaxdl.root(0)
-    where = jaxdl.strategy(
-        "auto" if several or (devices > 1 and jax.default_backend() == "cpu") else strategy
-    )
-    run = partial(timed, net, data, key, workload.batch_size, where)
+    key = jaxdl.root(0)
+    if several:
+        key = jaxdl.root(range(workload.seeds))
+    if several or (devices > 1 and jax.default_backend() == "cpu"):
+        strategy = "auto"
+    run = partial(time_run, net, data, key, workload.batch_size, jaxdl.strategy(strategy))
     return Contender(run, parameters(net, workload))
 
 
-def streamed(workload: Workload, examples: int) -> Contender:
-    """As if the set were too large for the device."""
+def build_streamed(workload: Workload, examples: int) -> Contender:
+    """Returns the contender that treats the set as too large for the device."""
     order.RESIDENT_BYTES = 0
-    return trained(workload, examples, "single")
+    return build_train(workload, examples, "single")
 
 
-def undivided(workload: Workload, examples: int) -> Contender:
-    """One device, as without `--cpu-devices`."""
+def build_undivided(workload: Workload, examples: int) -> Contender:
+    """Returns the contender on one device, as without `--cpu-devices`."""
     jax.config.update("jax_num_cpu_devices", 1)
-    return trained(workload, examples, "single")
+    return build_train(workload, examples, "single")
+
+
+def build_alone(workload: Workload, examples: int) -> Contender:
+    """Returns the contender with one seed."""
+    return build_train(workload._replace(seeds=1), examples, "single")
 
 
 def cpu_devices(workload: Workload) -> int:
-    """As `--seeds` and `--cpu-devices` make them: a seed, or a part of the batch of a recurrent network, per core."""
+    """Returns the number of CPU devices, at most one per core, as `--seeds` and `--cpu-devices` do.
+
+    Each device has some of the seeds, or a part of the batch of a recurrent network.
+    """
     divided = {"mlp": workload.seeds, "lstm": workload.batch_size, "gru": workload.batch_size}
     return math.gcd(divided.get(workload.network, 1), cores())
 
 
-def timed(
+def time_run(
     net: jaxdl.Learner,
     data: jaxdl.data.Dataset,
     key: jax.Array,
@@ -202,9 +226,16 @@ def timed(
     strategy: Any,
     steps: int,
 ) -> Turn:
-    """A run from the start; its first lines of metrics, which hold whatever it takes to begin, do not count."""
-    # Ensemble take turns between two lines, each with its whole state: at every step would be nobody's run.
-    log = min(LOG, max(10 if key.size > 1 else 1, steps // 5))
+    """Trains from the start and measures the time after the first record of metrics.
+
+    The time before it includes the compilation.
+    """
+    # The members of an ensemble take turns between two records, each with its whole state. No real
+    # run would have a record at every step.
+    least = 1
+    if key.size > 1:
+        least = 10
+    log = min(LOG, max(least, steps // 5))
     clock = Clock()
     steps = (-(-steps // log) + 1) * log
     jaxdl.train(
@@ -217,28 +248,30 @@ def timed(
         strategy=strategy,
         writers=[clock],
     )
-    (first, began, _), (last, ended, _) = clock.seen[0], clock.seen[-1]
-    recent = [loss for step, _, loss in clock.seen if step > last - LAST]
-    return Turn((last - first) * size * key.size, ended - began, sum(recent) / len(recent))
+    first_step, start, _ = clock.seen[0]
+    last_step, end, _ = clock.seen[-1]
+    recent = [loss for step, _, loss in clock.seen if step > last_step - LAST]
+    examples = (last_step - first_step) * size * key.size
+    return Turn(examples, end - start, sum(recent) / len(recent))
 
 
 class Clock:
-    """A writer that notes when each line of metrics came, and its loss."""
+    """A writer that records the time and the loss of each training record."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, float, float]] = []
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Notes the time."""
+        """Records the step, the time and the loss."""
         if "train/loss" in metrics:
             self.seen.append((step, time.perf_counter(), metrics["train/loss"]))
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Completes the interface of writers; there is nothing to close."""
 
 
-def stepped(workload: Workload, examples: int) -> Contender:
-    """The step alone."""
+def build_step(workload: Workload, examples: int) -> Contender:
+    """Returns the contender that calls only the learner's step."""
     net = LEARNERS[workload.network]()
     batches = jax.device_put(workload.batches(examples))
     key = jaxdl.stream(jaxdl.root(0), "train")
@@ -250,13 +283,13 @@ def stepped(workload: Workload, examples: int) -> Contender:
 
     step = with_state(advance, jax.jit(net.init)(key, batches[0]))
     return Contender(
-        looped(lambda batch: step(batch)[0], batches, workload.batch_size),
+        timed_loop(lambda batch: step(batch)[0], batches, workload.batch_size),
         parameters(net, workload),
     )
 
 
 def parameters(net: jaxdl.Learner, workload: Workload) -> int:
-    """Of one seed."""
+    """Returns the number of parameters of one seed."""
     state = jax.eval_shape(net.init, jaxdl.root(0), workload.batches(workload.batch_size)[0])
     return count(jax.tree.leaves(state.params))
 
@@ -264,13 +297,11 @@ def parameters(net: jaxdl.Learner, workload: Workload) -> int:
 if __name__ == "__main__":
     serve(
         {
-            "jaxdl": partial(trained, strategy="single"),
-            "sharded": partial(trained, strategy="sharded"),
-            "streamed": streamed,
-            "undivided": undivided,
-            "alone": lambda workload, examples: trained(
-                workload._replace(seeds=1), examples, "single"
-            ),
-            "step": stepped,
+            "jaxdl": partial(build_train, strategy="single"),
+            "sharded": partial(build_train, strategy="sharded"),
+            "streamed": build_streamed,
+            "undivided": build_undivided,
+            "alone": build_alone,
+            "step": build_step,
         }
     )

@@ -1,4 +1,4 @@
-"""Keras 3 on JAX: `fit` over NumPy arrays; for the GAN the loop of Keras' own guide for JAX."""
+"""Keras 3 on JAX: `fit` over NumPy arrays; for the GAN, the loop of Keras' guide for JAX."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import jax
 import keras
 from keras import layers, ops
 
-from contenders.serving import Contender, Turn, count, looped, serve, with_state
+from contenders.serving import Contender, Turn, count, serve, timed_loop, with_state
 from contenders.workloads import (
     ALPHABET,
     HIDDEN,
@@ -32,14 +32,14 @@ def mlp() -> keras.Model:
 def cnn5() -> keras.Model:
     return keras.Sequential(
         [
-            *(layers.Conv2D(32, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
-            *(layers.Conv2D(64, 5, padding="same", activation="relu"), layers.MaxPooling2D()),
-            *(
-                layers.Flatten(),
-                layers.Dense(1024, activation="relu"),
-                layers.Dropout(0.5),
-                layers.Dense(10),
-            ),
+            layers.Conv2D(32, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(64, 5, padding="same", activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(1024, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(10),
         ]
     )
 
@@ -47,15 +47,20 @@ def cnn5() -> keras.Model:
 def cnn3() -> keras.Model:
     return keras.Sequential(
         [
-            *(layers.Conv2D(32, 3, activation="relu"), layers.Conv2D(64, 3, activation="relu")),
-            *(layers.MaxPooling2D(), layers.Dropout(0.25), layers.Flatten()),
-            *(layers.Dense(128, activation="relu"), layers.Dropout(0.5), layers.Dense(10)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dropout(0.5),
+            layers.Dense(10),
         ]
     )
 
 
 def text(layer: type[layers.Layer]) -> keras.Model:
-    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+    """Returns two recurrent layers over one-hot symbols, and a dense layer for the last step."""
     one_hot = layers.Lambda(lambda tokens: ops.one_hot(tokens, ALPHABET))
     return keras.Sequential(
         [one_hot, layer(HIDDEN, return_sequences=True), layer(HIDDEN), layers.Dense(ALPHABET)]
@@ -63,7 +68,10 @@ def text(layer: type[layers.Layer]) -> keras.Model:
 
 
 class VAE(keras.Model):
-    """784-512-256-20 and back; its loss is minus the evidence lower bound."""
+    """A VAE with the encoder 784-512-256-20 and the mirrored decoder.
+
+    Its loss is the negative evidence lower bound.
+    """
 
     def __init__(self):
         super().__init__()
@@ -96,33 +104,33 @@ class VAE(keras.Model):
 
 
 def generator() -> keras.Model:
-    """Noise to images."""
+    """Returns the generator: noise to images."""
     return keras.Sequential(
         [
-            *(
-                keras.Input((NOISE,)),
-                layers.Dense(7 * 7 * 128, use_bias=False),
-                layers.Reshape((7, 7, 128)),
-            ),
-            *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
+            keras.Input((NOISE,)),
+            layers.Dense(7 * 7 * 128, use_bias=False),
+            layers.Reshape((7, 7, 128)),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
             layers.Conv2DTranspose(64, 5, strides=2, padding="same", use_bias=False),
-            *(layers.BatchNormalization(momentum=0.9, epsilon=1e-5), layers.ReLU()),
+            layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+            layers.ReLU(),
             layers.Conv2DTranspose(1, 5, strides=2, padding="same", activation="tanh"),
         ]
     )
 
 
 def discriminator() -> keras.Model:
-    """Images to logits."""
+    """Returns the discriminator: images to logits."""
     return keras.Sequential(
         [
-            *(
-                keras.Input((28, 28, 1)),
-                layers.Conv2D(64, 5, strides=2, padding="same"),
-                layers.LeakyReLU(LEAK),
-            ),
-            *(layers.Conv2D(128, 5, strides=2, padding="same"), layers.LeakyReLU(LEAK)),
-            *(layers.Flatten(), layers.Dense(1)),
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(64, 5, strides=2, padding="same"),
+            layers.LeakyReLU(LEAK),
+            layers.Conv2D(128, 5, strides=2, padding="same"),
+            layers.LeakyReLU(LEAK),
+            layers.Flatten(),
+            layers.Dense(1),
         ]
     )
 
@@ -138,15 +146,17 @@ MODELS = {
 
 
 def build(workload: Workload, examples: int) -> Contender:
-    """Several seeds at once are nothing that Keras has."""
+    """Returns the contender; raises NotImplementedError for several seeds."""
     if workload.seeds > 1:
         raise NotImplementedError("Keras trains one seed at a time")
     keras.utils.set_random_seed(0)
-    return gan(workload, examples) if workload.network == "dcgan" else fitted(workload, examples)
+    if workload.network == "dcgan":
+        return build_gan(workload, examples)
+    return build_fit(workload, examples)
 
 
-def fitted(workload: Workload, examples: int) -> Contender:
-    """By `fit`."""
+def build_fit(workload: Workload, examples: int) -> Contender:
+    """Returns the contender that calls `fit`."""
     model = MODELS[workload.network]()
     size = workload.batch_size
     arrays = workload.arrays(examples)
@@ -157,22 +167,26 @@ def fitted(workload: Workload, examples: int) -> Contender:
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(LEARNING_RATE), loss, metrics=["accuracy"])
-    model(x[:size])  # makes the weights
+    model(x[:size])  # The first call creates the weights.
 
     def run(steps: int) -> Turn:
         rows = min(steps, examples // size) * size
         epochs = steps * size // rows
-        began = time.perf_counter()
-        history = model.fit(x[:rows], None if y is None else y[:rows], size, epochs, verbose=0)
-        return Turn(rows * epochs, time.perf_counter() - began, history.history["loss"][-1])
+        start = time.perf_counter()
+        labels = None if y is None else y[:rows]
+        history = model.fit(x[:rows], labels, size, epochs, verbose=0)
+        return Turn(rows * epochs, time.perf_counter() - start, history.history["loss"][-1])
 
-    # A GRU of Keras has two biases that are only added to one another, for two of its three gates.
-    doubled = 2 * 2 * HIDDEN if workload.network == "gru" else 0
+    # For two of its three gates, Keras' GRU has two biases that are only added to each other.
+    doubled = {"gru": 2 * 2 * HIDDEN}.get(workload.network, 0)
     return Contender(run, count(v.value for v in model.trainable_variables) - doubled)
 
 
-def gan(workload: Workload, examples: int) -> Contender:
-    """The discriminator's update, then the generator's with new noise, in one jitted step of stateless calls."""
+def build_gan(workload: Workload, examples: int) -> Contender:
+    """Returns the contender of the GAN, with one jitted step of stateless calls.
+
+    A step updates the discriminator, and then the generator with new noise.
+    """
     d = discriminator()
     g = generator()
     d_adam = keras.optimizers.Adam(LEARNING_RATE)
@@ -181,46 +195,47 @@ def gan(workload: Workload, examples: int) -> Contender:
     g_adam.build(g.trainable_variables)
     entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
-    def fakes(weights, moving, size, key):
-        return g.stateless_call(
-            weights, moving, jax.random.normal(key, (size, NOISE)), training=True
-        )
+    def generate(weights, moving, size, key):
+        z = jax.random.normal(key, (size, NOISE))
+        return g.stateless_call(weights, moving, z, training=True)
 
-    def judged(weights, x):
+    def discriminate(weights, x):
         return d.stateless_call(weights, [], x)[0]
 
     def d_loss(weights, fake, real):
-        on_real = judged(weights, real)
-        on_fake = judged(weights, fake)
+        on_real = discriminate(weights, real)
+        on_fake = discriminate(weights, fake)
         return entropy(ops.ones_like(on_real), on_real) + entropy(ops.zeros_like(on_fake), on_fake)
 
-    def g_loss(weights, moving, judge, size, key):
-        fake, moving = fakes(weights, moving, size, key)
-        score = judged(judge, fake)
-        return entropy(ops.ones_like(score), score), moving
+    def g_loss(weights, moving, d_weights, size, key):
+        fake, moving = generate(weights, moving, size, key)
+        logits = discriminate(d_weights, fake)
+        return entropy(ops.ones_like(logits), logits), moving
 
     @jax.jit
     def advance(state, batch):
         dw, d_opt, gw, moving, g_opt, key = state
         real = batch["input"]
-        one, two, key = jax.random.split(key, 3)
-        fake, _ = fakes(gw, moving, real.shape[0], one)
+        d_key, g_key, key = jax.random.split(key, 3)
+        fake, _ = generate(gw, moving, real.shape[0], d_key)
         loss, grads = jax.value_and_grad(d_loss)(dw, fake, real)
         dw, d_opt = d_adam.stateless_apply(d_opt, grads, dw)
-        grads, moving = jax.grad(g_loss, has_aux=True)(gw, moving, dw, real.shape[0], two)
+        grads, moving = jax.grad(g_loss, has_aux=True)(gw, moving, dw, real.shape[0], g_key)
         gw, g_opt = g_adam.stateless_apply(g_opt, grads, gw)
         return (dw, d_opt, gw, moving, g_opt, key), loss
 
-    state = [[v.value for v in held] for held in (d.trainable_variables, d_adam.variables)]
-    state += [
-        [v.value for v in held]
-        for held in (g.trainable_variables, g.non_trainable_variables, g_adam.variables)
-    ]
+    groups = (
+        d.trainable_variables,
+        d_adam.variables,
+        g.trainable_variables,
+        g.non_trainable_variables,
+        g_adam.variables,
+    )
+    state = [[variable.value for variable in group] for group in groups]
     step = with_state(advance, (*state, jax.random.key(0)))
     params = count(v.value for v in d.trainable_variables + g.trainable_variables)
-    return Contender(
-        looped(step, jax.device_put(workload.batches(examples)), workload.batch_size), params
-    )
+    batches = jax.device_put(workload.batches(examples))
+    return Contender(timed_loop(step, batches, workload.batch_size), params)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""PyTorch as its tutorials write it: modules, Adam, a Python loop over batches that are cut already; eager or compiled.
+"""PyTorch in the style of its tutorials: modules, Adam, a Python loop over batches cut in advance.
 
-Images are channels first, threads as many as cores. Compiled, the modules go through `torch.compile`.
+Images are channels first, and there are as many threads as cores. The modules run eagerly or
+through `torch.compile`.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from contenders.serving import Contender, cores, looped, serve
+from contenders.serving import Contender, cores, serve, timed_loop
 from contenders.workloads import (
     ALPHABET,
     HIDDEN,
@@ -35,40 +36,38 @@ def mlp() -> nn.Module:
 
 def cnn5() -> nn.Module:
     return nn.Sequential(
-        *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-        *(
-            nn.Flatten(),
-            nn.Linear(7 * 7 * 64, 1024),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(1024, 10),
-        ),
+        nn.Conv2d(1, 32, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 64, 1024),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(1024, 10),
     )
 
 
 def cnn3() -> nn.Module:
     return nn.Sequential(
-        *(
-            nn.Conv2d(1, 32, 3),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Dropout(0.25),
-        ),
-        *(
-            nn.Flatten(),
-            nn.Linear(12 * 12 * 64, 128),
-            nn.ReLU(),
-            nn.Dropout(0.5),
-            nn.Linear(128, 10),
-        ),
+        nn.Conv2d(1, 32, 3),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.25),
+        nn.Flatten(),
+        nn.Linear(12 * 12 * 64, 128),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(128, 10),
     )
 
 
 class Text(nn.Module):
-    """Two recurrent layers over one-hot symbols, and the next symbol from the last step."""
+    """Two recurrent layers over one-hot symbols; predicts the next symbol from the last step."""
 
     def __init__(self, layer: type[nn.LSTM] | type[nn.GRU]):
         super().__init__()
@@ -81,7 +80,7 @@ class Text(nn.Module):
 
 
 class VAE(nn.Module):
-    """784-512-256-20 and back."""
+    """A VAE with the encoder 784-512-256-20 and the mirrored decoder."""
 
     def __init__(self):
         super().__init__()
@@ -91,13 +90,11 @@ class VAE(nn.Module):
         self.mean = nn.Linear(NARROW, LATENT)
         self.logvar = nn.Linear(NARROW, LATENT)
         self.decoder = nn.Sequential(
-            *(
-                nn.Linear(LATENT, NARROW),
-                nn.ReLU(),
-                nn.Linear(NARROW, WIDE),
-                nn.ReLU(),
-                nn.Linear(WIDE, 784),
-            )
+            nn.Linear(LATENT, NARROW),
+            nn.ReLU(),
+            nn.Linear(NARROW, WIDE),
+            nn.ReLU(),
+            nn.Linear(WIDE, 784),
         )
 
     def forward(self, x):
@@ -109,29 +106,29 @@ class VAE(nn.Module):
 
 
 def generator() -> nn.Module:
-    """Noise to images."""
+    """Returns the generator: noise to images."""
     return nn.Sequential(
-        *(
-            nn.Linear(NOISE, 7 * 7 * 128, bias=False),
-            nn.Unflatten(1, (128, 7, 7)),
-            nn.BatchNorm2d(128),
-            nn.ReLU(),
-        ),
-        *(nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()),
-        *(nn.ConvTranspose2d(64, 1, 5, 2, 2, 1), nn.Tanh()),
+        nn.Linear(NOISE, 7 * 7 * 128, bias=False),
+        nn.Unflatten(1, (128, 7, 7)),
+        nn.BatchNorm2d(128),
+        nn.ReLU(),
+        nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.ConvTranspose2d(64, 1, 5, 2, 2, 1),
+        nn.Tanh(),
     )
 
 
 def discriminator() -> nn.Module:
-    """Images to logits."""
+    """Returns the discriminator: images to logits."""
     return nn.Sequential(
-        *(
-            nn.Conv2d(1, 64, 5, 2, 2),
-            nn.LeakyReLU(LEAK),
-            nn.Conv2d(64, 128, 5, 2, 2),
-            nn.LeakyReLU(LEAK),
-        ),
-        *(nn.Flatten(), nn.Linear(7 * 7 * 128, 1)),
+        nn.Conv2d(1, 64, 5, 2, 2),
+        nn.LeakyReLU(LEAK),
+        nn.Conv2d(64, 128, 5, 2, 2),
+        nn.LeakyReLU(LEAK),
+        nn.Flatten(),
+        nn.Linear(7 * 7 * 128, 1),
     )
 
 
@@ -146,66 +143,74 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build(workload: Workload, examples: int, compiled: bool) -> Contender:
-    """Eager, or with the modules compiled."""
+    """Returns the contender, with eager or compiled modules."""
     torch.manual_seed(0)
     torch.set_num_threads(cores())
-    # What JAX does by itself on a GPU; without meaning on a CPU.
+    # JAX uses this precision by default on a GPU. On a CPU it has no effect.
     torch.set_float32_matmul_precision("high")
     batches = [
         {name: tensor(x) for name, x in batch.items()} for batch in workload.batches(examples)
     ]
-    as_run = torch.compile if compiled else lambda module: module
-    step, params = (
-        adversarial(as_run) if workload.network == "dcgan" else supervised(workload.network, as_run)
-    )
-    return Contender(looped(step, batches, workload.batch_size), params)
+    compile_module = torch.compile if compiled else lambda module: module
+    if workload.network == "dcgan":
+        step, params = adversarial(compile_module)
+    else:
+        step, params = supervised(workload.network, compile_module)
+    return Contender(timed_loop(step, batches, workload.batch_size), params)
 
 
 def tensor(x) -> torch.Tensor:
-    """On the device; images channels first, whole numbers as PyTorch wants them."""
+    """Returns a tensor on the device, with images channels first and integers as int64."""
     x = torch.from_numpy(x)
-    x = x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 else x
-    return x.to(DEVICE, torch.float32 if x.is_floating_point() else torch.int64)
+    if x.ndim == 4:
+        x = x.permute(0, 3, 1, 2).contiguous()
+    dtype = torch.float32 if x.is_floating_point() else torch.int64
+    return x.to(DEVICE, dtype)
 
 
-def supervised(network: str, as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
-    """The step of a network with one loss."""
+def supervised(
+    network: str, compile_module: Compile
+) -> tuple[Callable[[Batch], torch.Tensor], int]:
+    """Returns the step of a network with one loss, and its number of parameters."""
     module = MODELS[network]().to(DEVICE)
-    model = as_run(module)
+    model = compile_module(module)
     adam = torch.optim.Adam(module.parameters(), LEARNING_RATE)
 
     def step(batch: Batch) -> torch.Tensor:
         adam.zero_grad(set_to_none=True)
         out = model(batch["input"])
-        loss = (
-            bound(*out, batch["input"])
-            if network == "vae"
-            else F.cross_entropy(out, batch["label"])
-        )
+        if network == "vae":
+            loss = negative_elbo(*out, batch["input"])
+        else:
+            loss = F.cross_entropy(out, batch["label"])
         loss.backward()
         adam.step()
         return loss.detach()
 
-    # The recurrent layers have two biases that are only added to one another: in a GRU for two of its three gates.
+    # The recurrent layers have two biases that are only added to each other. In a GRU, this applies
+    # to two of its three gates.
     doubled = {"lstm": 2 * 4 * HIDDEN, "gru": 2 * 2 * HIDDEN}.get(network, 0)
-    return step, numbers(module) - doubled
+    return step, count_parameters(module) - doubled
 
 
-def bound(
+def negative_elbo(
     logits: torch.Tensor, mean: torch.Tensor, logvar: torch.Tensor, x: torch.Tensor
 ) -> torch.Tensor:
-    """Minus the evidence lower bound."""
+    """Computes the negative evidence lower bound."""
     nll = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
     kl = 0.5 * torch.sum(mean**2 + logvar.exp() - 1 - logvar)
     return (nll + kl) / x.shape[0]
 
 
-def adversarial(as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
-    """The discriminator's update, then the generator's with new noise."""
+def adversarial(compile_module: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
+    """Returns the step of the GAN, and its number of parameters.
+
+    A step updates the discriminator, and then the generator with new noise.
+    """
     d_module = discriminator().to(DEVICE)
     g_module = generator().to(DEVICE)
-    d = as_run(d_module)
-    g = as_run(g_module)
+    d = compile_module(d_module)
+    g = compile_module(g_module)
     d_adam, g_adam = (
         torch.optim.Adam(module.parameters(), LEARNING_RATE) for module in (d_module, g_module)
     )
@@ -222,18 +227,18 @@ def adversarial(as_run: Compile) -> tuple[Callable[[Batch], torch.Tensor], int]:
         loss.backward()
         d_adam.step()
 
-        # The generator's gradient passes through the discriminator, whose weights need none now.
+        # The generator's gradient passes through the discriminator, whose weights need no gradient.
         d_module.requires_grad_(False)
         g_adam.zero_grad(set_to_none=True)
         F.softplus(-d(g(noise(batch)))).mean().backward()
         g_adam.step()
         return loss.detach()
 
-    return step, numbers(d_module) + numbers(g_module)
+    return step, count_parameters(d_module) + count_parameters(g_module)
 
 
-def numbers(module: nn.Module) -> int:
-    """Trainable parameters."""
+def count_parameters(module: nn.Module) -> int:
+    """Returns the number of trainable parameters."""
     return sum(p.numel() for p in module.parameters())
 
 

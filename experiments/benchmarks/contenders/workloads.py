@@ -1,12 +1,15 @@
-"""What is trained: sizes, data, parameters and FLOPs, the same for every contender.
+"""Networks, sizes, data, parameters and FLOPs of the workloads, the same for every contender.
 
-A layer is told by its weights and by how often one example uses each of them, which gives the FLOPs of
-its matrix products, and with the biases its parameters. The parameters that every contender really has
-are held against these, so that the FLOPs are those of the networks that run.
+A layer is described by its number of weights, the number of times that one example uses each
+weight, and its number of biases. The weights and their uses give the FLOPs of its matrix products.
+The weights and biases give its parameters. Each contender's number of parameters is compared with
+this sum, so the FLOPs are those of the networks that run.
 
-    forward = 2 weights uses        training = 3 forward  (the gradients of weights and of inputs cost as much)
+    forward = 2 weights uses
+    training = 3 forward
 
-The input of a network needs no gradient. Convolutions are counted as if the padding were image.
+The gradients of the weights and of the inputs each cost as much as the forward pass. The input of
+the network needs no gradient. Convolutions are counted as if the padding were part of the image.
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Examples in a set.
+#: Number of examples in a set.
 EXAMPLES = 6400
 
 #: Steps and symbols of the text; the two layers of the recurrent networks have `HIDDEN` units each.
@@ -22,7 +25,7 @@ LENGTH = 40
 ALPHABET = 89
 HIDDEN = 128
 
-#: Sizes of the VAE's and the GAN's latent codes.
+#: Latent dimensions of the VAE and of the GAN.
 LATENT = 20
 NOISE = 100
 
@@ -30,7 +33,7 @@ NOISE = 100
 WIDE = 512
 NARROW = 256
 
-#: How much of the negative side the discriminator lets through.
+#: Negative slope of the discriminator's leaky ReLU.
 LEAK = 0.2
 
 LEARNING_RATE = 1e-3
@@ -40,9 +43,9 @@ class Layer(NamedTuple):
     """One product of an input with weights.
 
     Attributes:
-      weights: numbers that are multiplied.
-      biases: numbers that are added, or scale (BatchNorm).
-      uses: how often one example uses each weight.
+      weights: number of weights, which are multiplied.
+      biases: number of biases, which are added, and of BatchNorm's scales.
+      uses: number of times that one example uses each weight.
     """
 
     weights: int
@@ -51,22 +54,22 @@ class Layer(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Forward, per example."""
+        """FLOPs of the forward pass, per example."""
         return 2 * self.weights * self.uses
 
 
 def dense(inputs: int, outputs: int) -> Layer:
-    """With a bias."""
+    """Returns a dense layer with a bias."""
     return Layer(inputs * outputs, outputs)
 
 
 def conv(size: int, kernel: int, inputs: int, outputs: int) -> Layer:
-    """`size` is that of the result; of the input if the convolution is transposed."""
+    """Returns a convolution; `size` is that of its output, or of its input if it is transposed."""
     return Layer(kernel**2 * inputs * outputs, outputs, size**2)
 
 
 def recurrent(inputs: int, gates: int, biases: int) -> list[Layer]:
-    """The products with the input and with the state before it, for all steps."""
+    """Returns the products with the input and with the previous state, for all steps."""
     return [
         Layer(inputs * gates * HIDDEN, biases * HIDDEN, LENGTH),
         Layer(HIDDEN * gates * HIDDEN, 0, LENGTH),
@@ -74,7 +77,7 @@ def recurrent(inputs: int, gates: int, biases: int) -> list[Layer]:
 
 
 def text(gates: int, biases: int) -> list[Layer]:
-    """Two recurrent layers, and the symbols from the last step."""
+    """Returns two recurrent layers and the output layer, which reads the last step."""
     return [
         *recurrent(ALPHABET, gates, biases),
         *recurrent(HIDDEN, gates, biases),
@@ -89,12 +92,16 @@ LAYERS: dict[str, Sequence[Layer]] = {
     "lstm": text(4, 4),
     "gru": text(3, 4),
     "vae": [
-        *(dense(784, WIDE), dense(WIDE, NARROW), dense(NARROW, 2 * LATENT)),
-        *(dense(LATENT, NARROW), dense(NARROW, WIDE), dense(WIDE, 784)),
+        dense(784, WIDE),
+        dense(WIDE, NARROW),
+        dense(NARROW, 2 * LATENT),
+        dense(LATENT, NARROW),
+        dense(NARROW, WIDE),
+        dense(WIDE, 784),
     ],
 }
 
-#: Below a BatchNorm there is no bias; it has a scale and a bias of its own.
+#: Layers before a BatchNorm have no bias; the BatchNorm adds a scale and a bias.
 GENERATOR = [
     Layer(NOISE * 7 * 7 * 128, 2 * 128),
     Layer(5 * 5 * 128 * 64, 2 * 64, 7 * 7),
@@ -104,13 +111,13 @@ DISCRIMINATOR = [conv(14, 5, 1, 64), conv(7, 5, 64, 128), dense(7 * 7 * 128, 1)]
 
 
 class Workload(NamedTuple):
-    """A network and how many examples a step sees.
+    """A network and its batch size.
 
     Attributes:
-      name: in the table.
+      name: its name in the table.
       network: a key of `LAYERS`, or "dcgan".
       batch_size: examples per step and seed.
-      seeds: how many are trained at once, where a framework can.
+      seeds: number of seeds trained in one program, if the framework supports it.
     """
 
     name: str
@@ -120,17 +127,19 @@ class Workload(NamedTuple):
 
     @property
     def params(self) -> int:
-        """Numbers that the optimizer moves."""
-        layers = GENERATOR + DISCRIMINATOR if self.network == "dcgan" else LAYERS[self.network]
+        """Number of trainable parameters."""
+        layers = {**LAYERS, "dcgan": GENERATOR + DISCRIMINATOR}[self.network]
         return sum(layer.weights + layer.biases for layer in layers)
 
     @property
     def flops(self) -> int:
-        """Of one training step, per example."""
-        return adversarial() if self.network == "dcgan" else training(LAYERS[self.network])
+        """FLOPs of one training step, per example."""
+        if self.network == "dcgan":
+            return adversarial()
+        return training(LAYERS[self.network])
 
     def batches(self, examples: int = EXAMPLES) -> list[dict[str, np.ndarray]]:
-        """Shuffled batches, ready before any clock starts."""
+        """Returns shuffled batches, which contenders cut before their clock starts."""
         arrays = self.arrays(examples)
         rows = np.random.default_rng(1).permutation(examples)
         cuts = range(0, examples - self.batch_size + 1, self.batch_size)
@@ -140,52 +149,49 @@ class Workload(NamedTuple):
         ]
 
     def arrays(self, examples: int = EXAMPLES) -> dict[str, np.ndarray]:
-        """Random examples of the right shape: `input`, and where there are classes `label`."""
-        draw = np.random.default_rng(0)
+        """Returns random examples of the network's shape: `input`, and `label` for classifiers."""
+        rng = np.random.default_rng(0)
         if self.network in ("lstm", "gru"):
-            inputs = draw.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32)
+            inputs = rng.integers(0, ALPHABET, (examples, LENGTH)).astype(np.int32)
             classes = ALPHABET
         elif self.network == "vae":
-            return {"input": draw.integers(0, 2, (examples, 784)).astype(np.float32)}
+            return {"input": rng.integers(0, 2, (examples, 784)).astype(np.float32)}
         elif self.network == "dcgan":
-            return {"input": draw.uniform(-1, 1, (examples, 28, 28, 1)).astype(np.float32)}
+            return {"input": rng.uniform(-1, 1, (examples, 28, 28, 1)).astype(np.float32)}
         else:
-            inputs = draw.random((examples, 28, 28, 1), np.float32)
+            inputs = rng.random((examples, 28, 28, 1), np.float32)
             classes = 10
-        return {"input": inputs, "label": draw.integers(0, classes, examples).astype(np.int32)}
+        return {"input": inputs, "label": rng.integers(0, classes, examples).astype(np.int32)}
 
 
 def training(layers: Sequence[Layer]) -> int:
-    """FLOPs of a forward pass and its gradients; the first layer's input needs none."""
+    """Returns the FLOPs of a forward pass and its gradients; the network's input needs none."""
     return 3 * forward(layers) - layers[0].flops
 
 
 def adversarial() -> int:
-    """FLOPs of a discriminator update and a generator update, each with noise of its own.
+    """Returns the FLOPs of a discriminator update and a generator update, each with new noise.
 
-    The generator's gradient passes through the discriminator, whose weights need none then.
+    The generator's gradient passes through the discriminator, whose weights need no gradient then.
     """
-    fakes = forward(GENERATOR)
-    judged = forward(DISCRIMINATOR)
-    return fakes + 2 * training(DISCRIMINATOR) + training(GENERATOR) + 2 * judged
+    generator = forward(GENERATOR)
+    discriminator = forward(DISCRIMINATOR)
+    discriminator_update = generator + 2 * training(DISCRIMINATOR)
+    generator_update = training(GENERATOR) + 2 * discriminator
+    return discriminator_update + generator_update
 
 
 def forward(layers: Sequence[Layer]) -> int:
-    """FLOPs of a forward pass."""
+    """Returns the FLOPs of a forward pass."""
     return sum(layer.flops for layer in layers)
 
 
 NETWORKS = (*LAYERS, "dcgan")
 
-WORKLOADS = {
-    workload.name: workload
-    for workload in (
-        *(
-            Workload(f"{network}-{size}", network, size)
-            for network in NETWORKS
-            for size in (32, 128)
-        ),
-        Workload("mlp-8seeds-128", "mlp", 128, 8),
-        Workload("cnn-8seeds-128", "cnn3", 128, 8),
-    )
-}
+_ALL = (
+    *(Workload(f"{network}-{size}", network, size) for network in NETWORKS for size in (32, 128)),
+    Workload("mlp-8seeds-128", "mlp", 128, 8),
+    Workload("cnn-8seeds-128", "cnn3", 128, 8),
+)
+
+WORKLOADS = {workload.name: workload for workload in _ALL}

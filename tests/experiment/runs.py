@@ -1,0 +1,54 @@
+"""A small experiment for the tests of runs and their directories."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import optax
+
+import jaxdl
+from jaxdl.experiment import Options, Run, run_experiment
+from jaxdl.training import Patience
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of a short run with a small data set."""
+
+    data: str = "moons"
+    batch_size: int = 16
+    steps: int | None = 8
+    log_every: int = 2
+    save_every: int = 4
+    strategy: str = "single"
+    patience: int = 0
+
+
+TASK = jaxdl.tasks.classify(jaxdl.models.MLP((4,), 2, dropout=0.2))
+LEARNER = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.sgd(0.1, momentum=0.9)))
+
+#: Final state of the last run of each seed.
+LAST: dict[int, jaxdl.State] = {}
+
+
+def experiment(run: Run[Config]) -> dict:
+    """Trains and tests a small network."""
+    train, test = jaxdl.data.load(run.config.data)
+    train, validation = jaxdl.data.split(train, jaxdl.root(0), run.config.validation)
+    patience = None
+    if run.config.patience:
+        patience = Patience("loss", run.config.patience)
+    state = run.fit(LEARNER, train, validation, patience)
+    LAST[run.config.seed] = jax.device_get(state)
+    metrics = run.test(LEARNER, state, test)
+    return run.finish(state, metrics, train=train, validation=validation, test=test)
+
+
+def options(out: Path, **changes) -> Config:
+    """Returns the options of a run in a directory."""
+    return dataclasses.replace(Config(out=str(out)), **changes).validate()
+
+
+def stop(out: Path, **changes) -> None:
+    """Starts a run that `stop_after` ends."""
+    assert run_experiment(options(out, **changes), experiment) == {}

@@ -1,0 +1,137 @@
+"""The directory of a run: its files, which runs may use it, and the recorded environment."""
+
+import json
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import pytest
+
+import jaxdl
+from jaxdl import rng
+from jaxdl.errors import InputError, RunError
+from jaxdl.experiment import run_experiment
+from jaxdl.experiment.directory import check_out, claim, environment, write_json
+from tests.experiment.runs import experiment, options, stop
+
+
+def test_pmap_is_another_run(tmp_path):
+    claim(tmp_path, options(tmp_path))
+    with pytest.raises(RunError, match=r"strategy \(stored 'single', given 'pmap'\)$"):
+        check_out(tmp_path, options(tmp_path, strategy="pmap"))
+
+
+def test_epochs_are_ignored_if_steps_are_given(tmp_path):
+    claim(tmp_path, options(tmp_path, epochs=3.0))
+    assert check_out(tmp_path, options(tmp_path, epochs=2.0)) == {}
+
+
+def test_an_option_that_is_newer_than_the_run_has_its_default(tmp_path):
+    claim(tmp_path, options(tmp_path))
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["debug"], stored["patience"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert check_out(tmp_path, options(tmp_path)) == {}
+    with pytest.raises(RunError, match=r"patience \(stored 0, given 1\)"):
+        check_out(tmp_path, options(tmp_path, patience=1))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"]
+)
+def test_conversions_that_no_run_wrote(tmp_path, text):
+    claim(tmp_path, options(tmp_path))
+    (tmp_path / "conversions.json").write_text(text)
+    with pytest.raises(RunError, match=r"conversions\.json"):
+        claim(tmp_path, options(tmp_path, strategy="auto"))
+
+
+def test_a_directory_with_unrelated_files_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError) as raised:
+        run_experiment(options(tmp_path), experiment)
+    assert (
+        str(raised.value)
+        == f"out: {tmp_path} holds files but no config.json; choose an empty directory"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_partial_file_of_a_killed_claim_is_ignored(tmp_path):
+    (tmp_path / "config.json.partial").write_text('{"batch_')
+    check_out(tmp_path, options(tmp_path))
+    claim(tmp_path, options(tmp_path))
+    check_out(tmp_path, options(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_a_damaged_file_is_named(tmp_path, name):
+    claim(tmp_path, options(tmp_path))
+    (tmp_path / name).write_text('{"seed": ')
+    with pytest.raises(RunError, match=f"{name} cannot be read"):
+        run_experiment(options(tmp_path), experiment)
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out, allowed in [
+        (tmp_path / "file", "a directory; this is a file"),
+        (tmp_path / "file" / "run", "a directory that can be written (Not a directory)"),
+        ("a\0b", "a path (embedded null byte)"),
+    ]:
+        with pytest.raises(InputError) as raised:
+            run_experiment(options(out), experiment)
+        assert str(raised.value) == f"out: got {str(out)!r}, allowed: {allowed}"
+
+
+def test_write_json_keeps_the_old_file_if_it_fails(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_write_json_leaves_no_other_file(tmp_path):
+    write_json(tmp_path / "x.json", [1, {"b": None}])
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    assert json.loads((tmp_path / "x.json").read_text()) == [1, {"b": None}]
+
+
+def test_environment(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--some_flag=1")
+    recorded = environment()
+    versions = recorded["versions"]
+    assert versions["jax"] == jax.__version__ == version("jax")
+    assert versions["jaxdl"] == jaxdl.__version__
+    assert versions.keys() >= {"python", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy"}
+    assert recorded["platform"] == jax.default_backend()
+    assert recorded["device_count"] == jax.device_count()
+    assert (recorded["processes"], recorded["xla_flags"]) == (1, "--some_flag=1")
+    assert 1 <= recorded["cores"] <= os.cpu_count()
+    assert str(jax.random.key_impl(rng.root(0))) == recorded["prng"]
+    assert "threefry" in recorded["prng"]
+    assert json.loads(json.dumps(recorded)) == recorded
+
+
+def test_other_data_under_the_same_name_are_refused(tmp_path):
+    """The options are equal, so only the checksums differ."""
+    stop(tmp_path, stop_after=4)
+    hashes = json.loads((tmp_path / "data.json").read_text())
+    assert hashes.keys() == {"train", "validation"}
+    write_json(tmp_path / "data.json", hashes | {"train": "0" * 64})
+    with pytest.raises(RunError) as raised:
+        run_experiment(options(tmp_path), experiment)
+    assert str(raised.value) == (
+        f"out: {tmp_path} was started with other data: "
+        f"train (stored 000000000000, given {hashes['train'][:12]})"
+    )
