@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 #: Maximum number of characters in a message.
-LONGEST = 2000
+MAX_MESSAGE_LENGTH = 2000
 
 
 class JaxdlError(Exception):
@@ -86,7 +86,7 @@ def one_line(text: object) -> str:
     r"""Returns a text as one line of printable characters.
 
     The text may come from a file. Control characters are escaped, so that a terminal prints them
-    and does not execute them. A line longer than `LONGEST` is cut.
+    and does not execute them. A line longer than `MAX_MESSAGE_LENGTH` is cut.
 
     Example:
       >>> one_line("two\nlines and \x1b[2J")
@@ -95,8 +95,8 @@ def one_line(text: object) -> str:
     line = " ".join(str(text).splitlines())
     if not line.isprintable():
         line = "".join(_printable(character) for character in line)
-    if len(line) > LONGEST:
-        line = line[: LONGEST - 3] + "..."
+    if len(line) > MAX_MESSAGE_LENGTH:
+        line = line[: MAX_MESSAGE_LENGTH - 3] + "..."
     return line
 
 

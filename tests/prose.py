@@ -1,9 +1,10 @@
-"""Counts what makes the text of the repository hard to read; `tests/test_prose.py` asks for none of it.
+"""Counts the places where the text of the repository breaks the rules of CONTRIBUTING.md.
 
     python -m tests.prose                      # all Python files and Markdown pages
     python -m tests.prose jaxdl/core.py docs   # these files and folders
 
-The rule and the glossary are in CONTRIBUTING.md. Prints one line per problem and ends with exit code 1 if there is one.
+Prints one line per problem. The exit code is 1 if there is one. `tests/test_prose.py` requires
+none.
 """
 
 import ast
@@ -223,7 +224,7 @@ def without_code(text: str) -> str:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yields the sentences of the free paragraphs; sections of arguments and indented lines are left out."""
+    """Yields the sentences of free paragraphs, without argument sections and indented lines."""
     for paragraph in re.split(r"\n\s*\n|\n(?=\s*[-*] |\s*\d+\. |#)", text):
         lines = paragraph.strip("\n").splitlines()
         if not lines or _SECTION.match(lines[0].strip()) or lines[0].startswith("    "):

@@ -31,7 +31,7 @@ from jaxdl.experiment.directory import (
 from jaxdl.experiment.options import LENGTH, Options, run_directory
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
-from jaxdl.training.ensemble import for_runs
+from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.tensorboard import TensorBoard
 from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 
@@ -101,7 +101,7 @@ class Run(Generic[C]):
         if config.seeds == 1:
             devices = len(run_strategy.devices)
         check_batch_size(data, config.batch_size, devices)
-        for_runs(self.key, run_strategy)
+        strategy_for_keys(self.key, run_strategy)
         sets = {"train": data.sha256}
         if validation:
             sets["validation"] = validation.sha256
@@ -323,7 +323,7 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
     except Stopped as stop:
         print(stop)
         return {}
-    _print(result, out)
+    print_result(result, out)
     return result
 
 
@@ -348,7 +348,7 @@ def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int
     return log, config.save_every or max(1, save // log) * log
 
 
-def _print(result: Mapping[str, Any], out: Path) -> None:
+def print_result(result: Mapping[str, Any], out: Path) -> None:
     """Prints the metrics, times, warnings and figures of a result."""
     deviations = result.get("metrics_std", {})
     print()

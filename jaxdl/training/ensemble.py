@@ -136,7 +136,7 @@ class Ensemble:
         return on_all_devices
 
 
-def for_runs(key: Key[Array, "*N"], given: Strategy) -> Strategy:
+def strategy_for_keys(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     """Returns the strategy for as many runs as there are keys.
 
     Args:

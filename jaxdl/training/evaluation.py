@@ -14,7 +14,7 @@ from jaxdl.data.order import Window, evaluation_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means
 from jaxdl.rng import check_key, root, stream
-from jaxdl.training.ensemble import for_runs
+from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.metric_buffer import read_rows, total_rows
 from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
@@ -68,7 +68,7 @@ def evaluate(
     if key.ndim > state.step.ndim:
         raise InputError("key", f"{len(key)} keys", "one key, for the state of one run")
     key = jnp.broadcast_to(key, state.step.shape)
-    strategy = for_runs(key, strategy or by_name())
+    strategy = strategy_for_keys(key, strategy or by_name())
     size = min(batch_size, data.size)
     if key.ndim == 0:
         size += -size % len(strategy.devices)

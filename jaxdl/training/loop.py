@@ -16,7 +16,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import RESIDENT_BYTES, Window, evaluation_windows, gather, training_windows
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import check_key, stream
-from jaxdl.training.ensemble import check_runs, check_values, for_runs
+from jaxdl.training.ensemble import check_runs, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
 from jaxdl.training.metric_logger import MetricLogger, check_finite
 from jaxdl.training.program import Program
@@ -108,7 +108,7 @@ def train(
         at_least("stop_after", stop_after, 1)
     check_runs(learner, key)
     _check_sweep(learner, patience)
-    strategy = for_runs(key, strategy)
+    strategy = strategy_for_keys(key, strategy)
     _check_sets(data, validation, batch_size, key, strategy)
     _check_patience(patience, validation, save_every)
     logger = MetricLogger(writers, batch_size * key.size, log_every, key.ndim)

@@ -53,7 +53,7 @@ class InMemory:
 
     def save(self, state: State, history: History) -> None:
         self.states[state.steps_done] = (jax.tree.map(jnp.copy, state), list(history))
-        steps = keep({step: _value(step, history) for step in self.states})
+        steps = steps_to_keep({step: _value(step, history) for step in self.states})
         self.states = {step: self.states[step] for step in steps}
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
@@ -190,7 +190,7 @@ class Directory:
             with contextlib.suppress(Damaged):
                 stored = read_manifest(self.path / str(step))["history"]
                 values[step] = _value(step, [*stored, *history])
-        kept = {*keep(values, self.last), saved}
+        kept = {*steps_to_keep(values, self.last), saved}
         for where in self.path.iterdir():
             if _is_step(where) and int(where.name) not in kept and not _foreign_files(where):
                 (where / "manifest.json").unlink(missing_ok=True)
@@ -218,7 +218,7 @@ class Directory:
         return state, manifest["history"]
 
 
-def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
+def steps_to_keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
     """Returns the steps to keep: the newest ones, the best finite one, the last finite one.
 
     Args:
@@ -229,7 +229,7 @@ def keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:
       The steps in order. NaN and infinity are never best. Of equal values the earliest is best.
 
     Example:
-      >>> keep({1: 0.5, 2: 0.2, 3: float("nan"), 4: 0.7, 5: float("nan")}, last=1)
+      >>> steps_to_keep({1: 0.5, 2: 0.2, 3: float("nan"), 4: 0.7, 5: float("nan")}, last=1)
       [2, 4, 5]
     """
     finite = [step for step, value in values.items() if value is not None and math.isfinite(value)]

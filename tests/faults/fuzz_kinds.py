@@ -129,10 +129,10 @@ def result_good(directory: Path) -> list[bytes]:
 
 
 def result(directory: Path, content: bytes) -> None:
-    from jaxdl.experiment.run import _print
+    from jaxdl.experiment.run import print_result
 
     (directory / "result.json").write_bytes(content)
-    _print(read_result(directory / "result.json"), directory)
+    print_result(read_result(directory / "result.json"), directory)
 
 
 def metrics_good(directory: Path) -> list[bytes]:

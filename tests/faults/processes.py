@@ -67,7 +67,7 @@ def wait_for_checkpoint(running: list[subprocess.Popen], directory: Path) -> Non
         time.sleep(0.05)
 
 
-def told(directory: Path) -> tuple[list[int], list[int]]:
+def signal_one_process(directory: Path) -> tuple[list[int], list[int]]:
     """Sends SIGTERM to one of two processes of an endless run.
 
     Returns:
@@ -222,7 +222,7 @@ def main() -> int:
                 flush=True,
             )
             largest = max(largest, relative)
-        codes, saved = told(root / "told")
+        codes, saved = signal_one_process(root / "signal_one_process")
         print(f"two processes, SIGTERM to one: exit codes {codes}, steps {saved} saved", flush=True)
         noticed = [notices_dead_peer(rank, root / f"dead-{rank}") for rank in (1, 0)]
     passed = [largest <= LIMIT, codes == [143, 143], *noticed]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxdl.training.store import keep
+from jaxdl.training.store import steps_to_keep
 from tests.faults import command
 
 SUMMARY = "sequences of saves kept the newest, the best finite and the last finite step"
@@ -39,7 +39,7 @@ def trial(kind: str, rng: Rng, directory: Path) -> None:
             value_kind = list(KINDS)[rng.integers(len(KINDS))]
         seen[step] = KINDS[value_kind](rng)
         stored[step] = seen[step]
-        stored = {step: stored[step] for step in keep(stored, last)}
+        stored = {step: stored[step] for step in steps_to_keep(stored, last)}
         assert set(stored) == expected(seen, last), f"of {seen}, {sorted(stored)} were kept"
 
 

@@ -78,7 +78,10 @@ def test_errors_name_the_argument():
         "mask[0]: got [0, 0, 0], allowed: ones, then zeros"
     )
     assert message(lengths_of, jnp.ones(3)) == "mask: got (3,), allowed: [B, T]"
-    assert message(length_mask, jnp.array([1, 4]), 3) == "length[1]: got 4, allowed: an integer in [1, 3]"
+    assert (
+        message(length_mask, jnp.array([1, 4]), 3)
+        == "length[1]: got 4, allowed: an integer in [1, 3]"
+    )
     assert (
         message(length_mask, jnp.array([1.0]), 3)
         == "length: got 'float32[1]', allowed: integers [B], one per sequence"

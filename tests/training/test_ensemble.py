@@ -22,7 +22,7 @@ from jaxdl.training import (
     state_sha256,
     train,
 )
-from jaxdl.training.ensemble import Ensemble, for_runs
+from jaxdl.training.ensemble import Ensemble, strategy_for_keys
 from tests.training.linear import KEY, line, points
 
 SEEDS = (5, 0, 2**32 - 1, 11)
@@ -170,8 +170,8 @@ def test_the_number_of_devices_divides_the_number_of_members(count, devices, use
 
 
 def test_equal_arguments_give_the_same_strategy():
-    assert for_runs(KEYS, ONE) is for_runs(jaxdl.root([1, 2, 3, 4]), ONE)
-    assert for_runs(KEY, ONE) is ONE
+    assert strategy_for_keys(KEYS, ONE) is strategy_for_keys(jaxdl.root([1, 2, 3, 4]), ONE)
+    assert strategy_for_keys(KEY, ONE) is ONE
 
 
 @pytest.mark.parametrize("name", ["pmap", "fsdp"])

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxdl.training import Directory
-from tests.faults.processes import LIMIT, difference, losses, told
+from tests.faults.processes import LIMIT, difference, losses, signal_one_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -32,6 +32,6 @@ def test_two_processes_resume(single, tmp_path):
 
 def test_both_processes_end_after_a_signal_to_one_of_them(tmp_path):
     """Both save the same step, because a checkpoint needs both processes."""
-    codes, saved = told(tmp_path / "run")
+    codes, saved = signal_one_process(tmp_path / "run")
     assert codes == [143, 143]
     assert saved[-1] >= 20

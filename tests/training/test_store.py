@@ -17,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError, InputError
 from jaxdl.training import Directory, InMemory, Sharded, state_sha256
-from jaxdl.training.store import keep
+from jaxdl.training.store import steps_to_keep
 from tests.training.linear import abstract, state_at
 
 
@@ -265,7 +265,7 @@ VALUES = some.dictionaries(
 @settings(max_examples=200, deadline=None)
 @given(values=VALUES, last=some.integers(1, 4))
 def test_keep_agrees_with_its_definition(values, last):
-    kept = keep(values, last)
+    kept = steps_to_keep(values, last)
     assert kept == sorted(set(kept))
     finite = {step: v for step, v in values.items() if v is not None and abs(v) < math.inf}
     for step in values:
@@ -288,7 +288,7 @@ def test_the_best_and_the_newest_survive_all_saves(values):
     stored = {}
     for step, value in enumerate(values):
         stored[step] = value
-        stored = {s: stored[s] for s in keep(stored)}
+        stored = {s: stored[s] for s in steps_to_keep(stored)}
     finite = [(v, s) for s, v in enumerate(values) if v is not None and math.isfinite(v)]
     assert not values or len(values) - 1 in stored
     assert not finite or min(finite)[1] in stored
