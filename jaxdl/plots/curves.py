@@ -60,9 +60,9 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
 def gan_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     """Draws the losses of a GAN, and the mean scores of real and generated examples.
 
-    Equal scores mean that the discriminator cannot separate real from generated examples. A gap
-    that stays large means that the generator no longer learns. The titles state the final values
-    in the order of the legend.
+    Equal scores mean that the discriminator cannot separate real from generated examples. Scores
+    that stay apart mean that it always can. The titles state the final values in the order of the
+    legend.
 
     Args:
       records: see `learning_curves`. They contain `train/discriminator_loss`,
