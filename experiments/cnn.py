@@ -36,7 +36,7 @@ class Config(ClassificationOptions):
     network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
     """best: three stages of 3x3 kernels with BatchNorm; the others: networks of the lectures."""
     remat: bool = False
-    """If True, store only the input of each stage and recompute the rest in the backward pass.
+    """If True, only the input of each stage is stored; the backward pass recomputes the rest.
     This takes less memory and more time."""
     epochs: float = 20.0
 

@@ -24,7 +24,7 @@ MNIST (second command with `--seed` 0, 1 and 2, 28 minutes each on one core):
 
 Variants on MNIST, one seed each:
 
-- With BatchNorm behind the discriminator's first convolution too, the Fréchet distance is 6.6. The
+- With BatchNorm after the discriminator's first convolution too, the Fréchet distance is 6.6. The
   strokes of generated images are pale, with a mean pixel of 0.123 (0.132). This causes half of the
   distance.
 - That variant without `--shift` reaches 6.0, and 7.5 after 32 epochs. The discriminator memorizes

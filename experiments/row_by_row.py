@@ -35,7 +35,7 @@ class Config(TrainingOptions):
     by: Literal["row", "pixel"] = "row"
     """Part of the image that is one step of the sequence."""
     permuted: bool = False
-    """If True, shuffle the steps in the same way for every image, which separates neighbours."""
+    """If True, steps are shuffled in the same way for every image, which separates neighbours."""
     cell: Literal["simple", "lstm", "gru", "tcn"] = "lstm"
     """Sequence network: a recurrent cell or a TCN."""
     features: int = 128

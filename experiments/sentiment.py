@@ -50,7 +50,7 @@ class Config(TrainingOptions):
     vectors: str | None = None
     """File of word vectors in GloVe's format, to start from."""
     frozen: bool = False
-    """If True, do not train the vectors of the file; words that it lacks are trained."""
+    """If True, the vectors of the file are not trained; those of missing words are."""
     embedding: int = 64
     """Dimensions of the word vectors if there is no file."""
     cell: Literal["simple", "lstm", "gru", "conv"] = "gru"
@@ -66,7 +66,7 @@ class Config(TrainingOptions):
     dropout: float = 0.3
     """Dropout rate of each layer's output, in [0, 1)."""
     baseline: bool = True
-    """If True, train and test the linear classifier too."""
+    """If True, the linear classifier is trained and tested too."""
     batch_size: int = 64
     """Texts per step."""
     epochs: float = 10.0

@@ -80,7 +80,7 @@ class Config(TrainingOptions):
     """Size of the vocabulary, which has the most frequent tokens; the others are <unk>.
     Default: all."""
     lower: bool = False
-    """If True, convert the text to lower case."""
+    """If True, the text is converted to lower case."""
     test_fraction: float = 0.1
     """Fraction of the text that is the test set, from its end."""
     length: int = 64
@@ -100,7 +100,7 @@ class Config(TrainingOptions):
     dropout: float = 0.1
     """Dropout rate of each layer's output, in [0, 1)."""
     variational: bool = False
-    """If True, use the same dropout mask at all steps of a window."""
+    """If True, all steps of a window share one dropout mask."""
     temperature: float = 0.7
     """Temperature of the samples: below 1 favours likely tokens, 0 selects the most likely one."""
     top_k: int = 0

@@ -17,7 +17,7 @@ Results in nats per test image, measured on an AMD EPYC while other work shared 
     fifth     MNIST        137.84                                   263 s training, one core
     sixth     MNIST         87.91         83.93 (500 samples)     2,087 s training, one core
 
-The third command with `--activation relu` gives 98.40. The hidden layers behind the convolutions
+The third command with `--activation relu` gives 98.40. The hidden layers after the convolutions
 matter. After 8 epochs the bound is 92.67 with the default ones, and 100.75 without (`--hidden`).
 """
 
@@ -73,7 +73,7 @@ class Config(TrainingOptions):
     hidden: tuple[int, ...] = (500, 500)
     """Widths of the encoder's hidden dense layers; the decoder has the same in reverse order."""
     conditional: bool = False
-    """If True, condition encoder and decoder on the class; pictures have one class per row."""
+    """If True, both networks are conditioned on the class; pictures have one class per row."""
     activation: str = "silu"
     """Activation of the hidden layers."""
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"] = "bernoulli"

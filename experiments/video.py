@@ -3,7 +3,7 @@
     python experiments/video.py
     python experiments/video.py --question count
 
-A convolutional network that sees one frame is compared with the same network followed by a
+A convolutional network whose input is one frame is compared with the same network followed by a
 recurrent one. `--question direction` asks for the direction in which the digit moves, `--question
 count` for the number of different digits in the clip.
 
@@ -119,7 +119,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         np.asarray(sets["test"]["input"]),
         batch_size=100,
     )
-    # The network on one frame predicts each frame; its answer for a clip is the mean of these.
+    # The network on one frame predicts each frame; its prediction for a clip is the mean of these.
     answers = probabilities.reshape(len(test), -1, 4).mean(1).argmax(1)
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(np.asarray(test["label"]), answers, 4, run.figure("confusion"))
@@ -128,7 +128,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
 
 def main(config: Config) -> dict[str, Any]:
-    """Trains every network, and writes some clips with the answers of each."""
+    """Trains every network, and writes some clips with the predictions of each."""
     variants = {name: {"networks": (name,)} for name in config.networks}
     out, results = run_variants(config, variants, train_and_test)
     if len(results) < len(config.networks):
@@ -146,7 +146,7 @@ def main(config: Config) -> dict[str, Any]:
 
 
 def titles_of(question: str, label: np.ndarray, answers: dict[str, np.ndarray]) -> list[str]:
-    """Returns the title of each clip, which has its label and the answer of each network."""
+    """Returns the title of each clip, which has its label and the prediction of each network."""
     names = ANSWERS[question]
     titles = []
     for i, true in enumerate(label):

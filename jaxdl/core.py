@@ -62,7 +62,7 @@ class State:
           i: index of the run, at least 0. In the state of N runs every leaf is `[N, ...]`.
 
         Raises:
-          InputError: if `i` is out of range, or if this is the state of a single run.
+          InputError: an `i` out of range, or the state of a single run.
         """
         if self.step.ndim != 1 or not 0 <= i < len(self.step):
             raise InputError(
@@ -209,8 +209,8 @@ def inference(state: State) -> State:
             state = state.replace(extra=extra)
     if "ema" in extra:
         return state.replace(params=extra.pop("ema"), extra=extra)
-    for free in _schedule_free(state.opt):
-        state = state.replace(params=optax.contrib.schedule_free_eval_params(free, state.params))
+    for node in _schedule_free(state.opt):
+        state = state.replace(params=optax.contrib.schedule_free_eval_params(node, state.params))
     return state
 
 
@@ -226,7 +226,7 @@ def _apply(
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
-    # A CPU can update the parameters in place only if every operation that reads them runs before.
+    # A CPU can update the parameters in place only after every operation that reads them.
     # Materializing the gradients ensures this.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)

@@ -58,7 +58,7 @@ BANNED = {
     "learned by heart": "memorized",
     "learn(?:s|ed)? (?:them |it )?by heart": "memorize",
 }
-_BANNED = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
+_BANNED = re.compile(rf"\b(?:{'|'.join(BANNED)})\b".replace(" ", r"\s+"), re.IGNORECASE)
 
 #: The most words of a sentence.
 MOST_WORDS = 25

@@ -96,7 +96,7 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
     Args:
       data: the training set.
       key: the root key of a run.
-      fraction: the share of the validation part, in (0, 1).
+      fraction: fraction of the rows in the validation part, in (0, 1).
 
     Returns:
       `(train, validation)`, disjoint and together all of `data`.
@@ -139,7 +139,7 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
 
     Args:
       data: a set with integer labels `label [N]`.
-      fraction: the share of the test set, in (0, 1).
+      fraction: fraction of the rows in the test set, in (0, 1).
 
     Returns:
       `(train, test)`, disjoint and together all of `data`.

@@ -113,7 +113,7 @@ def chronological(
 
     Args:
       values: `[T, C]`.
-      fractions: the shares of the training and the validation part; the rest is the test part.
+      fractions: fractions of the training and the validation part; the rest is the test part.
 
     Returns:
       `(train, validation, test, mean, std)`, with the parts in float32.

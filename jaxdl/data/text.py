@@ -62,7 +62,7 @@ def split_text(text: str, fraction: float) -> tuple[str, str]:
 
     Args:
       text: any text.
-      fraction: the share of the test part, in (0, 1).
+      fraction: fraction of the characters in the test part, in (0, 1).
 
     Returns:
       `(train, test)`, which concatenated are the text.

@@ -21,7 +21,7 @@ class ClassificationOptions(TrainingOptions):
     """Options of the experiments that classify."""
 
     label_smoothing: float = 0.0
-    """Share of the target that is spread over all classes, in [0, 1)."""
+    """Fraction of the target that is spread over all classes, in [0, 1)."""
     shift: int = 0
     """Largest random shift of an image in pixels, as data augmentation."""
     standardize: bool = False
@@ -72,7 +72,7 @@ def run_classification(
 
 
 def prepared(run: Run[Any]) -> dict[str, Dataset]:
-    """Loads and splits the data of a run, and standardizes it if the options say so."""
+    """Loads and splits the data of a run, and standardizes it if that option is set."""
     config = run.config
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
     sets = split_sets(config, train, test)

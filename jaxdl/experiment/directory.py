@@ -275,7 +275,7 @@ def check_data(out: Path, sets: dict[str, str]) -> None:
       sets: SHA-256 of each set.
 
     Raises:
-      RunError: a checksum differs; names both.
+      RunError: a checksum differs; the message contains both.
     """
     file = out / "data.json"
     if not file.exists():
@@ -347,7 +347,7 @@ def read_array(path: Path) -> Any:
       path: file to read.
 
     Raises:
-      RunError: the file does not contain an array; names the file.
+      RunError: the file does not contain an array; the message names the file.
     """
     try:
         open_regular_file(path).close()

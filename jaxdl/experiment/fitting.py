@@ -35,7 +35,7 @@ class TrainingOptions(Options):
     """Schedule of the learning rate:
     constant, step, exponential, cosine, polynomial, warmup_cosine or one_cycle."""
     warmup: float = 0.0
-    """Share of the steps in which the learning rate rises, in [0, 1).
+    """Fraction of the steps in which the learning rate rises, in [0, 1).
     0 means the default of the schedule."""
     momentum: float = 0.9
     """Decay of the running mean of gradients, for optimizers that have one."""
@@ -133,7 +133,7 @@ def split_sets(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]
       The sets by part: `train`, `test` and, if `config.validation` is not 0, `validation`.
 
     Raises:
-      InputError: the share for validation leaves one of the parts empty.
+      InputError: the fraction for validation leaves one of the parts empty.
     """
     sets = {"train": train, "test": test}
     if config.validation:

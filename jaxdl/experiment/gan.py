@@ -24,7 +24,7 @@ from jaxdl.models.conditional import label_kwargs, num_classes
 
 #: Columns of a grid of images, and most rows. In a conditional grid each row is a class.
 SIDE = 10
-#: With `shift`, the probability that the discriminator sees an image unshifted. If all images were
+#: With `shift`, the probability that the discriminator gets an unshifted image. If all images were
 #: shifted, the discriminator could not recognize a generator that shifts its images. One half is
 #: enough (Karras et al. 2020, section 2.2).
 UNSHIFTED_PROBABILITY = 0.5
@@ -42,7 +42,7 @@ class GANOptions(TrainingOptions):
     """Updates of the discriminator for each update of the generator."""
     label_smoothing: float = 0.0
     """One-sided label smoothing in [0, 1), for the loss nonsaturating only:
-    the probability of being generated that real images should get."""
+    the target probability that a real image is generated."""
     penalty: float = 0.0
     """Weight of the gradient penalty between real and generated images.
     It needs a discriminator without BatchNorm."""
@@ -52,7 +52,7 @@ class GANOptions(TrainingOptions):
     spectral_norm: bool = False
     """If True, the discriminator's kernels are divided by their largest singular value."""
     shift: int = 0
-    """Largest random shift in pixels, for half of the images that the discriminator sees.
+    """Largest random shift in pixels, for half of the discriminator's inputs.
     Shifts prevent the discriminator from memorizing images."""
     feature_classifier: str | None = None
     """Directory of a finished run of experiments/feature_classifier.py.

@@ -25,7 +25,7 @@ def image_sets(
 
     Raises:
       InputError: the data are not grey or RGB images with classes, there are too few of them, a
-        pixel lies outside of [0, 1], or the share for validation leaves one part empty.
+        pixel lies outside of [0, 1], or the fraction for validation leaves a part empty.
     """
     train, test = data.load(config.data, config.data_dir, config.cache_dir)
     shape = train["input"].shape[1:]

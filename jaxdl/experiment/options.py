@@ -59,7 +59,7 @@ class Options:
     batch_size: int = 128
     """Examples per step."""
     validation: float = 0.1
-    """Share of the training set used for validation, in [0, 1); 0 disables validation."""
+    """Fraction of the training set used for validation, in [0, 1); 0 disables validation."""
     strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
     """Distribution of a step over devices; auto means sharded over all devices."""
     cpu_devices: int | None = None
@@ -100,7 +100,7 @@ class Options:
     max_saves: ClassVar[int] = 100
 
     def validate(self) -> Self:
-        """Checks the options and fills in those that were left open.
+        """Checks the options and fills in the missing ones.
 
         Returns:
           The options; with `smoke`, their short form (`for_smoke`).

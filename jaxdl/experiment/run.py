@@ -142,7 +142,7 @@ class Run(Generic[C]):
         return state
 
     def _claim(self, sets: dict[str, str]) -> Directory:
-        """Checks `stop_after`, makes the directory of the run and returns its checkpoints."""
+        """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
         stop_after = self.config.stop_after

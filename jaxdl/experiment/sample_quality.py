@@ -31,7 +31,7 @@ def sample_metrics(
       - `fid_classifier`: Fréchet distance between the features of generated and training images.
       - `precision`, `recall`: `jaxdl.scores.precision_recall` against the test images.
       - `classes`, `entropy`: `jaxdl.scores.coverage` of the predicted classes.
-      - `agreement`: share of images that are classified as `label`; only with `label`.
+      - `agreement`: fraction of images that are classified as `label`; only with `label`.
       - `spread`: standard deviation of the pixels within each class of `label`, divided by that of
         the test images.
       - `nearest`: mean Euclidean distance to the nearest training image, as vectors of pixels.

@@ -1,4 +1,4 @@
-"""The networks, as Flax Linen modules; one idea per file."""
+"""The networks, as Flax Linen modules; one kind per file."""
 
 from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5

@@ -95,8 +95,8 @@ class VAE(Autoencoder):
       latent: number of latent dimensions, at least 1.
 
     Raises:
-      InputError: if `latent` is below 1. Raised by a call: if the encoder has another number of
-        outputs.
+      InputError: a `latent` below 1, raised when the module is created. Raised by a call: another
+        number of outputs of the encoder.
 
     Example:
       >>> import jax

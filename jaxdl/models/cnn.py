@@ -32,7 +32,7 @@ class Stage:
       use_norm: if False, this stage has a bias instead of the network's `norm`.
 
     Raises:
-      InputError: if a field is invalid.
+      InputError: an invalid field.
 
     Example:
       >>> Stage(32).size(28), Stage(32, 5, padding="VALID", pool=None).size(28)
@@ -101,7 +101,7 @@ class CNN(nn.Module):
         merges both computations.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax
@@ -146,14 +146,14 @@ class CNN(nn.Module):
 
         Args:
           x: images `[B, H, W, C]`, float.
-          train: if True, apply dropout (random stream "dropout") and use the statistics of the
+          train: if True, applies dropout (random stream "dropout") and uses the statistics of the
             batch.
 
         Returns:
           `[B, outputs]`, or feature maps `[B, I, J, D]`; float32.
 
         Raises:
-          InputError: wrong rank, not float, or an image that is too small for a stage.
+          InputError: a wrong rank, not float, or an image that is too small for a stage.
         """
         self._check(x)
         apply_stage = CNN._stage
@@ -180,7 +180,7 @@ class CNN(nn.Module):
         )(x)
         x = normalize(x, norm, f"norm_{i}", train)
         if stage.pool == "max" and self.activation in MONOTONIC:
-            # Pooling first gives the same numbers, and the activation has fewer of them.
+            # Pooling first gives the same numbers with fewer evaluations of the activation.
             x = activation(self.activation)(stage.pooled(x))
         else:
             x = stage.pooled(activation(self.activation)(x))
@@ -213,7 +213,7 @@ def lecture_cnn_5x5() -> CNN:
     """Returns the lectures' network of two 5x5 convolutions.
 
     Its layers are 5x5x32, pool, 5x5x64, pool, 1024, dropout and 10: 3,274,634 parameters for 28x28
-    images. Weights start truncated normal with deviation 0.1, biases at 0.1.
+    images. Weights are initialized by a truncated normal of deviation 0.1, biases by 0.1.
 
     Source: TensorFlow 2016, Deep MNIST for experts.
 

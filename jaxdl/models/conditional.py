@@ -28,7 +28,7 @@ class Conditional(nn.Module):
       features: length of the vector of a class, used for inputs `[B, D]`.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax

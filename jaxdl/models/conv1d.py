@@ -38,7 +38,7 @@ class Conv1DStack(nn.Module):
         Parameters are float32.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> model = Conv1DStack((8, 16))
@@ -69,7 +69,7 @@ class Conv1DStack(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """False: an output depends on later steps too."""
+        """Always False, because an output depends on later steps too."""
         return False
 
     @nn.compact
@@ -84,7 +84,7 @@ class Conv1DStack(nn.Module):
 
         Args:
           x: `[B, T, D]`, float.
-          train: if True, apply dropout (random stream "dropout").
+          train: if True, applies dropout (random stream "dropout").
           lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T.
           carry: None or (), since convolutions have no carry.
 
@@ -93,7 +93,7 @@ class Conv1DStack(nn.Module):
           steps of a sequence are those of a sequence of its length; later steps are 0.
 
         Raises:
-          InputError: wrong rank, not float, lengths out of range, a carry.
+          InputError: a wrong rank, not float, lengths out of range, or a carry.
         """
         check_body(x, carry)
         valid = None

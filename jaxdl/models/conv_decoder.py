@@ -27,7 +27,7 @@ class UpStage:
       strides: factor by which height and width grow.
 
     Raises:
-      InputError: if a field is invalid.
+      InputError: an invalid field.
 
     Example:
       >>> UpStage(32)
@@ -65,7 +65,7 @@ class ConvDecoder(nn.Module):
         Parameters are float32.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax

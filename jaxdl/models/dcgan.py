@@ -21,8 +21,8 @@ def dcgan(
     """Returns a generator and a discriminator of images.
 
     The generator has BatchNorm in every layer except the last. The discriminator may have it in
-    every layer except the first. BatchNorm there would hide the brightness of a batch, and
-    generated images could stay too pale. A discriminator with BatchNorm cannot be trained with a
+    every layer except the first. BatchNorm there would remove the brightness of a batch,
+    so generated images could stay too pale. A discriminator with BatchNorm cannot be trained with a
     gradient penalty.
 
     Args:

@@ -38,7 +38,7 @@ class MLP(nn.Module):
         Parameters are float32.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax
@@ -77,7 +77,7 @@ class MLP(nn.Module):
 
         Args:
           x: `[B, ...]`, float. It is flattened to `[B, D]`.
-          train: if True, apply dropout (random stream "dropout") and use the statistics of the
+          train: if True, applies dropout (random stream "dropout") and uses the statistics of the
             batch.
 
         Returns:

@@ -60,7 +60,7 @@ class SequenceNet(nn.Module):
       dtype: dtype of the output layer's computation; None means the dtype of its input.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> from jaxdl.nn import RNN
@@ -96,14 +96,14 @@ class SequenceNet(nn.Module):
 
         Args:
           inputs: ids `[B, T]`, or vectors or images `[B, T, ...]`, as `embed` takes them.
-          train: if True, apply dropout (random stream "dropout").
+          train: if True, applies dropout (random stream "dropout").
           lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T.
 
         Returns:
           `[B, outputs]` or `[B, T, outputs]`, float32. A length out of range gives NaN.
 
         Raises:
-          InputError: an input that a part refuses.
+          InputError: an input that one of the parts does not accept.
         """
         return self.resume(inputs, train, lengths=lengths)[0]
 

@@ -39,7 +39,7 @@ class TCN(nn.Module):
         Parameters are float32.
 
     Raises:
-      InputError: if a field is invalid, raised when the module is created.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> model = TCN((8, 8), kernel_size=3)
@@ -70,7 +70,7 @@ class TCN(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """True: an output depends on no later step."""
+        """Always True, because no output depends on later steps."""
         return True
 
     @property
@@ -90,7 +90,7 @@ class TCN(nn.Module):
 
         Args:
           x: `[B, T, D]`, float.
-          train: if True, apply dropout (random stream "dropout").
+          train: if True, applies dropout (random stream "dropout").
           lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T. The output
             is 0 at invalid steps.
           carry: None or (), since convolutions have no carry.
@@ -99,7 +99,7 @@ class TCN(nn.Module):
           `(ys [B, T, H], ())`.
 
         Raises:
-          InputError: wrong rank, not float, lengths out of range, a carry.
+          InputError: a wrong rank, not float, lengths out of range, or a carry.
         """
         check_body(x, carry)
         for i, width in enumerate(self.features):

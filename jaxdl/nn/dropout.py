@@ -29,7 +29,7 @@ class Dropout(nn.Module):
         of a sequence `[B, T, D]`.
 
     Raises:
-      InputError: at construction, a rate out of range.
+      InputError: a rate out of range, raised when the module is created.
 
     Example:
       >>> y = Dropout(0.25).apply({}, jnp.ones(10_000), True, rngs={"dropout": jax.random.key(0)})

@@ -37,7 +37,7 @@ class Embedding(nn.Module):
         their products.
 
     Raises:
-      InputError: at construction, an invalid field.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax

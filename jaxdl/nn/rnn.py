@@ -49,7 +49,7 @@ class RNN(nn.Module):
         and with `normal(0.5)` it trains several times as fast.
 
     Raises:
-      InputError: at construction, an invalid field.
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> model, x = RNN("gru", 3, layers=2, bidirectional=True), jnp.ones((2, 5, 4))

@@ -43,8 +43,8 @@ def classify(
         also given `lengths=` if the batch has lengths. Its collections other than `params`, such as
         the `batch_stats` of BatchNorm, are stored in `extra`. A model with one logit `[B, 1]` is a
         binary classifier: the sigmoid of the logit is the probability of class 1.
-      label_smoothing: share of the target that is spread over all classes, in [0, 1). Only used in
-        training.
+      label_smoothing: fraction of the target that is spread over all classes, in [0, 1). Only used
+        in training.
       augment: `augment(key, input) -> input` for one example. Only used in training.
 
     Returns:
@@ -114,7 +114,7 @@ def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
 def random_shift(pixels: int, still: float = 0.0) -> Augment:
     """Returns an augmentation that shifts an image by up to `pixels` in each direction.
 
-    Pixels that enter the image are 0.
+    Pixels from outside the image are 0.
 
     Args:
       pixels: largest shift, at least 0.

@@ -62,7 +62,7 @@ def interpolate(
 
 
 def latent_grid(n: int) -> Float[np.ndarray, "N 2"]:
-    """Returns a grid of 2-D latent vectors that divides a standard normal into equal shares.
+    """Returns a grid of 2-D latent vectors that divides a standard normal into equal parts.
 
         z_ij = (F^-1((j + 1/2) / n), F^-1(1 - (i + 1/2) / n)),   F the CDF of N(0, 1)
 

@@ -88,7 +88,7 @@ def predict_batched(
       predict: `predict(params, extra, *inputs [B, ...]) -> [B, ...]`.
       state: `inference(state)` of one run.
       *inputs: arrays `[N, ...]`.
-      batch_size: B. The last batch is padded to this size, and its outputs are cut again.
+      batch_size: B. The last batch is padded to this size; outputs of the padding are removed.
 
     Returns:
       `[N, ...]`, on the host.

@@ -120,7 +120,7 @@ def gaussian_noise(sigma: float) -> Corruption:
       `corrupt(key, example) -> example`.
 
     Raises:
-      InputError: any other sigma.
+      InputError: a sigma outside [0, inf).
 
     Example:
       >>> import jaxdl
@@ -135,13 +135,13 @@ def salt_and_pepper(share: float) -> Corruption:
     """Returns a corruption that makes some pixels white and as many black.
 
     Args:
-      share: expected share of changed pixels, black and white together, in [0, 1).
+      share: expected fraction of changed pixels, black and white together, in [0, 1).
 
     Returns:
       `corrupt(key, example) -> example`.
 
     Raises:
-      InputError: any other share.
+      InputError: a share outside [0, 1).
 
     Example:
       >>> import jaxdl

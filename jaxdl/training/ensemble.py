@@ -33,14 +33,14 @@ class Ensemble:
     Member i is the run that the learner would do alone with key i. It is equal bit for bit on a
     CPU, and up to rounding elsewhere.
 
-    On a CPU, and if a step contains a convolution, a device runs its members sequentially, each
-    for K steps. Otherwise the members are one `vmap`. A convolution of XLA itself is slow inside
-    a CPU's loop. If a CPU's step contains one, the host runs one member after the other.
+    On a CPU, or if a step contains a convolution, a device runs its members sequentially, each
+    for K steps. Otherwise the members are one `vmap`. Some convolutions are slow inside a loop
+    on a CPU. If a step contains one of them, the host runs one member after the other.
 
     Costs were measured on one core with 8 members of the MLP 784-512-10 and batches of 128.
     Relative to 8 separate runs, sequential members cost 1.02 and `vmap` 1.32. Members that
-    alternate after every step cost 2.01. For the 3x3 CNN `vmap` costs 1.6. On accelerators,
-    `vmap` over the kernels of a convolution becomes a grouped one, several times slower.
+    alternate after every step cost 2.01. For the 3x3 CNN `vmap` costs 1.6. On accelerators, a
+    convolution under `vmap` becomes a grouped convolution, which is several times slower.
 
     Args:
       count: N, number of members.

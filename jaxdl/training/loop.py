@@ -373,7 +373,7 @@ def _check_sets(
 def _check_carry(program: Program, data: Dataset) -> None:
     if "carry" in program.abstract.extra and not data.contiguous:
         raise InputError(
-            "data", data.name, "a contiguous set, for a network that carries its state along"
+            "data", data.name, "a contiguous set, for a model with a carry; see Dataset.contiguous"
         )
 
 

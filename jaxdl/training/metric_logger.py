@@ -101,7 +101,7 @@ class MetricLogger:
         return passed
 
     def _check(self, first: int, metrics: Metrics, state: State) -> None:
-        """Raises NonFinite if all runs are not finite; warns once of each single one."""
+        """Raises NonFinite if all runs are not finite; warns once about each run that is not."""
         rows = [_finite_rows(x, self.axis) for x in jax.tree.leaves(metrics)]
         broken = ~np.stack(rows).all(0)  # [*N, count]
         first_broken = broken.argmax(-1)
@@ -150,7 +150,7 @@ def _finite_rows(x: np.ndarray, axis: int) -> np.ndarray:
 def check_finite(state: State, step: int) -> None:
     """Raises NonFinite if the state is not finite, before it can replace a good checkpoint.
 
-    A state of several runs is not finite if this is so for every run.
+    The state of several runs counts as finite if at least one run is finite.
     """
     fine = np.stack(jax.device_get(_all_finite(state)))
     if not fine.all(0).any():
@@ -177,7 +177,7 @@ def describe_nonfinite(metrics: Metrics, state: State) -> str:
 
 
 def _broken(state: State, fine: np.ndarray) -> list[str]:
-    """Returns the names of the leaves that are not finite, in some run at least."""
+    """Returns the names of the leaves that are not finite in at least one run."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return [_name(path) for (path, _), good in zip(leaves, fine, strict=True) if not good.all()]
 

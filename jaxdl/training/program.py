@@ -153,7 +153,7 @@ def program(
 
     compiled_init = jax.jit(init, out_shardings=shardings)
     # A CPU computes small dispatches before the call returns. A second one in flight would only
-    # blur the measured times.
+    # make the measured times less accurate.
     in_flight = 2
     if on_cpu:
         in_flight = 1
@@ -322,7 +322,7 @@ def _convolution_options() -> dict[str, str]:
     """Returns compiler options for CPU programs with convolutions.
 
     XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
-    faster on two cores (`jaxdl/nn/convolution.py`). Products of matrices keep their own routine.
+    faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
     """
     fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
     options = {"xla_cpu_experimental_ynn_fusion_type": fusions}

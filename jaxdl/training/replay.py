@@ -1,4 +1,4 @@
-"""The first step that was not finite: steps are repeated after an error, so no step is slowed."""
+"""Search for the first non-finite step: steps are repeated after an error, so none is slowed."""
 
 import contextlib
 import warnings
@@ -46,7 +46,7 @@ def locate_nonfinite(
                 saved_state(error.step), error.step, windows_from, program, key, requested
             )
         except Exception as other:
-            # For example, memory for a second state is lacking, or the checkpoint was removed.
+            # For example, there is no memory for a second state, or the checkpoint was removed.
             error.add_note(f"the first non-finite step was not found: {other}")
             raise error from None
         raise (earlier or error) from None
@@ -77,7 +77,7 @@ def _replay(
             window = next(windows)
         state, metrics = program.run(state, window, key, 1)
         try:
-            # The run itself has already warned of single runs.
+            # The run itself has already warned about single runs.
             with warnings.catch_warnings(action="ignore"):
                 logger.record((step + 1, 1, metrics), state)
         except NonFinite as error:

@@ -73,7 +73,7 @@ class InMemory:
 
 
 class Directory:
-    """A store in numbered directories, one per step. It leaves all other files alone.
+    """A store in numbered directories, one per step. It does not change other files.
 
     Args:
       path: the directory, created if missing.
@@ -178,7 +178,7 @@ class Directory:
             self._remove_old(int(target.name), history)
 
     def _remove_old(self, saved: int, history: History) -> None:
-        """Removes the steps that `keep` does not list, and the remains of interrupted saves.
+        """Removes the steps that `steps_to_keep` excludes, and the remains of interrupted saves.
 
         The step just saved is kept even if there are later ones, since those may be damaged. A step
         may have been validated after it was saved. So the newest history takes precedence over the

@@ -125,7 +125,7 @@ class Pmapped:
       devices: devices of this process; None means all of them.
 
     Raises:
-      InputError: with several processes.
+      InputError: more than one process.
     """
 
     def __init__(self, devices: Sequence[jax.Device] | None = None):
@@ -160,7 +160,7 @@ class Pmapped:
 class Checked:
     """Checked steps, one at a time on the first device: slow.
 
-    A run means the same as with `single`, up to rounding.
+    The result is that of `single`, up to rounding.
 
     Before a step its batch must be finite. No index in the network may be out of bounds; JAX would
     clamp or drop it silently. Only the indices of the evaluation are checked, because JAX cannot
@@ -168,7 +168,7 @@ class Checked:
     twice. Errors name the step and the line of the user's code.
 
     Raises:
-      InputError: with several processes.
+      InputError: more than one process.
     """
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ def strategy(name: str = "auto") -> Strategy:
         is `single` if there is only one.
 
     Raises:
-      InputError: for another name.
+      InputError: an unknown name.
 
     Example:
       >>> type(strategy("single")).__name__

@@ -154,7 +154,7 @@ def strict(value: float) -> float | str:
 class Console:
     """A progress bar on a terminal; in a file or pipe a line every five seconds.
 
-    It shows the share done, the steps, examples per second, the time left, the loss, and the
+    It shows the percentage done, the steps, examples per second, the time left, the loss, and the
     validation accuracy. Without an accuracy it shows the validation loss. Errors of the terminal
     never stop a run.
 

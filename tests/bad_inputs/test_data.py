@@ -384,6 +384,6 @@ def test_a_carried_state_needs_a_contiguous_set():
     net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
     data = jaxdl.data.windows(np.random.default_rng(0).integers(0, 5, 200), 8, 8)
     with pytest.raises(
-        InputError, match="data: got 'text', allowed: a contiguous set, for a network that carries"
+        InputError, match="data: got 'text', allowed: a contiguous set, for a model with a carry"
     ):
         jaxdl.train(net, data, key=jaxdl.root(0), steps=1, batch_size=4)

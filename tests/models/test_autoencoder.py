@@ -31,8 +31,10 @@ ENCODER = MLP((7,), 4, activation="tanh")
 DECODER = MLP((6,), 24, activation="tanh")
 
 
-def part(model, params, name, *inputs, **told):
-    return getattr(model, name).apply({"params": params[name]}, *inputs, train=False, **told)
+def part(model, params, name, *inputs, **label_argument):
+    return getattr(model, name).apply(
+        {"params": params[name]}, *inputs, train=False, **label_argument
+    )
 
 
 def test_is_the_decoder_of_the_encoder():

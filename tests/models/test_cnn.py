@@ -235,8 +235,8 @@ def test_weights_and_biases_start_as_told(key):
     for layer in (params["conv_0"], params["head"]["dense_0"], params["head"]["out"]):
         np.testing.assert_allclose(layer["bias"], 0.1)
         assert 0.1 < float(jnp.abs(layer["kernel"]).max()) <= 0.2
-    told = lecture_cnn_5x5()
-    assert (told.kernel_init, told.bias_init, told.dropout) == ("truncated_normal", 0.1, 0.5)
+    model = lecture_cnn_5x5()
+    assert (model.kernel_init, model.bias_init, model.dropout) == ("truncated_normal", 0.1, 0.5)
 
 
 @pytest.mark.slow
@@ -255,8 +255,8 @@ def test_rematerialised_stages_give_the_same_for_less_memory(key):
 
         def loss(params, model=model):
             rest = {name: value for name, value in variables.items() if name != "params"}
-            said = {"rngs": {"dropout": key}, "mutable": ["batch_stats"]}
-            y, moved = model.apply({"params": params, **rest}, x, train=True, **said)
+            arguments = {"rngs": {"dropout": key}, "mutable": ["batch_stats"]}
+            y, moved = model.apply({"params": params, **rest}, x, train=True, **arguments)
             return (y**2).sum(), moved
 
         kept = jax.eval_shape(

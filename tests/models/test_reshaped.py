@@ -25,10 +25,10 @@ X, IMAGES = (jnp.asarray(RNG.normal(size=shape), jnp.float32) for shape in ((5, 
 def test_is_its_bodys_numbers_in_their_order(body, x, shape):
     model = Reshaped(body, shape)
     variables = random_variables(model, x)
-    said = body.apply({"params": variables["params"]["body"]}, x, train=False)
+    outputs = body.apply({"params": variables["params"]["body"]}, x, train=False)
     y = model.apply(variables, x, train=False)
-    np.testing.assert_array_equal(y, np.asarray(said).reshape(5, *shape))
-    assert y.size == np.unique(y).size or said.ndim == 4, (
+    np.testing.assert_array_equal(y, np.asarray(outputs).reshape(5, *shape))
+    assert y.size == np.unique(y).size or outputs.ndim == 4, (
         "numbers that are all different show their order"
     )
 
@@ -48,9 +48,9 @@ def test_the_range_is_that_of_the_activation():
     plain = Reshaped(MLP((), 6), (2, 3))
     bounded = Reshaped(MLP((), 6), (2, 3), "sigmoid")
     variables = random_variables(plain, X)
-    said = np.asarray(plain.apply(variables, X, train=False))
+    outputs = np.asarray(plain.apply(variables, X, train=False))
     np.testing.assert_allclose(
-        bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-said)), rtol=1e-6
+        bounded.apply(variables, X, train=False), 1 / (1 + np.exp(-outputs)), rtol=1e-6
     )
 
 
