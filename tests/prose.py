@@ -7,6 +7,7 @@ Prints one line per problem. The exit code is 1 if there is one. `tests/test_pro
 none.
 """
 
+import argparse
 import ast
 import io
 import re
@@ -244,7 +245,16 @@ def files(names: list[str]) -> list[Path]:
 
 def main(names: list[str]) -> int:
     """Prints the problems and their number; returns the exit code."""
-    found = [problem for path in files(names) for problem in problems(path)]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.prose",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files and folders; default: all")
+    chosen = files(parser.parse_args(names).paths)
+    if not chosen:
+        parser.error(f"no Python file or Markdown page is tracked below {' '.join(names)}")
+    found = [problem for path in chosen for problem in problems(path)]
     for problem in found:
         print(f"{problem.path}:{problem.line}: {problem.kind}: {problem.text[:150]}")
     print(f"prose: {len(found)} problems")

@@ -85,10 +85,19 @@ def differences(old: Path, new: Path) -> Iterator[tuple[str, int, list[str]]]:
 def main() -> int:
     """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.renames",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directories", nargs="*", type=Path, metavar="DIR", help="OLD and NEW")
-    parser.add_argument("--write", type=Path, metavar="DIR", help="run all experiments into it")
+    parser.add_argument(
+        "directories", nargs="*", type=Path, metavar="DIR", help="directories OLD and NEW"
+    )
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="DIR",
+        help="runs every experiment with --smoke into this directory",
+    )
     options = parser.parse_args()
     if options.write:
         for name in NAMES:
