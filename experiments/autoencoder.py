@@ -149,7 +149,9 @@ def write_reconstructions(run: Run[Config], test: np.ndarray, outputs: np.ndarra
     rows = []
     for examples in np.split(examples_of(test), 2):
         rows += [test[examples], outputs[examples]]
-    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS)
+    error = np.mean((test - outputs) ** 2)
+    title = f"test images above their reconstructions, mean squared error {error:.4f}"
+    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS, title=title)
     np.save(run.sample("reconstructions.npy"), outputs[examples_of(test)[:COLUMNS]])
 
 
@@ -211,7 +213,8 @@ def write_interpolation(
         for start, end in zip(ends, ends[1:], strict=False)
     ]
     images = tasks.predict_batched(task.decode, state, np.concatenate(paths))
-    plots.image_grid(images, run.figure("interpolation"), COLUMNS)
+    title = "each row: decoded from the code of one test image to that of another"
+    plots.image_grid(images, run.figure("interpolation"), COLUMNS, title=title)
 
 
 def principal_components(test: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +235,9 @@ def compare_memorization(config: Config) -> dict[str, dict[str, Any]]:
     if len(results) == len(variants):
         rows = [test[examples_of(test)[:COLUMNS]]]
         rows += [read_array(out / name / "samples" / "reconstructions.npy") for name in results]
-        picture = plots.image_grid(np.concatenate(rows), out / "memorization.png", COLUMNS)
+        title = f"rows: input, output after training on one image, on {config.images:,}"
+        path = out / "memorization.png"
+        picture = plots.image_grid(np.concatenate(rows), path, COLUMNS, title=title)
         print(f"picture  {picture}")
         print("rows: input, output after training on one image, output after training on many")
     return results

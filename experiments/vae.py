@@ -260,14 +260,17 @@ def write_pictures(
     config = run.config
     plots.learning_curves(run.records(), run.figure("curves"))
     samples = tasks.predict_batched(functools.partial(decode_pixels, task), state, *inputs)
-    plots.image_grid(samples, run.figure("samples"), COLUMNS)
+    title = f"{len(samples)} images decoded from random latent vectors"
+    plots.image_grid(samples, run.figure("samples"), COLUMNS, title=title)
     run.training_gif()
 
     images = np.asarray(test["input"][: 2 * COLUMNS])
     label = labels_of(config, np.asarray(test["label"][: 2 * COLUMNS]))
     outputs = tasks.predict_batched(task.reconstruct, state, images, *label)
     rows = [images[:COLUMNS], outputs[:COLUMNS], images[COLUMNS:], outputs[COLUMNS:]]
-    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS)
+    error = np.mean((images - outputs) ** 2)
+    title = f"test images above their reconstructions, mean squared error {error:.4f}"
+    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS, title=title)
 
     mean = tasks.predict_batched(encode_mean(task), state, images, *label)
     write_posterior_samples(run, task, state, images, mean, label)
@@ -318,7 +321,9 @@ def write_posterior_samples(
     rows = []
     for i in range(count):
         rows += [images[i : i + 1], decoded[i], np.full_like(images[:1], 0.5), difference[i]]
-    plots.image_grid(np.concatenate(rows), run.figure("posterior_samples"), COLUMNS)
+    title = f"test image and {samples} decoded posterior samples; below, their differences"
+    path = run.figure("posterior_samples")
+    plots.image_grid(np.concatenate(rows), path, COLUMNS, title=title)
 
 
 def write_interpolation(
@@ -334,7 +339,8 @@ def write_interpolation(
     # A conditional network decodes a whole path with the class of its first image.
     classes = [np.repeat(each[:12:2], COLUMNS) for each in label]
     images = tasks.predict_batched(task.decode, state, np.concatenate(paths), *classes)
-    plots.image_grid(images, run.figure("interpolation"), COLUMNS)
+    title = "each row: decoded from the code of one test image to that of another"
+    plots.image_grid(images, run.figure("interpolation"), COLUMNS, title=title)
 
 
 def write_latent_map(
@@ -346,7 +352,8 @@ def write_latent_map(
     label = np.asarray(test["label"][:MAP_SIZE])
     plots.latent_map(codes, label, run.figure("latent_map"), "test images")
     decoded = tasks.predict_batched(task.decode, state, tasks.latent_grid(20))
-    plots.image_grid(decoded, run.figure("grid"), 20)
+    title = "decoded points of the latent plane"
+    plots.image_grid(decoded, run.figure("grid"), 20, title=title)
 
 
 def main(config: Config) -> dict[str, Any]:

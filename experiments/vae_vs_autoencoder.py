@@ -189,10 +189,12 @@ def write_pictures(run: Run[Config], generate: Callable[..., Any], state: State)
     """Writes learning curves, a grid over the latent space and a grid of random samples."""
     plots.learning_curves(run.records(), run.figure("curves"))
     grid = tasks.predict_batched(generate, state, tasks.latent_grid(SIDE))
-    plots.image_grid(grid, run.figure("grid"), SIDE)
+    title = "decoded points of the latent plane"
+    plots.image_grid(grid, run.figure("grid"), SIDE, title=title)
     noise = latent_noise(run.seeds[0], 2, SIDE**2)
     samples = tasks.predict_batched(generate, state, noise)
-    plots.image_grid(samples, run.figure("samples"), SIDE)
+    title = f"{SIDE**2} images decoded from random latent vectors"
+    plots.image_grid(samples, run.figure("samples"), SIDE, title=title)
 
 
 def main(config: Config) -> dict[str, Any]:

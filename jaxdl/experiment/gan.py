@@ -227,18 +227,24 @@ def pictures(
     nearest training images.
     """
     plots.gan_curves(run.records(), run.figure("curves"))
-    generated = tasks.predict_batched(task.generate, state, *inputs)
-    plots.image_grid(generated, run.figure("samples"), SIDE)
-    run.training_gif()
     z, *label = inputs
+    generated = tasks.predict_batched(task.generate, state, *inputs)
+    title = f"{len(generated)} images generated after {state.steps_done:,} steps"
+    if label:
+        title += "; one class per row"
+    plots.image_grid(generated, run.figure("samples"), SIDE, title=title)
+    run.training_gif()
     paths = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
     latents = np.concatenate(paths)
     labels = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
     if labels:
         latents = latents[: len(labels[0])]
     between = tasks.predict_batched(task.generate, state, latents, *labels)
-    plots.image_grid(between, run.figure("interpolation"), SIDE)
+    title = "each row: from one generated image to another"
+    plots.image_grid(between, run.figure("interpolation"), SIDE, title=title)
     some = generated[:: len(generated) // SIDE][:SIDE]
     known = np.asarray(classifier.train["input"])
-    _, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
-    plots.image_grid(np.concatenate([some, known[row[:, 0]]]), run.figure("nearest"), len(some))
+    distance, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
+    title = f"generated images; nearest training images, mean distance {distance.mean():.2f}"
+    pairs = np.concatenate([some, known[row[:, 0]]])
+    plots.image_grid(pairs, run.figure("nearest"), len(some), title=title)

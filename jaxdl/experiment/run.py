@@ -207,7 +207,12 @@ class Run(Generic[C]):
         """Draws images that were generated at a step into a file, and for TensorBoard."""
         if jax.process_index():
             return
-        path = image_grid(images, self.sample(f"step-{step:07d}.png"), columns)
+        path = image_grid(
+            images,
+            self.sample(f"step-{step:07d}.png"),
+            columns,
+            title=f"step {step:,}: images from fixed noise",
+        )
         if self._board:
             self._board.picture(step, "samples", path)
 

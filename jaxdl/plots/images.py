@@ -27,6 +27,7 @@ def image_grid(
     path: str | os.PathLike[str],
     columns: int | None = None,
     titles: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> Path:
     """Draws images in rows, from left to right.
 
@@ -36,6 +37,7 @@ def image_grid(
       path: path of the PNG file.
       columns: images per row; None means about as many as rows.
       titles: `N` short texts above the images, or None.
+      title: one line above the grid, such as the meaning of rows and columns; None means no line.
 
     Returns:
       The path.
@@ -50,8 +52,14 @@ def image_grid(
       ...     image_grid(images, f"{directory}/grid.png", titles=list("abcdef")).name
       'grid.png'
     """
-    with page(path, *grid_size(images, columns, titles)) as figure:
-        draw_image_grid(figure.subplots(), images, columns, titles)
+    width, height = grid_size(images, columns, titles)
+    if title is not None:
+        height += 0.3
+    with page(path, width, height) as figure:
+        ax = figure.subplots()
+        draw_image_grid(ax, images, columns, titles)
+        if title is not None:
+            ax.set_title(title, fontsize=font_size(width, len(title), 10.0))
     return Path(path)
 
 

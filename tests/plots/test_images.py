@@ -27,6 +27,16 @@ def test_image_grid_puts_images_in_rows_without_overlap(channels, tmp_path):
     assert width > height, "not three rows of three wide images"
 
 
+def test_a_title_is_one_more_line_above_the_same_grid(tmp_path):
+    images = np.random.default_rng(3).random((6, 8, 8, 1))
+    plain = pixels(plots.image_grid(images, tmp_path / "plain.png", 3))
+    titled = pixels(plots.image_grid(images, tmp_path / "titled.png", 3, title="six images"))
+    other = pixels(plots.image_grid(images, tmp_path / "other.png", 3, title="6 images"))
+    assert titled.shape[1] == plain.shape[1]
+    assert titled.shape[0] == plain.shape[0] + round(0.3 * 150)
+    assert (titled != other).any()
+
+
 def test_images_are_shown_in_their_range():
     rng = np.random.default_rng(0)
     small = rng.random((2, 3, 3, 1)) * 0.5
