@@ -30,17 +30,9 @@ from jaxdl import plots, scores, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least
-from jaxdl.experiment import (
-    Run,
-    TrainingOptions,
-    fit_and_test,
-    image_sets,
-    launch,
-    read_array,
-    run_experiment,
-    run_variants,
-)
 from jaxdl.models import Autoencoder, encoder_decoder
+from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.runs import Run, launch, read_array, run_experiment, run_variants
 
 #: Number of images in a row of a picture.
 COLUMNS = 10

@@ -25,8 +25,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from jaxdl.experiment import ClassificationOptions, Run, launch, run_classification, run_experiment
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.recipes import ClassificationOptions, run_classification
+from jaxdl.runs import Run, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)

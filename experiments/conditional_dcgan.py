@@ -24,8 +24,9 @@ from typing import Any, Self
 import flax.linen as nn
 
 from jaxdl.errors import at_least
-from jaxdl.experiment import GANOptions, Run, launch, run_experiment, run_gan
 from jaxdl.models import Conditional, dcgan
+from jaxdl.recipes import GANOptions, run_gan
+from jaxdl.runs import Run, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)

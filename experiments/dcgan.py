@@ -38,8 +38,9 @@ from typing import Any, Self
 
 import flax.linen as nn
 
-from jaxdl.experiment import GANOptions, Run, launch, run_experiment, run_gan
 from jaxdl.models import dcgan
+from jaxdl.recipes import GANOptions, run_gan
+from jaxdl.runs import Run, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)

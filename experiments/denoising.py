@@ -34,9 +34,10 @@ from scipy import ndimage
 from jaxdl import losses, plots, scores, tasks
 from jaxdl.core import inference
 from jaxdl.errors import at_least, in_range
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, image_sets, launch, run_experiment
 from jaxdl.models import CNN, Autoencoder, ConvDecoder, Stage, UpStage
+from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.rng import root, stream
+from jaxdl.runs import Run, launch, run_experiment
 
 
 def median_filter(image: np.ndarray, size: int) -> np.ndarray:

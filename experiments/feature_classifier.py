@@ -13,9 +13,9 @@ work shared the machine.
 
 from typing import Any
 
-from jaxdl.experiment import launch
-from jaxdl.experiment.feature_classifier import FeatureClassifierOptions as Config
-from jaxdl.experiment.feature_classifier import train_feature_classifier
+from jaxdl.recipes.feature_classifier import FeatureClassifierOptions as Config
+from jaxdl.recipes.feature_classifier import train_feature_classifier
+from jaxdl.runs import launch
 
 
 def main(config: Config) -> dict[str, Any]:

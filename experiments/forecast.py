@@ -30,9 +30,10 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, read_array, run_variants
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN
+from jaxdl.recipes import TrainingOptions, fit_and_test
+from jaxdl.runs import Run, launch, read_array, run_variants
 
 NETWORKS = ("rnn", "conv")
 

@@ -36,9 +36,10 @@ from jax.nn.initializers import normal
 from jaxdl import data, plots, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_variants
 from jaxdl.models import TCN, OneHot, SequenceNet
 from jaxdl.nn import RNN
+from jaxdl.recipes import TrainingOptions, fit_and_test
+from jaxdl.runs import Run, launch, run_variants
 
 CELLS = ("simple", "lstm", "gru", "tcn")
 

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.experiment import ClassificationOptions, Run, launch, run_classification, run_experiment
 from jaxdl.models import MLP
+from jaxdl.recipes import ClassificationOptions, run_classification
+from jaxdl.runs import Run, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,10 +22,11 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_experiment
 from jaxdl.models import TCN, SequenceNet
 from jaxdl.nn import RNN
+from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
+from jaxdl.runs import Run, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -54,10 +54,11 @@ from jaxdl.core import State, inference
 from jaxdl.data import Dataset, Vocabulary
 from jaxdl.data.vocabulary import PADDING, UNKNOWN
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, run_experiment
 from jaxdl.models import OneHot, SequenceNet
 from jaxdl.nn import RNN, Embedding, gates
+from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import stream
+from jaxdl.runs import Run, launch, run_experiment
 from jaxdl.tasks import Language
 
 #: Number of test tokens that the heat map chooses its part of the text from.

@@ -36,20 +36,18 @@ from jaxdl import losses, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment import (
-    Run,
+from jaxdl.models import VAE, Conditional, encoder_decoder, table
+from jaxdl.models.conditional import label_kwargs
+from jaxdl.recipes import (
     TrainingOptions,
     evaluate_samples,
     fit_and_test,
     image_sets,
     latent_noise,
-    launch,
     load_classifier,
-    run_experiment,
 )
-from jaxdl.models import VAE, Conditional, encoder_decoder, table
-from jaxdl.models.conditional import label_kwargs
 from jaxdl.rng import root, stream
+from jaxdl.runs import Run, launch, run_experiment
 
 #: Number of images in a row of a picture.
 COLUMNS = 10

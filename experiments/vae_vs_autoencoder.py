@@ -29,19 +29,16 @@ from jaxdl import data, plots, scores, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError
-from jaxdl.experiment import (
-    Run,
+from jaxdl.models import VAE, Autoencoder, encoder_decoder
+from jaxdl.recipes import (
     TrainingOptions,
     evaluate_samples,
     fit_and_test,
     image_sets,
     latent_noise,
-    launch,
     load_classifier,
-    read_array,
-    run_variants,
 )
-from jaxdl.models import VAE, Autoencoder, encoder_decoder
+from jaxdl.runs import Run, launch, read_array, run_variants
 
 #: Rows and columns of the grids.
 SIDE = 15

@@ -25,10 +25,11 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import inference
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.experiment import Run, TrainingOptions, fit_and_test, launch, read_array, run_variants
 from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
+from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
+from jaxdl.runs import Run, launch, read_array, run_variants
 
 #: Names of the labels, by question.
 ANSWERS = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3", "4")}

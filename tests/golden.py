@@ -31,10 +31,10 @@ import numpy as np
 from jaxdl import state_sha256
 from jaxdl.data import Dataset, split
 from jaxdl.data.order import contiguous_order, epoch_order, sequential_order
-from jaxdl.experiment.directory import processor
 from jaxdl.rng import root, stream
-from tests.experiment.scripts import script
+from jaxdl.runs.directory import processor
 from tests.faults.twice import NAMES, smoke
+from tests.runs.scripts import script
 
 FILE = Path(__file__).with_suffix(".json")
 VERSION = jax.__version__

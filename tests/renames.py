@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.experiment.scripts import script
 from tests.faults.twice import NAMES, smoke
+from tests.runs.scripts import script
 
 #: Directories of runs, by their old names.
 RUNS = {

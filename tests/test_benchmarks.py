@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from jaxdl.errors import DataUnavailable
-from tests.experiment.scripts import EXPERIMENTS, script
+from tests.runs.scripts import EXPERIMENTS, script
 
 sys.path.insert(0, str(EXPERIMENTS / "benchmarks"))
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import jaxdl
-from jaxdl.experiment import launch
-from tests.experiment.classifiers import trained_classifier
-from tests.experiment.scripts import EXPERIMENTS, script
+from jaxdl.runs import launch
+from tests.recipes.classifiers import trained_classifier
+from tests.runs.scripts import EXPERIMENTS, script
 
 PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
 

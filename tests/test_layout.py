@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import jaxdl
-import jaxdl.experiment
+import jaxdl.recipes
+import jaxdl.runs
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxdl"
@@ -44,11 +45,12 @@ ARROWS = {
     "models": {"errors", "nn"},
     "tasks": {"core", "errors", "losses", "metrics", "models", "nn"},
     "training": {"core", "data", "errors", "finite", "metrics", "rng"},
-    "experiment": {
-        *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "scores"),
-        *("tasks", "training", "wrappers"),
+    "runs": {"core", "data", "errors", "plots", "rng", "training"},
+    "recipes": {
+        *("core", "data", "errors", "models", "nn", "optimizers", "plots", "rng", "runs"),
+        *("scores", "tasks", "training", "wrappers"),
     },
-    "reproduce": {"experiment"},
+    "reproduce": {"runs"},
 }
 
 TOP = {
@@ -115,7 +117,8 @@ def test_a_module_imports_allowed_parts_only(name):
 
 
 def test_the_package_imports_no_experiment():
-    assert not {name for name in imported(MODULES["jaxdl"]) if name.startswith("jaxdl.experiment")}
+    parts = {name.split(".")[1] for name in imported(MODULES["jaxdl"]) if "." in name}
+    assert not parts & {"runs", "recipes"}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[str(path.relative_to(ROOT)) for path in SCRIPTS])
@@ -224,7 +227,7 @@ def test_public_functions_and_classes_have_usage_in_their_docstring(name, value)
     others = {other.split(".")[-1] for other, _ in public()} - {name.split(".")[-1]}
     parts = [">>> ", "Args:", "Attributes:", *(f"`{other}`" for other in others)]
     explained = any(part in text for part in parts)
-    options = inspect.isclass(value) and issubclass(value, jaxdl.experiment.Options)
+    options = inspect.isclass(value) and issubclass(value, jaxdl.runs.Options)
     assert explained or options or not inspect.signature(value).parameters, (
         f"{name} has no example and no list of arguments"
     )

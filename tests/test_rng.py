@@ -11,7 +11,7 @@ import pytest
 from jaxdl import rng
 from jaxdl.data import split
 from jaxdl.errors import InputError
-from jaxdl.experiment import latent_noise
+from jaxdl.recipes import latent_noise
 from jaxdl.training import train
 from tests.training.linear import line, points
 

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxdl.experiment.comparison import Comparison
+    from jaxdl.runs.comparison import Comparison
 
 
 def reproduce(
@@ -31,6 +31,6 @@ def reproduce(
       RunError: the result cannot be read, or the run failed.
     """
     # The import is here because it loads everything that experiments need.
-    from jaxdl.experiment.reproduce import reproduce as run_again
+    from jaxdl.runs.reproduce import reproduce as run_again
 
     return run_again(result, out, experiments)

@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxdl.experiment.reproduce import main
+from jaxdl.runs.reproduce import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxdl.experiment import launch
-from tests.experiment.scripts import EXPERIMENTS, script
+from jaxdl.runs import launch
+from tests.runs.scripts import EXPERIMENTS, script
 
 ACTIVATIONS = (
     "elu, gelu, leaky_relu, linear, piecewise_linear, relu, "

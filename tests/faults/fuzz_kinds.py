@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxdl.data import Vocabulary, load, read_vectors
-from jaxdl.experiment.directory import check_data, check_out, claim, read_json, read_result
-from jaxdl.experiment.feature_classifier import FeatureClassifierOptions
-from jaxdl.experiment.options import from_json, identity, parsed
+from jaxdl.recipes.feature_classifier import FeatureClassifierOptions
+from jaxdl.runs.directory import check_data, check_out, claim, read_json, read_result
+from jaxdl.runs.options import from_json, identity, parsed
 from jaxdl.training.manifest import read_manifest, write_manifest
 from jaxdl.training.writers import JsonLines, read_metrics
-from tests.experiment.scripts import script
 from tests.faults.hostile_runs import RESULT
+from tests.runs.scripts import script
 
 CONFIG = FeatureClassifierOptions().validate()
 WORDS = Vocabulary.build("the cat", "word")
@@ -129,7 +129,7 @@ def result_good(directory: Path) -> list[bytes]:
 
 
 def result(directory: Path, content: bytes) -> None:
-    from jaxdl.experiment.run import print_result
+    from jaxdl.runs.run import print_result
 
     (directory / "result.json").write_bytes(content)
     print_result(read_result(directory / "result.json"), directory)

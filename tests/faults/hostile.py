@@ -27,9 +27,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxdl.data import load
 from jaxdl.errors import JaxdlError
-from tests.experiment.scripts import script
 from tests.faults import hostile_checkpoints, hostile_data, hostile_npz, hostile_runs
 from tests.faults.hostile_npz import Row
+from tests.runs.scripts import script
 
 PARTS = (hostile_npz, hostile_data, hostile_runs, hostile_checkpoints)
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl.data.cache import cache_root
-from jaxdl.experiment import launch, read_array
-from jaxdl.experiment.directory import check_data, claim
-from jaxdl.experiment.feature_classifier import FeatureClassifierOptions
-from jaxdl.experiment.options import identity
 from jaxdl.plots import pictures_gif
+from jaxdl.recipes.feature_classifier import FeatureClassifierOptions
+from jaxdl.runs import launch, read_array
+from jaxdl.runs.directory import check_data, claim
+from jaxdl.runs.options import identity
 from jaxdl.training.writers import read_metrics
-from tests.experiment.scripts import script
 from tests.faults.hostile_data import (
     DEEP,
     ODD,
@@ -27,6 +26,7 @@ from tests.faults.hostile_data import (
     on_name,
 )
 from tests.faults.hostile_npz import Evil, Row, header, header_text, npy
+from tests.runs.scripts import script
 
 MLP = ["--data", "moons", "--hidden", "4", "--smoke"]
 

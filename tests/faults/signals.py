@@ -94,10 +94,10 @@ def problems(trial: Trial, number: int, expected: str) -> str:
 
 def child(phase: str, out: str) -> None:
     """Runs the experiment; prints READY in the phase, and DONE with the number of each step."""
-    from jaxdl.experiment import launch
+    from jaxdl.runs import launch
     from jaxdl.training import loop, program, store
     from jaxdl.training.metric_logger import MetricLogger
-    from tests.experiment.scripts import script
+    from tests.runs.scripts import script
 
     def announce(owner: Any, name: str, of_phase: str, pause: float, busy: bool = False) -> None:
         """Wraps a function that begins a phase: its first call prints READY and waits.

@@ -29,10 +29,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxdl.experiment.comparison import Comparison, compare_results
-from tests.experiment.classifiers import trained_classifier
-from tests.experiment.scripts import EXPERIMENTS, script
+from jaxdl.runs.comparison import Comparison, compare_results
 from tests.faults.resume import finished
+from tests.recipes.classifiers import trained_classifier
+from tests.runs.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from jaxdl.errors import one_line
-from jaxdl.experiment.options import PLACEMENT
+from jaxdl.runs.options import PLACEMENT
 
 Level = Literal["bits", "data", "nothing"]
 Differences = dict[str, tuple[Any, Any]]

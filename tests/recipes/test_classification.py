@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.experiment import ClassificationOptions, Run
-from jaxdl.experiment.classification import prepared
-from tests.experiment.scripts import script
+from jaxdl.recipes import ClassificationOptions
+from jaxdl.recipes.classification import prepared
+from jaxdl.runs import Run
+from tests.runs.scripts import script
 
 
 def sets(tmp_path, seed: int = 0, **changes):

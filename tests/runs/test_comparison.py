@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from jaxdl.experiment.comparison import compare_results, report
+from jaxdl.runs.comparison import compare_results, report
 
 RESULT = {
     "steps": 20,

@@ -11,24 +11,24 @@ import pytest
 from jaxdl import data
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment import (
-    Run,
+from jaxdl.recipes import (
     collapse_warnings,
     evaluate_samples,
     latent_noise,
     load_classifier,
     sample_metrics,
 )
-from jaxdl.experiment.feature_classifier import (
+from jaxdl.recipes.feature_classifier import (
     FeatureClassifierOptions,
     default_directory,
     spread_rows,
     train_feature_classifier,
 )
-from jaxdl.experiment.gan import GANOptions
-from jaxdl.experiment.options import run_directory
+from jaxdl.recipes.gan import GANOptions
+from jaxdl.runs import Run
+from jaxdl.runs.options import run_directory
 from jaxdl.scores import precision_recall
-from tests.experiment.classifiers import trained_classifier
+from tests.recipes.classifiers import trained_classifier
 
 TRAIN, TEST = data.load("digits")
 IMAGES = np.asarray(TEST["input"])
@@ -207,7 +207,7 @@ def test_a_missing_classifier_is_trained_in_the_cache(tmp_path, monkeypatch, cap
         trained.append(config)
         shutil.copytree(trained_classifier(), default_directory(config))
 
-    monkeypatch.setattr("jaxdl.experiment.feature_classifier.train_feature_classifier", main)
+    monkeypatch.setattr("jaxdl.recipes.feature_classifier.train_feature_classifier", main)
     config = GANOptions(cache_dir=str(tmp_path))
     assert (
         load_classifier(config, TRAIN, TEST).sha256 == load_classifier(config, TRAIN, TEST).sha256

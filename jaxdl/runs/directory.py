@@ -23,8 +23,8 @@ from jaxdl.data.files import (
     read_bytes,
 )
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment.backend import cores, threads
-from jaxdl.experiment.options import LENGTH, PLACEMENT, Options, identity
+from jaxdl.runs.backend import cores, threads
+from jaxdl.runs.options import LENGTH, PLACEMENT, Options, identity
 from jaxdl.training.writers import strict
 
 #: Parts of a result that are objects of numbers. Only runs of several seeds have `metrics_std`.

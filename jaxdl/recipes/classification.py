@@ -11,9 +11,9 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.fitting import TrainingOptions, fit_and_test, split_sets
-from jaxdl.experiment.run import Run
 from jaxdl.plots.page import PALETTE
+from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
+from jaxdl.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)

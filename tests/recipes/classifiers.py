@@ -4,7 +4,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-from jaxdl.experiment.feature_classifier import FeatureClassifierOptions, train_feature_classifier
+from jaxdl.recipes.feature_classifier import FeatureClassifierOptions, train_feature_classifier
 
 _DIRECTORY = tempfile.TemporaryDirectory()
 

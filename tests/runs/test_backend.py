@@ -10,12 +10,12 @@ import jax
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.experiment import Options, launch
-from jaxdl.experiment.backend import cores, set_cpu_threads, threads
-from jaxdl.experiment.directory import environment, processor
-from jaxdl.experiment.feature_classifier import default_directory
-from jaxdl.experiment.options import hashed_out
-from tests.experiment.scripts import script
+from jaxdl.runs import Options, launch
+from jaxdl.runs.backend import cores, set_cpu_threads, threads
+from jaxdl.runs.directory import environment, processor
+from jaxdl.recipes.feature_classifier import default_directory
+from jaxdl.runs.options import hashed_out
+from tests.runs.scripts import script
 
 
 def run_script(tmp_path, *options: str, **environment: str) -> subprocess.CompletedProcess:
@@ -23,7 +23,7 @@ def run_script(tmp_path, *options: str, **environment: str) -> subprocess.Comple
     script = tmp_path / "script.py"
     script.write_text(
         "import os, jax\n"
-        "from jaxdl.experiment import Options, launch\n"
+        "from jaxdl.runs import Options, launch\n"
         "def main(config):\n"
         "    given = os.environ.get('PJRT_NPROC'), 'threads', jax.config.jax_num_cpu_devices\n"
         "    print(jax.device_count(), 'devices', config.cpu_threads, *given)\n"
@@ -78,7 +78,7 @@ def test_the_number_of_threads_is_limited(monkeypatch):
 def test_cores_are_those_available_to_the_process(tmp_path):
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from jaxdl.experiment import backend\n"
+        "from jaxdl.runs import backend\n"
         "print(backend.cores())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -146,7 +146,7 @@ def test_a_run_is_resumed_with_its_stored_number_of_threads(
 ):
     set_counts = []
     config_counts = []
-    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", set_counts.append)
+    monkeypatch.setattr("jaxdl.runs.backend.set_cpu_threads", set_counts.append)
     (tmp_path / subdirectory).mkdir(exist_ok=True)
     (tmp_path / subdirectory / "config.json").write_text(json.dumps(stored))
     launch(
@@ -159,7 +159,7 @@ def test_a_run_is_resumed_with_its_stored_number_of_threads(
 
 def test_the_config_of_the_run_comes_before_those_below_it(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
+    monkeypatch.setattr("jaxdl.runs.backend.set_cpu_threads", seen.append)
 
     def main(config):
         pass
@@ -182,7 +182,7 @@ def test_the_config_of_the_run_comes_before_those_below_it(tmp_path, monkeypatch
 def test_a_run_in_its_default_directory_keeps_its_threads(tmp_path, monkeypatch):
     seen = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
+    monkeypatch.setattr("jaxdl.runs.backend.set_cpu_threads", seen.append)
 
     def main(config):
         out = hashed_out("test_backend", config)
@@ -197,7 +197,7 @@ def test_a_run_in_its_default_directory_keeps_its_threads(tmp_path, monkeypatch)
 def test_a_classifier_in_the_cache_keeps_its_threads(tmp_path, monkeypatch):
     seen = []
     classifier = script("feature_classifier")
-    monkeypatch.setattr("jaxdl.experiment.backend.set_cpu_threads", seen.append)
+    monkeypatch.setattr("jaxdl.runs.backend.set_cpu_threads", seen.append)
     monkeypatch.setattr(
         classifier, "main", lambda config: seen.append(config.default_out("feature_classifier"))
     )

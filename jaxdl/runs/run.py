@@ -18,7 +18,7 @@ from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, one_line
-from jaxdl.experiment.directory import (
+from jaxdl.runs.directory import (
     check_data,
     check_out,
     claim,
@@ -28,7 +28,7 @@ from jaxdl.experiment.directory import (
     read_result,
     write_json,
 )
-from jaxdl.experiment.options import LENGTH, Options, run_directory
+from jaxdl.runs.options import LENGTH, Options, run_directory
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys

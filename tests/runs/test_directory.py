@@ -11,9 +11,9 @@ import pytest
 import jaxdl
 from jaxdl import rng
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment import run_experiment
-from jaxdl.experiment.directory import check_out, claim, environment, write_json
-from tests.experiment.runs import experiment, options, stop
+from jaxdl.runs import run_experiment
+from jaxdl.runs.directory import check_out, claim, environment, write_json
+from tests.runs.runs import experiment, options, stop
 
 
 def test_pmap_is_another_run(tmp_path):

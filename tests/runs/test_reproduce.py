@@ -9,10 +9,10 @@ import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, JaxdlError, RunError
-from jaxdl.experiment import launch
-from jaxdl.experiment.options import parsed
-from jaxdl.experiment.reproduce import CALLER_OPTIONS, command_line, main
-from tests.experiment.scripts import EXPERIMENTS, script
+from jaxdl.runs import launch
+from jaxdl.runs.options import parsed
+from jaxdl.runs.reproduce import CALLER_OPTIONS, command_line, main
+from tests.runs.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
 

@@ -10,11 +10,12 @@ from typing import ClassVar
 import pytest
 
 from jaxdl.errors import InputError, JaxdlError
-from jaxdl.experiment import ClassificationOptions, Options, launch
-from jaxdl.experiment.backend import threads
-from jaxdl.experiment.options import NOT_IDENTITY, hashed_out, identity
+from jaxdl.recipes import ClassificationOptions
+from jaxdl.runs import Options, launch
+from jaxdl.runs.backend import threads
+from jaxdl.runs.options import NOT_IDENTITY, hashed_out, identity
 from jaxdl.training.shutdown import SIGNALS
-from tests.experiment.scripts import EXPERIMENTS, script
+from tests.runs.scripts import EXPERIMENTS, script
 
 CONFIGS = [
     Options,

@@ -11,10 +11,10 @@ import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment import Run, run_experiment
-from jaxdl.experiment.directory import check_out
-from tests.experiment import runs
-from tests.experiment.runs import LAST, TASK, Config, options, stop
+from jaxdl.runs import Run, run_experiment
+from jaxdl.runs.directory import check_out
+from tests.runs import runs
+from tests.runs.runs import LAST, TASK, Config, options, stop
 
 KEYS = [
     *("experiment", "config", "seed", "steps", "metrics", "state_sha256", "warnings", "data"),
@@ -41,7 +41,7 @@ def no_training(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("jaxdl.experiment.run.train", refuse)
+    monkeypatch.setattr("jaxdl.runs.run.train", refuse)
 
 
 def test_the_keys_and_values_of_a_result(whole):

@@ -7,7 +7,7 @@ import numpy as np
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
-from jaxdl.experiment.fitting import split_sets
+from jaxdl.recipes.fitting import split_sets
 
 
 def image_sets(

@@ -31,8 +31,8 @@ import jax
 from jaxdl.data.cache import cache_root
 from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
-from jaxdl.experiment import backend
-from jaxdl.experiment.signals import exit_on_signal, signal_watchdog
+from jaxdl.runs import backend
+from jaxdl.runs.signals import exit_on_signal, signal_watchdog
 from jaxdl.training.shutdown import SIGNALS
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Int
 
 from jaxdl import scores, tasks
 from jaxdl.core import State
-from jaxdl.experiment.feature_classifier import FeatureClassifier, Images, nearest_of
-from jaxdl.experiment.run import Run
+from jaxdl.recipes.feature_classifier import FeatureClassifier, Images, nearest_of
 from jaxdl.rng import root, stream
+from jaxdl.runs.run import Run
 
 
 def sample_metrics(

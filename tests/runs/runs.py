@@ -7,7 +7,7 @@ import jax
 import optax
 
 import jaxdl
-from jaxdl.experiment import Options, Run, run_experiment
+from jaxdl.runs import Options, Run, run_experiment
 from jaxdl.training import Patience
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
-from jaxdl.experiment.comparison import Comparison, compare_results, report
-from jaxdl.experiment.directory import are_conversions, read_json
-from jaxdl.experiment.options import Options, parsed
+from jaxdl.runs.comparison import Comparison, compare_results, report
+from jaxdl.runs.directory import are_conversions, read_json
+from jaxdl.runs.options import Options, parsed
 
 #: Options that are not taken from the result. They decide where files are written, and do not
 #: affect the numbers.

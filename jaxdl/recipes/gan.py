@@ -14,13 +14,13 @@ from jaxdl import plots, scores, tasks
 from jaxdl.core import State, Update, inference
 from jaxdl.data.checks import check_batch_size
 from jaxdl.errors import InputError, at_least
-from jaxdl.experiment.feature_classifier import FeatureClassifier, load_classifier
-from jaxdl.experiment.fitting import TrainingOptions, fit_and_test
-from jaxdl.experiment.images import image_sets
-from jaxdl.experiment.run import Run
-from jaxdl.experiment.sample_quality import evaluate_samples, latent_noise
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
+from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
+from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
+from jaxdl.recipes.images import image_sets
+from jaxdl.recipes.sample_quality import evaluate_samples, latent_noise
+from jaxdl.runs.run import Run
 
 #: Columns of a grid of images, and most rows. In a conditional grid each row is a class.
 SIDE = 10

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import flax.linen as nn
@@ -13,10 +12,10 @@ from jaxdl import optimizers
 from jaxdl.core import Learner, State, Update, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.experiment.options import Options, run_directory
-from jaxdl.experiment.run import Run, run_experiment
 from jaxdl.models import table
 from jaxdl.rng import root
+from jaxdl.runs.options import Options
+from jaxdl.runs.run import Run
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
@@ -173,30 +172,3 @@ def fit_and_test(
         patience = Patience("loss", config.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation)
     return state, run.test(net, state, sets["test"])
-
-
-def run_variants(
-    config: Any,
-    variants: Mapping[str, Mapping[str, Any]],
-    experiment: Callable[[Run[Any]], dict[str, Any]],
-) -> tuple[Path, dict[str, dict[str, Any]]]:
-    """Runs an experiment once for each variant, in separate directories.
-
-    Finished variants are not run again.
-
-    Args:
-      config: options; `out`, or its default, is the parent directory.
-      variants: options that each variant changes, by the name of its directory.
-      experiment: function from a `Run` to the result of `Run.finish`.
-
-    Returns:
-      The parent directory, and the results by name. Variants that `stop_after` left unfinished
-      have no result.
-    """
-    out = run_directory(config, experiment)[1]
-    results = {}
-    for name, changes in variants.items():
-        print(f"\n{name}")
-        options = dataclasses.replace(config, **changes, out=str(out / name))
-        results[name] = run_experiment(options, experiment)
-    return out, {name: result for name, result in results.items() if result}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.experiment import GANOptions
+from jaxdl.recipes import GANOptions
 
 W = {"w": jnp.array([1.0, 2.0])}
 

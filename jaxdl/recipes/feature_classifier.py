@@ -18,12 +18,12 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError
-from jaxdl.experiment.classification import ClassificationOptions, run_classification
-from jaxdl.experiment.directory import read_json, read_result
-from jaxdl.experiment.options import Options, directory_key, from_json
-from jaxdl.experiment.run import Run, run_experiment
 from jaxdl.models import CNN, Stage
+from jaxdl.recipes.classification import ClassificationOptions, run_classification
 from jaxdl.rng import root
+from jaxdl.runs.directory import read_json, read_result
+from jaxdl.runs.options import Options, directory_key, from_json
+from jaxdl.runs.run import Run, run_experiment
 from jaxdl.training import Directory, state_sha256
 
 Images = Float[np.ndarray, "N H W C"]

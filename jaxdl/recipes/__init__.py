@@ -1,0 +1,28 @@
+"""Shared parts of experiments of one kind: options, training, scores and figures."""
+
+from jaxdl.recipes.classification import ClassificationOptions, run_classification
+from jaxdl.recipes.feature_classifier import load_classifier
+from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
+from jaxdl.recipes.gan import GANOptions, run_gan
+from jaxdl.recipes.images import image_sets
+from jaxdl.recipes.sample_quality import (
+    collapse_warnings,
+    evaluate_samples,
+    latent_noise,
+    sample_metrics,
+)
+
+__all__ = [
+    "ClassificationOptions",
+    "GANOptions",
+    "TrainingOptions",
+    "collapse_warnings",
+    "evaluate_samples",
+    "fit_and_test",
+    "image_sets",
+    "latent_noise",
+    "load_classifier",
+    "run_classification",
+    "run_gan",
+    "sample_metrics",
+]
