@@ -22,12 +22,13 @@ Measured on two cores of an AMD EPYC. Other work shared the machine in the measu
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
 
-from jaxdl import plots, scores, tasks
-from jaxdl.core import State, inference
+from jaxdl import bind, plots, predict_batched, scores, tasks
+from jaxdl.core import State
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import Autoencoder, encoder_decoder
@@ -110,10 +111,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     task = tasks.reconstruct(model)
     state, metrics = fit_and_test(run, model, task, sets)
 
-    states = [inference(member) for member in run.members(state)]
+    members = run.members(state)
     test = np.asarray(sets["test"]["input"])
     first_image = np.asarray(sets["train"]["input"][:1])
-    outputs = [tasks.predict_batched(task.reconstruct, member, test) for member in states]
+    outputs = [predict_batched(bind(task.reconstruct, member), test) for member in members]
     plots.learning_curves(run.records(), run.figure("curves"))
     write_reconstructions(run, test, outputs[0])
 
@@ -125,7 +126,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         ],
     }
     if config.mode == "latent_map":
-        values |= evaluate_codes(run, task, states, sets)
+        values |= evaluate_codes(run, task, members, sets)
     for name, per_seed in values.items():
         metrics[name] = np.reshape(per_seed, run.key.shape)
     return run.finish(state, metrics, **sets)
@@ -148,14 +149,14 @@ def write_reconstructions(run: Run[Config], test: np.ndarray, outputs: np.ndarra
 
 
 def evaluate_codes(
-    run: Run[Config], task: tasks.Reconstructor, states: list[State], sets: dict[str, Dataset]
+    run: Run[Config], task: tasks.Task, members: list[State], sets: dict[str, Dataset]
 ) -> dict[str, list[float]]:
     """Scores the latent codes by nearest neighbours and writes the pictures of the latent space.
 
     Args:
       run: the run.
       task: the task of the autoencoder.
-      states: the state of each seed.
+      members: the state of each seed.
       sets: the sets by name.
 
     Returns:
@@ -165,9 +166,10 @@ def evaluate_codes(
     test_label = np.asarray(sets["test"]["label"])
     train = np.asarray(sets["train"]["input"])
     train_label = np.asarray(sets["train"]["label"])
-    test_codes = [tasks.predict_batched(task.encode, member, test) for member in states]
-    train_codes = [tasks.predict_batched(task.encode, member, train) for member in states]
-    write_interpolation(run, task, states[0], test_codes[0], test_label)
+    encoders = [bind(task.encode, member) for member in members]
+    test_codes = [predict_batched(encode, test) for encode in encoders]
+    train_codes = [predict_batched(encode, train) for encode in encoders]
+    write_interpolation(run, bind(task.decode, members[0]), test_codes[0], test_label)
 
     test_components, train_components = principal_components(test, train)
     pca_accuracy = scores.neighbour_accuracy(
@@ -185,14 +187,13 @@ def evaluate_codes(
         plots.latent_maps(maps, test_label[:MAP_SIZE], run.figure("latent_map"))
     return {
         "test/neighbours_accuracy": accuracy,
-        "test/neighbours_pca_accuracy": [pca_accuracy] * len(states),
+        "test/neighbours_pca_accuracy": [pca_accuracy] * len(members),
     }
 
 
 def write_interpolation(
     run: Run[Config],
-    task: tasks.Reconstructor,
-    state: State,
+    decode: Callable[..., Any],
     codes: np.ndarray,
     label: np.ndarray,
 ) -> None:
@@ -204,7 +205,7 @@ def write_interpolation(
         np.asarray(tasks.interpolate(start, end, COLUMNS))
         for start, end in zip(ends, ends[1:], strict=False)
     ]
-    images = tasks.predict_batched(task.decode, state, np.concatenate(paths))
+    images = predict_batched(decode, np.concatenate(paths))
     title = "each row: decoded from the code of one test image to that of another"
     plots.image_grid(images, run.figure("interpolation"), COLUMNS, title=title)
 

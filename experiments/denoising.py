@@ -31,8 +31,7 @@ import jax
 import numpy as np
 from scipy import ndimage
 
-from jaxdl import losses, plots, scores, tasks
-from jaxdl.core import inference
+from jaxdl import augment, bind, losses, plots, predict_batched, scores, tasks
 from jaxdl.errors import at_least, in_range
 from jaxdl.models import CNN, Autoencoder, ConvDecoder, Stage, UpStage
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
@@ -88,11 +87,11 @@ class Config(TrainingOptions):
         in_range("corrupted_fraction", self.corrupted_fraction, 0, 1)
         return super().validate()
 
-    def corruption(self) -> tasks.Corruption:
+    def corruption(self) -> augment.Augment:
         """Returns the function that corrupts a clean image."""
         if self.noise == "gaussian":
-            return tasks.gaussian_noise(self.sigma)
-        return tasks.salt_and_pepper(self.corrupted_fraction)
+            return augment.gaussian_noise(self.sigma)
+        return augment.salt_and_pepper(self.corrupted_fraction)
 
 
 def network(config: Config, channels: int) -> Autoencoder:
@@ -124,13 +123,13 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     examples = np.linspace(0, train.size - 1, 500).astype(int)
     filtered = filter_images(config, np.asarray(train["input"])[examples], noisy)
     baselines = {"noisy": noisy.clip(0, 1), **filtered}
-    states = [inference(member) for member in run.members(state)]
-    denoised = [tasks.predict_batched(task.reconstruct, member, noisy) for member in states]
+    networks = [bind(task.reconstruct, member) for member in run.members(state)]
+    denoised = [predict_batched(network, noisy) for network in networks]
 
     # One value per seed.
     psnr = {"network": np.array([scores.psnr(clean, images) for images in denoised])}
     for name, images in baselines.items():
-        psnr[name] = np.full(len(states), scores.psnr(clean, images))
+        psnr[name] = np.full(len(networks), scores.psnr(clean, images))
     best_filter = np.maximum(psnr["median"], psnr["blur"])
     psnr["above_noisy"] = psnr["network"] - psnr["noisy"]
     psnr["above_filters"] = psnr["network"] - best_filter

@@ -26,8 +26,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from jaxdl import data, plots, tasks
-from jaxdl.core import inference
+from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models import Conv1DStack, SequenceNet
@@ -134,9 +133,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     state, metrics = fit_and_test(run, model, task, sets)
     metrics["test/mae_degrees"] = metrics["test/mae"] * std
     plots.learning_curves(run.records(), run.figure("curves"))
-    predictions = tasks.predict_batched(
-        task.predict, inference(run.first_seed(state)), np.asarray(sets["test"]["input"])
-    )
+    predict = bind(task.predict, run.first_seed(state))
+    predictions = predict_batched(predict, np.asarray(sets["test"]["input"]))
     np.save(run.sample("forecasts.npy"), predictions[:, 0])
     return run.finish(state, metrics, **sets)
 

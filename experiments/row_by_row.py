@@ -14,12 +14,12 @@ gives the first row, with `--cell gru` or `--cell simple` the others:
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from jaxdl import data, plots, tasks
-from jaxdl.core import State, inference
+from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import TCN, SequenceNet
@@ -112,23 +112,22 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     model = network(config, train.classes)
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, model, task, sets)
-    write_pictures(run, task, inference(run.first_seed(state)), test, sets["test"])
+    write_pictures(run, bind(task.predict, run.first_seed(state)), test, sets["test"])
     return run.finish(state, metrics, **sets)
 
 
 def write_pictures(
-    run: Run[Config], task: tasks.Classifier, state: State, images: Dataset, sequences: Dataset
+    run: Run[Config], predict: Callable[..., Any], images: Dataset, sequences: Dataset
 ) -> None:
     """Writes learning curves, the confusion matrix and the worst mistakes.
 
     Args:
       run: the run.
-      task: the task of the classifier.
-      state: the state to predict with.
+      predict: the trained network, `predict(sequences) -> probabilities`.
       images: the test set as images.
       sequences: the test set as sequences.
     """
-    probabilities = tasks.predict_batched(task.predict, state, sequences["input"])
+    probabilities = predict_batched(predict, sequences["input"])
     label = np.asarray(images["label"])
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(

@@ -20,13 +20,13 @@ Word vectors and networks trained on much more text than these reviews would bea
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from jaxdl import data, plots, tasks
-from jaxdl.core import State, inference
+from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset, Reviews, Vocabulary
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import Conv1DStack, SequenceNet
@@ -188,15 +188,14 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     vocabulary.save(run.out / "vocabulary.json")
     for name, accuracy in baseline.items():
         metrics[name] = np.full(run.key.shape, accuracy)
-    state_of_first_seed = inference(run.first_seed(state))
-    write_pictures(run, task, state_of_first_seed, vocabulary, test.classes, sets["test"])
+    predict = bind(task.predict, run.first_seed(state))
+    write_pictures(run, predict, vocabulary, test.classes, sets["test"])
     return run.finish(state, metrics, **sets)
 
 
 def write_pictures(
     run: Run[Config],
-    task: tasks.Classifier,
-    state: State,
+    predict: Callable[..., Any],
     vocabulary: Vocabulary,
     classes: tuple[str, ...],
     test: Dataset,
@@ -205,8 +204,7 @@ def write_pictures(
 
     Args:
       run: the run.
-      task: the task of the classifier.
-      state: the state to predict with.
+      predict: the trained network, `predict(inputs, lengths) -> probabilities`.
       vocabulary: the words of the ids.
       classes: the names of the classes.
       test: the encoded test set.
@@ -215,7 +213,7 @@ def write_pictures(
     inputs = np.asarray(test["input"])
     lengths = np.asarray(test["length"])
     label = np.asarray(test["label"])
-    probabilities = tasks.predict_batched(task.predict, state, inputs, lengths)
+    probabilities = predict_batched(predict, inputs, lengths)
     plots.confusion_matrix(label, probabilities.argmax(1), 2, run.figure("confusion"))
 
     # Only short texts that are read whole, if there are any.
@@ -228,7 +226,7 @@ def write_pictures(
         count = int(lengths[row])
         prefixes = np.repeat(ids[None], count, 0)
         prefix_lengths = np.arange(1, count + 1, dtype=np.int32)
-        second = tasks.predict_batched(task.predict, state, prefixes, prefix_lengths)[:, 1]
+        second = predict_batched(predict, prefixes, prefix_lengths)[:, 1]
         words = [f"{vocabulary.tokens[i]} " for i in ids[:count]]
         title = f"prediction after each word: {classes[1]} (+1) or {classes[0]} (−1); "
         title += f"the label is {classes[label[row]]}"

@@ -49,7 +49,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn.initializers import glorot_uniform, normal
 
-from jaxdl import data, plots, tasks
+from jaxdl import bind, data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data import Dataset, Vocabulary
 from jaxdl.data.vocabulary import PADDING, UNKNOWN
@@ -59,7 +59,6 @@ from jaxdl.nn import RNN, Embedding, gates
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import stream
 from jaxdl.runs import Run, launch, run_experiment
-from jaxdl.tasks import Language
 
 #: Number of test tokens that the heat map chooses its part of the text from.
 HEATMAP_TOKENS = 8192
@@ -210,7 +209,7 @@ def network(config: Config, vocabulary: int) -> SequenceNet:
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)
 
 
-def sampler(run: Run[Config], task: Language, text: Text) -> Callable[[State], None]:
+def sampler(run: Run[Config], task: tasks.Task, text: Text) -> Callable[[State], None]:
     """Returns a function that generates a sample, prints it and writes it to a file."""
     config = run.config
     prompt = config.prompt or text.train[-100:]
@@ -221,10 +220,8 @@ def sampler(run: Run[Config], task: Language, text: Text) -> Callable[[State], N
     key = stream(run.key.reshape(-1)[0], "sample")
 
     def write_sample(state: State) -> None:
-        weights = inference(run.first_seed(state))
-        tokens = task.generate(
-            weights.params,
-            weights.extra,
+        generate = bind(task.generate, run.first_seed(state))
+        tokens = generate(
             ids[None],
             key,
             length=config.sample_length,
@@ -255,8 +252,13 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     metrics["test/perplexity"] = np.exp(metrics["test/loss"])
     metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())
     plots.learning_curves(run.records(), run.figure("curves"))
-    weights = inference(run.first_seed(state))
-    write_heatmap(run, model, weights, text.vocabulary, text.test_ids[:HEATMAP_TOKENS])
+    write_heatmap(
+        run,
+        model,
+        inference(run.first_seed(state)),
+        text.vocabulary,
+        text.test_ids[:HEATMAP_TOKENS],
+    )
     return run.finish(state, metrics, **text.sets)
 
 

@@ -32,8 +32,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import losses, plots, tasks
-from jaxdl.core import State, inference
+from jaxdl import bind, losses, plots, predict_batched, tasks
+from jaxdl.core import State
 from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import VAE, Conditional, encoder_decoder, table
@@ -145,7 +145,7 @@ def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
     return VAE(encoder, decoder, latent=config.latent)
 
 
-def make_task(config: Config, model: VAE, steps: int) -> tasks.Variational:
+def make_task(config: Config, model: VAE, steps: int) -> tasks.Task:
     """Returns the task that the options describe, for a run of so many steps."""
     thresholds: dict[str, Any] = {"dynamic": "dynamic", "threshold": 0.5, "none": None}
     return tasks.vae(
@@ -179,15 +179,14 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
     on_validation = grid_writer(run, task, inputs)
     state, metrics = fit_and_test(run, None, task, sets, on_validation)
-    states = [inference(member) for member in run.members(state)]
+    members = run.members(state)
     if config.importance:
-        bounds = [importance_bound(task, member, test, config) for member in states]
+        bounds = [importance_bound(task, member, test, config) for member in members]
         metrics["test/importance_bound"] = np.reshape(bounds, run.key.shape)
-    generate = functools.partial(decode_pixels, task)
-    metrics |= evaluate_samples(
-        run, classifier, generate, states, config.latent, config.conditional
-    )
-    write_pictures(run, task, states[0], test, inputs)
+    decode = functools.partial(decode_pixels, task)
+    generators = [bind(decode, member) for member in members]
+    metrics |= evaluate_samples(run, classifier, generators, config.latent, config.conditional)
+    write_pictures(run, task, members[0], test, inputs)
     return run.finish(state, metrics, **sets)
 
 
@@ -196,7 +195,7 @@ def print_table(half: nn.Module, x: np.ndarray) -> None:
     print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
 
 
-def decode_pixels(task: tasks.Variational, *arguments: Any) -> Any:
+def decode_pixels(task: tasks.Task, *arguments: Any) -> Any:
     """Decodes latent vectors to pixels in [0, 1], which the mean of a Gaussian may exceed."""
     return jnp.clip(task.decode(*arguments), 0, 1)
 
@@ -214,14 +213,13 @@ def grid_inputs(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ..
 
 
 def grid_writer(
-    run: Run[Config], task: tasks.Variational, inputs: tuple[np.ndarray, ...]
+    run: Run[Config], task: tasks.Task, inputs: tuple[np.ndarray, ...]
 ) -> Callable[[State], None]:
     """Returns a function that writes a grid of samples, always for the same inputs."""
-    decode = jax.jit(functools.partial(decode_pixels, task))
+    decode = functools.partial(decode_pixels, task)
 
     def on_validation(state: State) -> None:
-        weights = inference(run.first_seed(state))
-        images = np.asarray(decode(weights.params, weights.extra, *inputs))
+        images = predict_batched(bind(decode, run.first_seed(state)), *inputs)
         run.grid(state.steps_done, images, COLUMNS)
 
     return on_validation
@@ -234,7 +232,7 @@ def labels_of(config: Config, label: np.ndarray) -> tuple[np.ndarray, ...]:
     return ()
 
 
-def importance_bound(task: tasks.Variational, state: State, test: Dataset, config: Config) -> float:
+def importance_bound(task: tasks.Task, state: State, test: Dataset, config: Config) -> float:
     """Returns the importance-weighted bound of the test set in nats."""
 
     def bound(params: Any, extra: Any, x: Any, row: Any, *label: Any) -> Any:
@@ -244,12 +242,13 @@ def importance_bound(task: tasks.Variational, state: State, test: Dataset, confi
     images = np.asarray(test["input"])
     rows = np.arange(test.size, dtype=np.int32)
     label = labels_of(config, np.asarray(test["label"]))
-    return float(tasks.predict_batched(bound, state, images, rows, *label, batch_size=250).mean())
+    bounds = predict_batched(bind(bound, state), images, rows, *label, batch_size=250)
+    return float(bounds.mean())
 
 
 def write_pictures(
     run: Run[Config],
-    task: tasks.Variational,
+    task: tasks.Task,
     state: State,
     test: Dataset,
     inputs: tuple[np.ndarray, ...],
@@ -257,34 +256,34 @@ def write_pictures(
     """Writes learning curves, samples, reconstructions, interpolations and the latent map."""
     config = run.config
     plots.learning_curves(run.records(), run.figure("curves"))
-    samples = tasks.predict_batched(functools.partial(decode_pixels, task), state, *inputs)
+    samples = predict_batched(bind(functools.partial(decode_pixels, task), state), *inputs)
     title = f"{len(samples)} images decoded from random latent vectors"
     plots.image_grid(samples, run.figure("samples"), COLUMNS, title=title)
     run.training_gif()
 
     images = np.asarray(test["input"][: 2 * COLUMNS])
     label = labels_of(config, np.asarray(test["label"][: 2 * COLUMNS]))
-    outputs = tasks.predict_batched(task.reconstruct, state, images, *label)
+    outputs = predict_batched(bind(task.reconstruct, state), images, *label)
     rows = [images[:COLUMNS], outputs[:COLUMNS], images[COLUMNS:], outputs[COLUMNS:]]
     error = np.mean((images - outputs) ** 2)
     title = f"test images above their reconstructions, mean squared error {error:.4f}"
     plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS, title=title)
 
-    mean = tasks.predict_batched(encode_mean(task), state, images, *label)
+    mean = predict_batched(bind(encode_mean(task), state), images, *label)
     write_posterior_samples(run, task, state, images, mean, label)
     write_interpolation(run, task, state, mean, label)
     if config.latent == 2 and not config.conditional:
         write_latent_map(run, task, state, test)
 
 
-def encode_mean(task: tasks.Variational) -> Callable[..., Any]:
+def encode_mean(task: tasks.Task) -> Callable[..., Any]:
     """Returns a function that encodes images as the means of their posteriors."""
     return lambda *arguments: task.encode(*arguments)[0]
 
 
 def write_posterior_samples(
     run: Run[Config],
-    task: tasks.Variational,
+    task: tasks.Task,
     state: State,
     images: np.ndarray,
     mean: np.ndarray,
@@ -302,16 +301,15 @@ def write_posterior_samples(
       mean: the means of their posteriors `[N, Z]`.
       label: their labels `[N]`, for a conditional network.
     """
-    std = tasks.predict_batched(
-        lambda *arguments: jnp.exp(task.encode(*arguments)[1] / 2), state, images, *label
-    )
+    encode_std = bind(lambda *arguments: jnp.exp(task.encode(*arguments)[1] / 2), state)
+    std = predict_batched(encode_std, images, *label)
     count = 4
     samples = COLUMNS - 1
     noise = latent_noise(run.seeds[0], run.config.latent, count * samples)
     noise = noise.reshape(count, samples, -1)
     latent = (mean[:count, None] + std[:count, None] * noise).reshape(count * samples, -1)
     repeated = [np.repeat(each[:count], samples) for each in label]
-    decoded = tasks.predict_batched(task.decode, state, latent, *repeated)
+    decoded = predict_batched(bind(task.decode, state), latent, *repeated)
     decoded = decoded.reshape(count, samples, *images.shape[1:])
     difference = decoded - decoded.mean(1, keepdims=True)
     # No difference is shown as grey.
@@ -326,7 +324,7 @@ def write_posterior_samples(
 
 def write_interpolation(
     run: Run[Config],
-    task: tasks.Variational,
+    task: tasks.Task,
     state: State,
     mean: np.ndarray,
     label: tuple[np.ndarray, ...],
@@ -336,20 +334,18 @@ def write_interpolation(
     paths = [np.asarray(tasks.interpolate(mean[i], mean[i + 1], COLUMNS)) for i in starts]
     # A conditional network decodes a whole path with the class of its first image.
     classes = [np.repeat(each[:12:2], COLUMNS) for each in label]
-    images = tasks.predict_batched(task.decode, state, np.concatenate(paths), *classes)
+    images = predict_batched(bind(task.decode, state), np.concatenate(paths), *classes)
     title = "each row: decoded from the code of one test image to that of another"
     plots.image_grid(images, run.figure("interpolation"), COLUMNS, title=title)
 
 
-def write_latent_map(
-    run: Run[Config], task: tasks.Variational, state: State, test: Dataset
-) -> None:
+def write_latent_map(run: Run[Config], task: tasks.Task, state: State, test: Dataset) -> None:
     """Writes a map of the test images in two latent dimensions, and a grid of decoded points."""
     images = np.asarray(test["input"][:MAP_SIZE])
-    codes = tasks.predict_batched(encode_mean(task), state, images)
+    codes = predict_batched(bind(encode_mean(task), state), images)
     label = np.asarray(test["label"][:MAP_SIZE])
     plots.latent_map(codes, label, run.figure("latent_map"), "test images")
-    decoded = tasks.predict_batched(task.decode, state, tasks.latent_grid(20))
+    decoded = predict_batched(bind(task.decode, state), tasks.latent_grid(20))
     title = "decoded points of the latent plane"
     plots.image_grid(decoded, run.figure("grid"), 20, title=title)
 

@@ -24,9 +24,9 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 import numpy as np
+from jax.tree_util import Partial
 
-from jaxdl import data, plots, scores, tasks
-from jaxdl.core import State, inference
+from jaxdl import bind, data, plots, predict_batched, scores, tasks
 from jaxdl.data import Dataset, check_batch_size
 from jaxdl.errors import InputError
 from jaxdl.models import VAE, Autoencoder, encoder_decoder
@@ -83,10 +83,8 @@ def make_task(config: Config, shape: tuple[int, ...]) -> tuple[Any, Any]:
     return autoencoder, tasks.reconstruct(autoencoder)
 
 
-def encode_all(
-    config: Config, task: Any, states: list[State], images: np.ndarray
-) -> list[np.ndarray]:
-    """Returns the codes `[N, 2]` of the images for each state; a VAE has the means as codes."""
+def encoder(config: Config, task: tasks.Task) -> Callable[..., Any]:
+    """Returns `encode(params, extra, images) -> codes [N, 2]`; a VAE has the means as codes."""
 
     def encode(*arguments: Any) -> Any:
         codes = task.encode(*arguments)
@@ -94,7 +92,7 @@ def encode_all(
             return codes[0]
         return codes
 
-    return [tasks.predict_batched(encode, state, images) for state in states]
+    return encode
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
@@ -113,37 +111,37 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     model, task = make_task(config, train["input"].shape[1:])
     state, metrics = fit_and_test(run, model, task, sets)
 
-    states = [inference(member) for member in run.members(state)]
-    test_codes = encode_all(config, task, states, np.asarray(test["input"]))
-    train_codes = encode_all(config, task, states, np.asarray(train["input"]))
-    scores_by_name = score(task, states, train, test, train_codes, test_codes)
+    members = run.members(state)
+    encode = encoder(config, task)
+    encoders = [bind(encode, member) for member in members]
+    test_codes = [predict_batched(each, np.asarray(test["input"])) for each in encoders]
+    train_codes = [predict_batched(each, np.asarray(train["input"])) for each in encoders]
+    networks = [bind(task.reconstruct, member) for member in members]
+    scores_by_name = score(networks, train, test, train_codes, test_codes)
     for name, values in scores_by_name.items():
         metrics[name] = np.reshape(values, run.key.shape)
 
     prior = standard_normal
     if config.networks[0] == "autoencoder":
         prior = fit_gaussian
-    # The parameters of the prior become parameters of the state, next to those of the network.
     generators = [
-        member.replace(params=(member.params, *prior(codes)))
-        for member, codes in zip(states, train_codes, strict=True)
+        Partial(decode_noise, bind(task.decode, member), *prior(codes))
+        for member, codes in zip(members, train_codes, strict=True)
     ]
-    generate = generator(task)
-    metrics |= evaluate_samples(run, classifier, generate, generators, 2, False)
-    write_pictures(run, generate, generators[0])
+    metrics |= evaluate_samples(run, classifier, generators, 2, False)
+    write_pictures(run, generators[0])
     np.save(run.sample("codes.npy"), test_codes[0][:MAP_SIZE])
     return run.finish(state, metrics, **sets)
 
 
 def score(
-    task: Any,
-    states: list[State],
+    networks: list[Callable[..., Any]],
     train: Dataset,
     test: Dataset,
     train_codes: list[np.ndarray],
     test_codes: list[np.ndarray],
 ) -> dict[str, list[float]]:
-    """Returns the scores of codes and reconstructions by the name of the metric, one per state."""
+    """Returns scores of codes and reconstructions by the metric's name, one per network."""
     train_label = np.asarray(train["label"])
     test_label = np.asarray(test["label"])
     images = np.asarray(test["input"])
@@ -151,10 +149,7 @@ def score(
         scores.neighbour_accuracy(known, train_label, codes, test_label)
         for known, codes in zip(train_codes, test_codes, strict=True)
     ]
-    psnr = [
-        scores.psnr(images, tasks.predict_batched(task.reconstruct, state, images))
-        for state in states
-    ]
+    psnr = [scores.psnr(images, predict_batched(network, images)) for network in networks]
     return {"test/neighbours_accuracy": accuracy, "test/psnr": psnr}
 
 
@@ -169,27 +164,19 @@ def fit_gaussian(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes.mean(0), np.linalg.cholesky(covariance).T.astype(np.float32)
 
 
-def generator(task: Any) -> Callable[..., Any]:
-    """Returns `generate(params, extra, z)`, which decodes codes `mean + z @ root`.
-
-    The parameters are `(parameters of the network, mean, root)`, and z is standard normal noise.
-    """
-
-    def generate(params: Any, extra: Any, z: Any) -> Any:
-        weights, mean, root = params
-        return task.decode(weights, extra, mean[None] + z @ root)
-
-    return generate
+def decode_noise(decode: Callable[..., Any], mean: Any, root: Any, z: Any) -> Any:
+    """Decodes the codes `mean + z @ root`, where z is standard normal noise."""
+    return decode(mean[None] + z @ root)
 
 
-def write_pictures(run: Run[Config], generate: Callable[..., Any], state: State) -> None:
+def write_pictures(run: Run[Config], generate: Callable[..., Any]) -> None:
     """Writes learning curves, a grid over the latent space and a grid of random samples."""
     plots.learning_curves(run.records(), run.figure("curves"))
-    grid = tasks.predict_batched(generate, state, tasks.latent_grid(SIDE))
+    grid = predict_batched(generate, tasks.latent_grid(SIDE))
     title = "decoded points of the latent plane"
     plots.image_grid(grid, run.figure("grid"), SIDE, title=title)
     noise = latent_noise(run.seeds[0], 2, SIDE**2)
-    samples = tasks.predict_batched(generate, state, noise)
+    samples = predict_batched(generate, noise)
     title = f"{SIDE**2} images decoded from random latent vectors"
     plots.image_grid(samples, run.figure("samples"), SIDE, title=title)
 

@@ -21,8 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from jaxdl import data, plots, tasks
-from jaxdl.core import inference
+from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models import CNN, SequenceNet, Stage
@@ -114,12 +113,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, model, task, sets)
 
-    probabilities = tasks.predict_batched(
-        task.predict,
-        inference(run.first_seed(state)),
-        np.asarray(sets["test"]["input"]),
-        batch_size=100,
-    )
+    predict = bind(task.predict, run.first_seed(state))
+    probabilities = predict_batched(predict, np.asarray(sets["test"]["input"]), batch_size=100)
     # The network on one frame predicts each frame; its prediction for a clip is the mean of these.
     answers = probabilities.reshape(len(test), -1, 4).mean(1).argmax(1)
     plots.learning_curves(run.records(), run.figure("curves"))

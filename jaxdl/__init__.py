@@ -1,7 +1,20 @@
 """jaxdl: the classic networks of deep learning, as pure functions in JAX."""
 
-from jaxdl import data, losses, metrics, models, nn, optimizers, plots, scores, tasks, training
+from jaxdl import (
+    augment,
+    data,
+    losses,
+    metrics,
+    models,
+    nn,
+    optimizers,
+    plots,
+    scores,
+    tasks,
+    training,
+)
 from jaxdl.core import Learner, State, Update, inference, learner
+from jaxdl.predict import bind, predict_batched
 from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
 from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
@@ -15,6 +28,8 @@ __all__ = [
     "State",
     "Update",
     "accumulate",
+    "augment",
+    "bind",
     "data",
     "evaluate",
     "inference",
@@ -25,6 +40,7 @@ __all__ = [
     "nn",
     "optimizers",
     "plots",
+    "predict_batched",
     "reproduce",
     "root",
     "scores",

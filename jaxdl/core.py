@@ -20,7 +20,7 @@ import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.metrics import Metrics
+from jaxdl.metrics import Metric, Metrics, mean
 from jaxdl.xla import materialize
 
 Batch = Mapping[str, Array]
@@ -80,14 +80,15 @@ class Update(NamedTuple):
     """One optimizer's share of a step.
 
     Attributes:
-      loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
+      loss: `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. The
+        optimizer minimizes the mean, sum / count. The count is the weight of a part of a batch.
       optimizer: any Optax transformation. Clipping, schedules and frozen parameters belong here.
       on: the top-level entry of `params` that the optimizer updates. None means all of them.
       times: number of repeats within one step, at least 1, such as the k critic updates of a GAN.
         The repeats share one optimizer state.
     """
 
-    loss: Callable[..., tuple[Array, tuple[Any, Metrics]]]
+    loss: Callable[..., tuple[Metric, tuple[Any, Metrics]]]
     optimizer: optax.GradientTransformation
     on: str | None = None
     times: int = 1
@@ -142,7 +143,8 @@ def learner(
       ...     return {"w": jnp.zeros(())}, {}
       >>> def loss(params, extra, batch, key, *, train):
       ...     error = (params["w"] - batch["x"]) ** 2
-      ...     return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
+      ...     total = jaxdl.metrics.total(error)
+      ...     return total, (extra, {"loss": total})
       >>> net = learner(init, Update(loss, optax.sgd(0.5)))
       >>> key = jaxdl.root(0)
       >>> batch = {"x": jnp.array([1.0, 3.0])}
@@ -221,7 +223,9 @@ def _apply(
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
         params = _put(state.params, update.on, part)
-        return update.loss(params, state.extra, batch, key, train=True)
+        loss, aux = update.loss(params, state.extra, batch, key, train=True)
+        _check_pair(loss)
+        return mean(loss), aux
 
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
@@ -237,6 +241,13 @@ def _apply(
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
     metrics = {**metrics, **_learning_rate(opt, update.on)}
     return state.replace(params=params, opt=opts, extra=extra), metrics
+
+
+def _check_pair(loss: Any) -> None:
+    """Raises InputError unless a loss is a pair (sum, count)."""
+    if not isinstance(loss, tuple) or len(loss) != 2:
+        allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
+        raise InputError("loss", "one array", allowed)
 
 
 def _learning_rate(opt: Any, on: str | None) -> Metrics:
@@ -263,12 +274,12 @@ def _mean_over_replicas(tree: Any) -> Any:
     if not _mapped():
         return tree
 
-    def mean(x: Array) -> Array:
+    def mean_of_leaf(x: Array) -> Array:
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             return x
         return jax.lax.pmean(x, AXIS)
 
-    return jax.tree.map(mean, tree)
+    return jax.tree.map(mean_of_leaf, tree)
 
 
 def local_rows(tree: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, Key
 from jaxdl.core import Batch, Learner, State, Update
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
-from jaxdl.metrics import Metrics
+from jaxdl.metrics import Metrics, mean
 
 
 def with_ema(learner: Learner, decay: float) -> Learner:
@@ -38,7 +38,7 @@ def with_ema(learner: Learner, decay: float) -> Learner:
       >>> import jaxdl, optax
       >>> data, _ = jaxdl.data.load("digits")
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
-      >>> net = with_ema(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))), 0.99)
+      >>> net = with_ema(jaxdl.learner(task.init, *task.updates(optax.sgd(0.1))), 0.99)
       >>> sorted(jaxdl.train(net, data, key=jaxdl.root(0), steps=2).extra)
       ['ema']
     """
@@ -97,7 +97,7 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
     Example:
       >>> import jaxdl, optax
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
-      >>> net = skip_nonfinite(jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))))
+      >>> net = skip_nonfinite(jaxdl.learner(task.init, *task.updates(optax.sgd(0.1))))
       >>> batch = {"input": jnp.ones((4, 8, 8, 1)), "label": jnp.arange(4)}
       >>> key = jaxdl.root(0)
       >>> before = net.init(key, batch)
@@ -170,7 +170,7 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
       >>> def make(learning_rate, dropout):
       ...     task = jaxdl.tasks.classify(jaxdl.models.MLP([32], dropout=dropout))
       ...     adam = jaxdl.optimizers.optimizer("adam", learning_rate)
-      ...     return jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))
+      ...     return jaxdl.learner(task.init, *task.updates(adam))
       >>> net = sweep(make, learning_rate=[1e-4, 1e-2, 1e-2], dropout=[0.0, 0.0, 0.5])
       >>> states = jaxdl.train(net, data, key=jaxdl.root([0, 0, 0]), steps=100)
       >>> [float(a) > 0.8 for a in jaxdl.evaluate(net, states, data)["accuracy"]]
@@ -214,12 +214,11 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
 def accumulate(update: Update, n: int) -> Update:
     """Wraps an update to accumulate its gradient over `n` parts of the batch.
 
-        g = sum_i c_i grad L(part i) / sum_i c_i,   c_i = examples that count in part i
+        g = sum_i c_i grad L(part i) / sum_i c_i,   c_i = the count of the loss in part i
 
     The parts are computed one after the other, so activations need 1/n of the memory. The
-    optimizer is called once per step, so schedules are unaffected. If the loss is a mean over the
-    examples, masked or not, the gradient is that of the whole batch. BatchNorm normalizes each
-    part separately.
+    optimizer is called once per step, so schedules are unaffected. The gradient is that of the
+    whole batch, masked or not. BatchNorm normalizes each part separately.
 
     This function wraps an update and not a learner, because only an update has a gradient.
 
@@ -236,7 +235,7 @@ def accumulate(update: Update, n: int) -> Update:
     Example:
       >>> import jaxdl, optax
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
-      >>> net = jaxdl.learner(task.init, accumulate(jaxdl.Update(task.loss, optax.sgd(0.1)), 4))
+      >>> net = jaxdl.learner(task.init, accumulate(*task.updates(optax.sgd(0.1)), 4))
     """
     at_least("n", n, 1)
 
@@ -250,25 +249,24 @@ def accumulate(update: Update, n: int) -> Update:
             i, batch = inputs
 
             def objective(p):
-                return update.loss(p, extra, batch, jax.random.fold_in(key, i), train=True)
+                loss, aux = update.loss(p, extra, batch, jax.random.fold_in(key, i), train=True)
+                return mean(loss), (loss, aux)
 
-            (value, (extra, metrics)), grad = jax.value_and_grad(objective, has_aux=True)(fixed)
-            count = _count(batch, value)
-            total = total + count * value
+            (_, (loss, aux)), grad = jax.value_and_grad(objective, has_aux=True)(fixed)
+            value, count = loss
+            extra, metrics = aux
+            total = total + value
             grads = jax.tree.map(lambda a, b: a + count.astype(b.dtype) * b, grads, grad)
             return (extra, total, grads), (count, metrics)
 
         start = extra, jnp.zeros(()), jax.tree.map(jnp.zeros_like, fixed)
         inputs = jnp.arange(n), _parts(batch, n)
         (extra, total, grads), (counts, metrics) = jax.lax.scan(part, start, inputs)
-        scale = 1 / jnp.maximum(counts.sum(), 1)
-        # The learner differentiates this loss. The terms below add 0 to its value and are linear in
+        # The learner differentiates this loss. The terms below add 0 to its sum and are linear in
         # the parameters, with the accumulated gradient as slope, so it gets that gradient.
-        slopes = jax.tree.map(
-            lambda g, p, f: (g * scale.astype(g.dtype) * (p - f)).sum(), grads, params, fixed
-        )
-        value = total * scale + sum(jax.tree.leaves(slopes))
-        return value, (extra, jax.tree.map(lambda m: m.sum(0), metrics))
+        slopes = jax.tree.map(lambda g, p, f: (g * (p - f)).sum(), grads, params, fixed)
+        total = total + sum(jax.tree.leaves(slopes))
+        return (total, counts.sum()), (extra, jax.tree.map(lambda m: m.sum(0), metrics))
 
     return update._replace(loss=loss)
 
@@ -281,13 +279,6 @@ def _refuse_sweep(learner: Learner) -> None:
             "sweep(...)",
             "a learner that is not a sweep; wrap the learner inside of `make` instead",
         )
-
-
-def _count(batch: Batch, value: Array) -> Array:
-    """Returns the number of examples that count in a part, or 1 without a mask."""
-    if "mask" in batch:
-        return batch["mask"].sum().astype(value.dtype)
-    return jnp.ones_like(value)
 
 
 def _parts(batch: Batch, n: int) -> Batch:

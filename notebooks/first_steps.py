@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import optax
 
 import jaxdl
-from jaxdl import Update, learner
+from jaxdl import learner
 
 train_set, test_set = jaxdl.data.load("digits")
 print(train_set, train_set["input"].shape, test_set.size)
@@ -31,7 +31,7 @@ print(train_set, train_set["input"].shape, test_set.size)
 # %%
 model = jaxdl.models.MLP((64,), outputs=10)
 task = jaxdl.tasks.classify(model)
-net = learner(task.init, Update(task.loss, optax.adam(1e-3)))
+net = learner(task.init, *task.updates(optax.adam(1e-3)))
 print(jaxdl.models.table(model, train_set["input"][:1]))
 
 # %% [markdown]

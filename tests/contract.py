@@ -51,9 +51,7 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
         label=rng.integers(0, 3, SIZE).astype(np.int32),
     )
     task = jaxdl.tasks.classify(model)
-    return Row(
-        lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=exact_pmap
-    )
+    return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
 
 
 def language(carried: bool) -> Row:
@@ -73,9 +71,7 @@ def language(carried: bool) -> Row:
         fields["length"] = rng.integers(1, 8, SIZE).astype(np.int32)
     task = jaxdl.tasks.language(net, carried=carried)
     data = Dataset(fields, "random 2", contiguous=carried)
-    return Row(
-        lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=carried
-    )
+    return Row(task.updates, task.init, data, exact_pmap=carried)
 
 
 def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
@@ -88,7 +84,7 @@ def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
         label=rng.integers(0, 2, SIZE).astype(np.int32),
     )
     task = jaxdl.tasks.classify(models.SequenceNet(nn.Embedding(6, 4), body, 1, pool))
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
+    return Row(task.updates, task.init, data, exact_pmap=True)
 
 
 def sequence_regression() -> Row:
@@ -99,7 +95,7 @@ def sequence_regression() -> Row:
         target=rng.normal(size=(SIZE, 1)).astype(np.float32),
     )
     task = jaxdl.tasks.regress(models.SequenceNet(None, models.TCN((4,), 2), 1, "last"))
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, data, exact_pmap=True)
+    return Row(task.updates, task.init, data, exact_pmap=True)
 
 
 def pictures(seed: int, *shape: int) -> Dataset:
@@ -115,9 +111,9 @@ def reconstruction() -> Row:
     encoder = models.CNN((models.Stage(3, pool=None, strides=2),), outputs=None, norm="batch")
     net = models.Autoencoder(encoder, models.ConvDecoder((models.UpStage(1),)))
     task = jaxdl.tasks.reconstruct(
-        net, likelihood="gaussian", corrupt=jaxdl.tasks.gaussian_noise(0.1)
+        net, likelihood="gaussian", corrupt=jaxdl.augment.gaussian_noise(0.1)
     )
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(7, 6, 6, 1))
+    return Row(task.updates, task.init, pictures(7, 6, 6, 1))
 
 
 def vae(conditional: bool) -> Row:
@@ -128,19 +124,17 @@ def vae(conditional: bool) -> Row:
         parts = tuple(models.Conditional(part, 3, 4) for part in parts)
         options = {"warmup": 3}
     task = jaxdl.tasks.vae(models.VAE(*parts, latent=2), **options)
-    return Row(lambda optimizer: (Update(task.loss, optimizer),), task.init, pictures(3, 2, 2, 1))
+    return Row(task.updates, task.init, pictures(3, 2, 2, 1))
 
 
 def gan() -> Row:
     """Returns a dense GAN with BatchNorm in the generator and a spectral norm discriminator."""
     generator = models.Reshaped(models.MLP((8,), 4, norm="batch"), (2, 2, 1))
     task = jaxdl.tasks.gan(
-        generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral_norm=True
+        generator, models.MLP((8,), 1, "leaky_relu"), latent=3, spectral_norm=True, critic_steps=2
     )
     return Row(
-        lambda optimizer: task.updates(optimizer, optimizer, critic_steps=2),
-        task.init,
-        pictures(4, 2, 2, 1),
+        lambda optimizer: task.updates(optimizer, optimizer), task.init, pictures(4, 2, 2, 1)
     )
 
 

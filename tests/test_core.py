@@ -12,7 +12,7 @@ from optax.contrib import schedule_free_eval_params, schedule_free_sgd
 import jaxdl
 from jaxdl.core import AXIS, State, Update, inference
 from jaxdl.errors import InputError
-from jaxdl.metrics import total
+from jaxdl.metrics import mean, total
 from tests.training.linear import KEY, line, points
 
 ADAM = optax.adam(0.01)
@@ -27,13 +27,13 @@ def two(key, batch):
 def pull_a(params, extra, batch, key, *, train):
     """Computes a loss that pulls a towards b plus the mean of the batch."""
     error = (params["a"]["v"] - params["b"]["v"] - batch["x"]) ** 2
-    return error.mean(), ({"seen": extra["seen"] + 1}, {"a_loss": total(error)})
+    return total(error), ({"seen": extra["seen"] + 1}, {"a_loss": total(error)})
 
 
 def pull_b(params, extra, batch, key, *, train):
     """Computes a loss that pulls b towards twice a."""
     error = (params["b"]["v"] - 2 * params["a"]["v"]) ** 2
-    return error, ({"seen": extra["seen"] * 10}, {"b_loss": total(error[None])})
+    return total(error[None]), ({"seen": extra["seen"] * 10}, {"b_loss": total(error[None])})
 
 
 def test_a_later_update_sees_what_an_earlier_one_changed():
@@ -55,6 +55,17 @@ def test_a_later_update_sees_what_an_earlier_one_changed():
     )
     assert float(state.extra["seen"]) == 100  # (0 + 1) * 10 * 10
     assert int(state.step) == 1
+
+
+def test_a_loss_that_is_not_a_pair_is_refused():
+    def scalar(params, extra, batch, key, *, train):
+        return params["a"]["v"] ** 2, (extra, {})
+
+    net = jaxdl.learner(two, Update(scalar, optax.sgd(0.1)))
+    with pytest.raises(InputError) as caught:
+        net.step(net.init(KEY, BATCH), BATCH, KEY)
+    allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
+    assert str(caught.value) == f"loss: got 'one array', allowed: {allowed}"
 
 
 def test_order_of_updates_matters():
@@ -96,7 +107,7 @@ def test_keys_differ_between_steps_updates_and_repeats():
 
     def noisy(params, extra, batch, key, *, train):
         keys.append(jax.random.key_data(key).tolist())
-        return params["a"]["v"] ** 2, (extra, {})
+        return (params["a"]["v"] ** 2, 1.0), (extra, {})
 
     net = jaxdl.learner(two, Update(noisy, optax.sgd(0.1), times=2), Update(noisy, optax.sgd(0.1)))
     state, _ = net.step(net.init(KEY, BATCH), BATCH, KEY)
@@ -111,7 +122,7 @@ def test_init_removes_weak_types():
         return {"w": jnp.asarray(1.0) * 2, "n": 3.0}, {"count": jnp.asarray(0)}
 
     def simple(params, extra, batch, key, *, train):
-        return (params["w"] * params["n"]) ** 2, ({"count": extra["count"] + 1}, {})
+        return ((params["w"] * params["n"]) ** 2, 1.0), ({"count": extra["count"] + 1}, {})
 
     net = jaxdl.learner(
         weak, Update(simple, optax.inject_hyperparams(optax.sgd)(learning_rate=0.1))
@@ -133,7 +144,7 @@ def test_logged_learning_rate_is_the_one_used():
     step = jax.jit(net.step)
     for i in range(3):
         gradient = jax.grad(
-            lambda p: pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0]
+            lambda p: mean(pull_a(p, {"seen": jnp.zeros(())}, BATCH, KEY, train=True)[0])
         )(state.params)
         new, metrics = step(state, BATCH, KEY)
         change = state.params["a"]["v"] - new.params["a"]["v"]

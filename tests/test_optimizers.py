@@ -229,7 +229,7 @@ def regression(made) -> Counted:
     def loss(params, extra, batch, key, *, train):
         traces.extend([1] * train)
         error = (batch["x"] @ params["kernel"] + params["bias"][None] - batch["y"]) ** 2
-        return error.mean(), (extra, {"loss": metrics.total(error)})
+        return metrics.total(error), (extra, {"loss": metrics.total(error)})
 
     return Counted(learner(init, Update(loss, made)), batch, traces)
 
@@ -274,7 +274,7 @@ def test_logged_rate_is_the_one_that_changed_the_weights(name, key):
 
     def loss(params, extra, batch, key, *, train):
         each = batch["x"] @ params["w"]
-        return each.mean(), (extra, {"loss": metrics.total(each)})
+        return metrics.total(each), (extra, {"loss": metrics.total(each)})
 
     net = learner(
         lambda key, batch: ({"w": jnp.zeros(3)}, {}), Update(loss, optimizer("sgd", rate))

@@ -102,7 +102,7 @@ def jaxdl_net(vocabulary: int, steps: int, dropout: float) -> tuple[Any, Any]:
     """Returns the task and the learner."""
     import jax
 
-    from jaxdl import Update, learner, optimizers, tasks
+    from jaxdl import learner, optimizers, tasks
     from jaxdl.models import OneHot, SequenceNet
     from jaxdl.nn import RNN
 
@@ -113,7 +113,7 @@ def jaxdl_net(vocabulary: int, steps: int, dropout: float) -> tuple[Any, Any]:
         SequenceNet(OneHot(vocabulary), body, vocabulary, dropout=dropout), carried=True
     )
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", RATE, steps), clip=CLIP)
-    return task, learner(task.init, Update(task.loss, adam))
+    return task, learner(task.init, *task.updates(adam))
 
 
 class TorchNet:

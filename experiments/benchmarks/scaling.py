@@ -63,7 +63,7 @@ def child(address: str, processes: int, rank: int, name: str, batch: int) -> Non
         "label": rng.integers(0, 10, 2048).astype(np.int32),
     }
     task = jaxdl.tasks.classify(jaxdl.models.softmax_mlp())
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3)))
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3)))
     clock = Clock()
     jaxdl.train(
         net,

@@ -7,11 +7,12 @@ from typing import Any, Self
 import flax.linen as nn
 import numpy as np
 
-from jaxdl import data, plots, tasks
+from jaxdl import augment, data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.plots.page import PALETTE
+from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.runs.run import Run
 
@@ -52,7 +53,7 @@ def run_classification(
     config = run.config
     sets = prepared(run)
     shape = sets["train"]["input"].shape[1:]
-    augment = None
+    shift = None
     if config.shift:
         if len(shape) != 3:
             allowed = f"0 for inputs of shape {list(shape)}, which are not images"
@@ -60,14 +61,14 @@ def run_classification(
         if config.shift >= min(shape[:2]):
             allowed = f"less than the smaller side of the images, {min(shape[:2])}"
             raise InputError("shift", config.shift, allowed)
-        augment = tasks.random_shift(config.shift)
+        shift = augment.random_shift(config.shift)
     classes = sets["train"].classes
     if classes is None:
         raise InputError("data", config.data, "a set with classes")
     model = model_for(classes)
-    task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=augment)
+    task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=shift)
     state, metrics = fit_and_test(run, model, task, sets)
-    draw(run, task, inference(run.first_seed(state)), sets["test"], first_layer)
+    draw(run, task, run.first_seed(state), sets["test"], first_layer)
     return run.finish(state, metrics, **sets)
 
 
@@ -82,7 +83,7 @@ def prepared(run: Run[Any]) -> dict[str, Dataset]:
 
 
 def draw(
-    run: Run[Any], task: tasks.Classifier, state: State, test: Dataset, first_layer: Callable
+    run: Run[Any], task: tasks.Task, state: State, test: Dataset, first_layer: Callable
 ) -> None:
     """Draws the figures of a classifier.
 
@@ -91,14 +92,15 @@ def draw(
     """
     inputs = np.asarray(test["input"])
     label = np.asarray(test["label"])
-    probabilities = tasks.predict_batched(task.predict, state, inputs)
+    predict = bind(task.predict, state)
+    probabilities = predict_batched(predict, inputs)
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(
         label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion")
     )
     if inputs.ndim == 4 and inputs.shape[-1] in (1, 3):
         plots.mistakes(inputs, label, probabilities, run.figure("mistakes"))
-        kernel = first_layer(state.params, inputs.shape[1:])
+        kernel = first_layer(inference(state).params, inputs.shape[1:])
         plots.filters(kernel, run.figure("filters"))
         few = slice(12)
         plots.overview(
@@ -111,7 +113,7 @@ def draw(
         )
     elif inputs.shape[1:] == (2,) and probabilities.shape[1] <= len(PALETTE):
         plots.decision_map(
-            lambda points: tasks.predict_batched(task.predict, state, points),
+            lambda points: predict_batched(predict, points),
             inputs,
             label,
             run.figure("decisions"),

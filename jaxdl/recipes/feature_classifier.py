@@ -13,12 +13,13 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import Float, Int
 
 from jaxdl import scores, tasks
-from jaxdl.core import State, inference
+from jaxdl.core import State
 from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError
 from jaxdl.models import CNN, Stage
+from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.classification import ClassificationOptions, run_classification
 from jaxdl.rng import root
 from jaxdl.runs.directory import read_json, read_result
@@ -150,7 +151,7 @@ def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassi
         )
         raise InputError("feature_classifier", str(out), allowed)
     classes = train.classes or 0
-    state = inference(_restored(out, options, classes, train, result))
+    state = _restored(out, options, classes, train, result)
     features_and_labels = _features_and_labels(network(options, classes), state, classes)
     rows = spread_rows(test.size, MOST_IMAGES)
     arrays = {name: np.asarray(x)[rows] for name, x in test.arrays.items()}
@@ -198,7 +199,7 @@ def _features_and_labels(
         return jnp.concatenate([features, logits], -1)
 
     def features_and_labels(images: Images) -> tuple[Features, ClassLabels]:
-        outputs = tasks.predict_batched(predict, state, np.asarray(images))
+        outputs = predict_batched(bind(predict, state), np.asarray(images))
         return outputs[:, :-classes], outputs[:, -classes:].argmax(1).astype(np.int32)
 
     return features_and_labels

@@ -107,7 +107,7 @@ class TrainingOptions(Options):
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
         """Returns the updates that one step of the run consists of."""
-        return (Update(task.loss, self.make_optimizer(steps)),)
+        return task.updates(self.make_optimizer(steps))
 
     def make_learner(self, task: Any, size: int) -> Learner:
         """Returns the learner for a training set of `size` examples."""

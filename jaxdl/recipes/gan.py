@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
 import flax.linen as nn
-import jax
 import numpy as np
 
-from jaxdl import plots, scores, tasks
-from jaxdl.core import State, Update, inference
+from jaxdl import augment, plots, scores, tasks
+from jaxdl.core import State, Update
 from jaxdl.data.checks import check_batch_size
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
+from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
@@ -87,11 +87,11 @@ class GANOptions(TrainingOptions):
         self.make_task(nn.Dense(1), nn.Dense(1))
         return super().validate()
 
-    def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Adversarial:
+    def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Task:
         """Returns the adversarial task of two networks."""
-        augment = None
+        shift = None
         if self.shift:
-            augment = tasks.random_shift(self.shift, UNSHIFTED_PROBABILITY)
+            shift = augment.random_shift(self.shift, UNSHIFTED_PROBABILITY)
         return tasks.gan(
             generator,
             discriminator,
@@ -101,7 +101,8 @@ class GANOptions(TrainingOptions):
             penalty=self.penalty,
             r1=self.r1,
             spectral_norm=self.spectral_norm,
-            augment=augment,
+            augment=shift,
+            critic_steps=self.critic_steps,
         )
 
     def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
@@ -109,7 +110,6 @@ class GANOptions(TrainingOptions):
         return task.updates(
             discriminator.make_optimizer(steps * self.critic_steps),
             self.make_optimizer(steps),
-            self.critic_steps,
         )
 
     @property
@@ -153,10 +153,10 @@ def run_gan(
     classifier = load_classifier(config, train, test)
     on_validation = grid_callback(run, task, inputs)
     state, metrics = fit_and_test(run, None, task, sets, on_validation)
-    states = [inference(each) for each in run.members(state)]
-    metrics |= evaluate_samples(run, classifier, task.generate, states, config.latent, conditional)
+    generators = [bind(task.generate, member) for member in run.members(state)]
+    metrics |= evaluate_samples(run, classifier, generators, config.latent, conditional)
     warn_of_weak_gradient(run)
-    pictures(run, task, states[0], classifier, inputs)
+    pictures(run, generators[0], state.steps_done, classifier, inputs)
     return run.finish(state, metrics, **sets)
 
 
@@ -175,18 +175,17 @@ def grid_inputs(run: Run[Any], classes: int, conditional: bool) -> tuple[np.ndar
 
 
 def grid_callback(
-    run: Run[Any], task: tasks.Adversarial, inputs: tuple[np.ndarray, ...]
+    run: Run[Any], task: tasks.Task, inputs: tuple[np.ndarray, ...]
 ) -> Callable[[State], None]:
     """Returns a function that draws a grid of generated images from the same inputs each time."""
-    generate = jax.jit(task.generate)
     # The images of the first row have the same class if there are labels.
     compared = slice(None)
     if len(inputs) > 1:
         compared = slice(SIDE)
 
     def on_validation(state: State) -> None:
-        member = inference(run.first_seed(state))
-        generated = np.asarray(generate(member.params, member.extra, *inputs))
+        generate = bind(task.generate, run.first_seed(state))
+        generated = predict_batched(generate, *inputs)
         run.grid(state.steps_done, generated, SIDE)
         if generated[compared].std(0).mean() < 0.01:
             print(
@@ -216,8 +215,8 @@ def warn_of_weak_gradient(run: Run[Any]) -> None:
 
 def pictures(
     run: Run[Any],
-    task: tasks.Adversarial,
-    state: State,
+    generate: Callable[..., Any],
+    steps: int,
     classifier: FeatureClassifier,
     inputs: tuple,
 ) -> None:
@@ -228,8 +227,8 @@ def pictures(
     """
     plots.gan_curves(run.records(), run.figure("curves"))
     z, *label = inputs
-    generated = tasks.predict_batched(task.generate, state, *inputs)
-    title = f"{len(generated)} images generated after {state.steps_done:,} steps"
+    generated = predict_batched(generate, *inputs)
+    title = f"{len(generated)} images generated after {steps:,} steps"
     if label:
         title += "; one class per row"
     plots.image_grid(generated, run.figure("samples"), SIDE, title=title)
@@ -239,7 +238,7 @@ def pictures(
     labels = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
     if labels:
         latents = latents[: len(labels[0])]
-    between = tasks.predict_batched(task.generate, state, latents, *labels)
+    between = predict_batched(generate, latents, *labels)
     title = "each row: from one generated image to another"
     plots.image_grid(between, run.figure("interpolation"), SIDE, title=title)
     some = generated[:: len(generated) // SIDE][:SIDE]

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl import scores, tasks
-from jaxdl.core import State
+from jaxdl import scores
+from jaxdl.predict import predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, Images, nearest_of
 from jaxdl.rng import root, stream
 from jaxdl.runs.run import Run
@@ -109,8 +109,7 @@ def latent_noise(seed: int, latent: int, n: int) -> np.ndarray:
 def evaluate_samples(
     run: Run[Any],
     classifier: FeatureClassifier,
-    generate: Callable,
-    states: Sequence[State],
+    generators: Sequence[Callable[..., Any]],
     latent: int,
     conditional: bool,
 ) -> dict[str, Any]:
@@ -121,9 +120,8 @@ def evaluate_samples(
     Args:
       run: run that the images belong to.
       classifier: feature classifier of the same data.
-      generate: `generate(params, extra, latent [B, Z]) -> images`; conditional generators also get
+      generators: `generate(latent [B, Z]) -> images` of each seed; conditional generators also get
         the labels `[B]`.
-      states: `inference(state)` of each seed.
       latent: number of latent dimensions Z.
       conditional: if True, images are generated for the classes of the test set.
 
@@ -145,9 +143,9 @@ def evaluate_samples(
         labels = (test_label,)
     real_classes, _ = scores.coverage(test_label, classifier.test.classes or 0)
     metrics_of_seeds: list[dict[str, float]] = []
-    for seed, state in zip(run.seeds, states, strict=True):
+    for seed, generate in zip(run.seeds, generators, strict=True):
         latents = latent_noise(seed, latent, classifier.test.size)
-        generated = tasks.predict_batched(generate, state, latents, *labels)
+        generated = predict_batched(generate, latents, *labels)
         metrics: dict[str, float] = {}
         warnings = ["generated images are not finite"]
         if np.isfinite(generated).all():

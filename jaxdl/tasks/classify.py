@@ -1,7 +1,6 @@
 """Classification: one label per input, cross-entropy loss from logits."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,31 +8,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
+from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
-from jaxdl.errors import at_least, in_range, is_zero
-from jaxdl.metrics import Metrics, accuracy, mean, total
+from jaxdl.errors import in_range
+from jaxdl.metrics import accuracy, total
 from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
-
-Augment = Callable[[Key[Array, ""], Float[Array, "H W C"]], Float[Array, "H W C"]]
-
-
-class Classifier(NamedTuple):
-    """Pure functions for classification, returned by `classify`.
-
-    Attributes:
-      init: `init(key, batch) -> (params, extra)`.
-      loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      predict: `predict(params, extra, inputs [B, ...], lengths=None) -> probabilities [B, C]`.
-    """
-
-    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    predict: Callable[..., Float[Array, "B C"]]
+from jaxdl.tasks.task import Task, one_update
 
 
 def classify(
     model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None
-) -> Classifier:
+) -> Task:
     """Returns the functions that train and apply a classifier.
 
         L = -1/|B| sum_i m_i log softmax(f(x_i))[y_i]
@@ -48,9 +33,11 @@ def classify(
       augment: `augment(key, input) -> input` for one example. Only used in training.
 
     Returns:
-      A `Classifier`. A batch has `input [B, ...]` and `label [B]` (integers, or probabilities
-      `[B, C]`). It has `length [B]` for sequences of different lengths, and `mask [B]` if some rows
-      do not count. The metrics are `loss` and `accuracy`.
+      A `Task` with `loss` and
+      `predict(params, extra, inputs [B, ...], lengths=None) -> probabilities [B, C]`. A batch has
+      `input [B, ...]` and `label [B]` (integers, or probabilities `[B, C]`). It has `length [B]`
+      for sequences of different lengths, and `mask [B]` if some rows do not count. The metrics are
+      `loss` and `accuracy`.
 
     Raises:
       InputError: a label smoothing outside [0, 1).
@@ -75,8 +62,7 @@ def classify(
         dropout_key = jax.random.fold_in(key, 0)
         augment_key = jax.random.fold_in(key, 1)
         if train and augment is not None:
-            keys = jax.random.split(augment_key, inputs.shape[0])
-            inputs = jax.vmap(augment)(keys, inputs)
+            inputs = augment_batch(augment, augment_key, inputs)
         logits, extra = apply(
             model, params, extra, inputs, dropout_key, train=train, **lengths_kwargs(batch)
         )
@@ -87,7 +73,7 @@ def classify(
             label = label.argmax(-1)
         correct = jax.vmap(accuracy)(logits, label)
         metrics = {"loss": total(entropy, mask), "accuracy": total(correct, mask)}
-        return mean(metrics["loss"]), (extra, metrics)
+        return metrics["loss"], (extra, metrics)
 
     def predict(
         params: Params,
@@ -101,7 +87,7 @@ def classify(
         logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
         return jax.nn.softmax(_logits_of_classes(logits))
 
-    return Classifier(init, loss, predict)
+    return Task(init, one_update(loss), {"loss": loss, "predict": predict})
 
 
 def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
@@ -109,38 +95,3 @@ def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
     if logits.shape[-1] > 1:
         return logits
     return jnp.concatenate([jnp.zeros_like(logits), logits], -1)
-
-
-def random_shift(pixels: int, still: float = 0.0) -> Augment:
-    """Returns an augmentation that shifts an image by up to `pixels` in each direction.
-
-    Pixels from outside the image are 0.
-
-    Args:
-      pixels: largest shift, at least 0.
-      still: probability that an image is not shifted, in [0, 1).
-
-    Returns:
-      `augment(key, image [H, W, C]) -> image [H, W, C]`. With probability 1 - `still`, the shift is
-      sampled uniformly from all (2 pixels + 1)^2 shifts, which include no shift.
-
-    Raises:
-      InputError: fewer than 0 pixels, or `still` out of range.
-
-    Example:
-      >>> import jaxdl
-      >>> random_shift(1)(jaxdl.root(0), jnp.ones((4, 4, 1))).shape
-      (4, 4, 1)
-    """
-    at_least("pixels", pixels, 0)
-    in_range("still", still, 0, 1)
-
-    def augment(key: Key[Array, ""], image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
-        padded = jnp.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-        start = jax.random.randint(key, (2,), 0, 2 * pixels + 1)
-        if not is_zero(still):
-            is_still = jax.random.bernoulli(jax.random.fold_in(key, 0), still)
-            start = jnp.where(is_still, pixels, start)
-        return jax.lax.dynamic_slice(padded, (*start, 0), image.shape)
-
-    return augment

@@ -8,54 +8,23 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax.nn import relu, softplus
 from jaxtyping import Array, Float, Key
 
+from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params, Update
-from jaxdl.errors import InputError, at_least, in_range, is_zero, one_of
-from jaxdl.metrics import Metrics, mean, total
+from jaxdl.errors import InputError, at_least, in_range, is_zero
+from jaxdl.losses.adversarial import (
+    AdversarialLosses,
+    adversarial_losses,
+    gradient_penalty,
+    squared_gradient_norm,
+)
+from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 from jaxdl.nn import spectral
-from jaxdl.tasks.classify import Augment
 from jaxdl.tasks.linen import apply
-
-
-class Adversarial(NamedTuple):
-    """Pure functions for a GAN, returned by `gan`.
-
-    The argument `label [B]` is for conditional networks only.
-
-    Attributes:
-      init: `init(key, batch) -> (params, extra)`. Both have an entry per network, named
-        "discriminator" and "generator".
-      discriminator_loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      generator_loss: a function with the same signature.
-      updates: `updates(discriminator_optimizer, generator_optimizer, critic_steps=1)`, the two
-        updates of a learner. A step updates the discriminator `critic_steps` times, each time with
-        new noise, and then the generator once.
-      sample: `sample(params, extra, key, n, label=None) -> samples [n, ...]`.
-      generate: `generate(params, extra, latent [B, Z], label=None) -> samples [B, ...]`.
-      score: `score(params, extra, inputs [B, ...], label=None) -> [B]`, the discriminator's output,
-        which is large for real inputs.
-    """
-
-    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    discriminator_loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    generator_loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    updates: Callable[..., tuple[Update, Update]]
-    sample: Callable[..., Float[Array, "N ..."]]
-    generate: Callable[..., Float[Array, "B ..."]]
-    score: Callable[..., Float[Array, " B"]]
-
-
-#: Functions of a score, by the name of the loss: the discriminator's loss of a real score, its loss
-#: of a generated score, and the generator's loss of a generated score.
-LOSSES: dict[str, tuple[Callable, Callable, Callable]] = {
-    "nonsaturating": (lambda d: softplus(-d), softplus, lambda d: softplus(-d)),
-    "hinge": (lambda d: relu(1 - d), lambda d: relu(1 + d), lambda d: -d),
-    "wasserstein": (lambda d: -d, lambda d: d, lambda d: -d),
-}
+from jaxdl.tasks.task import Task
 
 
 class _Networks(NamedTuple):
@@ -69,11 +38,9 @@ class _Networks(NamedTuple):
 
 
 class _Losses(NamedTuple):
-    """The three functions of `LOSSES` and the options of the discriminator's loss."""
+    """The losses of scores and the options of the discriminator's loss."""
 
-    of_real: Callable
-    of_fake: Callable
-    of_generator: Callable
+    of_scores: AdversarialLosses
     label_smoothing: float
     penalty: float
     r1: float
@@ -90,7 +57,8 @@ def gan(
     r1: float = 0.0,
     spectral_norm: bool = False,
     augment: Augment | None = None,
-) -> Adversarial:
+    critic_steps: int = 1,
+) -> Task:
     """Returns the functions that train and apply a generator G and a discriminator D.
 
         nonsaturating:  L_D = E softplus(-D(x)) + E softplus(D(G(z))),    L_G = E softplus(-D(G(z)))
@@ -123,11 +91,23 @@ def gan(
       augment: `augment(key, example) -> example`, applied to every input of the discriminator, real
         or generated, so that it cannot memorize the real examples. The generator's gradient passes
         through it. Only used in training.
+      critic_steps: updates of the discriminator in a step, each with new noise, before the one of
+        the generator.
 
     Returns:
-      An `Adversarial`. A batch has `input [B, ...]`. It has `label [B]` for conditional networks,
-      and `mask [B]` if some rows do not count. The metrics are `discriminator_loss`,
-      `generator_loss`, and the mean scores `score_real` and `score_fake`.
+      A `Task` whose `updates(discriminator_optimizer, generator_optimizer)` are the two updates of
+      a learner. Params and `extra` have an entry per network, named "discriminator" and
+      "generator". The losses are `discriminator_loss` and `generator_loss`. The inference functions
+      take a `label [B]` for conditional networks only:
+
+      - `sample(params, extra, key, n, label=None) -> samples [n, ...]`.
+      - `generate(params, extra, latent [B, Z], label=None) -> samples [B, ...]`.
+      - `score(params, extra, inputs [B, ...], label=None) -> [B]`, the discriminator's output,
+        which is large for real inputs.
+
+      A batch has `input [B, ...]`. It has `label [B]` for conditional networks, and `mask [B]` if
+      some rows do not count. The metrics are `discriminator_loss`, `generator_loss`, and the mean
+      scores `score_real` and `score_fake`.
 
     Raises:
       InputError: an unknown loss, a number out of range, or label smoothing with another loss than
@@ -147,14 +127,14 @@ def gan(
       ((2, 8, 8, 1), ['discriminator_loss', 'generator_loss', 'score_fake', 'score_real'])
     """
     at_least("latent", latent, 1)
-    one_of("loss", loss, LOSSES)
+    at_least("critic_steps", critic_steps, 1)
     in_range("label_smoothing", label_smoothing, 0, 1)
     if not is_zero(label_smoothing) and loss != "nonsaturating":
         raise InputError("label_smoothing", label_smoothing, f"0, with the loss {loss}")
     in_range("penalty", penalty, 0, float("inf"))
     in_range("r1", r1, 0, float("inf"))
     networks = _Networks(generator, discriminator, latent, spectral_norm, augment)
-    loss_functions = _Losses(*LOSSES[loss], label_smoothing, penalty, r1)
+    loss_functions = _Losses(adversarial_losses(loss), label_smoothing, penalty, r1)
     discriminator_loss = partial(_discriminator_loss, networks, loss_functions)
     generator_loss = partial(_generator_loss, networks, loss_functions)
     classes = num_classes(generator, discriminator)
@@ -173,14 +153,10 @@ def gan(
     def updates(
         discriminator_optimizer: optax.GradientTransformation,
         generator_optimizer: optax.GradientTransformation,
-        critic_steps: int = 1,
-    ):
-        at_least("critic_steps", critic_steps, 1)
+    ) -> tuple[Update, ...]:
         return (
-            Update(
-                discriminator_loss, discriminator_optimizer, on="discriminator", times=critic_steps
-            ),
-            Update(generator_loss, generator_optimizer, on="generator"),
+            Update(discriminator_loss, discriminator_optimizer, "discriminator", critic_steps),
+            Update(generator_loss, generator_optimizer, "generator"),
         )
 
     def generate(params: Params, extra: Any, z: Float[Array, "B Z"], label: Labels = None):
@@ -199,7 +175,14 @@ def gan(
         )
         return scores.reshape(-1)
 
-    return Adversarial(init, discriminator_loss, generator_loss, updates, sample, generate, score)
+    functions: dict[str, Callable[..., Any]] = {
+        "discriminator_loss": discriminator_loss,
+        "generator_loss": generator_loss,
+        "sample": sample,
+        "generate": generate,
+        "score": score,
+    }
+    return Task(init, updates, functions)
 
 
 def _init_networks(
@@ -256,10 +239,8 @@ def _apply_network(
     """Applies the network `name`; returns its outputs and the updated `extra` of both networks."""
     net = getattr(networks, name)
     if train and networks.augment is not None and name == "discriminator":
-        dropout_key = jax.random.fold_in(key, 0)
-        augment_key = jax.random.fold_in(key, 1)
-        x = jax.vmap(networks.augment)(jax.random.split(augment_key, x.shape[0]), x)
-        key = dropout_key
+        x = augment_batch(networks.augment, jax.random.fold_in(key, 1), x)
+        key = jax.random.fold_in(key, 0)
     kwargs = label_kwargs(net, label)
     y, updated = apply(net, params[name], extra.get(name, {}), x, key, train=train, **kwargs)
     if name == "discriminator" and y.size != x.shape[0]:
@@ -292,7 +273,7 @@ def _discriminator_loss(
     key: Key[Array, ""],
     *,
     train: bool,
-) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+) -> tuple[Metric, tuple[Any, Metrics]]:
     x = batch["input"]
     label = batch.get("label")
     generator_key = jax.random.fold_in(key, 0)
@@ -308,28 +289,24 @@ def _discriminator_loss(
             networks, "discriminator", params, extra, x, label, dropout_key, train=train
         )
 
-    def squared_gradient_norm(x: Array) -> Float[Array, " B"]:
-        gradient = jax.grad(lambda x: score(x, extra)[0].sum())(x)
-        return (gradient**2).reshape(x.shape[0], -1).sum(-1)
+    def score_only(x: Array) -> Array:
+        return score(x, extra)[0]
 
     score_real, updated = score(x, extra)
     score_fake, updated = score(fake, updated)
     score_real = score_real.reshape(-1)
     score_fake = score_fake.reshape(-1)
-    loss = losses.of_real(score_real) + losses.of_fake(score_fake)
+    loss = losses.of_scores.real(score_real) + losses.of_scores.fake(score_fake)
     if train and not is_zero(losses.label_smoothing):
-        difference = losses.of_fake(score_real) - losses.of_real(score_real)
+        difference = losses.of_scores.fake(score_real) - losses.of_scores.real(score_real)
         loss = loss + losses.label_smoothing * difference
     if train and not is_zero(losses.penalty):
-        u = jax.random.uniform(penalty_key, (x.shape[0],) + (1,) * (x.ndim - 1))
-        # The square root has no finite derivative at 0.
-        norm = jnp.sqrt(squared_gradient_norm(u * x + (1 - u) * fake) + 1e-12)
-        loss = loss + losses.penalty * (norm - 1) ** 2
+        loss = loss + losses.penalty * gradient_penalty(score_only, x, fake, penalty_key)
     if train and not is_zero(losses.r1):
-        loss = loss + losses.r1 / 2 * squared_gradient_norm(x)
+        loss = loss + losses.r1 / 2 * squared_gradient_norm(score_only, x)
     values = {"discriminator_loss": loss, "score_real": score_real, "score_fake": score_fake}
     metrics = {name: total(value, batch.get("mask")) for name, value in values.items()}
-    return mean(metrics["discriminator_loss"]), (updated, metrics)
+    return metrics["discriminator_loss"], (updated, metrics)
 
 
 def _generator_loss(
@@ -341,7 +318,7 @@ def _generator_loss(
     key: Key[Array, ""],
     *,
     train: bool,
-) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+) -> tuple[Metric, tuple[Any, Metrics]]:
     generator_key = jax.random.fold_in(key, 0)
     fake, updated = _generate_batch(networks, params, extra, batch, generator_key, train=train)
     label = batch.get("label")
@@ -350,5 +327,7 @@ def _generator_loss(
     score, _ = _apply_network(
         networks, "discriminator", params, extra, fake, label, dropout_key, train=train
     )
-    metrics = {"generator_loss": total(losses.of_generator(score.reshape(-1)), batch.get("mask"))}
-    return mean(metrics["generator_loss"]), (updated, metrics)
+    metrics = {
+        "generator_loss": total(losses.of_scores.generator(score.reshape(-1)), batch.get("mask"))
+    }
+    return metrics["generator_loss"], (updated, metrics)

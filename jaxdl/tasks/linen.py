@@ -1,15 +1,11 @@
 """Calls of a Linen module by a task: collections in `extra`, the dropout key, and lengths."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
-import numpy as np
-from jaxtyping import Array, Float, Key, Num
+from jaxtyping import Array, Key, Num
 
-from jaxdl.core import Batch, Params, State
-from jaxdl.errors import at_least
+from jaxdl.core import Batch, Params
 
 
 def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
@@ -74,42 +70,3 @@ def apply(
         {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
     )
     return y, {**extra, **updated}
-
-
-def predict_batched(
-    predict: Callable[..., Any],
-    state: State,
-    *inputs: Num[np.ndarray, "N ..."],
-    batch_size: int = 500,
-) -> Float[np.ndarray, "N ..."]:
-    """Applies a task's `predict` to a whole set, batch by batch, with one compiled program.
-
-    Args:
-      predict: `predict(params, extra, *inputs [B, ...]) -> [B, ...]`.
-      state: `inference(state)` of one run.
-      *inputs: arrays `[N, ...]`.
-      batch_size: B. The last batch is padded to this size; outputs of the padding are removed.
-
-    Returns:
-      `[N, ...]`, on the host.
-
-    Example:
-      >>> import jaxdl
-      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([4]))
-      >>> x = np.ones((5, 2), np.float32)
-      >>> update = jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1))
-      >>> state = jaxdl.learner(task.init, update).init(jaxdl.root(0), {"input": x})
-      >>> predict_batched(task.predict, state, x, batch_size=2).shape
-      (5, 10)
-    """
-    at_least("batch_size", batch_size, 1)
-    at_least("rows", len(inputs[0]), 1)
-    compiled = jax.jit(predict)
-    size = min(batch_size, len(inputs[0]))
-    outputs = []
-    for first in range(0, len(inputs[0]), size):
-        batch = [np.asarray(x[first : first + size]) for x in inputs]
-        padded = [np.concatenate([x, np.repeat(x[:1], size - len(x), 0)]) for x in batch]
-        y = np.asarray(compiled(state.params, state.extra, *padded))
-        outputs.append(y[: len(batch[0])])
-    return np.concatenate(outputs)

@@ -1,7 +1,6 @@
 """Regression: real-valued predictions, trained by least squares."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,25 +8,12 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
-from jaxdl.metrics import Metrics, mean, total
+from jaxdl.metrics import total
 from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
+from jaxdl.tasks.task import Task, one_update
 
 
-class Regressor(NamedTuple):
-    """Pure functions for regression, returned by `regress`.
-
-    Attributes:
-      init: `init(key, batch) -> (params, extra)`.
-      loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      predict: `predict(params, extra, inputs [B, ...], lengths=None) -> predictions [B, D]`.
-    """
-
-    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    predict: Callable[..., Float[Array, "B D"]]
-
-
-def regress(model: nn.Module) -> Regressor:
+def regress(model: nn.Module) -> Task:
     """Returns the functions that train and apply a regression model.
 
         L = 1/|B| sum_i m_i mean_d (f(x_i)_d - y_id)^2
@@ -38,9 +24,11 @@ def regress(model: nn.Module) -> Regressor:
         `extra`.
 
     Returns:
-      A `Regressor`. A batch has `input [B, ...]` and `target [B, D]`. It has `length [B]` for
-      sequences of different lengths, and `mask [B]` if some rows do not count. The metrics are
-      `loss`, the mean squared error, and `mae`, the mean absolute error.
+      A `Task` with `loss` and
+      `predict(params, extra, inputs [B, ...], lengths=None) -> predictions [B, D]`. A batch has
+      `input [B, ...]` and `target [B, D]`. It has `length [B]` for sequences of different lengths,
+      and `mask [B]` if some rows do not count. The metrics are `loss`, the mean squared error, and
+      `mae`, the mean absolute error.
 
     Example:
       >>> import jaxdl, jax.numpy as jnp
@@ -63,7 +51,7 @@ def regress(model: nn.Module) -> Regressor:
             "loss": total(jax.vmap(losses.mse)(y, batch["target"]), mask),
             "mae": total(jax.vmap(losses.mae)(y, batch["target"]), mask),
         }
-        return mean(metrics["loss"]), (extra, metrics)
+        return metrics["loss"], (extra, metrics)
 
     def predict(
         params: Params,
@@ -76,4 +64,4 @@ def regress(model: nn.Module) -> Regressor:
             kwargs["lengths"] = lengths
         return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
 
-    return Regressor(init, loss, predict)
+    return Task(init, one_update(loss), {"loss": loss, "predict": predict})

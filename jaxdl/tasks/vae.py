@@ -11,44 +11,15 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, at_least, in_range, of_kind
-from jaxdl.metrics import Metrics, mean, total
+from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
 from jaxdl.tasks import binarization, likelihoods
 from jaxdl.tasks.linen import apply
+from jaxdl.tasks.task import Task, one_update
 
 #: The mean of q(z | x) and the logarithm of its variance.
 Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]
-
-
-class Variational(NamedTuple):
-    """Pure functions for a variational autoencoder, returned by `vae`.
-
-    The argument `label [B]` is for conditional models only.
-
-    Attributes:
-      init: `init(key, batch) -> (params, extra)`.
-      loss: `loss(params, extra, batch, key, *, train) -> (scalar, (extra, metrics))`.
-      encode: `encode(params, extra, inputs [B, ...], label=None) -> (mean, log s^2)`, two arrays
-        `[B, Z]`.
-      decode: `decode(params, extra, latent [B, Z], label=None) -> outputs [B, ...]`, the expected
-        pixels.
-      reconstruct: `reconstruct(params, extra, inputs [B, ...], label=None) -> outputs`, decoded
-        from the mean of the latent.
-      sample: `sample(params, extra, key, n, label=None) -> samples [n, ...]`, decoded from
-        z ~ N(0, I).
-      bound: `bound(params, extra, inputs [B, ...], key, k, label=None) -> [B]`, an upper bound of
-        -log p(x) in nats from k latents per example. It is the negative evidence lower bound for
-        k = 1 and falls towards -log p(x) as k grows.
-    """
-
-    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    loss: Callable[..., tuple[Float[Array, ""], tuple[Any, Metrics]]]
-    encode: Callable[..., tuple[Float[Array, "B Z"], Float[Array, "B Z"]]]
-    decode: Callable[..., Float[Array, "B ..."]]
-    reconstruct: Callable[..., Float[Array, "B ..."]]
-    sample: Callable[..., Float[Array, "N ..."]]
-    bound: Callable[..., Float[Array, " B"]]
 
 
 class _Objective(NamedTuple):
@@ -68,7 +39,7 @@ def vae(
     beta: float = 1.0,
     warmup: int = 0,
     binarize: Literal["dynamic"] | float | None = None,
-) -> Variational:
+) -> Task:
     """Returns the functions that train and apply a variational autoencoder.
 
         L = 1/|B| sum_i m_i [-log p(x_i | z_i) + b KL(q(z | x_i) || N(0, I))]
@@ -93,9 +64,22 @@ def vae(
         above it white. None leaves images unchanged.
 
     Returns:
-      A `Variational`. A batch has `input [B, ...]`. It has `label [B]` for conditional models, and
-      `mask [B]` if some rows do not count. The metrics are means per example in nats: the minimized
-      `loss`, its terms `nll` and `kl`, and `bound`, the loss with b = 1.
+      A `Task` with `loss` and five inference functions. Their `label [B]` is for conditional models
+      only.
+
+      - `encode(params, extra, inputs [B, ...], label=None) -> (mean, log s^2)`, two arrays
+        `[B, Z]`.
+      - `decode(params, extra, latent [B, Z], label=None) -> outputs [B, ...]`, the expected pixels.
+      - `reconstruct(params, extra, inputs [B, ...], label=None) -> outputs`, decoded from the mean
+        of the latent.
+      - `sample(params, extra, key, n, label=None) -> samples [n, ...]`, decoded from z ~ N(0, I).
+      - `bound(params, extra, inputs [B, ...], key, k, label=None) -> [B]`, an upper bound of
+        -log p(x) in nats from k latents per example. It is the negative evidence lower bound for
+        k = 1 and falls towards -log p(x) as k grows.
+
+      A batch has `input [B, ...]`. It has `label [B]` for conditional models, and `mask [B]` if
+      some rows do not count. The metrics are means per example in nats: the minimized `loss`, its
+      terms `nll` and `kl`, and `bound`, the loss with b = 1.
 
     Raises:
       InputError: a model that is not a `VAE`, an unknown likelihood or binarization, a likelihood
@@ -166,7 +150,15 @@ def vae(
             k,
         )
 
-    return Variational(init, loss, encode, decode, reconstruct, sample, bound)
+    functions: dict[str, Callable[..., Any]] = {
+        "loss": loss,
+        "encode": encode,
+        "decode": decode,
+        "reconstruct": reconstruct,
+        "sample": sample,
+        "bound": bound,
+    }
+    return Task(init, one_update(loss), functions)
 
 
 def _collections(extra: Any) -> dict[str, Any]:
@@ -191,7 +183,7 @@ def _loss(
     key: Key[Array, ""],
     *,
     train: bool,
-) -> tuple[Float[Array, ""], tuple[Any, Metrics]]:
+) -> tuple[Metric, tuple[Any, Metrics]]:
     nll, binarize_batch, beta, warmup = objective
     dropout_key = jax.random.fold_in(key, 0)
     noise_key = jax.random.fold_in(key, 1)
@@ -211,7 +203,7 @@ def _loss(
     kls = jax.vmap(losses.gaussian_kl)(*posterior)
     values = {"loss": nlls + weight * kls, "bound": nlls + kls, "nll": nlls, "kl": kls}
     metrics = {name: total(value, batch.get("mask")) for name, value in values.items()}
-    return mean(metrics["loss"]), (updated, metrics)
+    return metrics["loss"], (updated, metrics)
 
 
 def _autoencode(

@@ -53,7 +53,7 @@ def evaluate(
       >>> import jaxdl, optax
       >>> train, test = jaxdl.data.load("digits")
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([32]))
-      >>> net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-2)))
+      >>> net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-2)))
       >>> state = jaxdl.train(net, train, key=jaxdl.root(0), steps=100)
       >>> evaluate(net, state, test)["accuracy"] > 0.8
       True

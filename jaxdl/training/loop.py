@@ -93,7 +93,7 @@ def train(
       >>> import jaxdl, optax
       >>> data, _ = jaxdl.data.load("digits")
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
-      >>> net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+      >>> net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """

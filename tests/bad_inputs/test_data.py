@@ -356,7 +356,7 @@ def sequences(**fields):
 )
 def test_lengths_are_checked_before_anything_compiles(length, line):
     task = jaxdl.tasks.classify(jaxdl.models.MLP((3,), 2))
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
+    net = jaxdl.learner(task.init, *task.updates(jaxdl.optimizers.optimizer("sgd", 0.1)))
     arguments = {"key": jaxdl.root(0), "steps": 1, "batch_size": 4}
     bad = sequences(length=length)
     for call in (
@@ -381,7 +381,7 @@ def test_a_contiguous_set_is_not_shuffled_or_split_at_random():
 def test_a_carried_state_needs_a_contiguous_set():
     model = jaxdl.models.SequenceNet(jaxdl.models.OneHot(5), jaxdl.nn.RNN("gru", 3), 5)
     task = jaxdl.tasks.language(model, carried=True)
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, jaxdl.optimizers.optimizer("sgd", 0.1)))
+    net = jaxdl.learner(task.init, *task.updates(jaxdl.optimizers.optimizer("sgd", 0.1)))
     data = jaxdl.data.windows(np.random.default_rng(0).integers(0, 5, 200), 8, 8)
     with pytest.raises(
         InputError, match="data: got 'text', allowed: a contiguous set, for a model with a carry"

@@ -57,7 +57,7 @@ def child(kind: str, directory: str, steps: str) -> None:
     measured: list[tuple[int, int]] = []
     with mock.patch("jaxdl.data.order.RESIDENT_BYTES", KINDS[kind]):
         jaxdl.train(
-            jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))),
+            jaxdl.learner(task.init, *task.updates(optax.adam(1e-3))),
             data,
             key=jaxdl.root(0),
             steps=int(steps),

@@ -40,7 +40,7 @@ def child(kind: str, directory: str) -> None:
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], jaxdl.root(0), 0.2)
     task = jaxdl.tasks.classify(jaxdl.models.MLP((256,)))
     state = jaxdl.train(
-        jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(1e-3))),
+        jaxdl.learner(task.init, *task.updates(optax.adam(1e-3))),
         data,
         key=key,
         steps=STEPS,

@@ -64,11 +64,11 @@ def poisoned_learner(where: str, step: int, value: float) -> Learner:
         batch = {name: x for name, x in batch.items() if name != "bad"}
         if where == "gradient":
             params = poisoned(params, bad)
-        mean_loss, (extra, metrics) = loss(params, extra, batch, key, train=train)
+        pair, (extra, metrics) = loss(params, extra, batch, key, train=train)
         if where == "loss":
-            mean_loss = mean_loss + bad
-            metrics = {"loss": (metrics["loss"][0] + bad, metrics["loss"][1])}
-        return mean_loss, (extra, metrics)
+            pair = pair[0] + bad, pair[1]
+            metrics = {"loss": pair}
+        return pair, (extra, metrics)
 
     net = jaxdl.learner(init, Update(objective, optax.adam(0.05)))
 

@@ -183,7 +183,7 @@ def child(
     data, validation = jaxdl.data.split(jaxdl.data.load("digits")[0], key, 0.2)
     task = jaxdl.tasks.classify(jaxdl.models.MLP((256,)))
     state = jaxdl.train(
-        jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1))),
+        jaxdl.learner(task.init, *task.updates(optax.sgd(0.1))),
         data,
         key=key,
         steps=steps,

@@ -115,7 +115,7 @@ def network(width: int, optimizer: optax.GradientTransformation = optax.sgd(0.1)
     """Returns the initial state of a small MLP."""
     task = jaxdl.tasks.classify(jaxdl.models.MLP((width,), 3))
     batch = {"input": jnp.zeros((2, 4)), "label": jnp.zeros(2, jnp.int32)}
-    return jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer)).init(jaxdl.root(0), batch)
+    return jaxdl.learner(task.init, *task.updates(optimizer)).init(jaxdl.root(0), batch)
 
 
 def width(rng: Rng) -> Case:

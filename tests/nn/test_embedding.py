@@ -124,9 +124,7 @@ class Words(nn.Module):
 def test_training_changes_the_trained_rows_only(key, train_rows):
     task = jaxdl.tasks.classify(Words(Embedding(V, D, 0, VECTORS, train_rows)))
     batch = {"input": jnp.arange(2 * V).reshape(2, V) % V, "label": jnp.array([0, 2])}
-    net = jaxdl.learner(
-        task.init, jaxdl.Update(task.loss, optimizer("adamw", 0.1, weight_decay=0.1))
-    )
+    net = jaxdl.learner(task.init, *task.updates(optimizer("adamw", 0.1, weight_decay=0.1)))
     state = net.init(key, batch)
     layer = Embedding(V, D, 0, VECTORS, train_rows)
 
@@ -177,7 +175,7 @@ def test_vmap_over_tables_equals_a_loop():
 def test_the_loss_of_a_bad_id_is_nan(key):
     task = jaxdl.tasks.classify(Words(Embedding(V, D)))
     batch = {"input": IDS.at[1, 2].set(V), "label": jnp.array([0, 1, 2])}
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
     _, metrics = jax.jit(lambda: net.step(net.init(key, batch), batch, key))()
     assert np.isnan(metrics["loss"][0])
 

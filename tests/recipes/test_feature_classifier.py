@@ -1,12 +1,12 @@
 """The feature classifier: its scores for known images, and what it refuses."""
 
-import dataclasses
 import json
 import shutil
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
 
 from jaxdl import data
 from jaxdl.data import Dataset
@@ -33,14 +33,6 @@ from tests.recipes.classifiers import trained_classifier
 TRAIN, TEST = data.load("digits")
 IMAGES = np.asarray(TEST["input"])
 LABEL = np.asarray(TEST["label"])
-
-
-@dataclasses.dataclass
-class Generator:
-    """A state with the parameter of a generator."""
-
-    params: float
-    extra: tuple = ()
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +87,12 @@ def test_identical_images_and_noise_give_warnings(classifier):
 def test_each_seed_has_metrics_and_warnings(classifier, tmp_path, capsys):
     run = Run(GANOptions(seeds=2, seed=3), tmp_path, "gan")
 
-    def generate(grey, extra, z, label):
+    def generate(grey, z, label):
         assert z.shape[0] == label.shape[0]
         return jnp.full((z.shape[0], 8, 8, 1), grey)
 
-    states = [Generator(0.0), Generator(1.0)]
-    metrics = evaluate_samples(run, classifier, generate, states, 4, True)
+    generators = [Partial(generate, 0.0), Partial(generate, 1.0)]
+    metrics = evaluate_samples(run, classifier, generators, 4, True)
     assert metrics["samples/classes"].tolist() == [1.0, 1.0]
     assert metrics["samples/agreement"].shape == (2,)
     assert {warning.split(":")[0] for warning in run.warnings} == {"seed 3", "seed 4"}
@@ -120,11 +112,11 @@ def test_each_seed_has_metrics_and_warnings(classifier, tmp_path, capsys):
 def test_a_seed_that_diverged_has_a_warning_instead_of_metrics(classifier, tmp_path):
     run = Run(GANOptions(seeds=2), tmp_path, "gan")
 
-    def generate(shift, extra, z):
+    def generate(shift, z):
         return jnp.tanh(z.reshape(-1, 8, 8, 1)) / 2 + shift
 
-    states = [Generator(np.nan), Generator(0.5)]
-    metrics = evaluate_samples(run, classifier, generate, states, 64, False)
+    generators = [Partial(generate, np.nan), Partial(generate, 0.5)]
+    metrics = evaluate_samples(run, classifier, generators, 64, False)
     assert np.isnan(metrics["samples/fid_classifier"]).tolist() == [True, False]
     assert "seed 0: generated images are not finite" in run.warnings
 

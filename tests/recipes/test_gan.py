@@ -15,14 +15,14 @@ W = {"w": jnp.array([1.0, 2.0])}
 class Task:
     """A task whose updates are the optimizers that it receives."""
 
-    def updates(self, discriminator, generator, critic_steps):
-        return discriminator, generator, critic_steps
+    def updates(self, discriminator, generator):
+        return discriminator, generator
 
 
 def rates(config: GANOptions, steps: int, after: int) -> list[float]:
     """Returns the learning rates of both networks after a number of their updates."""
     used = []
-    for optimizer in config.make_updates(Task(), steps)[:2]:
+    for optimizer in config.make_updates(Task(), steps):
         state = optimizer.init(W)
         for _ in range(after + 1):
             _, state = optimizer.update(W, state, W)

@@ -13,7 +13,8 @@ import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP
-from jaxdl.tasks import classify, random_shift
+from jaxdl.tasks import classify
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -61,7 +62,7 @@ def test_loss_and_gradient_match_pytorch(smoothing, batch):
     task, params, extra = started(smoothing)
 
     def loss(params):
-        return task.loss(params, extra, batch, KEY, train=True)
+        return scalar(task.loss)(params, extra, batch, KEY, train=True)
 
     (value, (_, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(params)
     expected, expected_grad = by_torch(smoothing, batch)
@@ -73,14 +74,14 @@ def test_loss_and_gradient_match_pytorch(smoothing, batch):
 
 def test_evaluation_does_not_smooth_the_labels():
     task, params, extra = started(0.3)
-    value, _ = task.loss(params, extra, BATCH, KEY, train=False)
+    value, _ = scalar(task.loss)(params, extra, BATCH, KEY, train=False)
     assert float(value) == pytest.approx(by_torch(0.0, BATCH)[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("batch", [BATCH, MASKED, SOFT], ids=["whole", "masked", "soft"])
 def test_accuracy_counts_correct_predictions(batch):
     task, params, extra = started()
-    _, (_, metrics) = task.loss(params, extra, batch, KEY, train=False)
+    _, (_, metrics) = scalar(task.loss)(params, extra, batch, KEY, train=False)
     predicted = (np.asarray(batch["input"]) @ np.asarray(params["out"]["kernel"])).argmax(1)
     label = np.asarray(batch["label"])
     if label.ndim == 2:
@@ -120,7 +121,7 @@ def test_one_logit_is_a_sigmoid(mask, lengths, smoothing):
     p = 1 / (1 + np.exp(-(x @ np.asarray(params["out"]["kernel"], np.float64))[:, 0]))
     target = (1 - smoothing) * np.asarray(TWO["label"]) + smoothing / 2
     entropy = -target * np.log(p) - (1 - target) * np.log(1 - p)
-    value, (_, metrics) = task.loss(params, extra, batch, KEY, train=True)
+    value, (_, metrics) = scalar(task.loss)(params, extra, batch, KEY, train=True)
     assert float(value) == pytest.approx((entropy * mask).sum() / mask.sum(), rel=1e-5)
     correct = (p > 0.5) == np.asarray(TWO["label"])
     assert [float(n) for n in metrics["accuracy"]] == [(correct * mask).sum(), mask.sum()]
@@ -149,7 +150,7 @@ def test_rows_that_do_not_count_have_no_influence():
     }
 
     def gradient(batch):
-        grads = jax.grad(lambda p: task.loss(p, extra, batch, KEY, train=True)[0])(params)
+        grads = jax.grad(lambda p: scalar(task.loss)(p, extra, batch, KEY, train=True)[0])(params)
         return grads["out"]["kernel"]
 
     np.testing.assert_array_equal(gradient(changed), gradient(MASKED))
@@ -168,8 +169,8 @@ def test_statistics_change_in_training_only():
     task = classify(MLP((3,), 4, norm="batch"))
     params, extra = task.init(KEY, BATCH)
     assert list(extra) == ["batch_stats"]
-    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    _, (trained, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=True)
+    _, (evaluated, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=False)
     assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
     assert jax.tree.structure(trained) == jax.tree.structure(extra)
     two_rows = task.predict(params, trained, BATCH["input"][:2])
@@ -183,7 +184,7 @@ def test_dropout_and_augmentation_follow_the_key_in_training_only():
 
     for task in (classify(MLP((20,), 4, dropout=0.5)), classify(Linear(), augment=add_noise)):
         params, extra = task.init(KEY, BATCH)
-        loss = jax.jit(task.loss, static_argnames="train")
+        loss = jax.jit(scalar(task.loss), static_argnames="train")
         values = {
             (seed, train): float(loss(params, extra, BATCH, jax.random.key(seed), train=train)[0])
             for seed in (0, 1)
@@ -204,41 +205,16 @@ def test_augmentation_has_a_key_for_each_example():
         return x
 
     task = classify(Linear(), augment=augment)
-    task.loss(*started()[1:], BATCH, KEY, train=True)
+    scalar(task.loss)(*started()[1:], BATCH, KEY, train=True)
     jax.effects_barrier()
     assert len(keys) == len(set(keys)) == 6
 
 
 def test_a_learner_has_the_metrics_of_the_loss():
     task = started()[0]
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
     state = net.init(KEY, BATCH)
     assert sorted(net.evaluate(state, BATCH, KEY)) == ["accuracy", "loss"]
-
-
-@pytest.mark.parametrize("pixels", [0, 1, 2])
-def test_all_shifts_are_equally_likely(pixels):
-    image = RNG.normal(size=(3, 4, 2)).astype(np.float32)
-    padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-    n = 2 * pixels + 1
-    all_shifts = {padded[i : i + 3, j : j + 4].tobytes() for i in range(n) for j in range(n)}
-    samples = 200 * n * n
-    shifted = jax.jit(jax.vmap(random_shift(pixels), (0, None)))(
-        jax.random.split(KEY, samples), jnp.asarray(image)
-    )
-    counts: dict[bytes, int] = {}
-    for x in np.asarray(shifted):
-        counts[x.tobytes()] = counts.get(x.tobytes(), 0) + 1
-    assert set(counts) == all_shifts
-    assert len(all_shifts) == n * n
-    assert all(abs(count - 200) < 5 * 200**0.5 for count in counts.values())
-
-
-def test_some_images_are_not_shifted():
-    image = jnp.asarray(RNG.normal(size=(3, 4, 2)).astype(np.float32))
-    shifted = jax.jit(jax.vmap(random_shift(1, 0.7), (0, None)))(jax.random.split(KEY, 2000), image)
-    unchanged = (np.asarray(shifted) == np.asarray(image)).all((1, 2, 3)).mean()
-    assert abs(unchanged - (0.7 + 0.3 / 9)) < 5 * (0.2 / 2000) ** 0.5
 
 
 @pytest.mark.parametrize(
@@ -252,8 +228,6 @@ def test_some_images_are_not_shifted():
             lambda: classify(Linear(), label_smoothing=-0.1),
             "label_smoothing: got -0.1, allowed: a number in [0, 1)",
         ),
-        (lambda: random_shift(-1), "pixels: got -1, allowed: at least 0"),
-        (lambda: random_shift(1, 1.0), "still: got 1.0, allowed: a number in [0, 1)"),
     ],
 )
 def test_bad_values_are_refused(make, line):

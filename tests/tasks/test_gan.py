@@ -14,6 +14,7 @@ from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP, Conditional, Reshaped
 from jaxdl.tasks import gan
+from tests.tasks.scalar import scalar
 from tests.tasks.tiny_gan import BATCH, LINEAR, MASKED, RNG, D, G, latent, started
 from tests.training.linear import KEY
 
@@ -139,10 +140,8 @@ def test_discriminator_statistics_follow_the_real_and_then_the_generated_batch()
 
 def test_each_network_has_its_optimizer_and_the_discriminator_takes_more_steps():
     """Relies on Adam, whose first step is as long as its learning rate."""
-    task = started()[0]
-    net = jaxdl.learner(
-        task.init, *task.updates(optax.adam(1e-3), optax.adam(1e-2), critic_steps=3)
-    )
+    task = started(critic_steps=3)[0]
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3), optax.adam(1e-2)))
     before = net.init(KEY, BATCH)
     after, _ = jax.jit(net.step)(before, BATCH, KEY)
     assert [int(opt[0].count) for opt in after.opt] == [3, 1]
@@ -156,7 +155,7 @@ def test_labels_reach_both_networks():
     task = gan(Conditional(MLP((5,), 3), 4, 3), Conditional(MLP((5,), 1), 4, 3), latent=2)
     params, extra = task.init(KEY, flat)
     other = {**flat, "label": (flat["label"] + 1) % 4}
-    for loss in (task.discriminator_loss, task.generator_loss):
+    for loss in (scalar(task.discriminator_loss), scalar(task.generator_loss)):
         values = [float(loss(params, extra, batch, KEY, train=True)[0]) for batch in (flat, other)]
         assert values[0] != values[1]
     samples = [task.sample(params, extra, KEY, 6, batch["label"]) for batch in (flat, other)]
@@ -188,11 +187,10 @@ def test_a_gan_learns_the_mean_of_a_gaussian(options, rate, critic_steps):
 
     For 20 seeds, the average ended within 0.08 of the mean.
     """
-    task = gan(MLP((16,), 2), MLP((16,), 1, "leaky_relu"), latent=2, **options)
-    net = jaxdl.learner(
-        task.init,
-        *task.updates(optax.adam(rate, 0.5), optax.adam(rate, 0.5), critic_steps=critic_steps),
+    task = gan(
+        MLP((16,), 2), MLP((16,), 1, "leaky_relu"), latent=2, critic_steps=critic_steps, **options
     )
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(rate, 0.5), optax.adam(rate, 0.5)))
     mean = jnp.broadcast_to(jnp.array([2.0, -1.5]), (64, 2))
 
     def step(state, key):
@@ -238,7 +236,7 @@ def test_smoothing_is_refused_for_other_losses():
     ("use", "line"),
     [
         (
-            lambda task, *variables: task.generator_loss(
+            lambda task, *variables: scalar(task.generator_loss)(
                 *variables, {"input": BATCH["input"][:, :2]}, KEY, train=True
             ),
             "generator: got [6, 3, 1], allowed: the shape of the data, [6, 2, 1]",
@@ -270,7 +268,7 @@ def test_networks_with_different_classes_are_refused():
 def test_discriminators_that_do_not_fit_are_refused():
     with pytest.raises(InputError) as caught:
         task = gan(G, MLP((5,)), latent=2)
-        task.discriminator_loss(*task.init(KEY, BATCH), BATCH, KEY, train=True)
+        scalar(task.discriminator_loss)(*task.init(KEY, BATCH), BATCH, KEY, train=True)
     assert str(caught.value) == "discriminator: got [6, 10], allowed: one score per example, [6, 1]"
     for option in ("penalty", "r1"):
         with pytest.raises(InputError) as caught:
@@ -279,7 +277,7 @@ def test_discriminators_that_do_not_fit_are_refused():
         message = f"discriminator: got 'batch normalization', allowed: {allowed}"
         assert str(caught.value) == message
     with pytest.raises(InputError) as caught:
-        gan(G, D).updates(optax.sgd(0.1), optax.sgd(0.1), critic_steps=0)
+        gan(G, D, critic_steps=0)
     assert str(caught.value) == "critic_steps: got 0, allowed: at least 1"
 
 
@@ -306,7 +304,7 @@ def test_the_discriminator_processes_augmented_inputs_in_training_only():
     def generator_gradient(task, params):
         def loss(generator):
             variables = {**params, "generator": generator}
-            return task.generator_loss(variables, extra, BATCH, KEY, train=True)[0]
+            return scalar(task.generator_loss)(variables, extra, BATCH, KEY, train=True)[0]
 
         return jax.tree.leaves(jax.grad(loss)(params["generator"]))
 

@@ -11,7 +11,6 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
@@ -196,7 +195,7 @@ def test_a_batch_of_another_size_than_the_carry_is_refused():
         task.loss(params, extra, {name: x[:3] for name, x in BATCH.items()}, KEY, train=True)
     allowed = f"{B}, the batch size of the carry, which accumulate cannot divide"
     assert str(caught.value) == f"batch size: got 3, allowed: {allowed}"
-    net = jaxdl.learner(task.init, jaxdl.accumulate(Update(task.loss, optax.sgd(0.1)), 3))
+    net = jaxdl.learner(task.init, jaxdl.accumulate(*task.updates(optax.sgd(0.1)), 3))
     state = jax.eval_shape(net.init, KEY, BATCH)
     with pytest.raises(InputError) as caught:
         jax.eval_shape(net.step, state, BATCH, KEY)
@@ -213,7 +212,7 @@ def text(rows: int = 22) -> Dataset:
 def test_a_run_carries_the_state_of_each_row_through_the_text():
     """Uses a learning rate of 0, so that the carry follows from the windows that a row has read."""
     task = started("lstm", carried=True)[0]
-    net = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.0)))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.0)))
     data = text()
     state = train(net, data, key=KEY, steps=7, batch_size=4, strategy=ONE_DEVICE)
     read = np.stack(
@@ -227,7 +226,7 @@ def test_a_run_carries_the_state_of_each_row_through_the_text():
 @pytest.mark.slow
 def test_a_carried_run_resumes_from_a_directory_bit_for_bit(tmp_path):
     task = started(carried=True)[0]
-    net = jaxdl.learner(task.init, Update(task.loss, optax.adam(0.03)))
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(0.03)))
     data = text()
     common = {
         "key": KEY,

@@ -1,16 +1,11 @@
-"""Calls of a model by a task, and the prediction of a whole set in batches."""
+"""Calls of a model by a task."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-import jaxdl
-from jaxdl.core import Update
-from jaxdl.models import MLP
-from jaxdl.tasks import classify, predict_batched
 from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 from tests.training.linear import KEY
 
@@ -40,36 +35,6 @@ class Identity(nn.Module):
 
     def __call__(self, x, train):
         return x
-
-
-def started():
-    task = classify(MLP((6,), 3))
-    net = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.1)))
-    return task, net.init(KEY, {"input": jnp.asarray(X)})
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 12, 13, 14, 500])
-def test_batches_give_the_predictions_of_the_whole_set(batch_size):
-    task, state = started()
-    predictions = predict_batched(task.predict, state, X, batch_size=batch_size)
-    assert isinstance(predictions, np.ndarray)
-    np.testing.assert_allclose(predictions, task.predict(state.params, state.extra, X), rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("size", "batch_size", "rows"), [(13, 4, 4), (12, 4, 4), (3, 4, 3), (13, 1, 1)]
-)
-def test_all_batches_share_one_program(size, batch_size, rows):
-    shapes = []
-
-    def predict(params, extra, x, lengths):
-        shapes.append((x.shape, lengths.shape))
-        return x.sum(1) * lengths.astype(x.dtype) + params + extra["more"]
-
-    state = started()[1].replace(params=jnp.float32(2), extra={"more": jnp.float32(1)})
-    predictions = predict_batched(predict, state, X[:size], LENGTHS[:size], batch_size=batch_size)
-    assert shapes == [((rows, 4), (rows,))]
-    np.testing.assert_allclose(predictions, X[:size].sum(1) * LENGTHS[:size] + 3, rtol=1e-5)
 
 
 def test_lengths_come_from_the_batch():

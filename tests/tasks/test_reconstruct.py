@@ -12,7 +12,8 @@ import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP, Autoencoder, Conditional, Reshaped
-from jaxdl.tasks import gaussian_noise, reconstruct, salt_and_pepper
+from jaxdl.tasks import reconstruct
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -24,7 +25,7 @@ MODEL = Autoencoder(MLP((5,), 2, "tanh"), Reshaped(MLP((5,), 6, "tanh"), (3, 2, 
 @functools.cache
 def started(likelihood="bernoulli", corrupt=None):
     task = reconstruct(MODEL, likelihood=likelihood, corrupt=corrupt)
-    return task, *task.init(KEY, BATCH), jax.jit(task.loss, static_argnames="train")
+    return task, *task.init(KEY, BATCH), jax.jit(scalar(task.loss), static_argnames="train")
 
 
 def by_numpy(likelihood: str, y, x) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +75,7 @@ def test_the_model_gets_corrupted_inputs_and_clean_targets(train):
 
     task = reconstruct(MODEL, likelihood="gaussian", corrupt=corrupt)
     params, extra = task.init(KEY, BATCH)
-    value, _ = task.loss(params, extra, BATCH, KEY, train=train)
+    value, _ = scalar(task.loss)(params, extra, BATCH, KEY, train=train)
     jax.effects_barrier()
     clean, noisy = (np.stack(arrays) for arrays in zip(*images, strict=True))
     noise = (noisy - clean).reshape(6, -1)
@@ -111,32 +112,11 @@ def test_statistics_of_both_parts_change_in_training_only():
         Autoencoder(MLP((4,), 2, norm="batch"), Reshaped(MLP((4,), 6, norm="batch"), (3, 2, 1)))
     )
     params, extra = task.init(KEY, BATCH)
-    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    _, (trained, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=True)
+    _, (evaluated, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=False)
     assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra)
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), trained, extra)
     assert all(jax.tree.leaves(changed)), changed
-
-
-def test_gaussian_noise_has_the_moments_of_a_gaussian():
-    x = jnp.asarray(RNG.uniform(size=20000), jnp.float32)
-    noise = np.asarray(gaussian_noise(0.3)(KEY, x) - x, np.float64) / 0.3
-    assert all(
-        abs((noise**n).mean() - exact) < bound
-        for n, exact, bound in [(1, 0, 0.03), (2, 1, 0.05), (4, 3, 0.4)]
-    )
-    assert abs(np.corrcoef(noise, x)[0, 1]) < 0.03
-    np.testing.assert_array_equal(gaussian_noise(0.0)(KEY, x), x)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_salt_and_pepper_change_equal_shares_of_the_pixels(share):
-    x = jnp.asarray(RNG.uniform(0.1, 0.9, size=20000), jnp.float32)
-    y = np.asarray(salt_and_pepper(share)(KEY, x))
-    assert (y == 0).mean() == pytest.approx(share / 2, abs=0.015)
-    assert (y == 1).mean() == pytest.approx(share / 2, abs=0.015)
-    grey = (y != 0) & (y != 1)
-    np.testing.assert_array_equal(y[grey], np.asarray(x)[grey])
 
 
 @pytest.mark.parametrize(
@@ -146,10 +126,6 @@ def test_salt_and_pepper_change_equal_shares_of_the_pixels(share):
             lambda: reconstruct(MODEL, likelihood="mse"),
             "likelihood: got 'mse', allowed: bernoulli, continuous_bernoulli, gaussian",
         ),
-        (lambda: gaussian_noise(-0.1), "sigma: got -0.1, allowed: a number in [0, inf)"),
-        (lambda: gaussian_noise(float("nan")), "sigma: got nan, allowed: a number in [0, inf)"),
-        (lambda: salt_and_pepper(1.0), "share: got 1.0, allowed: a number in [0, 1)"),
-        (lambda: salt_and_pepper(-0.1), "share: got -0.1, allowed: a number in [0, 1)"),
     ],
 )
 def test_bad_values_are_refused(make, line):

@@ -10,6 +10,7 @@ import jaxdl
 from jaxdl.metrics import means
 from jaxdl.models import MLP
 from jaxdl.tasks import regress
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -48,7 +49,7 @@ def errors(params, inputs) -> np.ndarray:
 @pytest.mark.parametrize("batch", [BATCH, MASKED], ids=["whole", "masked"])
 def test_loss_is_the_mean_squared_error_and_mae_the_mean_absolute_error(batch, train):
     task, params, extra = started()
-    value, (after, metrics) = task.loss(params, extra, batch, KEY, train=train)
+    value, (after, metrics) = scalar(task.loss)(params, extra, batch, KEY, train=train)
     rows = np.flatnonzero(np.asarray(batch.get("mask", np.ones(6))))
     error = errors(params, batch["input"])[rows]
     assert float(value) == pytest.approx((error**2).mean(), rel=1e-5)
@@ -61,7 +62,9 @@ def test_loss_is_the_mean_squared_error_and_mae_the_mean_absolute_error(batch, t
 
 def test_the_gradient_matches_numpy():
     task, params, extra = started()
-    grads = jax.grad(lambda p: task.loss(p, extra, MASKED, KEY, train=True)[0])(params)["out"]
+    grads = jax.grad(lambda p: scalar(task.loss)(p, extra, MASKED, KEY, train=True)[0])(params)[
+        "out"
+    ]
     error = errors(params, BATCH["input"]) * np.asarray(MASKED["mask"])[:, None] * 2 / (4 * 3)
     np.testing.assert_allclose(
         grads["kernel"], np.asarray(BATCH["input"]).T @ error, rtol=1e-4, atol=1e-6
@@ -73,7 +76,7 @@ def test_lengths_are_passed_to_the_model():
     task, params, extra = started()
     lengths = jnp.array([5, 1, 2, 3, 4, 5])
     short = jnp.where(jnp.arange(5)[None] < lengths[:, None], BATCH["input"], 0)
-    value, _ = task.loss(params, extra, {**BATCH, "length": lengths}, KEY, train=False)
+    value, _ = scalar(task.loss)(params, extra, {**BATCH, "length": lengths}, KEY, train=False)
     assert float(value) == pytest.approx((errors(params, short) ** 2).mean(), rel=1e-5)
     predicted = task.predict(params, extra, BATCH["input"], lengths)
     np.testing.assert_allclose(
@@ -86,8 +89,8 @@ def test_lengths_are_passed_to_the_model():
 def test_statistics_change_in_training_only():
     task = regress(MLP((4,), 3, norm="batch"))
     params, extra = task.init(KEY, BATCH)
-    _, (trained, _) = task.loss(params, extra, BATCH, KEY, train=True)
-    _, (evaluated, _) = task.loss(params, extra, BATCH, KEY, train=False)
+    _, (trained, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=True)
+    _, (evaluated, _) = scalar(task.loss)(params, extra, BATCH, KEY, train=False)
     assert jaxdl.state_sha256(evaluated) == jaxdl.state_sha256(extra) != jaxdl.state_sha256(trained)
     two_rows = task.predict(params, trained, BATCH["input"][:2])
     all_rows = task.predict(params, trained, BATCH["input"])

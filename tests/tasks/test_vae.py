@@ -13,6 +13,7 @@ from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP, VAE, Autoencoder, Conditional, Reshaped
 from jaxdl.tasks import binarize, vae
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -29,7 +30,7 @@ CONDITIONAL = VAE(*(Conditional(part, 4, 3) for part in PARTS), latent=2)
 @functools.cache
 def started(model=PLAIN, **options):
     task = vae(model, **options)
-    return task, *task.init(KEY, BATCH), jax.jit(task.loss, static_argnames="train")
+    return task, *task.init(KEY, BATCH), jax.jit(scalar(task.loss), static_argnames="train")
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -107,7 +108,9 @@ def linear():
     @functools.partial(jax.jit, static_argnums=0)
     def losses(samples):
         keys = jax.random.split(KEY, samples)
-        return jax.vmap(lambda key: task.loss(params, {}, {"input": x32}, key, train=True)[0])(keys)
+        return jax.vmap(
+            lambda key: scalar(task.loss)(params, {}, {"input": x32}, key, train=True)[0]
+        )(keys)
 
     return weights, x, exact, bounds, losses
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxdl.models import MLP, Reshaped
 from jaxdl.tasks import gan
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 RNG = np.random.default_rng(0)
@@ -26,7 +27,7 @@ def started(discriminator=D, generator=G, **options):
     """Returns the task, parameters, `extra`, and the two compiled losses."""
     task = gan(generator, discriminator, latent=2, **options)
     losses = [
-        jax.jit(loss, static_argnames="train")
+        jax.jit(scalar(loss), static_argnames="train")
         for loss in (task.discriminator_loss, task.generator_loss)
     ]
     params, extra = task.init(KEY, BATCH)

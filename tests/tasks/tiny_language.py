@@ -1,5 +1,6 @@
 """A tiny language model for the tests: batches, parameters, and values computed with NumPy."""
 
+import dataclasses
 import functools
 
 import jax
@@ -11,6 +12,7 @@ from jaxdl.models import OneHot, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.tasks import language
 from tests.models.random_variables import random_variables
+from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
 
 V = 4
@@ -33,9 +35,11 @@ def started(cell: str = "gru", carried: bool = False):
     model = SequenceNet(OneHot(V), RNN(cell, 5, LAYERS[cell]), V)
     task = language(model, carried=carried)
     params = jax.tree.map(lambda x: 2 * x, random_variables(model, BATCH["input"])["params"])
-    compiled = task._replace(
-        loss=jax.jit(task.loss, static_argnames="train"), predict=jax.jit(task.predict)
-    )
+    functions = task.functions | {
+        "loss": jax.jit(scalar(task.loss), static_argnames="train"),
+        "predict": jax.jit(task.predict),
+    }
+    compiled = dataclasses.replace(task, functions=functions)
     return compiled, model, params, jax.jit(task.init)(KEY, BATCH)[1]
 
 

@@ -10,7 +10,7 @@ import optax
 import jaxdl
 from jaxdl.core import Learner, State, Update
 from jaxdl.data.dataset import Dataset
-from jaxdl.metrics import mean, total
+from jaxdl.metrics import total
 
 KEY = jax.random.key(7)
 
@@ -42,7 +42,7 @@ def loss(params, extra, batch, key, *, train):
         noise = jnp.zeros_like(batch["target"])
     error = (batch["input"] @ params["w"] + params["b"] + noise - batch["target"]) ** 2
     metrics = {"loss": total(error, batch.get("mask"))}
-    return mean(metrics["loss"]), (extra, metrics)
+    return metrics["loss"], (extra, metrics)
 
 
 def line(optimizer: optax.GradientTransformation | None = None) -> Learner:

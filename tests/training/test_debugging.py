@@ -67,8 +67,9 @@ def test_a_checked_run_equals_the_run_without_checks():
 
 def test_the_operation_that_makes_a_nan():
     def objective(params, extra, batch, key, *, train):
-        value, aux = loss(params, extra, batch, key, train=train)
-        return value + 0 * jnp.log(jnp.where(params["b"] == 0, 1.0, -1.0)), aux  # a NaN
+        (value, count), aux = loss(params, extra, batch, key, train=train)
+        value = value + 0 * jnp.log(jnp.where(params["b"] == 0, 1.0, -1.0))  # a NaN
+        return (value, count), aux
 
     with pytest.raises(NonFinite) as caught:
         trained(objective)
@@ -78,8 +79,9 @@ def test_the_operation_that_makes_a_nan():
 
 def test_an_index_out_of_bounds():
     def objective(params, extra, batch, key, *, train):
-        value, aux = loss(params, extra, batch, key, train=train)
-        return value + jnp.arange(3.0)[batch["target"].size], aux  # out of bounds
+        (value, count), aux = loss(params, extra, batch, key, train=train)
+        value = value + jnp.arange(3.0)[batch["target"].size]  # out of bounds
+        return (value, count), aux
 
     with pytest.raises(CheckFailed) as caught:
         trained(objective)
@@ -92,8 +94,8 @@ def test_an_index_out_of_bounds():
 def test_a_key_that_is_used_twice():
     def objective(params, extra, batch, key, *, train):
         twice = jax.random.normal(key) * jax.random.normal(key)  # again
-        value, aux = loss(params, extra, batch, jax.random.fold_in(key, 1), train=train)
-        return value + twice, aux
+        (value, count), aux = loss(params, extra, batch, jax.random.fold_in(key, 1), train=train)
+        return (value + twice, count), aux
 
     with pytest.raises(CheckFailed) as caught:
         trained(objective)

@@ -138,7 +138,7 @@ def test_a_member_that_diverges_does_not_stop_the_others():
 
     def loss(params, extra, batch, key, *, train):
         error = (batch["input"] @ params["w"] * params["rate"] - batch["target"]) ** 2
-        return error.mean(), (extra, {"loss": jaxdl.metrics.total(error)})
+        return jaxdl.metrics.total(error), (extra, {"loss": jaxdl.metrics.total(error)})
 
     net = jaxdl.learner(init, jaxdl.Update(loss, optax.sgd(0.1)))
     message = r"^run \d is not finite since step \d+; the others continue$"
@@ -205,7 +205,7 @@ class LinenConvolution(nn.Module):
 @pytest.mark.slow
 def test_members_with_a_convolution_of_linen():
     task = jaxdl.tasks.classify(LinenConvolution())
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.sgd(0.1)))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
     state, _ = run(net=net, data=IMAGES)
     alone, _ = run(key=jaxdl.root(SEEDS[2]), net=net, data=IMAGES)
     assert state_sha256(state.member(2)) == state_sha256(alone)

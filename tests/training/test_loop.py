@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Learner, Update
+from jaxdl.core import Learner
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import InputError, NonFinite
@@ -261,7 +261,7 @@ def test_a_convolution_of_linen_gives_the_same_bits_step_by_step(monkeypatch):
 
     for replacement in (recorded, lambda lowered: "fast"):
         monkeypatch.setattr(program, "convolutions", replacement)
-        net = jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.1)))
+        net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
         memory = Memory()
         state = train(
             net,

@@ -14,7 +14,7 @@ from jaxdl.core import Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
-from jaxdl.metrics import mean, total
+from jaxdl.metrics import total
 from jaxdl.training import (
     Directory,
     Pmapped,
@@ -44,7 +44,7 @@ def loss(params, extra, batch, key, *, train):
     y = (batch["input"] @ params["across"] @ params["down"]).sum(-1)
     y = y * params["small"].sum() * params["odd"].mean()
     error = (y - batch["target"]) ** 2
-    return mean(total(error)), (extra, {"loss": total(error, batch.get("mask"))})
+    return total(error), (extra, {"loss": total(error, batch.get("mask"))})
 
 
 def net():
@@ -224,7 +224,7 @@ def carried():
     task = jaxdl.tasks.language(model, carried=True)
     tokens = np.random.default_rng(0).integers(0, 4, 22 * 6 + 1).astype(np.int32)
     fields = {"input": tokens[:-1].reshape(22, 6), "label": tokens[1:].reshape(22, 6)}
-    return jaxdl.learner(task.init, Update(task.loss, optax.sgd(0.5))), Dataset(
+    return jaxdl.learner(task.init, *task.updates(optax.sgd(0.5))), Dataset(
         fields, "text", contiguous=True
     )
 

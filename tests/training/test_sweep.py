@@ -43,7 +43,7 @@ def make(learning_rate, dropout, weight_decay, label_smoothing, decoupled=True):
         optimizers.schedule("one_cycle", learning_rate, 10),
         weight_decay=weight_decay,
     )
-    return jaxdl.with_ema(jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer)), 0.9)
+    return jaxdl.with_ema(jaxdl.learner(task.init, *task.updates(optimizer)), 0.9)
 
 
 @functools.cache
@@ -144,9 +144,7 @@ class LinenConvolution(nn.Module):
 def test_a_sweep_of_a_convolution_of_linen():
     def make(learning_rate):
         task = jaxdl.tasks.classify(LinenConvolution())
-        return jaxdl.learner(
-            task.init, jaxdl.Update(task.loss, optimizers.optimizer("sgd", learning_rate))
-        )
+        return jaxdl.learner(task.init, *task.updates(optimizers.optimizer("sgd", learning_rate)))
 
     state = run(jaxdl.sweep(make, learning_rate=[0.1, 0.01]), KEYS[:2])
     alone = run(make(0.01), KEYS[1])
@@ -164,7 +162,7 @@ def test_zero_means_none(name):
     def make(**numbers):
         task = jaxdl.tasks.classify(jaxdl.models.MLP((3,), 2))
         optimizer = optimizers.optimizer("momentum", 0.1, **numbers)
-        return jaxdl.learner(task.init, jaxdl.Update(task.loss, optimizer))
+        return jaxdl.learner(task.init, *task.updates(optimizer))
 
     state = run(jaxdl.sweep(make, **{name: [0.0, 0.3]}), KEYS[:2])
     for i, value in enumerate([0.0, 0.3]):

@@ -28,7 +28,7 @@ def main(seed: int, cache: str) -> None:
     task = jaxdl.tasks.classify(model)
     steps = int(EPOCHS * train.size // BATCH_SIZE)
     adam = optimizers.optimizer("adam", optimizers.schedule("one_cycle", LEARNING_RATE, steps))
-    net = jaxdl.learner(task.init, jaxdl.Update(task.loss, adam))
+    net = jaxdl.learner(task.init, *task.updates(adam))
     state = jaxdl.train(net, train, key=jaxdl.root(seed), steps=steps, batch_size=BATCH_SIZE)
     report(EPOCHS, jaxdl.evaluate(net, state, test)["accuracy"])
 

@@ -93,7 +93,7 @@ class Discriminator(nn.Module):
 def classifier(model: nn.Module) -> jaxdl.Learner:
     """Returns the learner of a classifier, as in the README."""
     task = jaxdl.tasks.classify(model)
-    return jaxdl.learner(task.init, jaxdl.Update(task.loss, optax.adam(LEARNING_RATE)))
+    return jaxdl.learner(task.init, *task.updates(optax.adam(LEARNING_RATE)))
 
 
 def autoencoder() -> jaxdl.Learner:
@@ -108,7 +108,7 @@ def autoencoder() -> jaxdl.Learner:
         nll = jax.vmap(losses.binary_cross_entropy)(logits, batch["input"])
         kl = jax.vmap(losses.gaussian_kl)(mu, logvar)
         metrics = {"loss": total(nll + kl, batch.get("mask"))}
-        return mean(metrics["loss"]), (extra, metrics)
+        return metrics["loss"], (extra, metrics)
 
     return jaxdl.learner(init, jaxdl.Update(loss, optax.adam(LEARNING_RATE)))
 
@@ -145,13 +145,13 @@ def gan() -> jaxdl.Learner:
         on_fake = nn.softplus(discriminate(params, fake))
         each = on_real + on_fake
         metrics = {"loss": total(each, batch.get("mask"))}
-        return mean(metrics["loss"]), (extra, metrics)
+        return metrics["loss"], (extra, metrics)
 
     def generator_loss(params, extra, batch, key, *, train):
         fake, updated = generate(params, extra, batch, key, train)
         each = nn.softplus(-discriminate(params, fake))
         metrics = {"generator_loss": total(each, batch.get("mask"))}
-        return mean(metrics["generator_loss"]), ({**extra, **updated}, metrics)
+        return metrics["generator_loss"], ({**extra, **updated}, metrics)
 
     adam = optax.adam(LEARNING_RATE)
     return jaxdl.learner(
