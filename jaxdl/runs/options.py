@@ -81,7 +81,7 @@ class Options:
     """Directory of the run.
     Default: a directory under runs/ named after experiment, data and options."""
     tensorboard: bool = False
-    """If True, TensorBoard event files are written too."""
+    """If True, TensorBoard event files are written too. Needs jaxdl[tensorboard]."""
     debug: bool = False
     """If True, every step is checked for NaN, indices out of bounds and keys used twice.
     Checks are slow and need one device. They can be switched on when a run is resumed."""

@@ -18,6 +18,7 @@ from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, one_line
+from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
     check_data,
     check_out,
@@ -29,11 +30,9 @@ from jaxdl.runs.directory import (
     write_json,
 )
 from jaxdl.runs.options import LENGTH, Options, run_directory
-from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
-from jaxdl.training.tensorboard import TensorBoard
-from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
 C = TypeVar("C", bound=Options)
 
@@ -158,11 +157,11 @@ class Run(Generic[C]):
         """Returns the metric writers: files and the terminal for the first process only."""
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
-            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
             self._board = None
             if self.config.tensorboard:
                 self._board = TensorBoard(self.out / "tensorboard")
                 writers.append(self._board)
+            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
         return writers
 
     def _warn_of_skipped(self, state: State) -> None:
