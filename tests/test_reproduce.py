@@ -3,15 +3,16 @@
 import dataclasses
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, JaxdlError, RunError
+from jaxdl.reproduce import CALLER_OPTIONS, command_line, main
 from jaxdl.runs import launch
 from jaxdl.runs.options import parsed
-from jaxdl.runs.reproduce import CALLER_OPTIONS, command_line, main
 from tests.runs.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
@@ -228,6 +229,25 @@ def test_another_file_of_a_run_is_refused(tmp_path):
         match="^result: got .*, allowed: a result.json file, not the directory of a run$",
     ):
         jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
+
+
+def test_the_module_is_its_function_and_is_imported_at_its_first_use():
+    code = (
+        "import sys, jaxdl\n"
+        "parts = {name.split('.')[1] for name in sys.modules if name.startswith('jaxdl.')}\n"
+        "assert not parts & {'reproduce', 'runs', 'recipes'}, parts\n"
+        "function = jaxdl.reproduce\n"
+        "import jaxdl.reproduce\n"
+        "assert jaxdl.reproduce is function and callable(function)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_command_runs_without_a_warning(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "jaxdl.reproduce", str(tmp_path / "none.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "none.json cannot be read" in done.stderr
 
 
 def test_an_abbreviated_option_is_refused(tmp_path, capsys):

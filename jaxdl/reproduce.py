@@ -1,4 +1,4 @@
-"""Repeats the run of a result in a new process.
+"""Repeats the run of a result: `jaxdl.reproduce(...)` and `python -m jaxdl.reproduce RESULT`.
 
 The contents of a result are not trusted. Its experiment must be one of the scripts in a directory
 that the caller names, and its options must be fields of that script's Config. The caller decides
@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
 from jaxdl.runs.comparison import Comparison, compare_results, report
 from jaxdl.runs.directory import are_conversions, read_json
 from jaxdl.runs.options import Options, parsed
+
+__all__ = ["reproduce"]
 
 #: Options that are not taken from the result. They decide where files are written, and do not
 #: affect the numbers.
@@ -38,9 +41,28 @@ REQUIRED = {
 
 
 def reproduce(
-    result: str | os.PathLike, out: str | os.PathLike | None, experiments: str | os.PathLike
+    result: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    experiments: str | os.PathLike = "experiments",
 ) -> Comparison:
-    """Implements `jaxdl.reproduce`."""
+    """Repeats the run of a result and prints the old and the new values side by side.
+
+    The run is started in a new process with the options that the result contains. See
+    `docs/reproducibility.md` for what is promised to be equal.
+
+    Args:
+      result: `result.json` of a finished run.
+      out: empty directory for the new run. None means a temporary directory.
+      experiments: directory with the script of the experiment, which is executed.
+
+    Returns:
+      The comparison: `same`, `promise_kept`, the `level` of the promise with its `reasons`, and
+      the `differences`.
+
+    Raises:
+      InputError: the result names an unknown script or option, or `out` is not empty.
+      RunError: the result cannot be read, or the run failed.
+    """
     file = expand_path(result, "result")
     if file.is_dir():
         raise InputError("result", str(file), "a result.json file, not the directory of a run")
@@ -201,3 +223,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+class _CallableModule(types.ModuleType):
+    """The type of this module, so that `jaxdl.reproduce` is both the module and its function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Comparison:
+        return reproduce(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule
+
+if __name__ == "__main__":
+    sys.exit(main())
