@@ -87,7 +87,7 @@ def _read_stored(file: Path) -> dict[str, Any]:
         if name not in stored:
             raise InputError("result", str(file), f"{written}, with {name!r}")
         of_kind(name, stored[name], kind, written)
-    if not are_conversions(stored.get("conversions", [])):
+    if not are_conversions(stored.get("conversions", {})):
         raise InputError("conversions", stored["conversions"], written)
     return stored
 

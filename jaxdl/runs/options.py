@@ -169,14 +169,6 @@ class Options:
             return "debug"
         return self.strategy
 
-    @property
-    def length_dependent_option(self) -> str:
-        """The option that depends on the total number of steps and so forbids extending the run.
-
-        An empty string if there is none.
-        """
-        return "this experiment"
-
     def default_out(self, name: str) -> Path:
         """Returns the directory of a run of the experiment `name` for which `out` is not set."""
         return hashed_out(name, self)
@@ -206,9 +198,6 @@ NOT_IDENTITY = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 
 #: Options that select the devices. A run may be resumed with other values, which changes rounding.
 PLACEMENT = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
-
-#: Options that set the length of a run. It may be extended unless `length_dependent_option` is set.
-LENGTH = ("steps", "epochs")
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
