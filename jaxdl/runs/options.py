@@ -18,6 +18,7 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    NoReturn,
     Self,
     TypeVar,
     Union,
@@ -32,8 +33,12 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 from jaxdl.runs import backend
-from jaxdl.runs.signals import exit_on_signal, signal_watchdog
-from jaxdl.training.shutdown import SIGNALS
+from jaxdl.training.shutdown import (
+    SIGNALS,
+    raise_for_signal,
+    replace_handlers,
+    restore_handlers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,26 +216,39 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       config: dataclass of its options.
       arguments: command-line arguments. None means `sys.argv[1:]`.
     """
+    handlers = replace_handlers(raise_for_signal)
     try:
-        with signal_watchdog():
-            description = sys.modules[main.__module__].__doc__ or ""
-            requested = parsed(config, arguments, description)
-            options = _with_stored_threads(requested, main)
-            if options.deterministic:
-                backend.set_deterministic()
-            backend.enable_compilation_cache(cache_root(options.cache_dir))
-            backend.set_cpu_threads(options.cpu_threads or backend.threads())
-            _make_cpu_devices(options)
-            main(options)
+        description = sys.modules[main.__module__].__doc__ or ""
+        requested = parsed(config, arguments, description)
+        options = _with_stored_threads(requested, main)
+        if options.deterministic:
+            backend.set_deterministic()
+        backend.enable_compilation_cache(cache_root(options.cache_dir))
+        backend.set_cpu_threads(options.cpu_threads or backend.threads())
+        _make_cpu_devices(options)
+        main(options)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        exit_on_signal(signal.SIGINT)
+        _exit_on_signal(signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
-            exit_on_signal(stop.code - 128)
+            _exit_on_signal(stop.code - 128)
         raise
+    finally:
+        restore_handlers(handlers)
+
+
+def _exit_on_signal(number: int) -> NoReturn:
+    """Prints which signal ended the process and exits with code 128 + its number."""
+    name = signal.Signals(number).name
+    print(
+        f"stopped by {name}; the same command resumes from the last checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    sys.exit(128 + number)
 
 
 def parsed(config: type[C], arguments: list[str] | None, description: str = "") -> C:
