@@ -99,12 +99,6 @@ class Config(TrainingOptions):
     # Each save also writes a picture.
     max_saves: ClassVar[int] = 30
 
-    @property
-    def length_dependent_option(self) -> str:
-        if self.kl_warmup:
-            return "--kl-warmup"
-        return super().length_dependent_option
-
     def validate(self) -> Self:
         at_least("latent", self.latent, 1)
         in_range("kl_warmup", self.kl_warmup, 0, 1)

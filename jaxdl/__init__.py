@@ -15,7 +15,6 @@ from jaxdl import (
 )
 from jaxdl.core import Learner, State, Update, inference, learner
 from jaxdl.predict import bind, predict_batched
-from jaxdl.reproduce import reproduce
 from jaxdl.rng import root, stream
 from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
 from jaxdl.version import __version__
@@ -41,7 +40,6 @@ __all__ = [
     "optimizers",
     "plots",
     "predict_batched",
-    "reproduce",
     "root",
     "scores",
     "skip_nonfinite",

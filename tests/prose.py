@@ -50,7 +50,6 @@ BANNED = {
     "looked at": "checked, inspected",
     "goes on": "resumes, continues",
     "go on": "resume, continue",
-    "made longer": "extended",
     "made of": "computed from, consists of",
     "nobody": "no caller, nothing",
     "somebody": "the user, another process",

@@ -76,17 +76,6 @@ class TrainingOptions(Options):
         return super().validate()
 
     @property
-    def length_dependent_option(self) -> str:
-        if self.schedule != "constant":
-            return f"--schedule {self.schedule}"
-        if self.warmup:
-            return "--warmup"
-        # The steps of the validations depend on the number of steps, too.
-        if self.patience:
-            return "--patience"
-        return ""
-
-    @property
     def dtype(self) -> Any:
         """Data type of the computation. None means the type of the input."""
         if self.bfloat16:

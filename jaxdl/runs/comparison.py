@@ -111,10 +111,9 @@ def _reasons(
     options = set(PLACEMENT)
     if environment.get("platform") != "cpu":
         options.remove("cpu_threads")
-    for conversion in old.get("conversions", []):
-        for name, pair in conversion["options"].items():
-            if name in options:
-                reasons[f"{name} during the run"] = tuple(pair)
+    for name, used in old.get("conversions", {}).items():
+        if name in options:
+            reasons[f"{name} during the run"] = (used[-2], used[-1])
     return reasons
 
 

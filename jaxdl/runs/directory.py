@@ -24,7 +24,7 @@ from jaxdl.data.files import (
 )
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs.backend import cores, threads
-from jaxdl.runs.options import LENGTH, PLACEMENT, Options, identity
+from jaxdl.runs.options import PLACEMENT, Options, identity
 from jaxdl.training.writers import strict
 
 #: Parts of a result that are objects of numbers. Only runs of several seeds have `metrics_std`.
@@ -131,8 +131,8 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
     """Checks that a run with these options may use the directory; writes nothing.
 
     Returns:
-      Options that differ from the stored run, by name, as `(stored, given)`. Only differences that
-      a run may have are returned: the devices, and a larger length if nothing depends on it.
+      Options that differ from the stored run, by name, as `(stored, given)`. Only options that
+      select the devices may differ.
 
     Raises:
       InputError: the path is not a directory, or cannot be one.
@@ -154,21 +154,13 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
         return {}
     differences = _option_differences(read_json(file), config)
-    refused = {
-        name: pair
-        for name, pair in differences.items()
-        if not (_is_placement(name, pair) or _is_extension(name, pair, config))
-    }
+    refused = {name: pair for name, pair in differences.items() if not _is_placement(name, pair)}
     if refused:
         text = ", ".join(
             f"{name} (stored {stored!r}, given {given!r})"
             for name, (stored, given) in refused.items()
         )
-        reason = ""
-        if refused.keys() <= set(LENGTH) and config.length_dependent_option:
-            option = config.length_dependent_option
-            reason = f"; {option} depends on the number of steps, which cannot change"
-        raise RunError(f"out: {out} belongs to a run with other options: {text}{reason}")
+        raise RunError(f"out: {out} belongs to a run with other options: {text}")
     return differences
 
 
@@ -199,39 +191,25 @@ def _is_placement(name: str, pair: tuple[Any, Any]) -> bool:
     return name in PLACEMENT and "pmap" not in pair
 
 
-def _is_extension(name: str, pair: tuple[Any, Any], config: Options) -> bool:
-    """Returns True if an option only extends the stored run."""
-    numbers = all(type(x) in (int, float) for x in pair)
-    return name in LENGTH and numbers and pair[1] > pair[0] and not config.length_dependent_option
-
-
-def claim(out: Path, config: Options, step: int = 0) -> None:
+def claim(out: Path, config: Options) -> None:
     """Makes the directory and stores the options, so that other runs are refused.
 
     Options that changed since the run was started (see `check_out`) are printed and added to
-    `conversions.json`. The result of a run that is extended is kept as `result-STEPS.json`.
+    `conversions.json`.
 
     Args:
       out: directory of the run.
       config: its options.
-      step: step from which the run is resumed.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         changes = check_out(out, config)
-        file = out / "conversions.json"
         if changes:
+            changed = conversions(out)
             for name, (stored, given) in changes.items():
-                print(
-                    f"resuming after step {step} with {name} {given} instead of {stored}",
-                    file=sys.stderr,
-                )
-            if (out / "result.json").exists():
-                steps = read_json(out / "result.json").get("steps")
-                if type(steps) is not int:
-                    steps = step
-                (out / "result.json").replace(out / f"result-{steps}.json")
-            write_json(file, {"changed": [*conversions(out), {"step": step, "options": changes}]})
+                print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
+                changed[name] = [*changed.get(name, [stored]), given]
+            write_json(out / "conversions.json", changed)
         if changes or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))
     except OSError as error:
@@ -239,29 +217,25 @@ def claim(out: Path, config: Options, step: int = 0) -> None:
         raise InputError("out", str(out), allowed) from None
 
 
-def conversions(out: Path) -> list[Any]:
-    """Reads the options that changed when a run was resumed, as written by `claim`.
+def conversions(out: Path) -> dict[str, list[Any]]:
+    """Reads the options that changed when a run was resumed, each with its values in order.
 
     Raises:
       RunError: the file has other contents.
     """
     file = out / "conversions.json"
     if not file.exists():
-        return []
-    changed = read_json(file).get("changed")
+        return {}
+    changed = read_json(file)
     if not are_conversions(changed):
         raise RunError(f"{file} was not written by a run; choose another directory")
     return changed
 
 
-def are_conversions(value: Any) -> TypeGuard[list[Any]]:
-    """Returns True for a list of steps with the options that changed there, as `(old, new)`."""
-    return isinstance(value, list) and all(
-        isinstance(each, dict)
-        and type(each.get("step")) is int
-        and isinstance(each.get("options"), dict)
-        and all(isinstance(pair, list) and len(pair) == 2 for pair in each["options"].values())
-        for each in value
+def are_conversions(value: Any) -> TypeGuard[dict[str, list[Any]]]:
+    """Returns True for an object of options with at least two values each, as `claim` writes it."""
+    return isinstance(value, dict) and all(
+        isinstance(values, list) and len(values) > 1 for values in value.values()
     )
 
 
@@ -322,7 +296,7 @@ def _is_result(value: dict[str, Any]) -> bool:
         {"total", "compile"} <= value["seconds"].keys()
         and "examples_per_second" in value["throughput"]
         and isinstance(value.get("warnings", []), list)
-        and are_conversions(value.get("conversions", []))
+        and are_conversions(value.get("conversions", {}))
         and isinstance(sets, dict)
         and all(
             isinstance(each, dict) and {"name", "sha256", "size"} <= each.keys()

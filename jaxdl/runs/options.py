@@ -18,6 +18,7 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    NoReturn,
     Self,
     TypeVar,
     Union,
@@ -32,8 +33,12 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, at_least, in_range
 from jaxdl.runs import backend
-from jaxdl.runs.signals import exit_on_signal, signal_watchdog
-from jaxdl.training.shutdown import SIGNALS
+from jaxdl.training.shutdown import (
+    SIGNALS,
+    raise_for_signal,
+    replace_handlers,
+    restore_handlers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Options:
     """Directory of the run.
     Default: a directory under runs/ named after experiment, data and options."""
     tensorboard: bool = False
-    """If True, TensorBoard event files are written too."""
+    """If True, TensorBoard event files are written too. Needs jaxdl[tensorboard]."""
     debug: bool = False
     """If True, every step is checked for NaN, indices out of bounds and keys used twice.
     Checks are slow and need one device. They can be switched on when a run is resumed."""
@@ -169,14 +174,6 @@ class Options:
             return "debug"
         return self.strategy
 
-    @property
-    def length_dependent_option(self) -> str:
-        """The option that depends on the total number of steps and so forbids extending the run.
-
-        An empty string if there is none.
-        """
-        return "this experiment"
-
     def default_out(self, name: str) -> Path:
         """Returns the directory of a run of the experiment `name` for which `out` is not set."""
         return hashed_out(name, self)
@@ -207,9 +204,6 @@ NOT_IDENTITY = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 #: Options that select the devices. A run may be resumed with other values, which changes rounding.
 PLACEMENT = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
 
-#: Options that set the length of a run. It may be extended unless `length_dependent_option` is set.
-LENGTH = ("steps", "epochs")
-
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
     """Parses the command line and runs an experiment; the last call of a script.
@@ -222,26 +216,39 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
       config: dataclass of its options.
       arguments: command-line arguments. None means `sys.argv[1:]`.
     """
+    handlers = replace_handlers(raise_for_signal)
     try:
-        with signal_watchdog():
-            description = sys.modules[main.__module__].__doc__ or ""
-            requested = parsed(config, arguments, description)
-            options = _with_stored_threads(requested, main)
-            if options.deterministic:
-                backend.set_deterministic()
-            backend.enable_compilation_cache(cache_root(options.cache_dir))
-            backend.set_cpu_threads(options.cpu_threads or backend.threads())
-            _make_cpu_devices(options)
-            main(options)
+        description = sys.modules[main.__module__].__doc__ or ""
+        requested = parsed(config, arguments, description)
+        options = _with_stored_threads(requested, main)
+        if options.deterministic:
+            backend.set_deterministic()
+        backend.enable_compilation_cache(cache_root(options.cache_dir))
+        backend.set_cpu_threads(options.cpu_threads or backend.threads())
+        _make_cpu_devices(options)
+        main(options)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        exit_on_signal(signal.SIGINT)
+        _exit_on_signal(signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
-            exit_on_signal(stop.code - 128)
+            _exit_on_signal(stop.code - 128)
         raise
+    finally:
+        restore_handlers(handlers)
+
+
+def _exit_on_signal(number: int) -> NoReturn:
+    """Prints which signal ended the process and exits with code 128 + its number."""
+    name = signal.Signals(number).name
+    print(
+        f"stopped by {name}; the same command resumes from the last checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    sys.exit(128 + number)
 
 
 def parsed(config: type[C], arguments: list[str] | None, description: str = "") -> C:

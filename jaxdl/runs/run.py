@@ -18,6 +18,7 @@ from jaxdl.core import Learner, State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, one_line
+from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
     check_data,
     check_out,
@@ -28,12 +29,10 @@ from jaxdl.runs.directory import (
     read_result,
     write_json,
 )
-from jaxdl.runs.options import LENGTH, Options, run_directory
-from jaxdl.plots import image_grid, pictures_gif
+from jaxdl.runs.options import Options, run_directory
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
-from jaxdl.training.tensorboard import TensorBoard
-from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
 C = TypeVar("C", bound=Options)
 
@@ -150,7 +149,7 @@ class Run(Generic[C]):
             allowed = f"at least {newest}, the step that {self.out} has reached"
             raise InputError("stop_after", stop_after, allowed)
         if jax.process_index() == 0:
-            claim(self.out, self.config, newest)
+            claim(self.out, self.config)
             write_json(self.out / "data.json", sets)
         return store
 
@@ -158,11 +157,11 @@ class Run(Generic[C]):
         """Returns the metric writers: files and the terminal for the first process only."""
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
-            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
             self._board = None
             if self.config.tensorboard:
                 self._board = TensorBoard(self.out / "tensorboard")
                 writers.append(self._board)
+            writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
         return writers
 
     def _warn_of_skipped(self, state: State) -> None:
@@ -315,10 +314,9 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
     """
     name, out = run_directory(config, experiment)
     changes = check_out(out, config)
-    # A finished run has no steps left that could use other devices. Only a new length matters.
-    is_finished = (out / "result.json").exists() and not changes.keys() & set(LENGTH)
     try:
-        if is_finished:
+        # A finished run has no steps left that could use other devices.
+        if (out / "result.json").exists():
             options = ", ".join(f"{option} {stored}" for option, (stored, _) in changes.items())
             used = f", with {options}" if options else ""
             print(f"{out} is finished already{used}; this is its result")

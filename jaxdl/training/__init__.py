@@ -6,8 +6,7 @@ from jaxdl.training.loop import train
 from jaxdl.training.schedule import Patience
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
-from jaxdl.training.tensorboard import TensorBoard
-from jaxdl.training.writers import Console, JsonLines, Memory
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard
 
 __all__ = [
     "Console",

@@ -245,7 +245,6 @@ class _Run:
         self.state, metrics = self.program.run(self.state, self.window, self.train_key, count)
         self.pending.append((until, count, metrics))
         self.step = until
-        self.shutdown.mark_unsaved()
 
     def end_if_requested(self) -> None:
         """Makes the current step the last one if a signal requested the end of the run."""

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -14,26 +15,14 @@ SIGNALS = tuple(
 )
 
 
-class SignalState:
-    """The signals handled by this process, for a watchdog thread that may have to end it.
-
-    Attributes:
-      count: number of signals that Python has handled. Signals that arrive while the main thread
-        is inside XLA are not among them yet.
-      unsaved: if True, a run has done steps that an immediate exit would lose.
-    """
-
-    count = 0
-    unsaved = False
-
-
 class GracefulShutdown:
     """A context manager that catches signals while a run is active.
 
     A signal only sets `signal`. The loop calls `requested()` between two dispatches; if it returns
     True, the loop saves the state and leaves the context. The exit of the context then raises
     `KeyboardInterrupt`, or `SystemExit` with 128 + the signal's number. A second signal raises
-    this at once, without a save.
+    this at once, without a save. Python handles no signal inside of XLA, so during a compilation a
+    signal takes effect when the compilation ends.
 
     Signals that are ignored or that have another handler keep it. This includes the handlers of a
     run around this one. Outside the main thread no signal is caught.
@@ -53,22 +42,15 @@ class GracefulShutdown:
     def __init__(self) -> None:
         self.signal = 0
         self._sync_points = 0
-        self._outer_unsaved = False
         self._outer_handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "GracefulShutdown":
-        self._outer_unsaved = SignalState.unsaved
-        if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
-            replaceable = (signal.SIG_DFL, signal.default_int_handler, raise_for_signal)
-            for number in SIGNALS:
-                if signal.getsignal(number) in replaceable:
-                    self._outer_handlers[number] = signal.signal(number, self._handle)
+        if jax.process_count() == 1:
+            self._outer_handlers = replace_handlers(self._handle)
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        for number, handler in self._outer_handlers.items():
-            signal.signal(number, handler)
-        SignalState.unsaved = self._outer_unsaved
+        restore_handlers(self._outer_handlers)
         if self.signal and kind is None:
             raise_for_signal(self.signal)
 
@@ -85,13 +67,8 @@ class GracefulShutdown:
             self.signal = signal.SIGTERM
         return bool(self.signal)
 
-    def mark_unsaved(self) -> None:
-        """Sets `SignalState.unsaved`, so that the watchdog waits until the run is saved."""
-        SignalState.unsaved = True
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal: the first one is stored, the second one is raised."""
-        SignalState.count += 1
         if self.signal:
             raise_for_signal(number)
         self.signal = number
@@ -102,7 +79,25 @@ def raise_for_signal(number: int, frame: FrameType | None = None) -> NoReturn:
 
     It is also the signal handler of scripts while no run is active.
     """
-    SignalState.count += 1
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
+
+
+def replace_handlers(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
+    """Installs a handler for the `SIGNALS`; returns the handlers that it replaced.
+
+    Signals that are ignored or that have another handler keep it. Outside the main thread nothing
+    is replaced.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    replaceable = (signal.SIG_DFL, signal.default_int_handler, raise_for_signal)
+    numbers = [number for number in SIGNALS if signal.getsignal(number) in replaceable]
+    return {number: signal.signal(number, handler) for number in numbers}
+
+
+def restore_handlers(handlers: Mapping[int, Any]) -> None:
+    """Installs the handlers that `replace_handlers` returned."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

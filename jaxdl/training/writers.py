@@ -1,12 +1,12 @@
-"""Writers of a run's metrics: memory, a file of JSON lines, the terminal.
+"""Writers of a run's metrics: memory, a file of JSON lines, the terminal, TensorBoard.
 
-`jaxdl.training.tensorboard` has another one. Names are flat, with a slash after the part:
-`train/loss`, `validation/accuracy`, `train/learning_rate`, `seconds/compile`,
-`examples_per_second`.
+Names are flat, with a slash after the part: `train/loss`, `validation/accuracy`,
+`train/learning_rate`, `seconds/compile`, `examples_per_second`.
 """
 
 import contextlib
 import datetime
+import functools
 import io
 import json
 import math
@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TextIO
+
+import numpy as np
 
 from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError
@@ -277,3 +279,63 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds))).removeprefix("0:")
+
+
+class TensorBoard:
+    """Event files for TensorBoard, written by tensorboardX.
+
+    Every writer creates a new file at its first call. The file starts with a mark at that step.
+    TensorBoard then drops the events of an interrupted run from that step on. Events are flushed
+    every ten seconds.
+
+    Args:
+      directory: the directory of the files, created if missing.
+
+    Raises:
+      InputError: tensorboardX is not installed.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     writer = TensorBoard(directory)
+      ...     writer.write(10, {"train/loss": 0.5})
+      ...     writer.close()
+      ...     [path.name[:20] for path in Path(directory).iterdir()]
+      ['events.out.tfevents.']
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            allowed = "tensorboardX; run: pip install 'jaxdl[tensorboard]'"
+            raise InputError("tensorboard", None, allowed) from None
+        self._open = functools.partial(SummaryWriter, os.fspath(directory), flush_secs=10)
+        self._file: Any = None
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends one event per metric."""
+        for name, value in metrics.items():
+            self._file_from(step).add_scalar(name, value, int(step))
+
+    def picture(self, step: int, name: str, path: str | os.PathLike[str]) -> None:
+        """Appends one event with the picture of a PNG file."""
+        from PIL import Image
+
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        self._file_from(step).add_image(name, pixels, int(step), dataformats="HWC")
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def _file_from(self, step: int) -> Any:
+        """Returns the open file; the first call creates it with the mark at `step`."""
+        if self._file is None:
+            # The name of the file starts with the time in seconds, so a second writer within one
+            # second would replace it.
+            suffix = f".{time.time_ns()}"
+            self._file = self._open(purge_step=int(step), filename_suffix=suffix)
+        return self._file

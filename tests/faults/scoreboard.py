@@ -63,7 +63,7 @@ ROWS: dict[str, Row] = {
     ),
     "signals": _faults(
         "signals",
-        "After SIGTERM or SIGINT in any phase, a run saves and exits within 5 s",
+        "After SIGTERM or SIGINT, a run saves and exits within 5 s, or 5 s after a compilation",
         "--trials 20",
         "--trials 2",
     ),

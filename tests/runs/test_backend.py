@@ -10,10 +10,10 @@ import jax
 import pytest
 
 from jaxdl.errors import InputError
+from jaxdl.recipes.feature_classifier import default_directory
 from jaxdl.runs import Options, launch
 from jaxdl.runs.backend import cores, set_cpu_threads, threads
 from jaxdl.runs.directory import environment, processor
-from jaxdl.recipes.feature_classifier import default_directory
 from jaxdl.runs.options import hashed_out
 from tests.runs.scripts import script
 

@@ -37,9 +37,7 @@ def test_an_option_that_is_newer_than_the_run_has_its_default(tmp_path):
         check_out(tmp_path, options(tmp_path, patience=1))
 
 
-@pytest.mark.parametrize(
-    "text", ['{"changed": 3}', '{"changed": [{"step": "4", "options": {}}]}', "{"]
-)
+@pytest.mark.parametrize("text", ['{"strategy": 3}', '{"strategy": ["auto"]}', "[]", "{"])
 def test_conversions_that_no_run_wrote(tmp_path, text):
     claim(tmp_path, options(tmp_path))
     (tmp_path / "conversions.json").write_text(text)

@@ -283,7 +283,10 @@ def test_exit_codes_and_messages_of_a_script(error, code, line, capsys):
     assert capsys.readouterr().err == line
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+)
 def test_outside_of_a_run_a_signal_ends_the_script_at_once(number, code, capsys, signals):
     before = [signal.getsignal(each) for each in SIGNALS]
     cleaned_up = []
@@ -300,7 +303,6 @@ def test_outside_of_a_run_a_signal_ends_the_script_at_once(number, code, capsys,
     assert stopped.value.code == code and cleaned_up
     assert capsys.readouterr().err == f"stopped by {number.name}; {HINT}"
     assert [signal.getsignal(each) for each in SIGNALS] == before
-    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_other_exceptions_keep_their_traceback():

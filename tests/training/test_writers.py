@@ -1,21 +1,22 @@
 """Writers: files are readable after any interruption, and a terminal never stops a run."""
 
 import contextlib
+import io
 import json
 import math
 import os
 import pty
-import struct
 import sys
 import types
 
 import numpy as np
 import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jaxdl.errors import InputError
-from jaxdl.training import tensorboard, writers
-from jaxdl.training.tensorboard import TensorBoard
-from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
+from jaxdl.training import writers
+from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
 
 def test_memory_stores_copies():
@@ -238,130 +239,54 @@ def test_no_stream_at_all(monkeypatch):
     console.close()
 
 
-@pytest.mark.parametrize(
-    ("data", "crc"),
-    [
-        (b"", 0x00000000),
-        (b"123456789", 0xE3069283),
-        (bytes(32), 0x8A9136AA),
-        (b"\xff" * 32, 0x62A8AB43),
-        (bytes(range(32)), 0x46DD794E),
-        (bytes(range(31, -1, -1)), 0x113FDB5C),
-    ],
-)
-def test_crc32c_of_the_rfc(data, crc):
-    assert tensorboard.crc32c(data) == crc
+def _read(directory, name):
+    """Returns `(step, value)` of one metric, as TensorBoard shows it."""
+    events = EventAccumulator(str(directory)).Reload()
+    return [(event.step, event.value) for event in events.Scalars(name)]
 
 
-def _bitwise(data):
-    """Computes the masked CRC-32C bit by bit."""
-    crc = 0xFFFFFFFF
-    for bit in (byte >> i & 1 for byte in data for i in range(8)):
-        crc = crc >> 1 ^ 0x82F63B78 * (crc & 1 ^ bit)
-    crc ^= 0xFFFFFFFF
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) % 2**32
-
-
-def _records(data):
-    """Yields the records of a TFRecord file; checks their checksums."""
-    while data:
-        (length,) = struct.unpack("<Q", data[:8])
-        (length_crc,) = struct.unpack("<I", data[8:12])
-        body = data[12 : 12 + length]
-        (body_crc,) = struct.unpack("<I", data[12 + length : 16 + length])
-        assert (length_crc, body_crc) == (_bitwise(data[:8]), _bitwise(body))
-        yield body
-        data = data[16 + length :]
-
-
-def _message(data):
-    """Yields the fields of a protobuf message, `(number, value)`."""
-
-    def varint():
-        nonlocal data
-        value = 0
-        shift = 0
-        while True:
-            byte = data[0]
-            data = data[1:]
-            value = value | (byte & 127) << shift
-            shift = shift + 7
-            if byte < 128:
-                return value
-
-    while data:
-        number, wire = divmod(varint(), 8)
-        if wire == 0:
-            yield number, varint()
-            continue
-        if wire == 2:
-            length = varint()
-            yield number, data[:length]
-        else:
-            length, code = {1: (8, "<d"), 5: (4, "<f")}[wire]
-            yield number, struct.unpack(code, data[:length])[0]
-        data = data[length:]
-
-
-def _write(directory):
-    writer = TensorBoard(directory)
-    writer.write(7, {"train/loss": 0.1, "validation/accuracy": 1.0})
-    writer.write(2**40, {"größe/" + "x" * 300: math.nan, "b": math.inf, "c": 1e300})
+def test_tensorboard_reads_scalars(tmp_path):
+    values = [*np.random.default_rng(0).normal(size=20).tolist(), math.inf, -math.inf, 1e300]
+    values[3] = np.float32(values[3])
+    writer = TensorBoard(tmp_path / "run")
+    for step, value in enumerate(values):
+        writer.write(np.int32(7 * step), {"train/loss": value, "validation/accuracy": 1.0})
+    writer.write(2**40, {"train/loss": math.nan})
     writer.close()
     writer.close()
-    return sorted(directory.iterdir())
+    *read, last = _read(tmp_path / "run", "train/loss")
+    with np.errstate(over="ignore"):
+        expected = [float(np.float32(value)) for value in values]
+    assert read == [(7 * step, value) for step, value in enumerate(expected)]
+    assert last[0] == 2**40 and math.isnan(last[1])
+    assert len(_read(tmp_path / "run", "validation/accuracy")) == len(values)
 
 
-def test_event_files_decode(tmp_path):
-    (path,) = _write(tmp_path)
-    version, start, *events = [dict(_message(body)) for body in _records(path.read_bytes())]
-    assert version[3] == b"brain.Event:2"
-    assert (start[2], dict(_message(start[7]))) == (7, {1: 1})
-    assert [event[2] for event in events] == [7, 2**40]
-    assert abs(events[0][1] - path.stat().st_mtime) < 60
-    read = []
-    for each in events:
-        values = [dict(_message(value)) for _, value in _message(each[5])]
-        read.append({value[1].decode(): value[2] for value in values})
-    assert read[0] == {"train/loss": pytest.approx(0.1, rel=1e-7), "validation/accuracy": 1.0}
-    assert list(read[1]) == ["größe/" + "x" * 300, "b", "c"]
-    assert [str(value) for value in read[1].values()] == ["nan", "inf", "inf"]
-
-
-def test_a_picture_is_written_unchanged(tmp_path):
-    from PIL import Image
-
+def test_tensorboard_reads_a_picture(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "grid.png")
     writer = TensorBoard(tmp_path / "events")
     writer.picture(300, "samples", tmp_path / "grid.png")
     writer.close()
-    (path,) = (tmp_path / "events").iterdir()
-    _, start, event = [dict(_message(body)) for body in _records(path.read_bytes())]
-    assert (start[2], event[2]) == (300, 300)
-    value = dict(_message(dict(_message(event[5]))[1]))
-    assert value[1] == b"samples"
-    image = dict(_message(value[4]))
-    assert (image[1], image[2], image[4]) == (5, 7, (tmp_path / "grid.png").read_bytes())
+    (event,) = EventAccumulator(str(tmp_path / "events")).Reload().Images("samples")
+    assert event.step == 300
+    read = Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(read), pixels)
 
 
-def test_files_of_two_runs_are_sorted_by_their_start(tmp_path):
-    (first,) = _write(tmp_path)
-    assert _write(tmp_path)[0] == first
-    assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 2
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_tensorboard_reads_the_files_and_drops_interrupted_events(tmp_path):
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator",
-        reason="tensorboard is not installed",
-    )
+def test_tensorboard_drops_the_events_after_the_step_of_a_resume(tmp_path):
     for first, last, value in ((1, 5, 0.25), (4, 6, 0.5)):
         writer = TensorBoard(tmp_path)
         for step in range(first, last):
             writer.write(step, {"train/loss": value * step})
         writer.close()
-    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
-    values = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert len(list(tmp_path.iterdir())) == 2, "both within one second"
+    values = _read(tmp_path, "train/loss")
     assert values == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 2.0), (5, 2.5)]
+
+
+def test_tensorboard_without_its_package_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    message = r"^tensorboard: got None, allowed: .*pip install 'jaxdl\[tensorboard\]'$"
+    with pytest.raises(InputError, match=message):
+        TensorBoard(tmp_path)

@@ -3,15 +3,16 @@
 import dataclasses
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, JaxdlError, RunError
+from jaxdl.reproduce import CALLER_OPTIONS, command_line, main, reproduce
 from jaxdl.runs import launch
 from jaxdl.runs.options import parsed
-from jaxdl.runs.reproduce import CALLER_OPTIONS, command_line, main
 from tests.runs.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
@@ -109,7 +110,7 @@ def test_a_result_does_not_decide_where_files_are_written(stored):
 def test_old_and_new_values_are_printed_side_by_side(stored, no_process, tmp_path, capsys):
     new, commands = no_process
     new.update(json.loads(stored.read_text()))
-    comparison = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    comparison = reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
     assert comparison == (True, True, "bits", {}, {})
     (command,) = commands
     assert command[1] == str(EXPERIMENTS / "mlp.py") and f"--out={tmp_path / 'again'}" in command
@@ -203,7 +204,7 @@ HOSTILE = [
 def test_a_hostile_result_is_refused(changes, line, stored, no_process, tmp_path, capsys):
     changed = write(tmp_path / "result.json", json.loads(stored.read_text()) | changes)
     with pytest.raises(JaxdlError) as raised:
-        jaxdl.reproduce(changed, experiments=EXPERIMENTS)
+        reproduce(changed, experiments=EXPERIMENTS)
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
     assert main([str(changed), "--experiments", str(EXPERIMENTS)]) == 2
     assert capsys.readouterr().err == f"error: {raised.value}\n"
@@ -214,7 +215,7 @@ def test_a_hostile_result_is_refused(changes, line, stored, no_process, tmp_path
 def test_a_file_that_is_no_result_is_refused(text, tmp_path):
     (tmp_path / "result.json").write_text(text)
     with pytest.raises(JaxdlError, match=r"result"):
-        jaxdl.reproduce(tmp_path / "result.json", experiments=EXPERIMENTS)
+        reproduce(tmp_path / "result.json", experiments=EXPERIMENTS)
 
 
 def test_another_file_of_a_run_is_refused(tmp_path):
@@ -222,12 +223,28 @@ def test_another_file_of_a_run_is_refused(tmp_path):
     with pytest.raises(
         JaxdlError, match="^result: got .*config.json', allowed: .* result.json, with 'experiment'$"
     ):
-        jaxdl.reproduce(tmp_path / "config.json", experiments=EXPERIMENTS)
+        reproduce(tmp_path / "config.json", experiments=EXPERIMENTS)
     with pytest.raises(
         JaxdlError,
         match="^result: got .*, allowed: a result.json file, not the directory of a run$",
     ):
-        jaxdl.reproduce(tmp_path, experiments=EXPERIMENTS)
+        reproduce(tmp_path, experiments=EXPERIMENTS)
+
+
+def test_importing_jaxdl_loads_nothing_that_runs_need():
+    code = (
+        "import sys, jaxdl\n"
+        "parts = {name.split('.')[1] for name in sys.modules if name.startswith('jaxdl.')}\n"
+        "assert not parts & {'reproduce', 'runs', 'recipes'}, parts\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_command_runs_without_a_warning(tmp_path):
+    command = [sys.executable, "-W", "error", "-m", "jaxdl.reproduce", str(tmp_path / "none.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1 and "none.json cannot be read" in done.stderr
 
 
 def test_an_abbreviated_option_is_refused(tmp_path, capsys):
@@ -239,19 +256,19 @@ def test_an_abbreviated_option_is_refused(tmp_path, capsys):
 
 def test_unusable_paths_are_refused(stored, no_process, tmp_path):
     with pytest.raises(RunError, match="nowhere.json cannot be read"):
-        jaxdl.reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
+        reproduce(tmp_path / "nowhere.json", experiments=EXPERIMENTS)
     with pytest.raises(
         InputError, match="experiments: got .* allowed: the directory of the experiments' scripts"
     ):
-        jaxdl.reproduce(stored, experiments=tmp_path)
+        reproduce(stored, experiments=tmp_path)
     with pytest.raises(InputError, match="out: got .* allowed: an empty directory"):
-        jaxdl.reproduce(stored, out=stored.parent, experiments=EXPERIMENTS)
+        reproduce(stored, out=stored.parent, experiments=EXPERIMENTS)
     assert not no_process[1]
 
 
 @pytest.mark.slow
 def test_a_run_in_a_new_process(stored, tmp_path, capfd):
-    comparison = jaxdl.reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
+    comparison = reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
     assert comparison == (True, True, "bits", {}, {})
     assert json.loads((tmp_path / "again" / "result.json").read_text())["state_sha256"]
     output = capfd.readouterr()
@@ -260,7 +277,7 @@ def test_a_run_in_a_new_process(stored, tmp_path, capfd):
 
 @pytest.mark.slow
 def test_a_temporary_run_prints_no_paths(stored, capfd):
-    assert jaxdl.reproduce(stored, experiments=EXPERIMENTS).same
+    assert reproduce(stored, experiments=EXPERIMENTS).same
     output = capfd.readouterr()
     assert "mlp  100 %" in output.err
     assert "result.json" not in output.out and output.out.startswith("\nvalue ")
@@ -273,4 +290,4 @@ def test_the_error_of_a_failed_run_is_reported(stored, tmp_path):
         tmp_path / "result.json", old | {"config": old["config"] | {"data": "nowhere.npz"}}
     )
     with pytest.raises(RunError, match="mlp.py exited with code 2: error: "):
-        jaxdl.reproduce(changed, experiments=EXPERIMENTS)
+        reproduce(changed, experiments=EXPERIMENTS)

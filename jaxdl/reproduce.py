@@ -1,4 +1,4 @@
-"""Repeats the run of a result in a new process.
+"""Repetition of the run of a result: `reproduce`, and `python -m jaxdl.reproduce RESULT`.
 
 The contents of a result are not trusted. Its experiment must be one of the scripts in a directory
 that the caller names, and its options must be fields of that script's Config. The caller decides
@@ -38,9 +38,28 @@ REQUIRED = {
 
 
 def reproduce(
-    result: str | os.PathLike, out: str | os.PathLike | None, experiments: str | os.PathLike
+    result: str | os.PathLike,
+    out: str | os.PathLike | None = None,
+    experiments: str | os.PathLike = "experiments",
 ) -> Comparison:
-    """Implements `jaxdl.reproduce`."""
+    """Repeats the run of a result and prints the old and the new values side by side.
+
+    The run is started in a new process with the options that the result contains. See
+    `docs/reproducibility.md` for what is promised to be equal.
+
+    Args:
+      result: `result.json` of a finished run.
+      out: empty directory for the new run. None means a temporary directory.
+      experiments: directory with the script of the experiment, which is executed.
+
+    Returns:
+      The comparison: `same`, `promise_kept`, the `level` of the promise with its `reasons`, and
+      the `differences`.
+
+    Raises:
+      InputError: the result names an unknown script or option, or `out` is not empty.
+      RunError: the result cannot be read, or the run failed.
+    """
     file = expand_path(result, "result")
     if file.is_dir():
         raise InputError("result", str(file), "a result.json file, not the directory of a run")
@@ -65,7 +84,7 @@ def _read_stored(file: Path) -> dict[str, Any]:
         if name not in stored:
             raise InputError("result", str(file), f"{written}, with {name!r}")
         of_kind(name, stored[name], kind, written)
-    if not are_conversions(stored.get("conversions", [])):
+    if not are_conversions(stored.get("conversions", {})):
         raise InputError("conversions", stored["conversions"], written)
     return stored
 
@@ -201,3 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
