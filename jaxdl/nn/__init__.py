@@ -13,6 +13,7 @@ from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
 from jaxdl.nn.sequences import TimeDistributed, length_mask, lengths_of, pool_steps
 from jaxdl.nn.spectral import spectral_norm, spectral_vectors
+from jaxdl.nn.tap import named, tap
 
 __all__ = [
     "GRU",
@@ -35,9 +36,11 @@ __all__ = [
     "initializer",
     "lengths_of",
     "max_pool",
+    "named",
     "out_size",
     "pool_steps",
     "spectral_norm",
     "spectral_vectors",
+    "tap",
     "length_mask",
 ]
