@@ -7,7 +7,6 @@ from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.embedding import Embedding
-from jaxdl.nn.gates import gates
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
@@ -32,7 +31,6 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv_transpose2d",
-    "gates",
     "initializer",
     "lengths_of",
     "max_pool",

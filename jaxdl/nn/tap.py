@@ -26,17 +26,21 @@ def tap(model: nn.Module, variables: Any, *names: str, **kwargs: Any) -> Callabl
 
     | name | activation |
     |---|---|
-    | path of a layer: `conv_0`, `norm_0`, `head/dense_0`, `encoder/out` | the layer's output, or the first entry of its tuple |
-    | `activation_0`, `pool_0`, also with a path: `head/activation_0` | after activation or pooling |
-    | `lstm_0/` with `input`, `forget`, `candidate`, `output`, `cell`, `h` | gates and carries of each step |
-    | `gru_0/` with `reset`, `update`, `candidate`, `h`; `simple_0/h` | the same |
-    | `conv_0:1` | a layer's second call in one model |
+    | `conv_0`, `norm_0`, `head/out`: path of a layer | output, or the first entry of its tuple |
+    | `activation_0`, `pool_0`, `head/activation_0` | maps or units after activation or pooling |
+    | `lstm_0/forget`, also `input`, `candidate`, `output` | gates of each step |
+    | `lstm_0/cell`, `lstm_0/h` | carries of each step |
+    | `gru_0/reset`, `update`, `candidate`, `h`; `simple_0/h` | gates and carries of each step |
+    | `conv_0:1` | output of a layer that is called for the second time |
 
-    A recurrent layer has arrays `[B, T, H]`, which are 0 at invalid steps. A model of the library
-    computes each activation before its pooling and does not rematerialize, so its outputs may
-    differ from those of `model.apply` by rounding. Layers of other Linen modules have names too;
-    `named` names any other value there. Values inside a module's own `jax.jit`, loop or
-    `nn.remat` have no names.
+    Gates and carries are `[B, T, H]`, and 0 at invalid steps. A bump of `lstm_0/h` reaches the next
+    steps, and one of the output `lstm_0` does not.
+
+    A tapped model of the library has its activations before its pooling, plain loops over time, and
+    no rematerialization. So its outputs may differ from those of `model.apply` by rounding.
+
+    Layers of other Linen modules have names too, and `named` names further values there. Values
+    inside a module's own `jax.jit`, `nn.scan` or `nn.remat` have none.
 
     Args:
       model: any Linen module.
@@ -66,8 +70,9 @@ def tap(model: nn.Module, variables: Any, *names: str, **kwargs: Any) -> Callabl
       >>> def score(bump):
       ...     return f(x, {"activation_1": bump})[0][:, 2].sum()
       >>> gradient = jax.grad(score)(jnp.zeros((2, 4, 4, 8)))
-      >>> gradcam = jax.nn.relu((gradient.mean((1, 2), keepdims=True) * maps["activation_1"]).sum(-1))
-      >>> gradcam.shape
+      >>> weights = gradient.mean((1, 2), keepdims=True)
+      >>> grad_cam = jax.nn.relu((weights * maps["activation_1"]).sum(-1))
+      >>> grad_cam.shape
       (2, 4, 4)
     """
     for name in names:
