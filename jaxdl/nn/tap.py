@@ -55,7 +55,7 @@ def tap(model: nn.Module, variables: Any, *names: str, **kwargs: Any) -> Callabl
       activation's shape for any name. The returned activation contains its bump.
 
     Raises:
-      InputError: a name that is no string. Raised by f: an unknown name, with a list of those
+      InputError: a name that is not a string. Raised by f: an unknown name, with a list of those
         that exist, or a bump of another shape.
 
     Example:
