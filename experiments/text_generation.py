@@ -55,7 +55,7 @@ from jaxdl.data import Dataset, Vocabulary
 from jaxdl.data.vocabulary import PADDING, UNKNOWN
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import OneHot, SequenceNet
-from jaxdl.nn import RNN, Embedding, gates
+from jaxdl.nn import RNN, Embedding, tap
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import stream
 from jaxdl.runs import Run, launch, run_experiment
@@ -302,18 +302,16 @@ def write_heatmap(
 def last_layer(
     config: Config, model: SequenceNet, state: State, ids: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns the gates, the cell and the output `h` of the last layer by name, `[T, H]` each."""
+    """Returns the gates and the carries of the last layer by name, `[T, H]` each."""
     collections = {name: each for name, each in state.extra.items() if name != "carry"}
-    x = model.apply(
-        {"params": state.params, **collections},
-        jnp.asarray(ids)[None],
-        method=lambda net, ids: net.embed(ids, False),
-    )
-    layer: dict[str, Any] = {}
-    for i in range(config.layers):
-        layer = gates(config.cell, state.params["body"][f"{config.cell}_{i}"], x)
-        x = layer["h"]
-    return {name: np.asarray(values[0]) for name, values in layer.items()}
+    f = tap(model, {"params": state.params, **collections}, train=False)
+    _, activations = f(jnp.asarray(ids)[None])
+    layer = f"body/{config.cell}_{config.layers - 1}/"
+    return {
+        name.removeprefix(layer): np.asarray(values[0])
+        for name, values in activations.items()
+        if name.startswith(layer)
+    }
 
 
 def most_varied_part(values: np.ndarray, width: int) -> slice:

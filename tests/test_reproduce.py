@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import jaxdl
 from jaxdl.errors import InputError, JaxdlError, RunError
 from jaxdl.reproduce import CALLER_OPTIONS, command_line, main, reproduce
 from jaxdl.runs import launch

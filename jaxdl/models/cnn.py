@@ -15,6 +15,7 @@ from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import avg_pool, max_pool
+from jaxdl.nn.tap import named, tapped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +158,7 @@ class CNN(nn.Module):
         """
         self._check(x)
         apply_stage = CNN._stage
-        if self.remat:
+        if self.remat and not tapped(self):
             apply_stage = nn.remat(CNN._stage, static_argnums=(1, 2, 4))
         for i, stage in enumerate(self.stages):
             x = apply_stage(self, i, stage, x, train)
@@ -179,11 +180,13 @@ class CNN(nn.Module):
             name=f"conv_{i}",
         )(x)
         x = normalize(x, norm, f"norm_{i}", train)
-        if stage.pool == "max" and self.activation in MONOTONIC:
+        if stage.pool == "max" and self.activation in MONOTONIC and not tapped(self):
             # Pooling first gives the same numbers with fewer evaluations of the activation.
             x = activation(self.activation)(stage.pooled(x))
         else:
-            x = stage.pooled(activation(self.activation)(x))
+            x = named(self, f"activation_{i}", activation(self.activation)(x))
+            if stage.pool is not None:
+                x = named(self, f"pool_{i}", stage.pooled(x))
         return Dropout(stage.dropout)(x, train)
 
     def _check(self, x: Array) -> None:

@@ -15,6 +15,7 @@ from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
 from jaxdl.nn.sequences import length_mask
+from jaxdl.nn.tap import named, tapped
 
 
 class Conv1DStack(nn.Module):
@@ -106,12 +107,21 @@ class Conv1DStack(nn.Module):
                 width, self.kernel_size, dtype=self.dtype, kernel_init=init, name=f"conv_{i}"
             )(x)
             # Zeros at invalid steps change no maximum after the ReLU.
-            h = jax.nn.relu(self._pooled(_zero_invalid(h, valid)))
+            h = self._relu_and_pool(i, _zero_invalid(h, valid))
             if valid is not None:
                 # A window is valid if its first step is.
                 valid = valid[:, :: self.pool]
             x = Dropout(self.dropout)(h, train)
         return x, ()
+
+    def _relu_and_pool(self, i: int, h: Array) -> Array:
+        if not tapped(self):
+            # Pooling first gives the same numbers with fewer evaluations of the ReLU.
+            return jax.nn.relu(self._pooled(h))
+        h = named(self, f"activation_{i}", jax.nn.relu(h))
+        if self.pool == 1:
+            return h
+        return named(self, f"pool_{i}", self._pooled(h))
 
     def _pooled(self, h: Array) -> Array:
         if self.pool == 1:

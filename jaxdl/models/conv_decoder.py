@@ -14,6 +14,7 @@ from jaxdl.models.mlp import normalize
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv_transpose import ConvTranspose
 from jaxdl.nn.dense import initializer
+from jaxdl.nn.tap import named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ class ConvDecoder(nn.Module):
             last = i == len(self.stages) - 1
             h = self._up(stage, i, last)(h)
             if not last:
-                h = self._norm_activation(h, f"norm_{i}", train)
+                h = self._norm_activation(h, str(i), train)
         return h.astype(jnp.float32)
 
     def _check(self, z: Array) -> None:
@@ -148,9 +149,9 @@ class ConvDecoder(nn.Module):
         assert self.start is not None
         for i, width in enumerate(self.dense):
             h = self._dense(width, f"dense_{i}")(h)
-            h = self._norm_activation(h, f"norm_dense_{i}", train)
+            h = self._norm_activation(h, f"dense_{i}", train)
         h = self._dense(math.prod(self.start), "dense")(h).reshape(-1, *self.start)
-        return self._norm_activation(h, "norm_start", train)
+        return self._norm_activation(h, "start", train)
 
     def _dense(self, width: int, name: str) -> nn.Dense:
         init = initializer(self.kernel_init)
@@ -168,4 +169,5 @@ class ConvDecoder(nn.Module):
         )
 
     def _norm_activation(self, h: Array, name: str, train: bool) -> Array:
-        return activation(self.activation)(normalize(h, self.norm, name, train))
+        h = activation(self.activation)(normalize(h, self.norm, f"norm_{name}", train))
+        return named(self, f"activation_{name}", h)

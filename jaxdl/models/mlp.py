@@ -11,6 +11,7 @@ from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.activations import activation
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.tap import named
 
 
 class MLP(nn.Module):
@@ -92,6 +93,7 @@ class MLP(nn.Module):
         for i, width in enumerate(self.hidden):
             h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
             h = activation(self.activation)(normalize(h, self.norm, f"norm_{i}", train))
+            h = named(self, f"activation_{i}", h)
             h = Dropout(self.dropout)(h, train)
         y = self._dense(self.outputs, "out")(h)
         return y.astype(jnp.float32)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.nn.activations import activation
+from jaxdl.nn.tap import named
 
 
 class Reshaped(nn.Module):
@@ -57,4 +58,4 @@ class Reshaped(nn.Module):
         y = y.reshape(y.shape[0], *self.shape)
         if self.activation is None:
             return y
-        return activation(self.activation)(y)
+        return named(self, "activation", activation(self.activation)(y))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.sequences import Pool, pool_steps
+from jaxdl.nn.tap import named
 
 
 class OneHot(nn.Module):
@@ -133,7 +134,7 @@ class SequenceNet(nn.Module):
             self._check_pool(y, x, lengths)
             # A body that shortens the sequence has already set its invalid steps to 0.
             same_steps = y.shape[1] == x.shape[1]
-            y = pool_steps(y, self.pool, lengths if same_steps else None)
+            y = named(self, "pool", pool_steps(y, self.pool, lengths if same_steps else None))
         y = self.out(self.drop(y, train)).astype(jnp.float32)
         if lengths is not None:
             valid = (lengths >= 1) & (lengths <= x.shape[1])

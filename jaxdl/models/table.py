@@ -1,6 +1,5 @@
 """A table of a model's layers, their outputs and their parameters."""
 
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -8,6 +7,8 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Num
+
+from jaxdl.nn.tap import tap
 
 
 def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: Any) -> str:
@@ -38,36 +39,24 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: An
             params.setdefault("/".join(layer), {})[name] = leaf
         return variables
 
-    seen = jax.eval_shape(partial(_intermediates, model, more), jax.eval_shape(init), inputs)
+    def call(variables: Any, inputs: Any) -> Any:
+        return tap(model, variables, train=False, **more)(inputs)
+
+    outputs, seen = jax.eval_shape(call, jax.eval_shape(init), inputs)
+    activations = {"": jax.tree.leaves(outputs)[0], **seen}
     rows = [("layer", "output", "parameters", "numbers")]
     for layer, leaves in params.items():
-        shapes = ", ".join(f"{name} {list(leaf.shape)}" for name, leaf in leaves.items())
-        rows.append((layer, _output(seen, layer), shapes, f"{_numbers(leaves):,}"))
+        output = ""
+        if layer in activations:
+            output = str(list(activations[layer].shape))
+        sizes = ", ".join(f"{name} {list(leaf.shape)}" for name, leaf in leaves.items())
+        rows.append((layer, output, sizes, f"{_numbers(leaves):,}"))
     rows.append(("all", "", "", f"{_numbers(params):,}"))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return "\n".join(
         f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}"
         for a, b, c, d in rows
     )
-
-
-def _intermediates(model: nn.Module, more: Any, variables: Any, inputs: Array) -> Any:
-    _, seen = model.apply(
-        variables,
-        inputs,
-        train=False,
-        capture_intermediates=True,
-        mutable=["intermediates"],
-        **more,
-    )
-    return seen["intermediates"]
-
-
-def _output(seen: Any, layer: str) -> str:
-    for name in filter(None, layer.split("/")):
-        seen = seen.get(name, {})
-    outputs = jax.tree.leaves(seen.get("__call__", ()))
-    return str(list(outputs[0].shape)) if outputs else ""
 
 
 def _numbers(tree: Any) -> int:

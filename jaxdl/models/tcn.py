@@ -13,6 +13,7 @@ from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.sequences import length_mask
+from jaxdl.nn.tap import named
 
 
 class TCN(nn.Module):
@@ -111,7 +112,7 @@ class TCN(nn.Module):
     def _block(self, i: int, width: int, x: Array, train: bool) -> Array:
         init = initializer(self.kernel_init)
         h = x
-        for name in (f"conv_{i}a", f"conv_{i}b"):
+        for part in (f"{i}a", f"{i}b"):
             weight_norm = self.norm == "weight"
             conv = Conv1D(
                 width,
@@ -121,12 +122,13 @@ class TCN(nn.Module):
                 weight_norm=weight_norm,
                 dtype=self.dtype,
                 kernel_init=init,
-                name=name,
+                name=f"conv_{part}",
             )
-            h = Dropout(self.dropout, shared=(1,))(jax.nn.relu(conv(h)), train)
+            h = named(self, f"activation_{part}", jax.nn.relu(conv(h)))
+            h = Dropout(self.dropout, shared=(1,))(h, train)
         if x.shape[-1] != width:
             x = Conv1D(width, 1, dtype=self.dtype, kernel_init=init, name=f"skip_{i}")(x)
-        return jax.nn.relu(h + x.astype(h.dtype))
+        return named(self, f"activation_{i}", jax.nn.relu(h + x.astype(h.dtype)))
 
 
 def check_body(x: Float[Array, "B T D"], carry: Any) -> None:

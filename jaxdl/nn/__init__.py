@@ -7,12 +7,12 @@ from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.embedding import Embedding
-from jaxdl.nn.gates import gates
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
 from jaxdl.nn.sequences import TimeDistributed, length_mask, lengths_of, pool_steps
 from jaxdl.nn.spectral import spectral_norm, spectral_vectors
+from jaxdl.nn.tap import named, tap
 
 __all__ = [
     "GRU",
@@ -31,13 +31,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv_transpose2d",
-    "gates",
     "initializer",
     "lengths_of",
     "max_pool",
+    "named",
     "out_size",
     "pool_steps",
     "spectral_norm",
     "spectral_vectors",
+    "tap",
     "length_mask",
 ]

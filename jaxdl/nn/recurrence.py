@@ -1,8 +1,8 @@
 """Recurrences over time with custom gradients: the cells, and one loop that runs all of them.
 
 A cell is a pointwise function `cell(a, carry) -> carry` of its pre-activations and its carry, with
-`a_t = x_t W + h_{t-1} R + b`. The forward loop saves pre-activations and carries, and the backward
-loop computes the pointwise part again.
+`a_t = x_t W + h_{t-1} R + b`. Its argument `name` names its gates for `jaxdl.nn.tap`. The forward
+loop saves pre-activations and carries, and the backward loop computes the pointwise part again.
 
 The backward loop yields the gradients of the pre-activations. One matrix product over all steps
 then gives those of each weight and of the input. If all steps together do not fit into a CPU's
@@ -27,6 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -34,13 +35,19 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from jaxdl.nn.arrays import accumulation_dtype, match_varying_axes, shard_over_batch
+from jaxdl.nn.tap import named_scan
 
 Carry = tuple[Float[Array, "B H"], ...]
-Cell = Callable[[Array, Carry], Carry]
+Cell = Callable[..., Carry]
+Name = Callable[[str, Array], Array]
 
 # If all steps together have more bytes than this, a CPU's backward loop multiplies the gradients
 # of each step while they are in the cache.
 _CACHE_BYTES = 6 * 2**20
+
+
+def _unnamed(name: str, value: Array) -> Array:
+    return value
 
 
 class Weights(NamedTuple):
@@ -58,7 +65,7 @@ class Weights(NamedTuple):
     bias: Float[Array, " A"]
 
 
-def rnn_cell(a: Float[Array, "B H"], carry: Carry) -> Carry:
+def rnn_cell(a: Float[Array, "B H"], carry: Carry, name: Name = _unnamed) -> Carry:
     """Computes one step of a simple recurrent network; the carry is `(h,)`.
 
         h_t = tanh(a_t)
@@ -69,10 +76,10 @@ def rnn_cell(a: Float[Array, "B H"], carry: Carry) -> Carry:
       >>> rnn_cell(jnp.zeros((1, 2)), (jnp.ones((1, 2)),))[0].tolist()
       [[0.0, 0.0]]
     """
-    return (jnp.tanh(a),)
+    return (name("h", jnp.tanh(a)),)
 
 
-def lstm_cell(a: Float[Array, "B 4H"], carry: Carry) -> Carry:
+def lstm_cell(a: Float[Array, "B 4H"], carry: Carry, name: Name = _unnamed) -> Carry:
     """Computes one step of an LSTM; the carry is `(c, h)`.
 
         (i, f, g, o) = a_t
@@ -91,11 +98,12 @@ def lstm_cell(a: Float[Array, "B 4H"], carry: Carry) -> Carry:
     # (T 40, B 128, H 128).
     scale = np.repeat([0.5, 0.5, 1.0, 0.5], c.shape[-1])[None]
     i, f, g, o = jnp.split(jnp.tanh(a * jnp.asarray(scale, a.dtype)), 4, -1)
-    c = _gate(f) * c + _gate(i) * g
-    return c, _gate(o) * jnp.tanh(c)
+    kept = name("forget", _gate(f)) * c
+    c = name("cell", kept + name("input", _gate(i)) * name("candidate", g))
+    return c, name("h", name("output", _gate(o)) * jnp.tanh(c))
 
 
-def gru_cell(a: Float[Array, "B 4H"], carry: Carry) -> Carry:
+def gru_cell(a: Float[Array, "B 4H"], carry: Carry, name: Name = _unnamed) -> Carry:
     """Computes one step of a GRU; the carry is `(h,)`.
 
         (n, r, z, m) = a_t
@@ -113,8 +121,8 @@ def gru_cell(a: Float[Array, "B 4H"], carry: Carry) -> Carry:
     size = h.shape[-1]
     n, rz, m = jnp.split(a, [size, 3 * size], -1)
     r, z = jnp.split(_gate(jnp.tanh(rz * 0.5)), 2, -1)
-    n = jnp.tanh(n + r * m)
-    return (n + z * (h - n),)
+    n = name("candidate", jnp.tanh(n + name("reset", r) * m))
+    return (name("h", n + name("update", z) * (h - n)),)
 
 
 def _gate(t: Array) -> Array:
@@ -160,6 +168,43 @@ def scan_cell(
         return _scan_cell(cell, *match_varying_axes(weights, x, carry), mask, reverse)
 
     return shard_over_batch(run, (None, 1, 0, 1), (1, 0), weights, x, carry, mask)
+
+
+def scan_named_cell(
+    layer: nn.Module,
+    cell: Cell,
+    weights: Weights,
+    x: Float[Array, "T B D"],
+    carry: Carry,
+    mask: Bool[Array, "T B"] | None = None,
+    reverse: bool = False,
+) -> tuple[Float[Array, "T B H"], Carry]:
+    """Runs a cell like `scan_cell`, with names for its gates and carries in a tapped layer.
+
+    It is a plain loop, differentiated by JAX.
+
+    Args:
+      layer: the module whose path precedes the names.
+      cell: as for `scan_cell`, like all further arguments.
+      weights: kernel, recurrent kernel and bias.
+      x: `[T, B, D]`.
+      carry: the initial carry.
+      mask: `[T, B]`; named values are 0 where it is False.
+      reverse: if True, runs from the last step to the first.
+
+    Returns:
+      As `scan_cell`.
+    """
+
+    def step(name: Name, carry: Carry, inputs: tuple[Array, Array | None]) -> tuple[Carry, Array]:
+        x, valid = inputs
+        p = _product(x, weights.kernel)
+        u = _product(carry[-1], weights.recurrent_kernel)
+        a = _pre_activations(p, u, weights.bias).astype(x.dtype)
+        return _pointwise(partial(cell, name=name), a, carry, valid)
+
+    end, ys = named_scan(layer, step, carry, (x, mask), mask, reverse)
+    return ys, end
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 5))

@@ -13,7 +13,17 @@ from jaxtyping import Array, Bool, Float
 
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.nn.lstm_cudnn import count_nvidia_gpus, lstm_cudnn, unsupported_reason
-from jaxdl.nn.recurrence import Carry, Cell, Weights, gru_cell, lstm_cell, rnn_cell, scan_cell
+from jaxdl.nn.recurrence import (
+    Carry,
+    Cell,
+    Weights,
+    gru_cell,
+    lstm_cell,
+    rnn_cell,
+    scan_cell,
+    scan_named_cell,
+)
+from jaxdl.nn.tap import tapped
 
 Mask = Float[Array, "B T"] | Bool[Array, "B T"]
 
@@ -74,7 +84,7 @@ class SimpleRNN(nn.Module):
         """
         x, weights = _parameters(self, x, 1)
         start = _initial_carry(self, x, [carry])
-        ys, (h,) = _scan(rnn_cell, weights, x, start, _time_first(x, mask), self.reverse)
+        ys, (h,) = _scan(self, rnn_cell, weights, x, start, _time_first(x, mask))
         return ys, h
 
 
@@ -150,11 +160,11 @@ class LSTM(nn.Module):
             raise InputError("carry", type(carry).__name__, "a tuple (c, h)")
         x, weights = _parameters(self, x, 4)
         start = _initial_carry(self, x, carry or (None, None))
-        loop = partial(_scan, lstm_cell, mask=_time_first(x, mask), reverse=self.reverse)
+        loop = partial(_scan, self, lstm_cell, mask=_time_first(x, mask))
         reason = unsupported_reason(x.dtype, mask, self.reverse)
         if self.implementation == "cudnn" and reason:
             raise InputError(*reason)
-        use_loop = reason or self.implementation == "scan"
+        use_loop = reason or self.implementation == "scan" or tapped(self)
         if use_loop or (self.implementation == "auto" and count_nvidia_gpus() > 1):
             return loop(weights, x, start)
         # A process with a GPU may still compile this program for the CPU.
@@ -228,7 +238,7 @@ class GRU(nn.Module):
         kernel, bias = (jnp.roll(a, self.features, -1) for a in (kernel, bias))
         weights = Weights(kernel, recurrent_kernel, jnp.concatenate([bias, recurrent_bias]))
         start = _initial_carry(self, x, [carry])
-        ys, (h,) = _scan(gru_cell, weights, x, start, _time_first(x, mask), self.reverse)
+        ys, (h,) = _scan(self, gru_cell, weights, x, start, _time_first(x, mask))
         return ys, h
 
 
@@ -269,8 +279,11 @@ def _time_first(x: Array, mask: Array | None) -> Bool[Array, "T B"] | None:
 
 
 def _scan(
-    cell: Cell, weights: Weights, x: Array, carry: Carry, mask: Array | None, reverse: bool
+    layer: Any, cell: Cell, weights: Weights, x: Array, carry: Carry, mask: Array | None
 ) -> tuple[Array, Carry]:
-    """Runs `scan_cell` with the batch as first axis."""
-    ys, end = scan_cell(cell, weights, x.swapaxes(0, 1), carry, mask, reverse)
+    """Runs a cell with the batch as first axis."""
+    run: Any = scan_cell
+    if tapped(layer):
+        run = partial(scan_named_cell, layer)
+    ys, end = run(cell, weights, x.swapaxes(0, 1), carry, mask, layer.reverse)
     return ys.swapaxes(0, 1), end

@@ -19,6 +19,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError
 from jaxdl.models import CNN, Stage
+from jaxdl.nn import tap
 from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.classification import ClassificationOptions, run_classification
 from jaxdl.rng import root
@@ -185,17 +186,9 @@ def _features_and_labels(
     """Returns the function `FeatureClassifier.features_and_labels` of a trained network."""
 
     def predict(params: Any, extra: Any, x: Any) -> Any:
-        def is_last_hidden(module: Any, _: str) -> bool:
-            return module.name == "dense_0"
-
-        logits, captured = net.apply(
-            {"params": params, **extra},
-            x,
-            train=False,
-            capture_intermediates=is_last_hidden,
-            mutable=["intermediates"],
-        )
-        features = jax.tree.leaves(captured["intermediates"])[0].astype(jnp.float32)
+        f = tap(net, {"params": params, **extra}, "head/dense_0", train=False)
+        logits, activations = f(x)
+        features = activations["head/dense_0"].astype(jnp.float32)
         return jnp.concatenate([features, logits], -1)
 
     def features_and_labels(images: Images) -> tuple[Features, ClassLabels]:

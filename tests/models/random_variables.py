@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def random_variables(model, x, seed=1):
+def random_variables(model, x, seed=1, **kwargs):
     """Returns random parameters and initial statistics, `{"params": ..., "batch_stats": ...}`."""
     rng = np.random.default_rng(seed)
 
@@ -18,5 +18,5 @@ def random_variables(model, x, seed=1):
         value = rng.normal(scale=fan_in**-0.5, size=leaf.shape) + (path[-1].key == "scale")
         return jnp.asarray(value, leaf.dtype)
 
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False, **kwargs))
     return jax.tree_util.tree_map_with_path(sample, shapes)
