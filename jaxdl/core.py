@@ -44,12 +44,14 @@ class State:
       extra: arrays of the model that no gradient trains, a dictionary by collection, such as
         `batch_stats`; `{}` if there are none. Arrays in the collection `carry` have one row per
         example of the batch. Where a batch is divided over devices, these rows are divided too.
+      wrapped: arrays of the wrappers, a dictionary by wrapper, such as the average of `with_ema`.
     """
 
     step: Int[Array, ""]
     params: Any
     opt: tuple
     extra: Any
+    wrapped: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def replace(self, **changes: Any) -> "State":
         """Returns a copy with some fields changed."""
@@ -69,6 +71,12 @@ class State:
                 "member", i, f"an index in [0, {self.step.size}) into the state of several runs"
             )
         return jax.tree.map(lambda x: x[i], self)
+
+    def members(self) -> list["State"]:
+        """Returns the states of all runs, `[self]` for a single run."""
+        if self.step.ndim == 0:
+            return [self]
+        return [self.member(i) for i in range(len(self.step))]
 
     @property
     def steps_done(self) -> int:
@@ -103,14 +111,29 @@ class Learner(NamedTuple):
       init: `init(key, batch) -> State`. Only the shapes and dtypes of the batch matter.
       step: `step(state, batch, key) -> (State, metrics)`. It folds `state.step` into the key.
       evaluate: `evaluate(state, batch, key) -> metrics`.
-      runs: hyper-parameters of a `sweep`, as pairs of a name and one number per run; else `()`.
-        In a sweep `init` has the index of the run as last argument, `init(key, batch, run)`.
     """
 
     init: Callable[..., State]
     step: Callable[[State, Batch, Key[Array, ""]], tuple[State, Metrics]]
     evaluate: Callable[[State, Batch, Key[Array, ""]], Metrics]
-    runs: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+
+class Sweep(NamedTuple):
+    """Runs with different hyper-parameters in one program, returned by `jaxdl.sweep`.
+
+    `train` and `evaluate` accept it in place of a learner.
+
+    Attributes:
+      init: `init(keys [N], batch) -> states [N, ...]`, for all runs.
+      step: the `step` of a learner, for the state of one run, which contains its numbers.
+      evaluate: the `evaluate` of a learner, for the state of one run.
+      values: the swept hyper-parameters, as pairs of a name and one number per run.
+    """
+
+    init: Callable[[Key[Array, " N"], Batch], State]
+    step: Callable[[State, Batch, Key[Array, ""]], tuple[State, Metrics]]
+    evaluate: Callable[[State, Batch, Key[Array, ""]], Metrics]
+    values: tuple[tuple[str, tuple[float, ...]], ...]
 
 
 def learner(
@@ -196,21 +219,18 @@ def inference(state: State) -> State:
       state: the state of a learner, with or without wrappers.
 
     Returns:
-      A state whose `extra` holds only what the model needs.
+      A state without arrays of wrappers.
 
     Example:
       >>> average = {"ema": {"w": jnp.zeros(())}}
-      >>> state = State(jnp.zeros((), jnp.int32), {"w": jnp.ones(())}, (), average)
-      >>> float(inference(state).params["w"]), inference(state).extra
+      >>> state = State(jnp.zeros((), jnp.int32), {"w": jnp.ones(())}, (), {}, average)
+      >>> float(inference(state).params["w"]), inference(state).wrapped
       (0.0, {})
     """
-    extra = dict(state.extra)
-    # Wrappers store their own arrays in these collections, which the model does not have.
-    for name in ("sweep", "skipped"):
-        if extra.pop(name, None) is not None:
-            state = state.replace(extra=extra)
-    if "ema" in extra:
-        return state.replace(params=extra.pop("ema"), extra=extra)
+    wrapped = state.wrapped
+    state = state.replace(wrapped={})
+    if "ema" in wrapped:
+        return state.replace(params=wrapped["ema"])
     for node in _schedule_free(state.opt):
         state = state.replace(params=optax.contrib.schedule_free_eval_params(node, state.params))
     return state

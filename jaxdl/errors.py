@@ -158,13 +158,13 @@ def is_zero(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and value == 0
 
 
-def of_kind(field: str, value: object, kind: type, allowed: str) -> None:
+def of_kind(field: str, value: object, kind: Any, allowed: str) -> None:
     """Raises unless the value is an instance of a class or follows a protocol.
 
     Args:
       field: name of the value.
       value: the value.
-      kind: the class or runtime-checkable protocol.
+      kind: the class, union of classes, or runtime-checkable protocol.
       allowed: a description of `kind` for the message.
 
     Example:

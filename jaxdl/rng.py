@@ -5,7 +5,8 @@ No key is split and none is stored: each follows from the root key, a name and a
 
 import operator
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,6 +104,16 @@ def fold(key: Key[Array, "*N"], number: int | Int[Array, ""]) -> Key[Array, "*N"
       >>> bool((fold(keys, 7)[1] == fold(root(4), 7)).all())
       True
     """
+    return per_key(lambda one: jax.random.fold_in(one, number), key)
+
+
+def per_key(f: Callable[[Key[Array, ""]], Any], key: Key[Array, "*N"]) -> Any:
+    """Calls a function with one key, or with each of several keys under `jax.vmap`.
+
+    Example:
+      >>> [per_key(jax.random.uniform, key).shape for key in (root(0), root([0, 1]))]
+      [(), (2,)]
+    """
     if key.ndim == 0:
-        return jax.random.fold_in(key, number)
-    return jax.vmap(jax.random.fold_in, (0, None))(key, number)
+        return f(key)
+    return jax.vmap(f)(key)

@@ -1,13 +1,14 @@
 """Functions that change a learner or an update by wrapping it, without subclasses."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State, Update
+from jaxdl.core import Batch, Learner, State, Sweep, Update
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
 from jaxdl.metrics import Metrics, mean
@@ -18,7 +19,7 @@ def with_ema(learner: Learner, decay: float) -> Learner:
 
         a_t = d_t a_{t-1} + (1 - d_t) w_t,   d_t = min(decay, (1 + t) / (10 + t))
 
-    The average is stored in `state.extra["ema"]`, and `inference(state)` returns it as `params`.
+    The average is stored in `state.wrapped["ema"]`, and `inference(state)` returns it as `params`.
     Running statistics, such as those of BatchNorm, are not averaged. The growing d_t reduces the
     influence of the random initial weights in a short run.
 
@@ -39,7 +40,7 @@ def with_ema(learner: Learner, decay: float) -> Learner:
       >>> data, _ = jaxdl.data.load("digits")
       >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
       >>> net = with_ema(jaxdl.learner(task.init, *task.updates(optax.sgd(0.1))), 0.99)
-      >>> sorted(jaxdl.train(net, data, key=jaxdl.root(0), steps=2).extra)
+      >>> sorted(jaxdl.train(net, data, key=jaxdl.root(0), steps=2).wrapped)
       ['ema']
     """
     in_range("decay", decay, 0, 1)
@@ -47,20 +48,19 @@ def with_ema(learner: Learner, decay: float) -> Learner:
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
-        if "ema" in state.extra:
+        if "ema" in state.wrapped:
             raise InputError("learner", "with_ema(...)", "a learner without an average")
-        return state.replace(extra={**state.extra, "ema": jax.tree.map(jnp.copy, state.params)})
+        return _wrap(state, "ema", jax.tree.map(jnp.copy, state.params))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
-        extra = dict(state.extra)
-        average = extra.pop("ema")
-        state, metrics = learner.step(state.replace(extra=extra), batch, key)
+        average, state = _unwrap(state, "ema")
+        state, metrics = learner.step(state, batch, key)
         t = state.step.astype(jnp.float32)
         d = jnp.minimum(decay, (1 + t) / (10 + t))
         average = jax.tree.map(
             lambda a, w: (a + (1 - d) * (w - a)).astype(w.dtype), average, state.params
         )
-        return state.replace(extra={**state.extra, "ema": average}), metrics
+        return _wrap(state, "ema", average), metrics
 
     return Learner(init, step, learner.evaluate)
 
@@ -76,7 +76,7 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
         state_{t+1} = state_t         otherwise, with t <- t + 1
 
     A skipped step counts as a step, also in the order of the data, but its metrics do not count.
-    The number of skipped steps is `state.extra["skipped"]["steps"]`. Infinities in the state of
+    The number of skipped steps is `state.wrapped["skipped"]["steps"]`. Infinities in the state of
     the optimizer are allowed, because some optimizers use them on purpose; a NaN is not.
 
     After `max_consecutive` skipped steps in a row a single bad batch cannot be the cause. From then
@@ -102,7 +102,7 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
       >>> key = jaxdl.root(0)
       >>> before = net.init(key, batch)
       >>> after, metrics = net.step(before, batch | {"input": batch["input"] * jnp.nan}, key)
-      >>> int(after.step), int(after.extra["skipped"]["steps"]), float(metrics["skipped"][0])
+      >>> int(after.step), int(after.wrapped["skipped"]["steps"]), float(metrics["skipped"][0])
       (1, 1, 1.0)
     """
     at_least("max_consecutive", max_consecutive, 1)
@@ -111,12 +111,10 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
         counts = {"steps": jnp.zeros((), jnp.int32), "in_a_row": jnp.zeros((), jnp.int32)}
-        return state.replace(extra={**state.extra, "skipped": counts})
+        return _wrap(state, "skipped", counts)
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
-        extra = dict(state.extra)
-        counts = extra.pop("skipped")
-        before = state.replace(extra=extra)
+        counts, before = _unwrap(state, "skipped")
         after, metrics = learner.step(before, batch, key)
         tests = jax.tree.leaves(finite(after))
         tests += jax.tree.leaves(jax.tree.map(all_finite, metrics))
@@ -132,22 +130,18 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
             "in_a_row": jnp.where(is_finite, 0, counts["in_a_row"] + 1),
         }
         metrics["skipped"] = skipped.astype(jnp.float32), jnp.ones(())
-        return after.replace(extra={**after.extra, "skipped": counts}), metrics
+        return _wrap(after, "skipped", counts), metrics
 
-    def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
-        extra = {name: x for name, x in state.extra.items() if name != "skipped"}
-        return learner.evaluate(state.replace(extra=extra), batch, key)
-
-    return Learner(init, step, evaluate)
+    return Learner(init, step, learner.evaluate)
 
 
-def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
-    """Creates a learner of runs with different hyper-parameters, trained in one program.
+def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Sweep:
+    """Creates runs with different hyper-parameters, trained in one program.
 
     Run i is the learner that `make` returns for the i-th value of each name. It uses key i. `train`
     gives each run its own batches and distributes the runs over several devices.
 
-    The values are inputs of the program. They are stored in `state.extra["sweep"]` and so in each
+    The values are inputs of the program. They are stored in `state.wrapped["sweep"]` and so in each
     checkpoint. Any number that the program computes with can be swept: learning rate, weight decay,
     label smoothing, or the rate of `jaxdl.nn.Dropout`. Numbers that determine shapes, such as a
     width, cannot. Apply other wrappers inside `make`.
@@ -158,7 +152,7 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
       **values: for each name, one number per run.
 
     Returns:
-      A learner whose states are `[N, ...]`. Pass N keys to `train`. With equal keys, such as
+      A `Sweep`, whose states are `[N, ...]`. Pass N keys to `train`. With equal keys, such as
       `root([seed] * N)`, the runs differ in the values only.
 
     Raises:
@@ -188,27 +182,24 @@ def sweep(make: Callable[..., Learner], **values: Sequence[float]) -> Learner:
     for i in range(len(runs[0][1])):
         _refuse_sweep(make(**{name: given[i] for name, given in runs}))
 
-    def init(key: Key[Array, ""], batch: Batch, run: Int[Array, ""] | int = 0) -> State:
-        numbers = {name: jnp.asarray(given, jnp.float32)[run] for name, given in runs}
-        state = make(**numbers).init(key, batch)
-        return state.replace(extra={**state.extra, "sweep": numbers})
+    def init(keys: Key[Array, " N"], batch: Batch) -> State:
+        numbers = {name: jnp.asarray(given, jnp.float32) for name, given in runs}
+
+        def init_run(run: tuple[Key[Array, ""], dict[str, Array]]) -> State:
+            return _wrap(make(**run[1]).init(run[0], batch), "sweep", run[1])
+
+        return jax.lax.map(init_run, (keys, numbers))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
-        net, numbers, state = unwrap(state)
-        state, metrics = net.step(state, batch, key)
-        return state.replace(extra={**state.extra, "sweep": numbers}), metrics
+        numbers, state = _unwrap(state, "sweep")
+        state, metrics = make(**numbers).step(state, batch, key)
+        return _wrap(state, "sweep", numbers), metrics
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
-        net, _, state = unwrap(state)
-        return net.evaluate(state, batch, key)
+        numbers, state = _unwrap(state, "sweep")
+        return make(**numbers).evaluate(state, batch, key)
 
-    def unwrap(state: State) -> tuple[Learner, dict[str, Array], State]:
-        """Returns the learner of a run, its numbers, and its state without them."""
-        extra = dict(state.extra)
-        numbers = extra.pop("sweep")
-        return make(**numbers), numbers, state.replace(extra=extra)
-
-    return Learner(init, step, evaluate, runs)
+    return Sweep(init, step, evaluate, runs)
 
 
 def accumulate(update: Update, n: int) -> Update:
@@ -271,9 +262,21 @@ def accumulate(update: Update, n: int) -> Update:
     return update._replace(loss=loss)
 
 
-def _refuse_sweep(learner: Learner) -> None:
-    """Raises for a sweep, whose `init` needs the index of the run."""
-    if learner.runs:
+def _wrap(state: State, name: str, arrays: Any) -> State:
+    """Returns the state with the arrays of a wrapper."""
+    return state.replace(wrapped={**state.wrapped, name: arrays})
+
+
+def _unwrap(state: State, name: str) -> tuple[Any, State]:
+    """Returns the arrays of a wrapper, and the state without them."""
+    wrapped = dict(state.wrapped)
+    arrays = wrapped.pop(name)
+    return arrays, state.replace(wrapped=wrapped)
+
+
+def _refuse_sweep(learner: Any) -> None:
+    """Raises for a sweep, whose runs are wrapped one by one."""
+    if isinstance(learner, Sweep):
         raise InputError(
             "learner",
             "sweep(...)",

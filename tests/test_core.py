@@ -169,11 +169,13 @@ def test_inference_uses_the_average():
         jnp.zeros((), jnp.int32),
         {"w": jnp.asarray(1.0)},
         (),
-        {"ema": average, "batch_stats": {"m": 3}},
+        {"batch_stats": {"m": 3}},
+        {"ema": average},
     )
     assert inference(state).params == average
     assert inference(state).extra == {"batch_stats": {"m": 3}}
-    assert state.extra["ema"] == average
+    assert inference(state).wrapped == {}
+    assert state.wrapped["ema"] == average
 
 
 @functools.cache

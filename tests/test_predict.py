@@ -58,7 +58,7 @@ def test_a_bound_function_uses_averaged_weights_and_the_model_s_collections():
     for _ in range(3):
         state, _ = net.step(state, batch, KEY)
     extra = {"batch_stats": state.extra["batch_stats"]}
-    expected = task.predict(state.extra["ema"], extra, X)
+    expected = task.predict(state.wrapped["ema"], extra, X)
     np.testing.assert_array_equal(bind(task.predict, state)(X), expected)
 
 

@@ -43,27 +43,27 @@ def test_average_agrees_with_the_formula():
     for t, state in enumerate(smooth[1:], 1):
         d = min(0.3, (1 + t) / (10 + t))
         average = d * average + (1 - d) * np.asarray(plain[t].params["w"], np.float64)
-        np.testing.assert_allclose(state.extra["ema"]["w"], average, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(state.wrapped["ema"]["w"], average, rtol=1e-5, atol=1e-6)
     assert (1 + 1) / (10 + 1) < 0.3 < (1 + 4) / (10 + 4)  # both branches of the minimum
 
 
 def test_average_does_not_change_training():
     _, _, plain, smooth = averaged()
     for a, b in zip(plain, smooth, strict=True):
-        assert jaxdl.state_sha256(a) == jaxdl.state_sha256(b.replace(extra={}))
+        assert jaxdl.state_sha256(a) == jaxdl.state_sha256(b.replace(wrapped={}))
 
 
 def test_evaluation_uses_the_average():
     plain, smooth, _, states = averaged()
     state = states[-1]
     with_average = plain.evaluate(
-        state.replace(params=state.extra["ema"], extra={}), BATCHES[0], KEY
+        state.replace(params=state.wrapped["ema"], wrapped={}), BATCHES[0], KEY
     )
     assert means(smooth.evaluate(state, BATCHES[0], KEY)) == means(with_average)
     assert means(smooth.evaluate(state, BATCHES[0], KEY)) != means(
-        plain.evaluate(state.replace(extra={}), BATCHES[0], KEY)
+        plain.evaluate(state.replace(wrapped={}), BATCHES[0], KEY)
     )
-    assert inference(state).params == state.extra["ema"]
+    assert inference(state).params == state.wrapped["ema"]
 
 
 def test_average_starts_as_a_copy_of_the_weights():
@@ -72,7 +72,7 @@ def test_average_starts_as_a_copy_of_the_weights():
     state = net.init(KEY, BATCHES[0])
     state, _ = jax.jit(net.step, donate_argnums=0)(state, BATCHES[0], KEY)
     state, _ = jax.jit(net.step, donate_argnums=0)(state, BATCHES[1], KEY)
-    assert np.isfinite(state.extra["ema"]["w"]).all()
+    assert np.isfinite(state.wrapped["ema"]["w"]).all()
 
 
 def loss_without_noise(params, extra, batch, key, *, train):
@@ -220,13 +220,13 @@ def test_a_skipped_step_changes_the_counts_only(value):
     net = jaxdl.skip_nonfinite(line(optax.adam(0.1)))
     states, metrics = train_on(net, [BATCHES[0], broken(BATCHES[1], value), BATCHES[2]])
     assert [int(state.step) for state in states] == [0, 1, 2, 3]
-    assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 0, 1, 1]
-    before, after = (state.replace(step=jnp.zeros(()), extra={}) for state in states[1:3])
+    assert [int(state.wrapped["skipped"]["steps"]) for state in states] == [0, 0, 1, 1]
+    before, after = (state.replace(step=jnp.zeros(()), wrapped={}) for state in states[1:3])
     assert jaxdl.state_sha256(before) == jaxdl.state_sha256(after)
     assert [float(each["skipped"][0]) for each in metrics] == [0, 1, 0]
     assert [float(each["loss"][1]) for each in metrics] == [8, 0, 8]
     assert all(np.isfinite(x) for each in metrics for pair in each.values() for x in pair)
-    assert jaxdl.state_sha256(states[3].replace(extra={})) != jaxdl.state_sha256(after)
+    assert jaxdl.state_sha256(states[3].replace(wrapped={})) != jaxdl.state_sha256(after)
 
 
 def test_finite_steps_are_those_of_the_wrapped_learner():
@@ -240,7 +240,7 @@ def test_after_too_many_consecutive_skips_a_step_is_taken():
     net = jaxdl.skip_nonfinite(line(), max_consecutive=2)
     bad = broken(BATCHES[0])
     states, metrics = train_on(net, [bad, bad, BATCHES[1], bad, bad, bad])
-    assert [int(state.extra["skipped"]["steps"]) for state in states] == [0, 1, 2, 2, 3, 4, 4]
+    assert [int(state.wrapped["skipped"]["steps"]) for state in states] == [0, 1, 2, 2, 3, 4, 4]
     assert [bool(np.isfinite(state.params["w"]).all()) for state in states] == [True] * 6 + [False]
     assert not np.isfinite(metrics[-1]["loss"][0])
 
@@ -249,10 +249,9 @@ def test_evaluation_is_that_of_the_wrapped_learner():
     net = jaxdl.skip_nonfinite(jaxdl.with_ema(line(), 0.5))
     plain = jaxdl.with_ema(line(), 0.5)
     state = train_on(net, BATCHES)[0][-1]
-    extra = {name: x for name, x in state.extra.items() if name != "skipped"}
-    bare = plain.evaluate(state.replace(extra=extra), BATCHES[0], KEY)
+    bare = plain.evaluate(state.replace(wrapped={"ema": state.wrapped["ema"]}), BATCHES[0], KEY)
     assert means(net.evaluate(state, BATCHES[0], KEY)) == means(bare)
-    assert inference(state).extra == {}
+    assert inference(state).wrapped == {}
 
 
 def test_each_member_skips_different_steps():
@@ -260,7 +259,7 @@ def test_each_member_skips_different_steps():
     data = points(32, rows={5: np.nan})
     net = jaxdl.skip_nonfinite(line())
     state = jaxdl.train(net, data, key=jaxdl.root(range(3)), steps=8, batch_size=4)
-    assert state.extra["skipped"]["steps"].tolist() == [1, 1, 1]
+    assert state.wrapped["skipped"]["steps"].tolist() == [1, 1, 1]
     assert np.isfinite(state.params["w"]).all()
     single = jaxdl.strategy("single")
     alone = jaxdl.train(net, data, key=jaxdl.root(1), steps=8, batch_size=4, strategy=single)

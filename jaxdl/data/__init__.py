@@ -2,11 +2,12 @@
 
 from jaxdl.data.checks import check_batch_size, check_classification
 from jaxdl.data.dataset import Dataset, holdout, split
+from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import adding, copy_memory
 from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
 from jaxdl.data.scaling import standardize
 from jaxdl.data.series import chronological, forecast_windows, series
-from jaxdl.data.sources import load
+from jaxdl.data.source import Simulated, Source, paired
 from jaxdl.data.text import (
     contiguous_windows,
     read_text,
@@ -21,6 +22,8 @@ from jaxdl.data.vocabulary import Vocabulary, check_ids
 __all__ = [
     "Dataset",
     "Reviews",
+    "Simulated",
+    "Source",
     "Vocabulary",
     "adding",
     "check_batch_size",
@@ -34,6 +37,7 @@ __all__ = [
     "holdout",
     "load",
     "moving_digits",
+    "paired",
     "read_reviews",
     "read_text",
     "read_vectors",

@@ -1,11 +1,14 @@
 """Checks of a data set on the host, before any program is compiled."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.mapped_array import blocks
+from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, lengths_within
 
 #: Numbers of channels by which the layout of images is recognized from their shape.
@@ -49,6 +52,21 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
     _check_values(data["input"])
 
 
+def check_source(data: Any, field: str = "data") -> None:
+    """Raises unless the value is a `Source`; checks the lengths of a `Dataset`.
+
+    Example:
+      >>> check_source({"input": np.zeros(3)})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a jaxdl.data.Dataset
+    """
+    methods = (getattr(data, name, None) for name in ("training", "evaluation"))
+    if not all(map(callable, methods)):
+        raise InputError(field, type(data), "a jaxdl.data.Dataset")
+    if isinstance(data, Dataset):
+        check_lengths(data)
+
+
 def check_lengths(data: Dataset) -> None:
     """Raises if the set has a field `length` that is not integers in [1, T].
 
@@ -67,7 +85,7 @@ def check_lengths(data: Dataset) -> None:
     lengths_within(data["length"], data["input"].shape[1])
 
 
-def check_batch_size(data: Dataset, batch_size: int, devices: int = 1) -> None:
+def check_batch_size(data: Source, batch_size: int, devices: int = 1) -> None:
     """Raises unless `1 <= batch_size <= N` and the devices can divide a batch evenly.
 
     Example:

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
-from jaxdl.data import mapped_array
+from jaxdl.data import mapped_array, order
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.errors import InputError, one_of
 from jaxdl.rng import stream
@@ -72,6 +72,20 @@ class Dataset:
 
     def __len__(self) -> int:
         return self.size
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Returns the number of whole batches in the set."""
+        return self.size // batch_size
+
+    def training(
+        self, key: Key[Array, "*N"], batch_size: int, start: int, place: Callable[[Any], Any]
+    ) -> Iterator[order.Window]:
+        """Yields the windows of a run (`jaxdl.data.order.training_windows`)."""
+        return order.training_windows(self, key, batch_size, start, place)
+
+    def evaluation(self, batch_size: int, place: Callable[[Any], Any]) -> Iterable[order.Window]:
+        """Returns the windows of an evaluation (`jaxdl.data.order.evaluation_windows`)."""
+        return order.evaluation_windows(self, batch_size, place)
 
     def __getitem__(self, field: str) -> Shaped[np.ndarray, "N ..."]:
         """Returns the array of a field; raises InputError for an unknown field."""

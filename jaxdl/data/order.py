@@ -17,9 +17,9 @@ larger set is streamed: a host thread reads windows of a few steps ahead of the 
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, Key, Shaped
 
 from jaxdl.core import Batch
-from jaxdl.data.dataset import Dataset
-from jaxdl.rng import fold, stream
+from jaxdl.rng import fold, per_key, stream
+
+if TYPE_CHECKING:
+    from jaxdl.data.dataset import Dataset
 
 #: Largest size of a resident set, in bytes: 2 GiB. Larger sets are streamed.
 RESIDENT_BYTES = 2**31
@@ -37,17 +39,29 @@ RESIDENT_BYTES = 2**31
 WINDOW_STEPS = 16
 
 
+class Indexed(NamedTuple):
+    """Fields that a batch reads through separate row numbers.
+
+    Attributes:
+      rows: `[R]`; a batch of the rows `i` of a window reads the rows `rows[i]`; -1 for padding.
+      arrays: the fields, `[N, ...]` each.
+    """
+
+    rows: Int[Array, " R"]
+    arrays: dict[str, Array]
+
+
 class Window(NamedTuple):
     """Rows on the device and the steps that read them.
 
     Attributes:
-      arrays: the fields, `[N, ...]` each.
+      arrays: the fields, `[N, ...]` each, or groups of fields that are `Indexed`.
       order: `[S, B]`, the rows of `arrays` that each of S steps reads; -1 for padding. It is
         `[S, M, B]` for M runs in one program that read different rows.
       first: the step that reads `order[0]`.
     """
 
-    arrays: dict[str, Array]
+    arrays: dict[str, Any]
     order: Int[Array, "S *M B"]
     first: int
 
@@ -123,7 +137,7 @@ def sequential_order(size: int, batch_size: int) -> Int[np.ndarray, "S B"]:
     return rows.reshape(steps, batch_size)
 
 
-def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) -> Batch:
+def gather(arrays: dict[str, Any], rows: Int[Array, " B"]) -> Batch:
     """Returns the batch of these rows, with a `mask` of the examples that count.
 
     The mask is 0 where a row number is -1, and where the `mask` of the set itself is 0. Without a
@@ -133,7 +147,7 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) ->
 
     Args:
       arrays: the fields of the set, among them possibly a `mask [N, ...]` that is 0 or False for
-        values that do not count.
+        values that do not count. The fields of a group that is `Indexed` get its name as a suffix.
       rows: row numbers, -1 for padding.
 
     Returns:
@@ -143,6 +157,9 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) ->
       >>> gather({"x": jnp.array([5, 6])}, jnp.array([1, -1]))["mask"].tolist()
       [1.0, 0.0]
     """
+    groups = {name: x for name, x in arrays.items() if isinstance(x, Indexed)}
+    if groups:
+        return _gather_groups(groups, rows)
     batch = {name: x.at[jnp.maximum(rows, 0)].get(mode="clip") for name, x in arrays.items()}
     if "mask" not in batch:
         return {**batch, "mask": (rows >= 0).astype(jnp.float32)}
@@ -151,8 +168,17 @@ def gather(arrays: dict[str, Shaped[Array, "N ..."]], rows: Int[Array, " B"]) ->
     return {name: _zero_unless(counts, x) for name, x in batch.items()} | {"mask": mask}
 
 
+def _gather_groups(groups: dict[str, Indexed], rows: Int[Array, " B"]) -> Batch:
+    """Returns the fields of all groups, each with the name of its group as a suffix."""
+    batch = {}
+    for group, (own_rows, arrays) in groups.items():
+        for name, x in gather(arrays, own_rows[rows]).items():
+            batch[f"{name}_{group}"] = x
+    return batch
+
+
 def training_windows(
-    data: Dataset, key: Key[Array, ""], batch_size: int, start: int, place: Callable[[Any], Any]
+    data: "Dataset", key: Key[Array, ""], batch_size: int, start: int, place: Callable[[Any], Any]
 ) -> Iterator[Window]:
     """Yields the windows of a run from step `start`, without end.
 
@@ -183,9 +209,12 @@ def training_windows(
 
 
 def evaluation_windows(
-    data: Dataset, batch_size: int, place: Callable[[Any], Any]
-) -> Iterator[Window]:
-    """Yields windows that contain every example exactly once.
+    data: "Dataset", batch_size: int, place: Callable[[Any], Any]
+) -> Iterable[Window]:
+    """Returns windows that contain every example exactly once.
+
+    The one window of a resident set is placed once. The windows of a larger set are read in each
+    iteration.
 
     Example:
       >>> import jaxdl
@@ -195,14 +224,49 @@ def evaluation_windows(
     """
     order = sequential_order(data.size, batch_size)
     if data.nbytes <= RESIDENT_BYTES:
-        yield Window(place(dict(data.arrays)), place(order), 0)
-        return
-    for first in range(0, len(order), WINDOW_STEPS):
-        yield _read(data, order[first : first + WINDOW_STEPS], first, place)
+        return [Window(place(dict(data.arrays)), place(order), 0)]
+    return _StreamedEvaluation(data, order, place)
+
+
+class _StreamedEvaluation:
+    """The windows of a streamed set, which every iteration reads again."""
+
+    def __init__(self, data: "Dataset", order: Int[np.ndarray, "S B"], place: Callable[[Any], Any]):
+        self.data = data
+        self.order = order
+        self.place = place
+
+    def __iter__(self) -> Iterator[Window]:
+        for first in range(0, len(self.order), WINDOW_STEPS):
+            rows = self.order[first : first + WINDOW_STEPS]
+            yield _read(self.data, rows, first, self.place)
+
+
+class Windows:
+    """The training windows of a run, found by step.
+
+    Args:
+      windows_from: `windows_from(step)`, the windows from a step on, as `Source.training` yields
+        them.
+    """
+
+    def __init__(self, windows_from: Callable[[int], Iterator[Window]]):
+        self._windows_from = windows_from
+        self._windows: Iterator[Window] = iter(())
+        self._window: Window | None = None
+
+    def at(self, step: int) -> Window:
+        """Returns the window of a step; steps in ascending order are read once."""
+        if self._window is None or step < self._window.first:
+            self._windows = self._windows_from(step)
+            self._window = next(self._windows)
+        while step >= self._window.end:
+            self._window = next(self._windows)
+        return self._window
 
 
 def _streamed(
-    data: Dataset,
+    data: "Dataset",
     epoch_rows: Callable[[int], Int[np.ndarray, "S B"]],
     steps: int,
     start: int,
@@ -239,7 +303,7 @@ def _streamed(
 
 
 def _read(
-    data: Dataset, rows: Int[np.ndarray, "S B"], first: int, place: Callable[[Any], Any]
+    data: "Dataset", rows: Int[np.ndarray, "S B"], first: int, place: Callable[[Any], Any]
 ) -> Window:
     """Returns a window whose arrays hold only the rows that its steps read, renumbered from 0."""
     flat = rows.reshape(-1)
@@ -258,6 +322,4 @@ def _zero_unless(keep: Bool[Array, " B"], x: Shaped[Array, "B ..."]) -> Shaped[A
 @partial(jax.jit, static_argnums=1)
 def _permutation(key: Key[Array, ""], size: int) -> Int[Array, " N"]:
     """Returns a permutation of `size` rows, or `[M, N]` permutations for `[M]` keys."""
-    if key.ndim == 0:
-        return jax.random.permutation(key, size)
-    return jax.vmap(lambda k: _permutation(k, size))(key)
+    return per_key(lambda one: jax.random.permutation(one, size), key)

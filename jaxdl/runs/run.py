@@ -166,7 +166,7 @@ class Run(Generic[C]):
 
     def _warn_of_skipped(self, state: State) -> None:
         """Adds a warning if `skip_nonfinite` skipped steps."""
-        skipped = np.sum(jax.device_get(state.extra.get("skipped", {"steps": 0})["steps"]))
+        skipped = np.sum(jax.device_get(state.wrapped.get("skipped", {"steps": 0})["steps"]))
         if skipped:
             runs = ""
             if self.key.ndim:

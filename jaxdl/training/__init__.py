@@ -3,7 +3,7 @@
 from jaxdl.training.evaluation import evaluate
 from jaxdl.training.leaves import state_sha256
 from jaxdl.training.loop import train
-from jaxdl.training.schedule import Patience
+from jaxdl.training.patience import Patience
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard

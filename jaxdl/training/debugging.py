@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jax.experimental import checkify
 
-from jaxdl.core import Learner, State
+from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import CheckFailed, NonFinite
 from jaxdl.finite import all_finite
@@ -18,7 +18,7 @@ from jaxdl.training.metric_buffer import stack_rows
 from jaxdl.training.program import Program
 
 
-def checked_program(learner: Learner, plain: Program) -> Program:
+def checked_program(learner: Learner | Sweep, plain: Program) -> Program:
     """Returns a program that checks every step (see `jaxdl.training.strategies.Checked`).
 
     Args:
@@ -47,7 +47,7 @@ def checked_program(learner: Learner, plain: Program) -> Program:
             metrics.append(checked(evaluate_batch, state.steps_done, state, batch, batch_key))
         return stack_rows(metrics)
 
-    return Program(plain.abstract, plain.init, run, evaluate, in_flight=1)
+    return Program(plain.abstract, plain.init, run, evaluate, in_flight=1, several=False)
 
 
 @lru_cache(maxsize=32)

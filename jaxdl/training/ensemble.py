@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Key
 
-from jaxdl.core import Learner, State
+from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
 from jaxdl.rng import root
@@ -23,6 +23,7 @@ from jaxdl.training.program import (
     init_all,
     needs_host,
     program,
+    run_shapes,
 )
 from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
 
@@ -51,12 +52,13 @@ class Ensemble:
         self.count = count
         self.whole = Sharded(devices[: math.gcd(count, len(devices))])
         self.devices = self.whole.devices
+        self.shares = 1
         self.single = Sharded(self.whole.devices[:1])
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
-    def compile(self, learner: Learner, window: Window) -> Program:
+    def compile(self, learner: Learner | Sweep, window: Window) -> Program:
         example = example_of(_of_member(window, 0))
         on_cpu = self.devices[0].platform == "cpu"
         if on_cpu and needs_host(learner, example):
@@ -66,7 +68,7 @@ class Ensemble:
             spread = self._sequential
         return program(learner, example, self.whole, gather, spread, self.count)
 
-    def _from_host(self, learner: Learner, window: Window) -> Program:
+    def _from_host(self, learner: Learner | Sweep, window: Window) -> Program:
         """Returns a program in which the host runs one member after the other."""
         single = self.single.compile(learner, _of_member(window, 0))
         blank = blank_of(example_of(_of_member(window, 0)))
@@ -74,13 +76,22 @@ class Ensemble:
             lambda keys: init_all(learner)(keys, blank), out_shardings=self.single.everywhere
         )
 
+        def on_one_device(window, keys):
+            # `place` has put both on all devices of the ensemble.
+            arrays, order, keys = jax.device_put(
+                (window.arrays, window.order, keys), self.single.everywhere
+            )
+            return Window(arrays, order, window.first), keys
+
         def run(state, window, keys, k):
+            window, keys = on_one_device(window, keys)
             results = []
             for i, key in enumerate(keys):
                 results.append(single.run(state.member(i), _of_member(window, i), key, k))
             return _stack(results)
 
         def evaluate(state, window, keys, start, end):
+            window, keys = on_one_device(window, keys)
             results = []
             for i, key in enumerate(keys):
                 results.append(single.evaluate(state.member(i), window, key, start, end))
@@ -90,7 +101,7 @@ class Ensemble:
             return jax.ShapeDtypeStruct((self.count, *x.shape), x.dtype, sharding=x.sharding)
 
         abstract = jax.tree.map(with_members, single.abstract)
-        return Program(abstract, init, run, evaluate, single.in_flight)
+        return Program(abstract, init, run, evaluate, single.in_flight, several=True)
 
     def _sequential(self, function: Callable) -> Callable:
         return self._spread(function, jax.lax.map)
@@ -159,19 +170,24 @@ def strategy_for_keys(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     return _ensemble(key.shape[0], tuple(given.devices))
 
 
-def check_runs(learner: Learner, key: Key[Array, "*N"]) -> None:
-    """Raises InputError unless a sweep has one key per run."""
-    if not learner.runs:
+def check_sweep(learner: Learner | Sweep, key: Key[Array, "*N"], stops_early: bool) -> None:
+    """Raises InputError unless a sweep has one key per run, and runs of equal length."""
+    if not isinstance(learner, Sweep):
         return
-    count = len(learner.runs[0][1])
+    count = len(learner.values[0][1])
     if key.shape != (count,):
         raise InputError("key", f"{key.size} keys", f"{count} in a row, one per run of the sweep")
+    if stops_early:
+        allowed = "None, for runs that differ in their hyper-parameters"
+        raise InputError("patience", "Patience(...)", allowed)
 
 
-def check_values(learner: Learner, state: State) -> None:
+def check_values(learner: Learner | Sweep, state: State) -> None:
     """Raises InputError if a restored state belongs to a sweep with other values."""
-    for name, values in learner.runs:
-        stored = np.asarray(state.extra["sweep"][name])
+    if not isinstance(learner, Sweep):
+        return
+    for name, values in learner.values:
+        stored = np.asarray(state.wrapped["sweep"][name])
         if not np.array_equal(stored, np.asarray(values, np.float32)):
             allowed = f"the values of the checkpoint, {stored.tolist()}"
             raise InputError(name, list(values), allowed)
@@ -195,8 +211,8 @@ def _stack(members: list) -> Any:
 
 
 @lru_cache(maxsize=32)
-def _convolves(learner: Learner, example: Example) -> bool:
+def _convolves(learner: Learner | Sweep | Sweep, example: Example) -> bool:
     """Returns True if a step of the learner contains a convolution."""
-    blank = blank_of(example)
-    state = jax.eval_shape(learner.init, root(0), blank)
-    return "conv_general_dilated" in str(jax.make_jaxpr(learner.step)(state, blank, root(0)))
+    state = run_shapes(learner, example)
+    step = jax.make_jaxpr(learner.step)(state, blank_of(example), root(0))
+    return "conv_general_dilated" in str(step)

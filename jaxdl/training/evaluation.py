@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Learner, State
-from jaxdl.data.checks import check_lengths
-from jaxdl.data.dataset import Dataset
-from jaxdl.data.order import Window, evaluation_windows
+from jaxdl.core import Learner, State, Sweep
+from jaxdl.data.checks import check_source
+from jaxdl.data.order import Window
+from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import means
 from jaxdl.rng import check_key, root, stream
@@ -22,14 +24,14 @@ from jaxdl.training.strategies import strategy as by_name
 
 
 def evaluate(
-    learner: Learner,
+    learner: Learner | Sweep,
     state: State,
-    data: Dataset,
+    data: Source,
     *,
     key: Key[Array, ""] | None = None,
     batch_size: int = 500,
     strategy: Strategy | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Computes the learner's metrics over a whole data set.
 
     Sums and counts are added over all batches, so the batch size does not matter.
@@ -37,7 +39,7 @@ def evaluate(
     Args:
       learner: the learner that was trained.
       state: its state, on any devices. The learner evaluates `inference(state)`.
-      data: the data set. The last batch is padded and masked.
+      data: the data set, or another `Source`. The last batch is padded and masked.
       key: the run's root key, for evaluations that sample noise. For several runs, one key each
         or one for all. None means the root key of seed 0.
       batch_size: examples per batch, at least 1; reduced to the size of the set if larger.
@@ -59,8 +61,7 @@ def evaluate(
       True
     """
     at_least("batch_size", batch_size, 1)
-    of_kind("data", data, Dataset, "a jaxdl.data.Dataset")
-    check_lengths(data)
+    check_source(data)
     of_kind("state", state, State, "the state that `train` returned")
     if key is None:
         key = root(0)
@@ -70,17 +71,18 @@ def evaluate(
     key = jnp.broadcast_to(key, state.step.shape)
     strategy = strategy_for_keys(key, strategy or by_name())
     size = min(batch_size, data.size)
-    if key.ndim == 0:
-        size += -size % len(strategy.devices)
-    example = next(evaluation_windows(data, size, lambda host: host))
+    size += -size % strategy.shares
+    example = next(iter(data.evaluation(size, lambda host: host)))
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
         raise InputError("state", type(state), "the state that `train` returned for this learner")
     state = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), state, program.abstract)
-    windows = evaluation_windows(data, size, strategy.place)
+    windows = data.evaluation(size, strategy.place)
     metrics = evaluate_windows(program, state, windows, strategy.place(stream(key, "eval")))
     assert metrics is not None
-    return metrics
+    if program.several:
+        return metrics
+    return {name: float(values[0]) for name, values in metrics.items()}
 
 
 def evaluate_windows(
@@ -89,21 +91,20 @@ def evaluate_windows(
     windows: Iterable[Window],
     key: Key[Array, ""],
     interrupted: Callable[[], bool] = lambda: False,
-) -> dict[str, float] | None:
+) -> dict[str, np.ndarray] | None:
     """Computes the metrics over all windows of a data set with a compiled program.
 
     Args:
       program: the program, from `strategy.compile`.
       state: the state, on the program's devices.
-      windows: the windows, from `evaluation_windows`.
+      windows: the windows, from `Source.evaluation`.
       key: the stream "eval" of the run's root key, on the program's devices.
       interrupted: called before every dispatch; if it returns True, the evaluation ends.
 
     Returns:
-      `{name: mean}`; None if the evaluation was interrupted.
+      `{name: means [N]}`, one for each run; None if the evaluation was interrupted.
     """
     dispatch_size = DispatchSize()
-    axis = state.step.ndim
     rows = []
     for window in windows:
         done = 0
@@ -114,7 +115,7 @@ def evaluate_windows(
             began = time.perf_counter()
             until = min(done + dispatch_size.steps, count)
             metrics = program.evaluate(state, window, key, done, until)
-            rows.append(read_rows(metrics, until - done, axis))
+            rows.append(read_rows(metrics, until - done, program.several))
             dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
-    return means(total_rows(rows, axis))
+    return means(total_rows(rows))

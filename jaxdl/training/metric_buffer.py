@@ -1,4 +1,7 @@
-"""Metrics of several steps: one row per step on the devices, summed on the host."""
+"""Metrics of several steps: one row per step on the devices, summed on the host.
+
+On the host a metric always has a leading axis of runs, `[N, K, ...]`, with N = 1 for a single run.
+"""
 
 import math
 from collections.abc import Sequence
@@ -13,34 +16,39 @@ from jaxdl.errors import InputError
 from jaxdl.metrics import Metrics
 
 
-def read_rows(metrics: Metrics, count: int, axis: int) -> Metrics:
+def read_rows(metrics: Metrics, count: int, several: bool) -> Metrics:
     """Copies the rows that `run` or `evaluate` filled to the host.
 
     Args:
       metrics: `{name: (sums, counts)}`, `[K, ...]` each; `[N, K, ...]` for several runs.
       count: number of filled rows, at most K.
-      axis: the axis of the rows, 0 for one run and 1 for several.
+      several: True for several runs.
+
+    Returns:
+      `[N, count, ...]` each, where N is 1 for a single run.
 
     Example:
       >>> metrics = {"loss": (jnp.array([1.0, 2.0, 0.0]), jnp.array([4.0, 4.0, 0.0]))}
-      >>> read_rows(metrics, 2, 0)["loss"][0].tolist()
-      [1.0, 2.0]
+      >>> read_rows(metrics, 2, several=False)["loss"][0].tolist()
+      [[1.0, 2.0]]
     """
-    filled = (slice(None),) * axis + (slice(count),)
+    filled: tuple[Any, ...] = (None, slice(count))
+    if several:
+        filled = (slice(None), slice(count))
     return jax.tree.map(lambda x: x[filled], jax.device_get(metrics))
 
 
-def total_rows(blocks: Sequence[Metrics], axis: int) -> Metrics:
-    """Computes the sums of all rows of some blocks in double precision.
+def total_rows(blocks: Sequence[Metrics]) -> Metrics:
+    """Computes the sums of all rows of some blocks in double precision, `[N]` each.
 
     The result does not depend on how the rows were divided into blocks.
 
     Example:
-      >>> rows = {"loss": (np.array([1.0, 2.0]), np.array([4.0, 4.0]))}
-      >>> total_rows([rows, rows], 0)
-      {'loss': (np.float64(6.0), np.float64(16.0))}
+      >>> rows = {"loss": (np.array([[1.0, 2.0]]), np.array([[4.0, 4.0]]))}
+      >>> [x.tolist() for x in total_rows([rows, rows])["loss"]]
+      [[6.0], [16.0]]
     """
-    return jax.tree.map(lambda *x: np.concatenate(x, axis).sum(axis, dtype=np.float64), *blocks)
+    return jax.tree.map(lambda *x: np.concatenate(x, 1).sum(1, dtype=np.float64), *blocks)
 
 
 def empty_rows(shapes: Any, count: int) -> Array:

@@ -5,20 +5,19 @@ number of steps. The metrics come back as one row per step. The host adds the ro
 depends on how the steps were divided into dispatches.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State
+from jaxdl.core import Batch, Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.metrics import Metrics
 from jaxdl.rng import root
+from jaxdl.training.cpu import convolution_options, convolutions, few_threads
 from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
 
 #: The largest number of steps per dispatch, which is the number of rows for metrics.
@@ -40,6 +39,7 @@ class Program(NamedTuple):
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from
         `start` to `end`, in the first `end - start` rows.
       in_flight: number of dispatches that may be queued on the devices at once.
+      several: True for several runs, whose states and metrics have a leading axis.
     """
 
     abstract: State
@@ -47,6 +47,7 @@ class Program(NamedTuple):
     run: Callable[[State, Window, Key[Array, ""], int], tuple[State, Metrics]]
     evaluate: Callable[[State, Window, Key[Array, ""], int, int], Metrics]
     in_flight: int
+    several: bool
 
 
 class DispatchSize:
@@ -78,16 +79,10 @@ class DispatchSize:
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
 
-# A convolution for which XLA:CPU has a fast routine inside loops, too.
-_FAST_CONVOLUTION = re.compile(
-    r"\[b(, \d)+, f\]x\[(\d, )+i, o\]->\[b(, \d)+, f\].*reverse = \[false(, false)*\].*"
-    r"batch_group_count = 1 .*feature_group_count = 1 "
-)
-
 
 @lru_cache(maxsize=32)
 def program(
-    learner: Learner,
+    learner: Learner | Sweep,
     example: Example,
     mesh: Any,
     read: Callable,
@@ -108,13 +103,14 @@ def program(
       count: number of members of an ensemble; None for a single run.
     """
     blank = blank_of(example)
+    several = count is not None
     init = learner.init
-    if count is not None:
+    if several:
         init = init_all(learner)
-    abstract = _abstract(init, blank, mesh, count)
+    abstract = _abstract(run_shapes(learner, example), mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     on_cpu = mesh.devices[0].platform == "cpu"
-    compiled = partial(_compiled, spread=spread, on_cpu=on_cpu, ensemble=count is not None)
+    compiled = partial(_compiled, spread=spread, on_cpu=on_cpu, several=several)
     run_functions = compiled(
         *_step_functions(learner, read),
         donate_argnums=0,
@@ -125,7 +121,7 @@ def program(
     )
     # The host waits for its steps regularly. The devices of a CPU deadlock if several are queued.
     wait_every = 8
-    if _few_threads(mesh.devices):
+    if few_threads(mesh.devices):
         wait_every = 1
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
@@ -157,10 +153,12 @@ def program(
     in_flight = 2
     if on_cpu:
         in_flight = 1
-    return Program(abstract, lambda key: compiled_init(key, blank), run, evaluate, in_flight)
+    return Program(
+        abstract, lambda key: compiled_init(key, blank), run, evaluate, in_flight, several
+    )
 
 
-def _step_functions(learner: Learner, read: Callable) -> tuple[Callable, Callable]:
+def _step_functions(learner: Learner | Sweep, read: Callable) -> tuple[Callable, Callable]:
     """Returns the functions that do one step and k steps of a window."""
     # Traced once: the shapes, the search for convolutions and the loop reuse the trace.
     step = jax.jit(learner.step)
@@ -181,7 +179,7 @@ def _step_functions(learner: Learner, read: Callable) -> tuple[Callable, Callabl
     return run_one, run_many
 
 
-def _evaluation_functions(learner: Learner, read: Callable) -> tuple[Callable, Callable]:
+def _evaluation_functions(learner: Learner | Sweep, read: Callable) -> tuple[Callable, Callable]:
     """Returns the functions that evaluate one batch and a range of batches of a window."""
     evaluate = jax.jit(learner.evaluate)
 
@@ -201,7 +199,7 @@ def _evaluation_functions(learner: Learner, read: Callable) -> tuple[Callable, C
 
 
 def _compiled(
-    one: Callable, many: Callable, *, spread: Callable, on_cpu: bool, ensemble: bool, **options: Any
+    one: Callable, many: Callable, *, spread: Callable, on_cpu: bool, several: bool, **options: Any
 ) -> Callable[..., tuple[bool, Any, Any]]:
     """Returns a function that gives `(by_host, one, many)`, decided at its first call.
 
@@ -213,7 +211,7 @@ def _compiled(
       many: the same function in a loop.
       spread: distributes a function over devices or members.
       on_cpu: if True, convolutions are searched for.
-      ensemble: if True, the program is that of an ensemble, whose members are in a loop anyway.
+      several: if True, the program is that of an ensemble, whose members are in a loop anyway.
       **options: arguments of `jax.jit`.
     """
 
@@ -223,9 +221,9 @@ def _compiled(
             kind = convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
         compiler_options = {}
         if kind != "none":
-            compiler_options = _convolution_options()
+            compiler_options = convolution_options()
         jit = partial(jax.jit, compiler_options=compiler_options, **options)
-        by_host = kind == "slow" and not ensemble
+        by_host = kind == "slow" and not several
         return by_host, jit(spread(one)), jit(spread(many))
 
     return _call_once(decide)
@@ -242,16 +240,27 @@ def blank_of(example: Example) -> Any:
     return {name: np.zeros(shape, dtype) for name, shape, dtype in example}
 
 
-def _abstract(init: Callable, blank: Batch, mesh: Any, count: int | None) -> State:
-    """Returns the state's shapes and shardings; each member of an ensemble is on one device."""
-    key = root(0)
-    if count is not None:
-        key = root(range(count))
-    state = jax.eval_shape(init, key, blank)
+def run_shapes(learner: Learner | Sweep, example: Example) -> State:
+    """Returns the shapes and dtypes of the state of one run."""
+    blank = blank_of(example)
+    if not isinstance(learner, Sweep):
+        return jax.eval_shape(learner.init, root(0), blank)
+    keys = root(range(len(learner.values[0][1])))
+    states = jax.eval_shape(learner.init, keys, blank)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+
+
+def _abstract(state: State, mesh: Any, count: int | None) -> State:
+    """Returns the shapes and shardings of the states of `count` runs, each on one device.
+
+    For None they are those of a single run, on all devices.
+    """
 
     def placed(path: Any, x: Any) -> Any:
+        if count is not None:
+            return jax.ShapeDtypeStruct((count, *x.shape), x.dtype, sharding=mesh.by_rows)
         sharding = mesh.sharding(x)
-        if count is not None or _is_carry(path):
+        if _is_carry(path):
             sharding = mesh.by_rows
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
@@ -263,27 +272,20 @@ def _is_carry(path: Any) -> bool:
     return path[0].name == "extra" and len(path) > 1 and getattr(path[1], "key", None) == "carry"
 
 
-def init_all(learner: Learner) -> Callable[[Key[Array, " N"], Batch], State]:
+def init_all(learner: Learner | Sweep) -> Callable[[Key[Array, " N"], Batch], State]:
     """Returns a function that initializes all members of an ensemble sequentially.
 
     Under `vmap` some initializers would round differently.
     """
-
-    def init(keys: Key[Array, " N"], blank: Batch) -> State:
-        if not learner.runs:
-            return jax.lax.map(lambda key: learner.init(key, blank), keys)
-        members = (keys, jnp.arange(len(keys)))
-        return jax.lax.map(lambda member: learner.init(member[0], blank, member[1]), members)
-
-    return init
+    if isinstance(learner, Sweep):
+        return learner.init
+    return lambda keys, blank: jax.lax.map(lambda key: learner.init(key, blank), keys)
 
 
 @lru_cache(maxsize=32)
-def needs_host(learner: Learner, example: Example) -> bool:
+def needs_host(learner: Learner | Sweep, example: Example) -> bool:
     """Returns True if a step on a CPU contains a convolution that is slow in loops."""
-    blank = blank_of(example)
-    state = jax.eval_shape(learner.init, root(0), blank)
-    traced = jax.jit(learner.step).trace(state, blank, root(0))
+    traced = jax.jit(learner.step).trace(run_shapes(learner, example), blank_of(example), root(0))
     return convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) == "slow"
 
 
@@ -297,46 +299,3 @@ def _call_once(function: Callable) -> Callable:
         return results[0]
 
     return cached
-
-
-def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
-    """Classifies the convolutions in a CPU's program.
-
-    Args:
-      lowered: the text of the lowered program.
-
-    Returns:
-      "none" without convolutions; "fast" if XLA has a routine for all of them inside loops; else
-      "slow".
-    """
-    found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
-    if not found:
-        return "none"
-    if all(map(_FAST_CONVOLUTION.search, found)):
-        return "fast"
-    return "slow"
-
-
-@cache
-def _convolution_options() -> dict[str, str]:
-    """Returns compiler options for CPU programs with convolutions.
-
-    XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
-    faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
-    """
-    fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    options = {"xla_cpu_experimental_ynn_fusion_type": fusions}
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        # This version of XLA does not have the option.
-        return {}
-    return options
-
-
-def _few_threads(devices: Sequence[jax.Device]) -> bool:
-    """Returns True for several devices of a CPU, which share a few threads.
-
-    They deadlock if several collective programs wait for these threads.
-    """
-    return devices[0].platform == "cpu" and len(devices) > 1

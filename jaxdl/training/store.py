@@ -284,7 +284,10 @@ def _is_step(where: Path) -> bool:
 
 def _as_dict(state: State) -> dict[str, Any]:
     """Returns the state as plain dictionaries and Optax's tuples, as Orbax stores it."""
-    return {"step": state.step, "params": state.params, "opt": state.opt, "extra": state.extra}
+    parts = {"step": state.step, "params": state.params, "opt": state.opt, "extra": state.extra}
+    if state.wrapped:
+        parts["wrapped"] = state.wrapped
+    return parts
 
 
 def _value(step: int, history: Sequence) -> float | None:

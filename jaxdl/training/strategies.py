@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from jaxdl.core import AXIS, Batch, Learner
+from jaxdl.core import AXIS, Batch, Learner, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
 from jaxdl.training.debugging import checked_program
@@ -29,16 +29,18 @@ class Strategy(Protocol):
     """The devices of a run, and the way in which they share a step.
 
     Attributes:
-      devices: the devices, among which a batch is divided.
+      devices: the devices.
+      shares: number of devices among which a batch is divided.
     """
 
     devices: list[jax.Device]
+    shares: int
 
     def place(self, tree: Any) -> Any:
         """Replicates host arrays on all devices."""
         ...
 
-    def compile(self, learner: Learner, window: Window) -> Program:
+    def compile(self, learner: Learner | Sweep, window: Window) -> Program:
         """Returns the program of a learner for batches like the window's; equal calls share it."""
         ...
 
@@ -64,6 +66,7 @@ class Sharded:
         if devices is None:
             devices = jax.devices()
         self.devices = list(devices)
+        self.shares = len(self.devices)
         self.fsdp = fsdp
         self.mesh = Mesh(np.asarray(self.devices), ("data",), axis_types=(AxisType.Auto,))
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
@@ -79,7 +82,7 @@ class Sharded:
         bits = jax.device_put(jax.random.key_data(x), self.everywhere)
         return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(x))
 
-    def compile(self, learner: Learner, window: Window) -> Program:
+    def compile(self, learner: Learner | Sweep, window: Window) -> Program:
         return program(learner, example_of(window), self, self._read, self._with_mesh)
 
     def sharding(self, leaf: Any) -> NamedSharding:
@@ -133,11 +136,12 @@ class Pmapped:
             raise InputError("strategy", "pmap", "sharded, when there are several processes")
         self.whole = Sharded(devices)
         self.devices = self.whole.devices
+        self.shares = self.whole.shares
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
-    def compile(self, learner: Learner, window: Window) -> Program:
+    def compile(self, learner: Learner | Sweep, window: Window) -> Program:
         return program(learner, example_of(window), self.whole, self._read, self._spread)
 
     def _read(self, arrays: dict, rows: Int[Array, " B"]) -> Batch:
@@ -176,11 +180,12 @@ class Checked:
             raise InputError("strategy", "debug", "sharded, when there are several processes")
         self.whole = Sharded(jax.local_devices()[:1])
         self.devices = self.whole.devices
+        self.shares = self.whole.shares
 
     def place(self, tree: Any) -> Any:
         return self.whole.place(tree)
 
-    def compile(self, learner: Learner, window: Window) -> Program:
+    def compile(self, learner: Learner | Sweep, window: Window) -> Program:
         return checked_program(learner, self.whole.compile(learner, window))
 
 

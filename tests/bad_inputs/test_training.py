@@ -18,6 +18,7 @@ class Untouched:
     """A strategy and a store whose methods must not be called."""
 
     devices = ONE.devices
+    shares = 1
 
     def fail(self, *args, **kwargs):
         pytest.fail("called before the arguments were checked")

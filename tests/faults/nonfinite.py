@@ -146,7 +146,7 @@ def check_skips(net: Learner, data: Any, steps: list[int]) -> None:
     for step in steps:
         plain = idle(plain, step)
     expected = run(plain, points(SIZE))
-    skipped = int(state.extra["skipped"]["steps"])
+    skipped = int(state.wrapped["skipped"]["steps"])
     assert skipped == len(steps), f"{skipped} steps were skipped, not {len(steps)}"
     pairs = zip(jax.tree.leaves(state.replace(extra={})), jax.tree.leaves(expected), strict=True)
     # The two programs are compiled differently, so they may differ by rounding.

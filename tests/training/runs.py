@@ -21,6 +21,7 @@ class Compiled:
     def __init__(self, strategy=ONE):
         self.strategy = strategy
         self.devices = strategy.devices
+        self.shares = strategy.shares
         self.program = None
 
     def place(self, tree):

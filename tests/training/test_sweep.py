@@ -65,7 +65,7 @@ def final_state():
 def test_each_run_equals_the_run_alone_with_its_values(i):
     alone = run(make(**{name: values[i] for name, values in VALUES.items()}), KEYS[i])
     member = final_state().member(i)
-    stored = {name: float(value) for name, value in member.extra.pop("sweep").items()}
+    stored = {name: float(value) for name, value in member.wrapped.pop("sweep").items()}
     assert stored == {name: float(np.float32(values[i])) for name, values in VALUES.items()}
     # In a sweep the values are inputs, alone they are constants. Some products round differently.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), member, alone)
@@ -148,7 +148,7 @@ def test_a_sweep_of_a_convolution_of_linen():
 
     state = run(jaxdl.sweep(make, learning_rate=[0.1, 0.01]), KEYS[:2])
     alone = run(make(0.01), KEYS[1])
-    np.testing.assert_array_equal(state.extra["sweep"]["learning_rate"], np.float32([0.1, 0.01]))
+    np.testing.assert_array_equal(state.wrapped["sweep"]["learning_rate"], np.float32([0.1, 0.01]))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         state.member(1).params,

@@ -1,50 +1,12 @@
-"""The steps at which a run logs, validates, saves and ends; early stopping."""
+"""Early stopping on a validation metric."""
 
 import math
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError
 from jaxdl.training.manifest import History
-
-
-class Schedule(NamedTuple):
-    """The steps at which a run logs, validates, saves and ends.
-
-    Attributes:
-      steps: the last step, at least 1.
-      log_every: steps between two log lines, at least 1.
-      save_every: steps between two validations; 0 means at the end only.
-
-    Example:
-      >>> schedule = Schedule(steps=10, log_every=5, save_every=4)
-      >>> schedule.next_log(5), schedule.next_validation(5), schedule.validates_at(8)
-      (10, 8, True)
-    """
-
-    steps: int
-    log_every: int
-    save_every: int
-
-    def validate(self) -> None:
-        """Raises InputError for a number out of range."""
-        at_least("steps", self.steps, 1)
-        at_least("log_every", self.log_every, 1)
-        at_least("save_every", self.save_every, 0)
-
-    def next_log(self, step: int) -> int:
-        """Returns the first step after `step` that is logged."""
-        return _next_multiple(step, self.log_every)
-
-    def next_validation(self, step: int) -> int:
-        """Returns the first step from `step` on that is validated and saved."""
-        return min(self.steps, _next_multiple(step - 1, self.save_every))
-
-    def validates_at(self, step: int) -> bool:
-        """Returns True if `step` is validated and saved."""
-        return step == self.next_validation(step)
 
 
 class Patience(NamedTuple):
@@ -97,13 +59,6 @@ class Patience(NamedTuple):
         if value == math.inf:
             return None
         return step
-
-
-def _next_multiple(step: int, n: int) -> int:
-    """Returns the next multiple of `n` after a step; for 0 a number that no step reaches."""
-    if n == 0:
-        return sys.maxsize
-    return (step // n + 1) * n
 
 
 def _or_inf(value: float) -> float:
