@@ -42,11 +42,11 @@ ARROWS = {
     "predict": {"core", "errors"},
     "finite": {"core"},
     "wrappers": {"core", "errors", "finite", "metrics"},
-    "data": {"core", "errors", "rng"},
+    "data": {"core", "errors", "rng", "xla"},
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn"},
-    "training": {"core", "data", "errors", "finite", "metrics", "rng"},
+    "training": {"core", "data", "errors", "finite", "metrics", "rng", "xla"},
     "runs": {"core", "data", "errors", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),

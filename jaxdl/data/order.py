@@ -18,7 +18,7 @@ larger set is streamed: a host thread reads windows of a few steps ahead of the 
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -28,6 +28,7 @@ from jaxtyping import Array, Bool, Int, Key, Shaped
 
 from jaxdl.core import Batch
 from jaxdl.rng import fold, per_key, stream
+from jaxdl.xla import quick_options
 
 if TYPE_CHECKING:
     from jaxdl.data.dataset import Dataset
@@ -319,7 +320,15 @@ def _zero_unless(keep: Bool[Array, " B"], x: Shaped[Array, "B ..."]) -> Shaped[A
     return jnp.where(keep.reshape(-1, *[1] * (x.ndim - 1)), x, jnp.zeros((), x.dtype))
 
 
-@partial(jax.jit, static_argnums=1)
-def _permutation(key: Key[Array, ""], size: int) -> Int[Array, " N"]:
+def _permutation(key: Key[Array, "*M"], size: int) -> Int[Array, "*M N"]:
     """Returns a permutation of `size` rows, or `[M, N]` permutations for `[M]` keys."""
-    return per_key(lambda one: jax.random.permutation(one, size), key)
+    return _compiled_permutation(size)(key)
+
+
+@cache
+def _compiled_permutation(size: int) -> Callable[[Key[Array, "*M"]], Int[Array, "*M N"]]:
+    return jax.jit(partial(per_key, partial(_permute, size)), compiler_options=quick_options())
+
+
+def _permute(size: int, key: Key[Array, ""]) -> Int[Array, " N"]:
+    return jax.random.permutation(key, size)

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from functools import cache
 from typing import Literal
 
 import jax
+
+from jaxdl.xla import accepted_options
 
 # A convolution for which XLA:CPU has a fast routine inside loops, too.
 _FAST_CONVOLUTION = re.compile(
@@ -36,7 +37,6 @@ def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
     return "slow"
 
 
-@cache
 def convolution_options() -> dict[str, str]:
     """Returns compiler options for CPU programs with convolutions.
 
@@ -44,13 +44,7 @@ def convolution_options() -> dict[str, str]:
     faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
     """
     fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    options = {"xla_cpu_experimental_ynn_fusion_type": fusions}
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        # This version of XLA does not have the option.
-        return {}
-    return options
+    return accepted_options(xla_cpu_experimental_ynn_fusion_type=fusions)
 
 
 def few_threads(devices: Sequence[jax.Device]) -> bool:

@@ -26,6 +26,7 @@ from jaxdl.training.program import (
     run_shapes,
 )
 from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
+from jaxdl.xla import quick_options
 
 
 class Ensemble:
@@ -73,7 +74,9 @@ class Ensemble:
         single = self.single.compile(learner, _of_member(window, 0))
         blank = blank_of(example_of(_of_member(window, 0)))
         init = jax.jit(
-            lambda keys: init_all(learner)(keys, blank), out_shardings=self.single.everywhere
+            lambda keys: init_all(learner)(keys, blank),
+            out_shardings=self.single.everywhere,
+            compiler_options=quick_options(),
         )
 
         def on_one_device(window, keys):

@@ -19,6 +19,7 @@ from jaxdl.metrics import Metrics
 from jaxdl.rng import root
 from jaxdl.training.cpu import convolution_options, convolutions, few_threads
 from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
+from jaxdl.xla import quick_options
 
 #: The largest number of steps per dispatch, which is the number of rows for metrics.
 MAX_STEPS = 1024
@@ -126,7 +127,7 @@ def program(
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
         args = (w.arrays, w.order, np.int32(w.first), key)
-        by_host, run_one, run_many = run_functions(state, *args)
+        by_host, run_one, run_many = run_functions(state, *args, np.int32(k))
         if not by_host:
             return run_many(state, *args, np.int32(k))
         metrics = []
@@ -139,7 +140,9 @@ def program(
 
     def evaluate(state: State, w: Window, key: Key[Array, ""], start: int, end: int) -> Metrics:
         args = (state, w.arrays, w.order, np.int32(w.first), key)
-        by_host, evaluate_one, evaluate_many = evaluate_functions(*args, np.int32(0))
+        by_host, evaluate_one, evaluate_many = evaluate_functions(
+            *args, np.int32(start), np.int32(end)
+        )
         if not by_host:
             return evaluate_many(*args, np.int32(start), np.int32(end))
         metrics = []
@@ -147,7 +150,7 @@ def program(
             metrics.append(jax.block_until_ready(evaluate_one(*args, np.int32(i))))
         return stack_rows(metrics)
 
-    compiled_init = jax.jit(init, out_shardings=shardings)
+    compiled_init = jax.jit(init, out_shardings=shardings, compiler_options=quick_options())
     # A CPU computes small dispatches before the call returns. A second one in flight would only
     # make the measured times less accurate.
     in_flight = 2
@@ -215,16 +218,19 @@ def _compiled(
       **options: arguments of `jax.jit`.
     """
 
+    # JAX keeps the trace and the lowered program of `spread_many` for its first call.
+    spread_many = spread(many)
+
     def decide(*args: Any) -> tuple[bool, Any, Any]:
         kind = "none"
         if on_cpu:
-            kind = convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
+            kind = convolutions(jax.jit(spread_many, **options).lower(*args).as_text())
         compiler_options = {}
         if kind != "none":
             compiler_options = convolution_options()
         jit = partial(jax.jit, compiler_options=compiler_options, **options)
         by_host = kind == "slow" and not several
-        return by_host, jit(spread(one)), jit(spread(many))
+        return by_host, jit(spread(one)), jit(spread_many)
 
     return _call_once(decide)
 

@@ -16,7 +16,6 @@ from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from tests.training.linear import KEY
 
-
 ONE = jaxdl.strategy("single")
 
 
