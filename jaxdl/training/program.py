@@ -127,9 +127,10 @@ def program(
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
         args = (w.arrays, w.order, np.int32(w.first), key)
-        by_host, run_one, run_many = run_functions(state, *args, np.int32(k))
+        steps = np.int32(k)
+        by_host, run_one, run_many = run_functions(state, *args, steps)
         if not by_host:
-            return run_many(state, *args, np.int32(k))
+            return run_many(state, *args, steps)
         metrics = []
         for i in range(k):
             state, step_metrics = run_one(state, *args)
