@@ -1,8 +1,9 @@
-"""Functions that keep XLA from repeated computation, and options for programs that run once."""
+"""Properties of XLA, above all on a CPU: repeated computation, compiler options, convolutions."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jax.experimental.xla_metadata import set_xla_metadata
@@ -95,3 +96,54 @@ def quick_options() -> dict[str, Any]:
     plain = accepted_options(xla_backend_optimization_level=0)
     # XLA's older emitters halve the time once more. A later version may lack them.
     return accepted_options(**plain, xla_cpu_use_fusion_emitters=False) or plain
+
+
+# A convolution for which XLA:CPU has a fast routine inside loops, too.
+_FAST_CONVOLUTION = re.compile(
+    r"\[b(, \d)+, f\]x\[(\d, )+i, o\]->\[b(, \d)+, f\].*reverse = \[false(, false)*\].*"
+    r"batch_group_count = 1 .*feature_group_count = 1 "
+)
+
+
+def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
+    """Classifies the convolutions in a CPU's program.
+
+    Args:
+      lowered: the text of the lowered program.
+
+    Returns:
+      "none" without convolutions; "fast" if XLA has a routine for all of them inside loops; else
+      "slow".
+
+    Example:
+      >>> convolutions(jax.jit(lambda x: x + 1).lower(1.0).as_text())
+      'none'
+    """
+    found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
+    if not found:
+        return "none"
+    if all(map(_FAST_CONVOLUTION.search, found)):
+        return "fast"
+    return "slow"
+
+
+def convolution_options() -> dict[str, str]:
+    """Returns compiler options for CPU programs with convolutions.
+
+    XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
+    faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
+    """
+    fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+    return accepted_options(xla_cpu_experimental_ynn_fusion_type=fusions)
+
+
+def few_threads(devices: Sequence[jax.Device]) -> bool:
+    """Returns True for several devices of a CPU, which share a few threads.
+
+    They deadlock if several collective programs wait for these threads.
+
+    Example:
+      >>> few_threads(jax.devices()[:1])
+      False
+    """
+    return devices[0].platform == "cpu" and len(devices) > 1

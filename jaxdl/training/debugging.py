@@ -14,7 +14,7 @@ from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import CheckFailed, NonFinite
 from jaxdl.finite import all_finite
-from jaxdl.training.metric_buffer import stack_rows
+from jaxdl.metrics import stack_rows
 from jaxdl.training.program import Program
 
 

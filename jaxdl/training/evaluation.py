@@ -14,10 +14,9 @@ from jaxdl.data.checks import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, of_kind
-from jaxdl.metrics import means
+from jaxdl.metrics import means, read_rows, total_rows
 from jaxdl.rng import check_key, root, stream
 from jaxdl.training.ensemble import strategy_for_keys
-from jaxdl.training.metric_buffer import read_rows, total_rows
 from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name

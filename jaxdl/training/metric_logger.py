@@ -12,8 +12,7 @@ import numpy as np
 from jaxdl.core import State
 from jaxdl.errors import NonFinite
 from jaxdl.finite import finite_on_host
-from jaxdl.metrics import Metrics, means
-from jaxdl.training.metric_buffer import read_rows, total_rows
+from jaxdl.metrics import Metrics, means, read_rows, total_rows
 from jaxdl.training.plan import Stop
 from jaxdl.training.program import DispatchSize
 from jaxdl.training.writers import Writer

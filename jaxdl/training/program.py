@@ -15,11 +15,9 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Batch, Learner, State, Sweep
 from jaxdl.data.order import Window, gather
-from jaxdl.metrics import Metrics
+from jaxdl.metrics import Metrics, empty_rows, stack_rows, unpack_rows, write_row
 from jaxdl.rng import root
-from jaxdl.training.cpu import convolution_options, convolutions, few_threads
-from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
-from jaxdl.xla import quick_options
+from jaxdl.xla import convolution_options, convolutions, few_threads, quick_options
 
 #: The largest number of steps per dispatch, which is the number of rows for metrics.
 MAX_STEPS = 1024
@@ -36,7 +34,7 @@ class Program(NamedTuple):
       init: `init(key) -> State`, on the devices.
       run: `run(state, window, key, k) -> (state, metrics)` does `k` steps, at most `MAX_STEPS`.
         Their metrics, in float32, are the first `k` rows (see
-        `jaxdl.training.metric_buffer.read_rows`). The buffers of the given state are donated.
+        `jaxdl.metrics.read_rows`). The buffers of the given state are donated.
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from
         `start` to `end`, in the first `end - start` rows.
       in_flight: number of dispatches that may be queued on the devices at once.

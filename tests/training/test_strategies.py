@@ -14,7 +14,7 @@ from jaxdl.core import Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
-from jaxdl.metrics import total
+from jaxdl.metrics import read_rows, total
 from jaxdl.training import (
     Directory,
     Pmapped,
@@ -25,7 +25,6 @@ from jaxdl.training import (
     strategy,
     train,
 )
-from jaxdl.training.metric_buffer import read_rows
 from tests.training.linear import KEY, line, points
 
 
