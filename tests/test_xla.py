@@ -1,4 +1,4 @@
-"""Results that XLA computes only once; convolutions of a CPU, and devices that share its threads."""
+"""Results that XLA computes only once, convolutions of a CPU, and devices that share threads."""
 
 import jax
 import jax.numpy as jnp
