@@ -9,9 +9,9 @@
 All results are measured on the last tenth of the text, which is the test set. The Adventures of
 Sherlock Holmes with `--epochs 30`: 1.890 bits per character in 246 s, on two cores of an AMD EPYC
 while other work shared the machine. A sample after 4 epochs is "I was ear of the door in the had
-somether against his hand". After 30 epochs it is "there was a soft or tobacco. I should be all asleep
-and down the office". In `units.png` one unit is active inside quotations, and its forget gate
-resets it at each quotation mark and nowhere else.
+somether against his hand". After 30 epochs it is "there was a soft or tobacco. I should be all
+asleep and down the office". In `units.png` one unit is active inside quotations, and its forget
+gate resets it at each quotation mark and nowhere else.
 
 With `--features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2`: 1.846 bits per
 character in 785 s. In that network another unit counts the characters of the line.
