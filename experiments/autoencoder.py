@@ -33,7 +33,15 @@ from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import Autoencoder, encoder_decoder
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
-from jaxdl.runs import Run, launch, read_array, run_experiment, run_variants
+from jaxdl.runs import (
+    Options,
+    Run,
+    RunOptions,
+    launch,
+    read_array,
+    run_experiment,
+    run_variants,
+)
 
 #: Number of images in a row of a picture.
 COLUMNS = 10
@@ -46,8 +54,11 @@ SIDE_MULTIPLE = {"dense": 1, "conv": 4}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=100.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     mode: Literal["latent_map", "memorization"] = "latent_map"
     """latent_map: the latent codes and their nearest neighbours;
@@ -62,10 +73,6 @@ class Config(TrainingOptions):
     """Widths of the encoder's hidden dense layers; the decoder has the same in reverse order."""
     activation: str = "relu"
     """Activation of the hidden layers."""
-    epochs: float = 100.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     def validate(self) -> Self:
         at_least("latent", self.latent, 1)
@@ -78,7 +85,12 @@ class Config(TrainingOptions):
 def network(config: Config, shape: tuple[int, ...]) -> Autoencoder:
     """Returns the network that the options describe, for images of this shape."""
     encoder, decoder = encoder_decoder(
-        shape, config.latent, config.network, config.hidden, config.activation, config.dtype
+        shape,
+        config.latent,
+        config.network,
+        config.hidden,
+        config.activation,
+        config.training.dtype,
     )
     return Autoencoder(encoder, decoder)
 
@@ -89,7 +101,7 @@ def load_sets(config: Config) -> dict[str, Dataset]:
     With `--images` the first images are repeated until the training set has its usual size. So an
     epoch has the same number of steps.
     """
-    train, _, sets = image_sets(config, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
+    train, _, sets = image_sets(config.run, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
     size = sets["train"].size
     if config.images > size:
         raise InputError("images", config.images, f"at most the size of the training set, {size}")
@@ -109,7 +121,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     sets = load_sets(config)
     model = network(config, sets["train"]["input"].shape[1:])
     task = tasks.reconstruct(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     members = run.members(state)
     test = np.asarray(sets["test"]["input"])

@@ -36,7 +36,7 @@ from jaxdl.errors import at_least, in_range
 from jaxdl.models import CNN, Autoencoder, ConvDecoder, Stage, UpStage
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.rng import root, stream
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 def median_filter(image: np.ndarray, size: int) -> np.ndarray:
@@ -60,8 +60,11 @@ SHOWN = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the denoising autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle")
 
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
     """gaussian: normal noise added to the pixels; salt_and_pepper: equally many white and black."""
@@ -73,10 +76,6 @@ class Config(TrainingOptions):
     """Kernels of every convolution."""
     extra_layers: int = 0
     """Extra convolutions in encoder and decoder, which enlarge the receptive field."""
-    epochs: float = 60.0
-    learning_rate: float = 3e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     seeds_share_cores: ClassVar[bool] = False
 
@@ -100,12 +99,13 @@ def network(config: Config, channels: int) -> Autoencoder:
     With `extra_layers` it has more convolutions of these maps.
     """
     width = config.features
+    dtype = config.training.dtype
     extra_stages = [Stage(width, pool=None)] * config.extra_layers
     extra_up_stages = [UpStage(width, 3, 1)] * config.extra_layers
-    encoder = CNN((Stage(width), Stage(width), *extra_stages), outputs=None, dtype=config.dtype)
+    encoder = CNN((Stage(width), Stage(width), *extra_stages), outputs=None, dtype=dtype)
     decoder = ConvDecoder(
         (*extra_up_stages, UpStage(width), UpStage(width), UpStage(channels, 3, 1)),
-        dtype=config.dtype,
+        dtype=dtype,
     )
     return Autoencoder(encoder, decoder)
 
@@ -113,10 +113,10 @@ def network(config: Config, channels: int) -> Autoencoder:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains the network, compares it with the filters and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config, 4)
+    train, test, sets = image_sets(config.run, 4)
     model = network(config, train["input"].shape[-1])
     task = tasks.reconstruct(model, corrupt=config.corruption())
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     clean = np.asarray(test["input"])
     noisy = corrupt(config, clean, "eval")

@@ -28,7 +28,7 @@ from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.sequences import POOLS, sequence_body
 from jaxdl.recipes.variants import error_table, values_of_seeds
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 #: Body and layers of each network.
 BODIES = {"rnn": ("gru", 1), "conv": ("conv", 3)}
@@ -40,19 +40,30 @@ TEST_START = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the forecast."""
+class SeriesOptions(RunOptions):
+    """Options of a run on a series."""
 
     data: str = "weather"
     """The simulated weather station; there is no other set."""
+    batch_size: int = 64
+    """Windows per step."""
+    validation: float = 0.15
+    """Fraction of the series that is the validation set; it precedes the test set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the forecast."""
+
+    run: SeriesOptions = SeriesOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle", clip=1.0)
+
     structure: bool = True
     """If True, fronts make the temperature predictable; if False, it is a random walk."""
     networks: tuple[str, ...] = NETWORKS
     """Networks to compare. rnn: a recurrent network; conv: a one-dimensional convolutional one."""
     days: int = 1260
     """Length of the series in days; its last 15 % are the test set."""
-    validation: float = 0.15
-    """Fraction of the series that is the validation set; it precedes the test set."""
     history: int = 120
     """Hours of weather that a forecast is computed from."""
     ahead: int = 24
@@ -63,17 +74,11 @@ class Config(TrainingOptions):
     """Units of each layer."""
     dropout: float = 0.1
     """Dropout rate of the last layer's input, in [0, 1)."""
-    epochs: float = 20.0
-    batch_size: int = 64
-    """Windows per step."""
-    learning_rate: float = 3e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["weather"])
+        one_of("data", self.run.data, ["weather"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
@@ -81,7 +86,7 @@ class Config(TrainingOptions):
         for name in ("days", "history", "ahead", "stride", "features"):
             at_least(name, getattr(self, name), 1)
         in_range("dropout", self.dropout, 0, 1)
-        in_range("validation", self.validation, 0.05, 0.8)
+        in_range("validation", self.run.validation, 0.05, 0.8)
         return super().validate()
 
     def for_smoke(self) -> Self:
@@ -93,9 +98,9 @@ class Config(TrainingOptions):
 def load_sets(config: Config) -> tuple[dict[str, Dataset], float, float]:
     """Returns the sets, and the mean and standard deviation of the temperature in °C."""
     series = data.series(config.structure, 24 * config.days)
-    fractions = (TEST_START - config.validation, config.validation)
+    fractions = (TEST_START - config.run.validation, config.run.validation)
     return data.forecast_sets(
-        series, config.history, config.ahead, config.stride, fractions, config.data
+        series, config.history, config.ahead, config.stride, fractions, config.run.data
     )
 
 
@@ -104,7 +109,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     config = run.config
     sets, _, std = load_sets(config)
     name, layers = BODIES[config.networks[0]]
-    body = sequence_body(name, config.features, layers, return_sequences=False, dtype=config.dtype)
+    body = sequence_body(
+        name, config.features, layers, return_sequences=False, dtype=config.training.dtype
+    )
     model = SequenceNet(None, body, 1, pool=POOLS.get(name), dropout=config.dropout)
     task = tasks.regress(model)
     state, metrics = fit_and_test(run, model, task, sets)

@@ -33,7 +33,7 @@ from jaxdl.models import OneHot, SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.sequences import POOLS, blocks_to_cover, sequence_body
 from jaxdl.recipes.variants import error_table, values_of_seeds
-from jaxdl.runs import Run, launch, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 
 CELLS = ("simple", "lstm", "gru", "tcn")
 
@@ -45,11 +45,24 @@ LABELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the long-range tasks."""
+class SequenceOptions(RunOptions):
+    """Options of a run on generated sequences."""
 
     data: str = "generated"
     """The sequences are generated; there is no other set."""
+    batch_size: int = 32
+    """Sequences per step."""
+    validation: float = 0.0
+    """Number of additional validation sequences, as a fraction of `examples`; 0 means none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the long-range tasks."""
+
+    run: SequenceOptions = SequenceOptions(steps=4_000)
+    training: TrainingOptions = TrainingOptions(learning_rate=5e-3, schedule="one_cycle", clip=1.0)
+
     task: Literal["adding", "copy"] = "adding"
     """adding: the sum of two marked numbers; copy: ten symbols, after a long blank."""
     cells: tuple[str, ...] = CELLS
@@ -66,19 +79,11 @@ class Config(TrainingOptions):
     """Number of training sequences."""
     test_examples: int = 1_000
     """Number of test sequences."""
-    steps: int | None = 4_000
-    batch_size: int = 32
-    """Sequences per step."""
-    learning_rate: float = 5e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
-    validation: float = 0.0
-    """Number of additional validation sequences, as a fraction of `examples`; 0 means none."""
 
     default_cpu_devices: ClassVar[int] = 2
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["generated"])
+        one_of("data", self.run.data, ["generated"])
         for cell in self.cells:
             one_of("cells", cell, CELLS)
         for length in self.lengths:
@@ -112,7 +117,7 @@ def network(config: Config, steps: int) -> SequenceNet:
         kernel_size=config.kernel,
         return_sequences=copy,
         kernel_init=normal(0.5) if copy else "lecun_normal",
-        dtype=config.dtype,
+        dtype=config.training.dtype,
     )
     if copy:
         return SequenceNet(OneHot(10), body, 10)
@@ -122,8 +127,8 @@ def network(config: Config, steps: int) -> SequenceNet:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests one network on sequences of one length, for all seeds in one run."""
     config = run.config
-    validation = round(config.validation * config.examples)
-    if config.validation:
+    validation = round(config.run.validation * config.examples)
+    if config.run.validation:
         validation = max(1, validation)
     sets = data.long_range_sets(
         config.task, config.lengths[0], config.examples, config.test_examples, validation

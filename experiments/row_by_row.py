@@ -20,12 +20,15 @@ from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.fitting import split_sets
 from jaxdl.recipes.sequences import POOLS, sequence_body
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the image reader."""
+
+    run: RunOptions = RunOptions(epochs=15.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, clip=1.0)
 
     by: Literal["row", "pixel"] = "row"
     """Part of the image that is one step of the sequence."""
@@ -43,9 +46,6 @@ class Config(TrainingOptions):
     """If True, a recurrent network also reads the sequence backwards."""
     dropout: float = 0.0
     """Dropout rate of each layer's output, in [0, 1)."""
-    epochs: float = 15.0
-    learning_rate: float = 2e-3
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -68,7 +68,7 @@ def network(config: Config, classes: int) -> SequenceNet:
         bidirectional=config.bidirectional,
         return_sequences=False,
         dropout=config.dropout,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
     )
     # A TCN has dropout after its last convolution already.
     dropout = 0.0 if config.cell == "tcn" else config.dropout
@@ -78,11 +78,11 @@ def network(config: Config, classes: int) -> SequenceNet:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network, and writes curves, confusion matrix and worst mistakes."""
     config = run.config
-    images = data.load(config.data, config.data_dir, config.cache_dir)
+    images = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
     train, test = (data.image_sequences(part, config.by, config.permuted) for part in images)
     if train.classes is None:
-        raise InputError("data", config.data, "a set with classes")
-    sets = split_sets(config, train, test)
+        raise InputError("data", config.run.data, "a set with classes")
+    sets = split_sets(config.run, train, test)
     model = network(config, train.classes)
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, model, task, sets)

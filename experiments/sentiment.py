@@ -29,15 +29,26 @@ from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test, texts
 from jaxdl.recipes.fitting import split_sets
 from jaxdl.recipes.sequences import sequence_body
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the review classifier."""
+class ReviewOptions(RunOptions):
+    """Options of a run on reviews."""
 
     data: str = "grammar"
     """grammar (generated, always available), or a folder {train,test}/CLASS/*.txt of 2 classes."""
+    batch_size: int = 64
+    """Texts per step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the review classifier."""
+
+    run: ReviewOptions = ReviewOptions()
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle", clip=1.0)
+
     vocabulary: int = 20_000
     """Size of the vocabulary, which has the most frequent words."""
     length: int = 200
@@ -64,12 +75,6 @@ class Config(TrainingOptions):
     """Dropout rate of each layer's output, in [0, 1)."""
     baseline: bool = True
     """If True, the linear classifier is trained and tested too."""
-    batch_size: int = 64
-    """Texts per step."""
-    epochs: float = 10.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -98,7 +103,7 @@ def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
         config.layers,
         bidirectional=config.bidirectional,
         dropout=config.dropout,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
     )
     embed = texts.word_embedding(vocabulary, config.embedding, config.vectors, config.frozen)
     return SequenceNet(embed, body, 1, pool=config.pool, dropout=config.dropout)
@@ -107,13 +112,13 @@ def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network and the linear classifier, and writes the pictures."""
     config = run.config
-    reviews = data.load_reviews(config.data)
+    reviews = data.load_reviews(config.run.data)
     vocabulary = Vocabulary.build(reviews[0].texts, "word", size=config.vocabulary, lower=True)
-    name = Path(config.data).name
+    name = Path(config.run.data).name
     train, test = (
         data.encode_reviews(part, vocabulary, config.length, config.keep, name) for part in reviews
     )
-    sets = split_sets(config, train, test)
+    sets = split_sets(config.run, train, test)
     model = network(config, vocabulary)
     task = tasks.classify(model)
     baseline = {}

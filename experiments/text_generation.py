@@ -49,15 +49,28 @@ from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.sequences import sequence_body
 from jaxdl.recipes.texts import text_sampler
 from jaxdl.recipes.units import unit_heatmap
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the language model."""
+class TextOptions(RunOptions):
+    """Options of a run on a text."""
 
     data: str = "english"
     """english (always available), tiny_shakespeare (TFDS), or a text file, which may end in .gz."""
+    batch_size: int = 32
+    """Windows per step."""
+    validation: float = 0.0
+    """Fraction of the training text that is the validation set, from its end; 0 means none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the language model."""
+
+    run: TextOptions = TextOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-2, schedule="one_cycle", clip=1.0)
+
     by: Literal["character", "word"] = "character"
     """Unit of text that is one token."""
     vocabulary: int | None = None
@@ -95,14 +108,6 @@ class Config(TrainingOptions):
     """Text that the samples continue; default: the end of the training text."""
     sample_length: int = 400
     """Tokens of a sample."""
-    batch_size: int = 32
-    """Windows per step."""
-    epochs: float = 20.0
-    learning_rate: float = 2e-2
-    schedule: str = "one_cycle"
-    clip: float = 1.0
-    validation: float = 0.0
-    """Fraction of the training text that is the validation set, from its end; 0 means none."""
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -119,10 +124,10 @@ class Config(TrainingOptions):
         in_range("dropout", self.dropout, 0, 1)
         if self.prompt == "":
             raise InputError("prompt", self.prompt, "at least one character")
-        if self.accumulate > 1 and not self.stride:
+        if self.training.accumulate > 1 and not self.stride:
             raise InputError(
                 "accumulate",
-                self.accumulate,
+                self.training.accumulate,
                 "1 if the recurrent state is carried; --stride trains on shuffled windows instead",
             )
         tasks.check_filters(self.temperature, self.top_k, self.top_p)
@@ -137,15 +142,15 @@ class Config(TrainingOptions):
 def load_text(config: Config) -> data.TextSets:
     """Reads, splits and encodes the text."""
     return data.text_sets(
-        data.read_text(config.data, config.data_dir, config.cache_dir),
+        data.read_text(config.run.data, config.run.data_dir, config.run.cache_dir),
         config.by,
         config.vocabulary,
         config.lower,
         length=config.length,
         stride=config.stride,
         test_fraction=config.test_fraction,
-        validation=config.validation,
-        name=Path(config.data).stem,
+        validation=config.run.validation,
+        name=Path(config.run.data).stem,
     )
 
 
@@ -160,7 +165,7 @@ def network(config: Config, vocabulary: int) -> SequenceNet:
         config.layers,
         dropout=config.dropout,
         variational=config.variational,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
         kernel_init="glorot_uniform" if config.embedding else normal(0.5),
     )
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)

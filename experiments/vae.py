@@ -47,7 +47,7 @@ from jaxdl.recipes import (
     load_classifier,
 )
 from jaxdl.rng import root, stream
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 #: Number of images in a row of a picture.
 COLUMNS = 10
@@ -61,8 +61,11 @@ SIDE_MULTIPLE = {"dense": 1, "conv": 4}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the variational autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     latent: int = 20
     """Number of latent dimensions."""
@@ -90,10 +93,6 @@ class Config(TrainingOptions):
     Default: the one in the cache, trained if it is missing."""
     importance: int = 100
     """Samples for each test image in the importance-weighted bound; 0 means no such bound."""
-    epochs: float = 60.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     default_cpu_devices: ClassVar[int] = 2
     # Each save also writes a picture.
@@ -131,7 +130,7 @@ def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
         config.network,
         config.hidden,
         config.activation,
-        config.dtype,
+        config.training.dtype,
     )
     if config.conditional:
         encoder = Conditional(encoder, classes)
@@ -147,7 +146,7 @@ def make_task(config: Config, model: VAE, steps: int) -> tasks.Task:
         likelihood=config.likelihood,
         sigma=config.sigma,
         beta=config.beta,
-        warmup=math.ceil(config.kl_warmup * steps) * config.accumulate,
+        warmup=math.ceil(config.kl_warmup * steps) * config.training.accumulate,
         binarize=thresholds[config.binarize],
     )
 
@@ -155,7 +154,7 @@ def make_task(config: Config, model: VAE, steps: int) -> tasks.Task:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network, scores its samples and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
+    train, test, sets = image_sets(config.run, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
     classes = train.classes or 0
     if config.latent == 2 and classes > MAP_CLASSES and not config.conditional:
         raise InputError(
@@ -164,15 +163,17 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
             f"another number for {classes} classes: the latent map has {MAP_CLASSES} colours",
         )
     model = network(config, train["input"].shape[1:], classes)
-    task = make_task(config, model, config.total_steps(sets["train"].size))
+    task = make_task(config, model, config.run.total_steps(sets["train"].size))
     inputs = grid_inputs(config, run.seeds[0], classes)
-    check_batch_size(sets["train"], config.batch_size)
-    classifier = load_classifier(config, train, test)
+    check_batch_size(sets["train"], config.run.batch_size)
+    classifier = load_classifier(config.run, config.feature_classifier, train, test)
     print_table(model.encoder, train["input"][:1])
     print_table(model.decoder, inputs[0][:1])
 
     on_validation = grid_writer(run, task, inputs)
-    state, metrics = fit_and_test(run, None, task, sets, on_validation)
+    state, metrics = fit_and_test(
+        run, config.training, None, task, sets, on_validation=on_validation
+    )
     members = run.members(state)
     if config.importance:
         bounds = [importance_bound(task, member, test, config) for member in members]

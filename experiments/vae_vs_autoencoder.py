@@ -38,7 +38,7 @@ from jaxdl.recipes import (
     latent_noise,
     load_classifier,
 )
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 #: Rows and columns of the grids.
 SIDE = 15
@@ -49,8 +49,11 @@ MAP_CLASSES = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the comparison."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     networks: tuple[Literal["autoencoder", "vae"], ...] = ("autoencoder", "vae")
     """Networks to compare."""
@@ -59,10 +62,6 @@ class Config(TrainingOptions):
     feature_classifier: str | None = None
     """Directory of a finished run of experiments/feature_classifier.py.
     Default: the one in the cache, trained if it is missing."""
-    epochs: float = 60.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     def validate(self) -> Self:
         if not self.networks or len(set(self.networks)) < len(self.networks):
@@ -75,10 +74,10 @@ class Config(TrainingOptions):
 def make_task(config: Config, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """Returns the first of the `networks`, for images of this shape, and its task."""
     if config.networks[0] == "vae":
-        halves = encoder_decoder(shape, 4, hidden=config.hidden, dtype=config.dtype)
+        halves = encoder_decoder(shape, 4, hidden=config.hidden, dtype=config.training.dtype)
         vae = VAE(*halves, latent=2)
         return vae, tasks.vae(vae)
-    halves = encoder_decoder(shape, 2, hidden=config.hidden, dtype=config.dtype)
+    halves = encoder_decoder(shape, 2, hidden=config.hidden, dtype=config.training.dtype)
     autoencoder = Autoencoder(*halves)
     return autoencoder, tasks.reconstruct(autoencoder)
 
@@ -98,7 +97,7 @@ def encoder(config: Config, task: tasks.Task) -> Callable[..., Any]:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests one network, scores its generated images and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config)
+    train, test, sets = image_sets(config.run)
     classes = train.classes or 0
     if classes > MAP_CLASSES:
         raise InputError(
@@ -106,10 +105,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
             f"{classes} classes",
             f"at most {MAP_CLASSES}: the latent map has {MAP_CLASSES} colours",
         )
-    check_batch_size(sets["train"], config.batch_size)
-    classifier = load_classifier(config, train, test)
+    check_batch_size(sets["train"], config.run.batch_size)
+    classifier = load_classifier(config.run, config.feature_classifier, train, test)
     model, task = make_task(config, train["input"].shape[1:])
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     members = run.members(state)
     encode = encoder(config, task)
@@ -187,7 +186,7 @@ def main(config: Config) -> dict[str, Any]:
     out, results = run_variants(config, variants, train_and_test)
     if len(results) < len(config.networks):
         return results
-    _, test = data.load(config.data, config.data_dir, config.cache_dir)
+    _, test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
     label = np.asarray(test["label"])[:MAP_SIZE]
     maps = {
         title(name, results[name]): read_array(out / name / "samples" / "codes.npy")

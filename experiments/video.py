@@ -22,7 +22,7 @@ from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.fitting import split_sets
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 #: Names of the labels, by question.
 ANSWERS = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3", "4")}
@@ -31,11 +31,22 @@ NETWORKS = ("frames", "recurrent")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the clip classifier."""
+class ClipOptions(RunOptions):
+    """Options of a run on generated clips."""
 
     data: str = "generated"
     """Clips are generated from scikit-learn's digits; there is no other set."""
+    batch_size: int = 32
+    """Clips per step, or frames for the network on one frame."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the clip classifier."""
+
+    run: ClipOptions = ClipOptions()
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
+
     question: Literal["direction", "count"] = "direction"
     """direction: the direction of the motion; count: the number of different digits."""
     networks: tuple[str, ...] = NETWORKS
@@ -48,16 +59,11 @@ class Config(TrainingOptions):
     """Outputs of the CNN for each frame, and units of the recurrent network."""
     dropout: float = 0.0
     """Dropout rate of the last layer's input, in [0, 1)."""
-    batch_size: int = 32
-    """Clips per step, or frames for the network on one frame."""
-    epochs: float = 10.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
 
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["generated"])
+        one_of("data", self.run.data, ["generated"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
@@ -74,9 +80,11 @@ def network(config: Config) -> CNN | SequenceNet:
     """Returns the first of the `networks`."""
     stages = (Stage(16), Stage(32))
     if config.networks[0] == "frames":
-        return CNN(stages, (config.features,), 4, dropout=config.dropout, dtype=config.dtype)
-    body = RNN("gru", config.features, return_sequences=False, dtype=config.dtype)
-    frame = TimeDistributed(CNN(stages, (), config.features, dtype=config.dtype))
+        return CNN(
+            stages, (config.features,), 4, dropout=config.dropout, dtype=config.training.dtype
+        )
+    body = RNN("gru", config.features, return_sequences=False, dtype=config.training.dtype)
+    frame = TimeDistributed(CNN(stages, (), config.features, dtype=config.training.dtype))
     return SequenceNet(frame, body, 4, dropout=config.dropout)
 
 
@@ -84,7 +92,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests one network, for all seeds in one run."""
     config = run.config
     train, test = data.moving_digits(config.question, config.clips, config.frames)
-    sets = split_sets(config, train, test)
+    sets = split_sets(config.run, train, test)
     if config.networks[0] == "frames":
         sets = {part: data.single_frames(clips) for part, clips in sets.items()}
     model = network(config)
