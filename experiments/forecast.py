@@ -114,7 +114,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     )
     model = SequenceNet(None, body, 1, pool=POOLS.get(name), dropout=config.dropout)
     task = tasks.regress(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     metrics["test/mae_degrees"] = metrics["test/mae"] * std
     plots.learning_curves(run.records(), run.figure("curves"))
     predict = bind(task.predict, run.first_seed(state))
@@ -138,7 +138,7 @@ def main(config: Config) -> dict[str, Any]:
     errors["persistence"] = np.abs(forecasts["persistence"] - target).mean(keepdims=True)
 
     label = f"mean absolute error (°C), {config.ahead} hours ahead"
-    print(f"\n{label}\n{error_table({n: e[:, None] for n, e in errors.items()}, [''])}")
+    print(f"\n{error_table({name: each[:, None] for name, each in errors.items()}, [label])}")
     print(f"picture  {plots.error_bars(errors, out / 'errors.png', label=label)}")
     hours = np.arange(len(target), dtype=np.float64)
     week = plots.forecast_lines(

@@ -135,7 +135,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     )
     model = network(config, sets["train"]["input"].shape[1])
     task: Any = {"adding": tasks.regress, "copy": tasks.language}[config.task](model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     plots.learning_curves(run.records(), run.figure("curves"))
     return run.finish(state, metrics, **sets)
 

@@ -85,7 +85,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     sets = split_sets(config.run, train, test)
     model = network(config, train.classes)
     task = tasks.classify(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     predict = bind(task.predict, run.first_seed(state))
     probabilities = predict_batched(predict, test["input"])

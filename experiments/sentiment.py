@@ -126,7 +126,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         accuracy = texts.linear_text_accuracy(*reviews)
         baseline["baseline/accuracy"] = np.full(run.key.shape, accuracy)
         print(f"linear classifier of words and pairs: {100 * accuracy:.2f} % of the test set")
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     vocabulary.save(run.out / "vocabulary.json")
 
     predict = bind(task.predict, run.first_seed(state))

@@ -188,7 +188,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         top_k=config.top_k,
         top_p=config.top_p,
     )
-    state, metrics = fit_and_test(run, model, task, text.sets, write_sample)
+    state, metrics = fit_and_test(
+        run, config.training, model, task, text.sets, on_validation=write_sample
+    )
     text.vocabulary.save(run.out / "vocabulary.json")
     metrics["test/perplexity"] = np.exp(metrics["test/loss"])
     metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())

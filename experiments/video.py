@@ -97,7 +97,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         sets = {part: data.single_frames(clips) for part, clips in sets.items()}
     model = network(config)
     task = tasks.classify(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     predict = bind(task.predict, run.first_seed(state))
     probabilities = predict_batched(predict, np.asarray(sets["test"]["input"]), batch_size=100)
