@@ -6,20 +6,15 @@
         --embedding 128
     python experiments/text_generation.py --data sherlock.txt --length 40 --stride 3 --epochs 10
 
-All results are measured on the last tenth of the text, which is the test set.
+All results are measured on the last tenth of the text, which is the test set. The Adventures of
+Sherlock Holmes with `--epochs 30`: 1.890 bits per character in 246 s, on two cores of an AMD EPYC
+while other work shared the machine. A sample after 4 epochs is "I was ear of the door in the had
+somether against his hand". After 30 epochs it is "there was a soft or tobacco. I should be all
+asleep and down the office". In `units.png` one unit is active inside quotations, and its forget
+gate resets it at each quotation mark and nowhere else.
 
-The Adventures of Sherlock Holmes, with `--data sherlock.txt --epochs 30`: 1.890 bits per
-character in 246 s, on two cores of an AMD EPYC while other work shared the machine. A sample
-after 4 epochs is "I was ear of the door in the had somether against his hand". A sample after 30
-epochs is "there was a soft or tobacco. I should be all asleep and down the office".
-
-One of the units is active inside quotations. The heat map `units.png` shows that its forget gate
-resets it at each quotation mark and nowhere else.
-
-The same text with the following options: 1.846 bits per character in 785 s. In that network
-another unit counts the characters of the line.
-
-    --features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2
+With `--features 256 --dropout 0.35 --epochs 25 --ema 0.998 --learning-rate 1e-2`: 1.846 bits per
+character in 785 s. In that network another unit counts the characters of the line.
 
 Tiny Shakespeare, nats per character. Units are `--features`, the rate is `--learning-rate`, and
 the decay is `--weight-decay`:
@@ -31,41 +26,30 @@ the decay is `--weight-decay`:
     256    12      1e-2  0.3      adam              --variational                1.454
     256    25      1e-2  0.4      adam              averaged weights             1.449
     256    20      5e-3  0.3      adamw      0.15   --ema 0.998                  1.4225
-    384    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.385
+    384    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.385, 1,340 s
     384    15      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.382
-    320    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.414
+    320    12      4e-3  0.3      adamw      0.2    --ema 0.998 --embedding 128  1.414, 1,091 s
 
 More dropout does not replace weight decay. The row with 1.4225 shows that 256 units are too few.
-The rows with 1.385 and 1.414 took 1,340 s and 1,091 s.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.nn.initializers import glorot_uniform, normal
+from jax.nn.initializers import normal
 
-from jaxdl import bind, data, plots, tasks
-from jaxdl.core import State, inference
-from jaxdl.data import Dataset, Vocabulary
-from jaxdl.data.vocabulary import PADDING, UNKNOWN
+from jaxdl import data, plots, tasks
+from jaxdl.data.vocabulary import UNKNOWN
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import OneHot, SequenceNet
-from jaxdl.nn import RNN, Embedding, tap
+from jaxdl.nn import Embedding
 from jaxdl.recipes import TrainingOptions, fit_and_test
-from jaxdl.rng import stream
+from jaxdl.recipes.sequences import sequence_body
+from jaxdl.recipes.texts import text_sampler
+from jaxdl.recipes.units import unit_heatmap
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
-
-#: Number of test tokens that the heat map chooses its part of the text from.
-HEATMAP_TOKENS = 8192
-
-#: Lines of the heat map, and tokens in a line.
-HEATMAP_LINES = 6
-LINE_TOKENS = {"character": 64, "word": 12}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,94 +139,36 @@ class Config(Options):
         )
 
 
-class Text(NamedTuple):
-    """The text of a run.
-
-    Attributes:
-      sets: windows of the text by the name of the set.
-      vocabulary: the vocabulary of the training text.
-      train: the training text.
-      test_ids: the ids of the test text.
-    """
-
-    sets: dict[str, Dataset]
-    vocabulary: Vocabulary
-    train: str
-    test_ids: np.ndarray
-
-
-def load_text(config: Config) -> Text:
-    """Reads and splits the text, and encodes its parts."""
-    whole = data.read_text(config.run.data, config.run.data_dir, config.run.cache_dir)
-    train, test = data.split_text(whole, config.test_fraction)
-    vocabulary = Vocabulary.build(train, config.by, size=config.vocabulary, lower=config.lower)
-    texts = {"train": train, "test": test}
-    if config.run.validation:
-        texts["train"], texts["validation"] = data.split_text(train, config.run.validation)
-    ids = {part: vocabulary.encode(text) for part, text in texts.items()}
-    name = Path(config.run.data).stem
-    context = 4 * config.length
-    sets = {
-        part: data.text_evaluation_windows(tokens, 2 * context, context, name)
-        for part, tokens in ids.items()
-        if part != "train"
-    }
-    if config.stride:
-        sets["train"] = data.windows(ids["train"], config.length, config.stride, name)
-    else:
-        sets["train"] = data.contiguous_windows(ids["train"], config.length, name)
-    return Text(sets, vocabulary, texts["train"], ids["test"])
+def load_text(config: Config) -> data.TextSets:
+    """Reads, splits and encodes the text."""
+    return data.text_sets(
+        data.read_text(config.run.data, config.run.data_dir, config.run.cache_dir),
+        config.by,
+        config.vocabulary,
+        config.lower,
+        length=config.length,
+        stride=config.stride,
+        test_fraction=config.test_fraction,
+        validation=config.run.validation,
+        name=Path(config.run.data).stem,
+    )
 
 
 def network(config: Config, vocabulary: int) -> SequenceNet:
     """Returns the network that the options describe."""
+    embed: Any = OneHot(vocabulary)
     if config.embedding:
-        embed: Any = Embedding(vocabulary, config.embedding, embedding_init=normal(1.0))
-        kernel_init = glorot_uniform()
-    else:
-        embed = OneHot(vocabulary)
-        kernel_init = normal(0.5)
-    body = RNN(
+        embed = Embedding(vocabulary, config.embedding, embedding_init=normal(1.0))
+    body = sequence_body(
         config.cell,
         config.features,
         config.layers,
         dropout=config.dropout,
         variational=config.variational,
         dtype=config.training.dtype,
-        kernel_init=kernel_init,
+        kernel_init="glorot_uniform" if config.embedding else normal(0.5),
     )
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)
-
-
-def sampler(run: Run[Config], task: tasks.Task, text: Text) -> Callable[[State], None]:
-    """Returns a function that generates a sample, prints it and writes it to a file."""
-    config = run.config
-    prompt = config.prompt or text.train[-100:]
-    ids = text.vocabulary.encode(prompt)
-    if config.prompt and (not len(ids) or UNKNOWN in ids):
-        raise InputError("prompt", prompt, f"{config.by}s that the training text has")
-    # Only the first of several seeds generates samples.
-    key = stream(run.key.reshape(-1)[0], "sample")
-
-    def write_sample(state: State) -> None:
-        generate = bind(task.generate, run.first_seed(state))
-        tokens = generate(
-            ids[None],
-            key,
-            length=config.sample_length,
-            temperature=config.temperature,
-            top_k=config.top_k,
-            top_p=config.top_p,
-            never=(PADDING, UNKNOWN),
-        )
-        sample = text.vocabulary.decode(np.asarray(tokens[0]))
-        if jax.process_index() == 0:
-            path = run.sample(f"step-{state.steps_done:07d}.txt")
-            path.write_text(f"{prompt}|{sample}\n", encoding="utf-8")
-            print(f"\n--- step {state.steps_done:,}: sample after ...{prompt[-20:]!r} ---")
-            print(f"{sample}\n", flush=True)
-
-    return write_sample
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
@@ -251,7 +177,17 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     text = load_text(config)
     model = network(config, len(text.vocabulary))
     task = tasks.language(model, carried=not config.stride)
-    write_sample = sampler(run, task, text)
+    write_sample = text_sampler(
+        run,
+        task.generate,
+        text.vocabulary,
+        text.train,
+        config.prompt,
+        length=config.sample_length,
+        temperature=config.temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+    )
     state, metrics = fit_and_test(
         run, config.training, model, task, text.sets, on_validation=write_sample
     )
@@ -259,129 +195,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     metrics["test/perplexity"] = np.exp(metrics["test/loss"])
     metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())
     plots.learning_curves(run.records(), run.figure("curves"))
-    write_heatmap(
-        run,
-        model,
-        inference(run.first_seed(state)),
-        text.vocabulary,
-        text.test_ids[:HEATMAP_TOKENS],
-    )
+    state_shown = run.first_seed(state)
+    unit_heatmap(model, state_shown, text.vocabulary, text.test_ids, run.figure("units"))
     return run.finish(state, metrics, **text.sets)
-
-
-def write_heatmap(
-    run: Run[Config], model: SequenceNet, state: State, vocabulary: Vocabulary, ids: np.ndarray
-) -> None:
-    """Writes a heat map of units that follow a feature of the text, and of a forget gate.
-
-    Args:
-      run: the run.
-      model: the network.
-      state: the state to compute the units with.
-      vocabulary: the tokens of the ids.
-      ids: ids of the test text, of which the part with the most variation is shown.
-    """
-    config = run.config
-    symbols = [vocabulary.tokens[i] for i in ids]
-    width = LINE_TOKENS[config.by]
-    features = text_features(symbols, width)
-    part = most_varied_part(next(iter(features.values())), width)
-    layer = last_layer(config, model, state, ids)
-    memory = layer["h"]
-    if "cell" in layer:
-        memory = np.asarray(jnp.tanh(layer["cell"]))
-
-    rows = []
-    titles = []
-    for name, values in features.items():
-        unit, r = best_correlated(memory, values)
-        # A weak correlation is shown only if there is no other row.
-        if rows and abs(r) < 0.4:
-            continue
-        rows.append(memory[part, unit])
-        titles.append(f"state of unit {unit}, correlated with {name} (r = {r:.2f})")
-        if "forget" in layer and len(rows) == 1:
-            rows.append(layer["forget"][part, unit])
-            titles.append(f"forget gate of unit {unit}: 1 keeps, 0 forgets")
-    plots.text_heatmap(symbols[part], np.stack(rows), titles, run.figure("units"), width=width)
-
-
-def last_layer(
-    config: Config, model: SequenceNet, state: State, ids: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Returns the gates and the carries of the last layer by name, `[T, H]` each."""
-    collections = {name: each for name, each in state.extra.items() if name != "carry"}
-    f = tap(model, {"params": state.params, **collections}, train=False)
-    _, activations = f(jnp.asarray(ids)[None])
-    layer = f"body/{config.cell}_{config.layers - 1}/"
-    return {
-        name.removeprefix(layer): np.asarray(values[0])
-        for name, values in activations.items()
-        if name.startswith(layer)
-    }
-
-
-def most_varied_part(values: np.ndarray, width: int) -> slice:
-    """Returns the tokens of the lines in which a feature `[T]` has the largest deviation."""
-    size = HEATMAP_LINES * width
-    starts = range(0, max(1, len(values) - size), width)
-    start = max(starts, key=lambda first: values[first : first + size].std())
-    return slice(start, start + size)
-
-
-def text_features(symbols: Sequence[str], width: int) -> dict[str, np.ndarray]:
-    """Returns features of a text at each of its symbols by name, those that vary.
-
-    Args:
-      symbols: T tokens of the text.
-      width: limit of the position in a line.
-
-    Returns:
-      Arrays `[T]`. If no feature varies, one array of zeros.
-    """
-    features = {
-        "quotations": inside_quotations(symbols),
-        "the position in a line": positions_in_line(symbols, width),
-        "capitals": [symbol[:1].isupper() for symbol in symbols],
-    }
-    arrays = {name: np.array(values, np.float64) for name, values in features.items()}
-    varied = {name: values for name, values in arrays.items() if values.std() > 0}
-    return varied or {"no feature": np.zeros(len(symbols))}
-
-
-def inside_quotations(symbols: Sequence[str]) -> list[bool]:
-    """Returns True for each symbol that is inside a quotation."""
-    inside = False
-    values = []
-    for symbol in symbols:
-        if symbol == '"':
-            inside = not inside
-        elif symbol == "“":
-            inside = True
-        elif symbol == "”":
-            inside = False
-        values.append(inside)
-    return values
-
-
-def positions_in_line(symbols: Sequence[str], limit: int) -> list[int]:
-    """Returns the number of symbols before each symbol in its line, at most `limit`."""
-    start = 0
-    values = []
-    for i, symbol in enumerate(symbols):
-        values.append(min(i - start, limit))
-        if symbol == "\n":
-            start = i + 1
-    return values
-
-
-def best_correlated(memory: np.ndarray, values: np.ndarray) -> tuple[int, float]:
-    """Returns the unit of `[T, H]` that is best correlated with the values `[T]`, and its r."""
-    a = memory - memory.mean(0)
-    b = values - values.mean()
-    r = (a * b[:, None]).sum(0) / np.maximum(np.sqrt((a**2).sum(0) * (b**2).sum()), 1e-12)
-    best = int(np.abs(r).argmax())
-    return best, float(r[best])
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -3,20 +3,34 @@
 from jaxdl.data.checks import check_batch_size, check_classification
 from jaxdl.data.dataset import Dataset, holdout, split
 from jaxdl.data.loading import load
-from jaxdl.data.long_range_tasks import adding, copy_memory
-from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
+from jaxdl.data.long_range_tasks import (
+    adding,
+    copy_memory,
+    image_sequences,
+    long_range_sets,
+    memoryless_error,
+)
+from jaxdl.data.reviews import (
+    Reviews,
+    encode_reviews,
+    load_reviews,
+    read_reviews,
+    synthetic_reviews,
+)
 from jaxdl.data.scaling import standardize
-from jaxdl.data.series import chronological, forecast_windows, series
+from jaxdl.data.series import chronological, forecast_sets, forecast_windows, series
 from jaxdl.data.source import Simulated, Source, paired
 from jaxdl.data.text import (
+    TextSets,
     contiguous_windows,
     read_text,
     split_text,
     text_evaluation_windows,
+    text_sets,
     windows,
 )
 from jaxdl.data.vectors import read_vectors
-from jaxdl.data.video import moving_digits
+from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
 
 __all__ = [
@@ -24,6 +38,7 @@ __all__ = [
     "Reviews",
     "Simulated",
     "Source",
+    "TextSets",
     "Vocabulary",
     "adding",
     "check_batch_size",
@@ -33,19 +48,26 @@ __all__ = [
     "contiguous_windows",
     "copy_memory",
     "encode_reviews",
+    "forecast_sets",
     "forecast_windows",
     "holdout",
+    "image_sequences",
     "load",
+    "load_reviews",
+    "long_range_sets",
+    "memoryless_error",
     "moving_digits",
     "paired",
     "read_reviews",
     "read_text",
     "read_vectors",
     "series",
+    "single_frames",
     "split",
     "split_text",
     "standardize",
     "synthetic_reviews",
     "text_evaluation_windows",
+    "text_sets",
     "windows",
 ]

@@ -1,9 +1,13 @@
-"""Generated tasks that test the memory of a network: the target depends on distant inputs."""
+"""Tasks that test the memory of a network: the target depends on distant inputs."""
+
+import dataclasses
+from typing import Literal
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import at_least
+from jaxdl.errors import InputError, at_least
 
 #: Number of symbols that a network must reproduce in `copy_memory`.
 COPIED = 10
@@ -93,6 +97,95 @@ def copy_memory(length: int, count: int, seed: int = 0) -> Dataset:
     label = np.zeros_like(inputs)
     label[:, -COPIED:] = symbols
     return Dataset({"input": inputs, "label": label}, f"copy-memory-{length}", ALPHABET)
+
+
+def long_range_sets(
+    task: Literal["adding", "copy"], length: int, train: int, test: int, validation: int = 0
+) -> dict[str, Dataset]:
+    """Generates the sets of a task, each with a separate seed.
+
+    Args:
+      task: adding: see `adding`; copy: see `copy_memory`.
+      length: T, length of the sequences, or of the blank.
+      train: number of training sequences.
+      test: number of test sequences.
+      validation: number of validation sequences; 0 means no such set.
+
+    Returns:
+      `train`, `test` and, if requested, `validation`.
+
+    Raises:
+      InputError: see `adding` and `copy_memory`.
+
+    Example:
+      >>> {part: len(each) for part, each in long_range_sets("adding", 50, 100, 20).items()}
+      {'train': 100, 'test': 20}
+    """
+    make = {"adding": adding, "copy": copy_memory}[task]
+    sets = {"train": make(length, train), "test": make(length, test, seed=1)}
+    if validation:
+        sets["validation"] = make(length, validation, seed=2)
+    return sets
+
+
+def memoryless_error(
+    task: Literal["adding", "copy"], lengths: Int[np.ndarray, " L"]
+) -> Float[np.ndarray, " L"]:
+    """Returns the loss of the trivial baseline, which remembers nothing, by length.
+
+        adding: Var(u_i + u_j) = 1/6,    copy: 10 ln 8 / (T + 20)
+
+    Args:
+      task: adding: the mean squared error; copy: the cross-entropy per step in nats.
+      lengths: `[L]`, T of each set.
+
+    Returns:
+      `[L]`.
+
+    Example:
+      >>> memoryless_error("copy", np.array([100, 1000])).round(3).tolist()
+      [0.173, 0.02]
+    """
+    if task == "adding":
+        return np.full(len(lengths), 1 / 6)
+    return COPIED * np.log(ALPHABET - 2) / (np.asarray(lengths) + 2 * COPIED)
+
+
+def image_sequences(
+    images: Dataset, by: Literal["row", "pixel"] = "row", permuted: bool = False
+) -> Dataset:
+    """Returns images as sequences of their rows or pixels.
+
+    Args:
+      images: a set with `input [N, H, W, C]`.
+      by: part of an image that is one step: row: H steps of W C numbers; pixel: H W steps of C.
+      permuted: if True, steps are shuffled in the same way for every image, which separates
+        neighbours.
+
+    Returns:
+      The set with `input [N, T, D]`; its other fields are the same.
+
+    Raises:
+      InputError: inputs that are not images.
+
+    Example:
+      >>> images = Dataset({"input": np.arange(8.0).reshape(1, 2, 2, 2)}, "two rows")
+      >>> image_sequences(images)["input"].tolist()
+      [[[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]]
+
+    Source: Le, Jaitly, Hinton 2015, A simple way to initialize recurrent networks of rectified
+    linear units.
+    """
+    inputs = np.asarray(images["input"])
+    if inputs.ndim != 4:
+        raise InputError("data", f"{images.name} {list(inputs.shape)}", "images [N, H, W, C]")
+    count, height, width, channels = inputs.shape
+    steps = {"row": height, "pixel": height * width}[by]
+    sequences = inputs.reshape(count, steps, height * width * channels // steps)
+    if permuted:
+        sequences = sequences[:, np.random.RandomState(0).permutation(steps)]
+    arrays = {**images.arrays, "input": np.ascontiguousarray(sequences)}
+    return dataclasses.replace(images, arrays=arrays)
 
 
 def _check_sizes(length: int, shortest: int, count: int, seed: int) -> None:

@@ -111,6 +111,30 @@ def synthetic_reviews(seed: int = 0, count: int = 4000) -> tuple[Reviews, Review
     return _labelled(pairs[:test_start]), _labelled(pairs[test_start:])
 
 
+def load_reviews(name: str | Path) -> tuple[Reviews, Reviews]:
+    """Returns labelled texts of two classes by name, or from a folder.
+
+    Args:
+      name: `grammar` for `synthetic_reviews`, or a folder for `read_reviews`.
+
+    Returns:
+      `(train, test)`.
+
+    Raises:
+      InputError: another number of classes; see also `read_reviews`.
+
+    Example:
+      >>> load_reviews("grammar")[1].classes
+      ('neg', 'pos')
+    """
+    if name == "grammar":
+        return synthetic_reviews()
+    train, test = read_reviews(name)
+    if len(train.classes) != 2:
+        raise InputError("data", str(name), f"texts of two classes, not of {len(train.classes)}")
+    return train, test
+
+
 def encode_reviews(
     reviews: Reviews,
     vocabulary: Vocabulary,

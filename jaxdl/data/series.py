@@ -194,6 +194,47 @@ def forecast_windows(
     return Dataset(arrays, name)
 
 
+def forecast_sets(
+    values: Float[np.ndarray, "T C"],
+    history: int,
+    ahead: int,
+    stride: int = 1,
+    fractions: tuple[float, float] = (0.7, 0.15),
+    name: str = "forecast",
+) -> tuple[dict[str, Dataset], float, float]:
+    """Returns the windows of three parts of a series, to forecast its first channel.
+
+    The parts follow each other in time (`chronological`), and no window crosses their borders.
+
+    Args:
+      values: `[T, C]`.
+      history: number of steps of a window, at least 1.
+      ahead: number of steps from the last one of the window to the target, at least 1.
+      stride: number of steps from one training window to the next. It is 1 for the other parts.
+      fractions: fractions of the training and the validation part; the rest is the test part.
+      name: name of the sets in results.
+
+    Returns:
+      `(sets, mean, std)`: the sets `train`, `validation` and `test` of `forecast_windows`, and the
+      scale of the targets. A target in the unit of the series is `target * std + mean`.
+
+    Raises:
+      InputError: see `chronological` and `forecast_windows`.
+
+    Example:
+      >>> sets, mean, std = forecast_sets(series(True, hours=480), history=48, ahead=24, stride=2)
+      >>> {part: each["input"].shape for part, each in sets.items()}
+      {'train': (133, 48, 3), 'validation': (1, 48, 3), 'test': (1, 48, 3)}
+    """
+    parts = chronological(values, fractions)
+    strides = {"train": stride, "validation": 1, "test": 1}
+    sets = {
+        part: forecast_windows(getattr(parts, part), history, ahead, stride=each, name=name)
+        for part, each in strides.items()
+    }
+    return sets, float(parts.mean[0]), float(parts.std[0])
+
+
 def _fronts(hours: int, random: np.random.RandomState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the first signal, strength and kind of each front; some come after the end."""
     count = hours // 24 + 1

@@ -3,6 +3,7 @@
 import difflib
 import os
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -10,7 +11,7 @@ from jaxtyping import Int
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import decode_utf8, expand_path, open_maybe_gzip, read_bounded
 from jaxdl.data.tfds_text import tfds_text
-from jaxdl.data.vocabulary import check_ids
+from jaxdl.data.vocabulary import Vocabulary, check_ids
 from jaxdl.errors import InputError, at_least
 
 #: Texts that can be read by name.
@@ -55,7 +56,7 @@ def read_text(name: str | Path, data_dir: str | None = None, cache_dir: str | No
     return text
 
 
-def split_text(text: str, fraction: float) -> tuple[str, str]:
+def split_text(text: str, fraction: float, field: str = "fraction") -> tuple[str, str]:
     """Splits a text into a training part and a test part, which is the end of the text.
 
     The test part has `round(fraction * len(text))` characters.
@@ -63,6 +64,7 @@ def split_text(text: str, fraction: float) -> tuple[str, str]:
     Args:
       text: any text.
       fraction: fraction of the characters in the test part, in (0, 1).
+      field: name of the fraction in error messages.
 
     Returns:
       `(train, test)`, which concatenated are the text.
@@ -75,11 +77,11 @@ def split_text(text: str, fraction: float) -> tuple[str, str]:
       ('to be or ', 'not')
     """
     if not 0 < fraction < 1:
-        raise InputError("fraction", fraction, "a number in (0, 1)")
+        raise InputError(field, fraction, "a number in (0, 1)")
     count = round(fraction * len(text))
     if not 0 < count < len(text):
         raise InputError(
-            "fraction",
+            field,
             fraction,
             f"a fraction that leaves both parts of {len(text)} characters non-empty",
         )
@@ -190,6 +192,80 @@ def text_evaluation_windows(
     return Dataset(
         {"input": rows[:, :-1], "label": rows[:, 1:], "mask": mask.astype(np.float32)}, name
     )
+
+
+class TextSets(NamedTuple):
+    """A text in parts, encoded.
+
+    Attributes:
+      sets: windows by part: `train`, `test` and, if requested, `validation`.
+      vocabulary: the vocabulary of the training text.
+      train: the training text.
+      test_ids: `[L]`, the ids of the test text.
+    """
+
+    sets: dict[str, Dataset]
+    vocabulary: Vocabulary
+    train: str
+    test_ids: Int[np.ndarray, " L"]
+
+
+def text_sets(
+    text: str,
+    by: Literal["character", "word"] = "character",
+    vocabulary: int | None = None,
+    lower: bool = False,
+    *,
+    length: int,
+    stride: int = 0,
+    test_fraction: float = 0.1,
+    validation: float = 0.0,
+    name: str = "text",
+) -> TextSets:
+    """Splits a text, builds the vocabulary of its first part and cuts all parts into windows.
+
+    The test text is the end of the text, and the validation text precedes it. Their windows are
+    those of `text_evaluation_windows`: 8 T tokens long, with a context of 4 T tokens.
+
+    Args:
+      text: any text.
+      by: unit of text that is one token.
+      vocabulary: largest size of the vocabulary. None means no limit.
+      lower: if True, the text is converted to lower case.
+      length: T, steps of a training window.
+      stride: tokens between the starts of two training windows (`windows`). 0 means contiguous
+        windows.
+      test_fraction: fraction of the text in the test part, in (0, 1).
+      validation: fraction of the remaining text in the validation part; 0 means none.
+      name: name of the sets in results.
+
+    Returns:
+      The parts of the text.
+
+    Raises:
+      InputError: a fraction that leaves a part empty, or a part that is shorter than a window.
+
+    Example:
+      >>> parts = text_sets(30 * "to be or not ", length=8, validation=0.2)
+      >>> {part: each["input"].shape for part, each in parts.sets.items()}
+      {'test': (1, 38), 'validation': (2, 64), 'train': (35, 8)}
+    """
+    train, test = split_text(text, test_fraction, "test_fraction")
+    words = Vocabulary.build(train, by, size=vocabulary, lower=lower)
+    texts = {"test": test}
+    if validation:
+        train, texts["validation"] = split_text(train, validation, "validation")
+    ids = {part: words.encode(each) for part, each in texts.items()}
+    context = 4 * length
+    sets = {
+        part: text_evaluation_windows(tokens, 2 * context, context, name)
+        for part, tokens in ids.items()
+    }
+    if stride:
+        sets["train"] = windows(words.encode(train), length, stride, name)
+    else:
+        sets["train"] = contiguous_windows(words.encode(train), length, name)
+    return TextSets(sets, words, train, ids["test"])
 
 
 def _english() -> str:

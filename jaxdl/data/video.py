@@ -24,7 +24,7 @@ COUNTED_DIGITS = 5
 
 def moving_digits(
     question: Literal["direction", "count"],
-    count: int,
+    clips: int,
     frames: int = 8,
     size: int = 16,
     seed: int = 0,
@@ -47,7 +47,7 @@ def moving_digits(
 
     Args:
       question: `direction` or `count`.
-      count: N, the number of clips in the training set, at least 5; the test set has `N // 5`.
+      clips: N, the number of clips in the training set, at least 5; the test set has `N // 5`.
       frames: T, at least 2 for `direction` and 4 for `count`.
       size: H and W, at least 8.
       seed: seed of all random numbers.
@@ -70,7 +70,7 @@ def moving_digits(
     Representations using LSTMs", ICML 2015.
     """
     one_of("question", question, ("direction", "count"))
-    at_least("count", count, 5)
+    at_least("clips", clips, 5)
     at_least("frames", frames, {"direction": 2, "count": SEGMENTS}[question])
     at_least("size", size, SIDE)
     at_least("seed", seed, 0)
@@ -78,9 +78,30 @@ def moving_digits(
     train, test = digits()
     # With a separate generator, the clips of one set do not depend on the size of the other.
     return (
-        generate(train, count, frames, size, np.random.RandomState([seed, 0])),
-        generate(test, count // 5, frames, size, np.random.RandomState([seed, 1])),
+        generate(train, clips, frames, size, np.random.RandomState([seed, 0])),
+        generate(test, clips // 5, frames, size, np.random.RandomState([seed, 1])),
     )
+
+
+def single_frames(clips: Dataset) -> Dataset:
+    """Returns all frames of all clips as images, each with the label of its clip.
+
+    Args:
+      clips: a set with `input [N, T, H, W, C]` and `label [N]`.
+
+    Returns:
+      A set with `input [N T, H, W, C]` and `label [N T]`. Frame t of clip i is row i T + t.
+
+    Example:
+      >>> single_frames(moving_digits("direction", 100)[1])["input"].shape
+      (160, 16, 16, 1)
+    """
+    images = np.asarray(clips["input"])
+    arrays = {
+        "input": images.reshape(-1, *images.shape[2:]),
+        "label": np.repeat(np.asarray(clips["label"]), images.shape[1]),
+    }
+    return Dataset(arrays, clips.name, clips.classes)
 
 
 def _direction_clips(

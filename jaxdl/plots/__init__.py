@@ -3,7 +3,7 @@
 An interrupted call leaves no partial file. `matplotlib.pyplot` is never imported.
 """
 
-from jaxdl.plots.clips import film, film_gif, pictures_gif
+from jaxdl.plots.clips import film, film_gif, pictures_gif, prediction_titles
 from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
@@ -14,7 +14,7 @@ from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.overview import overview
 from jaxdl.plots.page import page
-from jaxdl.plots.texts import draw_text_heatmap, text_heatmap
+from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 
 __all__ = [
     "confusion",
@@ -44,6 +44,8 @@ __all__ = [
     "overview",
     "page",
     "pictures_gif",
+    "prediction_titles",
     "text_heatmap",
+    "text_predictions",
     "worst",
 ]

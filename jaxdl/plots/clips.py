@@ -2,12 +2,12 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Int, Num
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture, unit_range
@@ -33,6 +33,32 @@ SPACE = 12
 HEAD = 20
 #: Pixels per inch of a GIF.
 DPI = 100
+
+
+def prediction_titles(
+    names: Sequence[str],
+    label: Int[np.ndarray, " N"],
+    predictions: Mapping[str, Int[np.ndarray, " N"]],
+) -> list[str]:
+    """Returns a title for each clip, with its label and the prediction of each network.
+
+    Args:
+      names: names of the classes.
+      label: `[N]`, true classes.
+      predictions: `{network: [N]}`, predicted classes.
+
+    Returns:
+      N titles, for `film`.
+
+    Example:
+      >>> prediction_titles(["left", "right"], np.array([0]), {"CNN": np.array([1])})
+      ['left; predictions: CNN right']
+    """
+    titles = []
+    for i, true in enumerate(label):
+        parts = [f"{network} {names[values[i]]}" for network, values in predictions.items()]
+        titles.append(f"{names[true]}; predictions: {', '.join(parts)}")
+    return titles
 
 
 def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:

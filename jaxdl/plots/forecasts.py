@@ -1,7 +1,7 @@
 """Forecasts next to the observed values, and the errors of several methods."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,53 +120,53 @@ def draw_forecasts(
 
 
 def error_bars(
-    names: Sequence[str],
-    means: Float[np.ndarray, " M"],
-    stds: Float[np.ndarray, " M"],
+    errors: Mapping[str, Float[np.ndarray, " S"]],
     path: str | os.PathLike[str],
     naive: str | None = "persistence",
     label: str = "test error",
 ) -> Path:
-    """Draws the error of each method as a bar, with its standard deviation over seeds.
+    """Draws the mean error of each method as a bar, with its standard deviation over seeds.
+
+    The title states the lowest mean error and its method.
 
     Args:
-      names: names of the M methods, from top to bottom.
-      means: `[M]`, mean errors, not negative.
-      stds: `[M]`, standard deviations, 0 for a method without seeds.
+      errors: `{method: [S]}`, from top to bottom, the error of each of S seeds, not negative. The
+        methods may have different numbers of seeds.
       path: path of the PNG file.
       naive: the baseline, whose bar is grey and whose error is a dashed line through all bars.
-        There is none if this is None or not one of the names.
+        There is none if this is None or not one of the methods.
       label: name of the error, with its unit.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no methods, different lengths, or a negative number.
+      InputError: no methods, a method without errors, or a negative error.
 
     Example:
       >>> import tempfile
-      >>> names = ["persistence", "GRU"]
+      >>> errors = {"persistence": [0.4], "GRU": [0.08, 0.12]}
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     error_bars(names, [0.4, 0.1], [0.0, 0.02], f"{directory}/errors.png").name
+      ...     error_bars(errors, f"{directory}/errors.png").name
       'errors.png'
     """
-    with page(path, 6.0, 0.8 + 0.34 * len(names)) as figure:
-        draw_error_bars(figure.subplots(), names, means, stds, naive, label)
+    with page(path, 6.0, 1.1 + 0.34 * len(errors)) as figure:
+        draw_error_bars(figure.subplots(), errors, naive, label)
     return Path(path)
 
 
 def draw_error_bars(
     ax: "Axes",
-    names: Sequence[str],
-    means: Float[np.ndarray, " M"],
-    stds: Float[np.ndarray, " M"],
+    errors: Mapping[str, Float[np.ndarray, " S"]],
     naive: str | None = "persistence",
     label: str = "test error",
 ) -> None:
     """Draws the bars on `ax`; see `error_bars` for the other arguments."""
-    means = _checked_bars(names, "means", means)
-    stds = _checked_bars(names, "stds", stds)
+    names = list(errors)
+    values = _checked_errors(errors)
+    means = np.array([each.mean() for each in values])
+    # A sample of one has no standard deviation.
+    stds = np.array([each.std(ddof=1) if len(each) > 1 else 0.0 for each in values])
     y = np.arange(len(names))
     ax.barh(y, means, height=0.62, color=[GREY if name == naive else BLUE for name in names])
     seeded = stds > 0
@@ -188,8 +188,10 @@ def draw_error_bars(
         ax.text(x, i, text, va="center_baseline", fontsize=8, backgroundcolor="white")
         ax.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     if naive is not None and naive in names:
-        level = means[list(names).index(naive)]
+        level = means[names.index(naive)]
         ax.axvline(level, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
+    best = int(means.argmin())
+    ax.set_title(f"lowest error: {means[best]:.3g} ({names[best]})")
     ax.set_yticks(y, names)
     ax.set(xlim=(0, 1.2 * furthest), ylim=(len(names) - 0.5, -0.5), xlabel=label)
     ax.grid(False, axis="y")
@@ -213,13 +215,14 @@ def _checked_series(
     return times, np.asarray(targets), arrays
 
 
-def _checked_bars(
-    names: Sequence[str], field: str, values: Float[np.ndarray, " M"]
-) -> Float[np.ndarray, " M"]:
-    """Returns the values as an array; raises an error unless there is one >= 0 for each name."""
-    values = np.asarray(values, np.float64)
-    if not len(names) or values.shape != (len(names),):
-        raise InputError(field, values.shape, f"one for each of {len(names)} names, at least 1")
-    if not (values >= 0).all():
-        raise InputError(field, values.tolist(), "numbers that are not negative")
-    return values
+def _checked_errors(errors: Mapping[str, np.ndarray]) -> list[Float[np.ndarray, " S"]]:
+    """Returns the errors as arrays; raises an error unless each has the shape `[S]` and is >= 0."""
+    if not errors:
+        raise InputError("errors", {}, "at least one method")
+    arrays = {name: np.asarray(values, np.float64) for name, values in errors.items()}
+    for name, values in arrays.items():
+        if values.ndim != 1 or not len(values):
+            raise InputError(f"errors[{name!r}] shape", values.shape, "[S], S at least 1")
+        if not (values >= 0).all():
+            raise InputError(f"errors[{name!r}]", values.tolist(), "numbers that are not negative")
+    return list(arrays.values())

@@ -30,14 +30,14 @@ def error_by_length(
 
     A bold line is the mean over seeds, and a pale line is a single seed. Errors have a logarithmic
     scale. Lengths have one too if the longest is at least 8 times the shortest. An error of 0 is
-    at the lower edge.
+    at the lower edge. The title states the lowest mean error for the longest sequences.
 
     Args:
       lengths: `[L]`, ascending.
       errors: `{cell: [S, L]}`, one row for each of S seeds, at most 8 cells.
       path: path of the PNG file.
       baseline: error without memory, a number or `[L]`; None means no baseline.
-      title: title of the picture.
+      title: name of the task, the first line of the title.
       label: name of the error, with its unit.
 
     Returns:
@@ -57,7 +57,7 @@ def error_by_length(
     with page(path, 6.0, 3.8) as figure:
         ax = figure.subplots()
         draw_error_by_length(ax, lengths, errors, baseline, label)
-        ax.set_title(title)
+        ax.set_title(f"{title}\n{_lowest_error(lengths, errors)}".strip())
         figure.legend(loc="outside right upper")
     return Path(path)
 
@@ -99,7 +99,14 @@ def draw_error_by_length(
             zorder=1.9,
         )
     _set_scales(ax, lengths, lower_edge)
-    ax.set(xlabel="sequence length", ylabel=label)
+    ax.set(xlabel="sequence length (steps)", ylabel=label)
+
+
+def _lowest_error(lengths: np.ndarray, errors: Errors) -> str:
+    """Returns the lowest mean error for the longest sequences, with the cell that has it."""
+    means = {name: float(np.mean(np.asarray(each)[:, -1])) for name, each in errors.items()}
+    best = min(means, key=means.__getitem__)
+    return f"lowest error at {lengths[-1]:,} steps: {means[best]:.2g} ({best})".replace("-", "−")
 
 
 def _lower_edge(errors: Errors, baseline: float | np.ndarray | None) -> float:

@@ -87,6 +87,52 @@ def text_heatmap(
     return Path(path)
 
 
+def text_predictions(
+    words: Sequence[str],
+    probability: Float[np.ndarray, " T"],
+    classes: Sequence[str],
+    label: int,
+    path: str | os.PathLike[str],
+    width: int = 12,
+) -> Path:
+    """Draws a text with the prediction of a classifier after each word.
+
+    A word is red where the second class is more probable and blue where the first one is. The title
+    states the label and the prediction after the last word.
+
+    Args:
+      words: T words.
+      probability: `[T]`, probability of the second class after each word.
+      classes: names of the two classes.
+      label: class of the text, 0 or 1.
+      path: path of the PNG file.
+      width: number of words per line.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: see `text_heatmap`; also a number of classes other than two, or another label.
+
+    Example:
+      >>> import tempfile
+      >>> p = np.array([0.5, 0.9])
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     text_predictions(["good", "!"], p, ("neg", "pos"), 1, f"{directory}/text.png").name
+      'text.png'
+    """
+    if len(classes) != 2 or label not in (0, 1):
+        raise InputError("classes and label", (classes, label), "two names, and 0 or 1")
+    values = 2 * np.asarray(probability) - 1
+    predicted = int(values[-1] > 0)
+    title = (
+        f"label {classes[label]}, predicted {classes[predicted]} ({values[-1]:+.2f}); "
+        f"after each word: {classes[1]} (+1) or {classes[0]} (-1)"
+    )
+    symbols = [f"{word} " for word in words]
+    return text_heatmap(symbols, values[None], [title.replace("-", "−")], path, width)
+
+
 def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
     """Returns new axes of the figure, with a position and size in inches."""
     page_width, page_height = figure.get_size_inches()

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
-from jaxdl.errors import in_range
+from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import accuracy, total
 from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
 from jaxdl.tasks.task import Task, one_update
@@ -40,7 +40,7 @@ def classify(
       `loss` and `accuracy`.
 
     Raises:
-      InputError: a label smoothing outside [0, 1).
+      InputError: a label smoothing outside [0, 1), or an output that is not `[B, C]`.
 
     Example:
       >>> import jaxdl
@@ -91,7 +91,19 @@ def classify(
 
 
 def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
-    """Extends a single logit x to the two logits (0, x), whose softmax is the sigmoid of x."""
+    """Extends a single logit x to the two logits (0, x), whose softmax is the sigmoid of x.
+
+    Raises:
+      InputError: an output of the model that is not `[B, C]`.
+    """
+    if logits.ndim != 2:
+        allowed = "[B, C], one vector of logits per example"
+        if logits.ndim == 3:
+            allowed += (
+                "; for one per sequence write SequenceNet(..., pool='last'), or "
+                "RNN(..., return_sequences=False)"
+            )
+        raise InputError("output of the model", logits.shape, allowed)
     if logits.shape[-1] > 1:
         return logits
     return jnp.concatenate([jnp.zeros_like(logits), logits], -1)

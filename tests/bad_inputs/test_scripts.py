@@ -185,6 +185,12 @@ BAD = [
         "--networks vae vae",
         "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once",
     ),
+    (
+        "text_generation",
+        "--test-fraction 1",
+        "test_fraction: got 1.0, allowed: a number in (0, 1)",
+    ),
+    ("video", "--clips 0", "clips: got 0, allowed: at least 5"),
     ("dcgan", "--features 0", "features: got 0, allowed: at least 1"),
     (
         "gan",

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxdl.data.long_range_tasks import adding, copy_memory
+from jaxdl.data.dataset import Dataset
+from jaxdl.data.long_range_tasks import (
+    adding,
+    copy_memory,
+    image_sequences,
+    long_range_sets,
+    memoryless_error,
+)
 from jaxdl.errors import InputError
 
 
@@ -82,3 +89,46 @@ def test_sizes_out_of_range_are_refused(task, arguments, line):
     with pytest.raises(InputError) as caught:
         task(*arguments)
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(("task", "make"), [("adding", adding), ("copy", copy_memory)])
+def test_the_sets_of_a_task_have_separate_seeds(task, make):
+    sets = long_range_sets(task, 6, 30, 20, 10)
+    assert list(sets) == ["train", "test", "validation"]
+    for seed, (part, count) in enumerate([("train", 30), ("test", 20), ("validation", 10)]):
+        assert sets[part].sha256 == make(6, count, seed=seed).sha256
+    assert list(long_range_sets(task, 6, 30, 20)) == ["train", "test"]
+
+
+def test_errors_of_the_trivial_baseline():
+    """The best constant for sums, and for copies the right blanks with uniform symbols."""
+    lengths = np.array([4, 30])
+    target = adding(30, 100_000)["target"]
+    np.testing.assert_allclose(memoryless_error("adding", lengths), target.var(), rtol=0.02)
+    for length, error in zip(lengths, memoryless_error("copy", lengths), strict=True):
+        label = copy_memory(length, 5)["label"]
+        probability = np.where(label == 0, 1, 1 / 8)
+        assert error == pytest.approx(-np.log(probability).mean())
+
+
+@pytest.mark.parametrize("by", ["row", "pixel"])
+def test_an_image_is_a_sequence_of_rows_or_pixels(by):
+    inputs = np.random.default_rng(0).random((5, 4, 3, 2), np.float32)
+    images = Dataset({"input": inputs, "label": np.arange(5)}, "images", 5)
+    plain = image_sequences(images, by)
+    assert (plain.name, plain.classes) == ("images", 5)
+    np.testing.assert_array_equal(plain["label"], np.arange(5))
+    for n, image in enumerate(inputs):
+        steps = image.reshape(4, 6) if by == "row" else image.reshape(12, 2)
+        np.testing.assert_array_equal(plain["input"][n], steps)
+    permuted = image_sequences(images, by, permuted=True)["input"]
+    order = [int(np.abs(plain["input"][0] - step).sum(1).argmin()) for step in permuted[0]]
+    assert sorted(order) == list(range(len(order)))
+    assert order != sorted(order)
+    np.testing.assert_array_equal(permuted, plain["input"][:, order])
+
+
+def test_points_are_no_sequences():
+    points = Dataset({"input": np.zeros((3, 2))}, "moons")
+    with pytest.raises(InputError, match=r"^data: got 'moons \[3, 2\]', allowed: images"):
+        image_sequences(points)

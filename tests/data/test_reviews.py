@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from jaxdl.data.review_grammar import NEGATIVE, POSITIVE
-from jaxdl.data.reviews import Reviews, encode_reviews, read_reviews, synthetic_reviews
+from jaxdl.data.reviews import (
+    Reviews,
+    encode_reviews,
+    load_reviews,
+    read_reviews,
+    synthetic_reviews,
+)
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
 from tests.data import real
@@ -237,3 +243,16 @@ def test_the_real_imdb(tmp_path):
     data = encode_reviews(test, vocabulary, 200)
     assert data["input"].shape == (25_000, 200)
     assert (data["input"] == 1).mean() < 0.1
+
+
+def test_reviews_have_two_classes(tmp_path):
+    assert load_reviews("grammar")[0].texts == synthetic_reviews()[0].texts
+    for part in ("train", "test"):
+        for name in ("a", "b", "c"):
+            (tmp_path / part / name).mkdir(parents=True)
+            (tmp_path / part / name / "1.txt").write_text("text")
+    with pytest.raises(InputError, match="allowed: texts of two classes, not of 3$"):
+        load_reviews(tmp_path)
+    for part in ("train", "test"):
+        shutil.rmtree(tmp_path / part / "c")
+    assert load_reviews(str(tmp_path))[0].classes == ("a", "b")

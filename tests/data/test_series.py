@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from jaxdl.data.series import CHANNELS, _bumps, _fronts, chronological, forecast_windows, series
+from jaxdl.data.series import (
+    CHANNELS,
+    _bumps,
+    _fronts,
+    chronological,
+    forecast_sets,
+    forecast_windows,
+    series,
+)
 from jaxdl.errors import InputError
 
 RANDOM = np.random.RandomState(0)
@@ -223,3 +231,17 @@ def test_bad_series_and_arguments_are_refused(call, line):
     with pytest.raises(InputError) as caught:
         call()
     assert str(caught.value) == line
+
+
+def test_the_sets_of_a_forecast_are_windows_of_the_parts():
+    values = np.random.default_rng(0).normal(3, 2, (200, 2))
+    sets, mean, std = forecast_sets(values, 10, 4, 3, (0.5, 0.3), "mine")
+    starts = {"train": range(0, 87, 3), "validation": range(100, 147), "test": range(160, 187)}
+    assert list(sets) == list(starts)
+    for part, rows in starts.items():
+        inputs = np.stack([values[i : i + 10] for i in rows])
+        scaled = (inputs - values[:100].mean(0)) / values[:100].std(0)
+        np.testing.assert_allclose(sets[part]["input"], scaled, atol=1e-5)
+        targets = [[values[i + 13, 0]] for i in rows]
+        np.testing.assert_allclose(sets[part]["target"] * std + mean, targets, atol=1e-5)
+        assert sets[part].name == "mine"

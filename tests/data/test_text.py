@@ -11,6 +11,7 @@ from jaxdl.data.text import (
     read_text,
     split_text,
     text_evaluation_windows,
+    text_sets,
     windows,
 )
 from jaxdl.data.vocabulary import Vocabulary
@@ -102,6 +103,39 @@ def test_a_fraction_outside_0_and_1_is_refused(fraction):
         InputError, match=rf"^fraction: got {fraction}, allowed: a number in \(0, 1\)$"
     ):
         split_text("text", fraction)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"test_fraction": 1}, "test_fraction"),
+        ({"test_fraction": 0.001}, "test_fraction"),
+        ({"validation": 0.999}, "validation"),
+    ],
+)
+def test_an_error_names_the_fraction_that_the_caller_wrote(options, field):
+    with pytest.raises(InputError, match=f"^{field}: got {options[field]}, allowed: "):
+        text_sets(10 * "to be or not ", length=4, **options)
+
+
+@pytest.mark.parametrize("stride", [0, 3])
+def test_the_sets_of_a_text_are_windows_of_its_parts(stride):
+    random = np.random.RandomState(0)
+    text = "".join(random.choice(list("abcd \n"), 1000)) + "z"
+    parts = text_sets(text, length=6, stride=stride, test_fraction=0.2, validation=0.25, name="t")
+    assert parts.train == text[:601]
+    assert "z" not in parts.vocabulary.tokens
+    np.testing.assert_array_equal(parts.test_ids, parts.vocabulary.encode(text[-200:]))
+    assert parts.test_ids[-1] == 1, "a letter of the test text only is unknown"
+    for part, first, size in (("validation", 601, 200), ("test", 801, 200)):
+        each = parts.sets[part]
+        counted = each["label"][each["mask"] == 1]
+        expected = parts.vocabulary.encode(text[first : first + size])
+        np.testing.assert_array_equal(counted, expected[1:])
+    ids = parts.vocabulary.encode(parts.train)
+    rows = windows(ids, 6, stride) if stride else contiguous_windows(ids, 6)
+    np.testing.assert_array_equal(parts.sets["train"]["input"], rows["input"])
+    assert parts.sets["train"].contiguous == (stride == 0)
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])

@@ -7,7 +7,13 @@ import pytest
 
 from jaxdl.data import check_batch_size
 from jaxdl.data.embedded import digits
-from jaxdl.data.video import DIRECTIONS, _reflected_positions, _wrapped_positions, moving_digits
+from jaxdl.data.video import (
+    DIRECTIONS,
+    _reflected_positions,
+    _wrapped_positions,
+    moving_digits,
+    single_frames,
+)
 from jaxdl.errors import InputError
 
 QUESTIONS = ("direction", "count")
@@ -162,11 +168,20 @@ def test_the_clips_of_seed_0_have_not_changed():
     }
 
 
+def test_every_frame_has_the_label_of_its_clip():
+    clips = moving_digits("count", 20, frames=5)[0]
+    frames = single_frames(clips)
+    assert (len(frames), frames.name, frames.classes) == (100, clips.name, clips.classes)
+    for i, t in [(0, 0), (3, 4), (19, 2)]:
+        np.testing.assert_array_equal(frames["input"][5 * i + t], clips["input"][i, t])
+        assert frames["label"][5 * i + t] == clips["label"][i]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (("speed", 10), "question: got 'speed', allowed: count, direction"),
-        (("count", 4), "count: got 4, allowed: at least 5"),
+        (("count", 4), "clips: got 4, allowed: at least 5"),
         (("count", 10, 3), "frames: got 3, allowed: at least 4"),
         (("direction", 10, 1), "frames: got 1, allowed: at least 2"),
         (("direction", 10, 8, 7), "size: got 7, allowed: at least 8"),

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxdl.plots.clips import draw_film, film, film_gif, gif_frames, pictures_gif
+from jaxdl.plots.clips import (
+    draw_film,
+    film,
+    film_gif,
+    gif_frames,
+    pictures_gif,
+    prediction_titles,
+)
 from tests.plots.pictures import axes, pixels, raises_input_error
 
 CLIPS = np.random.default_rng(0).random((3, 5, 6, 9, 1))
@@ -118,3 +125,11 @@ def test_bad_pictures(tmp_path):
     with raises_input_error("pictures: got [], allowed: at least one"):
         pictures_gif([], tmp_path / "all.gif")
     assert not (tmp_path / "all.gif").exists()
+
+
+def test_titles_have_the_label_and_all_predictions():
+    predictions = {"CNN": np.array([1, 0]), "GRU": np.array([0, 1])}
+    assert prediction_titles(["left", "up"], np.array([0, 1]), predictions) == [
+        "left; predictions: CNN up, GRU left",
+        "up; predictions: CNN left, GRU up",
+    ]

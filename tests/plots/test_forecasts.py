@@ -45,14 +45,14 @@ def test_bad_forecasts(tmp_path):
 
 
 def test_bars_are_as_long_as_the_errors_and_the_baseline_is_marked(tmp_path):
-    names = ["persistence", "linear", "GRU"]
-    means = [0.4, 0.2, 0.05]
-    stds = [0.0, 0.01, 0.02]
+    errors = {"persistence": [0.4], "linear": [0.19, 0.21], "GRU": [0.02, 0.05, 0.11]}
     ax = axes()
-    draw_error_bars(ax, names, np.array(means), np.array(stds))
-    assert [bar.get_width() for bar in ax.patches] == means
-    assert [text.get_text() for text in ax.texts] == ["0.4", "0.2 ± 0.01", "0.05 ± 0.02"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    draw_error_bars(ax, errors)
+    means = [bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(means, [0.4, 0.2, 0.06])
+    # The sample standard deviations are 0.02 / sqrt(2) and sqrt(0.0042 / 2).
+    assert [text.get_text() for text in ax.texts] == ["0.4", "0.2 ± 0.01", "0.06 ± 0.05"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(errors)
     centers = [bar.get_y() + bar.get_height() / 2 for bar in ax.patches]
     assert sorted(centers) == centers
     assert ax.yaxis_inverted(), "not from top to bottom"
@@ -62,19 +62,20 @@ def test_bars_are_as_long_as_the_errors_and_the_baseline_is_marked(tmp_path):
     assert grey == to_rgba(GREY)
     assert grey not in others
     assert [0.4, 0.4] in [list(line.get_xdata()) for line in ax.lines]
-    pixels(error_bars(names, means, stds, tmp_path / "e.png"))
+    assert ax.get_title() == "lowest error: 0.06 (GRU)"
+    pixels(error_bars(errors, tmp_path / "e.png"))
 
 
 def test_bars_without_a_baseline(tmp_path):
-    pixels(error_bars(["GRU"], [0.0], [0.0], tmp_path / "e.png"))
-    pixels(error_bars(["a", "b"], [1.0, 1e-4], [0.5, 0.0], tmp_path / "e.png", naive=None))
+    pixels(error_bars({"GRU": [0.0]}, tmp_path / "e.png"))
+    pixels(error_bars({"a": [1.5, 0.5], "b": [1e-4]}, tmp_path / "e.png", naive=None))
 
 
 def test_bad_bars(tmp_path):
     path = tmp_path / "e.png"
-    with raises_input_error("means: got (2,), allowed: one for each of 1 names, at least 1"):
-        error_bars(["a"], [1, 2], [0], path)
-    with raises_input_error("stds: got [-1.0], allowed: numbers that are not negative"):
-        error_bars(["a"], [1], [-1], path)
-    with raises_input_error("means: got (0,), allowed: one for each of 0 names, at least 1"):
-        error_bars([], [], [], path)
+    with raises_input_error("errors['a'] shape: got (0,), allowed: [S], S at least 1"):
+        error_bars({"a": []}, path)
+    with raises_input_error("errors['a']: got [-1.0], allowed: numbers that are not negative"):
+        error_bars({"a": [-1]}, path)
+    with raises_input_error("errors: got {}, allowed: at least one method"):
+        error_bars({}, path)

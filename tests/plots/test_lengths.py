@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from tests.plots.pictures import axes, pixels, raises_input_error
@@ -55,6 +56,18 @@ def test_pictures_of_many_and_few_errors(errors, tmp_path):
             LENGTHS[:1], {name: each[:, :1] for name, each in errors.items()}, tmp_path / "l.png"
         )
     )
+
+
+def test_the_title_has_the_lowest_mean_error_of_the_longest_sequences(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda ax, title, **more: titles.append(title))
+    errors = {"RNN": np.array([[1e-9, 0.5], [1e-9, 0.1]]), "LSTM": np.array([[1.0, 2e-5]])}
+    error_by_length([10, 1000], errors, tmp_path / "l.png", title="adding")
+    error_by_length([10, 1000], {"RNN": errors["RNN"]}, tmp_path / "l.png")
+    assert titles == [
+        "adding\nlowest error at 1,000 steps: 2e−05 (LSTM)",
+        "lowest error at 1,000 steps: 0.3 (RNN)",
+    ]
 
 
 def test_bad_lengths(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from jaxdl.plots.texts import PALE, draw_text_heatmap, readable, text_heatmap
+from jaxdl.plots.texts import PALE, draw_text_heatmap, readable, text_heatmap, text_predictions
 from tests.plots.pictures import axes, pixels, raises_input_error
 
 TEXT = "if (a[i] == '$') {\n\treturn $x;  // ünï\n}\n"
@@ -90,3 +90,25 @@ def test_bad_texts(tmp_path):
     with raises_input_error("width: got 0, allowed: at least 1"):
         text_heatmap("ab", np.zeros((1, 2)), ["a"], path, 0)
     assert not path.exists()
+
+
+def test_a_prediction_is_shown_after_each_word(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("jaxdl.plots.texts.text_heatmap", lambda *given: shown.append(given))
+    words = ["not", "bad", "!"]
+    text_predictions(words, np.array([0.5, 0.0, 0.25]), ("neg", "pos"), 1, tmp_path / "x.png", 2)
+    ((symbols, values, titles, path, width),) = shown
+    assert symbols == ["not ", "bad ", "! "]
+    np.testing.assert_allclose(values, [[0, -1, -0.5]])
+    title = "label pos, predicted neg (−0.50); after each word: pos (+1) or neg (−1)"
+    assert (titles, path, width) == ([title], tmp_path / "x.png", 2)
+
+
+def test_pictures_of_predictions(tmp_path):
+    probability = np.random.default_rng(0).uniform(0, 1, 30)
+    path = text_predictions(30 * ["word"], probability, ("neg", "pos"), 0, tmp_path / "text.png")
+    assert pixels(path).shape[0] > 60
+    with raises_input_error(
+        "classes and label: got (('a', 'b', 'c'), 0), allowed: two names, and 0 or 1"
+    ):
+        text_predictions(["a"], np.ones(1), ("a", "b", "c"), 0, path)

@@ -12,7 +12,8 @@ import pytest
 import jaxdl
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import MLP
+from jaxdl.models import MLP, SequenceNet
+from jaxdl.nn import RNN
 from jaxdl.tasks import classify
 from tests.tasks.scalar import scalar
 from tests.training.linear import KEY
@@ -234,3 +235,22 @@ def test_bad_values_are_refused(make, line):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == line
+
+
+def test_one_output_per_step_is_refused():
+    batch = {"input": jnp.ones((2, 7, 3)), "label": jnp.array([0, 1])}
+    task = classify(SequenceNet(None, RNN("gru", 4), 5))
+    params, extra = task.init(KEY, batch)
+    for call in (
+        lambda: task.loss(params, extra, batch, KEY, train=True),
+        lambda: task.predict(params, extra, batch["input"]),
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value) == (
+            "output of the model: got (2, 7, 5), allowed: [B, C], one vector of logits per "
+            "example; for one per sequence write SequenceNet(..., pool='last'), or "
+            "RNN(..., return_sequences=False)"
+        )
+    task = classify(SequenceNet(None, RNN("gru", 4), 5, pool="last"))
+    assert np.isfinite(scalar(task.loss)(params, extra, batch, KEY, train=True)[0])

@@ -1,0 +1,85 @@
+"""Bodies of sequence networks by name."""
+
+import math
+from typing import Any, Literal
+
+import flax.linen as nn
+
+from jaxdl.errors import at_least, one_of
+from jaxdl.models import TCN, Conv1DStack
+from jaxdl.nn import RNN
+from jaxdl.nn.sequences import Pool
+
+BODIES = ("simple", "lstm", "gru", "tcn", "conv")
+
+#: Pooling for one output per sequence, of bodies that return all steps.
+POOLS: dict[str, Pool] = {"tcn": "last", "conv": "max"}
+
+
+def sequence_body(
+    name: Literal["simple", "lstm", "gru", "tcn", "conv"],
+    features: int,
+    layers: int = 1,
+    *,
+    kernel_size: int = 7,
+    dropout: float = 0.0,
+    dtype: Any = None,
+    **recurrent: Any,
+) -> nn.Module:
+    """Returns the body of a `SequenceNet` by its name.
+
+    Args:
+      name: simple, lstm, gru: a recurrent network; tcn: a `TCN`; conv: a `Conv1DStack`.
+      features: units of each layer.
+      layers: number of layers, or of blocks or stages of a convolutional network.
+      kernel_size: kernel size of a TCN, in steps.
+      dropout: dropout rate, in [0, 1). See the network for its place.
+      dtype: dtype of the computation; None means that of the input.
+      **recurrent: further attributes of `jaxdl.nn.RNN`, such as `return_sequences`. Convolutional
+        networks ignore them. For one output per sequence use `return_sequences=False`, and
+        `POOLS.get(name)` as the pooling of the `SequenceNet`.
+
+    Returns:
+      The module.
+
+    Raises:
+      InputError: an unknown name, or a number out of range.
+
+    Example:
+      >>> from jaxdl.models import SequenceNet
+      >>> body = sequence_body("tcn", 16, 3, return_sequences=False)
+      >>> model = SequenceNet(None, body, 10, pool=POOLS.get("tcn"))
+      >>> body.receptive_field
+      85
+    """
+    one_of("body", name, BODIES)
+    at_least("layers", layers, 1)
+    if name == "tcn":
+        return TCN((features,) * layers, kernel_size, dropout=dropout, dtype=dtype)
+    if name == "conv":
+        return Conv1DStack((features,) * layers, dropout=dropout, dtype=dtype)
+    return RNN(name, features, layers, dropout=dropout, dtype=dtype, **recurrent)
+
+
+def blocks_to_cover(steps: int, kernel_size: int) -> int:
+    """Returns the fewest blocks of a TCN whose receptive field has this many steps.
+
+        n = max(1, ceil(log2((T - 1) / (2 (K - 1)) + 1)))
+
+    Args:
+      steps: T, at least 1.
+      kernel_size: K, at least 2.
+
+    Returns:
+      n, the number of blocks.
+
+    Raises:
+      InputError: a number out of range.
+
+    Example:
+      >>> blocks_to_cover(85, 7), blocks_to_cover(86, 7)
+      (3, 4)
+    """
+    at_least("steps", steps, 1)
+    at_least("kernel_size", kernel_size, 2)
+    return max(1, math.ceil(math.log2((steps - 1) / (2 * (kernel_size - 1)) + 1)))

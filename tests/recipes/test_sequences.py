@@ -1,0 +1,49 @@
+"""Bodies of sequence networks: their classes, their attributes and the depth of a TCN."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.models import TCN, Conv1DStack, SequenceNet
+from jaxdl.nn import RNN
+from jaxdl.recipes.sequences import BODIES, POOLS, blocks_to_cover, sequence_body
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_every_body_gives_one_output_per_sequence(name):
+    body = sequence_body(name, 6, 2, return_sequences=False)
+    model = SequenceNet(None, body, 3, pool=POOLS.get(name))
+    x = jnp.ones((2, 9, 4))
+    outputs, _ = model.init_with_output(jax.random.key(0), x, train=False)
+    assert outputs.shape == (2, 3)
+
+
+def test_bodies_have_the_given_attributes():
+    options = {"dropout": 0.1, "dtype": jnp.bfloat16}
+    given = sequence_body("lstm", 6, 2, bidirectional=True, kernel_size=3, **options)
+    assert given == RNN("lstm", 6, 2, bidirectional=True, **options)
+    given = sequence_body("tcn", 6, 2, bidirectional=True, kernel_size=3, **options)
+    assert given == TCN((6, 6), 3, **options)
+    given = sequence_body("conv", 6, 2, kernel_size=3, **options)
+    assert given == Conv1DStack((6, 6), **options)
+
+
+def test_bad_bodies():
+    with pytest.raises(InputError, match="^body: got 'ltsm', allowed: .* mean 'lstm'"):
+        sequence_body("ltsm", 6)
+    with pytest.raises(InputError, match="^layers: got 0, allowed: at least 1"):
+        sequence_body("conv", 6, 0)
+    with pytest.raises(InputError, match="^kernel_size: got 1, allowed: at least 2"):
+        blocks_to_cover(10, 1)
+    with pytest.raises(InputError, match="^steps: got 0, allowed: at least 1"):
+        blocks_to_cover(0, 3)
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3, 8])
+def test_the_fewest_blocks_that_cover_all_steps(kernel_size):
+    for steps in range(1, 300):
+        fewest = next(
+            n for n in range(1, 20) if TCN((1,) * n, kernel_size).receptive_field >= steps
+        )
+        assert blocks_to_cover(steps, kernel_size) == fewest
