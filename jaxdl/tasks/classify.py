@@ -12,8 +12,7 @@ from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import accuracy, total
-from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
-from jaxdl.tasks.task import Task, one_update
+from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
 
 
 def classify(

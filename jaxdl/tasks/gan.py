@@ -23,8 +23,7 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 from jaxdl.nn import spectral
-from jaxdl.tasks.linen import apply
-from jaxdl.tasks.task import Task
+from jaxdl.tasks.task import Task, apply
 
 
 class _Networks(NamedTuple):

@@ -14,8 +14,7 @@ from jaxdl.core import Batch, Params, gather_rows, local_rows
 from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.tasks.generation import generator, without_carry
-from jaxdl.tasks.linen import apply, init_variables
-from jaxdl.tasks.task import Task, one_update
+from jaxdl.tasks.task import Task, apply, init_variables, one_update
 
 
 def language(model: nn.Module, *, carried: bool = False) -> Task:

@@ -13,8 +13,7 @@ from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from jaxdl.tasks import likelihoods
-from jaxdl.tasks.linen import apply, init_variables
-from jaxdl.tasks.task import Task, one_update
+from jaxdl.tasks.task import Task, apply, init_variables, one_update
 
 
 def reconstruct(

@@ -9,8 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.metrics import total
-from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
-from jaxdl.tasks.task import Task, one_update
+from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
 
 
 def regress(model: nn.Module) -> Task:

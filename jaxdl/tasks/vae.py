@@ -15,8 +15,7 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
 from jaxdl.tasks import binarization, likelihoods
-from jaxdl.tasks.linen import apply
-from jaxdl.tasks.task import Task, one_update
+from jaxdl.tasks.task import Task, apply, one_update
 
 #: The mean of q(z | x) and the logarithm of its variance.
 Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]

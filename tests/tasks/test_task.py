@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.tasks.linen import apply, init_variables, lengths_kwargs
+from jaxdl.tasks.task import apply, init_variables, lengths_kwargs
 from tests.training.linear import KEY
 
 X = np.random.default_rng(0).normal(size=(13, 4)).astype(np.float32)
