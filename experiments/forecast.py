@@ -29,7 +29,7 @@ import numpy as np
 from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.models import Conv1DStack, SequenceNet
+from jaxdl.models import CNN1D, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.runs import Run, launch, read_array, run_variants
@@ -118,7 +118,7 @@ def load_sets(config: Config) -> tuple[dict[str, Dataset], float, float]:
 def network(config: Config) -> SequenceNet:
     """Returns the first of the `networks`."""
     if config.networks[0] == "conv":
-        body: Any = Conv1DStack((config.features,) * 3, dtype=config.dtype)
+        body: Any = CNN1D((config.features,) * 3, dtype=config.dtype)
         return SequenceNet(None, body, 1, pool="max", dropout=config.dropout)
     body = RNN("gru", config.features, return_sequences=False, dtype=config.dtype)
     return SequenceNet(None, body, 1, dropout=config.dropout)

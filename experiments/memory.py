@@ -36,7 +36,7 @@ from jax.nn.initializers import normal
 from jaxdl import data, plots, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.models import TCN, OneHot, SequenceNet
+from jaxdl.models import CNN1D, OneHot, SequenceNet, tcn
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.runs import Run, launch, run_variants
@@ -108,10 +108,10 @@ class Config(TrainingOptions):
         )
 
 
-def tcn(config: Config, steps: int) -> TCN:
+def shortest_tcn(config: Config, steps: int) -> CNN1D:
     """Returns a TCN with the fewest blocks whose receptive field covers all steps."""
     blocks = math.ceil(math.log2((steps - 1) / (2 * (config.kernel - 1)) + 1))
-    return TCN((config.channels,) * max(1, blocks), config.kernel, dtype=config.dtype)
+    return tcn((config.channels,) * max(1, blocks), config.kernel, dtype=config.dtype)
 
 
 def rnn(config: Config, cell: Any, **options: Any) -> RNN:
@@ -123,12 +123,12 @@ def network(config: Config, cell: str, length: int) -> SequenceNet:
     """Returns the network of a cell for sequences of this length."""
     if config.task == "copy":
         if cell == "tcn":
-            body: Any = tcn(config, length + 2 * SYMBOLS)
+            body: Any = shortest_tcn(config, length + 2 * SYMBOLS)
         else:
             body = rnn(config, cell, return_sequences=True, kernel_init=normal(0.5))
         return SequenceNet(OneHot(VALUES), body, VALUES)
     if cell == "tcn":
-        return SequenceNet(None, tcn(config, length), 1, pool="last")
+        return SequenceNet(None, shortest_tcn(config, length), 1, pool="last")
     body = rnn(config, cell, return_sequences=False, kernel_init="lecun_normal")
     return SequenceNet(None, body, 1)
 

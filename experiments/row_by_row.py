@@ -22,7 +22,7 @@ import numpy as np
 from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.models import TCN, SequenceNet
+from jaxdl.models import SequenceNet, tcn
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
@@ -81,7 +81,7 @@ def to_sequences(config: Config, part: Dataset) -> Dataset:
 def network(config: Config, classes: int) -> SequenceNet:
     """Returns the network that the options describe."""
     if config.cell == "tcn":
-        body = TCN(
+        body = tcn(
             (config.features,) * config.layers,
             config.kernel,
             dropout=config.dropout,

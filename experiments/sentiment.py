@@ -29,7 +29,7 @@ import numpy as np
 from jaxdl import bind, data, plots, predict_batched, tasks
 from jaxdl.data import Dataset, Reviews, Vocabulary
 from jaxdl.errors import InputError, at_least, in_range
-from jaxdl.models import Conv1DStack, SequenceNet
+from jaxdl.models import CNN1D, SequenceNet
 from jaxdl.nn import RNN, Embedding
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
@@ -111,7 +111,7 @@ def embedding(config: Config, vocabulary: Vocabulary) -> Embedding:
 def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
     """Returns the network that the options describe, whose output is the logit of class 1."""
     if config.cell == "conv":
-        body: Any = Conv1DStack(
+        body: Any = CNN1D(
             (config.features,) * config.layers, dropout=config.dropout, dtype=config.dtype
         )
     else:

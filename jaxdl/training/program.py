@@ -5,10 +5,9 @@ number of steps. The metrics come back as one row per step. The host adds the ro
 depends on how the steps were divided into dispatches.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from jaxdl.core import Batch, Learner, State
 from jaxdl.data.order import Window, gather
 from jaxdl.metrics import Metrics
 from jaxdl.rng import root
+from jaxdl.training.cpu import convolution_options, convolutions, few_threads
 from jaxdl.training.metric_buffer import empty_rows, stack_rows, unpack_rows, write_row
 
 #: The largest number of steps per dispatch, which is the number of rows for metrics.
@@ -78,12 +78,6 @@ class DispatchSize:
 
 Example = tuple[tuple[str, tuple[int, ...], Any], ...]
 
-# A convolution for which XLA:CPU has a fast routine inside loops, too.
-_FAST_CONVOLUTION = re.compile(
-    r"\[b(, \d)+, f\]x\[(\d, )+i, o\]->\[b(, \d)+, f\].*reverse = \[false(, false)*\].*"
-    r"batch_group_count = 1 .*feature_group_count = 1 "
-)
-
 
 @lru_cache(maxsize=32)
 def program(
@@ -125,7 +119,7 @@ def program(
     )
     # The host waits for its steps regularly. The devices of a CPU deadlock if several are queued.
     wait_every = 8
-    if _few_threads(mesh.devices):
+    if few_threads(mesh.devices):
         wait_every = 1
 
     def run(state: State, w: Window, key: Key[Array, ""], k: int):
@@ -223,7 +217,7 @@ def _compiled(
             kind = convolutions(jax.jit(spread(one), **options).lower(*args).as_text())
         compiler_options = {}
         if kind != "none":
-            compiler_options = _convolution_options()
+            compiler_options = convolution_options()
         jit = partial(jax.jit, compiler_options=compiler_options, **options)
         by_host = kind == "slow" and not ensemble
         return by_host, jit(spread(one)), jit(spread(many))
@@ -297,46 +291,3 @@ def _call_once(function: Callable) -> Callable:
         return results[0]
 
     return cached
-
-
-def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
-    """Classifies the convolutions in a CPU's program.
-
-    Args:
-      lowered: the text of the lowered program.
-
-    Returns:
-      "none" without convolutions; "fast" if XLA has a routine for all of them inside loops; else
-      "slow".
-    """
-    found = [line for line in lowered.splitlines() if "stablehlo.convolution" in line]
-    if not found:
-        return "none"
-    if all(map(_FAST_CONVOLUTION.search, found)):
-        return "fast"
-    return "slow"
-
-
-@cache
-def _convolution_options() -> dict[str, str]:
-    """Returns compiler options for CPU programs with convolutions.
-
-    XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
-    faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
-    """
-    fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    options = {"xla_cpu_experimental_ynn_fusion_type": fusions}
-    try:
-        jax.jit(lambda: 0, compiler_options=options).lower().compile()
-    except jax.errors.JaxRuntimeError:
-        # This version of XLA does not have the option.
-        return {}
-    return options
-
-
-def _few_threads(devices: Sequence[jax.Device]) -> bool:
-    """Returns True for several devices of a CPU, which share a few threads.
-
-    They deadlock if several collective programs wait for these threads.
-    """
-    return devices[0].platform == "cpu" and len(devices) > 1

@@ -209,11 +209,6 @@ def test_pmap_refuses_several_processes(monkeypatch):
     assert str(caught.value) == message
 
 
-def test_xla_has_the_compiler_option_for_convolutions():
-    """Without the option, convolutions would silently take up to five times as long."""
-    assert program._convolution_options()
-
-
 # A carry from batch to batch, with one row per example.
 
 
