@@ -94,7 +94,7 @@ def sequence_regression() -> Row:
         input=rng.normal(size=(SIZE, 7, 2)).astype(np.float32),
         target=rng.normal(size=(SIZE, 1)).astype(np.float32),
     )
-    task = jaxdl.tasks.regress(models.SequenceNet(None, models.TCN((4,), 2), 1, "last"))
+    task = jaxdl.tasks.regress(models.SequenceNet(None, models.tcn((4,), 2), 1, "last"))
     return Row(task.updates, task.init, data, exact_pmap=True)
 
 
@@ -165,7 +165,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "birnn_classifier": lambda: sequence_classifier(
         nn.RNN("simple", 4, bidirectional=True), "mean"
     ),
-    "conv1d_classifier": lambda: sequence_classifier(models.Conv1DStack((4,), 3), "max"),
+    "cnn1d_classifier": lambda: sequence_classifier(models.CNN1D((4,), 3), "max"),
     "tcn_regression": sequence_regression,
     "denoising_autoencoder": reconstruction,
     "vae": lambda: vae(conditional=False),

@@ -2,24 +2,22 @@
 
 from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
-from jaxdl.models.conv1d import Conv1DStack
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.dcgan import dcgan
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.table import table
-from jaxdl.models.tcn import TCN
 
 __all__ = [
     "CNN",
+    "CNN1D",
     "MLP",
-    "TCN",
     "VAE",
     "Autoencoder",
     "Conditional",
-    "Conv1DStack",
     "ConvDecoder",
     "OneHot",
     "SequenceNet",
@@ -32,4 +30,5 @@ __all__ = [
     "lecture_cnn_5x5",
     "softmax_mlp",
     "table",
+    "tcn",
 ]

@@ -54,7 +54,7 @@ class SequenceNet(nn.Module):
       embed: module called as `embed(inputs, train) -> [B, T, D]`, such as `jaxdl.nn.Embedding`,
         `OneHot` or `TimeDistributed(CNN)`; None if the inputs are vectors.
       body: module called as `body(x [B, T, D], train, lengths, carry) -> (y, carry)`, such as
-        `jaxdl.nn.RNN`, `TCN` or `Conv1DStack`.
+        `jaxdl.nn.RNN`, `CNN1D` or `tcn(...)`.
       outputs: number of outputs per sequence or step.
       pool: "last", "mean" or "max" over the valid steps; None means the output of the body.
       dropout: dropout rate of the body's output, in [0, 1).

@@ -17,16 +17,15 @@ two columns are for 32x600x32 by 7x32x32, the last one is for 128x128x64 by 5x64
     XLA's convolution and its gradients                410           381         4220
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.arrays import add_bias
+from jaxdl.nn.conv import ConvLayer
 from jaxdl.nn.convolution import Geometry, conv_forward
 
 Padding1D = Literal["SAME", "VALID", "CAUSAL"]
@@ -86,17 +85,13 @@ def conv1d(
     return _conv_as_image(x, kernel, dilation, strides, int(before), int(after))
 
 
-class Conv1D(nn.Module):
+class Conv1D(ConvLayer):
     """Convolution layer for sequences, a replacement of `flax.linen.Conv` that is fast on a CPU.
 
-        y = x * w + b,    w_d = kernel_d
-        with weight normalization:    w_d = scale_d kernel_d / ||kernel_d||
+    It has the same parameters and the same outputs, and is also fast inside loops. The fields of
+    `jaxdl.nn.conv.ConvLayer` are keywords.
 
-    It has the same parameters and the same outputs, and is also fast inside loops. The scale
-    starts at `||kernel_d||`, so weight normalization does not change the initial outputs.
-
-    Source: Waibel et al. 1989, Phoneme recognition using time-delay neural networks; Salimans,
-    Kingma 2016, Weight normalization.
+    Source: Waibel et al. 1989, Phoneme recognition using time-delay neural networks.
 
     Attributes:
       features: D, the number of kernels.
@@ -104,12 +99,6 @@ class Conv1D(nn.Module):
       dilation: the distance in steps between two taps.
       strides: the distance in steps between two positions of the kernel.
       padding: "SAME", "VALID" or "CAUSAL", as in `conv1d`.
-      use_bias: if True, adds one number per feature.
-      weight_norm: if True, the norm of the weights is a separate parameter, `scale`, `[D]`.
-      dtype: dtype of the computation; None means that of input and parameters.
-      param_dtype: dtype of the parameters.
-      kernel_init: initializer of `kernel`, `[K, C, D]`.
-      bias_init: initializer of `bias`, `[D]`.
 
     Example:
       >>> import jax
@@ -119,44 +108,20 @@ class Conv1D(nn.Module):
       ((5, 8, 32), (2, 50, 32))
     """
 
-    features: int
     kernel_size: int
     dilation: int = 1
     strides: int = 1
     padding: Padding1D = "SAME"
-    use_bias: bool = True
-    weight_norm: bool = False
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B U D"]:
-        """Convolves the sequences with the layer's kernels.
-
-        Args:
-          x: `[B, T, C]`, float.
-
-        Returns:
-          `[B, U, features]`.
+        """Convolves sequences `[B, T, C]` to `[B, U, features]`.
 
         Raises:
           InputError: as for `conv1d`.
         """
-        shape = self.kernel_size, x.shape[-1], self.features
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-        if self.weight_norm:
-            length = jnp.sqrt(jnp.sum(jnp.square(kernel), (0, 1)))
-            kernel = kernel * (self.param("scale", lambda key: length) / length)[None, None]
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = conv1d(x, kernel, self.dilation, self.strides, self.padding)
-        if bias is None:
-            return y
-        return add_bias(y, bias)
+        window = (self.kernel_size,)
+        return self._convolve(conv1d, x, window, self.dilation, self.strides, self.padding)
 
 
 def _conv_as_image(

@@ -3,16 +3,10 @@
 It is the gradient of a convolution with respect to its input, and uses the same implementation.
 """
 
-from typing import Any
-
 import flax.linen as nn
-import jax.numpy as jnp
-from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.arrays import add_bias
-from jaxdl.nn.conv import Padding
+from jaxdl.nn.conv import ConvLayer, Padding, check_images
 from jaxdl.nn.convolution import Geometry, conv_input_grad
 
 
@@ -47,24 +41,21 @@ def conv_transpose2d(
         below 1.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> x = jnp.arange(4.0).reshape(1, 2, 2, 1)
       >>> conv_transpose2d(x, jnp.ones((2, 2, 1, 1)), padding="VALID")[0, :, :, 0].tolist()
       [[0.0, 1.0, 1.0], [2.0, 6.0, 4.0], [2.0, 5.0, 3.0]]
     """
-    if x.ndim != 4:
-        raise InputError("x", x.shape, "images [B, H, W, C]")
-    if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:
-        raise InputError("kernel", kernel.shape, f"[F, G, {x.shape[3]}, D]")
-    one_of("padding", padding, ("SAME", "VALID"))
-    at_least("strides", min(strides), 1)
+    check_images(x, kernel, strides, padding)
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
     return conv_input_grad(x, flipped, _geometry(x, kernel, strides, padding))
 
 
-class ConvTranspose(nn.Module):
+class ConvTranspose(ConvLayer):
     """Transposed convolution layer for images that is fast on a CPU, also inside loops.
 
-    It has the same parameters and the same outputs as `flax.linen.ConvTranspose`.
+    It has the same parameters and the same outputs as `flax.linen.ConvTranspose`. The fields of
+    `jaxdl.nn.conv.ConvLayer` are keywords.
 
     Source: Zeiler et al. 2010, Deconvolutional networks.
 
@@ -73,53 +64,27 @@ class ConvTranspose(nn.Module):
       kernel_size: height and width of a kernel.
       strides: the factors by which height and width of the images grow.
       padding: "SAME" or "VALID", as in `conv_transpose2d`.
-      use_bias: if True, adds one number per feature.
-      dtype: dtype of the computation; None means that of input and parameters.
-      param_dtype: dtype of the parameters.
-      kernel_init: initializer of `kernel`, `[F, G, C, D]`.
-      bias_init: initializer of `bias`, `[D]`.
 
     Example:
-      >>> import jax
+      >>> import jax, jax.numpy as jnp
       >>> x = jnp.zeros((2, 7, 7, 16))
       >>> y, variables = ConvTranspose(8, (5, 5), (2, 2)).init_with_output(jax.random.key(0), x)
       >>> variables["params"]["kernel"].shape, y.shape
       ((5, 5, 16, 8), (2, 14, 14, 8))
     """
 
-    features: int
     kernel_size: tuple[int, int] = (3, 3)
     strides: tuple[int, int] = (1, 1)
     padding: Padding = "SAME"
-    use_bias: bool = True
-    dtype: Any = None
-    param_dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-    bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J D"]:
-        """Enlarges the images with the layer's kernels.
-
-        Args:
-          x: `[B, H, W, C]`, float.
-
-        Returns:
-          `[B, I, J, features]`.
+        """Enlarges images `[B, H, W, C]` to `[B, I, J, features]`.
 
         Raises:
           InputError: as for `conv_transpose2d`.
         """
-        shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        bias = None
-        if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = conv_transpose2d(x, kernel, self.strides, self.padding)
-        if bias is None:
-            return y
-        return add_bias(y, bias)
+        return self._convolve(conv_transpose2d, x, self.kernel_size, self.strides, self.padding)
 
 
 def _geometry(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> Geometry:

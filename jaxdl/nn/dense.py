@@ -46,6 +46,28 @@ def initializer(name: str | Initializer) -> Initializer:
     return jax.nn.initializers.truncated_normal(0.1)
 
 
+def normalize_weights(layer: nn.Module, kernel: Float[Array, "*N D"]) -> Float[Array, "*N D"]:
+    """Applies weight normalization to a kernel of a layer.
+
+        w_d = scale_d kernel_d / ||kernel_d||
+
+    The scale, `[D]`, is a parameter of the layer. It starts at `||kernel_d||`, so w starts at the
+    kernel.
+
+    Source: Salimans, Kingma 2016, Weight normalization.
+
+    Args:
+      layer: the module, inside its compact method.
+      kernel: its parameter `kernel`, `[..., D]`.
+
+    Returns:
+      w, with the shape of the kernel.
+    """
+    length = jnp.sqrt(jnp.sum(jnp.square(kernel), tuple(range(kernel.ndim - 1))))
+    scale = layer.param("scale", lambda key: length)
+    return kernel * (scale / length).reshape((1,) * (kernel.ndim - 1) + (-1,))
+
+
 class WeightNormDense(nn.Module):
     """A fully connected layer with weight normalization.
 
@@ -87,9 +109,7 @@ class WeightNormDense(nn.Module):
         """
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        length = jnp.sqrt(jnp.sum(jnp.square(kernel), 0))
-        scale = self.param("scale", lambda key: length)
+        weights = normalize_weights(self, kernel)
         bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
-        weights = kernel * (scale / length)[None]
         x, weights, bias = promote_dtype(x, weights, bias, dtype=self.dtype)
         return x @ weights + bias.reshape((1,) * (x.ndim - 1) + (-1,))

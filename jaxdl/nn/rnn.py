@@ -150,13 +150,6 @@ class RNN(nn.Module):
 
     def _final_output(self, end: Any) -> Array:
         """Returns h of the final step of each direction."""
-        if not self.bidirectional:
-            return _hidden(self.cell, end)
-        return jnp.concatenate([_hidden(self.cell, carry) for carry in end], -1)
-
-
-def _hidden(cell: str, carry: Any) -> Array:
-    """Returns h from the carry of a cell."""
-    if cell == "lstm":
-        return carry[1]
-    return carry
+        directions = end if self.bidirectional else (end,)
+        # The last array of a carry is h.
+        return jnp.concatenate([jax.tree.leaves(carry)[-1] for carry in directions], -1)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxdl.errors import at_least, one_of
-from jaxdl.models import TCN, Conv1DStack
+from jaxdl.models import CNN1D, tcn
 from jaxdl.nn import RNN
 from jaxdl.nn.sequences import Pool
 
@@ -29,7 +29,7 @@ def sequence_body(
     """Returns the body of a `SequenceNet` by its name.
 
     Args:
-      name: simple, lstm, gru: a recurrent network; tcn: a `TCN`; conv: a `Conv1DStack`.
+      name: simple, lstm, gru: a recurrent network; tcn: `jaxdl.models.tcn`; conv: a `CNN1D`.
       features: units of each layer.
       layers: number of layers, or of blocks or stages of a convolutional network.
       kernel_size: kernel size of a TCN, in steps.
@@ -55,9 +55,9 @@ def sequence_body(
     one_of("body", name, BODIES)
     at_least("layers", layers, 1)
     if name == "tcn":
-        return TCN((features,) * layers, kernel_size, dropout=dropout, dtype=dtype)
+        return tcn((features,) * layers, kernel_size, dropout=dropout, dtype=dtype)
     if name == "conv":
-        return Conv1DStack((features,) * layers, dropout=dropout, dtype=dtype)
+        return CNN1D((features,) * layers, dropout=dropout, dtype=dtype)
     return RNN(name, features, layers, dropout=dropout, dtype=dtype, **recurrent)
 
 

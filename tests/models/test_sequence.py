@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import TCN, Conv1DStack, OneHot, SequenceNet
+from jaxdl.models import CNN1D, OneHot, SequenceNet, tcn
 from jaxdl.nn import RNN, Embedding
 from tests.models.random_variables import random_variables
 
@@ -25,8 +25,8 @@ BODIES = {
     "gru": RNN("gru", 6),
     "lstm": RNN("lstm", 6, 2),
     "both_ways": RNN("simple", 6, bidirectional=True),
-    "tcn": TCN((6, 6), 2),
-    "conv1d": Conv1DStack((6,), 3),
+    "tcn": tcn((6, 6), 2),
+    "conv1d": CNN1D((6,), 3),
 }
 bodies = pytest.mark.parametrize("body", BODIES)
 pooled = [

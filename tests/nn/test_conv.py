@@ -8,8 +8,8 @@ import pytest
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxdl.nn import Conv, conv2d, out_size
-from jaxdl.training.program import convolutions
+from jaxdl.nn import Conv, Conv1D, ConvTranspose, conv2d, out_size
+from jaxdl.xla import convolutions
 
 # (image, kernel, strides). They have few and many values under the kernel, kernels larger than the
 # image (SAME) and smaller than the strides, and one block of images, several, and a rest.
@@ -117,6 +117,27 @@ def test_layer_has_the_parameters_and_outputs_of_linens(key, padding, use_bias):
     np.testing.assert_allclose(
         jax.jit(layer.apply)(shifted, x), linen.apply(shifted, x), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [(Conv, (3, 2)), (ConvTranspose, (3, 2)), (Conv1D, 3)],
+    ids=["conv", "conv_transpose", "conv1d"],
+)
+def test_weight_normalization_separates_norm_and_direction(key, layer, size):
+    x = normal(10, 2, *(7, 8)[: np.size(size)], 3)
+    model = layer(4, size, weight_norm=True)
+    params = jax.jit(model.init)(key, x)["params"]
+    kernel = np.asarray(params["kernel"], np.float64)
+    norms = np.sqrt((kernel**2).reshape(-1, 4).sum(0))
+    np.testing.assert_allclose(params["scale"], norms, rtol=1e-6)
+    plain = {"kernel": params["kernel"], "bias": params["bias"] + 0.1}
+    y = layer(4, size).apply({"params": plain}, x)
+    params = {**plain, "scale": params["scale"]}
+    np.testing.assert_allclose(model.apply({"params": params}, x), y, rtol=1e-4, atol=1e-5)
+    params = {**params, "kernel": 3 * plain["kernel"], "scale": 2 * params["scale"]}
+    expected = 0.1 + 2 * (y - 0.1)
+    np.testing.assert_allclose(model.apply({"params": params}, x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bfloat16_is_as_accurate_as_in_linen(key):

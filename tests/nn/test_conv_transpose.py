@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxdl.errors import InputError
 from jaxdl.nn import ConvTranspose, conv2d, conv_transpose2d
-from jaxdl.training.program import convolutions
+from jaxdl.xla import convolutions
 
 # (image, kernel, strides). Kernels are odd and even, larger and smaller than the stride and than
 # the image, and have few and many values.

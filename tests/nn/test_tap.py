@@ -16,12 +16,11 @@ from jaxdl import models
 from jaxdl.errors import InputError
 from jaxdl.models import (
     CNN,
+    CNN1D,
     MLP,
-    TCN,
     VAE,
     Autoencoder,
     Conditional,
-    Conv1DStack,
     ConvDecoder,
     OneHot,
     Reshaped,
@@ -29,6 +28,7 @@ from jaxdl.models import (
     Stage,
     UpStage,
     dcgan,
+    tcn,
 )
 from jaxdl.nn import LSTM, RNN, Embedding, TimeDistributed, named, tap
 from jaxdl.nn.tap import tapped
@@ -88,9 +88,9 @@ MODELS = {
         LENGTHS,
     ),
     "gru": (SequenceNet(None, RNN("gru", 3, 2, return_sequences=False), 2), STEPS, LENGTHS),
-    "tcn": (SequenceNet(Embedding(5, 3), TCN((3, 4), 2), 2, "last"), IDS, LENGTHS),
+    "tcn": (SequenceNet(Embedding(5, 3), tcn((3, 4), 2), 2, "last"), IDS, LENGTHS),
     "conv1d": (
-        SequenceNet(TimeDistributed(CNN((Stage(2),), (), 3)), Conv1DStack((3, 4), 3), 2, "max"),
+        SequenceNet(TimeDistributed(CNN((Stage(2),), (), 3)), CNN1D((3, 4), 3), 2, "max"),
         CLIPS,
         LENGTHS,
     ),
@@ -184,12 +184,11 @@ POINTS = {
     },
     "tcn": {
         **{
-            f"body/activation_{i}{part}": lambda a, i=i, part=part: relu(a[f"body/conv_{i}{part}"])
-            for i in range(2)
-            for part in "ab"
+            f"body/activation_{part}": lambda a, part=part: relu(valid(a[f"body/conv_{part}"]))
+            for part in ("0a", "0b", "1a", "1b")
         },
-        "body/activation_0": lambda a: relu(relu(a["body/conv_0b"]) + a["embed"]),
-        "body/activation_1": lambda a: relu(relu(a["body/conv_1b"]) + a["body/skip_1"]),
+        "body/activation_0": lambda a: valid(relu(relu(a["body/conv_0b"]) + a["embed"])),
+        "body/activation_1": lambda a: valid(relu(relu(a["body/conv_1b"]) + a["body/skip_1"])),
         "pool": lambda a: a["body"][np.arange(B), LENGTHS["lengths"] - 1],
     },
     "conv1d": {

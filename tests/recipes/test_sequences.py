@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import TCN, Conv1DStack, SequenceNet
+from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
 from jaxdl.recipes.sequences import BODIES, POOLS, blocks_to_cover, sequence_body
 
@@ -24,9 +24,9 @@ def test_bodies_have_the_given_attributes():
     given = sequence_body("lstm", 6, 2, bidirectional=True, kernel_size=3, **options)
     assert given == RNN("lstm", 6, 2, bidirectional=True, **options)
     given = sequence_body("tcn", 6, 2, bidirectional=True, kernel_size=3, **options)
-    assert given == TCN((6, 6), 3, **options)
+    assert given == tcn((6, 6), 3, **options)
     given = sequence_body("conv", 6, 2, kernel_size=3, **options)
-    assert given == Conv1DStack((6, 6), **options)
+    assert given == CNN1D((6, 6), **options)
 
 
 def test_bad_bodies():
@@ -44,6 +44,6 @@ def test_bad_bodies():
 def test_the_fewest_blocks_that_cover_all_steps(kernel_size):
     for steps in range(1, 300):
         fewest = next(
-            n for n in range(1, 20) if TCN((1,) * n, kernel_size).receptive_field >= steps
+            n for n in range(1, 20) if tcn((1,) * n, kernel_size).receptive_field >= steps
         )
         assert blocks_to_cover(steps, kernel_size) == fewest

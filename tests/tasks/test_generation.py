@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import TCN, OneHot, SequenceNet
+from jaxdl.models import OneHot, SequenceNet, tcn
 from jaxdl.tasks import language
 from tests.models.random_variables import random_variables
 from tests.tasks.tiny_language import BATCH, V, each_cell, started
@@ -122,7 +122,7 @@ def test_bad_arguments_are_refused(prompt, changed, line):
 
 @pytest.mark.slow
 def test_a_model_without_a_recurrent_state_processes_the_whole_text_again():
-    model = SequenceNet(OneHot(V), TCN((6, 6), 2), V)
+    model = SequenceNet(OneHot(V), tcn((6, 6), 2), V)
     task = language(model)
     params = jax.tree.map(lambda x: 2 * x, random_variables(model, BATCH["input"])["params"])
     text = PROMPT[:2]

@@ -14,7 +14,7 @@ import jaxdl
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
-from jaxdl.models import Conv1DStack, OneHot, SequenceNet
+from jaxdl.models import CNN1D, OneHot, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.tasks import language
 from jaxdl.training import Directory, Sharded, state_sha256, train
@@ -249,7 +249,7 @@ def test_a_carried_run_resumes_from_a_directory_bit_for_bit(tmp_path):
 # Errors.
 
 
-@pytest.mark.parametrize("body", [RNN("gru", 5, bidirectional=True), Conv1DStack((4,), pool=1)])
+@pytest.mark.parametrize("body", [RNN("gru", 5, bidirectional=True), CNN1D((4,), pool=1)])
 def test_a_body_that_is_not_causal_is_refused(body):
     allowed = "a causal body, whose outputs do not depend on later steps"
     with pytest.raises(InputError, match=f"allowed: {allowed}"):
