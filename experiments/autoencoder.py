@@ -29,12 +29,15 @@ from jaxdl.data import Dataset
 from jaxdl.errors import at_least
 from jaxdl.models import Autoencoder, encoder_decoder
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets, latents, repeat_first
-from jaxdl.runs import Run, launch, read_array, run_experiment, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_experiment, run_variants
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=100.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     mode: Literal["latent_map", "memorization"] = "latent_map"
     """latent_map: the latent codes and their nearest neighbours;
@@ -49,10 +52,6 @@ class Config(TrainingOptions):
     """Widths of the encoder's hidden dense layers; the decoder has the same in reverse order."""
     activation: str = "relu"
     """Activation of the hidden layers."""
-    epochs: float = 100.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     def validate(self) -> Self:
         at_least("latent", self.latent, 1)
@@ -64,13 +63,13 @@ class Config(TrainingOptions):
 
 def network(config: Config, shape: tuple[int, ...]) -> Autoencoder:
     """Returns the network that the options describe, for images of this shape."""
-    options = (config.network, config.hidden, config.activation, config.dtype)
+    options = (config.network, config.hidden, config.activation, config.training.dtype)
     return Autoencoder(*encoder_decoder(shape, config.latent, *options))
 
 
 def load_sets(config: Config) -> dict[str, Dataset]:
     """Returns the sets by name, with a training set of `images` images."""
-    sets = image_sets(config, latents.SIDE_MULTIPLE[config.network])[2]
+    sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])[2]
     if config.images:
         sets["train"] = repeat_first(sets["train"], config.images)
     return sets
@@ -82,7 +81,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     sets = load_sets(config)
     model = network(config, sets["train"]["input"].shape[1:])
     task = tasks.reconstruct(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     members = run.members(state)
     test = np.asarray(sets["test"]["input"])

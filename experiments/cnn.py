@@ -26,34 +26,36 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
-from jaxdl.recipes import ClassificationOptions, run_classification
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.recipes import ClassificationOptions, TrainingOptions, run_classification
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ClassificationOptions):
+class Config(Options):
     """Options of the convolutional network."""
+
+    run: RunOptions = RunOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions()
+    classification: ClassificationOptions = ClassificationOptions()
 
     network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
     """best: three stages of 3x3 kernels with BatchNorm; the others: networks of the lectures."""
     remat: bool = False
     """If True, only the input of each stage is stored; the backward pass recomputes the rest.
     This takes less memory and more time."""
-    epochs: float = 20.0
 
     seeds_share_cores: ClassVar[bool] = False
 
 
 def network(config: Config, classes: int) -> CNN:
     """Returns the network that the options describe."""
+    dtype = config.training.dtype
     if config.network == "lecture-5x5":
-        return lecture_cnn_5x5().clone(outputs=classes, dtype=config.dtype, remat=config.remat)
+        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype, remat=config.remat)
     if config.network == "lecture-3x3":
-        return lecture_cnn_3x3().clone(outputs=classes, dtype=config.dtype, remat=config.remat)
+        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype, remat=config.remat)
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
-    return CNN(
-        stages, (128,), classes, dropout=0.3, norm="batch", dtype=config.dtype, remat=config.remat
-    )
+    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype, remat=config.remat)
 
 
 def first_layer(params: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -65,7 +67,13 @@ def main(config: Config) -> dict[str, Any]:
     """Trains and tests the network, for all seeds in one run."""
 
     def train_and_test(run: Run[Config]) -> dict[str, Any]:
-        return run_classification(run, lambda classes: network(config, classes), first_layer)
+        return run_classification(
+            run,
+            config.training,
+            config.classification,
+            lambda classes: network(config, classes),
+            first_layer,
+        )
 
     return run_experiment(config, train_and_test)
 

@@ -19,19 +19,23 @@ MNIST with three seeds (second command), 30 minutes on one core:
 """
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 
 from jaxdl.errors import at_least
 from jaxdl.models import Conditional, dcgan
-from jaxdl.recipes import GANOptions, run_gan
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.recipes import GANOptions, GANTrainingOptions, run_gan
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(GANOptions):
+class Config(Options):
     """Options of the conditional convolutional GAN."""
+
+    run: RunOptions = RunOptions(epochs=60.0, batch_size=64, validation=0.0)
+    training: GANTrainingOptions = GANTrainingOptions(schedule="cosine", ema=0.99, momentum=0.5)
+    gan: GANOptions = GANOptions()
 
     features: int = 64
     """Kernels of the layer next to the image in both networks; the other one has twice as many."""
@@ -39,7 +43,10 @@ class Config(GANOptions):
     """Widths of the discriminator's hidden dense layers; the generator has the same in reverse."""
     embedding: int = 32
     """Dimensions of the generator's class embedding."""
-    epochs: float = 60.0
+
+    seeds_share_cores: ClassVar[bool] = False
+    # Each save also writes a picture.
+    max_saves: ClassVar[int] = 30
 
     def validate(self) -> Self:
         # Building the networks checks the widths before any data are read.
@@ -51,7 +58,7 @@ class Config(GANOptions):
 def networks(config: Config, shape: tuple[int, ...], classes: int) -> tuple[nn.Module, nn.Module]:
     """Returns generator and discriminator of a DCGAN, both conditioned on the class."""
     generator, discriminator = dcgan(
-        shape, config.features, config.dense, config.norm, config.dtype
+        shape, config.features, config.dense, config.gan.norm, config.training.dtype
     )
     return Conditional(generator, classes, config.embedding), Conditional(discriminator, classes)
 
@@ -60,7 +67,12 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, scores and tests the GAN, for all seeds in one run."""
 
     def train_and_test(run: Run[Config]) -> dict[str, Any]:
-        return run_gan(run, lambda shape, classes: networks(config, shape, classes))
+        return run_gan(
+            run,
+            config.training,
+            config.gan,
+            lambda shape, classes: networks(config, shape, classes),
+        )
 
     return run_experiment(config, train_and_test)
 

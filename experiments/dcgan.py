@@ -34,24 +34,31 @@ Variants on MNIST, one seed each:
 """
 
 import dataclasses
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 
 from jaxdl.models import dcgan
-from jaxdl.recipes import GANOptions, run_gan
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.recipes import GANOptions, GANTrainingOptions, run_gan
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(GANOptions):
+class Config(Options):
     """Options of the convolutional GAN."""
+
+    run: RunOptions = RunOptions(epochs=60.0, batch_size=64, validation=0.0)
+    training: GANTrainingOptions = GANTrainingOptions(schedule="cosine", ema=0.99, momentum=0.5)
+    gan: GANOptions = GANOptions()
 
     features: int = 64
     """Kernels of the layer next to the image in both networks; the other one has twice as many."""
     dense: tuple[int, ...] = (256,)
     """Widths of the discriminator's hidden dense layers; the generator has the same in reverse."""
-    epochs: float = 60.0
+
+    seeds_share_cores: ClassVar[bool] = False
+    # Each save also writes a picture.
+    max_saves: ClassVar[int] = 30
 
     def validate(self) -> Self:
         # Building the networks checks the widths before any data are read.
@@ -61,14 +68,16 @@ class Config(GANOptions):
 
 def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     """Returns generator and discriminator."""
-    return dcgan(shape, config.features, config.dense, config.norm, config.dtype)
+    return dcgan(shape, config.features, config.dense, config.gan.norm, config.training.dtype)
 
 
 def main(config: Config) -> dict[str, Any]:
     """Trains, scores and tests the GAN, for all seeds in one run."""
 
     def train_and_test(run: Run[Config]) -> dict[str, Any]:
-        return run_gan(run, lambda shape, classes: networks(config, shape))
+        return run_gan(
+            run, config.training, config.gan, lambda shape, classes: networks(config, shape)
+        )
 
     return run_experiment(config, train_and_test)
 

@@ -25,12 +25,15 @@ from jaxdl.errors import at_least, in_range
 from jaxdl.models import conv_autoencoder
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.filters import compare_with_filters
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the denoising autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle")
 
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
     """gaussian: normal noise added to the pixels; salt_and_pepper: equally many white and black."""
@@ -42,10 +45,6 @@ class Config(TrainingOptions):
     """Kernels of every convolution."""
     extra_layers: int = 0
     """Extra convolutions in encoder and decoder, which enlarge the receptive field."""
-    epochs: float = 60.0
-    learning_rate: float = 3e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     seeds_share_cores: ClassVar[bool] = False
 
@@ -66,11 +65,11 @@ class Config(TrainingOptions):
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains the network, compares it with the filters and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config, 4)
+    train, test, sets = image_sets(config.run, 4)
     channels = train["input"].shape[-1]
-    model = conv_autoencoder(channels, config.features, config.extra_layers, config.dtype)
+    model = conv_autoencoder(channels, config.features, config.extra_layers, config.training.dtype)
     task = tasks.reconstruct(model, corrupt=config.corruption())
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     networks = [bind(task.reconstruct, member) for member in run.members(state)]
     path = run.figure("comparison")
     psnr = compare_with_filters(networks, config.corruption(), train, test, path)

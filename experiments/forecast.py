@@ -32,7 +32,7 @@ from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 NETWORKS = ("rnn", "conv")
 
@@ -41,19 +41,30 @@ TEST_START = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the forecast."""
+class SeriesOptions(RunOptions):
+    """Options of a run on a series."""
 
     data: str = "weather"
     """The simulated weather station; there is no other set."""
+    batch_size: int = 64
+    """Windows per step."""
+    validation: float = 0.15
+    """Fraction of the series that is the validation set; it precedes the test set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the forecast."""
+
+    run: SeriesOptions = SeriesOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle", clip=1.0)
+
     structure: bool = True
     """If True, fronts make the temperature predictable; if False, it is a random walk."""
     networks: tuple[str, ...] = NETWORKS
     """Networks to compare. rnn: a recurrent network; conv: a one-dimensional convolutional one."""
     days: int = 1260
     """Length of the series in days; its last 15 % are the test set."""
-    validation: float = 0.15
-    """Fraction of the series that is the validation set; it precedes the test set."""
     history: int = 120
     """Hours of weather that a forecast is computed from."""
     ahead: int = 24
@@ -64,17 +75,11 @@ class Config(TrainingOptions):
     """Units of each layer."""
     dropout: float = 0.1
     """Dropout rate of the last layer's input, in [0, 1)."""
-    epochs: float = 20.0
-    batch_size: int = 64
-    """Windows per step."""
-    learning_rate: float = 3e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["weather"])
+        one_of("data", self.run.data, ["weather"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
@@ -82,7 +87,7 @@ class Config(TrainingOptions):
         for name in ("days", "history", "ahead", "stride", "features"):
             at_least(name, getattr(self, name), 1)
         in_range("dropout", self.dropout, 0, 1)
-        in_range("validation", self.validation, 0.05, 0.8)
+        in_range("validation", self.run.validation, 0.05, 0.8)
         return super().validate()
 
     def for_smoke(self) -> Self:
@@ -98,13 +103,13 @@ def load_sets(config: Config) -> tuple[dict[str, Dataset], float, float]:
       The windows of the three parts of the series, which follow each other in time. Then the mean
       and the standard deviation of the temperature in °C, which targets are standardized with.
     """
-    fractions = (TEST_START - config.validation, config.validation)
+    fractions = (TEST_START - config.run.validation, config.run.validation)
     series = data.series(config.structure, 24 * config.days)
     parts = data.chronological(series, fractions)
 
     def windows(part: np.ndarray, stride: int) -> Dataset:
         return data.forecast_windows(
-            part, config.history, config.ahead, stride=stride, name=config.data
+            part, config.history, config.ahead, stride=stride, name=config.run.data
         )
 
     sets = {
@@ -118,9 +123,9 @@ def load_sets(config: Config) -> tuple[dict[str, Dataset], float, float]:
 def network(config: Config) -> SequenceNet:
     """Returns the first of the `networks`."""
     if config.networks[0] == "conv":
-        body: Any = Conv1DStack((config.features,) * 3, dtype=config.dtype)
+        body: Any = Conv1DStack((config.features,) * 3, dtype=config.training.dtype)
         return SequenceNet(None, body, 1, pool="max", dropout=config.dropout)
-    body = RNN("gru", config.features, return_sequences=False, dtype=config.dtype)
+    body = RNN("gru", config.features, return_sequences=False, dtype=config.training.dtype)
     return SequenceNet(None, body, 1, dropout=config.dropout)
 
 
@@ -130,7 +135,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     sets, _, std = load_sets(config)
     model = network(config)
     task = tasks.regress(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     metrics["test/mae_degrees"] = metrics["test/mae"] * std
     plots.learning_curves(run.records(), run.figure("curves"))
     predict = bind(task.predict, run.first_seed(state))

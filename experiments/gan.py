@@ -17,22 +17,29 @@ Scores in the features of the classifier, with those of unseen real images in br
 
 import dataclasses
 import math
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 
 from jaxdl.models import MLP, Reshaped
-from jaxdl.recipes import GANOptions, run_gan
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.recipes import GANOptions, GANTrainingOptions, run_gan
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(GANOptions):
+class Config(Options):
     """Options of the dense GAN."""
+
+    run: RunOptions = RunOptions(epochs=100.0, batch_size=64, validation=0.0)
+    training: GANTrainingOptions = GANTrainingOptions(schedule="cosine", ema=0.99, momentum=0.5)
+    gan: GANOptions = GANOptions()
 
     hidden: tuple[int, ...] = (256, 512)
     """Widths of the generator's hidden layers; the discriminator has the same in reverse order."""
-    epochs: float = 100.0
+
+    seeds_share_cores: ClassVar[bool] = False
+    # Each save also writes a picture.
+    max_saves: ClassVar[int] = 30
 
     def validate(self) -> Self:
         # Building the networks checks the widths before any data are read.
@@ -46,8 +53,9 @@ def networks(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Modu
     The generator has dense layers with BatchNorm and ReLU. The discriminator has dense layers with
     dropout and leaky ReLU.
     """
-    generator = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=config.dtype)
-    discriminator = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=config.dtype)
+    dtype = config.training.dtype
+    generator = MLP(config.hidden, math.prod(shape), "relu", norm="batch", dtype=dtype)
+    discriminator = MLP(config.hidden[::-1], 1, "leaky_relu", dropout=0.3, dtype=dtype)
     return Reshaped(generator, shape, "sigmoid"), discriminator
 
 
@@ -55,7 +63,9 @@ def main(config: Config) -> dict[str, Any]:
     """Trains, scores and tests the GAN, for all seeds in one run."""
 
     def train_and_test(run: Run[Config]) -> dict[str, Any]:
-        return run_gan(run, lambda shape, classes: networks(config, shape))
+        return run_gan(
+            run, config.training, config.gan, lambda shape, classes: networks(config, shape)
+        )
 
     return run_experiment(config, train_and_test)
 

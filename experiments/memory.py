@@ -39,7 +39,7 @@ from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.models import TCN, OneHot, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
-from jaxdl.runs import Run, launch, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 
 CELLS = ("simple", "lstm", "gru", "tcn")
 
@@ -55,11 +55,24 @@ LABELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the long-range tasks."""
+class SequenceOptions(RunOptions):
+    """Options of a run on generated sequences."""
 
     data: str = "generated"
     """The sequences are generated; there is no other set."""
+    batch_size: int = 32
+    """Sequences per step."""
+    validation: float = 0.0
+    """Number of additional validation sequences, as a fraction of `examples`; 0 means none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the long-range tasks."""
+
+    run: SequenceOptions = SequenceOptions(steps=4_000)
+    training: TrainingOptions = TrainingOptions(learning_rate=5e-3, schedule="one_cycle", clip=1.0)
+
     task: Literal["adding", "copy"] = "adding"
     """adding: the sum of two marked numbers; copy: ten symbols, after a long blank."""
     cells: tuple[str, ...] = CELLS
@@ -76,19 +89,11 @@ class Config(TrainingOptions):
     """Number of training sequences."""
     test_examples: int = 1_000
     """Number of test sequences."""
-    steps: int | None = 4_000
-    batch_size: int = 32
-    """Sequences per step."""
-    learning_rate: float = 5e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
-    validation: float = 0.0
-    """Number of additional validation sequences, as a fraction of `examples`; 0 means none."""
 
     default_cpu_devices: ClassVar[int] = 2
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["generated"])
+        one_of("data", self.run.data, ["generated"])
         for cell in self.cells:
             one_of("cells", cell, CELLS)
         for length in self.lengths:
@@ -111,12 +116,12 @@ class Config(TrainingOptions):
 def tcn(config: Config, steps: int) -> TCN:
     """Returns a TCN with the fewest blocks whose receptive field covers all steps."""
     blocks = math.ceil(math.log2((steps - 1) / (2 * (config.kernel - 1)) + 1))
-    return TCN((config.channels,) * max(1, blocks), config.kernel, dtype=config.dtype)
+    return TCN((config.channels,) * max(1, blocks), config.kernel, dtype=config.training.dtype)
 
 
 def rnn(config: Config, cell: Any, **options: Any) -> RNN:
     """Returns a recurrent network of one layer."""
-    return RNN(cell, config.features, dtype=config.dtype, **options)
+    return RNN(cell, config.features, dtype=config.training.dtype, **options)
 
 
 def network(config: Config, cell: str, length: int) -> SequenceNet:
@@ -140,8 +145,8 @@ def make_sets(config: Config, length: int) -> dict[str, Dataset]:
         "train": make(length, config.examples),
         "test": make(length, config.test_examples, seed=1),
     }
-    if config.validation:
-        count = max(1, round(config.validation * config.examples))
+    if config.run.validation:
+        count = max(1, round(config.run.validation * config.examples))
         sets["validation"] = make(length, count, seed=2)
     return sets
 
@@ -153,7 +158,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     sets = make_sets(config, length)
     model = network(config, config.cells[0], length)
     task: Any = {"adding": tasks.regress, "copy": tasks.language}[config.task](model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     plots.learning_curves(run.records(), run.figure("curves"))
     return run.finish(state, metrics, **sets)
 

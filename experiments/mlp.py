@@ -21,13 +21,17 @@ from typing import Any
 import numpy as np
 
 from jaxdl.models import MLP
-from jaxdl.recipes import ClassificationOptions, run_classification
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.recipes import ClassificationOptions, TrainingOptions, run_classification
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ClassificationOptions):
+class Config(Options):
     """Options of the perceptron."""
+
+    run: RunOptions = RunOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions()
+    classification: ClassificationOptions = ClassificationOptions()
 
     hidden: tuple[int, ...] = (512,)
     """Widths of the hidden layers; none gives softmax regression, the single-layer perceptron."""
@@ -40,7 +44,6 @@ class Config(ClassificationOptions):
     """Normalization: batch, layer or weight."""
     kernel_init: str = "he_normal"
     """Initializer of the kernels."""
-    epochs: float = 20.0
 
 
 def network(config: Config, classes: int) -> MLP:
@@ -52,7 +55,7 @@ def network(config: Config, classes: int) -> MLP:
         dropout=config.dropout,
         norm=config.norm,
         kernel_init=config.kernel_init,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
     )
 
 
@@ -66,7 +69,13 @@ def main(config: Config) -> dict[str, Any]:
     """Trains and tests the network, for all seeds in one run."""
 
     def train_and_test(run: Run[Config]) -> dict[str, Any]:
-        return run_classification(run, lambda classes: network(config, classes), first_layer)
+        return run_classification(
+            run,
+            config.training,
+            config.classification,
+            lambda classes: network(config, classes),
+            first_layer,
+        )
 
     return run_experiment(config, train_and_test)
 

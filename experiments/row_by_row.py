@@ -26,12 +26,15 @@ from jaxdl.models import TCN, SequenceNet
 from jaxdl.nn import RNN
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the image reader."""
+
+    run: RunOptions = RunOptions(epochs=15.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, clip=1.0)
 
     by: Literal["row", "pixel"] = "row"
     """Part of the image that is one step of the sequence."""
@@ -49,9 +52,6 @@ class Config(TrainingOptions):
     """If True, a recurrent network also reads the sequence backwards."""
     dropout: float = 0.0
     """Dropout rate of each layer's output, in [0, 1)."""
-    epochs: float = 15.0
-    learning_rate: float = 2e-3
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -68,7 +68,7 @@ def to_sequences(config: Config, part: Dataset) -> Dataset:
     """Reshapes images `[N, H, W, C]` to sequences `[N, T, D]` of H rows or of H W pixels."""
     images = np.asarray(part["input"])
     if images.ndim != 4:
-        raise InputError("data", config.data, "a set of images")
+        raise InputError("data", config.run.data, "a set of images")
     count, height, width, channels = images.shape
     steps = {"row": height, "pixel": height * width}[config.by]
     sequences = images.reshape(count, steps, height * width * channels // steps)
@@ -85,7 +85,7 @@ def network(config: Config, classes: int) -> SequenceNet:
             (config.features,) * config.layers,
             config.kernel,
             dropout=config.dropout,
-            dtype=config.dtype,
+            dtype=config.training.dtype,
         )
         return SequenceNet(None, body, classes, pool="last")
     body = RNN(
@@ -95,7 +95,7 @@ def network(config: Config, classes: int) -> SequenceNet:
         bidirectional=config.bidirectional,
         return_sequences=False,
         dropout=config.dropout,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
     )
     return SequenceNet(None, body, classes, dropout=config.dropout)
 
@@ -103,15 +103,16 @@ def network(config: Config, classes: int) -> SequenceNet:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network and writes the pictures."""
     config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    train, test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
     if train.classes is None:
-        raise InputError("data", config.data, "a set with classes")
+        raise InputError("data", config.run.data, "a set with classes")
     sets = {"train": to_sequences(config, train), "test": to_sequences(config, test)}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(sets["train"], root(0), config.validation)
+    validation = config.run.validation
+    if validation:
+        sets["train"], sets["validation"] = data.split(sets["train"], root(0), validation)
     model = network(config, train.classes)
     task = tasks.classify(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     write_pictures(run, bind(task.predict, run.first_seed(state)), test, sets["test"])
     return run.finish(state, metrics, **sets)
 

@@ -33,15 +33,26 @@ from jaxdl.models import Conv1DStack, SequenceNet
 from jaxdl.nn import RNN, Embedding
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the review classifier."""
+class ReviewOptions(RunOptions):
+    """Options of a run on reviews."""
 
     data: str = "grammar"
     """grammar (generated, always available), or a folder {train,test}/CLASS/*.txt of 2 classes."""
+    batch_size: int = 64
+    """Texts per step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the review classifier."""
+
+    run: ReviewOptions = ReviewOptions()
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle", clip=1.0)
+
     vocabulary: int = 20_000
     """Size of the vocabulary, which has the most frequent words."""
     length: int = 200
@@ -68,12 +79,6 @@ class Config(TrainingOptions):
     """Dropout rate of each layer's output, in [0, 1)."""
     baseline: bool = True
     """If True, the linear classifier is trained and tested too."""
-    batch_size: int = 64
-    """Texts per step."""
-    epochs: float = 10.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    clip: float = 1.0
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -112,7 +117,7 @@ def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
     """Returns the network that the options describe, whose output is the logit of class 1."""
     if config.cell == "conv":
         body: Any = Conv1DStack(
-            (config.features,) * config.layers, dropout=config.dropout, dtype=config.dtype
+            (config.features,) * config.layers, dropout=config.dropout, dtype=config.training.dtype
         )
     else:
         body = RNN(
@@ -121,7 +126,7 @@ def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
             config.layers,
             bidirectional=config.bidirectional,
             dropout=config.dropout,
-            dtype=config.dtype,
+            dtype=config.training.dtype,
         )
     return SequenceNet(
         embedding(config, vocabulary), body, 1, pool=config.pool, dropout=config.dropout
@@ -150,12 +155,13 @@ def linear_accuracy(train: Reviews, test: Reviews) -> float:
 
 def load_reviews(config: Config) -> tuple[Reviews, Reviews]:
     """Returns the training and the test reviews, which have two classes."""
-    if config.data == "grammar":
+    if config.run.data == "grammar":
         train, test = data.synthetic_reviews()
     else:
-        train, test = data.read_reviews(config.data)
+        train, test = data.read_reviews(config.run.data)
     if len(train.classes) != 2:
-        raise InputError("data", config.data, f"texts of two classes, not of {len(train.classes)}")
+        allowed = f"texts of two classes, not of {len(train.classes)}"
+        raise InputError("data", config.run.data, allowed)
     return train, test
 
 
@@ -163,13 +169,14 @@ def encode_sets(
     config: Config, vocabulary: Vocabulary, train: Reviews, test: Reviews
 ) -> dict[str, Dataset]:
     """Returns the sets by name, with texts as ids of words."""
-    name = Path(config.data).name
+    name = Path(config.run.data).name
     sets = {
         part: data.encode_reviews(reviews, vocabulary, config.length, config.keep, name)
         for part, reviews in (("train", train), ("test", test))
     }
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(sets["train"], root(0), config.validation)
+    validation = config.run.validation
+    if validation:
+        sets["train"], sets["validation"] = data.split(sets["train"], root(0), validation)
     return sets
 
 
@@ -184,7 +191,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     baseline = {}
     if config.baseline:
         baseline["baseline/accuracy"] = linear_accuracy(train, test)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     vocabulary.save(run.out / "vocabulary.json")
     for name, accuracy in baseline.items():
         metrics[name] = np.full(run.key.shape, accuracy)

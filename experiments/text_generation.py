@@ -58,7 +58,7 @@ from jaxdl.models import OneHot, SequenceNet
 from jaxdl.nn import RNN, Embedding, tap
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import stream
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 #: Number of test tokens that the heat map chooses its part of the text from.
 HEATMAP_TOKENS = 8192
@@ -69,11 +69,24 @@ LINE_TOKENS = {"character": 64, "word": 12}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the language model."""
+class TextOptions(RunOptions):
+    """Options of a run on a text."""
 
     data: str = "english"
     """english (always available), tiny_shakespeare (TFDS), or a text file, which may end in .gz."""
+    batch_size: int = 32
+    """Windows per step."""
+    validation: float = 0.0
+    """Fraction of the training text that is the validation set, from its end; 0 means none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the language model."""
+
+    run: TextOptions = TextOptions(epochs=20.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-2, schedule="one_cycle", clip=1.0)
+
     by: Literal["character", "word"] = "character"
     """Unit of text that is one token."""
     vocabulary: int | None = None
@@ -111,14 +124,6 @@ class Config(TrainingOptions):
     """Text that the samples continue; default: the end of the training text."""
     sample_length: int = 400
     """Tokens of a sample."""
-    batch_size: int = 32
-    """Windows per step."""
-    epochs: float = 20.0
-    learning_rate: float = 2e-2
-    schedule: str = "one_cycle"
-    clip: float = 1.0
-    validation: float = 0.0
-    """Fraction of the training text that is the validation set, from its end; 0 means none."""
 
     default_cpu_devices: ClassVar[int] = 2
 
@@ -135,10 +140,10 @@ class Config(TrainingOptions):
         in_range("dropout", self.dropout, 0, 1)
         if self.prompt == "":
             raise InputError("prompt", self.prompt, "at least one character")
-        if self.accumulate > 1 and not self.stride:
+        if self.training.accumulate > 1 and not self.stride:
             raise InputError(
                 "accumulate",
-                self.accumulate,
+                self.training.accumulate,
                 "1 if the recurrent state is carried; --stride trains on shuffled windows instead",
             )
         tasks.check_filters(self.temperature, self.top_k, self.top_p)
@@ -168,14 +173,14 @@ class Text(NamedTuple):
 
 def load_text(config: Config) -> Text:
     """Reads and splits the text, and encodes its parts."""
-    whole = data.read_text(config.data, config.data_dir, config.cache_dir)
+    whole = data.read_text(config.run.data, config.run.data_dir, config.run.cache_dir)
     train, test = data.split_text(whole, config.test_fraction)
     vocabulary = Vocabulary.build(train, config.by, size=config.vocabulary, lower=config.lower)
     texts = {"train": train, "test": test}
-    if config.validation:
-        texts["train"], texts["validation"] = data.split_text(train, config.validation)
+    if config.run.validation:
+        texts["train"], texts["validation"] = data.split_text(train, config.run.validation)
     ids = {part: vocabulary.encode(text) for part, text in texts.items()}
-    name = Path(config.data).stem
+    name = Path(config.run.data).stem
     context = 4 * config.length
     sets = {
         part: data.text_evaluation_windows(tokens, 2 * context, context, name)
@@ -203,7 +208,7 @@ def network(config: Config, vocabulary: int) -> SequenceNet:
         config.layers,
         dropout=config.dropout,
         variational=config.variational,
-        dtype=config.dtype,
+        dtype=config.training.dtype,
         kernel_init=kernel_init,
     )
     return SequenceNet(embed, body, vocabulary, dropout=config.dropout)
@@ -247,7 +252,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     model = network(config, len(text.vocabulary))
     task = tasks.language(model, carried=not config.stride)
     write_sample = sampler(run, task, text)
-    state, metrics = fit_and_test(run, model, task, text.sets, write_sample)
+    state, metrics = fit_and_test(
+        run, config.training, model, task, text.sets, on_validation=write_sample
+    )
     text.vocabulary.save(run.out / "vocabulary.json")
     metrics["test/perplexity"] = np.exp(metrics["test/loss"])
     metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())

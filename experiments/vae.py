@@ -44,15 +44,18 @@ from jaxdl.recipes import (
     load_classifier,
     vae,
 )
-from jaxdl.runs import Run, launch, run_experiment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 #: The values of `jaxdl.tasks.vae` for the option `binarize`.
 BINARIZE: dict[str, Any] = {"dynamic": "dynamic", "threshold": 0.5, "none": None}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the variational autoencoder."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     latent: int = 20
     """Number of latent dimensions."""
@@ -80,10 +83,6 @@ class Config(TrainingOptions):
     Default: the one in the cache, trained if it is missing."""
     importance: int = 100
     """Samples for each test image in the importance-weighted bound; 0 means no such bound."""
-    epochs: float = 60.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     default_cpu_devices: ClassVar[int] = 2
     # Each save also writes a picture.
@@ -113,7 +112,7 @@ class Config(TrainingOptions):
 
 def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
     """Returns the network that the options describe, for images of this shape."""
-    options = (config.network, config.hidden, config.activation, config.dtype)
+    options = (config.network, config.hidden, config.activation, config.training.dtype)
     halves = encoder_decoder(shape, 2 * config.latent, *options)
     if config.conditional:
         halves = (Conditional(halves[0], classes), Conditional(halves[1], classes))
@@ -123,21 +122,21 @@ def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network, scores its samples and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config, latents.SIDE_MULTIPLE[config.network])
+    train, test, sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])
     classes = train.classes or 0
     model = network(config, train["input"].shape[1:], classes)
-    warmup_steps = math.ceil(config.kl_warmup * config.total_steps(sets["train"].size))
+    warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"].size))
     task = tasks.vae(
         model,
         likelihood=config.likelihood,
         sigma=config.sigma,
         beta=config.beta,
-        warmup=warmup_steps * config.accumulate,
+        warmup=warmup_steps * config.training.accumulate,
         binarize=BINARIZE[config.binarize],
     )
     inputs = grid_inputs(run.seeds[0], config.latent, classes if config.conditional else None)
-    check_batch_size(sets["train"], config.batch_size)
-    classifier = load_classifier(config, train, test)
+    check_batch_size(sets["train"], config.run.batch_size)
+    classifier = load_classifier(config.run, config.feature_classifier, train, test)
     for half, x in ((model.encoder, train["input"][:1]), (model.decoder, inputs[0][:1])):
         print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
 
@@ -149,7 +148,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         images = predict_batched(bind(generate, run.first_seed(state)), *inputs)
         run.grid(state.steps_done, images, latents.COLUMNS)
 
-    state, metrics = fit_and_test(run, None, task, sets, on_validation)
+    state, metrics = fit_and_test(
+        run, config.training, None, task, sets, on_validation=on_validation
+    )
     members = run.members(state)
     fields = ("input", "label") if config.conditional else ("input",)
     arrays = [np.asarray(test[field]) for field in fields]

@@ -34,12 +34,15 @@ from jaxdl.recipes import (
     latents,
     load_classifier,
 )
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
+class Config(Options):
     """Options of the comparison."""
+
+    run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
 
     networks: tuple[Literal["autoencoder", "vae"], ...] = ("autoencoder", "vae")
     """Networks to compare."""
@@ -48,10 +51,6 @@ class Config(TrainingOptions):
     feature_classifier: str | None = None
     """Directory of a finished run of experiments/feature_classifier.py.
     Default: the one in the cache, trained if it is missing."""
-    epochs: float = 60.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
-    validation: float = 0.0
 
     def validate(self) -> Self:
         if not self.networks or len(set(self.networks)) < len(self.networks):
@@ -65,16 +64,16 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the first network, scores its generated images and writes the pictures."""
     config = run.config
     variational = config.networks[0] == "vae"
-    train, test, sets = image_sets(config)
+    train, test, sets = image_sets(config.run)
     latents.check_map(train.classes)
-    check_batch_size(sets["train"], config.batch_size)
-    classifier = load_classifier(config, train, test)
+    check_batch_size(sets["train"], config.run.batch_size)
+    classifier = load_classifier(config.run, config.feature_classifier, train, test)
     shape = train["input"].shape[1:]
     length = 4 if variational else 2
-    halves = encoder_decoder(shape, length, hidden=config.hidden, dtype=config.dtype)
+    halves = encoder_decoder(shape, length, hidden=config.hidden, dtype=config.training.dtype)
     model = VAE(*halves, latent=2) if variational else Autoencoder(*halves)
     task = tasks.vae(model) if variational else tasks.reconstruct(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     members = run.members(state)
     images = np.asarray(test["input"])
@@ -102,7 +101,7 @@ def main(config: Config) -> dict[str, Any]:
     out, results = run_variants(config, variants, train_and_test)
     if len(results) < len(variants):
         return results
-    test = data.load(config.data, config.data_dir, config.cache_dir)[1]
+    test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)[1]
     maps = {}
     for name, result in results.items():
         accuracy = result["metrics"]["test/neighbours_accuracy"]

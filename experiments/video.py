@@ -28,7 +28,7 @@ from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.rng import root
-from jaxdl.runs import Run, launch, read_array, run_variants
+from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
 #: Names of the labels, by question.
 ANSWERS = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3", "4")}
@@ -40,11 +40,22 @@ SHOWN = 6
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingOptions):
-    """Options of the clip classifier."""
+class ClipOptions(RunOptions):
+    """Options of a run on generated clips."""
 
     data: str = "generated"
     """Clips are generated from scikit-learn's digits; there is no other set."""
+    batch_size: int = 32
+    """Clips per step, or frames for the network on one frame."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the clip classifier."""
+
+    run: ClipOptions = ClipOptions()
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
+
     question: Literal["direction", "count"] = "direction"
     """direction: the direction of the motion; count: the number of different digits."""
     networks: tuple[str, ...] = NETWORKS
@@ -57,16 +68,11 @@ class Config(TrainingOptions):
     """Outputs of the CNN for each frame, and units of the recurrent network."""
     dropout: float = 0.0
     """Dropout rate of the last layer's input, in [0, 1)."""
-    batch_size: int = 32
-    """Clips per step, or frames for the network on one frame."""
-    epochs: float = 10.0
-    learning_rate: float = 2e-3
-    schedule: str = "one_cycle"
 
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
-        one_of("data", self.data, ["generated"])
+        one_of("data", self.run.data, ["generated"])
         if not self.networks:
             raise InputError("networks", self.networks, "at least one")
         for name in self.networks:
@@ -82,10 +88,11 @@ class Config(TrainingOptions):
 def network(config: Config) -> CNN | SequenceNet:
     """Returns the first of the `networks`."""
     stages = (Stage(16), Stage(32))
+    dtype = config.training.dtype
     if config.networks[0] == "frames":
-        return CNN(stages, (config.features,), 4, dropout=config.dropout, dtype=config.dtype)
-    body = RNN("gru", config.features, return_sequences=False, dtype=config.dtype)
-    frame = TimeDistributed(CNN(stages, (), config.features, dtype=config.dtype))
+        return CNN(stages, (config.features,), 4, dropout=config.dropout, dtype=dtype)
+    body = RNN("gru", config.features, return_sequences=False, dtype=dtype)
+    frame = TimeDistributed(CNN(stages, (), config.features, dtype=dtype))
     return SequenceNet(frame, body, 4, dropout=config.dropout)
 
 
@@ -105,13 +112,13 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     config = run.config
     train, test = data.moving_digits(config.question, config.clips, config.frames)
     sets = {"train": train, "test": test}
-    if config.validation:
-        sets["train"], sets["validation"] = data.split(train, root(0), config.validation)
+    if config.run.validation:
+        sets["train"], sets["validation"] = data.split(train, root(0), config.run.validation)
     if config.networks[0] == "frames":
         sets = {part: to_frames(clips) for part, clips in sets.items()}
     model = network(config)
     task = tasks.classify(model)
-    state, metrics = fit_and_test(run, model, task, sets)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     predict = bind(task.predict, run.first_seed(state))
     probabilities = predict_batched(predict, np.asarray(sets["test"]["input"]), batch_size=100)

@@ -1,12 +1,11 @@
 """Repetition of the run of a result: `reproduce`, and `python -m jaxdl.reproduce RESULT`.
 
 The contents of a result are not trusted. Its experiment must be one of the scripts in a directory
-that the caller names, and its options must be fields of that script's Config. The caller decides
+that the caller names, and its options must be those of that script's Config. The caller decides
 where files are written.
 """
 
 import argparse
-import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -18,9 +17,10 @@ from typing import Any
 
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
+from jaxdl.runs.command_line import parsed
 from jaxdl.runs.comparison import Comparison, compare_results, report
 from jaxdl.runs.directory import are_conversions, read_json
-from jaxdl.runs.options import Options, parsed
+from jaxdl.runs.options import Options, flat_options, with_options
 
 #: Options that are not taken from the result. They decide where files are written, and do not
 #: affect the numbers.
@@ -113,7 +113,7 @@ def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]
       InputError: the script does not have an option, or would read a value as another one.
     """
     config = _options_of(script)
-    names = [field.name for field in dataclasses.fields(config)]
+    names = list(flat_options(config()))
     words = [f"--out={out}"]
     expected: dict[str, Any] = {"out": out}
     for name, value in stored.items():
@@ -121,10 +121,10 @@ def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]
         if name not in CALLER_OPTIONS:
             words += _arguments(name, value)
             expected[name] = tuple(value) if isinstance(value, list) else value
-    read = parsed(config, words)
-    options = config(**expected)
+    read = flat_options(parsed(config, words))
+    options = flat_options(with_options(config(), **expected))
     for name in names:
-        if getattr(read, name) != getattr(options, name):
+        if read[name] != options[name]:
             allowed = "a value that can be given on the command line"
             raise InputError(f"config.{name}", expected.get(name), allowed)
     return words

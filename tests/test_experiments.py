@@ -225,7 +225,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {record["step"] for record in records} == {5, 10, 15, 20}
     validated = any(name.startswith("validation/") for record in records for name in record)
-    assert validated == (script(name).Config.validation > 0 or "--validation" in arguments)
+    assert validated == (script(name).Config.run.validation > 0 or "--validation" in arguments)
     assert bool(list((tmp_path / "samples").glob("step-*.png"))) == ("training" in pictures)
     assert ("feature_classifier" in result) == ("--feature-classifier" in arguments)
     assert any((tmp_path / "checkpoints").glob("*/manifest.json"))

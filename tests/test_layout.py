@@ -229,7 +229,7 @@ def test_public_functions_and_classes_have_usage_in_their_docstring(name, value)
     others = {other.split(".")[-1] for other, _ in public()} - {name.split(".")[-1]}
     parts = [">>> ", "Args:", "Attributes:", *(f"`{other}`" for other in others)]
     explained = any(part in text for part in parts)
-    options = inspect.isclass(value) and issubclass(value, jaxdl.runs.Options)
+    options = inspect.isclass(value) and value.__name__.endswith("Options")
     assert explained or options or not inspect.signature(value).parameters, (
         f"{name} has no example and no list of arguments"
     )

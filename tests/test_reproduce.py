@@ -1,6 +1,5 @@
 """Repeating a run from its result, and results that no run wrote."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import pytest
 
 from jaxdl.errors import InputError, JaxdlError, RunError
 from jaxdl.reproduce import CALLER_OPTIONS, command_line, main, reproduce
-from jaxdl.runs import launch
-from jaxdl.runs.options import parsed
+from jaxdl.runs import flat_options, launch, with_options
+from jaxdl.runs.command_line import parsed
 from tests.runs.scripts import EXPERIMENTS, script
 
 NAMES = sorted(path.stem for path in EXPERIMENTS.glob("*.py"))
@@ -88,13 +87,13 @@ def write(path: Path, result: object) -> Path:
 @pytest.mark.parametrize("odd", [False, True])
 def test_the_command_line_gives_the_same_options(name, odd):
     config = script(name).Config
-    options = config(smoke=True).validate()
+    options = with_options(config(), smoke=True).validate()
     if odd:
-        options = config(**ODD.get(name, {}))
-    stored = json.loads(json.dumps(dataclasses.asdict(options)))
+        options = with_options(config(), **ODD.get(name, {}))
+    stored = json.loads(json.dumps(flat_options(options)))
     words = command_line(EXPERIMENTS / f"{name}.py", stored, "/there")
     read = parsed(config, words)
-    assert read == dataclasses.replace(options, out="/there")
+    assert read == with_options(options, out="/there")
     assert odd or read.validate() == read
 
 

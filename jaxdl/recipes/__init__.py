@@ -2,8 +2,8 @@
 
 from jaxdl.recipes.classification import ClassificationOptions, run_classification
 from jaxdl.recipes.feature_classifier import load_classifier
-from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
-from jaxdl.recipes.gan import GANOptions, run_gan
+from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
+from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
 from jaxdl.recipes.images import image_sets, repeat_first
 from jaxdl.recipes.sample_quality import (
     collapse_warnings,
@@ -16,6 +16,7 @@ from jaxdl.recipes.sample_quality import (
 __all__ = [
     "ClassificationOptions",
     "GANOptions",
+    "GANTrainingOptions",
     "TrainingOptions",
     "collapse_warnings",
     "evaluate_samples",
@@ -28,4 +29,5 @@ __all__ = [
     "run_classification",
     "run_gan",
     "sample_metrics",
+    "split_sets",
 ]

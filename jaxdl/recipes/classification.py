@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
@@ -14,11 +14,12 @@ from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.plots.page import PALETTE
 from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
+from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassificationOptions(TrainingOptions):
+class ClassificationOptions:
     """Options of the experiments that classify."""
 
     label_smoothing: float = 0.0
@@ -29,61 +30,63 @@ class ClassificationOptions(TrainingOptions):
     """If True, inputs are rescaled to mean 0 and variance 1.
     The statistics are those of the training set."""
 
-    def validate(self) -> Self:
+    def validate(self, run: RunOptions) -> None:
+        """Raises InputError for a value that is out of range."""
         at_least("shift", self.shift, 0)
         in_range("label_smoothing", self.label_smoothing, 0, 1)
-        return super().validate()
 
 
 def run_classification(
-    run: Run[Any],
+    run: Run[Options],
+    training: TrainingOptions,
+    options: ClassificationOptions,
     model_for: Callable[[int], nn.Module],
     first_layer: Callable[[Any, tuple], np.ndarray],
 ) -> dict[str, Any]:
     """Trains a classifier, evaluates it on the test set, draws figures and writes the result.
 
     Args:
-      run: run whose options are a `ClassificationOptions`.
+      run: run to train in.
+      training: options of the optimizer.
+      options: options of the task.
       model_for: `model_for(classes) -> model`.
       first_layer: `first_layer(params, shape of an input) -> kernel`, shown as filters.
 
     Returns:
       The result of `Run.finish`.
     """
-    config = run.config
-    sets = prepared(run)
+    sets = prepared(run.config.run, options.standardize)
     shape = sets["train"]["input"].shape[1:]
     shift = None
-    if config.shift:
+    if options.shift:
         if len(shape) != 3:
             allowed = f"0 for inputs of shape {list(shape)}, which are not images"
-            raise InputError("shift", config.shift, allowed)
-        if config.shift >= min(shape[:2]):
+            raise InputError("shift", options.shift, allowed)
+        if options.shift >= min(shape[:2]):
             allowed = f"less than the smaller side of the images, {min(shape[:2])}"
-            raise InputError("shift", config.shift, allowed)
-        shift = augment.random_shift(config.shift)
+            raise InputError("shift", options.shift, allowed)
+        shift = augment.random_shift(options.shift)
     classes = sets["train"].classes
     if classes is None:
-        raise InputError("data", config.data, "a set with classes")
+        raise InputError("data", run.config.run.data, "a set with classes")
     model = model_for(classes)
-    task = tasks.classify(model, label_smoothing=config.label_smoothing, augment=shift)
-    state, metrics = fit_and_test(run, model, task, sets)
+    task = tasks.classify(model, label_smoothing=options.label_smoothing, augment=shift)
+    state, metrics = fit_and_test(run, training, model, task, sets)
     draw(run, task, run.first_seed(state), sets["test"], first_layer)
     return run.finish(state, metrics, **sets)
 
 
-def prepared(run: Run[Any]) -> dict[str, Dataset]:
-    """Loads and splits the data of a run, and standardizes it if that option is set."""
-    config = run.config
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
-    sets = split_sets(config, train, test)
-    if config.standardize:
+def prepared(run: RunOptions, standardize: bool) -> dict[str, Dataset]:
+    """Loads and splits the data of a run, and rescales it to mean 0 and variance 1 on request."""
+    train, test = data.load(run.data, run.data_dir, run.cache_dir)
+    sets = split_sets(run, train, test)
+    if standardize:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets
 
 
 def draw(
-    run: Run[Any], task: tasks.Task, state: State, test: Dataset, first_layer: Callable
+    run: Run[Options], task: tasks.Task, state: State, test: Dataset, first_layer: Callable
 ) -> None:
     """Draws the figures of a classifier.
 

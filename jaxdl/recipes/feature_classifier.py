@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,17 @@ from jaxdl.models import CNN, Stage
 from jaxdl.nn import tap
 from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.classification import ClassificationOptions, run_classification
+from jaxdl.recipes.fitting import TrainingOptions
 from jaxdl.rng import root
 from jaxdl.runs.directory import read_json, read_result
-from jaxdl.runs.options import Options, directory_key, from_json
+from jaxdl.runs.options import (
+    DeviceOptions,
+    Options,
+    RunOptions,
+    directory_key,
+    from_json,
+    with_options,
+)
 from jaxdl.runs.run import Run, run_experiment
 from jaxdl.training import Directory, state_sha256
 
@@ -39,24 +47,23 @@ MOST_IMAGES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureClassifierOptions(ClassificationOptions):
+class FeatureClassifierOptions(Options):
     """Options of the feature classifier."""
 
-    optimizer: str = "adamw"
-    learning_rate: float = 3e-3
-    schedule: str = "one_cycle"
-    weight_decay: float = 0.05
-    strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "single"
-    steps: int | None = 800
-    validation: float = 0.0
+    run: RunOptions = RunOptions(steps=800, validation=0.0)
+    devices: DeviceOptions = DeviceOptions(strategy="single")
+    training: TrainingOptions = TrainingOptions(
+        optimizer="adamw", learning_rate=3e-3, schedule="one_cycle", weight_decay=0.05
+    )
+    classification: ClassificationOptions = ClassificationOptions()
 
     seeds_share_cores: ClassVar[bool] = False
 
     def default_out(self, name: str) -> Path:
         """Returns the directory in the cache if the options are the default ones for the data."""
-        defaults = FeatureClassifierOptions(self.data).validate()
+        defaults = with_options(FeatureClassifierOptions(), data=self.run.data).validate()
         if directory_key(self) == directory_key(defaults):
-            return default_directory(self)
+            return default_directory(self.run)
         return super().default_out(name)
 
 
@@ -90,7 +97,7 @@ class FeatureClassifier(NamedTuple):
 def network(options: FeatureClassifierOptions, classes: int) -> CNN:
     """Returns the network of the classifier."""
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
-    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=options.dtype)
+    return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=options.training.dtype)
 
 
 def train_feature_classifier(config: FeatureClassifierOptions) -> dict[str, Any]:
@@ -100,32 +107,40 @@ def train_feature_classifier(config: FeatureClassifierOptions) -> dict[str, Any]
         def kernel(params: Any, shape: tuple) -> np.ndarray:
             return np.asarray(params["conv_0"]["kernel"])
 
-        return run_classification(run, lambda classes: network(config, classes), kernel)
+        return run_classification(
+            run,
+            config.training,
+            config.classification,
+            lambda classes: network(config, classes),
+            kernel,
+        )
 
     return run_experiment(config, experiment)
 
 
-def default_directory(config: Options) -> Path:
+def default_directory(run: RunOptions) -> Path:
     """Returns the directory in the cache for the classifier of a data set.
 
     Example:
-      >>> default_directory(Options(data="mnist", cache_dir="/tmp/cache")).as_posix()
+      >>> default_directory(RunOptions(data="mnist", cache_dir="/tmp/cache")).as_posix()
       '/tmp/cache/feature_classifiers/mnist'
     """
-    name = config.data.replace("/", "-")
-    if config.data.endswith(".npz"):
-        path = str(Path(config.data).expanduser().resolve())
-        name = f"{Path(config.data).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
-    return cache_root(config.cache_dir) / "feature_classifiers" / name
+    name = run.data.replace("/", "-")
+    if run.data.endswith(".npz"):
+        path = str(Path(run.data).expanduser().resolve())
+        name = f"{Path(run.data).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    return cache_root(run.cache_dir) / "feature_classifiers" / name
 
 
-def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassifier:
+def load_classifier(
+    run: RunOptions, directory: str | None, train: Dataset, test: Dataset
+) -> FeatureClassifier:
     """Loads the feature classifier for the data of a run.
 
     Args:
-      config: options of the run. Its `feature_classifier` is the directory of a finished run of
-        `experiments/feature_classifier.py`. None means the classifier in the cache, which is
-        trained first if it is missing.
+      run: options of the run.
+      directory: directory of a finished run of `experiments/feature_classifier.py`. None means the
+        classifier in the cache, which is trained first if it is missing.
       train: whole training set.
       test: test set.
 
@@ -136,14 +151,19 @@ def load_classifier(config: Any, train: Dataset, test: Dataset) -> FeatureClassi
       InputError: the directory has no finished run of a classifier, or one of other data.
       RunError: a file of the run is damaged.
     """
-    out = default_directory(config)
-    if config.feature_classifier:
-        out = expand_path(config.feature_classifier, "feature_classifier")
+    out = default_directory(run)
+    if directory:
+        out = expand_path(directory, "feature_classifier")
     elif not (out / "result.json").exists():
-        print(f"the cache has no classifier of {config.data} yet; training it, once per data set")
-        options = FeatureClassifierOptions(config.data, config.data_dir, config.cache_dir)
+        print(f"the cache has no classifier of {run.data} yet; training it, once per data set")
+        options = with_options(
+            FeatureClassifierOptions(),
+            data=run.data,
+            data_dir=run.data_dir,
+            cache_dir=run.cache_dir,
+        )
         train_feature_classifier(options.validate())
-    result, options = _finished(out, config.data)
+    result, options = _finished(out, run.data)
     stored = result["data"]["train"]
     if stored["sha256"] != train.sha256:
         allowed = (
@@ -239,7 +259,8 @@ def _restored(
     out: Path, options: FeatureClassifierOptions, classes: int, train: Dataset, result: Any
 ) -> State:
     """Restores the state of a classifier's run; raises RunError for a wrong hash."""
-    net = options.make_learner(tasks.classify(network(options, classes)), train.size)
+    optimizer = options.training.make_optimizer(options.run.total_steps(train.size))
+    net = options.training.make_learner(tasks.classify(network(options, classes)), optimizer)
     batch = {name: x[:1] for name, x in train.arrays.items()}
     sharding = SingleDeviceSharding(jax.devices()[0])
     abstract_state = jax.tree.map(

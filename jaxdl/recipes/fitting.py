@@ -1,28 +1,29 @@
 """Training with a single loss: the options of the optimizer, and a run from a task to its test."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 import optax
 
 from jaxdl import optimizers
-from jaxdl.core import Learner, State, Update, learner
+from jaxdl.core import Learner, State, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
 from jaxdl.rng import root
-from jaxdl.runs.options import Options
+from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
+from jaxdl.tasks import Task
 from jaxdl.training import Patience
 from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingOptions(Options):
-    """Options of the experiments that train with one optimizer."""
+class TrainingOptions:
+    """Options of the optimizer and of the steps of training."""
 
     optimizer: str = "adam"
     """Name of the optimizer:
@@ -59,21 +60,21 @@ class TrainingOptions(Options):
     bfloat16: bool = False
     """If True, the network computes in bfloat16. Parameters stay float32."""
 
-    def validate(self) -> Self:
+    def validate(self, run: RunOptions) -> None:
+        """Raises InputError for a value that is out of range or does not fit the run."""
         at_least("accumulate", self.accumulate, 1)
         at_least("patience", self.patience, 0)
         in_range("ema", self.ema, 0, 1)
         if self.ema and self.optimizer == "schedule_free":
             allowed = "0 with schedule_free, which averages the weights already"
             raise InputError("ema", self.ema, allowed)
-        if self.patience and not self.validation:
+        if self.patience and not run.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
-        if self.batch_size % self.accumulate:
-            allowed = f"a divisor of the batch size {self.batch_size}"
+        if run.batch_size % self.accumulate:
+            allowed = f"a divisor of the batch size {run.batch_size}"
             raise InputError("accumulate", self.accumulate, allowed)
         # Checks names and numbers before any data are read.
         self.make_optimizer(1)
-        return super().validate()
 
     @property
     def dtype(self) -> Any:
@@ -94,13 +95,9 @@ class TrainingOptions(Options):
             clip=self.clip,
         )
 
-    def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        """Returns the updates that one step of the run consists of."""
-        return task.updates(self.make_optimizer(steps))
-
-    def make_learner(self, task: Any, size: int) -> Learner:
-        """Returns the learner for a training set of `size` examples."""
-        updates = self.make_updates(task, self.total_steps(size))
+    def make_learner(self, task: Task, *optimizers: optax.GradientTransformation) -> Learner:
+        """Returns the learner of a task, whose `updates` use the optimizers."""
+        updates = task.updates(*optimizers)
         net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
         if self.ema:
             net = with_ema(net, self.ema)
@@ -109,55 +106,64 @@ class TrainingOptions(Options):
         return net
 
 
-def split_sets(config: Any, train: Dataset, test: Dataset) -> dict[str, Dataset]:
+def split_sets(run: RunOptions, train: Dataset, test: Dataset) -> dict[str, Dataset]:
     """Splits a validation set from the training set, the same one for every seed.
 
     Args:
-      config: options of the run.
+      run: options of the run.
       train: whole training set.
       test: test set, which stays as it is.
 
     Returns:
-      The sets by part: `train`, `test` and, if `config.validation` is not 0, `validation`.
+      The sets by part: `train`, `test` and, if `run.validation` is not 0, `validation`.
 
     Raises:
       InputError: the fraction for validation leaves one of the parts empty.
     """
     sets = {"train": train, "test": test}
-    if config.validation:
-        if not 0 < round(config.validation * train.size) < train.size:
+    if run.validation:
+        if not 0 < round(run.validation * train.size) < train.size:
             allowed = f"a fraction that leaves both parts of {train.size} examples non-empty"
-            raise InputError("validation", config.validation, allowed)
-        sets["train"], sets["validation"] = split(train, root(0), config.validation)
+            raise InputError("validation", run.validation, allowed)
+        sets["train"], sets["validation"] = split(train, root(0), run.validation)
     return sets
 
 
 def fit_and_test(
-    run: Run[Any],
+    run: Run[Options],
+    training: TrainingOptions,
     model: nn.Module | None,
-    task: Any,
+    task: Task,
     sets: Mapping[str, Dataset],
+    *,
+    optimizers: Callable[[int], Sequence[optax.GradientTransformation]] | None = None,
     on_validation: Callable[[State], None] | None = None,
 ) -> tuple[State, dict[str, Any]]:
     """Trains a task with the options of the run, then evaluates it on the test set.
 
     Args:
-      run: run whose options are a `TrainingOptions`.
+      run: run to train in.
+      training: options of the optimizer.
       model: model of the task, whose table of parameters is printed. None prints nothing.
-      task: task with `init` and the losses that the options' `make_updates` uses.
+      task: task to train.
       sets: `train`, `test` and optionally `validation`.
+      optimizers: `optimizers(steps)` returns those that `task.updates` takes, for a run of `steps`
+        steps. None means the one of the options.
       on_validation: called with the state at every validation (`jaxdl.train`).
 
     Returns:
       The trained state and the metrics of the test set.
     """
-    config = run.config
     train = sets["train"]
-    net = config.make_learner(task, train.size)
+    steps = run.config.run.total_steps(train.size)
+    made: Sequence[optax.GradientTransformation] = [training.make_optimizer(steps)]
+    if optimizers is not None:
+        made = optimizers(steps)
+    net = training.make_learner(task, *made)
     if model is not None:
         print(table(model, train["input"][:1]))
     patience = None
-    if config.patience:
-        patience = Patience("loss", config.patience)
+    if training.patience:
+        patience = Patience("loss", training.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation)
     return state, run.test(net, state, sets["test"])

@@ -1,16 +1,18 @@
 """Generative adversarial networks: shared options, and a run from the data to the figures."""
 
 import dataclasses
+import functools
 import math
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
 import flax.linen as nn
 import numpy as np
+import optax
 
 from jaxdl import augment, plots, scores, tasks
-from jaxdl.core import State, Update
+from jaxdl.core import State
 from jaxdl.data.checks import check_batch_size
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import table
@@ -19,7 +21,8 @@ from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
-from jaxdl.recipes.sample_quality import evaluate_samples, latent_noise
+from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
+from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 
 #: Columns of a grid of images, and most rows. In a conditional grid each row is a class.
@@ -31,8 +34,37 @@ UNSHIFTED_PROBABILITY = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class GANOptions(TrainingOptions):
-    """Options of the experiments with a generator and a discriminator."""
+class GANTrainingOptions(TrainingOptions):
+    """Options of the optimizers of a generator and a discriminator."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate of the generator."""
+    discriminator_learning_rate: float = 4e-4
+    """Peak learning rate of the discriminator."""
+
+    def validate(self, run: RunOptions) -> None:
+        if self.patience:
+            allowed = "0 (a GAN's losses do not measure progress)"
+            raise InputError("patience", self.patience, allowed)
+        if self.optimizer == "schedule_free":
+            allowed = "one that can update a part of the parameters"
+            raise InputError("optimizer", self.optimizer, allowed)
+        rate = self.discriminator_learning_rate
+        if not 0 < rate < math.inf:
+            raise InputError("discriminator_learning_rate", rate, "a finite number above 0")
+        super().validate(run)
+
+    def make_optimizers(
+        self, critic_steps: int, steps: int
+    ) -> tuple[optax.GradientTransformation, optax.GradientTransformation]:
+        """Returns the optimizers of discriminator and generator for a run of `steps` steps."""
+        discriminator = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
+        return discriminator.make_optimizer(steps * critic_steps), self.make_optimizer(steps)
+
+
+@dataclasses.dataclass(frozen=True)
+class GANOptions:
+    """Options of the adversarial task and of the scores of its images."""
 
     latent: int = 64
     """Number of latent dimensions of the generator."""
@@ -57,35 +89,13 @@ class GANOptions(TrainingOptions):
     feature_classifier: str | None = None
     """Directory of a finished run of experiments/feature_classifier.py.
     Default: the classifier in the cache, which is trained if it is missing."""
-    batch_size: int = 64
-    """Images per step."""
-    learning_rate: float = 1e-3
-    """Peak learning rate of the generator."""
-    discriminator_learning_rate: float = 4e-4
-    """Peak learning rate of the discriminator."""
-    schedule: str = "cosine"
-    ema: float = 0.99
-    momentum: float = 0.5
-    validation: float = 0.0
 
-    seeds_share_cores: ClassVar[bool] = False
-    max_saves: ClassVar[int] = 30  # each one plots a grid of images
-
-    def validate(self) -> Self:
-        if self.patience:
-            allowed = "0 (a GAN's losses do not measure progress)"
-            raise InputError("patience", self.patience, allowed)
-        if self.optimizer == "schedule_free":
-            allowed = "one that can update a part of the parameters"
-            raise InputError("optimizer", self.optimizer, allowed)
+    def validate(self, run: RunOptions) -> None:
+        """Raises InputError for a value that is out of range."""
         at_least("critic_steps", self.critic_steps, 1)
         at_least("shift", self.shift, 0)
-        rate = self.discriminator_learning_rate
-        if not 0 < rate < math.inf:
-            raise InputError("discriminator_learning_rate", rate, "a finite number above 0")
         # Checks names and numbers before any data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
-        return super().validate()
 
     def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Task:
         """Returns the adversarial task of two networks."""
@@ -105,13 +115,6 @@ class GANOptions(TrainingOptions):
             critic_steps=self.critic_steps,
         )
 
-    def make_updates(self, task: Any, steps: int) -> tuple[Update, ...]:
-        discriminator = dataclasses.replace(self, learning_rate=self.discriminator_learning_rate)
-        return task.updates(
-            discriminator.make_optimizer(steps * self.critic_steps),
-            self.make_optimizer(steps),
-        )
-
     @property
     def norm(self) -> Literal["batch"] | None:
         """Norm of a convolutional discriminator.
@@ -124,58 +127,55 @@ class GANOptions(TrainingOptions):
 
 
 def run_gan(
-    run: Run[Any], networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]]
+    run: Run[Options],
+    training: GANTrainingOptions,
+    options: GANOptions,
+    networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]],
 ) -> dict[str, Any]:
     """Trains a GAN, evaluates generated images, draws figures and writes the result.
 
     Args:
-      run: run whose options are a `GANOptions`.
+      run: run to train in.
+      training: options of the optimizers.
+      options: options of the task.
       networks: `networks(shape of an image, classes) -> (generator, discriminator)`.
 
     Returns:
       The result of `Run.finish`: losses on the test set, and the scores of generated images as
       `samples/...`.
     """
-    config = run.config
-    train, test, sets = image_sets(config)
+    train, test, sets = image_sets(run.config.run)
     shape = train["input"].shape[1:]
     classes = train.classes or 0
-    if config.shift >= min(shape[:2]):
+    if options.shift >= min(shape[:2]):
         allowed = f"less than the smaller side of the images, {min(shape[:2])}"
-        raise InputError("shift", config.shift, allowed)
+        raise InputError("shift", options.shift, allowed)
     generator, discriminator = networks(shape, classes)
-    task = config.make_task(generator, discriminator)
+    task = options.make_task(generator, discriminator)
     conditional = num_classes(generator, discriminator) is not None
-    inputs = grid_inputs(run, classes, conditional)
+    inputs = grid_inputs(run.seeds[0], options.latent, classes if conditional else None, SIDE)
     for net, x in ((generator, inputs[0][:1]), (discriminator, train["input"][:1])):
         print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
-    check_batch_size(sets["train"], config.batch_size)
-    classifier = load_classifier(config, train, test)
-    on_validation = grid_callback(run, task, inputs)
-    state, metrics = fit_and_test(run, None, task, sets, on_validation)
+    check_batch_size(sets["train"], run.config.run.batch_size)
+    classifier = load_classifier(run.config.run, options.feature_classifier, train, test)
+    state, metrics = fit_and_test(
+        run,
+        training,
+        None,
+        task,
+        sets,
+        optimizers=functools.partial(training.make_optimizers, options.critic_steps),
+        on_validation=grid_callback(run, task, inputs),
+    )
     generators = [bind(task.generate, member) for member in run.members(state)]
-    metrics |= evaluate_samples(run, classifier, generators, config.latent, conditional)
-    warn_of_weak_gradient(run)
+    metrics |= evaluate_samples(run, classifier, generators, options.latent, conditional)
+    warn_of_weak_gradient(run, options)
     pictures(run, generators[0], state.steps_done, classifier, inputs)
     return run.finish(state, metrics, **sets)
 
 
-def grid_inputs(run: Run[Any], classes: int, conditional: bool) -> tuple[np.ndarray, ...]:
-    """Returns the inputs of the generator for a grid of images: latents and, if any, labels.
-
-    In a conditional grid each column has the same latent, and each row the same class.
-    """
-    latent = run.config.latent
-    if not conditional:
-        return (latent_noise(run.seeds[0], latent, SIDE * SIDE),)
-    rows = min(SIDE, classes)
-    latents = latent_noise(run.seeds[0], latent, SIDE)
-    label = np.repeat(np.arange(rows, dtype=np.int32), SIDE)
-    return np.tile(latents, (rows, 1)), label
-
-
 def grid_callback(
-    run: Run[Any], task: tasks.Task, inputs: tuple[np.ndarray, ...]
+    run: Run[Options], task: tasks.Task, inputs: tuple[np.ndarray, ...]
 ) -> Callable[[State], None]:
     """Returns a function that draws a grid of generated images from the same inputs each time."""
     # The images of the first row have the same class if there are labels.
@@ -197,9 +197,9 @@ def grid_callback(
     return on_validation
 
 
-def warn_of_weak_gradient(run: Run[Any]) -> None:
+def warn_of_weak_gradient(run: Run[Options], options: GANOptions) -> None:
     """Adds a warning if the discriminator's loss is so small that the generator stops learning."""
-    if run.config.loss == "wasserstein" or run.config.label_smoothing:
+    if options.loss == "wasserstein" or options.label_smoothing:
         return
     losses = [
         record["train/discriminator_loss"]
@@ -214,7 +214,7 @@ def warn_of_weak_gradient(run: Run[Any]) -> None:
 
 
 def pictures(
-    run: Run[Any],
+    run: Run[Options],
     generate: Callable[..., Any],
     steps: int,
     classifier: FeatureClassifier,

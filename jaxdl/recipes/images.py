@@ -1,22 +1,21 @@
 """Data sets of the experiments that generate images."""
 
-from typing import Any
-
 import numpy as np
 
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.recipes.fitting import split_sets
+from jaxdl.runs.options import RunOptions
 
 
 def image_sets(
-    config: Any, multiple: int = 1, least: int = 20
+    run: RunOptions, multiple: int = 1, least: int = 20
 ) -> tuple[Dataset, Dataset, dict[str, Dataset]]:
     """Loads the images that the options name and checks them.
 
     Args:
-      config: options of the run.
+      run: options of the run.
       multiple: number that both sides of the images must be divisible by.
       least: smallest allowed size of the test set.
 
@@ -27,7 +26,7 @@ def image_sets(
       InputError: the data are not grey or RGB images with classes, there are too few of them, a
         pixel lies outside of [0, 1], or the fraction for validation leaves a part empty.
     """
-    train, test = data.load(config.data, config.data_dir, config.cache_dir)
+    train, test = data.load(run.data, run.data_dir, run.cache_dir)
     shape = train["input"].shape[1:]
     has_shape = (
         len(shape) == 3 and shape[-1] in (1, 3) and not (shape[0] % multiple or shape[1] % multiple)
@@ -37,13 +36,13 @@ def image_sets(
         if multiple > 1:
             sides = f" and sides that are multiples of {multiple}"
         allowed = f"grey or RGB images with classes{sides}, at least {least} in the test set"
-        raise InputError("data", f"{config.data} {[test.size, *shape]}", allowed)
+        raise InputError("data", f"{run.data} {[test.size, *shape]}", allowed)
     pixels = np.asarray(test["input"])
     low = pixels.min()
     high = pixels.max()
     if not (low >= 0 and high <= 1):
-        raise InputError("data", f"{config.data} in [{low:.3g}, {high:.3g}]", "pixels in [0, 1]")
-    return train, test, split_sets(config, train, test)
+        raise InputError("data", f"{run.data} in [{low:.3g}, {high:.3g}]", "pixels in [0, 1]")
+    return train, test, split_sets(run, train, test)
 
 
 def repeat_first(data: Dataset, count: int) -> Dataset:

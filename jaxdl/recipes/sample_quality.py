@@ -11,6 +11,7 @@ from jaxdl import scores
 from jaxdl.predict import predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, Images, nearest_of
 from jaxdl.rng import root, stream
+from jaxdl.runs.options import Options
 from jaxdl.runs.run import Run
 
 
@@ -134,7 +135,7 @@ def grid_inputs(
 
 
 def evaluate_samples(
-    run: Run[Any],
+    run: Run[Options],
     classifier: FeatureClassifier,
     generators: Sequence[Callable[..., Any]],
     latent: int,

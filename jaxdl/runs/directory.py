@@ -1,7 +1,6 @@
 """The directory of a run: its owner, its files, and the environment that the run was made in."""
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -24,7 +23,7 @@ from jaxdl.data.files import (
 )
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs.backend import cores, threads
-from jaxdl.runs.options import PLACEMENT, Options, identity
+from jaxdl.runs.options import PLACEMENT, Options, flat_options, identity
 from jaxdl.training.writers import strict
 
 #: Parts of a result that are objects of numbers. Only runs of several seeds have `metrics_std`.
@@ -167,7 +166,7 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
 def _option_differences(file: dict[str, Any], config: Options) -> dict[str, tuple[Any, Any]]:
     """Returns the options that differ from those in a `config.json`, as `(stored, given)`."""
     given = json.loads(json.dumps(identity(config)))
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    defaults = flat_options(type(config)())
     # Options that were added after the run was started have their default.
     stored = json.loads(json.dumps({name: defaults.get(name) for name in given})) | file
     if given["steps"] is not None and stored["steps"] is not None:

@@ -1,15 +1,8 @@
-"""Options that all experiments share, and the command line that is built from them."""
+"""Options that all experiments share, in groups, and their flat form by name."""
 
-import contextlib
 import dataclasses
-import difflib
 import hashlib
-import io
-import itertools
-import math
 import os
-import re
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +11,6 @@ from typing import (
     Any,
     ClassVar,
     Literal,
-    NoReturn,
     Self,
     TypeVar,
     Union,
@@ -27,23 +19,14 @@ from typing import (
     get_type_hints,
 )
 
-import jax
-
-from jaxdl.data.cache import cache_root
-from jaxdl.data.files import expand_path, parse_json_object, read_bytes
-from jaxdl.errors import InputError, JaxdlError, at_least, in_range
+from jaxdl.data.files import expand_path
+from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.runs import backend
-from jaxdl.training.shutdown import (
-    SIGNALS,
-    raise_for_signal,
-    replace_handlers,
-    restore_handlers,
-)
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-    """Options of every experiment. The Config of an experiment adds its fields to these."""
+class RunOptions:
+    """Options of the data and the length of a run, and of its directory."""
 
     data: str = "digits"
     """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a .npz file."""
@@ -65,16 +48,6 @@ class Options:
     """Examples per step."""
     validation: float = 0.1
     """Fraction of the training set used for validation, in [0, 1); 0 disables validation."""
-    strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
-    """Distribution of a step over devices; auto means sharded over all devices."""
-    cpu_devices: int | None = None
-    """Number of devices that the CPU is divided into. Each batch is split among them.
-    It affects the rounding of results.
-    Default: 1 or 2, depending on the network."""
-    cpu_threads: int | None = None
-    """Size of XLA's CPU thread pool, at least one per device.
-    Results are bit-identical for the same value.
-    Default: the value stored in the run directory, else the number of cores."""
     log_every: int = 0
     """Steps between two log lines; 0 means about twenty lines per run."""
     save_every: int = 0
@@ -87,37 +60,11 @@ class Options:
     Default: a directory under runs/ named after experiment, data and options."""
     tensorboard: bool = False
     """If True, TensorBoard event files are written too. Needs jaxdl[tensorboard]."""
-    debug: bool = False
-    """If True, every step is checked for NaN, indices out of bounds and keys used twice.
-    Checks are slow and need one device. They can be switched on when a run is resumed."""
     smoke: bool = False
     """If True, only a few steps are run, as a quick test."""
-    deterministic: bool = False
-    """If True, GPUs compute bit-identical results. A CPU always does."""
 
-    #: True if several seeds are distributed over the cores of a CPU. A convolution uses all cores,
-    #: so the seeds of a convolutional network are trained in turn.
-    seeds_share_cores: ClassVar[bool] = True
-    #: Number of CPU devices that speeds up the network. One device is used instead where the seeds,
-    #: the strategy or the batch size do not allow more.
-    default_cpu_devices: ClassVar[int] = 1
-    #: Largest number of validations and checkpoints of a run, unless `save_every` is set.
-    max_saves: ClassVar[int] = 100
-
-    def validate(self) -> Self:
-        """Checks the options and fills in the missing ones.
-
-        Returns:
-          The options; with `smoke`, their short form (`for_smoke`).
-
-        Raises:
-          InputError: a value is out of range, or two values cannot be combined.
-        """
-        if self.cpu_devices is None:
-            return dataclasses.replace(self, cpu_devices=self._usable_cpu_devices()).validate()
-        if self.cpu_threads is None:
-            count = min(max(backend.threads(), self.cpu_devices), backend.MOST_THREADS)
-            return dataclasses.replace(self, cpu_threads=count).validate()
+    def validate(self) -> None:
+        """Raises InputError for a value that is out of range."""
         at_least("seeds", self.seeds, 1)
         if not 0 <= self.seed <= 2**32 - self.seeds:
             raise InputError("seed", self.seed, f"an integer in [0, 2**32 - {self.seeds}]")
@@ -126,7 +73,6 @@ class Options:
         if self.steps is not None:
             at_least("steps", self.steps, 1)
         at_least("batch_size", self.batch_size, 1)
-        self._check_devices(self.cpu_devices, self.cpu_threads)
         at_least("log_every", self.log_every, 0)
         at_least("save_every", self.save_every, 0)
         if self.stop_after is not None:
@@ -137,46 +83,6 @@ class Options:
                 raise InputError(name, "", "a directory")
         if self.cache_dir and os.path.isfile(os.path.expanduser(self.cache_dir)):
             raise InputError("cache_dir", self.cache_dir, "a directory; this is a file")
-        if self.smoke:
-            return self.for_smoke()
-        return self
-
-    def _usable_cpu_devices(self) -> int:
-        """Returns `default_cpu_devices` if the other options allow it, else 1."""
-        one_device = self.seeds != 1 or self.strategy_name in ("single", "debug")
-        indivisible = self.batch_size % self.default_cpu_devices
-        if one_device or indivisible or backend.cpu_devices_are_set():
-            return 1
-        return self.default_cpu_devices
-
-    def _check_devices(self, devices: int, threads: int) -> None:
-        """Raises unless the strategy and the numbers of CPU devices and threads fit together."""
-        at_least("cpu_devices", devices, 1)
-        if not devices <= threads <= backend.MOST_THREADS:
-            allowed = f"an integer in [{devices}, {backend.MOST_THREADS}], at least one per device"
-            raise InputError("cpu_threads", threads, allowed)
-        if self.debug and self.strategy not in ("auto", "single"):
-            allowed = f"False with --strategy {self.strategy}; steps are checked on one device"
-            raise InputError("debug", True, allowed)
-        if self.debug and self.seeds > 1:
-            raise InputError("debug", True, f"False with --seeds {self.seeds}; use one seed")
-        if devices > 1 and (self.seeds > 1 or self.strategy_name in ("single", "debug")):
-            allowed = "1 with several seeds, --debug or the strategy single"
-            raise InputError("cpu_devices", devices, allowed)
-        if self.batch_size % devices:
-            allowed = f"a divisor of the batch size, {self.batch_size}"
-            raise InputError("cpu_devices", devices, allowed)
-
-    @property
-    def strategy_name(self) -> str:
-        """Name of the strategy that the run uses (`jaxdl.strategy`)."""
-        if self.debug:
-            return "debug"
-        return self.strategy
-
-    def default_out(self, name: str) -> Path:
-        """Returns the directory of a run of the experiment `name` for which `out` is not set."""
-        return hashed_out(name, self)
 
     def for_smoke(self) -> Self:
         """Returns the options of a smoke test: at most 20 steps, logged and saved often."""
@@ -196,127 +102,183 @@ class Options:
         return max(1, round(steps))
 
 
+@dataclasses.dataclass(frozen=True)
+class DeviceOptions:
+    """Options that select the devices of a run."""
+
+    strategy: Literal["auto", "single", "sharded", "fsdp", "pmap"] = "auto"
+    """Distribution of a step over devices; auto means sharded over all devices."""
+    cpu_devices: int | None = None
+    """Number of devices that the CPU is divided into. Each batch is split among them.
+    It affects the rounding of results.
+    Default: 1 or 2, depending on the network."""
+    cpu_threads: int | None = None
+    """Size of XLA's CPU thread pool, at least one per device.
+    Results are bit-identical for the same value.
+    Default: the value stored in the run directory, else the number of cores."""
+    debug: bool = False
+    """If True, every step is checked for NaN, indices out of bounds and keys used twice.
+    Checks are slow and need one device. They can be switched on when a run is resumed."""
+    deterministic: bool = False
+    """If True, GPUs compute bit-identical results. A CPU always does."""
+
+    def validate(self, run: RunOptions, default_cpu_devices: int) -> Self:
+        """Checks the options and fills in the missing ones.
+
+        Args:
+          run: options of the run.
+          default_cpu_devices: number of CPU devices that suits the network.
+
+        Returns:
+          The options with numbers of devices and threads.
+
+        Raises:
+          InputError: a value is out of range, or two values cannot be combined.
+        """
+        one_device = run.seeds > 1 or self.strategy_name in ("single", "debug")
+        devices = self.cpu_devices
+        if devices is None:
+            devices = default_cpu_devices
+            if one_device or run.batch_size % devices or backend.cpu_devices_are_set():
+                devices = 1
+        threads = self.cpu_threads
+        if threads is None:
+            threads = min(max(backend.threads(), devices), backend.MOST_THREADS)
+        at_least("cpu_devices", devices, 1)
+        if not devices <= threads <= backend.MOST_THREADS:
+            allowed = f"an integer in [{devices}, {backend.MOST_THREADS}], at least one per device"
+            raise InputError("cpu_threads", threads, allowed)
+        if self.debug and self.strategy not in ("auto", "single"):
+            allowed = f"False with --strategy {self.strategy}; steps are checked on one device"
+            raise InputError("debug", True, allowed)
+        if self.debug and run.seeds > 1:
+            raise InputError("debug", True, f"False with --seeds {run.seeds}; use one seed")
+        if devices > 1 and one_device:
+            allowed = "1 with several seeds, --debug or the strategy single"
+            raise InputError("cpu_devices", devices, allowed)
+        if run.batch_size % devices:
+            allowed = f"a divisor of the batch size, {run.batch_size}"
+            raise InputError("cpu_devices", devices, allowed)
+        return dataclasses.replace(self, cpu_devices=devices, cpu_threads=threads)
+
+    @property
+    def strategy_name(self) -> str:
+        """Name of the strategy that the run uses (`jaxdl.strategy`)."""
+        if self.debug:
+            return "debug"
+        return self.strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Options of every experiment, the base class of its `Config`.
+
+    A field is an option of the experiment, or a group of options: a frozen dataclass with a method
+    `validate(run)`, which raises InputError. Another default of an option in a group is an argument
+    of the group, such as `run: RunOptions = RunOptions(epochs=20.0)`. On the command line and in
+    JSON files all options are flat, so no two of them have the same name (`flat_options`).
+    """
+
+    run: RunOptions = RunOptions()
+    devices: DeviceOptions = DeviceOptions()
+
+    #: True if several seeds are distributed over the cores of a CPU. A convolution uses all cores,
+    #: so the seeds of a convolutional network are trained in turn.
+    seeds_share_cores: ClassVar[bool] = True
+    #: Number of CPU devices that speeds up the network. One device is used instead where the seeds,
+    #: the strategy or the batch size do not allow more.
+    default_cpu_devices: ClassVar[int] = 1
+    #: Largest number of validations and checkpoints of a run, unless `save_every` is set.
+    max_saves: ClassVar[int] = 100
+
+    def validate(self) -> Self:
+        """Checks the options of all groups and fills in the missing ones.
+
+        Returns:
+          The options; with `smoke`, their short form (`for_smoke`).
+
+        Raises:
+          InputError: a value is out of range, or two values cannot be combined.
+        """
+        for name, group in _groups(self).items():
+            if name not in ("run", "devices"):
+                group.validate(self.run)
+        self.run.validate()
+        devices = self.devices.validate(self.run, self.default_cpu_devices)
+        config = self
+        if devices != self.devices:
+            config = dataclasses.replace(self, devices=devices)
+        if self.run.smoke:
+            return config.for_smoke()
+        return config
+
+    def default_out(self, name: str) -> Path:
+        """Returns the directory of a run of the experiment `name` for which `out` is not set."""
+        return hashed_out(name, self)
+
+    def for_smoke(self) -> Self:
+        """Returns the options of a smoke test; an experiment may reduce its network, too."""
+        return dataclasses.replace(self, run=self.run.for_smoke())
+
+
 C = TypeVar("C", bound=Options)
 
 #: Options that do not define a run. They may differ when the run is resumed.
 NOT_IDENTITY = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
 
 #: Options that select the devices. A run may be resumed with other values, which changes rounding.
-PLACEMENT = ("strategy", "cpu_devices", "cpu_threads", "debug", "deterministic")
+PLACEMENT = tuple(field.name for field in dataclasses.fields(DeviceOptions))
 
 
-def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
-    """Parses the command line and runs an experiment; the last call of a script.
+def _groups(config: Options) -> dict[str, Any]:
+    """Returns the groups of options, by the name of their field."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
 
-    A `JaxdlError` is printed as one line and gives exit code 2. On Ctrl-C or another signal a run
-    saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C.
+
+def flat_options(config: Options) -> dict[str, Any]:
+    """Returns all options by name, as on the command line.
+
+    Example:
+      >>> flat_options(Options(RunOptions(seed=3)))["seed"]
+      3
+    """
+    options: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            options |= {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        else:
+            options[field.name] = value
+    return options
+
+
+def with_options(config: C, **changes: Any) -> C:
+    """Returns a copy with other values of some options, which are named as on the command line.
 
     Args:
-      main: function that runs the experiment.
-      config: dataclass of its options.
-      arguments: command-line arguments. None means `sys.argv[1:]`.
+      config: options of an experiment.
+      **changes: the new values by name, in whatever group the option is.
+
+    Returns:
+      The copy.
+
+    Raises:
+      InputError: there is no option of such a name.
+
+    Example:
+      >>> with_options(Options(), seed=3, strategy="single").devices.strategy
+      'single'
     """
-    handlers = replace_handlers(raise_for_signal)
-    try:
-        description = sys.modules[main.__module__].__doc__ or ""
-        requested = parsed(config, arguments, description)
-        options = _with_stored_threads(requested, main)
-        if options.deterministic:
-            backend.set_deterministic()
-        backend.enable_compilation_cache(cache_root(options.cache_dir))
-        backend.set_cpu_threads(options.cpu_threads or backend.threads())
-        _make_cpu_devices(options)
-        main(options)
-    except JaxdlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        _exit_on_signal(signal.SIGINT)
-    except SystemExit as stop:
-        if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
-            _exit_on_signal(stop.code - 128)
-        raise
-    finally:
-        restore_handlers(handlers)
-
-
-def _exit_on_signal(number: int) -> NoReturn:
-    """Prints which signal ended the process and exits with code 128 + its number."""
-    name = signal.Signals(number).name
-    print(
-        f"stopped by {name}; the same command resumes from the last checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
-    sys.exit(128 + number)
-
-
-def parsed(config: type[C], arguments: list[str] | None, description: str = "") -> C:
-    """Parses a command line; raises one-line errors where Tyro prints a box of several lines."""
-    import tyro
-
-    output = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(output):
-            options, unknown = tyro.cli(
-                config, args=arguments, description=description, return_unknown_args=True
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise JaxdlError(_in_one_line(output.getvalue())) from None
-    if unknown:
-        given = unknown[0].partition("=")[0]
-        names = ["--" + field.name.replace("_", "-") for field in dataclasses.fields(config)]
-        near = [name for name in names if name.startswith(given)]
-        near = near or difflib.get_close_matches(given, names, n=1)
-        hint = ""
-        if near:
-            hint = f" (did you mean {near[0]!r}?)"
-        raise InputError("option", unknown[0], f"the options that --help lists{hint}")
-    return options
-
-
-def _in_one_line(box: str) -> str:
-    """Returns the error from a box that Tyro printed, with the usage of the option if shown."""
-    rows = (re.sub(r"\x1b\[[0-9;]*m", "", row).strip(" |│") for row in box.strip().splitlines()[1:])
-    is_text = itertools.groupby(rows, lambda row: bool(row.strip("-+─╰╯")))
-    error, *more = [list(part) for text, part in is_text if text] or [[]]
-    parts = [" ".join(error).removeprefix("Error parsing ")]
-    if more and more[0][0] == "Argument helptext:":
-        parts += more[0][1:2]
-    return ", allowed: ".join(parts)
-
-
-def _make_cpu_devices(config: Options) -> None:
-    """Makes the CPU devices: those requested, or as many as divide both seeds and threads."""
-    requested = config.cpu_devices or 1
-    count = requested
-    if config.seeds > 1 and config.strategy != "single" and config.seeds_share_cores:
-        count = math.gcd(config.seeds, config.cpu_threads or 1)
-    backend.make_cpu_devices(count)
-    if requested > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
-        allowed = f"{jax.local_device_count()}, the number that XLA was started with"
-        raise InputError("cpu_devices", count, allowed)
-
-
-def _with_stored_threads(requested: C, main: Callable) -> C:
-    """Returns valid options, with the number of threads of a run that is resumed.
-
-    A run keeps its number of threads unless another one is requested.
-    """
-    options = requested.validate()
-    if requested.cpu_threads is not None:
-        return options
-    out = run_directory(options, main)[1]
-    for file in [out / "config.json", *sorted(out.glob("*/config.json"))]:
-        # Files that cannot be read are reported later, when the directory is checked.
-        with contextlib.suppress(OSError, ValueError):
-            stored = parse_json_object(read_bytes(file)).get("cpu_threads")
-            if type(stored) is int and 1 <= stored <= backend.MOST_THREADS:
-                count = max(stored, options.cpu_devices or 1)
-                return dataclasses.replace(options, cpu_threads=count)
-    return options
+    names = list(flat_options(config))
+    for name in changes:
+        one_of("option", name, names)
+    own = dict(changes)
+    for field, group in _groups(config).items():
+        members = {each.name for each in dataclasses.fields(group)}
+        inside = {name: own.pop(name) for name in changes if name in members}
+        own[field] = dataclasses.replace(group, **inside)
+    return dataclasses.replace(config, **own)
 
 
 def from_json(config: type[C], stored: dict[str, Any]) -> C | None:
@@ -327,19 +289,21 @@ def from_json(config: type[C], stored: dict[str, Any]) -> C | None:
       stored: options as `identity` returns them, after a round trip through JSON.
 
     Example:
-      >>> from_json(Options, {"seed": 3}).seed, from_json(Options, {"seed": "3"})
+      >>> from_json(Options, {"seed": 3}).run.seed, from_json(Options, {"seed": "3"})
       (3, None)
     """
+    default = config()
     kinds = get_type_hints(config)
-    names = {field.name for field in dataclasses.fields(config)}
-    if not stored.keys() <= names:
+    for group in _groups(default).values():
+        kinds |= get_type_hints(type(group))
+    if not stored.keys() <= flat_options(default).keys():
         return None
     if not all(_fits(value, kinds[name]) for name, value in stored.items()):
         return None
     values: dict[str, Any] = {}
     for name, value in stored.items():
         values[name] = tuple(value) if isinstance(value, list) else value
-    return config(**values)
+    return with_options(default, **values)
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -358,23 +322,23 @@ def _fits(value: Any, kind: Any) -> bool:
 def hashed_out(name: str, config: Options) -> Path:
     """Returns a directory that depends on the options, so that the same command finds its run."""
     key = repr(sorted(directory_key(config).items()))
-    data = config.data.replace("/", "-")
-    if config.data.endswith(".npz"):
-        data = Path(config.data).stem
+    data = config.run.data.replace("/", "-")
+    if config.run.data.endswith(".npz"):
+        data = Path(config.run.data).stem
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def run_directory(config: Options, experiment: Callable) -> tuple[str, Path]:
     """Returns the name of an experiment, which is that of its file, and the run's directory."""
     name = Path(getattr(sys.modules[experiment.__module__], "__file__", None) or "experiment").stem
-    if config.out:
-        return name, expand_path(config.out, "out")
+    if config.run.out:
+        return name, expand_path(config.run.out, "out")
     return name, config.default_out(name)
 
 
 def identity(config: Options) -> dict[str, Any]:
     """Returns the options that define a run."""
-    return {k: v for k, v in dataclasses.asdict(config).items() if k not in NOT_IDENTITY}
+    return {k: v for k, v in flat_options(config).items() if k not in NOT_IDENTITY}
 
 
 def directory_key(config: Options) -> dict[str, Any]:

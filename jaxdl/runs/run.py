@@ -3,7 +3,6 @@
 config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
 """
 
-import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,19 +28,20 @@ from jaxdl.runs.directory import (
     read_result,
     write_json,
 )
-from jaxdl.runs.options import Options, run_directory
+from jaxdl.runs.options import C, Options, flat_options, run_directory
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 
-C = TypeVar("C", bound=Options)
+#: Class of the options; a `Run[Options]` is a run of any experiment.
+C_co = TypeVar("C_co", bound=Options, covariant=True)
 
 
 class Stopped(Exception):
     """A run reached `--stop-after`. It is saved but not finished."""
 
 
-class Run(Generic[C]):
+class Run(Generic[C_co]):
     """One run of an experiment, with all its seeds in one program.
 
     Nothing is written to the directory before `fit` has checked its arguments.
@@ -58,12 +58,12 @@ class Run(Generic[C]):
       warnings: signs of failure, which the result contains; see `warn`.
     """
 
-    def __init__(self, config: C, out: Path, name: str):
+    def __init__(self, config: C_co, out: Path, name: str):
         self.config = config
         self.out = out
         self.name = name
-        self.seeds = range(config.seed, config.seed + config.seeds)
-        self.key = rng.root(self.seeds if config.seeds > 1 else config.seed)
+        self.seeds = range(config.run.seed, config.run.seed + config.run.seeds)
+        self.key = rng.root(self.seeds if config.run.seeds > 1 else config.run.seed)
         self.started = time.perf_counter()
         self.latest = Memory()
         self.metadata: dict[str, Any] = {}
@@ -93,24 +93,24 @@ class Run(Generic[C]):
         Raises:
           Stopped: `stop_after` ended the run before its last step.
         """
-        config = self.config
-        run_strategy = strategy(config.strategy_name)
+        options = self.config.run
+        run_strategy = strategy(self.config.devices.strategy_name)
         # Everything is checked before anything is written.
         devices = 1
-        if config.seeds == 1:
+        if options.seeds == 1:
             devices = len(run_strategy.devices)
-        check_batch_size(data, config.batch_size, devices)
+        check_batch_size(data, options.batch_size, devices)
         strategy_for_keys(self.key, run_strategy)
         sets = {"train": data.sha256}
         if validation:
             sets["validation"] = validation.sha256
         check_data(self.out, sets)
-        steps = config.total_steps(data.size)
+        steps = options.total_steps(data.size)
         store = self._claim(sets)
         # The interval of validations is a multiple of the interval of log lines. Both fall on the
         # same steps after any interruption.
-        epoch = data.size // config.batch_size
-        log_every, save_every = default_intervals(config, steps, epoch)
+        epoch = data.size // options.batch_size
+        log_every, save_every = default_intervals(self.config, steps, epoch)
         writers = self._writers(steps)
         try:
             state = train(
@@ -118,7 +118,7 @@ class Run(Generic[C]):
                 data,
                 key=self.key,
                 steps=steps,
-                batch_size=config.batch_size,
+                batch_size=options.batch_size,
                 log_every=log_every,
                 save_every=save_every,
                 validation=validation,
@@ -126,16 +126,16 @@ class Run(Generic[C]):
                 strategy=run_strategy,
                 store=store,
                 writers=writers,
-                stop_after=config.stop_after,
+                stop_after=options.stop_after,
                 on_validation=on_validation,
             )
         finally:
             for writer in writers:
                 writer.close()
         self._warn_of_skipped(state)
-        if config.stop_after is not None and state.steps_done == config.stop_after < steps:
+        if options.stop_after is not None and state.steps_done == options.stop_after < steps:
             raise Stopped(
-                f"stopped after step {config.stop_after} of {steps}; "
+                f"stopped after step {options.stop_after} of {steps}; "
                 "the same command without --stop-after resumes the run"
             )
         return state
@@ -144,7 +144,7 @@ class Run(Generic[C]):
         """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
-        stop_after = self.config.stop_after
+        stop_after = self.config.run.stop_after
         if stop_after is not None and stop_after < newest:
             allowed = f"at least {newest}, the step that {self.out} has reached"
             raise InputError("stop_after", stop_after, allowed)
@@ -158,7 +158,7 @@ class Run(Generic[C]):
         writers: list[Any] = [self.latest]
         if jax.process_index() == 0:
             self._board = None
-            if self.config.tensorboard:
+            if self.config.run.tensorboard:
                 self._board = TensorBoard(self.out / "tensorboard")
                 writers.append(self._board)
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
@@ -183,8 +183,8 @@ class Run(Generic[C]):
             state,
             data,
             key=self.key,
-            batch_size=min(500, self.config.batch_size),
-            strategy=strategy(self.config.strategy_name),
+            batch_size=min(500, self.config.run.batch_size),
+            strategy=strategy(self.config.devices.strategy_name),
         )
         return {f"test/{name}": value for name, value in metrics.items()}
 
@@ -256,8 +256,8 @@ class Run(Generic[C]):
         latest = self.latest.latest
         result: dict[str, Any] = {
             "experiment": self.name,
-            "config": dataclasses.asdict(self.config),
-            "seed": self.config.seed,
+            "config": flat_options(self.config),
+            "seed": self.config.run.seed,
             "steps": state.steps_done,
             "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
             "state_sha256": state_sha256(state),
@@ -349,10 +349,10 @@ def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int
       >>> default_intervals(Options(), steps=4210, epoch=421)
       (210, 420)
     """
-    save = config.save_every or max(epoch, steps // config.max_saves)
+    save = config.run.save_every or max(epoch, steps // config.max_saves)
     lines = max(1, round(20 * save / steps))
-    log = config.log_every or max(1, save // lines)
-    return log, config.save_every or max(1, save // log) * log
+    log = config.run.log_every or max(1, save // lines)
+    return log, config.run.save_every or max(1, save // log) * log
 
 
 def print_result(result: Mapping[str, Any], out: Path) -> None:

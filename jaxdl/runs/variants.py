@@ -1,18 +1,17 @@
 """An experiment that is run several times with different options."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxdl.runs.options import run_directory
+from jaxdl.runs.options import C, run_directory, with_options
 from jaxdl.runs.run import Run, run_experiment
 
 
 def run_variants(
-    config: Any,
+    config: C,
     variants: Mapping[str, Mapping[str, Any]],
-    experiment: Callable[[Run[Any]], dict[str, Any]],
+    experiment: Callable[[Run[C]], dict[str, Any]],
 ) -> tuple[Path, dict[str, dict[str, Any]]]:
     """Runs an experiment once for each variant, in separate directories.
 
@@ -31,6 +30,6 @@ def run_variants(
     results = {}
     for name, changes in variants.items():
         print(f"\n{name}")
-        options = dataclasses.replace(config, **changes, out=str(out / name))
+        options = with_options(config, **changes, out=str(out / name))
         results[name] = run_experiment(options, experiment)
     return out, {name: result for name, result in results.items() if result}

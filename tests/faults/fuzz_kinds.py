@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxdl.data import Vocabulary, load, read_vectors
 from jaxdl.recipes.feature_classifier import FeatureClassifierOptions
+from jaxdl.runs.command_line import parsed
 from jaxdl.runs.directory import check_data, check_out, claim, read_json, read_result
-from jaxdl.runs.options import from_json, identity, parsed
+from jaxdl.runs.options import from_json, identity
 from jaxdl.training.manifest import read_manifest, write_manifest
 from jaxdl.training.writers import JsonLines, read_metrics
 from tests.faults.hostile_runs import RESULT

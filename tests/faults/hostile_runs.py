@@ -1,6 +1,5 @@
 """Hostile run directories, and hostile values of command-line options."""
 
-import dataclasses
 import json
 import os
 import struct
@@ -12,7 +11,7 @@ from typing import Any
 from jaxdl.data.cache import cache_root
 from jaxdl.plots import pictures_gif
 from jaxdl.recipes.feature_classifier import FeatureClassifierOptions
-from jaxdl.runs import launch, read_array
+from jaxdl.runs import launch, read_array, with_options
 from jaxdl.runs.directory import check_data, claim
 from jaxdl.runs.options import identity
 from jaxdl.training.writers import read_metrics
@@ -58,7 +57,7 @@ def resumed(change: Callable[[Path], Any]) -> Row:
     """Resumes a run after a change to its directory."""
 
     def row(here: Path) -> Callable[[], Any]:
-        config = dataclasses.replace(
+        config = with_options(
             script("mlp").Config(), data="moons", hidden=(4,), smoke=True
         ).validate()
         claim(here / "run", config)

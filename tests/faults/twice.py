@@ -18,7 +18,6 @@ Prints one line per change. Exits with code 1 unless each result is as promised 
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import os
 import runpy
@@ -29,6 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jaxdl.runs import flat_options
 from jaxdl.runs.comparison import Comparison, compare_results
 from tests.faults.resume import finished
 from tests.recipes.classifiers import trained_classifier
@@ -63,7 +63,7 @@ def smoke(
       several.
     """
     options = ["--smoke", *more, "--out", str(out)]
-    if any(field.name == "feature_classifier" for field in dataclasses.fields(script(name).Config)):
+    if "feature_classifier" in flat_options(script(name).Config()):
         with contextlib.redirect_stdout(sys.stderr):
             options += ["--feature-classifier", str(trained_classifier())]
     inherited = {

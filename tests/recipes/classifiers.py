@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from jaxdl.recipes.feature_classifier import FeatureClassifierOptions, train_feature_classifier
+from jaxdl.runs import with_options
 
 _DIRECTORY = tempfile.TemporaryDirectory()
 
@@ -13,7 +14,8 @@ _DIRECTORY = tempfile.TemporaryDirectory()
 def trained_classifier() -> Path:
     """Returns the directory of the classifier, which is trained once per process."""
     out = Path(_DIRECTORY.name) / "feature_classifier"
-    train_feature_classifier(
-        FeatureClassifierOptions(steps=60, batch_size=64, save_every=60, out=str(out)).validate()
+    options = with_options(
+        FeatureClassifierOptions(), steps=60, batch_size=64, save_every=60, out=str(out)
     )
+    train_feature_classifier(options.validate())
     return out

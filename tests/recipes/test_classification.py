@@ -1,30 +1,26 @@
 """The run of a classifier: its data sets, its optimizer and its figures."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.recipes import ClassificationOptions
+from jaxdl.recipes import TrainingOptions
 from jaxdl.recipes.classification import prepared
-from jaxdl.runs import Run
+from jaxdl.runs import RunOptions, with_options
 from tests.runs.scripts import script
 
 
-def sets(tmp_path, seed: int = 0, **changes):
-    return prepared(
-        Run(ClassificationOptions(data="moons", seed=seed, **changes), tmp_path, "name")
-    )
+def sets(standardize: bool = False, **options):
+    return prepared(RunOptions(data="moons", **options), standardize)
 
 
 def rows(data) -> set[bytes]:
     return {row.tobytes() for row in np.asarray(data["input"])}
 
 
-def test_the_parts_share_no_example(tmp_path):
-    parts = sets(tmp_path, validation=0.25)
+def test_the_parts_share_no_example():
+    parts = sets(validation=0.25)
     assert {name: part.size for name, part in parts.items()} == {
         "train": 1200,
         "test": 400,
@@ -33,21 +29,21 @@ def test_the_parts_share_no_example(tmp_path):
     assert len(rows(parts["train"]) | rows(parts["validation"]) | rows(parts["test"])) == 2000
 
 
-def test_every_seed_has_the_same_sets(tmp_path):
-    first = sets(tmp_path)
-    second = sets(tmp_path, seed=1)
+def test_every_seed_has_the_same_sets():
+    first = sets()
+    second = sets(seed=1)
     for part in ("train", "validation", "test"):
         assert rows(first[part]) == rows(second[part])
 
 
-def test_without_validation_the_whole_set_is_used_for_training(tmp_path):
-    parts = sets(tmp_path, validation=0.0)
+def test_without_validation_the_whole_set_is_used_for_training():
+    parts = sets(validation=0.0)
     assert set(parts) == {"train", "test"} and parts["train"].size == 1600
 
 
-def test_statistics_come_from_the_training_set(tmp_path):
-    plain = sets(tmp_path)
-    scaled = sets(tmp_path, standardize=True)
+def test_statistics_come_from_the_training_set():
+    plain = sets()
+    scaled = sets(standardize=True)
     mean = plain["train"]["input"].mean(0)
     std = plain["train"]["input"].std(0)
     for name, part in scaled.items():
@@ -56,9 +52,9 @@ def test_statistics_come_from_the_training_set(tmp_path):
 
 
 @pytest.mark.parametrize("share", [1e-5, 0.99999])
-def test_a_share_that_leaves_a_part_empty(tmp_path, share):
+def test_a_share_that_leaves_a_part_empty(share):
     with pytest.raises(InputError) as raised:
-        sets(tmp_path, validation=share)
+        sets(validation=share)
     assert str(raised.value) == (
         f"validation: got {share}, allowed: a fraction that leaves both parts of 1600 examples"
         " non-empty"
@@ -75,7 +71,8 @@ def test_inputs_that_cannot_be_plotted(tmp_path, shape, pictures):
     draw = np.random.default_rng(0)
     np.savez(tmp_path / "mine.npz", x=draw.random((80, *shape)), y=np.arange(80) % 3)
     module = script("mlp")
-    config = module.Config(
+    config = with_options(
+        module.Config(),
         data=str(tmp_path / "mine.npz"),
         out=str(tmp_path / "run"),
         hidden=(4,),
@@ -88,10 +85,8 @@ def test_inputs_that_cannot_be_plotted(tmp_path, shape, pictures):
 
 
 def test_the_optimizer_follows_the_schedule():
-    config = dataclasses.replace(
-        ClassificationOptions(), optimizer="sgd", schedule="step", learning_rate=0.5
-    )
-    made = config.make_optimizer(4)
+    options = TrainingOptions(optimizer="sgd", schedule="step", learning_rate=0.5)
+    made = options.make_optimizer(4)
     params = {"w": jax.numpy.ones(3)}
     state = made.init(params)
     used = []

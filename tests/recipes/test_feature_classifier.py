@@ -24,12 +24,12 @@ from jaxdl.recipes.feature_classifier import (
     spread_rows,
     train_feature_classifier,
 )
-from jaxdl.recipes.gan import GANOptions
-from jaxdl.runs import Run
+from jaxdl.runs import Options, Run, RunOptions, with_options
 from jaxdl.runs.options import run_directory
 from jaxdl.scores import precision_recall
 from tests.recipes.classifiers import trained_classifier
 
+RUN = RunOptions()
 TRAIN, TEST = data.load("digits")
 IMAGES = np.asarray(TEST["input"])
 LABEL = np.asarray(TEST["label"])
@@ -37,7 +37,7 @@ LABEL = np.asarray(TEST["label"])
 
 @pytest.fixture(scope="module")
 def classifier():
-    return load_classifier(GANOptions(feature_classifier=str(trained_classifier())), TRAIN, TEST)
+    return load_classifier(RUN, str(trained_classifier()), TRAIN, TEST)
 
 
 def test_it_is_the_classifier_that_its_result_describes(classifier):
@@ -85,7 +85,7 @@ def test_identical_images_and_noise_give_warnings(classifier):
 
 
 def test_each_seed_has_metrics_and_warnings(classifier, tmp_path, capsys):
-    run = Run(GANOptions(seeds=2, seed=3), tmp_path, "gan")
+    run = Run(Options(RunOptions(seeds=2, seed=3)), tmp_path, "gan")
 
     def generate(grey, z, label):
         assert z.shape[0] == label.shape[0]
@@ -110,7 +110,7 @@ def test_each_seed_has_metrics_and_warnings(classifier, tmp_path, capsys):
 
 
 def test_a_seed_that_diverged_has_a_warning_instead_of_metrics(classifier, tmp_path):
-    run = Run(GANOptions(seeds=2), tmp_path, "gan")
+    run = Run(Options(RunOptions(seeds=2)), tmp_path, "gan")
 
     def generate(shift, z):
         return jnp.tanh(z.reshape(-1, 8, 8, 1)) / 2 + shift
@@ -139,11 +139,12 @@ def test_only_the_default_options_use_the_directory_in_the_cache(tmp_path):
         ({"out": "mine"}, False),
     ):
         out = run_directory(
-            FeatureClassifierOptions(**cache, **options).validate(), train_feature_classifier
+            with_options(FeatureClassifierOptions(), **cache, **options).validate(),
+            train_feature_classifier,
         )[1]
         assert (out == tmp_path / "feature_classifiers" / "digits") == in_cache
-    assert default_directory(GANOptions(data="a/mine.npz")) != default_directory(
-        GANOptions(data="b/mine.npz")
+    assert default_directory(RunOptions(data="a/mine.npz")) != default_directory(
+        RunOptions(data="b/mine.npz")
     )
 
 
@@ -160,7 +161,7 @@ def test_missing_classifiers_other_data_and_changed_files_are_refused(tmp_path):
     with pytest.raises(
         InputError, match=rf"classifier: got '.*nowhere', allowed: .* {script} --data digits"
     ):
-        load_classifier(GANOptions(feature_classifier=str(tmp_path / "nowhere")), TRAIN, TEST)
+        load_classifier(RUN, str(tmp_path / "nowhere"), TRAIN, TEST)
     other = Dataset(
         {"input": np.asarray(TRAIN["input"]) / 2, "label": TRAIN["label"]}, "halves", 10
     )
@@ -168,9 +169,8 @@ def test_missing_classifiers_other_data_and_changed_files_are_refused(tmp_path):
         InputError,
         match=f"allowed: a classifier of halves {other.sha256[:12]}; this one is of digits",
     ):
-        load_classifier(GANOptions(feature_classifier=str(trained_classifier())), other, TEST)
+        load_classifier(RUN, str(trained_classifier()), other, TEST)
     out = shutil.copytree(trained_classifier(), tmp_path / "mine")
-    options = GANOptions(feature_classifier=str(out))
     for name, part in (
         ("result", {"experiment": "cnn"}),
         ("result", {"seeds": [0, 1]}),
@@ -181,15 +181,15 @@ def test_missing_classifiers_other_data_and_changed_files_are_refused(tmp_path):
         with pytest.raises(
             InputError, match=f"allowed: the directory of a finished run of {script}"
         ):
-            load_classifier(options, TRAIN, TEST)
+            load_classifier(RUN, str(out), TRAIN, TEST)
         (out / f"{name}.json").write_text(json.dumps(stored))
     result = json.loads((out / "result.json").read_text())
     (out / "result.json").write_text(json.dumps({**result, "state_sha256": "0" * 64}))
     with pytest.raises(RunError, match="does not hold the state that its result.json names"):
-        load_classifier(options, TRAIN, TEST)
+        load_classifier(RUN, str(out), TRAIN, TEST)
     shutil.rmtree(out / "checkpoints")
     with pytest.raises(RunError, match="does not hold the state"):
-        load_classifier(options, TRAIN, TEST)
+        load_classifier(RUN, str(out), TRAIN, TEST)
 
 
 def test_a_missing_classifier_is_trained_in_the_cache(tmp_path, monkeypatch, capsys):
@@ -197,12 +197,12 @@ def test_a_missing_classifier_is_trained_in_the_cache(tmp_path, monkeypatch, cap
 
     def main(config):
         trained.append(config)
-        shutil.copytree(trained_classifier(), default_directory(config))
+        shutil.copytree(trained_classifier(), default_directory(config.run))
 
     monkeypatch.setattr("jaxdl.recipes.feature_classifier.train_feature_classifier", main)
-    config = GANOptions(cache_dir=str(tmp_path))
-    assert (
-        load_classifier(config, TRAIN, TEST).sha256 == load_classifier(config, TRAIN, TEST).sha256
-    )
-    assert [(each.data, each.strategy) for each in trained] == [("digits", "single")]
+    run = RunOptions(cache_dir=str(tmp_path))
+    hashes = [load_classifier(run, None, TRAIN, TEST).sha256 for _ in range(2)]
+    assert hashes[0] == hashes[1]
+    used = [(each.run.data, each.run.cache_dir, each.devices.strategy) for each in trained]
+    assert used == [("digits", str(tmp_path), "single")]
     assert "training it, once" in capsys.readouterr().out

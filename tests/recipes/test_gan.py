@@ -7,22 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.recipes import GANOptions
+from jaxdl.recipes import GANOptions, GANTrainingOptions
 
 W = {"w": jnp.array([1.0, 2.0])}
 
 
-class Task:
-    """A task whose updates are the optimizers that it receives."""
-
-    def updates(self, discriminator, generator):
-        return discriminator, generator
-
-
-def rates(config: GANOptions, steps: int, after: int) -> list[float]:
+def rates(options: GANTrainingOptions, critic_steps: int, steps: int, after: int) -> list[float]:
     """Returns the learning rates of both networks after a number of their updates."""
     used = []
-    for optimizer in config.make_updates(Task(), steps):
+    for optimizer in options.make_optimizers(critic_steps, steps):
         state = optimizer.init(W)
         for _ in range(after + 1):
             _, state = optimizer.update(W, state, W)
@@ -31,18 +24,18 @@ def rates(config: GANOptions, steps: int, after: int) -> list[float]:
 
 
 def test_each_network_has_its_rate():
-    config = GANOptions(
+    options = GANTrainingOptions(
         learning_rate=0.5, discriminator_learning_rate=0.25, schedule="constant"
-    ).validate()
-    assert rates(config, 10, 3) == pytest.approx([0.25, 0.5])
+    )
+    assert rates(options, 1, 10, 3) == pytest.approx([0.25, 0.5])
 
 
 def test_both_schedules_end_with_the_run():
     """With four updates of the discriminator per step, its schedule counts each of them."""
-    config = GANOptions(
-        learning_rate=0.5, discriminator_learning_rate=0.25, schedule="cosine", critic_steps=4
-    ).validate()
-    assert rates(config, 10, 5) == pytest.approx(
+    options = GANTrainingOptions(
+        learning_rate=0.5, discriminator_learning_rate=0.25, schedule="cosine"
+    )
+    assert rates(options, 4, 10, 5) == pytest.approx(
         [0.25 * 0.9619, 0.5 * 0.5], rel=1e-3
     )  # after 5 of 40 updates, and after 5 of 10
 

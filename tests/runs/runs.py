@@ -7,7 +7,7 @@ import jax
 import optax
 
 import jaxdl
-from jaxdl.runs import Options, Run, run_experiment
+from jaxdl.runs import DeviceOptions, Options, Run, RunOptions, run_experiment, with_options
 from jaxdl.training import Patience
 
 
@@ -15,12 +15,9 @@ from jaxdl.training import Patience
 class Config(Options):
     """Options of a short run with a small data set."""
 
-    data: str = "moons"
-    batch_size: int = 16
-    steps: int | None = 8
-    log_every: int = 2
-    save_every: int = 4
-    strategy: str = "single"
+    run: RunOptions = RunOptions(data="moons", batch_size=16, steps=8, log_every=2, save_every=4)
+    devices: DeviceOptions = DeviceOptions(strategy="single")
+
     patience: int = 0
 
 
@@ -33,20 +30,20 @@ LAST: dict[int, jaxdl.State] = {}
 
 def experiment(run: Run[Config]) -> dict:
     """Trains and tests a small network."""
-    train, test = jaxdl.data.load(run.config.data)
-    train, validation = jaxdl.data.split(train, jaxdl.root(0), run.config.validation)
+    train, test = jaxdl.data.load(run.config.run.data)
+    train, validation = jaxdl.data.split(train, jaxdl.root(0), run.config.run.validation)
     patience = None
     if run.config.patience:
         patience = Patience("loss", run.config.patience)
     state = run.fit(LEARNER, train, validation, patience)
-    LAST[run.config.seed] = jax.device_get(state)
+    LAST[run.config.run.seed] = jax.device_get(state)
     metrics = run.test(LEARNER, state, test)
     return run.finish(state, metrics, train=train, validation=validation, test=test)
 
 
 def options(out: Path, **changes) -> Config:
     """Returns the options of a run in a directory."""
-    return dataclasses.replace(Config(out=str(out)), **changes).validate()
+    return with_options(Config(), out=str(out), **changes).validate()
 
 
 def stop(out: Path, **changes) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.recipes.feature_classifier import default_directory
-from jaxdl.runs import Options, launch
+from jaxdl.runs import Options, RunOptions, launch, with_options
 from jaxdl.runs.backend import cores, set_cpu_threads, threads
 from jaxdl.runs.directory import environment, processor
 from jaxdl.runs.options import hashed_out
@@ -23,10 +23,10 @@ def run_script(tmp_path, *options: str, **environment: str) -> subprocess.Comple
     script = tmp_path / "script.py"
     script.write_text(
         "import os, jax\n"
-        "from jaxdl.runs import Options, launch\n"
+        "from jaxdl.runs import Options, RunOptions, launch, with_options\n"
         "def main(config):\n"
         "    given = os.environ.get('PJRT_NPROC'), 'threads', jax.config.jax_num_cpu_devices\n"
-        "    print(jax.device_count(), 'devices', config.cpu_threads, *given)\n"
+        "    print(jax.device_count(), 'devices', config.devices.cpu_threads, *given)\n"
         "launch(main, Options)\n"
     )
     environment = {
@@ -61,14 +61,17 @@ def test_the_number_of_threads_follows_from_the_environment(variables, count, mo
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert threads() == count
-    assert Options().validate().cpu_threads == count
-    assert Options(batch_size=72, cpu_devices=9).validate().cpu_threads == 9
-    assert Options(cpu_threads=5).validate().cpu_threads == 5
+    for options, expected in (
+        ({}, count),
+        ({"batch_size": 72, "cpu_devices": 9}, 9),
+        ({"cpu_threads": 5}, 5),
+    ):
+        assert with_options(Options(), **options).validate().devices.cpu_threads == expected
 
 
 def test_the_number_of_threads_is_limited(monkeypatch):
     monkeypatch.setenv("PJRT_NPROC", "5000")
-    assert Options().validate().cpu_threads == 1024
+    assert Options().validate().devices.cpu_threads == 1024
 
 
 @pytest.mark.skipif(
@@ -150,7 +153,7 @@ def test_a_run_is_resumed_with_its_stored_number_of_threads(
     (tmp_path / subdirectory).mkdir(exist_ok=True)
     (tmp_path / subdirectory / "config.json").write_text(json.dumps(stored))
     launch(
-        lambda config: config_counts.append(config.cpu_threads),
+        lambda config: config_counts.append(config.devices.cpu_threads),
         Options,
         ["--out", str(tmp_path), *options],
     )
@@ -202,18 +205,13 @@ def test_a_classifier_in_the_cache_keeps_its_threads(tmp_path, monkeypatch):
         classifier, "main", lambda config: seen.append(config.default_out("feature_classifier"))
     )
     classifier.main.__module__ = classifier.__name__
-    out = default_directory(Options(cache_dir=str(tmp_path)))
+    out = default_directory(RunOptions(cache_dir=str(tmp_path)))
     out.mkdir(parents=True)
     (out / "config.json").write_text(json.dumps({"cpu_threads": 7}))
     launch(classifier.main, classifier.Config, ["--cache-dir", str(tmp_path)])
     assert seen == [7, out]
-    assert (
-        classifier.Config(cache_dir=str(tmp_path), steps=7)
-        .validate()
-        .default_out("feature_classifier")
-        .parent.name
-        == "runs"
-    )
+    other = with_options(classifier.Config(), cache_dir=str(tmp_path), steps=7).validate()
+    assert other.default_out("feature_classifier").parent.name == "runs"
 
 
 CPU = (

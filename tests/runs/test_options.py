@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import math
 import signal
 from typing import ClassVar
@@ -10,18 +11,31 @@ from typing import ClassVar
 import pytest
 
 from jaxdl.errors import InputError, JaxdlError
-from jaxdl.recipes import ClassificationOptions
-from jaxdl.runs import Options, launch
+from jaxdl.recipes import ClassificationOptions, TrainingOptions
+from jaxdl.runs import Options, RunOptions, flat_options, launch, with_options
 from jaxdl.runs.backend import threads
-from jaxdl.runs.options import NOT_IDENTITY, hashed_out, identity
+from jaxdl.runs.options import NOT_IDENTITY, from_json, hashed_out, identity
 from jaxdl.training.shutdown import SIGNALS
 from tests.runs.scripts import EXPERIMENTS, script
 
 CONFIGS = [
     Options,
-    ClassificationOptions,
     *(script(path.stem).Config for path in sorted(EXPERIMENTS.glob("*.py"))),
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier(Options):
+    """Options of a classifier."""
+
+    training: TrainingOptions = TrainingOptions()
+    classification: ClassificationOptions = ClassificationOptions()
+
+
+def groups(config: type) -> list[type]:
+    """Returns a class of options and the classes of its groups."""
+    values = [getattr(config(), field.name) for field in dataclasses.fields(config)]
+    return [config, *(type(value) for value in values if dataclasses.is_dataclass(value))]
 
 
 def help_texts(config: type) -> dict[str, str]:
@@ -40,15 +54,30 @@ def help_texts(config: type) -> dict[str, str]:
     "config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}"
 )
 def test_every_option_has_a_help_text(config):
-    """A field that is declared again may inherit its text."""
     texts = {
         name: text
-        for c in config.__mro__
+        for group in groups(config)
+        for c in group.__mro__
         if dataclasses.is_dataclass(c)
         for name, text in help_texts(c).items()
     }
-    for field in dataclasses.fields(config):
-        assert texts.get(field.name, "").endswith("."), f"{config.__module__}: {field.name}"
+    for name in flat_options(config()):
+        assert texts.get(name, "").endswith("."), f"{config.__module__}: {name}"
+
+
+@pytest.mark.parametrize(
+    "config", CONFIGS, ids=lambda config: f"{config.__module__}.{config.__name__}"
+)
+def test_option_names_are_unique_and_a_repeated_declaration_has_another_help(config):
+    fields = [field.name for group in groups(config) for field in dataclasses.fields(group)]
+    names = [name for name in fields if not dataclasses.is_dataclass(getattr(config(), name, None))]
+    assert sorted(names) == sorted(flat_options(config()))
+    for group in groups(config):
+        bases = [c for c in group.__mro__[1:] if dataclasses.is_dataclass(c)]
+        inherited = {name: text for base in bases for name, text in help_texts(base).items()}
+        own = help_texts(group)
+        for name in inspect.get_annotations(group).keys() & inherited.keys():
+            assert own.get(name) not in (None, inherited[name]), f"{group.__name__}.{name}"
 
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(EXPERIMENTS.glob("*.py"))])
@@ -59,12 +88,14 @@ def test_help_shows_the_file_and_every_option(name, capsys):
     assert not stopped.value.code
     output = capsys.readouterr().out
     assert module.__doc__.splitlines()[0] in output
-    for field in dataclasses.fields(module.Config):
-        assert f"--{field.name.replace('_', '-')}" in output
+    for option in flat_options(module.Config()):
+        assert f"--{option.replace('_', '-')}" in output
+    for group in ("run", "devices", "training"):
+        assert f" {group} options " in output
 
 
 def test_help_shows_inherited_texts(capsys):
-    """`GANOptions` declares `schedule` again, without a text."""
+    """`GANTrainingOptions` inherits `schedule`."""
     module = script("gan")
     with pytest.raises(SystemExit):
         launch(module.main, module.Config, ["--help"])
@@ -139,19 +170,18 @@ BAD_CLASSIFICATION = [
 
 @pytest.mark.parametrize(
     ("config", "changes", "line"),
-    [(Options, *row) for row in BAD]
-    + [(ClassificationOptions, *row) for row in BAD_CLASSIFICATION],
+    [(Options, *row) for row in BAD] + [(Classifier, *row) for row in BAD_CLASSIFICATION],
 )
 def test_invalid_values_are_refused(config, changes, line):
     with pytest.raises(InputError) as raised:
-        config(**changes).validate()
+        with_options(config(), **changes).validate()
     assert str(raised.value) == line
 
 
 def test_validate_changes_only_smoke_options():
-    config = ClassificationOptions(epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
+    config = with_options(Classifier(), epochs=3.0, seeds=2, cpu_devices=1, cpu_threads=3)
     assert config.validate() is config
-    short = dataclasses.replace(config, smoke=True).validate()
+    short = with_options(config, smoke=True).validate().run
     assert (short.steps, short.save_every, short.log_every, short.seeds) == (20, 10, 5, 2)
 
 
@@ -166,30 +196,29 @@ class Divided(Options):
     ("config", "count"),
     [
         (Options(), 1),
-        (ClassificationOptions(seeds=3), 1),
+        (with_options(Classifier(), seeds=3), 1),
         (Divided(), 2),
-        (Divided(smoke=True), 2),
-        (Divided(strategy="sharded"), 2),
-        (Divided(strategy="pmap", batch_size=6), 2),
-        (Divided(batch_size=7), 1),
-        (Divided(seeds=2), 1),
-        (Divided(strategy="single"), 1),
-        (Divided(cpu_devices=1), 1),
-        (Divided(cpu_devices=4), 4),
+        (with_options(Divided(), smoke=True), 2),
+        (with_options(Divided(), strategy="sharded"), 2),
+        (with_options(Divided(), strategy="pmap", batch_size=6), 2),
+        (with_options(Divided(), batch_size=7), 1),
+        (with_options(Divided(), seeds=2), 1),
+        (with_options(Divided(), strategy="single"), 1),
+        (with_options(Divided(), cpu_devices=1), 1),
+        (with_options(Divided(), cpu_devices=4), 4),
     ],
 )
 def test_the_default_number_of_cpu_devices_suits_the_network(config, count, monkeypatch):
-    count_with_flag = config.validate().cpu_devices  # the tests run with XLA's flag for devices
-    assert count_with_flag in (config.cpu_devices, 1)
+    # The tests run with XLA's flag for devices.
+    assert config.validate().devices.cpu_devices in (config.devices.cpu_devices, 1)
     monkeypatch.delenv("XLA_FLAGS")
     checked = config.validate()
-    assert checked.cpu_devices == count
-    assert checked.validate() is checked or checked.smoke
-    assert dataclasses.replace(config, cpu_devices=count).validate() == checked
-    assert checked.cpu_threads == max(count, threads())
-    assert hashed_out("rnn", checked) == hashed_out(
-        "rnn", dataclasses.replace(config, cpu_devices=count).validate()
-    )
+    assert checked.devices.cpu_devices == count
+    assert checked.validate() is checked or checked.run.smoke
+    given = with_options(config, cpu_devices=count).validate()
+    assert given == checked
+    assert checked.devices.cpu_threads == max(count, threads())
+    assert hashed_out("rnn", checked) == hashed_out("rnn", given)
 
 
 def test_errors_name_the_given_option():
@@ -198,26 +227,26 @@ def test_errors_name_the_given_option():
         ({"seeds": 0}, "seeds: got 0, allowed: at least 1"),
     ):
         with pytest.raises(InputError) as raised:
-            Divided(**changes).validate()
+            with_options(Divided(), **changes).validate()
         assert str(raised.value) == line
 
 
 def test_steps_follow_from_epochs():
-    assert Options(epochs=2.0, batch_size=30).total_steps(100) == 6
-    assert Options(epochs=0.5, batch_size=30).total_steps(100) == 2
-    assert Options(epochs=0.01, batch_size=30).total_steps(100) == 1
-    assert Options(steps=7, batch_size=100).total_steps(100) == 7
+    assert RunOptions(epochs=2.0, batch_size=30).total_steps(100) == 6
+    assert RunOptions(epochs=0.5, batch_size=30).total_steps(100) == 2
+    assert RunOptions(epochs=0.01, batch_size=30).total_steps(100) == 1
+    assert RunOptions(steps=7, batch_size=100).total_steps(100) == 7
 
 
 @pytest.mark.parametrize(
     ("config", "line"),
     [
         (
-            Options(steps=2**31, batch_size=9),
+            RunOptions(steps=2**31, batch_size=9),
             "steps: got 2147483648, allowed: fewer than 2**31 steps",
         ),
         (
-            Options(epochs=1e300, batch_size=1),
+            RunOptions(epochs=1e300, batch_size=1),
             "epochs: got 1e+300, allowed: fewer than 2**31 steps",
         ),
     ],
@@ -229,14 +258,32 @@ def test_too_many_steps_are_refused(config, line):
 
 
 def test_other_options_give_another_directory():
-    config = Options(data="emnist/letters")
+    config = with_options(Options(), data="emnist/letters")
     out = hashed_out("cnn", config)
-    assert out == hashed_out("cnn", Options(data="emnist/letters"))
+    assert out == hashed_out("cnn", with_options(Options(), data="emnist/letters"))
     assert out.parent.name == "runs" and out.name.startswith("cnn-emnist-letters-")
-    for field in dataclasses.fields(Options):
-        same = hashed_out("cnn", dataclasses.replace(config, **{field.name: "other"})) == out
-        assert same == (field.name in (*NOT_IDENTITY, "cpu_threads")), field.name
-        assert (field.name in identity(config)) == (field.name not in NOT_IDENTITY)
+    for name in flat_options(config):
+        same = hashed_out("cnn", with_options(config, **{name: "other"})) == out
+        assert same == (name in (*NOT_IDENTITY, "cpu_threads")), name
+        assert (name in identity(config)) == (name not in NOT_IDENTITY)
+
+
+def test_the_default_directory_depends_on_the_flat_options_alone():
+    """A regression test: directories of older runs are found again."""
+    config = with_options(script("mlp").Config(), cpu_devices=1)
+    assert hashed_out("mlp", config).name == "mlp-digits-33b49c93"
+
+
+@pytest.mark.parametrize("config", CONFIGS[1:], ids=lambda config: config.__module__)
+def test_options_survive_a_round_trip_through_their_flat_form(config):
+    options = with_options(config(), seed=7, learning_rate=0.5, cpu_devices=1)
+    flat = flat_options(options)
+    assert (flat["seed"], flat["learning_rate"], flat["cpu_devices"]) == (7, 0.5, 1)
+    assert with_options(config(), **flat) == options
+    assert from_json(config, json.loads(json.dumps(flat))) == options
+    assert from_json(config, {"seed": "7"}) is from_json(config, {"run": {"seed": 7}}) is None
+    with pytest.raises(InputError, match=r"^option: got 'run', allowed: "):
+        with_options(config(), run=RunOptions())
 
 
 def test_a_command_line_is_parsed(monkeypatch):
@@ -248,17 +295,17 @@ def test_a_command_line_is_parsed(monkeypatch):
 
     launch(
         main,
-        ClassificationOptions,
+        Classifier,
         ["--batch_size", "32", "--seed=4", "--data", "moons", "--smoke", "--ema", "0.9"],
     )
-    launch(main, ClassificationOptions)
+    launch(main, Classifier)
     assert (
         seen[0]
-        == ClassificationOptions(
-            batch_size=32, seed=4, data="moons", smoke=True, ema=0.9
+        == with_options(
+            Classifier(), batch_size=32, seed=4, data="moons", smoke=True, ema=0.9
         ).validate()
     )
-    assert seen[1] == ClassificationOptions(batch_size=7, cpu_devices=1, cpu_threads=threads())
+    assert seen[1] == with_options(Classifier(), batch_size=7, cpu_devices=1, cpu_threads=threads())
 
 
 HINT = "the same command resumes from the last checkpoint\n"

@@ -1,6 +1,5 @@
 """Runs: their results, resuming them, and several seeds."""
 
-import dataclasses
 import json
 import math
 
@@ -10,7 +9,7 @@ import pytest
 
 import jaxdl
 from jaxdl.errors import InputError, RunError
-from jaxdl.runs import Run, run_experiment
+from jaxdl.runs import Run, flat_options, run_experiment
 from tests.runs import runs
 from tests.runs.runs import LAST, TASK, Config, options, stop
 
@@ -48,7 +47,7 @@ def test_the_keys_and_values_of_a_result(whole):
     assert json.loads((out / "result.json").read_text()) == json.loads(json.dumps(result))
     assert result["experiment"] == "test_run"
     assert result["seed"] == 0 and result["steps"] == 8
-    assert result["config"] == json.loads(json.dumps(dataclasses.asdict(options(out))))
+    assert result["config"] == json.loads(json.dumps(flat_options(options(out))))
     assert result["metrics"].keys() == METRICS
     assert all(
         isinstance(value, float) and math.isfinite(value) for value in result["metrics"].values()
