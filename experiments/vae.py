@@ -22,19 +22,15 @@ matter. After 8 epochs the bound is 92.67 with the default ones, and 100.75 with
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Self
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import bind, losses, plots, predict_batched, tasks
 from jaxdl.core import State
-from jaxdl.data import Dataset, check_batch_size
+from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import VAE, Conditional, encoder_decoder, table
 from jaxdl.models.conditional import label_kwargs
@@ -42,22 +38,16 @@ from jaxdl.recipes import (
     TrainingOptions,
     evaluate_samples,
     fit_and_test,
+    grid_inputs,
     image_sets,
-    latent_noise,
+    latents,
     load_classifier,
+    vae,
 )
-from jaxdl.rng import root, stream
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
-#: Number of images in a row of a picture.
-COLUMNS = 10
-
-#: Largest number of codes in the latent map, and of different classes that it has colours for.
-MAP_SIZE = 5_000
-MAP_CLASSES = 20
-
-#: Sides of the images are multiples of this number, by network.
-SIDE_MULTIPLE = {"dense": 1, "conv": 4}
+#: The values of `jaxdl.tasks.vae` for the option `binarize`.
+BINARIZE: dict[str, Any] = {"dynamic": "dynamic", "threshold": 0.5, "none": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,227 +112,64 @@ class Config(Options):
 
 def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
     """Returns the network that the options describe, for images of this shape."""
-    encoder: nn.Module
-    decoder: nn.Module
-    encoder, decoder = encoder_decoder(
-        shape,
-        2 * config.latent,
-        config.network,
-        config.hidden,
-        config.activation,
-        config.training.dtype,
-    )
+    options = (config.network, config.hidden, config.activation, config.training.dtype)
+    halves = encoder_decoder(shape, 2 * config.latent, *options)
     if config.conditional:
-        encoder = Conditional(encoder, classes)
-        decoder = Conditional(decoder, classes)
-    return VAE(encoder, decoder, latent=config.latent)
-
-
-def make_task(config: Config, model: VAE, steps: int) -> tasks.Task:
-    """Returns the task that the options describe, for a run of so many steps."""
-    thresholds: dict[str, Any] = {"dynamic": "dynamic", "threshold": 0.5, "none": None}
-    return tasks.vae(
-        model,
-        likelihood=config.likelihood,
-        sigma=config.sigma,
-        beta=config.beta,
-        warmup=math.ceil(config.kl_warmup * steps) * config.training.accumulate,
-        binarize=thresholds[config.binarize],
-    )
+        halves = (Conditional(halves[0], classes), Conditional(halves[1], classes))
+    return VAE(*halves, latent=config.latent)
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network, scores its samples and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config.run, SIDE_MULTIPLE[config.network], 2 * COLUMNS)
+    train, test, sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])
     classes = train.classes or 0
-    if config.latent == 2 and classes > MAP_CLASSES and not config.conditional:
-        raise InputError(
-            "latent",
-            2,
-            f"another number for {classes} classes: the latent map has {MAP_CLASSES} colours",
-        )
     model = network(config, train["input"].shape[1:], classes)
-    task = make_task(config, model, config.run.total_steps(sets["train"].size))
-    inputs = grid_inputs(config, run.seeds[0], classes)
+    warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"].size))
+    task = tasks.vae(
+        model,
+        likelihood=config.likelihood,
+        sigma=config.sigma,
+        beta=config.beta,
+        warmup=warmup_steps * config.training.accumulate,
+        binarize=BINARIZE[config.binarize],
+    )
+    inputs = grid_inputs(run.seeds[0], config.latent, classes if config.conditional else None)
     check_batch_size(sets["train"], config.run.batch_size)
     classifier = load_classifier(config.run, config.feature_classifier, train, test)
-    print_table(model.encoder, train["input"][:1])
-    print_table(model.decoder, inputs[0][:1])
+    for half, x in ((model.encoder, train["input"][:1]), (model.decoder, inputs[0][:1])):
+        print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
 
-    on_validation = grid_writer(run, task, inputs)
+    def generate(*arguments: Any) -> Any:
+        # The mean of a Gaussian pixel may lie outside of [0, 1].
+        return jnp.clip(task.decode(*arguments), 0, 1)
+
+    def on_validation(state: State) -> None:
+        images = predict_batched(bind(generate, run.first_seed(state)), *inputs)
+        run.grid(state.steps_done, images, latents.COLUMNS)
+
     state, metrics = fit_and_test(
         run, config.training, None, task, sets, on_validation=on_validation
     )
     members = run.members(state)
+    fields = ("input", "label") if config.conditional else ("input",)
+    arrays = [np.asarray(test[field]) for field in fields]
     if config.importance:
-        bounds = [importance_bound(task, member, test, config) for member in members]
-        metrics["test/importance_bound"] = np.reshape(bounds, run.key.shape)
-    decode = functools.partial(decode_pixels, task)
-    generators = [bind(decode, member) for member in members]
+        bounds = [bind(task.bound, member) for member in members]
+        nats = [vae.importance_bound(bound, arrays, config.importance) for bound in bounds]
+        metrics["test/importance_bound"] = run.per_seed(nats)
+    generators = [bind(generate, member) for member in members]
     metrics |= evaluate_samples(run, classifier, generators, config.latent, config.conditional)
-    write_pictures(run, task, members[0], test, inputs)
-    return run.finish(state, metrics, **sets)
-
-
-def print_table(half: nn.Module, x: np.ndarray) -> None:
-    """Prints the table of the layers of encoder or decoder, for an input `[1, ...]`."""
-    print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
-
-
-def decode_pixels(task: tasks.Task, *arguments: Any) -> Any:
-    """Decodes latent vectors to pixels in [0, 1], which the mean of a Gaussian may exceed."""
-    return jnp.clip(task.decode(*arguments), 0, 1)
-
-
-def grid_inputs(config: Config, seed: int, classes: int) -> tuple[np.ndarray, ...]:
-    """Returns the inputs of the decoder for the grid of samples.
-
-    These are latent vectors. A conditional network also gets classes, one in each row.
-    """
-    if not config.conditional:
-        return (latent_noise(seed, config.latent, COLUMNS * COLUMNS),)
-    rows = min(COLUMNS, classes)
-    latent = np.tile(latent_noise(seed, config.latent, COLUMNS), (rows, 1))
-    return latent, np.repeat(np.arange(rows, dtype=np.int32), COLUMNS)
-
-
-def grid_writer(
-    run: Run[Config], task: tasks.Task, inputs: tuple[np.ndarray, ...]
-) -> Callable[[State], None]:
-    """Returns a function that writes a grid of samples, always for the same inputs."""
-    decode = functools.partial(decode_pixels, task)
-
-    def on_validation(state: State) -> None:
-        images = predict_batched(bind(decode, run.first_seed(state)), *inputs)
-        run.grid(state.steps_done, images, COLUMNS)
-
-    return on_validation
-
-
-def labels_of(config: Config, label: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Returns the labels as further arguments of a conditional network, else none."""
-    if config.conditional:
-        return (label,)
-    return ()
-
-
-def importance_bound(task: tasks.Task, state: State, test: Dataset, config: Config) -> float:
-    """Returns the importance-weighted bound of the test set in nats."""
-
-    def bound(params: Any, extra: Any, x: Any, row: Any, *label: Any) -> Any:
-        key = jax.random.fold_in(stream(root(0), "eval"), row[0])
-        return task.bound(params, extra, x, key, config.importance, *label)
-
-    images = np.asarray(test["input"])
-    rows = np.arange(test.size, dtype=np.int32)
-    label = labels_of(config, np.asarray(test["label"]))
-    bounds = predict_batched(bind(bound, state), images, rows, *label, batch_size=250)
-    return float(bounds.mean())
-
-
-def write_pictures(
-    run: Run[Config],
-    task: tasks.Task,
-    state: State,
-    test: Dataset,
-    inputs: tuple[np.ndarray, ...],
-) -> None:
-    """Writes learning curves, samples, reconstructions, interpolations and the latent map."""
-    config = run.config
     plots.learning_curves(run.records(), run.figure("curves"))
-    samples = predict_batched(bind(functools.partial(decode_pixels, task), state), *inputs)
-    title = f"{len(samples)} images decoded from random latent vectors"
-    plots.image_grid(samples, run.figure("samples"), COLUMNS, title=title)
+    latents.write_samples(generators[0], inputs, run.figure("samples"))
     run.training_gif()
-
-    images = np.asarray(test["input"][: 2 * COLUMNS])
-    label = labels_of(config, np.asarray(test["label"][: 2 * COLUMNS]))
-    outputs = predict_batched(bind(task.reconstruct, state), images, *label)
-    rows = [images[:COLUMNS], outputs[:COLUMNS], images[COLUMNS:], outputs[COLUMNS:]]
-    error = np.mean((images - outputs) ** 2)
-    title = f"test images above their reconstructions, mean squared error {error:.4f}"
-    plots.image_grid(np.concatenate(rows), run.figure("reconstructions"), COLUMNS, title=title)
-
-    mean = predict_batched(bind(encode_mean(task), state), images, *label)
-    write_posterior_samples(run, task, state, images, mean, label)
-    write_interpolation(run, task, state, mean, label)
+    vae.write_pictures(task, members[0], arrays, run.seeds[0], run.figure)
     if config.latent == 2 and not config.conditional:
-        write_latent_map(run, task, state, test)
-
-
-def encode_mean(task: tasks.Task) -> Callable[..., Any]:
-    """Returns a function that encodes images as the means of their posteriors."""
-    return lambda *arguments: task.encode(*arguments)[0]
-
-
-def write_posterior_samples(
-    run: Run[Config],
-    task: tasks.Task,
-    state: State,
-    images: np.ndarray,
-    mean: np.ndarray,
-    label: tuple[np.ndarray, ...],
-) -> None:
-    """Writes a picture with test images decoded from several samples of their posteriors.
-
-    Below each row is the difference of its images from their mean.
-
-    Args:
-      run: the run.
-      task: the task of the network.
-      state: the state to predict with.
-      images: test images `[N, H, W, C]`, of which the first 4 are shown.
-      mean: the means of their posteriors `[N, Z]`.
-      label: their labels `[N]`, for a conditional network.
-    """
-    encode_std = bind(lambda *arguments: jnp.exp(task.encode(*arguments)[1] / 2), state)
-    std = predict_batched(encode_std, images, *label)
-    count = 4
-    samples = COLUMNS - 1
-    noise = latent_noise(run.seeds[0], run.config.latent, count * samples)
-    noise = noise.reshape(count, samples, -1)
-    latent = (mean[:count, None] + std[:count, None] * noise).reshape(count * samples, -1)
-    repeated = [np.repeat(each[:count], samples) for each in label]
-    decoded = predict_batched(bind(task.decode, state), latent, *repeated)
-    decoded = decoded.reshape(count, samples, *images.shape[1:])
-    difference = decoded - decoded.mean(1, keepdims=True)
-    # No difference is shown as grey.
-    difference = 0.5 + difference / (2 * abs(difference).max())
-    rows = []
-    for i in range(count):
-        rows += [images[i : i + 1], decoded[i], np.full_like(images[:1], 0.5), difference[i]]
-    title = f"test image and {samples} decoded posterior samples; below, their differences"
-    path = run.figure("posterior_samples")
-    plots.image_grid(np.concatenate(rows), path, COLUMNS, title=title)
-
-
-def write_interpolation(
-    run: Run[Config],
-    task: tasks.Task,
-    state: State,
-    mean: np.ndarray,
-    label: tuple[np.ndarray, ...],
-) -> None:
-    """Writes a picture with images decoded between the codes of pairs of test images."""
-    starts = range(0, 12, 2)
-    paths = [np.asarray(tasks.interpolate(mean[i], mean[i + 1], COLUMNS)) for i in starts]
-    # A conditional network decodes a whole path with the class of its first image.
-    classes = [np.repeat(each[:12:2], COLUMNS) for each in label]
-    images = predict_batched(bind(task.decode, state), np.concatenate(paths), *classes)
-    title = "each row: decoded from the code of one test image to that of another"
-    plots.image_grid(images, run.figure("interpolation"), COLUMNS, title=title)
-
-
-def write_latent_map(run: Run[Config], task: tasks.Task, state: State, test: Dataset) -> None:
-    """Writes a map of the test images in two latent dimensions, and a grid of decoded points."""
-    images = np.asarray(test["input"][:MAP_SIZE])
-    codes = predict_batched(bind(encode_mean(task), state), images)
-    label = np.asarray(test["label"][:MAP_SIZE])
-    plots.latent_map(codes, label, run.figure("latent_map"), "test images")
-    decoded = predict_batched(bind(task.decode, state), tasks.latent_grid(20))
-    title = "decoded points of the latent plane"
-    plots.image_grid(decoded, run.figure("grid"), 20, title=title)
+        codes = latents.encode_sets(bind(task.encode, members[0]), sets["train"], test)
+        maps = {"test images": codes}
+        latents.write_latent_maps(maps, np.asarray(test["label"]), run.figure("latent_map"))
+        latents.write_latent_grid(bind(task.decode, members[0]), 20, run.figure("grid"))
+    return run.finish(state, metrics, **sets)
 
 
 def main(config: Config) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The networks, as Flax Linen modules; one kind per file."""
 
-from jaxdl.models.autoencoder import VAE, Autoencoder, encoder_decoder
+from jaxdl.models.autoencoder import VAE, Autoencoder, conv_autoencoder, encoder_decoder
 from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
@@ -25,6 +25,7 @@ __all__ = [
     "Stage",
     "UpStage",
     "dcgan",
+    "conv_autoencoder",
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",

@@ -178,3 +178,36 @@ def encoder_decoder(
     up_stages = (UpStage(32), UpStage(channels))
     start = (height // 4, width // 4, 64)
     return CNN(stages, hidden, outputs, **more), ConvDecoder(up_stages, start, hidden[::-1], **more)
+
+
+def conv_autoencoder(
+    channels: int, features: int = 32, extra_layers: int = 0, dtype: Any = None
+) -> Autoencoder:
+    """Returns an autoencoder with convolutions only, whose codes are maps.
+
+    Two convolutions with poolings encode 28x28 images as 7x7 maps. The decoder reverses that.
+
+    Args:
+      channels: channels of the images, whose sides are multiples of 4.
+      features: kernels of every convolution.
+      extra_layers: further convolutions of the maps, in encoder and decoder. They enlarge the
+        receptive field.
+      dtype: dtype of the computation; None means the dtype of the input.
+
+    Returns:
+      The autoencoder. Its outputs are logits if the likelihood takes logits.
+
+    Example:
+      >>> import jax
+      >>> model = conv_autoencoder(1, features=8)
+      >>> x = jnp.zeros((2, 28, 28, 1))
+      >>> variables = model.init(jax.random.key(0), x, train=False)
+      >>> model.apply(variables, x, train=False, method="encode").shape
+      (2, 7, 7, 8)
+    """
+    stages = [Stage(features), Stage(features)]
+    stages += [Stage(features, pool=None)] * extra_layers
+    up_stages = [UpStage(features, 3, 1)] * extra_layers
+    up_stages += [UpStage(features), UpStage(features), UpStage(channels, 3, 1)]
+    encoder = CNN(tuple(stages), outputs=None, dtype=dtype)
+    return Autoencoder(encoder, ConvDecoder(tuple(up_stages), dtype=dtype))

@@ -8,8 +8,8 @@ from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
-from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid
-from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps
+from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid, reconstructions
+from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps, posterior_samples
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.overview import overview
@@ -45,6 +45,8 @@ __all__ = [
     "page",
     "pictures_gif",
     "prediction_titles",
+    "posterior_samples",
+    "reconstructions",
     "text_heatmap",
     "text_predictions",
     "worst",

@@ -63,6 +63,51 @@ def image_grid(
     return Path(path)
 
 
+def reconstructions(
+    images: Images,
+    outputs: Images,
+    path: str | os.PathLike[str],
+    columns: int = 10,
+    rows: int = 2,
+) -> Path:
+    """Draws images above their reconstructions, and the mean squared error of all in the title.
+
+    Args:
+      images: `[N, H, W, C]`, see `image_grid`.
+      outputs: their reconstructions, `[N, H, W, C]`.
+      path: path of the PNG file.
+      columns: images per row.
+      rows: rows of images. The shown images are evenly spread over all N.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: different shapes, or fewer than `rows * columns` images.
+
+    Example:
+      >>> import tempfile
+      >>> images = np.zeros((20, 8, 8, 1))
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     reconstructions(images, images + 0.1, f"{directory}/pairs.png").name
+      'pairs.png'
+    """
+    if np.shape(outputs) != np.shape(images):
+        raise InputError("outputs", np.shape(outputs), f"the shape of images, {np.shape(images)}")
+    count = rows * columns
+    if len(images) < count:
+        raise InputError("images", len(images), f"at least {rows} x {columns}")
+    shown = np.linspace(0, len(images) - 1, count).astype(int)
+    pairs = np.stack([images[shown], outputs[shown]])
+    grid = pairs.reshape(2, rows, columns, *pairs.shape[2:]).swapaxes(0, 1)
+    error = np.mean((images - outputs) ** 2)
+    title = (
+        f"{count} of {len(images):,} images above their reconstructions, "
+        f"mean squared error {error:.4f}"
+    )
+    return image_grid(grid.reshape(-1, *pairs.shape[2:]), path, columns, title=title)
+
+
 def draw_image_grid(
     ax: "Axes",
     images: Images,

@@ -1,4 +1,4 @@
-"""Maps of two-dimensional latent spaces."""
+"""Maps of two-dimensional latent spaces, and images decoded from posteriors."""
 
 import os
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
+from jaxdl.plots.images import Images, image_grid
 from jaxdl.plots.page import INK, page
 
 if TYPE_CHECKING:
@@ -121,3 +122,48 @@ def draw_latent_map(
         xlabel="first dimension of the code",
         ylabel="second dimension of the code",
     )
+
+
+def posterior_samples(
+    images: Images, decoded: Float[np.ndarray, "N K H W C"], path: str | os.PathLike[str]
+) -> Path:
+    """Draws each image beside K decoded samples of its posterior, above their differences.
+
+    A difference is that of a decoded image from the mean of its row. Grey is no difference, black
+    and white are the largest. The title has the standard deviation.
+
+    Args:
+      images: `[N, H, W, C]`, C 1 or 3, floats in [0, 1].
+      decoded: `[N, K, H, W, C]`.
+      path: path of the PNG file.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: shapes that do not fit.
+
+    Example:
+      >>> import tempfile
+      >>> decoded = np.random.default_rng(0).random((2, 4, 8, 8, 1))
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     posterior_samples(decoded[:, 0], decoded, f"{directory}/posterior.png").name
+      'posterior.png'
+    """
+    images = np.asarray(images)
+    decoded = np.asarray(decoded)
+    if decoded.ndim != 5 or decoded[:, 0].shape != images.shape:
+        allowed = f"[N, K, H, W, C] for images {images.shape}"
+        raise InputError("decoded", decoded.shape, allowed)
+    difference = decoded - decoded.mean(1, keepdims=True)
+    shown = 0.5 + difference / max(2 * abs(difference).max(), 1e-12)
+    grey = np.full_like(images, 0.5)
+    above = np.concatenate([images[:, None], decoded], 1)
+    below = np.concatenate([grey[:, None], shown], 1)
+    rows = np.stack([above, below], 1).reshape(-1, *images.shape[1:])
+    count = decoded.shape[1]
+    title = (
+        f"image and {count} decoded posterior samples; below, their differences from the mean, "
+        f"standard deviation {difference.std():.3f}"
+    )
+    return image_grid(rows, path, count + 1, title=title)

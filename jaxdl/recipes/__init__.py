@@ -4,10 +4,11 @@ from jaxdl.recipes.classification import ClassificationOptions, run_classificati
 from jaxdl.recipes.feature_classifier import load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
-from jaxdl.recipes.images import image_sets
+from jaxdl.recipes.images import image_sets, repeat_first
 from jaxdl.recipes.sample_quality import (
     collapse_warnings,
     evaluate_samples,
+    grid_inputs,
     latent_noise,
     sample_metrics,
 )
@@ -20,9 +21,11 @@ __all__ = [
     "collapse_warnings",
     "evaluate_samples",
     "fit_and_test",
+    "grid_inputs",
     "image_sets",
     "latent_noise",
     "load_classifier",
+    "repeat_first",
     "run_classification",
     "run_gan",
     "sample_metrics",

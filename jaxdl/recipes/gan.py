@@ -21,7 +21,7 @@ from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
-from jaxdl.recipes.sample_quality import evaluate_samples, latent_noise
+from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 
@@ -153,7 +153,7 @@ def run_gan(
     generator, discriminator = networks(shape, classes)
     task = options.make_task(generator, discriminator)
     conditional = num_classes(generator, discriminator) is not None
-    inputs = grid_inputs(run, options.latent, classes, conditional)
+    inputs = grid_inputs(run.seeds[0], options.latent, classes if conditional else None, SIDE)
     for net, x in ((generator, inputs[0][:1]), (discriminator, train["input"][:1])):
         print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
     check_batch_size(sets["train"], run.config.run.batch_size)
@@ -172,21 +172,6 @@ def run_gan(
     warn_of_weak_gradient(run, options)
     pictures(run, generators[0], state.steps_done, classifier, inputs)
     return run.finish(state, metrics, **sets)
-
-
-def grid_inputs(
-    run: Run[Options], latent: int, classes: int, conditional: bool
-) -> tuple[np.ndarray, ...]:
-    """Returns the inputs of the generator for a grid of images: latents and, if any, labels.
-
-    In a conditional grid each column has the same latent, and each row the same class.
-    """
-    if not conditional:
-        return (latent_noise(run.seeds[0], latent, SIDE * SIDE),)
-    rows = min(SIDE, classes)
-    latents = latent_noise(run.seeds[0], latent, SIDE)
-    label = np.repeat(np.arange(rows, dtype=np.int32), SIDE)
-    return np.tile(latents, (rows, 1)), label
 
 
 def grid_callback(

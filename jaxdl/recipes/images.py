@@ -43,3 +43,21 @@ def image_sets(
     if not (low >= 0 and high <= 1):
         raise InputError("data", f"{run.data} in [{low:.3g}, {high:.3g}]", "pixels in [0, 1]")
     return train, test, split_sets(run, train, test)
+
+
+def repeat_first(data: Dataset, count: int) -> Dataset:
+    """Returns a set of the same size that repeats its first examples, so epochs stay as long.
+
+    Raises:
+      InputError: a count below 1 or above the size of the set.
+
+    Example:
+      >>> repeat_first(Dataset({"input": np.arange(5.0)}, "line"), 2)["input"].tolist()
+      [0.0, 1.0, 0.0, 1.0, 0.0]
+    """
+    if not 1 <= count <= data.size:
+        allowed = f"at most the size of the training set, {data.size}"
+        raise InputError("images", count, allowed)
+    rows = np.resize(np.arange(count), data.size)
+    arrays = {name: np.asarray(array[:count])[rows] for name, array in data.arrays.items()}
+    return Dataset(arrays, data.name, data.classes)

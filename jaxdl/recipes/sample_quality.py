@@ -107,6 +107,33 @@ def latent_noise(seed: int, latent: int, n: int) -> np.ndarray:
     return np.asarray(jax.random.normal(stream(root(seed), "sample"), (n, latent)))
 
 
+def grid_inputs(
+    seed: int, latent: int, classes: int | None = None, side: int = 10
+) -> tuple[np.ndarray, ...]:
+    """Returns the inputs of a generator for a grid of images, the same ones for each call.
+
+    Args:
+      seed: seed of the run.
+      latent: number of latent dimensions Z.
+      classes: number of classes of a conditional generator. None: it takes no label.
+      side: number of columns, and most rows.
+
+    Returns:
+      Latents `[side * side, Z]`. For a conditional generator latents `[N, Z]`, equal in each
+      column, and labels `[N]`, equal in each row: one row for each of the first `side` classes.
+
+    Example:
+      >>> latents, label = grid_inputs(0, latent=8, classes=3, side=2)
+      >>> latents.shape, label.tolist()
+      ((4, 8), [0, 0, 1, 1])
+    """
+    if classes is None:
+        return (latent_noise(seed, latent, side * side),)
+    rows = min(side, classes)
+    label = np.repeat(np.arange(rows, dtype=np.int32), side)
+    return np.tile(latent_noise(seed, latent, side), (rows, 1)), label
+
+
 def evaluate_samples(
     run: Run[Options],
     classifier: FeatureClassifier,

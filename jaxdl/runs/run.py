@@ -236,6 +236,10 @@ class Run(Generic[C_co]):
             return [state]
         return [state.member(i) for i in range(self.key.size)]
 
+    def per_seed(self, values: Any) -> np.ndarray:
+        """Returns a metric as `finish` expects it, from one value per seed or one for all seeds."""
+        return np.broadcast_to(values, len(self.seeds)).reshape(self.key.shape)
+
     def finish(self, state: State, metrics: Mapping[str, Any], **data: Dataset) -> dict[str, Any]:
         """Writes `result.json`, which marks the run as finished.
 

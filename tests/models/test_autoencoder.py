@@ -19,6 +19,7 @@ from jaxdl.models import (
     Reshaped,
     Stage,
     UpStage,
+    conv_autoencoder,
     encoder_decoder,
 )
 from tests.models.random_variables import random_variables
@@ -101,6 +102,21 @@ def test_both_kinds_of_halves_fit_each_other(kind):
             (4, 4, 64, 32),
             (4, 4, 32, 3),
         ]
+
+
+def test_codes_of_a_convolutional_autoencoder_are_maps():
+    model = conv_autoencoder(3, features=5, extra_layers=2)
+    x = jnp.zeros((2, 12, 8, 3))
+    y, variables = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), x, train=False))
+    assert y.shape == x.shape
+    code = jax.eval_shape(
+        lambda variables: model.apply(variables, x, train=False, method="encode"), variables
+    )
+    assert code.shape == (2, 3, 2, 5)
+    kernels = [w.shape for w in jax.tree.leaves(variables["params"]["decoder"]) if w.ndim > 1]
+    assert sorted(kernels) == sorted(
+        [(3, 3, 5, 5), (3, 3, 5, 5), (4, 4, 5, 5), (4, 4, 5, 5), (3, 3, 5, 3)]
+    )
 
 
 def test_halves_that_cannot_be():

@@ -103,3 +103,37 @@ def test_dense_filters_have_the_shape_of_the_images(tmp_path):
         "kernel: got (5, 5, 2, 8), allowed: the shape [h, w, C, filters] or [D, units], C 1 or 3"
     ):
         plots.filters(rng.normal(size=(5, 5, 2, 8)), path)
+
+
+def test_reconstructions_are_below_their_images(tmp_path, monkeypatch):
+    grids = []
+    draw = plots.images.image_grid
+    monkeypatch.setattr(
+        plots.images,
+        "image_grid",
+        lambda images, *rest, title: (
+            grids.append((images, title)) or draw(images, *rest, title=title)
+        ),
+    )
+    rng = np.random.default_rng(0)
+    images = rng.random((23, 4, 4, 1))
+    outputs = rng.random((23, 4, 4, 1))
+    pixels(plots.reconstructions(images, outputs, tmp_path / "pairs.png", columns=4, rows=3))
+    grid, title = grids[0]
+    rows = grid.reshape(6, 4, 4, 4, 1)
+    shown = [2 * i for i in range(12)]
+    np.testing.assert_array_equal(rows[::2].reshape(12, 4, 4, 1), images[shown])
+    np.testing.assert_array_equal(rows[1::2].reshape(12, 4, 4, 1), outputs[shown])
+    error = sum(((a - b) ** 2).mean() for a, b in zip(images, outputs, strict=True)) / 23
+    assert title.startswith("12 of 23 images") and title.endswith(f"{error:.4f}")
+
+
+def test_bad_reconstructions(tmp_path):
+    images = np.zeros((5, 4, 4, 1))
+    with raises_input_error(
+        "outputs: got (4, 4, 4, 1), allowed: the shape of images, (5, 4, 4, 1)"
+    ):
+        plots.reconstructions(images, images[1:], tmp_path / "x.png")
+    with raises_input_error("images: got 5, allowed: at least 2 x 10"):
+        plots.reconstructions(images, images, tmp_path / "x.png")
+    assert not list(tmp_path.iterdir())

@@ -6,8 +6,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from jaxdl.errors import InputError
-from jaxdl.plots import draw_latent_map, latent_map, latent_maps
-from tests.plots.pictures import pixels
+from jaxdl.plots import draw_latent_map, latent_map, latent_maps, posterior_samples
+from tests.plots.pictures import pixels, raises_input_error
 
 RNG = np.random.default_rng(0)
 CODES = RNG.normal(size=(60, 2))
@@ -54,3 +54,35 @@ def test_bad_input(codes, label, message, tmp_path):
         latent_map(codes, label, tmp_path / "plane.png")
     assert str(caught.value) == message
     assert not list(tmp_path.iterdir())
+
+
+def test_posterior_samples_are_above_their_differences(tmp_path, monkeypatch):
+    grids = []
+    monkeypatch.setattr(
+        "jaxdl.plots.latents.image_grid",
+        lambda images, *rest, title: grids.append((images, rest, title)),
+    )
+    images = RNG.random((2, 3, 3, 1))
+    decoded = RNG.random((2, 4, 3, 3, 1))
+    posterior_samples(images, decoded, tmp_path / "x.png")
+    grid, rest, title = grids[0]
+    rows = grid.reshape(4, 5, 3, 3, 1)
+    assert rest[1] == 5
+    for i in range(2):
+        np.testing.assert_array_equal(rows[2 * i, 0], images[i])
+        np.testing.assert_array_equal(rows[2 * i, 1:], decoded[i])
+        assert (rows[2 * i + 1, 0] == 0.5).all()
+        difference = decoded[i] - decoded[i].mean(0)
+        shown = rows[2 * i + 1, 1:] - 0.5
+        np.testing.assert_allclose(shown / shown.max(), difference / difference.max(), atol=1e-9)
+    assert rows.min() >= 0 and rows.max() <= 1
+    assert title.endswith(f"{(decoded - decoded.mean(1, keepdims=True)).std():.3f}")
+
+
+def test_a_posterior_without_spread_is_grey(tmp_path):
+    images = RNG.random((2, 3, 3, 1))
+    pixels(posterior_samples(images, images[:, None], tmp_path / "x.png"))
+    with raises_input_error(
+        "decoded: got (2, 3, 3, 1), allowed: [N, K, H, W, C] for images (2, 3, 3, 1)"
+    ):
+        posterior_samples(images, images, tmp_path / "y.png")

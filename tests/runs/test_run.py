@@ -258,3 +258,12 @@ def test_the_examples_per_second_leave_out_the_first_step(whole):
     result = whole[1]
     rate = (result["steps"] - 1) * 16 / result["seconds"]["train"]
     assert result["throughput"]["examples_per_second"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_values_per_seed_have_the_shape_of_the_key(seeds, tmp_path):
+    run = Run(options(tmp_path, seeds=seeds), tmp_path, "test_run")
+    values = np.arange(float(seeds))
+    assert run.per_seed(values).shape == run.key.shape
+    np.testing.assert_array_equal(np.ravel(run.per_seed(list(values))), values)
+    np.testing.assert_array_equal(run.per_seed(0.5), np.full(run.key.shape, 0.5))

@@ -1,0 +1,256 @@
+"""Latent spaces of autoencoders: codes and their scores, and pictures of decoded codes.
+
+A trained network is a function of its inputs, such as `bind(task.decode, state)`.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Float, Int
+
+from jaxdl import plots, scores, tasks
+from jaxdl.data.dataset import Dataset
+from jaxdl.errors import InputError
+from jaxdl.predict import predict_batched
+
+#: Number of images in a row of a picture.
+COLUMNS = 10
+
+#: Largest number of codes in a latent map, and of classes that it has colours for.
+MAP_SIZE = 5_000
+MAP_CLASSES = 20
+
+#: Sides of the images are multiples of this number, by the kind of `encoder_decoder`.
+SIDE_MULTIPLE = {"dense": 1, "conv": 4}
+
+PathLike = str | os.PathLike[str]
+Network = Callable[..., Any]
+
+
+def check_map(classes: int | None) -> None:
+    """Raises an `InputError` for more classes than a latent map has colours for."""
+    if (classes or 0) > MAP_CLASSES:
+        allowed = f"at most {MAP_CLASSES}: the latent map has {MAP_CLASSES} colours"
+        raise InputError("data", f"{classes} classes", allowed)
+
+
+class Codes(NamedTuple):
+    """The codes of two sets.
+
+    Attributes:
+      train: codes of the training set, `[N, Z]`.
+      test: codes of the test set, `[M, Z]`.
+      accuracy: accuracy of a 5-nearest-neighbour classifier on the test codes.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    accuracy: float
+
+
+def encode_sets(encode: Network, train: Dataset, test: Dataset) -> Codes:
+    """Computes the codes of both sets, and how well they separate the classes.
+
+    Args:
+      encode: `encode(inputs [B, ...])`, which returns codes `[B, Z]` or, for a VAE, the mean and
+        log s^2 of a Gaussian. Its mean is the code.
+      train: set with `input [N, ...]` and `label [N]`.
+      test: another such set.
+
+    Returns:
+      The codes, with the accuracy of `jaxdl.scores.neighbour_accuracy`.
+
+    Example:
+      >>> x = np.arange(12, dtype=np.float32)[:, None]
+      >>> data = Dataset({"input": x, "label": np.arange(12) // 12}, "line", 1)
+      >>> encode_sets(lambda x: x**2, data, data).accuracy
+      1.0
+    """
+    code = Partial(_code, Partial(encode))
+    known = predict_batched(code, np.asarray(train["input"]))
+    return _scored(known, predict_batched(code, np.asarray(test["input"])), train, test)
+
+
+def _code(encode: Network, inputs: Any) -> Any:
+    codes = encode(inputs)
+    return codes[0] if isinstance(codes, tuple) else codes
+
+
+def _scored(known: np.ndarray, codes: np.ndarray, train: Dataset, test: Dataset) -> Codes:
+    """Returns the codes of both sets with their accuracy."""
+    label = np.asarray(train["label"])
+    truth = np.asarray(test["label"])
+    return Codes(known, codes, scores.neighbour_accuracy(known, label, codes, truth))
+
+
+def principal_components(train: Dataset, test: Dataset, count: int = 2) -> Codes:
+    """Projects both sets on the directions in which the training set varies most.
+
+        z = (x - m) V,    m the mean of the set, V the last eigenvectors of its covariance
+
+    Args:
+      train: set with `input [N, ...]`, N at least 5, and `label [N]`.
+      test: another such set.
+      count: number of directions, in ascending order of their variance.
+
+    Returns:
+      The components as codes `[N, count]`, with their accuracy.
+
+    Example:
+      >>> x = np.array([[0.0, 3.0], [1.0, 3.0], [2.0, 3.0], [3.0, 3.0], [4.0, 3.0]])
+      >>> data = Dataset({"input": x, "label": np.zeros(5, int)}, "line", 2)
+      >>> abs(principal_components(data, data, 1).test).ravel().tolist()
+      [2.0, 1.0, 0.0, 1.0, 2.0]
+    """
+    known = np.asarray(train["input"]).reshape(train.size, -1)
+    queries = np.asarray(test["input"]).reshape(test.size, -1)
+    mean = known.mean(0)
+    _, directions = np.linalg.eigh(np.cov(known, rowvar=False))
+    last = directions[:, -count:]
+    return _scored((known - mean) @ last, (queries - mean) @ last, train, test)
+
+
+def gaussian_generator(decode: Network, codes: Float[np.ndarray, "N Z"]) -> Network:
+    """Returns a generator that decodes samples of a Gaussian with the moments of the codes.
+
+        x = decode(m + z R),    z ~ N(0, I),    R^T R = C,    m and C mean and covariance
+
+    Args:
+      decode: `decode(codes [B, Z]) -> images [B, ...]`.
+      codes: codes `[N, Z]` of a training set. 1e-6 is added to their variances.
+
+    Returns:
+      `generate(z [B, Z]) -> images [B, ...]`, a `jax.tree_util.Partial`.
+
+    Example:
+      >>> codes = np.array([[1.0, 5.0], [3.0, 5.0]], np.float32)
+      >>> generate = gaussian_generator(lambda z: z, codes)
+      >>> np.asarray(generate(np.array([[0, 0], [1, 0]], np.float32))).round(2).tolist()
+      [[2.0, 5.0], [3.4100000858306885, 5.0]]
+    """
+    covariance = np.cov(codes, rowvar=False) + 1e-6 * np.eye(codes.shape[1])
+    factor = np.linalg.cholesky(covariance).T.astype(np.float32)
+    return Partial(_decode_affine, Partial(decode), codes.mean(0), factor)
+
+
+def _decode_affine(decode: Network, mean: Any, factor: Any, z: Any) -> Any:
+    return decode(mean[None] + z @ factor)
+
+
+def write_samples(
+    generate: Network, inputs: Sequence[np.ndarray], path: PathLike, columns: int = COLUMNS
+) -> None:
+    """Draws images that were decoded from random latents.
+
+    Args:
+      generate: `generate(*inputs) -> images [N, H, W, C]`.
+      inputs: latents `[N, Z]` and, for a conditional network, labels `[N]`.
+      path: path of the PNG file.
+      columns: images per row.
+    """
+    images = predict_batched(generate, *inputs)
+    title = f"{len(images)} images decoded from random latent vectors"
+    plots.image_grid(images, path, columns, title=title)
+
+
+def write_interpolation(
+    decode: Network,
+    start: Float[np.ndarray, "N Z"],
+    end: Float[np.ndarray, "N Z"],
+    path: PathLike,
+    *label: Int[np.ndarray, " N"],
+) -> None:
+    """Draws one row of decoded images for each line between two codes.
+
+    The title has the mean squared difference of neighbours, which a smooth latent space keeps
+    small.
+
+    Args:
+      decode: `decode(codes [B, Z], *label) -> images [B, H, W, C]`.
+      start: the codes at the left, `[N, Z]`.
+      end: the codes at the right, `[N, Z]`.
+      path: path of the PNG file.
+      *label: for a conditional network, the class `[N]` of each row.
+    """
+    pairs = zip(start, end, strict=True)
+    codes = np.concatenate([tasks.interpolate(a, b, COLUMNS) for a, b in pairs])
+    images = predict_batched(decode, codes, *(np.repeat(each, COLUMNS) for each in label))
+    change = np.diff(images.reshape(len(start), COLUMNS, -1), axis=1)
+    title = (
+        "each row: decoded between the codes of two test images, "
+        f"mean squared change per step {np.mean(change**2):.4f}"
+    )
+    plots.image_grid(images, path, COLUMNS, title=title)
+
+
+def write_latent_grid(decode: Network, side: int, path: PathLike) -> None:
+    """Draws the images that points of a two-dimensional latent space decode to.
+
+    Args:
+      decode: `decode(latents [B, 2]) -> images [B, H, W, C]`.
+      side: number of rows and columns of `jaxdl.tasks.latent_grid`.
+      path: path of the PNG file.
+    """
+    images = predict_batched(decode, tasks.latent_grid(side))
+    title = f"{side} × {side} decoded points of the latent plane, at quantiles of the prior"
+    plots.image_grid(images, path, side, title=title)
+
+
+def write_latent_maps(maps: Mapping[str, Codes], label: np.ndarray, path: PathLike) -> None:
+    """Draws the test codes of two dimensions, titled by the accuracy of their neighbours.
+
+    Nothing is written for more classes than the map has colours for, or other dimensions.
+
+    Args:
+      maps: codes by the name of their encoder. The first 5,000 are shown.
+      label: classes of the test codes, `[M]`.
+      path: path of the PNG file.
+    """
+    if label.max() >= MAP_CLASSES or any(each.test.shape[1] != 2 for each in maps.values()):
+        return
+    planes = {
+        f"{name}: neighbour accuracy {codes.accuracy:.1%}": codes.test[:MAP_SIZE]
+        for name, codes in maps.items()
+    }
+    plots.latent_maps(planes, label[:MAP_SIZE], path)
+
+
+def compare_with_components(
+    encoders: Sequence[Network],
+    decode: Network,
+    sets: Mapping[str, Dataset],
+    figure: Callable[[str], Path],
+) -> dict[str, Any]:
+    """Compares codes with principal components by their neighbours, and draws the latent space.
+
+    The picture `latent_map` has the codes of the first encoder beside two components. The picture
+    `interpolation` has a row from the first test image of each class to that of the next class.
+
+    Args:
+      encoders: `encode(images [B, H, W, C]) -> codes [B, Z]`, one per seed.
+      decode: the decoder of the first encoder.
+      sets: the sets `train` and `test`, with `input` and `label`.
+      figure: path of a picture by its name, such as `Run.figure`.
+
+    Returns:
+      Accuracies by name: `neighbours_accuracy`, one per seed, and `neighbours_pca_accuracy`.
+    """
+    train = sets["train"]
+    test = sets["test"]
+    codes = [encode_sets(encode, train, test) for encode in encoders]
+    components = principal_components(train, test)
+    label = np.asarray(test["label"])
+    maps = {"autoencoder": codes[0], "two principal components": components}
+    write_latent_maps(maps, label, figure("latent_map"))
+    start = codes[0].test[np.unique(label, return_index=True)[1]]
+    # The last row returns to the first class.
+    end = np.roll(start, -1, 0)
+    write_interpolation(decode, start[:COLUMNS], end[:COLUMNS], figure("interpolation"))
+    return {
+        "neighbours_accuracy": [each.accuracy for each in codes],
+        "neighbours_pca_accuracy": components.accuracy,
+    }
