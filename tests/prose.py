@@ -124,7 +124,21 @@ def problems(path: Path) -> Iterator[Problem]:
     pieces = python(text) if path.suffix == ".py" else [Prose(1, "page", text)]
     for piece in pieces:
         for kind, words in faults(piece):
-            yield Problem(name, piece.line, kind, words)
+            yield Problem(name, piece.line + lines_before(words, piece.text), kind, words)
+
+
+def lines_before(words: str, text: str) -> int:
+    """Returns the number of lines before some words of a text, 0 if they are not found.
+
+    Example:
+      >>> lines_before("two words", "one\\nand two\\nwords")
+      1
+    """
+    spaced = r"\s+".join(map(re.escape, words.split()[:6]))
+    found = re.search(spaced, text)
+    if found is None:
+        return 0
+    return text[: found.start()].count("\n")
 
 
 def python(source: str) -> Iterator[Prose]:

@@ -214,7 +214,7 @@ def _stack(members: list) -> Any:
 
 
 @lru_cache(maxsize=32)
-def _convolves(learner: Learner | Sweep | Sweep, example: Example) -> bool:
+def _convolves(learner: Learner | Sweep, example: Example) -> bool:
     """Returns True if a step of the learner contains a convolution."""
     state = run_shapes(learner, example)
     step = jax.make_jaxpr(learner.step)(state, blank_of(example), root(0))
