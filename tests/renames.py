@@ -95,8 +95,10 @@ def same_arrays(old: Path, new: Path, name: str) -> bool:
     old_names = [former for former, now in RUNS.items() if now == name]
     before = last_state(old / (old_names or [name])[0])
     after = last_state(new / name)
-    return before.keys() == after.keys() and all(
-        before[path].tobytes() == after[path].tobytes() for path in before
+    return (
+        bool(before)
+        and before.keys() == after.keys()
+        and all(before[path].tobytes() == after[path].tobytes() for path in before)
     )
 
 
@@ -105,6 +107,8 @@ def last_state(run: Path) -> dict[str, np.ndarray]:
     from orbax.checkpoint import v1 as ocp
 
     steps = [int(each.name) for each in (run / "checkpoints").glob("*") if each.name.isdigit()]
+    if not steps:
+        return {}
     with warnings.catch_warnings(action="ignore"):
         state = ocp.load(run.resolve() / "checkpoints" / str(max(steps)) / "state")
     found = {}
