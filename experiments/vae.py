@@ -125,7 +125,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     train, test, sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])
     classes = train.classes or 0
     model = network(config, train["input"].shape[1:], classes)
-    warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"].size))
+    warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"]))
     task = tasks.vae(
         model,
         likelihood=config.likelihood,

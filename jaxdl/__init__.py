@@ -13,7 +13,7 @@ from jaxdl import (
     tasks,
     training,
 )
-from jaxdl.core import Learner, State, Update, inference, learner
+from jaxdl.core import Learner, State, Sweep, Update, inference, learner
 from jaxdl.predict import bind, predict_batched
 from jaxdl.rng import root, stream
 from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
@@ -25,6 +25,7 @@ __all__ = [
     "Learner",
     "Patience",
     "State",
+    "Sweep",
     "Update",
     "accumulate",
     "augment",

@@ -92,7 +92,7 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
       over no steps.
 
     Raises:
-      InputError: a `max_consecutive` below 1, or a sweep.
+      InputError: a `max_consecutive` below 1, a sweep, or (in `init`) a learner that skips already.
 
     Example:
       >>> import jaxdl, optax
@@ -110,6 +110,8 @@ def skip_nonfinite(learner: Learner, max_consecutive: int = MAX_CONSECUTIVE_SKIP
 
     def init(key: Key[Array, ""], batch: Batch) -> State:
         state = learner.init(key, batch)
+        if "skipped" in state.wrapped:
+            raise InputError("learner", "skip_nonfinite(...)", "a learner that skips no steps")
         counts = {"steps": jnp.zeros((), jnp.int32), "in_a_row": jnp.zeros((), jnp.int32)}
         return _wrap(state, "skipped", counts)
 

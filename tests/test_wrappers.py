@@ -269,3 +269,11 @@ def test_each_member_skips_different_steps():
 def test_max_consecutive_is_at_least_one():
     with pytest.raises(InputError, match="^max_consecutive: got 0, allowed: at least 1$"):
         jaxdl.skip_nonfinite(line(), max_consecutive=0)
+
+
+def test_a_learner_that_skips_steps_already_is_refused():
+    twice = jaxdl.skip_nonfinite(jaxdl.skip_nonfinite(line()))
+    with pytest.raises(InputError) as caught:
+        twice.init(KEY, BATCHES[0])
+    allowed = "a learner that skips no steps"
+    assert str(caught.value) == f"learner: got 'skip_nonfinite(...)', allowed: {allowed}"

@@ -55,14 +55,21 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
 def check_source(data: Any, field: str = "data") -> None:
     """Raises unless the value is a `Source`; checks the lengths of a `Dataset`.
 
+    Args:
+      data: the value.
+      field: its name for the message.
+
+    Raises:
+      InputError: a value without the parts of a source, or a bad length.
+
     Example:
       >>> check_source({"input": np.zeros(3)})
       Traceback (most recent call last):
-      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a jaxdl.data.Dataset
+      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a jaxdl.data.Dataset or Source
     """
-    methods = (getattr(data, name, None) for name in ("training", "evaluation"))
-    if not all(map(callable, methods)):
-        raise InputError(field, type(data), "a jaxdl.data.Dataset")
+    parts = ("name", "size", "contiguous", "steps_per_epoch", "training", "evaluation")
+    if not all(hasattr(data, part) for part in parts):
+        raise InputError(field, type(data), "a jaxdl.data.Dataset or Source")
     if isinstance(data, Dataset):
         check_lengths(data)
 

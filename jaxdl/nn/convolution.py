@@ -18,7 +18,7 @@ on one core. Its matrix products reach 210 (105). The first number of each pair 
     JAX's gradients, compiled with `jit`           33,  97           46,  37             1,   3
     products of patches, blocks of 2 images        80 (80)          122 (92)           110 (69)
 
-`jaxdl/training/cpu.py` has the compiler options of `train` and `evaluate`.
+`jaxdl/xla.py` has the compiler options of `train` and `evaluate`.
 """
 
 import itertools

@@ -259,7 +259,7 @@ def _restored(
     out: Path, options: FeatureClassifierOptions, classes: int, train: Dataset, result: Any
 ) -> State:
     """Restores the state of a classifier's run; raises RunError for a wrong hash."""
-    optimizer = options.training.make_optimizer(options.run.total_steps(train.size))
+    optimizer = options.training.make_optimizer(options.run.total_steps(train))
     net = options.training.make_learner(tasks.classify(network(options, classes)), optimizer)
     batch = {name: x[:1] for name, x in train.arrays.items()}
     sharding = SingleDeviceSharding(jax.devices()[0])

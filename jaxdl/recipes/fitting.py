@@ -155,7 +155,7 @@ def fit_and_test(
       The trained state and the metrics of the test set.
     """
     train = sets["train"]
-    steps = run.config.run.total_steps(train.size)
+    steps = run.config.run.total_steps(train)
     made: Sequence[optax.GradientTransformation] = [training.make_optimizer(steps)]
     if optimizers is not None:
         made = optimizers(steps)

@@ -20,6 +20,7 @@ from typing import (
 )
 
 from jaxdl.data.files import expand_path
+from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.runs import backend
 
@@ -91,9 +92,9 @@ class RunOptions:
             self, steps=steps, save_every=self.save_every or 10, log_every=self.log_every or 5
         )
 
-    def total_steps(self, size: int) -> int:
-        """Returns the number of steps of the run, for a training set of `size` examples."""
-        steps = self.steps or self.epochs * (size // self.batch_size)
+    def total_steps(self, train: Source) -> int:
+        """Returns the number of steps of the run, for this training set."""
+        steps = self.steps or self.epochs * train.steps_per_epoch(self.batch_size)
         if steps >= 2**31:  # the state counts steps in int32
             field = "epochs"
             if self.steps:

@@ -105,13 +105,14 @@ class Run(Generic[C_co]):
         if validation:
             sets["validation"] = validation.sha256
         check_data(self.out, sets)
-        steps = options.total_steps(data.size)
+        steps = options.total_steps(data)
+        board = self._tensorboard()
         store = self._claim(sets)
         # The interval of validations is a multiple of the interval of log lines. Both fall on the
         # same steps after any interruption.
-        epoch = data.size // options.batch_size
+        epoch = data.steps_per_epoch(options.batch_size)
         log_every, save_every = default_intervals(self.config, steps, epoch)
-        writers = self._writers(steps)
+        writers = self._writers(steps, board)
         try:
             state = train(
                 learner,
@@ -153,14 +154,19 @@ class Run(Generic[C_co]):
             write_json(self.out / "data.json", sets)
         return store
 
-    def _writers(self, steps: int) -> list[Any]:
+    def _tensorboard(self) -> TensorBoard | None:
+        """Returns the writer of TensorBoard's files, which it creates at its first call."""
+        if jax.process_index() or not self.config.run.tensorboard:
+            return None
+        return TensorBoard(self.out / "tensorboard")
+
+    def _writers(self, steps: int, board: TensorBoard | None) -> list[Any]:
         """Returns the metric writers: files and the terminal for the first process only."""
         writers: list[Any] = [self.latest]
+        self._board = board
+        if board is not None:
+            writers.append(board)
         if jax.process_index() == 0:
-            self._board = None
-            if self.config.run.tensorboard:
-                self._board = TensorBoard(self.out / "tensorboard")
-                writers.append(self._board)
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
         return writers
 

@@ -45,7 +45,7 @@ def evaluate(
       strategy: the strategy; None means all devices.
 
     Returns:
-      `{name: mean}`; for several runs in one program an array `[N]` each.
+      `{name: mean}`; for several runs in one program an array `[N, ...]` each.
 
     Raises:
       InputError: an argument of a wrong type, or the state of another learner.
@@ -81,7 +81,7 @@ def evaluate(
     assert metrics is not None
     if program.several:
         return metrics
-    return {name: float(values[0]) for name, values in metrics.items()}
+    return {name: _of_one_run(values) for name, values in metrics.items()}
 
 
 def evaluate_windows(
@@ -118,3 +118,10 @@ def evaluate_windows(
             dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
     return means(total_rows(rows))
+
+
+def _of_one_run(values: np.ndarray) -> Any:
+    """Returns the metric of the only run: a number, or an array such as one number per class."""
+    if values.ndim > 1:
+        return values[0]
+    return float(values[0])

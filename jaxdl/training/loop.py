@@ -120,9 +120,9 @@ def train(
         stops = plan(start, end, schedule, longest)
         if validation is not None and _lacks_validation(start, schedule, history):
             stops = itertools.chain([_validation_only(start, end)], stops)
+        if shutdown.requested() or (patience and patience.is_over(history)):
+            stops = iter(())
         for stop in stops:
-            if shutdown.signal or (patience and patience.is_over(history)):
-                break
             if stop.steps:
                 window = run.windows.at(stop.first)
                 state, rows = run.program.run(state, window, run.train_key, stop.steps)
@@ -143,7 +143,8 @@ def train(
                 if store is not None and (stop.steps or stop.until == steps):
                     store.save(state, history)
                     logger.lap("save")
-            if last or shutdown.signal:
+            is_over = shutdown.signal or (patience and patience.is_over(history))
+            if last or (stop.validate and is_over):
                 break
         logger.finish(state.steps_done)
         return _result(run, state, history, patience, steps)
@@ -305,7 +306,7 @@ def _check_kinds(
         check_source(validation, "validation")
     of_kind("strategy", strategy, Strategy, "jaxdl.strategy(name)")
     if store is not None:
-        of_kind("store", store, Store, "jaxdl.Directory(path)")
+        of_kind("store", store, Store, "jaxdl.training.Directory(path)")
 
 
 def _check_numbers(

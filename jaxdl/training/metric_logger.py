@@ -150,7 +150,7 @@ class MetricLogger:
         """Passes the metrics to every writer."""
         numbers: dict[str, float] = {}
         for name, value in metrics.items():
-            numbers |= _by_run(name, value)
+            numbers |= _by_run(name, value, self.several)
         for writer in self.writers:
             writer.write(step, numbers)
 
@@ -181,10 +181,14 @@ def _first_failed(passed: dict[str, np.ndarray]) -> str | None:
     return next((name for name, runs in passed.items() if not runs.all()), None)
 
 
-def _by_run(name: str, value: Any) -> dict[str, float]:
-    """Returns a number under its name; for several runs the mean, and run i as `name/i`."""
-    values = np.atleast_1d(value)
-    if len(values) == 1:
-        return {name: float(values[0])}
-    runs = {f"{name}/{i}": float(each) for i, each in enumerate(values)}
-    return {name: float(np.mean(values)), **runs}
+def _by_run(name: str, value: Any, several: bool) -> dict[str, float]:
+    """Returns a number under its name; for several numbers the mean, and number i as `name/i`.
+
+    These are the runs of an ensemble, or the numbers of a metric such as one per class.
+    """
+    if np.ndim(value) and not several:
+        value = value[0]
+    if not np.ndim(value):
+        return {name: float(value)}
+    each = {f"{name}/{i}": float(np.mean(part)) for i, part in enumerate(value)}
+    return {name: float(np.mean(value)), **each}

@@ -42,12 +42,12 @@ CASES = [
     ({"log_every": 100 / 7}, f"log_every: got {100 / 7}, allowed: an integer, at least 1"),
     ({"save_every": 2.5}, "save_every: got 2.5, allowed: an integer, at least 0"),
     ({"stop_after": 1.5}, "stop_after: got 1.5, allowed: an integer, at least 1"),
-    ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset"),
+    ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset or Source"),
     ({"key": 0}, "key: got 0, allowed: root(seed) or root(range(n))"),
     ({"key": jax.random.PRNGKey(0)}, "key: got 'uint32[2]', allowed: root(seed) or root(range(n))"),
     ({"learner": 3}, "learner: got 3, allowed: a Learner"),
     ({"strategy": "single"}, "strategy: got 'single', allowed: jaxdl.strategy(name)"),
-    ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.Directory(path)"),
+    ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.training.Directory(path)"),
     (
         {
             "patience": Patience("acuracy"),

@@ -126,7 +126,7 @@ def child(phase: str, out: str) -> None:
         announced = []
 
         def wrapped(*args: Any) -> Any:
-            is_early = of_phase == "train" and args[1][0] < 30
+            is_early = of_phase == "train" and args[1].steps_done < 30
             if phase == of_phase and not announced and not is_early:
                 announced.append(True)
                 print("READY", flush=True)
@@ -139,9 +139,10 @@ def child(phase: str, out: str) -> None:
 
     record = MetricLogger.record
 
-    def record_and_print(self: MetricLogger, block: Any, state: Any) -> None:
-        record(self, block, state)
-        print(f"DONE {block[0]}", flush=True)
+    def record_and_print(self: MetricLogger, state: Any, in_flight: int = 0) -> Any:
+        error = record(self, state, in_flight)
+        print(f"DONE {state.steps_done}", flush=True)
+        return error
 
     setattr(MetricLogger, "record", record_and_print)  # noqa: B010
     announce(program, "convolutions", "compile", 0.0, busy=True)

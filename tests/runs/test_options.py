@@ -8,8 +8,10 @@ import math
 import signal
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
+from jaxdl.data import Dataset, Simulated
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.recipes import ClassificationOptions, TrainingOptions
 from jaxdl.runs import Options, RunOptions, flat_options, launch, with_options
@@ -231,11 +233,15 @@ def test_errors_name_the_given_option():
         assert str(raised.value) == line
 
 
+HUNDRED = Dataset({"input": np.zeros((100, 1))}, "hundred")
+
+
 def test_steps_follow_from_epochs():
-    assert RunOptions(epochs=2.0, batch_size=30).total_steps(100) == 6
-    assert RunOptions(epochs=0.5, batch_size=30).total_steps(100) == 2
-    assert RunOptions(epochs=0.01, batch_size=30).total_steps(100) == 1
-    assert RunOptions(steps=7, batch_size=100).total_steps(100) == 7
+    assert RunOptions(epochs=2.0, batch_size=30).total_steps(HUNDRED) == 6
+    assert RunOptions(epochs=0.5, batch_size=30).total_steps(HUNDRED) == 2
+    assert RunOptions(epochs=0.01, batch_size=30).total_steps(HUNDRED) == 1
+    assert RunOptions(steps=7, batch_size=100).total_steps(HUNDRED) == 7
+    assert RunOptions(epochs=3.0).total_steps(Simulated(50)) == 150
 
 
 @pytest.mark.parametrize(
@@ -253,7 +259,7 @@ def test_steps_follow_from_epochs():
 )
 def test_too_many_steps_are_refused(config, line):
     with pytest.raises(InputError) as raised:
-        config.total_steps(100)
+        config.total_steps(HUNDRED)
     assert str(raised.value) == line
 
 

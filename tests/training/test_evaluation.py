@@ -3,15 +3,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxdl
 from jaxdl.core import Learner
 from jaxdl.errors import InputError
 from jaxdl.training import Pmapped, Sharded, evaluate, train
-from tests.training.linear import KEY, line, points
+from tests.training.linear import KEY, init, line, loss, points
 
 DATA = points(23, seed=4)
+ONE = Sharded(jax.devices()[:1])
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +154,36 @@ def test_arguments_that_do_not_fit_the_state(state):
     with pytest.raises(InputError) as caught:
         evaluate(line(), state, DATA, key=jaxdl.root([1, 2]))
     assert str(caught.value) == "key: got '2 keys', allowed: one key, for the state of one run"
+
+
+def test_a_metric_may_have_several_numbers():
+    """A number per class, for one run and for several, in the log and in an evaluation."""
+
+    def loss_of_parts(params, extra, batch, key, *, train):
+        objective, (extra, metrics) = loss(params, extra, batch, key, train=train)
+        error = (batch["input"] @ params["w"] - batch["target"]) ** 2
+        parts = jnp.stack([error, 2 * error])
+        return objective, (extra, {**metrics, "parts": (parts.sum(1), jnp.full(2, 4.0))})
+
+    net = jaxdl.learner(init, jaxdl.Update(loss_of_parts, optax.sgd(0.05)))
+    memory = jaxdl.training.Memory()
+    options = {"steps": 4, "batch_size": 4, "log_every": 2, "strategy": ONE}
+    state = jaxdl.train(net, points(), key=KEY, writers=[memory], **options)
+    first = memory.records[0][1]
+    assert first["train/parts/1"] == pytest.approx(2 * first["train/parts/0"], rel=1e-6)
+    assert first["train/parts"] == pytest.approx(1.5 * first["train/parts/0"], rel=1e-6)
+    alone = jaxdl.evaluate(net, state, points(8), batch_size=4, strategy=ONE)["parts"]
+    assert alone[1] == pytest.approx(2 * alone[0], rel=1e-6)
+    states = jaxdl.train(net, points(), key=jaxdl.root([7, 8]), **options)
+    both = jaxdl.evaluate(net, states, points(8), batch_size=4, strategy=ONE)["parts"]
+    assert both.shape == (2, 2)
+
+
+def test_one_key_in_a_row_is_an_ensemble_of_one():
+    memory = jaxdl.training.Memory()
+    options = {"steps": 2, "batch_size": 4, "log_every": 1, "strategy": ONE}
+    state = jaxdl.train(line(), points(), key=jaxdl.root([5]), writers=[memory], **options)
+    assert state.step.shape == (1,)
+    written = memory.records[0][1]
+    assert written["train/loss/0"] == written["train/loss"]
+    assert jaxdl.evaluate(line(), state, points(), strategy=ONE)["loss"].shape == (1,)
