@@ -10,16 +10,14 @@ LSTM 99.04 % in 81 s; `--cell gru` 98.80 % in 75 s; `--cell simple` 98.14 % in 2
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
-
-from jaxdl import bind, data, plots, predict_batched, tasks
+from jaxdl import data
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import SequenceNet
-from jaxdl.recipes import TrainingOptions, fit_and_test
-from jaxdl.recipes.fitting import split_sets
-from jaxdl.recipes.sequences import POOLS, sequence_body
+from jaxdl.recipes import TrainingOptions, classify_sets, split_sets
+from jaxdl.recipes.sequences import sequence_classifier
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
@@ -60,19 +58,16 @@ class Config(Options):
 
 def network(config: Config, classes: int) -> SequenceNet:
     """Returns the network that the options describe."""
-    body = sequence_body(
+    return sequence_classifier(
         config.cell,
         config.features,
         config.layers,
+        classes,
         kernel_size=config.kernel,
         bidirectional=config.bidirectional,
-        return_sequences=False,
         dropout=config.dropout,
         dtype=config.training.dtype,
     )
-    # A TCN has dropout after its last convolution already.
-    dropout = 0.0 if config.cell == "tcn" else config.dropout
-    return SequenceNet(None, body, classes, pool=POOLS.get(config.cell), dropout=dropout)
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
@@ -80,21 +75,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     config = run.config
     images = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
     train, test = (data.image_sequences(part, config.by, config.permuted) for part in images)
-    if train.classes is None:
-        raise InputError("data", config.run.data, "a set with classes")
     sets = split_sets(config.run, train, test)
-    model = network(config, train.classes)
-    task = tasks.classify(model)
-    state, metrics = fit_and_test(run, config.training, model, task, sets)
-
-    predict = bind(task.predict, run.first_seed(state))
-    probabilities = predict_batched(predict, test["input"])
-    label = np.asarray(test["label"])
-    plots.learning_curves(run.records(), run.figure("curves"))
-    plots.confusion_matrix(label, probabilities.argmax(1), train.classes, run.figure("confusion"))
-    pixels = np.asarray(images[1]["input"])
-    plots.mistakes(pixels, label, probabilities, run.figure("mistakes"))
-    return run.finish(state, metrics, **sets)
+    model_for = partial(network, config)
+    return classify_sets(run, config.training, sets, model_for, images=images[1]["input"])
 
 
 def main(config: Config) -> dict[str, Any]:

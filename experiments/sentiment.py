@@ -28,7 +28,7 @@ from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test, texts
 from jaxdl.recipes.fitting import split_sets
-from jaxdl.recipes.sequences import sequence_body
+from jaxdl.recipes.sequences import sequence_classifier
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
@@ -97,16 +97,17 @@ class Config(Options):
 
 def network(config: Config, vocabulary: Vocabulary) -> SequenceNet:
     """Returns the network that the options describe, whose output is the logit of class 1."""
-    body = sequence_body(
+    return sequence_classifier(
         config.cell,
         config.features,
         config.layers,
+        1,
+        embed=texts.word_embedding(vocabulary, config.embedding, config.vectors, config.frozen),
+        pool=config.pool,
         bidirectional=config.bidirectional,
         dropout=config.dropout,
         dtype=config.training.dtype,
     )
-    embed = texts.word_embedding(vocabulary, config.embedding, config.vectors, config.frozen)
-    return SequenceNet(embed, body, 1, pool=config.pool, dropout=config.dropout)
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     baseline = {}
     if config.baseline:
         accuracy = texts.linear_text_accuracy(*reviews)
-        baseline["baseline/accuracy"] = np.full(run.key.shape, accuracy)
+        baseline["baseline/accuracy"] = run.per_seed(accuracy)
         print(f"linear classifier of words and pairs: {100 * accuracy:.2f} % of the test set")
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     vocabulary.save(run.out / "vocabulary.json")

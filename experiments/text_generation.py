@@ -193,7 +193,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     )
     text.vocabulary.save(run.out / "vocabulary.json")
     metrics["test/perplexity"] = np.exp(metrics["test/loss"])
-    metrics["test/unknown"] = np.full(run.key.shape, (text.test_ids == UNKNOWN).mean())
+    metrics["test/unknown"] = run.per_seed((text.test_ids == UNKNOWN).mean())
     plots.learning_curves(run.records(), run.figure("curves"))
     state_shown = run.first_seed(state)
     unit_heatmap(model, state_shown, text.vocabulary, text.test_ids, run.figure("units"))

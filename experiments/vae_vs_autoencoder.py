@@ -21,20 +21,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from jaxdl import bind, data, plots, predict_batched, scores, tasks
+from jaxdl import data, plots, tasks
 from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError
 from jaxdl.models import VAE, Autoencoder, encoder_decoder
-from jaxdl.recipes import (
-    TrainingOptions,
-    evaluate_samples,
-    fit_and_test,
-    grid_inputs,
-    image_sets,
-    latents,
-    load_classifier,
-)
-from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
+from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets, latents, load_classifier
+from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,24 +66,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     model = VAE(*halves, latent=2) if variational else Autoencoder(*halves)
     task = tasks.vae(model) if variational else tasks.reconstruct(model)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
-
-    members = run.members(state)
-    images = np.asarray(test["input"])
-    outputs = [predict_batched(bind(task.reconstruct, member), images) for member in members]
-    codes = [latents.encode_sets(bind(task.encode, member), train, test) for member in members]
-    metrics["test/neighbours_accuracy"] = run.per_seed([each.accuracy for each in codes])
-    metrics["test/psnr"] = run.per_seed([scores.psnr(images, each) for each in outputs])
-    generators = [bind(task.decode, member) for member in members]
-    if not variational:
-        pairs = zip(generators, codes, strict=True)
-        generators = [latents.gaussian_generator(decode, each.train) for decode, each in pairs]
-    metrics |= evaluate_samples(run, classifier, generators, 2, False)
-
+    metrics |= latents.evaluate_latent_space(
+        run, classifier, task, state, {"train": train, "test": test}, fit_gaussian=not variational
+    )
     plots.learning_curves(run.records(), run.figure("curves"))
-    latents.write_latent_grid(generators[0], 15, run.figure("grid"))
-    inputs = grid_inputs(run.seeds[0], 2, side=15)
-    latents.write_samples(generators[0], inputs, run.figure("samples"), 15)
-    np.save(run.sample("codes.npy"), codes[0].test[: latents.MAP_SIZE])
     return run.finish(state, metrics, **sets)
 
 
@@ -99,17 +77,10 @@ def main(config: Config) -> dict[str, Any]:
     """Trains each network in its directory, and writes a picture with both latent spaces."""
     variants = {name: {"networks": (name,)} for name in config.networks}
     out, results = run_variants(config, variants, train_and_test)
-    if len(results) < len(variants):
-        return results
-    test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)[1]
-    maps = {}
-    for name, result in results.items():
-        accuracy = result["metrics"]["test/neighbours_accuracy"]
-        precision = result["metrics"]["samples/precision"]
-        title = f"{name}: neighbour accuracy {accuracy:.1%}, precision {precision:.1%}"
-        maps[title] = read_array(out / name / "samples" / "codes.npy")
-    label = np.asarray(test["label"])[: latents.MAP_SIZE]
-    print(f"picture  {plots.latent_maps(maps, label, out / 'latent_maps.png')}")
+    if len(results) == len(variants):
+        test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)[1]
+        picture = latents.write_maps_of_runs(results, np.asarray(test["label"]), out)
+        print(f"picture  {picture}")
     return results
 
 

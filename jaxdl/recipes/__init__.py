@@ -1,6 +1,10 @@
 """Shared parts of experiments of one kind: options, training, scores and figures."""
 
-from jaxdl.recipes.classification import ClassificationOptions, run_classification
+from jaxdl.recipes.classification import (
+    ClassificationOptions,
+    classify_sets,
+    run_classification,
+)
 from jaxdl.recipes.feature_classifier import load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
@@ -18,6 +22,7 @@ __all__ = [
     "GANOptions",
     "GANTrainingOptions",
     "TrainingOptions",
+    "classify_sets",
     "collapse_warnings",
     "evaluate_samples",
     "fit_and_test",

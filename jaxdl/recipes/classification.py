@@ -1,7 +1,7 @@
 """Classification of images or points: shared options, and a run from the data to the figures."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -35,6 +35,22 @@ class ClassificationOptions:
         at_least("shift", self.shift, 0)
         in_range("label_smoothing", self.label_smoothing, 0, 1)
 
+    def augmentation(self, shape: tuple[int, ...]) -> augment.Augment | None:
+        """Returns the random shift of inputs of this shape, or None if `shift` is 0.
+
+        Raises:
+          InputError: the inputs are not images, or the shift is not smaller than their sides.
+        """
+        if not self.shift:
+            return None
+        if len(shape) != 3:
+            allowed = f"0 for inputs of shape {list(shape)}, which are not images"
+            raise InputError("shift", self.shift, allowed)
+        if self.shift >= min(shape[:2]):
+            allowed = f"less than the smaller side of the images, {min(shape[:2])}"
+            raise InputError("shift", self.shift, allowed)
+        return augment.random_shift(self.shift)
+
 
 def run_classification(
     run: Run[Options],
@@ -43,12 +59,12 @@ def run_classification(
     model_for: Callable[[int], nn.Module],
     first_layer: Callable[[Any, tuple], np.ndarray],
 ) -> dict[str, Any]:
-    """Trains a classifier, evaluates it on the test set, draws figures and writes the result.
+    """Loads and prepares the data of a run, then does the rest as `classify_sets`.
 
     Args:
       run: run to train in.
       training: options of the optimizer.
-      options: options of the task.
+      options: options of the data and of the task.
       model_for: `model_for(classes) -> model`.
       first_layer: `first_layer(params, shape of an input) -> kernel`, shown as filters.
 
@@ -56,23 +72,53 @@ def run_classification(
       The result of `Run.finish`.
     """
     sets = prepared(run.config.run, options.standardize)
-    shape = sets["train"]["input"].shape[1:]
-    shift = None
-    if options.shift:
-        if len(shape) != 3:
-            allowed = f"0 for inputs of shape {list(shape)}, which are not images"
-            raise InputError("shift", options.shift, allowed)
-        if options.shift >= min(shape[:2]):
-            allowed = f"less than the smaller side of the images, {min(shape[:2])}"
-            raise InputError("shift", options.shift, allowed)
-        shift = augment.random_shift(options.shift)
+    return classify_sets(
+        run,
+        training,
+        sets,
+        model_for,
+        first_layer=first_layer,
+        label_smoothing=options.label_smoothing,
+        augment=options.augmentation(sets["train"]["input"].shape[1:]),
+    )
+
+
+def classify_sets(
+    run: Run[Options],
+    training: TrainingOptions,
+    sets: Mapping[str, Dataset],
+    model_for: Callable[[int], nn.Module],
+    *,
+    images: np.ndarray | None = None,
+    first_layer: Callable[[Any, tuple], np.ndarray] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Trains a classifier, evaluates it on the test set, draws figures and writes the result.
+
+    Args:
+      run: run to train in.
+      training: options of the optimizer.
+      sets: `train`, `test` and optionally `validation`, with `input` and `label`.
+      model_for: `model_for(classes) -> model`.
+      images: test images `[N, H, W, C]` for the figures, if the inputs were made from images. None
+        means the inputs.
+      first_layer: `first_layer(params, shape of an input) -> kernel`, shown as filters. None shows
+        none.
+      **options: further arguments of `jaxdl.tasks.classify`.
+
+    Returns:
+      The result of `Run.finish`.
+
+    Raises:
+      InputError: the sets have no classes.
+    """
     classes = sets["train"].classes
     if classes is None:
         raise InputError("data", run.config.run.data, "a set with classes")
     model = model_for(classes)
-    task = tasks.classify(model, label_smoothing=options.label_smoothing, augment=shift)
+    task = tasks.classify(model, **options)
     state, metrics = fit_and_test(run, training, model, task, sets)
-    draw(run, task, run.first_seed(state), sets["test"], first_layer)
+    draw(run, task, run.first_seed(state), sets["test"], images, first_layer)
     return run.finish(state, metrics, **sets)
 
 
@@ -86,14 +132,20 @@ def prepared(run: RunOptions, standardize: bool) -> dict[str, Dataset]:
 
 
 def draw(
-    run: Run[Options], task: tasks.Task, state: State, test: Dataset, first_layer: Callable
+    run: Run[Options],
+    task: tasks.Task,
+    state: State,
+    test: Dataset,
+    images: np.ndarray | None,
+    first_layer: Callable | None,
 ) -> None:
-    """Draws the figures of a classifier.
+    """Draws the figures of a classifier; see `classify_sets` for the arguments.
 
     These are learning curves and a confusion matrix; for images the worst mistakes, the filters of
     the first layer and an overview; for points in the plane a map of the decisions.
     """
     inputs = np.asarray(test["input"])
+    pixels = inputs if images is None else np.asarray(images)
     label = np.asarray(test["label"])
     predict = bind(task.predict, state)
     probabilities = predict_batched(predict, inputs)
@@ -101,13 +153,15 @@ def draw(
     plots.confusion_matrix(
         label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion")
     )
-    if inputs.ndim == 4 and inputs.shape[-1] in (1, 3):
-        plots.mistakes(inputs, label, probabilities, run.figure("mistakes"))
+    if pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
+        plots.mistakes(pixels, label, probabilities, run.figure("mistakes"))
+        if first_layer is None:
+            return
         kernel = first_layer(inference(state).params, inputs.shape[1:])
         plots.filters(kernel, run.figure("filters"))
         few = slice(12)
         plots.overview(
-            inputs[few],
+            pixels[few],
             label[few],
             probabilities[few],
             run.records(),

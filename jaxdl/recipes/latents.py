@@ -13,9 +13,15 @@ from jax.tree_util import Partial
 from jaxtyping import Float, Int
 
 from jaxdl import plots, scores, tasks
+from jaxdl.core import State
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
-from jaxdl.predict import predict_batched
+from jaxdl.predict import bind, predict_batched
+from jaxdl.recipes.feature_classifier import FeatureClassifier
+from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
+from jaxdl.runs.directory import read_array
+from jaxdl.runs.options import Options
+from jaxdl.runs.run import Run
 
 #: Number of images in a row of a picture.
 COLUMNS = 10
@@ -254,3 +260,73 @@ def compare_with_components(
         "neighbours_accuracy": [each.accuracy for each in codes],
         "neighbours_pca_accuracy": components.accuracy,
     }
+
+
+def evaluate_latent_space(
+    run: Run[Options],
+    classifier: FeatureClassifier,
+    task: tasks.Task,
+    state: State,
+    sets: Mapping[str, Dataset],
+    *,
+    fit_gaussian: bool,
+) -> dict[str, Any]:
+    """Evaluates a latent space of two dimensions by its codes and by images of random codes.
+
+    The first seed has the pictures `grid` and `samples`, and the file `codes.npy` with its first
+    5,000 test codes, which `write_maps_of_runs` draws.
+
+    Args:
+      run: run of the network.
+      classifier: feature classifier of the same data.
+      task: the `jaxdl.tasks.vae` or `jaxdl.tasks.reconstruct` of the network.
+      state: the trained state.
+      sets: the sets `train` and `test`, with `input` and `label`.
+      fit_gaussian: if True, images are generated from a Gaussian fitted to the codes of the
+        training set (`gaussian_generator`), else from the standard normal distribution.
+
+    Returns:
+      Metrics for `Run.finish`: `test/neighbours_accuracy`, `test/psnr` of the reconstructions, and
+      those of `evaluate_samples`.
+    """
+    members = run.members(state)
+    images = np.asarray(sets["test"]["input"])
+    outputs = [predict_batched(bind(task.reconstruct, member), images) for member in members]
+    codes = [
+        encode_sets(bind(task.encode, member), sets["train"], sets["test"]) for member in members
+    ]
+    generators = [bind(task.decode, member) for member in members]
+    if fit_gaussian:
+        pairs = zip(generators, codes, strict=True)
+        generators = [gaussian_generator(decode, each.train) for decode, each in pairs]
+    write_latent_grid(generators[0], 15, run.figure("grid"))
+    inputs = grid_inputs(run.seeds[0], 2, side=15)
+    write_samples(generators[0], inputs, run.figure("samples"), 15)
+    np.save(run.sample("codes.npy"), codes[0].test[:MAP_SIZE])
+    return {
+        "test/neighbours_accuracy": run.per_seed([each.accuracy for each in codes]),
+        "test/psnr": run.per_seed([scores.psnr(images, each) for each in outputs]),
+        **evaluate_samples(run, classifier, generators, 2, False),
+    }
+
+
+def write_maps_of_runs(
+    results: Mapping[str, Mapping[str, Any]], label: np.ndarray, out: Path
+) -> Path:
+    """Draws the codes that runs of `evaluate_latent_space` have saved, titled by their scores.
+
+    Args:
+      results: results of the runs, by their directory below `out`.
+      label: classes of the test codes, `[M]`.
+      out: parent directory of the runs (`run_variants`).
+
+    Returns:
+      The path of the picture, `latent_maps.png` in `out`.
+    """
+    maps = {}
+    for name, result in results.items():
+        accuracy = result["metrics"]["test/neighbours_accuracy"]
+        precision = result["metrics"]["samples/precision"]
+        title = f"{name}: neighbour accuracy {accuracy:.1%}, precision {precision:.1%}"
+        maps[title] = read_array(out / name / "samples" / "codes.npy")
+    return plots.latent_maps(maps, label[:MAP_SIZE], out / "latent_maps.png")

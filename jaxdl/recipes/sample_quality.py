@@ -184,10 +184,7 @@ def evaluate_samples(
             run.warn(f"seed {seed}: {warning}")
     # A dict keeps the order of the names.
     names = {name: None for metrics in metrics_of_seeds for name in metrics}
-    values = {
-        f"samples/{name}": np.array([metrics.get(name, np.nan) for metrics in metrics_of_seeds])
+    return {
+        f"samples/{name}": run.per_seed([each.get(name, np.nan) for each in metrics_of_seeds])
         for name in names
     }
-    if run.key.ndim:
-        return values
-    return {name: value[0] for name, value in values.items()}

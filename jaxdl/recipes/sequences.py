@@ -1,4 +1,4 @@
-"""Bodies of sequence networks by name."""
+"""Bodies of sequence networks by name, and classifiers of sequences."""
 
 import math
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxdl.errors import at_least, one_of
-from jaxdl.models import CNN1D, tcn
+from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
 from jaxdl.nn.sequences import Pool
 
@@ -59,6 +59,48 @@ def sequence_body(
     if name == "conv":
         return CNN1D((features,) * layers, dropout=dropout, dtype=dtype)
     return RNN(name, features, layers, dropout=dropout, dtype=dtype, **recurrent)
+
+
+def sequence_classifier(
+    name: Literal["simple", "lstm", "gru", "tcn", "conv"],
+    features: int,
+    layers: int,
+    outputs: int,
+    *,
+    embed: nn.Module | None = None,
+    pool: Pool | None = None,
+    dropout: float = 0.0,
+    **body: Any,
+) -> SequenceNet:
+    """Returns a network with one vector of outputs per sequence.
+
+    Args:
+      name: body of the network (`sequence_body`).
+      features: units of each layer.
+      layers: number of layers, or of blocks or stages of a convolutional network.
+      outputs: number of outputs.
+      embed: module for the inputs (`SequenceNet`); None if they are vectors.
+      pool: pooling over the steps. None means the last output of a recurrent network, else `POOLS`.
+      dropout: dropout rate of the body, in [0, 1), and of its pooled output. A TCN has dropout
+        after its last convolution already, so its output has none.
+      **body: further arguments of `sequence_body`.
+
+    Returns:
+      The module.
+
+    Raises:
+      InputError: an unknown name, or a number out of range.
+
+    Example:
+      >>> sequence_classifier("conv", 16, 3, 10).pool
+      'max'
+    """
+    made = sequence_body(
+        name, features, layers, dropout=dropout, return_sequences=pool is not None, **body
+    )
+    if name == "tcn":
+        dropout = 0.0
+    return SequenceNet(embed, made, outputs, pool=pool or POOLS.get(name), dropout=dropout)
 
 
 def blocks_to_cover(steps: int, kernel_size: int) -> int:

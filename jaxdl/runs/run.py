@@ -234,13 +234,11 @@ class Run(Generic[C_co]):
 
     def first_seed(self, state: State) -> State:
         """Returns the state of the first seed, the one that figures show."""
-        return self.members(state)[0]
+        return state.members()[0]
 
     def members(self, state: State) -> list[State]:
         """Returns the state of each seed."""
-        if self.key.ndim == 0:
-            return [state]
-        return [state.member(i) for i in range(self.key.size)]
+        return state.members()
 
     def per_seed(self, values: Any) -> np.ndarray:
         """Returns a metric as `finish` expects it, from one value per seed or one for all seeds."""

@@ -1,13 +1,17 @@
 """Codes, components and decoded pictures of two-dimensional latent spaces."""
 
+from functools import partial
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl import scores, tasks
+from jaxdl.core import State
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError
 from jaxdl.recipes import grid_inputs, latents, repeat_first
+from jaxdl.runs import Options, Run, RunOptions
 from tests.plots.pictures import pixels
 
 RNG = np.random.default_rng(0)
@@ -102,6 +106,53 @@ def test_images_are_decoded_on_lines(tmp_path, monkeypatch):
     # Each half of the images has half of the pixels.
     change = np.mean(((end - start) / (latents.COLUMNS - 1)) ** 2)
     assert title.endswith(f"mean squared change per step {change:.4f}")
+
+
+def scaled(f, params, extra, x):
+    """Returns `f(x)` times the parameter, as a function of a `Task`."""
+    return params * f(x)
+
+
+@pytest.mark.parametrize("fit_gaussian", [False, True])
+def test_the_latent_space_of_each_seed_is_evaluated(tmp_path, monkeypatch, fit_gaussian):
+    given = []
+
+    def evaluate_samples(run, classifier, generators, latent, conditional):
+        given.extend(generators)
+        return {"samples/precision": run.per_seed(0.5)}
+
+    monkeypatch.setattr(latents, "evaluate_samples", evaluate_samples)
+    functions = {"encode": halves, "decode": decode, "reconstruct": lambda x: x}
+    task = tasks.Task(None, None, {name: partial(scaled, f) for name, f in functions.items()})
+    scales = jnp.array([1.0, 0.5])
+    state = State(jnp.array([4, 4]), scales, (), {})
+    run = Run(Options(RunOptions(seeds=2)), tmp_path / "plane", "test")
+    metrics = latents.evaluate_latent_space(run, None, task, state, SETS, fit_gaussian=fit_gaussian)
+    images = np.asarray(TEST["input"])
+    codes = [latents.encode_sets(lambda x, s=s: s * halves(x), TRAIN, TEST) for s in scales]
+    assert metrics["test/neighbours_accuracy"].tolist() == [each.accuracy for each in codes]
+    psnr = [scores.psnr(images, np.asarray(s) * images) for s in scales]
+    np.testing.assert_allclose(metrics["test/psnr"], psnr, rtol=1e-5)
+    z = RNG.normal(size=(7, 2)).astype(np.float32)
+    for generate, scale, each in zip(given, scales, codes, strict=True):
+        expected = scale * decode(z)
+        if fit_gaussian:
+            expected = latents.gaussian_generator(lambda z, s=scale: s * decode(z), each.train)(z)
+        np.testing.assert_allclose(generate(z), expected, rtol=1e-5, atol=1e-6)
+    for name in ("grid", "samples"):
+        pixels(run.figure(name))
+    saved = np.load(run.sample("codes.npy"))
+    np.testing.assert_allclose(saved, codes[0].test, rtol=1e-5, atol=1e-6)
+
+    shown = []
+    monkeypatch.setattr(latents.plots, "latent_maps", lambda *arguments: shown.extend(arguments))
+    result = {"metrics": {name: np.mean(value) for name, value in metrics.items()}}
+    latents.write_maps_of_runs({"plane": result}, np.asarray(TEST["label"]), tmp_path)
+    maps, label, path = shown
+    accuracy = np.mean([each.accuracy for each in codes])
+    assert list(maps) == [f"plane: neighbour accuracy {accuracy:.1%}, precision 50.0%"]
+    np.testing.assert_array_equal(*maps.values(), saved)
+    assert label.tolist() == TEST["label"].tolist() and path == tmp_path / "latent_maps.png"
 
 
 def test_grids_and_samples_are_written(tmp_path):

@@ -1,4 +1,4 @@
-"""Bodies of sequence networks: their classes, their attributes and the depth of a TCN."""
+"""Bodies of sequence networks and classifiers: classes, attributes and the depth of a TCN."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,13 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
-from jaxdl.recipes.sequences import BODIES, POOLS, blocks_to_cover, sequence_body
+from jaxdl.recipes.sequences import (
+    BODIES,
+    POOLS,
+    blocks_to_cover,
+    sequence_body,
+    sequence_classifier,
+)
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -27,6 +33,19 @@ def test_bodies_have_the_given_attributes():
     assert given == tcn((6, 6), 3, **options)
     given = sequence_body("conv", 6, 2, kernel_size=3, **options)
     assert given == CNN1D((6, 6), **options)
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("pool", [None, "mean"])
+def test_a_classifier_has_a_body_a_pooling_and_dropout(name, pool):
+    model = sequence_classifier(name, 6, 2, 3, pool=pool, dropout=0.1, kernel_size=3)
+    returned = pool is not None
+    body = sequence_body(name, 6, 2, dropout=0.1, kernel_size=3, return_sequences=returned)
+    assert (model.embed, model.body, model.outputs) == (None, body, 3)
+    assert model.pool == (pool or {"tcn": "last", "conv": "max"}.get(name))
+    assert model.dropout == {"tcn": 0.0}.get(name, 0.1)
+    x = jnp.ones((2, 9, 4))
+    assert model.init_with_output(jax.random.key(0), x, train=False)[0].shape == (2, 3)
 
 
 def test_bad_bodies():
