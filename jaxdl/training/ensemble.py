@@ -20,13 +20,12 @@ from jaxdl.training.program import (
     Program,
     blank_of,
     example_of,
-    init_all,
+    init_function,
     needs_host,
     program,
     run_shapes,
 )
 from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
-from jaxdl.xla import quick_options
 
 
 class Ensemble:
@@ -73,11 +72,7 @@ class Ensemble:
         """Returns a program in which the host runs one member after the other."""
         single = self.single.compile(learner, _of_member(window, 0))
         blank = blank_of(example_of(_of_member(window, 0)))
-        init = jax.jit(
-            lambda keys: init_all(learner)(keys, blank),
-            out_shardings=self.single.everywhere,
-            compiler_options=quick_options(),
-        )
+        init = init_function(learner, blank, self.single.everywhere, several=True)
 
         def on_one_device(window, keys):
             # `place` has put both on all devices of the ensemble.

@@ -101,11 +101,7 @@ def program(
       spread: `spread(function) -> function`, distributes a function over devices or members.
       count: number of members of an ensemble; None for a single run.
     """
-    blank = blank_of(example)
     several = count is not None
-    init = learner.init
-    if several:
-        init = init_all(learner)
     abstract = _abstract(run_shapes(learner, example), mesh, count)
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     on_cpu = mesh.devices[0].platform == "cpu"
@@ -149,15 +145,13 @@ def program(
             metrics.append(jax.block_until_ready(evaluate_one(*args, np.int32(i))))
         return stack_rows(metrics)
 
-    compiled_init = jax.jit(init, out_shardings=shardings, compiler_options=quick_options())
+    init = init_function(learner, blank_of(example), shardings, several)
     # A CPU computes small dispatches before the call returns. A second one in flight would only
     # make the measured times less accurate.
     in_flight = 2
     if on_cpu:
         in_flight = 1
-    return Program(
-        abstract, lambda key: compiled_init(key, blank), run, evaluate, in_flight, several
-    )
+    return Program(abstract, init, run, evaluate, in_flight, several)
 
 
 def _step_functions(learner: Learner | Sweep, read: Callable) -> tuple[Callable, Callable]:
@@ -277,14 +271,34 @@ def _is_carry(path: Any) -> bool:
     return path[0].name == "extra" and len(path) > 1 and getattr(path[1], "key", None) == "carry"
 
 
-def init_all(learner: Learner | Sweep) -> Callable[[Key[Array, " N"], Batch], State]:
-    """Returns a function that initializes all members of an ensemble sequentially.
+def init_function(
+    learner: Learner | Sweep, blank: Batch, shardings: Any, several: bool
+) -> Callable[[Key[Array, "*N"]], State]:
+    """Returns a function from the key of a run, or the keys of several, to the initial state.
 
-    Under `vmap` some initializers would round differently.
+    The runs of an ensemble call the program of a single run one after the other, so each has the
+    bits of its run alone. A loop or `vmap` over the keys would round differently.
+
+    Args:
+      learner: the learner.
+      blank: a batch of zeros.
+      shardings: the shardings of the states.
+      several: True for several runs.
     """
     if isinstance(learner, Sweep):
-        return learner.init
-    return lambda keys, blank: jax.lax.map(lambda key: learner.init(key, blank), keys)
+        compiled = jax.jit(learner.init, out_shardings=shardings)
+        return lambda keys: compiled(keys, blank)
+    options = quick_options()
+    if not several:
+        single = jax.jit(learner.init, out_shardings=shardings, compiler_options=options)
+        return lambda key: single(key, blank)
+    member = jax.jit(learner.init, compiler_options=options)
+
+    def init_members(keys: Key[Array, " N"]) -> State:
+        states = jax.device_get([member(key, blank) for key in keys])
+        return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *states), shardings)
+
+    return init_members
 
 
 @lru_cache(maxsize=32)
