@@ -148,7 +148,7 @@ def check_skips(net: Learner, data: Any, steps: list[int]) -> None:
     expected = run(plain, points(SIZE))
     skipped = int(state.wrapped["skipped"]["steps"])
     assert skipped == len(steps), f"{skipped} steps were skipped, not {len(steps)}"
-    pairs = zip(jax.tree.leaves(state.replace(extra={})), jax.tree.leaves(expected), strict=True)
+    pairs = zip(jax.tree.leaves(state.replace(wrapped={})), jax.tree.leaves(expected), strict=True)
     # The two programs are compiled differently, so they may differ by rounding.
     difference = max(float(jnp.abs(a - b).max()) for a, b in pairs)
     assert difference < 1e-5, f"the states differ by {difference:.1e}"

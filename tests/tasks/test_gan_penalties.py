@@ -103,9 +103,10 @@ def test_runs_of_a_sweep_can_differ_in_their_penalties():
 
     values = {"penalty": [0.5, 2.0], "r1": [0.1, 0.3], "label_smoothing": [0.1, 0.2]}
     net = jaxdl.sweep(make, **values)
+    states = net.init(jnp.stack([KEY, KEY]), BATCH)
     for i in range(2):
         alone = make(*(value[i] for value in values.values()))
-        _, metrics = jax.jit(net.step)(net.init(KEY, BATCH, i), BATCH, KEY)
+        _, metrics = jax.jit(net.step)(states.member(i), BATCH, KEY)
         _, expected = jax.jit(alone.step)(alone.init(KEY, BATCH), BATCH, KEY)
         for name, value in means(expected).items():
             assert means(metrics)[name] == pytest.approx(value, rel=1e-5)
