@@ -7,7 +7,8 @@ tracing, its compilation and two steps from parameters that exist already. Each 
 a fresh interpreter, and the two alternate. The script prints the medians and their ratio, and fails
 if the ratio is above the threshold.
 
-Result: see `docs/scaling.md`.
+Result: 1.37 times as long (6.75 s and 9.23 s), with `--rounds 3`, on two cores of an Intel Xeon
+while other work shared the machine.
 """
 
 import argparse
