@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Key
 
 from jaxdl.data.order import Indexed, Window, epoch_order, sequential_order
 from jaxdl.errors import InputError, at_least
@@ -74,7 +74,8 @@ class Simulated:
       InputError: fewer than 1 step.
 
     Example:
-      >>> window = next(Simulated(100).training(None, 4, 250, lambda host: host))
+      >>> from jaxdl.rng import root
+      >>> window = next(Simulated(100).training(root(0), 4, 250, lambda host: host))
       >>> window.arrays, window.first, window.order.shape
       ({}, 200, (100, 4))
     """
@@ -93,11 +94,10 @@ class Simulated:
         return self.steps
 
     def training(
-        self, key: Any, batch_size: int, start: int, place: Callable[[Any], Any]
+        self, key: Key[Array, "*N"], batch_size: int, start: int, place: Callable[[Any], Any]
     ) -> Iterator[Window]:
         """Yields the windows of a run from step `start`, without end."""
-        several = getattr(key, "shape", ())
-        order = place(np.zeros((self.steps, *several, batch_size), np.int32))
+        order = place(np.zeros((self.steps, *key.shape, batch_size), np.int32))
         for epoch in itertools.count(start // self.steps):
             yield Window({}, order, epoch * self.steps)
 
@@ -151,7 +151,7 @@ class Paired:
         order = sequential_order(longer, batch_size)
         fields = {}
         for name, data in (("a", self.a), ("b", self.b)):
-            rows = _padded(np.arange(data.size, dtype=np.int32), order.size)
+            rows = sequential_order(data.size, order.size)[0]
             fields[name] = Indexed(place(rows), place(dict(data.arrays)))
         positions = np.arange(order.size, dtype=np.int32).reshape(order.shape)
         return [Window(fields, place(positions), 0)]
@@ -183,10 +183,3 @@ def paired(a: "Dataset", b: "Dataset") -> Paired:
         if data.contiguous:
             raise InputError("data", data.name, "a set whose rows can be shuffled")
     return Paired(a, b)
-
-
-def _padded(rows: Int[np.ndarray, " N"], size: int) -> Int[np.ndarray, " M"]:
-    """Returns row numbers, followed by -1 up to a size."""
-    padded = np.full(size, -1, np.int32)
-    padded[: len(rows)] = rows
-    return padded
