@@ -38,9 +38,16 @@ class Child:
       contender: a key of `MODULES`.
       workload: the workload's name.
       command: the command to run; None means the contender's module.
+      checkout: the directory of another checkout, whose package and contenders run instead.
     """
 
-    def __init__(self, contender: str, workload: str, command: list[str] | None = None):
+    def __init__(
+        self,
+        contender: str,
+        workload: str,
+        command: list[str] | None = None,
+        checkout: Path | None = None,
+    ):
         self.command = command or [
             sys.executable,
             "-m",
@@ -50,6 +57,8 @@ class Child:
         ]
         self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 (lives as long as the child)
         paths = [str(HOME), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        if checkout is not None:
+            paths = [str(checkout / "experiments" / "benchmarks"), str(checkout), *paths]
         # On a GPU each JAX process would otherwise reserve most of the memory.
         env = {
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
