@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.training.leaves import leaves
+from jaxdl.training.manifest import leaves
 from tests.faults.twice import NAMES, smoke
 from tests.runs.scripts import script
 

@@ -1,7 +1,7 @@
 """Data sets: loading, generating, splitting, scaling, ordering and checking them."""
 
-from jaxdl.data.checks import check_batch_size, check_classification
-from jaxdl.data.dataset import Dataset, holdout, split
+from jaxdl.data.checks import check_classification
+from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import (
     adding,

@@ -1,15 +1,12 @@
 """Checks of a data set on the host, before any program is compiled."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from jaxdl.data.dataset import Dataset
+from jaxdl.data.dataset import Dataset, check_lengths
 from jaxdl.data.mapped_array import blocks
-from jaxdl.data.source import Source
-from jaxdl.errors import InputError, at_least, lengths_within
+from jaxdl.errors import InputError, at_least
 
 #: Numbers of channels by which the layout of images is recognized from their shape.
 CHANNELS = (1, 3)
@@ -50,63 +47,6 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
         return
     _check_layout(data["input"])
     _check_values(data["input"])
-
-
-def check_source(data: Any, field: str = "data") -> None:
-    """Raises unless the value is a `Source`; checks the lengths of a `Dataset`.
-
-    Args:
-      data: the value.
-      field: its name for the message.
-
-    Raises:
-      InputError: a value without the parts of a source, or a bad length.
-
-    Example:
-      >>> check_source({"input": np.zeros(3)})
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a jaxdl.data.Dataset or Source
-    """
-    parts = ("name", "size", "contiguous", "steps_per_epoch", "training", "evaluation")
-    if not all(hasattr(data, part) for part in parts):
-        raise InputError(field, type(data), "a jaxdl.data.Dataset or Source")
-    if isinstance(data, Dataset):
-        check_lengths(data)
-
-
-def check_lengths(data: Dataset) -> None:
-    """Raises if the set has a field `length` that is not integers in [1, T].
-
-    T is the number of steps of `input [N, T, ...]`.
-
-    Example:
-      >>> mine = Dataset({"input": np.zeros((2, 5)), "length": np.array([5, 0])}, "mine")
-      >>> check_lengths(mine)
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
-    """
-    if "length" not in data.arrays or "input" not in data.arrays:
-        return
-    if data["input"].ndim < 2:
-        raise InputError("input shape", data["input"].shape, "[N, T, ...] in a set with a `length`")
-    lengths_within(data["length"], data["input"].shape[1])
-
-
-def check_batch_size(data: Source, batch_size: int, devices: int = 1) -> None:
-    """Raises unless `1 <= batch_size <= N` and the devices can divide a batch evenly.
-
-    Example:
-      >>> check_batch_size(Dataset({"x": np.arange(3)}, "three"), 4)
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: batch_size: got 4, allowed: an integer from 1 to 3, the size of three
-    """
-    is_integer = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
-    if not is_integer or not 1 <= batch_size <= data.size:
-        raise InputError(
-            "batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}"
-        )
-    if batch_size % devices:
-        raise InputError("batch_size", batch_size, f"a multiple of the {devices} devices")
 
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:

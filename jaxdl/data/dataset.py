@@ -1,10 +1,10 @@
-"""A data set of named arrays with one row per example, and functions that split it."""
+"""A data set of named arrays with one row per example; functions that split and check it."""
 
 import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,8 +12,11 @@ from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import mapped_array, order
 from jaxdl.data.mapped_array import MappedArray, blocks
-from jaxdl.errors import InputError, one_of
+from jaxdl.errors import InputError, lengths_within, one_of
 from jaxdl.rng import stream
+
+if TYPE_CHECKING:
+    from jaxdl.data.source import Source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -185,6 +188,63 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
             "size", data.size, "a set with several examples per class, to split off a test set"
         )
     return _partition(data, test)
+
+
+def check_source(data: Any, field: str = "data") -> None:
+    """Raises unless the value is a `Source`; checks the lengths of a `Dataset`.
+
+    Args:
+      data: the value.
+      field: its name for the message.
+
+    Raises:
+      InputError: a value without the parts of a source, or a bad length.
+
+    Example:
+      >>> check_source({"input": np.zeros(3)})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: data: got <class 'dict'>, allowed: a jaxdl.data.Dataset or Source
+    """
+    parts = ("name", "size", "contiguous", "steps_per_epoch", "training", "evaluation")
+    if not all(hasattr(data, part) for part in parts):
+        raise InputError(field, type(data), "a jaxdl.data.Dataset or Source")
+    if isinstance(data, Dataset):
+        check_lengths(data)
+
+
+def check_lengths(data: Dataset) -> None:
+    """Raises if the set has a field `length` that is not integers in [1, T].
+
+    T is the number of steps of `input [N, T, ...]`.
+
+    Example:
+      >>> mine = Dataset({"input": np.zeros((2, 5)), "length": np.array([5, 0])}, "mine")
+      >>> check_lengths(mine)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: length[1]: got 0, allowed: an integer in [1, 5]
+    """
+    if "length" not in data.arrays or "input" not in data.arrays:
+        return
+    if data["input"].ndim < 2:
+        raise InputError("input shape", data["input"].shape, "[N, T, ...] in a set with a `length`")
+    lengths_within(data["length"], data["input"].shape[1])
+
+
+def check_batch_size(data: "Source", batch_size: int, devices: int = 1) -> None:
+    """Raises unless `1 <= batch_size <= N` and the devices can divide a batch evenly.
+
+    Example:
+      >>> check_batch_size(Dataset({"x": np.arange(3)}, "three"), 4)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: batch_size: got 4, allowed: an integer from 1 to 3, the size of three
+    """
+    is_integer = isinstance(batch_size, int | np.integer) and not isinstance(batch_size, bool)
+    if not is_integer or not 1 <= batch_size <= data.size:
+        raise InputError(
+            "batch_size", batch_size, f"an integer from 1 to {data.size}, the size of {data.name}"
+        )
+    if batch_size % devices:
+        raise InputError("batch_size", batch_size, f"a multiple of the {devices} devices")
 
 
 def _partition(data: Dataset, second: Int[np.ndarray, " B"]) -> tuple[Dataset, Dataset]:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.embedded import digits
+from jaxdl.data.loading import digits
 from jaxdl.errors import at_least, one_of
 
 #: Rows and columns per frame at speed 1: left, right, up, down.

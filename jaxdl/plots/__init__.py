@@ -4,7 +4,7 @@ An interrupted call leaves no partial file. `matplotlib.pyplot` is never importe
 """
 
 from jaxdl.plots.clips import film, film_gif, pictures_gif, prediction_titles
-from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves
+from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves, overview
 from jaxdl.plots.decisions import decision_map, draw_decision_map
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
@@ -12,7 +12,6 @@ from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_gri
 from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps, posterior_samples
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
-from jaxdl.plots.overview import overview
 from jaxdl.plots.page import page
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 

@@ -13,7 +13,7 @@ import optax
 
 from jaxdl import augment, plots, scores, tasks
 from jaxdl.core import State
-from jaxdl.data.checks import check_batch_size
+from jaxdl.data.dataset import check_batch_size
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes

@@ -14,8 +14,7 @@ import numpy as np
 
 from jaxdl import rng
 from jaxdl.core import Learner, State
-from jaxdl.data.checks import check_batch_size
-from jaxdl.data.dataset import Dataset
+from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.errors import InputError, one_line
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (

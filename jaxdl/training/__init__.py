@@ -1,9 +1,9 @@
 """The training loop, strategies for devices, stores for checkpoints, writers for metrics."""
 
 from jaxdl.training.evaluation import evaluate
-from jaxdl.training.leaves import state_sha256
 from jaxdl.training.loop import train
-from jaxdl.training.patience import Patience
+from jaxdl.training.manifest import state_sha256
+from jaxdl.training.plan import Patience
 from jaxdl.training.store import Directory, InMemory
 from jaxdl.training.strategies import Pmapped, Sharded, strategy
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
-from jaxdl.data.checks import check_source
+from jaxdl.data.dataset import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, of_kind

@@ -11,7 +11,7 @@ import jax
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
-from jaxdl.data.checks import check_batch_size, check_source
+from jaxdl.data.dataset import check_batch_size, check_source
 from jaxdl.data.order import Window, Windows, gather
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, NonFinite, at_least, of_kind
@@ -19,8 +19,7 @@ from jaxdl.rng import check_key, root, stream
 from jaxdl.training.ensemble import check_sweep, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
 from jaxdl.training.metric_logger import MetricLogger, not_finite
-from jaxdl.training.patience import Patience
-from jaxdl.training.plan import Schedule, Stop, plan
+from jaxdl.training.plan import Patience, Schedule, Stop, plan
 from jaxdl.training.program import Program, run_shapes
 from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite
 from jaxdl.training.shutdown import GracefulShutdown

@@ -22,8 +22,16 @@ from jax.experimental import multihost_utils
 
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError, at_least
-from jaxdl.training.leaves import check_layout, check_names, layout
-from jaxdl.training.manifest import Damaged, History, read_manifest, verify, write_manifest
+from jaxdl.training.manifest import (
+    Damaged,
+    History,
+    check_layout,
+    check_names,
+    layout,
+    read_manifest,
+    verify,
+    write_manifest,
+)
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, check_batch_size, check_classification, mapped_array, standardize
+from jaxdl.data import Dataset, check_classification, mapped_array, standardize
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
 
@@ -79,9 +79,3 @@ def test_a_set_on_disk_is_read_in_blocks(monkeypatch):
         check(pixels)
     assert Counting.largest == 4 * IMAGES[0].nbytes
     check(pixels.rescale(0, 255))
-
-
-def test_batch_sizes_up_to_the_set_pass():
-    data = Dataset({"input": IMAGES, "label": LABEL}, "random")
-    for size in (1, 7, np.int32(20)):
-        check_batch_size(data, size)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, dataset, holdout, mapped_array, split
+from jaxdl.data import Dataset, check_batch_size, dataset, holdout, mapped_array, split
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.rng import root, stream
 
@@ -143,3 +143,9 @@ def test_dataset_can_be_sent_to_another_process(data):
     assert pickle.loads(pickle.dumps(data)).sha256 == data.sha256
     assert "array" not in repr(data)
     assert dataset.Dataset is Dataset
+
+
+def test_batch_sizes_up_to_the_set_pass():
+    data = Dataset({"input": INPUT[:20]}, "random")
+    for size in (1, 7, np.int32(20)):
+        check_batch_size(data, size)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxdl.data import check_batch_size
-from jaxdl.data.embedded import digits
+from jaxdl.data.loading import digits
 from jaxdl.data.video import (
     DIRECTIONS,
     _reflected_positions,

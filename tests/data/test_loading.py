@@ -1,4 +1,4 @@
-"""Tests of the embedded sets: fixed bytes, and the properties in their docstrings."""
+"""Tests of loading; of the embedded sets: fixed bytes, and the properties in their docstrings."""
 
 import numpy as np
 import pytest
