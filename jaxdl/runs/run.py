@@ -27,7 +27,7 @@ from jaxdl.runs.directory import (
     read_result,
     write_json,
 )
-from jaxdl.runs.options import C, Options, flat_options, run_directory
+from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
@@ -335,27 +335,6 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
         return {}
     print_result(result, out)
     return result
-
-
-def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int]:
-    """Returns the steps between two log lines, and between two validations.
-
-    The defaults are about 20 log lines per run, and one validation per epoch. The second interval
-    is a multiple of the first, so that every log line is an average over equally many steps.
-
-    Args:
-      config: options of the run; `log_every` and `save_every` take precedence if not 0.
-      steps: number of steps of the run.
-      epoch: number of steps of an epoch.
-
-    Example:
-      >>> default_intervals(Options(), steps=4210, epoch=421)
-      (210, 420)
-    """
-    save = config.run.save_every or max(epoch, steps // config.max_saves)
-    lines = max(1, round(20 * save / steps))
-    log = config.run.log_every or max(1, save // lines)
-    return log, config.run.save_every or max(1, save // log) * log
 
 
 def print_result(result: Mapping[str, Any], out: Path) -> None:
