@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import jax
+import numpy as np
 import pytest
 
 from jaxdl.errors import DataUnavailable
@@ -252,6 +253,48 @@ def test_a_turn_has_about_the_requested_length(speed):
     slow, fast = (Scripted("raw", rate, 0, []) for rate in (3.2, 32_000.0))
     assert speed.steps_per_turn(slow, 2.0) == 1
     assert speed.steps_per_turn(fast, 2.0) == 2000
+
+
+@pytest.fixture(scope="module")
+def against():
+    return script("benchmarks/against")
+
+
+def test_an_interval_of_a_median_covers_it_in_95_percent_of_the_cases(against):
+    random = np.random.default_rng(0)
+    intervals = [against.median_interval(random.normal(3.0, 1.0, 15)) for _ in range(2000)]
+    covered = np.mean([low <= 3.0 <= high for low, _, high in intervals])
+    # The ranks 4 and 12 of 15 values cover the median with probability 0.9648.
+    assert abs(covered - 0.9648) < 0.015
+    values = random.normal(size=15)
+    low, median, high = against.median_interval(values)
+    assert (low, median, high) == tuple(np.sort(values)[[3, 7, 11]])
+    assert against.median_interval([1.0, 3.0, 2.0]) == (1.0, 2.0, 3.0)
+
+
+def test_two_checkouts_take_turns(against, monkeypatch, tmp_path):
+    log = []
+    names = iter(["here", "same", "other"])
+
+    class Closable(Scripted):
+        def close(self):
+            log.append(f"{self.name} is closed")
+
+    def start(contender, workload, checkout=None):
+        name = next(names)
+        assert (name == "other") == (checkout == tmp_path)
+        rate = 100.0
+        if checkout:
+            rate = 200.0
+        return Closable(name, rate, 0, log)
+
+    monkeypatch.setattr(against, "Child", start)
+    monkeypatch.setattr(against, "steps_per_turn", lambda child, seconds: 4)
+    rates = against.measure("mlp-32", tmp_path, 3, 1.0)
+    assert against.ratios(rates["here"], rates["other"]) == pytest.approx([0.5] * 3)
+    assert against.ratios(rates["here"], rates["same"]) == pytest.approx([1.0] * 3)
+    assert log.count("other") == 4
+    assert log.count("other is closed") == 1
 
 
 def test_a_row_shows_medians_best_rates_and_missing_peers(speed):

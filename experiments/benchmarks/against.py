@@ -8,7 +8,7 @@ Three processes take turns, in an order that rotates: this checkout, this checko
 and the other checkout. Compilation does not count. Each row shows the median over the rounds, and
 in brackets a 95 % interval of that median:
 
-    again   this checkout divided by itself, which shows the noise of the machine
+    same    this checkout divided by its second process, the noise of the machine
     other   this checkout divided by the other one
 
 The exit code is 1 if an interval of `other` lies below 0.98. Run the script on an otherwise idle
@@ -24,10 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from contenders.child import Child, Failed
+from contenders.child import Child, Failed, rotated, steps_per_turn
 from contenders.figures import JAXDL
 from contenders.workloads import WORKLOADS
-from speed import rotated, steps_per_turn
 
 #: The smallest allowed ratio of the rates.
 THRESHOLD = 0.98
@@ -50,13 +49,13 @@ def main() -> None:
     if not (options.checkout / "jaxdl").is_dir():
         sys.exit(f"checkout = {options.checkout}: has no jaxdl folder; give the root of a checkout")
     results = {}
-    print(f"{'':<15}{'again':>24}{'other':>26}", flush=True)
+    print(f"{'':<15}{'same':>24}{'other':>26}", flush=True)
     for name in options.only:
         rates = measure(name, options.checkout.resolve(), options.rounds, options.seconds)
-        again = median_interval(ratios(rates["here"], rates["again"]))
+        same = median_interval(ratios(rates["here"], rates["same"]))
         other = median_interval(ratios(rates["here"], rates["other"]))
-        results[name] = {"rates": rates, "again": again, "other": other}
-        print(f"{name:<15}{again!s:>24}  {other!s:>24}", flush=True)
+        results[name] = {"rates": rates, "same": same, "other": other}
+        print(f"{name:<15}{same!s:>24}  {other!s:>24}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(results, indent=1) + "\n")
     overall = statistics.geometric_mean(result["other"].median for result in results.values())
@@ -67,10 +66,10 @@ def main() -> None:
 
 
 def measure(workload: str, checkout: Path, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Returns the rates of `here`, `again` and `other`, one value per round."""
+    """Returns the rates of `here`, `same` and `other`, one value per round."""
     children = {
         "here": Child(JAXDL, workload),
-        "again": Child(JAXDL, workload),
+        "same": Child(JAXDL, workload),
         "other": Child(JAXDL, workload, checkout=checkout),
     }
     try:

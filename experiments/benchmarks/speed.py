@@ -30,7 +30,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from contenders.child import Child, Failed
+from contenders.child import Child, Failed, rotated, steps_per_turn
 from contenders.figures import JAXDL, ROOFLINE, Row, checks, geometric_mean
 from contenders.workloads import WORKLOADS, Workload
 
@@ -112,22 +112,6 @@ def take_turns(
                 errors[name] = str(reason)
                 del rates[name]
     return Row(workload.name, rates, errors, devices)
-
-
-def rotated(names: list[str], turn: int) -> list[str]:
-    """Returns the names in the order of a round: each round starts with the next name."""
-    if not names:
-        return []
-    first = turn % len(names)
-    return names[first:] + names[:first]
-
-
-def steps_per_turn(child: Child, seconds: float) -> int:
-    """Returns the number of steps that take about `seconds`."""
-    steps = 1
-    while (duration := child.run(steps)["seconds"]) < seconds / 4:
-        steps *= 2
-    return max(1, round(steps * seconds / duration))
 
 
 def header(peers: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The parent's side: contenders in separate processes, which share no threads and no memory."""
+"""The parent's side: contenders in separate processes, which take turns and share no memory."""
 
 import json
 import os
@@ -108,3 +108,19 @@ class Child:
         if lines:
             message += f": {lines[-1]}"
         return message
+
+
+def rotated(names: list[str], turn: int) -> list[str]:
+    """Returns the names in the order of a round: each round starts with the next name."""
+    if not names:
+        return []
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
+def steps_per_turn(child: Child, seconds: float) -> int:
+    """Returns the number of steps that take about `seconds`."""
+    steps = 1
+    while (duration := child.run(steps)["seconds"]) < seconds / 4:
+        steps *= 2
+    return max(1, round(steps * seconds / duration))
