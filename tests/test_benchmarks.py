@@ -255,6 +255,19 @@ def test_a_turn_has_about_the_requested_length(speed):
     assert speed.steps_per_turn(fast, 2.0) == 2000
 
 
+def test_a_child_imports_the_package_of_another_checkout(start, tmp_path):
+    for name in ("jaxdl", "experiments/benchmarks/contenders"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "__init__.py").touch()
+    source = """
+        import json, jaxdl, contenders
+        print(json.dumps({"package": jaxdl.__file__, "contenders": contenders.__file__}))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(source)]
+    found = start("jaxdl", "mlp-32", command, checkout=tmp_path).ready()
+    assert all(path.startswith(str(tmp_path)) for path in found.values())
+
+
 @pytest.fixture(scope="module")
 def against():
     return script("benchmarks/against")

@@ -66,7 +66,8 @@ class Child:
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         }
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.stderr}
-        self.process = subprocess.Popen(self.command, env=env, text=True, **pipes)
+        # Python looks into the current directory before any other place.
+        self.process = subprocess.Popen(self.command, env=env, text=True, cwd=checkout, **pipes)
 
     def ready(self) -> Mapping[str, Any]:
         """Waits until the child has compiled; returns `{"params": ..., "device": ...}`."""
