@@ -55,6 +55,7 @@ BANNED = {
     "somebody": "the user, another process",
     "as now": "persistence",
     "last bits": "rounding",
+    "TODO": "the text itself",
     "learned by heart": "memorized",
     "learn(?:s|ed)? (?:them |it )?by heart": "memorize",
 }
@@ -269,7 +270,10 @@ def main(names: list[str]) -> int:
         parser.error(f"no Python file or Markdown page is tracked below {' '.join(names)}")
     found = [problem for path in chosen for problem in problems(path)]
     for problem in found:
-        print(f"{problem.path}:{problem.line}: {problem.kind}: {problem.text[:150]}")
+        kind = problem.kind
+        if kind == "long":
+            kind = f"{len(problem.text.split())} words, at most {MOST_WORDS}"
+        print(f"{problem.path}:{problem.line}: {kind}: {problem.text[:150]}")
     print(f"prose: {len(found)} problems")
     return int(bool(found))
 
