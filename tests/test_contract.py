@@ -30,6 +30,9 @@ TRACES: Counter[tuple[str, str]] = Counter()
 
 rows = pytest.mark.parametrize("name", ROWS)
 
+#: One row of each kind, for laws that compile long; the slow tests check them on all rows.
+REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
+
 
 def fast_for(*names: str) -> list:
     """Returns all rows; those that are not named run in the slow tests only."""
@@ -146,7 +149,7 @@ def test_jit_equals_eager(name):
     assert_close(eager_metrics, metrics)
 
 
-@rows
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE))
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_sharded_equals_single(name, devices):
     one, one_records, _ = run(name, 1)
@@ -193,7 +196,7 @@ def test_traced_once(name):
     assert run(name, 1)[2] == {"step": 1, "evaluate": 1}
 
 
-@rows
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE))
 def test_member_equals_the_run_alone(name):
     batch = batch_of(row(name))
     net = sgd(name)
@@ -344,6 +347,7 @@ def finish(name: str, directory: str) -> list[str]:
     return hashes
 
 
+@pytest.mark.slow
 @pytest.mark.exact
 def test_a_run_resumed_at_any_step_in_a_new_process_is_the_same(tmp_path):
     expected = {}

@@ -34,16 +34,16 @@ AUTOENCODER_PICTURES = {"curves", "interpolation", "latent_map", "reconstruction
 SMOKE = [
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
     ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
-    ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
-    ("sentiment", [], {"curves", "confusion", "text-best", "text-worst"}),
     ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
-    ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
     ("autoencoder", ["--hidden", "16"], AUTOENCODER_PICTURES),
 ]
 
 #: More such cases, which take long to compile.
 SLOW = [
+    ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
+    ("sentiment", [], {"curves", "confusion", "text-best", "text-worst"}),
+    ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     (
         "vae",
         [
@@ -144,6 +144,9 @@ SLOW = [
 
 #: Experiments that compare several runs: arguments, runs and common pictures.
 COMPARED = [
+    ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
+]
+SLOW_COMPARED = [
     (
         "memory",
         ["--task", "copy", "--cells", "gru", "tcn", "--lengths", "8"],
@@ -151,9 +154,6 @@ COMPARED = [
         {"errors.png"},
     ),
     ("video", [], {"frames", "recurrent"}, {"clips.png", "clips.gif"}),
-    ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
-]
-SLOW_COMPARED = [
     (
         "vae_vs_autoencoder",
         [*CLASSIFIED, "--hidden", "16"],
@@ -296,6 +296,7 @@ def test_several_seeds(tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 def test_a_collapsed_generator_is_reported(tmp_path, capsys):
     """The generator has learned nothing, which the losses alone do not show."""
     arguments = [
