@@ -40,7 +40,6 @@ def classifier():
     return load_classifier(RUN, str(trained_classifier()), TRAIN, TEST)
 
 
-@pytest.mark.slow
 def test_it_is_the_classifier_that_its_result_describes(classifier):
     result = json.loads((trained_classifier() / "result.json").read_text())
     features, label = classifier.features_and_labels(IMAGES)
