@@ -49,6 +49,70 @@ def expand_path(path: str | os.PathLike[str], field: str) -> Path:
     return expanded
 
 
+def check_utf8(path: Path, field: str) -> None:
+    """Raises InputError for a path that is not UTF-8, which Orbax and XLA cannot write to.
+
+    Example:
+      >>> check_utf8(Path("runs") / os.fsdecode(bytes([255])), "out")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: out: got 'runs/\\udcff', allowed: a path in UTF-8
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(field, str(path), "a path in UTF-8") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file that is complete on the disk as soon as it has its name.
+
+    Until then the name keeps its earlier contents, even if the power fails.
+
+    Args:
+      path: the file.
+      text: its contents.
+
+    Raises:
+      OSError: the file cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     write_atomically(Path(directory) / "x.json", "{}")
+      ...     os.listdir(directory)
+      ['x.json']
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        # A pipe or a link of this name, which another process made, is not opened.
+        with open(partial, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories.
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems do not synchronize directories.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
 def escapes_root(path: Path, root: Path) -> bool:
     """Returns True if a path is a link to a target outside `root`."""
     if not path.is_symlink():

@@ -3,6 +3,7 @@
 config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
+from jaxdl.data.owner import Owner
 from jaxdl.errors import InputError, one_line
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
@@ -40,6 +42,10 @@ class Stopped(Exception):
     """A run reached `--stop-after`. It is saved but not finished."""
 
 
+class Finished(Exception):
+    """A run was finished by another process while this one waited for it."""
+
+
 class Run(Generic[C_co]):
     """One run of an experiment, with all its seeds in one program.
 
@@ -55,9 +61,12 @@ class Run(Generic[C_co]):
       latest: newest value of every metric.
       metadata: further entries of the result, by name, such as the feature classifier.
       warnings: signs of failure, which the result contains; see `warn`.
+      wait_for: activity of another process that has the directory, whose end is waited for. If
+        empty, the directory of another process is refused.
+      owner: owner of the directory after `fit` was called.
     """
 
-    def __init__(self, config: C_co, out: Path, name: str):
+    def __init__(self, config: C_co, out: Path, name: str, wait_for: str = ""):
         self.config = config
         self.out = out
         self.name = name
@@ -67,6 +76,8 @@ class Run(Generic[C_co]):
         self.latest = Memory()
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.wait_for = wait_for
+        self.owner: Owner | None = None
         self._board: TensorBoard | None = None
 
     def fit(
@@ -91,6 +102,7 @@ class Run(Generic[C_co]):
 
         Raises:
           Stopped: `stop_after` ended the run before its last step.
+          RunError: another process has the directory, or the directory was moved.
         """
         options = self.config.run
         run_strategy = strategy(self.config.devices.strategy_name)
@@ -149,7 +161,9 @@ class Run(Generic[C_co]):
             allowed = f"at least {newest}, the step that {self.out} has reached"
             raise InputError("stop_after", stop_after, allowed)
         if jax.process_index() == 0:
-            claim(self.out, self.config)
+            self.owner = claim(self.out, self.config, self.wait_for)
+            if self.owner.waited and (self.out / "result.json").exists():
+                raise Finished
             write_json(self.out / "data.json", sets)
         return store
 
@@ -195,17 +209,30 @@ class Run(Generic[C_co]):
 
     def records(self) -> list[dict]:
         """Reads the metrics written so far, including those before an interruption."""
+        self._check_place()
         return read_metrics(self.out / "metrics.jsonl")
 
     def figure(self, name: str) -> Path:
         """Returns the path of the figure `name` and makes its directory."""
+        self._check_place()
         (self.out / "figures").mkdir(parents=True, exist_ok=True)
         return self.out / "figures" / f"{name}.png"
 
     def sample(self, name: str) -> Path:
         """Returns the path of the file `name` for outputs of the network; makes its directory."""
+        self._check_place()
         (self.out / "samples").mkdir(parents=True, exist_ok=True)
         return self.out / "samples" / name
+
+    def close(self) -> None:
+        """Lets other processes use the directory."""
+        if self.owner is not None:
+            self.owner.close()
+
+    def _check_place(self) -> None:
+        """Raises RunError if the directory of the run was moved or removed."""
+        if self.owner is not None:
+            self.owner.check()
 
     def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
         """Draws images that were generated at a step into a file, and for TensorBoard."""
@@ -255,6 +282,7 @@ class Run(Generic[C_co]):
         Returns:
           The result.
         """
+        self._check_place()
         state = jax.device_get(state)
         latest = self.latest.latest
         result: dict[str, Any] = {
@@ -303,7 +331,9 @@ class Run(Generic[C_co]):
         }
 
 
-def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
+def run_experiment(
+    config: C, experiment: Callable[[Run[C]], dict[str, Any]], wait_for: str = ""
+) -> dict[str, Any]:
     """Runs an experiment with all its seeds, and prints the result.
 
     A finished run is not repeated; its stored result is printed.
@@ -311,13 +341,15 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
     Args:
       config: options of the run.
       experiment: function from a `Run` to the result of `Run.finish`.
+      wait_for: activity of another process in the directory, such as `"trains the classifier"`. It
+        is printed, and the run waits for its end. If empty, such a directory is refused.
 
     Returns:
       The result. With several seeds `metrics` contains means, `metrics_std` standard deviations
       and `members` the values of each seed. Empty if `stop_after` ended the run.
 
     Raises:
-      RunError: the directory belongs to a run with other options.
+      RunError: the directory belongs to a run with other options, or another process has it.
     """
     name, out = run_directory(config, experiment)
     changes = check_out(out, config)
@@ -329,10 +361,13 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
             print(f"{out} is finished already{used}; this is its result")
             result = read_result(out / "result.json")
         else:
-            result = experiment(Run(config, out, name))
+            with contextlib.closing(Run(config, out, name, wait_for)) as run:
+                result = experiment(run)
     except Stopped as stop:
         print(stop)
         return {}
+    except Finished:
+        result = read_result(out / "result.json")
     print_result(result, out)
     return result
 

@@ -83,6 +83,7 @@ def train(
     Raises:
       InputError: an argument out of range, or patience without a validation set.
       CheckpointError: a state could not be saved, or the state in `store` has another layout.
+      RunError: another process trains with the directory of `store`, or the directory was moved.
       NonFinite: a metric became NaN or infinite; that state is not saved. With a store, the steps
         since its newest state are repeated to find the first non-finite one. For several runs,
         the error means that all of them became non-finite. If only some did, a warning names
@@ -112,6 +113,7 @@ def train(
     logger = MetricLogger(writers, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
+        run.store.open(run.program.abstract)
         state, history = _first_state(run, steps)
         start = state.steps_done
         end = min(steps, stop_after or steps)
