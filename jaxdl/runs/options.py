@@ -329,6 +329,27 @@ def hashed_out(name: str, config: Options) -> Path:
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
+def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int]:
+    """Returns the steps between two log lines, and between two validations.
+
+    The defaults are about 20 log lines per run, and one validation per epoch. The second interval
+    is a multiple of the first, so that every log line is an average over equally many steps.
+
+    Args:
+      config: options of the run; `log_every` and `save_every` take precedence if not 0.
+      steps: number of steps of the run.
+      epoch: number of steps of an epoch.
+
+    Example:
+      >>> default_intervals(Options(), steps=4210, epoch=421)
+      (210, 420)
+    """
+    save = config.run.save_every or max(epoch, steps // config.max_saves)
+    lines = max(1, round(20 * save / steps))
+    log = config.run.log_every or max(1, save // lines)
+    return log, config.run.save_every or max(1, save // log) * log
+
+
 def run_directory(config: Options, experiment: Callable) -> tuple[str, Path]:
     """Returns the name of an experiment, which is that of its file, and the run's directory."""
     name = Path(getattr(sys.modules[experiment.__module__], "__file__", None) or "experiment").stem

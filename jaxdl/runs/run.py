@@ -3,7 +3,6 @@
 config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
 """
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,7 +28,7 @@ from jaxdl.runs.directory import (
     read_result,
     write_json,
 )
-from jaxdl.runs.options import C, Options, flat_options, run_directory
+from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
@@ -61,9 +60,8 @@ class Run(Generic[C_co]):
       latest: newest value of every metric.
       metadata: further entries of the result, by name, such as the feature classifier.
       warnings: signs of failure, which the result contains; see `warn`.
-      wait_for: activity of another process that has the directory, whose end is waited for. If
-        empty, the directory of another process is refused.
-      owner: owner of the directory after `fit` was called.
+      wait_for: activity of another process to wait for; see `run_experiment`.
+      owner: owner of the directory, after `fit` was called.
     """
 
     def __init__(self, config: C_co, out: Path, name: str, wait_for: str = ""):
@@ -77,7 +75,7 @@ class Run(Generic[C_co]):
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.wait_for = wait_for
-        self.owner: Owner | None = None
+        self.owner = Owner(out)
         self._board: TensorBoard | None = None
 
     def fit(
@@ -209,30 +207,22 @@ class Run(Generic[C_co]):
 
     def records(self) -> list[dict]:
         """Reads the metrics written so far, including those before an interruption."""
-        self._check_place()
+        self.owner.check()
         return read_metrics(self.out / "metrics.jsonl")
 
     def figure(self, name: str) -> Path:
         """Returns the path of the figure `name` and makes its directory."""
-        self._check_place()
-        (self.out / "figures").mkdir(parents=True, exist_ok=True)
-        return self.out / "figures" / f"{name}.png"
+        return self._folder("figures") / f"{name}.png"
 
     def sample(self, name: str) -> Path:
         """Returns the path of the file `name` for outputs of the network; makes its directory."""
-        self._check_place()
-        (self.out / "samples").mkdir(parents=True, exist_ok=True)
-        return self.out / "samples" / name
+        return self._folder("samples") / name
 
-    def close(self) -> None:
-        """Lets other processes use the directory."""
-        if self.owner is not None:
-            self.owner.close()
-
-    def _check_place(self) -> None:
-        """Raises RunError if the directory of the run was moved or removed."""
-        if self.owner is not None:
-            self.owner.check()
+    def _folder(self, name: str) -> Path:
+        """Returns a folder of the run, which is created if missing."""
+        self.owner.check()
+        (self.out / name).mkdir(parents=True, exist_ok=True)
+        return self.out / name
 
     def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
         """Draws images that were generated at a step into a file, and for TensorBoard."""
@@ -282,7 +272,7 @@ class Run(Generic[C_co]):
         Returns:
           The result.
         """
-        self._check_place()
+        self.owner.check()
         state = jax.device_get(state)
         latest = self.latest.latest
         result: dict[str, Any] = {
@@ -341,8 +331,8 @@ def run_experiment(
     Args:
       config: options of the run.
       experiment: function from a `Run` to the result of `Run.finish`.
-      wait_for: activity of another process in the directory, such as `"trains the classifier"`. It
-        is printed, and the run waits for its end. If empty, such a directory is refused.
+      wait_for: activity of another process in the directory, which is printed before the run waits
+        for its end. If empty, the directory of another process is refused.
 
     Returns:
       The result. With several seeds `metrics` contains means, `metrics_std` standard deviations
@@ -361,8 +351,11 @@ def run_experiment(
             print(f"{out} is finished already{used}; this is its result")
             result = read_result(out / "result.json")
         else:
-            with contextlib.closing(Run(config, out, name, wait_for)) as run:
+            run = Run(config, out, name, wait_for)
+            try:
                 result = experiment(run)
+            finally:
+                run.owner.close()
     except Stopped as stop:
         print(stop)
         return {}
@@ -370,27 +363,6 @@ def run_experiment(
         result = read_result(out / "result.json")
     print_result(result, out)
     return result
-
-
-def default_intervals(config: Options, steps: int, epoch: int) -> tuple[int, int]:
-    """Returns the steps between two log lines, and between two validations.
-
-    The defaults are about 20 log lines per run, and one validation per epoch. The second interval
-    is a multiple of the first, so that every log line is an average over equally many steps.
-
-    Args:
-      config: options of the run; `log_every` and `save_every` take precedence if not 0.
-      steps: number of steps of the run.
-      epoch: number of steps of an epoch.
-
-    Example:
-      >>> default_intervals(Options(), steps=4210, epoch=421)
-      (210, 420)
-    """
-    save = config.run.save_every or max(epoch, steps // config.max_saves)
-    lines = max(1, round(20 * save / steps))
-    log = config.run.log_every or max(1, save // lines)
-    return log, config.run.save_every or max(1, save // log) * log
 
 
 def print_result(result: Mapping[str, Any], out: Path) -> None:

@@ -114,7 +114,7 @@ class Directory:
         self.saving = 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
-        self.owner: Owner | None = None
+        self.owner = Owner(self.path)
 
     def open(self, abstract: State) -> None:
         """Makes this process the owner of the directory until `close`, and creates it if missing.
@@ -178,9 +178,7 @@ class Directory:
         try:
             self._wait()
         finally:
-            if self.owner is not None:
-                self.owner.close()
-            self.owner = None
+            self.owner.close()
 
     def _open(self, abstract: State) -> None:
         """Makes the first process the owner, and looks for space for a state."""
@@ -236,8 +234,7 @@ class Directory:
         """Waits for Orbax; then writes the manifest and removes old steps."""
         response.result()
         if jax.process_index() == 0:
-            if self.owner is not None:
-                self.owner.check()
+            self.owner.check()
             write_manifest(target, layout, history)
             self._remove_old(int(target.name), history)
 
@@ -302,11 +299,10 @@ def steps_to_keep(values: Mapping[int, float | None], last: int = 2) -> list[int
     return sorted(step for step in steps if step is not None)
 
 
-def _prepare(target: Path, owner: Owner | None) -> None:
+def _prepare(target: Path, owner: Owner) -> None:
     """Creates an empty directory for a step; raises if that would delete foreign files."""
     if jax.process_index() == 0:
-        if owner is not None:
-            owner.check()
+        owner.check()
         foreign = _foreign_files(target)
         if foreign:
             raise CheckpointError(
