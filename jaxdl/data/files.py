@@ -17,6 +17,12 @@ from jaxdl.errors import InputError
 #: The most bytes that are read from one file, after decompression: 1 GiB.
 MAX_BYTES = 2**30
 
+#: The most bytes that are made from a file, however small it is: 16 MiB.
+MAX_UNCHECKED_BYTES = 2**24
+
+#: Beyond them, the most bytes that are made from one byte of a file.
+MAX_AMPLIFICATION = 100
+
 #: The most levels of nested lists and objects in a JSON file, so that recursive code cannot
 #: overflow the stack.
 MAX_DEPTH = 64
@@ -152,16 +158,53 @@ def read_bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
     """Returns the rest of an open file, in parts, so that a large one is refused early.
 
     Raises:
-      OSError: more than `MAX_BYTES` bytes.
+      OSError: more than `MAX_BYTES` bytes, or more than `most_bytes` of a compressed file.
     """
+    stored = os.fstat(file.fileno()).st_size
+    most = MAX_BYTES
+    if isinstance(file, gzip.GzipFile):
+        most = min(most, most_bytes(stored))
     parts = []
     size = 0
     while part := file.read(2**20):
         parts.append(part)
         size += len(part)
-        if size > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"More than {MAX_BYTES} bytes")
+        if size > most:
+            raise OSError(errno.EFBIG, f"More than {most} bytes, from {stored}")
     return b"".join(parts)
+
+
+def most_bytes(read: int) -> int:
+    """Returns the most bytes that may be made from so many bytes of a file.
+
+        most = MAX_UNCHECKED_BYTES + MAX_AMPLIFICATION * read
+
+    Example:
+      >>> most_bytes(1000)
+      16877216
+    """
+    return MAX_UNCHECKED_BYTES + MAX_AMPLIFICATION * read
+
+
+def check_amplification(field: str, made: int, read: int, remedy: str) -> None:
+    """Raises if more bytes would be made from a file than `most_bytes` allows.
+
+    A small file could otherwise exhaust the memory.
+
+    Args:
+      field: name of the value in error messages.
+      made: bytes in memory.
+      read: bytes in the file.
+      remedy: action that avoids the error.
+
+    Example:
+      >>> check_amplification("x", 10**9, 1000, "store it uncompressed")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: x: got '1000000000 bytes from 1000', allowed: at most 16877216; ...
+    """
+    most = most_bytes(read)
+    if made > most:
+        raise InputError(field, f"{made} bytes from {read}", f"at most {most}; {remedy}")
 
 
 def parse_json_object(text: str | bytes) -> dict[str, Any]:
