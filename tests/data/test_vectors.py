@@ -5,9 +5,9 @@ import gzip
 import numpy as np
 import pytest
 
+from jaxdl.data.files import most_bytes
 from jaxdl.data.vectors import read_vectors
 from jaxdl.data.vocabulary import Vocabulary
-from jaxdl.data.files import most_bytes
 from jaxdl.errors import InputError
 
 WORDS = ["the", "cat", "don't", "élan", "中", "1", ".", "hat", "zzz"]
