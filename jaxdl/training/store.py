@@ -224,6 +224,8 @@ class Directory:
             self.failure = None
             if isinstance(failure, InputError | RunError):
                 raise failure
+            # The cause may be that the directory was moved away during the save.
+            self.owner.check()
             raise CheckpointError(
                 f"saving step {self.saving} to {self.path} failed: {failure}"
             ) from failure

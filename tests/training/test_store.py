@@ -21,6 +21,7 @@ from jaxdl.core import State
 from jaxdl.data.owner import LOCK
 from jaxdl.errors import CheckpointError, InputError, RunError
 from jaxdl.training import Directory, InMemory, Sharded, state_sha256
+from jaxdl.training.manifest import write_manifest
 from jaxdl.training.store import steps_to_keep
 from tests.training.linear import KEY, abstract, line, points, state_at
 
@@ -231,6 +232,22 @@ def test_a_directory_that_goes_away_is_not_made_again(tmp_path, removed):
     if not removed:
         moved = Directory(tmp_path / "elsewhere" / "run")
         assert moved.steps() == [1] and not (moved.path / LOCK).exists()
+
+
+def test_a_directory_that_goes_away_during_a_save(tmp_path, monkeypatch):
+    """The error names the cause, instead of the first file that is missing."""
+    store = Directory(tmp_path / "run")
+
+    def moved(*_):
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        write_manifest(*_)
+
+    monkeypatch.setattr("jaxdl.training.store.write_manifest", moved)
+    store.open(abstract(state_at(0)))
+    store.save(state_at(1), [])
+    with pytest.raises(RunError, match=f"^{store.path} was moved or removed during the run"):
+        store.close()
+    assert not store.path.exists()
 
 
 def not_a_directory(directory, monkeypatch):
