@@ -3,19 +3,21 @@
 An entry is a folder that appears complete or not at all. A damaged entry is built again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-from jaxdl.data.files import expand_path, parse_json_object, read_bytes
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes, sync, write_atomically
+from jaxdl.data.owner import Owner, own
 from jaxdl.errors import DataUnavailable, InputError
 
 MANIFEST = "manifest.json"
@@ -66,8 +68,12 @@ def load_or_build(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, 
     """
     contents = _read(folder)
     if contents is None:
-        _build(folder, build)
-        contents = _read(folder)
+        with _owned(folder) as owner:
+            if owner.waited:
+                contents = _read(folder)
+            if contents is None:
+                _build(folder, build)
+                contents = _read(folder)
     if contents is None:
         raise DataUnavailable(f"cache_dir: files written to {folder} read back damaged")
     return contents
@@ -83,20 +89,30 @@ def write_manifest(folder: Path, metadata: Mapping[str, Any]) -> None:
     files = {path.name: _sha256(path) for path in sorted(folder.glob("*.npy"))}
     manifest = {"metadata": dict(metadata), "files": files}
     text = json.dumps({**manifest, "sha256": _digest(manifest)}, indent=1)
-    (folder / MANIFEST).write_text(text + "\n")
+    # A file whose name survives a power failure must have its contents, too.
+    for name in files:
+        sync(folder / name)
+    write_atomically(folder / MANIFEST, text + "\n")
 
 
-def _build(folder: Path, build: Callable[[Path], None]) -> None:
-    """Builds in a temporary folder and renames it, so that no reader finds a partial result."""
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[Owner]:
+    """Yields the owner of an entry; waits while another process builds it."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary_directory = tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent)
+        owner = own(folder.parent, f".{folder.name}.lock", f"builds {folder}")
     except OSError as error:
         reason = error.strerror or "not a directory"
         raise InputError(
             "cache_dir", str(folder.parent), f"a directory that can be written ({reason})"
         ) from None
-    with temporary_directory as temporary:
+    with contextlib.closing(owner):
+        yield owner
+
+
+def _build(folder: Path, build: Callable[[Path], None]) -> None:
+    """Builds in a temporary folder and renames it, so that no reader finds a partial result."""
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
         new = Path(temporary) / "new"
         new.mkdir()
         build(new)
@@ -108,6 +124,7 @@ def _build(folder: Path, build: Callable[[Path], None]) -> None:
             # Another process may have built the folder first; its result is then read instead.
             if not (folder / MANIFEST).exists():
                 raise
+        sync(folder.parent)
 
 
 def _read(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:

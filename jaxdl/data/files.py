@@ -17,6 +17,12 @@ from jaxdl.errors import InputError
 #: The most bytes that are read from one file, after decompression: 1 GiB.
 MAX_BYTES = 2**30
 
+#: The most bytes that are made from a file, however small it is: 16 MiB.
+MAX_UNCHECKED_BYTES = 2**24
+
+#: Beyond them, the most bytes that are made from one byte of a file.
+MAX_AMPLIFICATION = 100
+
 #: The most levels of nested lists and objects in a JSON file, so that recursive code cannot
 #: overflow the stack.
 MAX_DEPTH = 64
@@ -47,6 +53,70 @@ def expand_path(path: str | os.PathLike[str], field: str) -> Path:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise InputError(field, os.fspath(path), f"a path ({error.strerror})") from None
     return expanded
+
+
+def check_utf8(path: Path, field: str) -> None:
+    """Raises InputError for a path that is not UTF-8, which Orbax and XLA cannot write to.
+
+    Example:
+      >>> check_utf8(Path("runs") / os.fsdecode(bytes([255])), "out")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: out: got 'runs/\\udcff', allowed: a path in UTF-8
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(field, str(path), "a path in UTF-8") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file that is complete on the disk as soon as it has its name.
+
+    Until then the name keeps its earlier contents, even if the power fails.
+
+    Args:
+      path: the file.
+      text: its contents.
+
+    Raises:
+      OSError: the file cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     write_atomically(Path(directory) / "x.json", "{}")
+      ...     os.listdir(directory)
+      ['x.json']
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        # A pipe or a link of this name, which another process made, is not opened.
+        with open(partial, "x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a directory, are on the disk."""
+    if path.is_dir() and not hasattr(os, "O_DIRECTORY"):  # Windows opens no directories.
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems do not synchronize directories.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
 
 
 def escapes_root(path: Path, root: Path) -> bool:
@@ -88,16 +158,53 @@ def read_bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
     """Returns the rest of an open file, in parts, so that a large one is refused early.
 
     Raises:
-      OSError: more than `MAX_BYTES` bytes.
+      OSError: more than `MAX_BYTES` bytes, or more than `most_bytes` of a compressed file.
     """
+    stored = os.fstat(file.fileno()).st_size
+    most = MAX_BYTES
+    if isinstance(file, gzip.GzipFile):
+        most = min(most, most_bytes(stored))
     parts = []
     size = 0
     while part := file.read(2**20):
         parts.append(part)
         size += len(part)
-        if size > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"More than {MAX_BYTES} bytes")
+        if size > most:
+            raise OSError(errno.EFBIG, f"More than {most} bytes, from {stored}")
     return b"".join(parts)
+
+
+def most_bytes(read: int) -> int:
+    """Returns the most bytes that may be made from so many bytes of a file.
+
+        most = MAX_UNCHECKED_BYTES + MAX_AMPLIFICATION * read
+
+    Example:
+      >>> most_bytes(1000)
+      16877216
+    """
+    return MAX_UNCHECKED_BYTES + MAX_AMPLIFICATION * read
+
+
+def check_amplification(field: str, made: int, read: int, remedy: str) -> None:
+    """Raises if more bytes would be made from a file than `most_bytes` allows.
+
+    A small file could otherwise exhaust the memory.
+
+    Args:
+      field: name of the value in error messages.
+      made: bytes in memory.
+      read: bytes in the file.
+      remedy: action that avoids the error.
+
+    Example:
+      >>> check_amplification("x", 10**9, 1000, "store it uncompressed")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: x: got '1000000000 bytes from 1000', allowed: at most 16877216; ...
+    """
+    most = most_bytes(read)
+    if made > most:
+        raise InputError(field, f"{made} bytes from {read}", f"at most {most}; {remedy}")
 
 
 def parse_json_object(text: str | bytes) -> dict[str, Any]:

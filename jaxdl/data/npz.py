@@ -11,19 +11,13 @@ from jaxtyping import Float, Num, Shaped
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset, holdout
-from jaxdl.data.files import expand_path, open_regular_file
+from jaxdl.data.files import check_amplification, expand_path, open_regular_file
 from jaxdl.errors import InputError
 
 Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
 
 #: The names that a field may have in a file.
 NAMES = {"input": ("input", "image", "x"), "label": ("label", "y")}
-
-#: Bytes of memory that an array may take regardless of its compressed size: 1 GiB.
-MAX_UNCHECKED_BYTES = 2**30
-
-#: A larger array may take up to this many times its compressed size.
-MAX_COMPRESSION_RATIO = 100
 
 #: Largest number of classes; a network has an output for each.
 MAX_CLASSES = 2**16
@@ -160,13 +154,8 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.nd
 def _check_size(archive: zipfile.ZipFile, member: str, source: str) -> None:
     """Raises if the declared size of an array is impossible, before memory is allocated for it."""
     info = archive.getinfo(member)
-    if info.file_size > max(MAX_UNCHECKED_BYTES, MAX_COMPRESSION_RATIO * info.compress_size):
-        raise InputError(
-            source,
-            f"{info.file_size} bytes compressed to {info.compress_size}",
-            f"at most {MAX_UNCHECKED_BYTES} bytes, or {MAX_COMPRESSION_RATIO} times the compressed"
-            " size",
-        )
+    remedy = "store it with numpy.savez, which does not compress"
+    check_amplification(source, info.file_size, info.compress_size, remedy)
     with archive.open(member) as file:
         if file.read(6) != np.lib.format.MAGIC_PREFIX:
             raise InputError(source, "no array", "a file written by numpy.savez")

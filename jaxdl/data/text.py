@@ -9,7 +9,13 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.data.files import decode_utf8, expand_path, open_maybe_gzip, read_bounded
+from jaxdl.data.files import (
+    check_amplification,
+    decode_utf8,
+    expand_path,
+    open_maybe_gzip,
+    read_bounded,
+)
 from jaxdl.data.tfds_text import tfds_text
 from jaxdl.data.vocabulary import Vocabulary, check_ids
 from jaxdl.errors import InputError, at_least
@@ -137,7 +143,8 @@ def windows(
       A set with `input [N, T]` and `label [N, T]` int32, N = (L - 1 - T) // s + 1.
 
     Raises:
-      InputError: a text shorter than one window, or tokens that are not ids.
+      InputError: a text shorter than one window, tokens that are not ids, or windows that are far
+        larger than the text.
 
     Example:
       >>> windows(np.arange(9), 3, stride=2)["input"].tolist()
@@ -145,6 +152,8 @@ def windows(
     """
     at_least("stride", stride, 1)
     tokens = _checked_tokens(tokens, length, length + 1)
+    made = 4 * length * ((len(tokens) - 1 - length) // stride + 1)
+    check_amplification("windows", made, 4 * len(tokens), "use a larger stride or shorter windows")
     # The rows are views, so each token is in memory once and not T / s times.
     rows = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
     return Dataset({"input": rows[:, :-1], "label": rows[:, 1:]}, name)

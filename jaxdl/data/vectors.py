@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxdl.data.files import decode_utf8, expand_path, open_maybe_gzip
+from jaxdl.data.files import check_amplification, decode_utf8, expand_path, open_maybe_gzip
 from jaxdl.data.vocabulary import PADDING, Vocabulary
 from jaxdl.errors import InputError
 
@@ -42,7 +42,7 @@ def read_vectors(
     Raises:
       InputError: no such file; a line of another width, of more than 4096 numbers or with a value
         that is not a finite number (the message contains file and line); no word of the vocabulary
-        in the file.
+        in the file; vectors far larger than the file.
 
     Example:
       >>> import tempfile
@@ -59,6 +59,9 @@ def read_vectors(
     found = np.zeros(len(vocabulary), bool)
     for word, numbers in _lines(path):
         if vectors is None:
+            size = 4 * len(vocabulary) * len(numbers)
+            remedy = "use a smaller vocabulary or a larger file"
+            check_amplification(f"vectors of {path}", size, path.stat().st_size, remedy)
             vectors = np.zeros((len(vocabulary), len(numbers)), np.float32)
         row = vocabulary.index.get(unicodedata.normalize("NFC", word), PADDING)
         if row != PADDING and not found[row]:

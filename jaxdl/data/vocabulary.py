@@ -1,10 +1,8 @@
 """Vocabularies, which map the characters or words of a text to ids and back."""
 
-import contextlib
 import dataclasses
 import functools
 import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int
 
-from jaxdl.data.files import expand_path, parse_json_object, read_bytes
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes, write_atomically
 from jaxdl.data.words import join_words, split_words
 from jaxdl.errors import InputError, at_least, of_kind, one_of
 
@@ -178,13 +176,9 @@ class Vocabulary:
           InputError: a path that cannot be written.
         """
         path = Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(json.dumps(dataclasses.asdict(self)) + "\n")
-            partial.replace(path)
+            write_atomically(path, json.dumps(dataclasses.asdict(self)) + "\n")
         except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
             raise InputError(
                 "path", str(path), f"a file that can be written ({error.strerror})"
             ) from None

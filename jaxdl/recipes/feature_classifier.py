@@ -101,7 +101,10 @@ def network(options: FeatureClassifierOptions, classes: int) -> CNN:
 
 
 def train_feature_classifier(config: FeatureClassifierOptions) -> dict[str, Any]:
-    """Trains a feature classifier and returns the result of its run."""
+    """Trains a feature classifier and returns the result of its run.
+
+    If another process trains it already, this one waits for the result.
+    """
 
     def experiment(run: Run[FeatureClassifierOptions]) -> dict[str, Any]:
         def kernel(params: Any, shape: tuple) -> np.ndarray:
@@ -115,7 +118,8 @@ def train_feature_classifier(config: FeatureClassifierOptions) -> dict[str, Any]
             kernel,
         )
 
-    return run_experiment(config, experiment)
+    doing = f"trains the feature classifier of {config.run.data}"
+    return run_experiment(config, experiment, wait_for=doing)
 
 
 def default_directory(run: RunOptions) -> Path:

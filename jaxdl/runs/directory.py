@@ -15,12 +15,15 @@ import numpy as np
 
 from jaxdl import rng
 from jaxdl.data.files import (
+    check_utf8,
     escapes_root,
     expand_path,
     open_regular_file,
     parse_json_object,
     read_bytes,
+    write_atomically,
 )
+from jaxdl.data.owner import LOCK, Owner, own
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs.backend import cores, threads
 from jaxdl.runs.options import PLACEMENT, Options, flat_options, identity
@@ -31,6 +34,15 @@ NUMBERS = ("metrics", "metrics_std", "seconds", "throughput")
 
 #: Properties that Linux reports of a processor and that select instructions or cache blocking.
 INSTRUCTIONS = ("cpu family", "model", "stepping", "cache size", "flags", "Features", "CPU part")
+
+#: The way out if a file of a run is damaged.
+REMEDIES = {
+    "config.json": "remove its directory to start the run again",
+    **dict.fromkeys(
+        ("data.json", "conversions.json", "result.json"),
+        "remove it; the command of the run writes it again",
+    ),
+}
 
 PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -109,10 +121,12 @@ def peak_memory() -> dict[str, int | None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file atomically."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(_strict(value), indent=1, allow_nan=False) + "\n")
-    partial.replace(path)
+    """Writes a JSON file atomically; raises RunError, naming it, if it cannot be written."""
+    text = json.dumps(_strict(value), indent=1, allow_nan=False) + "\n"
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _strict(value: Any) -> Any:
@@ -139,6 +153,7 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
         outside of it.
     """
     expand_path(out, "out")
+    check_utf8(out, "out")
     if not out.exists():
         return {}
     if not out.is_dir():
@@ -148,8 +163,9 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
             raise RunError(f"out: {path} is a link to a file outside of {out}; remove the link")
     file = out / "config.json"
     if not file.exists():
-        # A process that is killed while it claims the directory leaves this partial file.
-        if any(path.name != "config.json.partial" for path in out.iterdir()):
+        # A process that is killed while it claims the directory leaves these files.
+        own_files = {LOCK, *(path.name for path in out.glob("config.json*.partial"))}
+        if any(path.name not in own_files for path in out.iterdir()):
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
         return {}
     differences = _option_differences(read_json(file), config)
@@ -190,8 +206,8 @@ def _is_placement(name: str, pair: tuple[Any, Any]) -> bool:
     return name in PLACEMENT and "pmap" not in pair
 
 
-def claim(out: Path, config: Options) -> None:
-    """Makes the directory and stores the options, so that other runs are refused.
+def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
+    """Makes this process the owner of the directory and stores the options of the run.
 
     Options that changed since the run was started (see `check_out`) are printed and added to
     `conversions.json`.
@@ -199,9 +215,20 @@ def claim(out: Path, config: Options) -> None:
     Args:
       out: directory of the run.
       config: its options.
+      wait_for: activity of another owner, whose end is waited for; see `own`.
+
+    Returns:
+      The owner. Its end lets other processes use the directory.
+
+    Raises:
+      InputError: the directory cannot be made or written.
+      RunError: the directory belongs to another run or process.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        owner = own(out, wait_for=wait_for)
+        for left_over in out.glob("*.json*.partial"):
+            left_over.unlink()
         changes = check_out(out, config)
         if changes:
             changed = conversions(out)
@@ -214,6 +241,7 @@ def claim(out: Path, config: Options) -> None:
     except OSError as error:
         allowed = f"a directory that can be written ({error.strerror})"
         raise InputError("out", str(out), allowed) from None
+    return owner
 
 
 def conversions(out: Path) -> dict[str, list[Any]]:
@@ -269,7 +297,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return parse_json_object(read_bytes(path))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from None
+        remedy = REMEDIES.get(path.name, "choose another file")
+        raise RunError(f"{path} cannot be read: {error}; {remedy}") from None
 
 
 def read_result(path: Path) -> dict[str, Any]:

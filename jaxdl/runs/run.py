@@ -15,6 +15,7 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
+from jaxdl.data.owner import Owner
 from jaxdl.errors import InputError, one_line
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
@@ -40,6 +41,10 @@ class Stopped(Exception):
     """A run reached `--stop-after`. It is saved but not finished."""
 
 
+class Finished(Exception):
+    """A run was finished by another process while this one waited for it."""
+
+
 class Run(Generic[C_co]):
     """One run of an experiment, with all its seeds in one program.
 
@@ -55,9 +60,11 @@ class Run(Generic[C_co]):
       latest: newest value of every metric.
       metadata: further entries of the result, by name, such as the feature classifier.
       warnings: signs of failure, which the result contains; see `warn`.
+      wait_for: activity of another process to wait for; see `run_experiment`.
+      owner: owner of the directory, after `fit` was called.
     """
 
-    def __init__(self, config: C_co, out: Path, name: str):
+    def __init__(self, config: C_co, out: Path, name: str, wait_for: str = ""):
         self.config = config
         self.out = out
         self.name = name
@@ -67,6 +74,8 @@ class Run(Generic[C_co]):
         self.latest = Memory()
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.wait_for = wait_for
+        self.owner = Owner(out)
         self._board: TensorBoard | None = None
 
     def fit(
@@ -91,6 +100,7 @@ class Run(Generic[C_co]):
 
         Raises:
           Stopped: `stop_after` ended the run before its last step.
+          RunError: another process has the directory, or the directory was moved.
         """
         options = self.config.run
         run_strategy = strategy(self.config.devices.strategy_name)
@@ -149,7 +159,9 @@ class Run(Generic[C_co]):
             allowed = f"at least {newest}, the step that {self.out} has reached"
             raise InputError("stop_after", stop_after, allowed)
         if jax.process_index() == 0:
-            claim(self.out, self.config)
+            self.owner = claim(self.out, self.config, self.wait_for)
+            if self.owner.waited and (self.out / "result.json").exists():
+                raise Finished
             write_json(self.out / "data.json", sets)
         return store
 
@@ -195,17 +207,22 @@ class Run(Generic[C_co]):
 
     def records(self) -> list[dict]:
         """Reads the metrics written so far, including those before an interruption."""
+        self.owner.check()
         return read_metrics(self.out / "metrics.jsonl")
 
     def figure(self, name: str) -> Path:
         """Returns the path of the figure `name` and makes its directory."""
-        (self.out / "figures").mkdir(parents=True, exist_ok=True)
-        return self.out / "figures" / f"{name}.png"
+        return self._folder("figures") / f"{name}.png"
 
     def sample(self, name: str) -> Path:
         """Returns the path of the file `name` for outputs of the network; makes its directory."""
-        (self.out / "samples").mkdir(parents=True, exist_ok=True)
-        return self.out / "samples" / name
+        return self._folder("samples") / name
+
+    def _folder(self, name: str) -> Path:
+        """Returns a folder of the run, which is created if missing."""
+        self.owner.check()
+        (self.out / name).mkdir(parents=True, exist_ok=True)
+        return self.out / name
 
     def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
         """Draws images that were generated at a step into a file, and for TensorBoard."""
@@ -255,6 +272,7 @@ class Run(Generic[C_co]):
         Returns:
           The result.
         """
+        self.owner.check()
         state = jax.device_get(state)
         latest = self.latest.latest
         result: dict[str, Any] = {
@@ -303,7 +321,9 @@ class Run(Generic[C_co]):
         }
 
 
-def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) -> dict[str, Any]:
+def run_experiment(
+    config: C, experiment: Callable[[Run[C]], dict[str, Any]], wait_for: str = ""
+) -> dict[str, Any]:
     """Runs an experiment with all its seeds, and prints the result.
 
     A finished run is not repeated; its stored result is printed.
@@ -311,13 +331,15 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
     Args:
       config: options of the run.
       experiment: function from a `Run` to the result of `Run.finish`.
+      wait_for: activity of another process in the directory, which is printed before the run waits
+        for its end. If empty, the directory of another process is refused.
 
     Returns:
       The result. With several seeds `metrics` contains means, `metrics_std` standard deviations
       and `members` the values of each seed. Empty if `stop_after` ended the run.
 
     Raises:
-      RunError: the directory belongs to a run with other options.
+      RunError: the directory belongs to a run with other options, or another process has it.
     """
     name, out = run_directory(config, experiment)
     changes = check_out(out, config)
@@ -329,10 +351,16 @@ def run_experiment(config: C, experiment: Callable[[Run[C]], dict[str, Any]]) ->
             print(f"{out} is finished already{used}; this is its result")
             result = read_result(out / "result.json")
         else:
-            result = experiment(Run(config, out, name))
+            run = Run(config, out, name, wait_for)
+            try:
+                result = experiment(run)
+            finally:
+                run.owner.close()
     except Stopped as stop:
         print(stop)
         return {}
+    except Finished:
+        result = read_result(out / "result.json")
     print_result(result, out)
     return result
 

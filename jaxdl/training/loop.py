@@ -1,10 +1,11 @@
 """The training loop, the same one for every learner."""
 
 import contextlib
+import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,7 @@ from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.dataset import check_batch_size, check_source
 from jaxdl.data.order import Window, Windows, gather
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, NonFinite, at_least, of_kind
+from jaxdl.errors import InputError, NonFinite, RunError, at_least, of_kind
 from jaxdl.rng import check_key, root, stream
 from jaxdl.training.ensemble import check_sweep, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
@@ -81,8 +82,11 @@ def train(
       The last state, or the best one with `patience`.
 
     Raises:
-      InputError: an argument out of range, or patience without a validation set.
+      InputError: an argument out of range, patience without a validation set, or a store that
+        cannot be written.
       CheckpointError: a state could not be saved, or the state in `store` has another layout.
+      RunError: another process trains with the directory of `store`, the directory was moved, or
+        this process was forked from one that has trained.
       NonFinite: a metric became NaN or infinite; that state is not saved. With a store, the steps
         since its newest state are repeated to find the first non-finite one. For several runs,
         the error means that all of them became non-finite. If only some did, a warning names
@@ -97,6 +101,7 @@ def train(
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """
+    _check_process()
     strategy = strategy or by_name()
     schedule = Schedule(steps, log_every, save_every)
     _check_kinds(learner, data, validation, strategy, store)
@@ -112,10 +117,11 @@ def train(
     logger = MetricLogger(writers, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
+        run.store.open(run.program.abstract)
         state, history = _first_state(run, steps)
         start = state.steps_done
         end = min(steps, stop_after or steps)
-        longest = partial(_longest, run.windows, logger)
+        longest = functools.partial(_longest, run.windows, logger)
         stops = plan(start, end, schedule, longest)
         if validation is not None and _lacks_validation(start, schedule, history):
             stops = itertools.chain([_validation_only(start, end)], stops)
@@ -290,6 +296,21 @@ def _result(
     if restored is None:
         return state
     return restored[0]
+
+
+def _check_process() -> None:
+    """Raises RunError in a forked process, which lacks the threads of JAX and would hang."""
+    if os.getpid() != _first_process():
+        raise RunError(
+            "train: this process was forked from one that has trained, and would wait forever; "
+            "start it with multiprocessing.get_context('spawn')"
+        )
+
+
+@functools.cache
+def _first_process() -> int:
+    """Returns the process that trained first."""
+    return os.getpid()
 
 
 def _check_kinds(

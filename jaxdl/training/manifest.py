@@ -6,7 +6,6 @@ hash.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl.data.files import parse_json_object, read_bytes
+from jaxdl.data.files import parse_json_object, read_bytes, write_atomically
 from jaxdl.errors import CheckpointError
 
 History = list[tuple[int, float]]
@@ -73,12 +72,8 @@ def write_manifest(where: Path, layout: Mapping[str, str], history: History) -> 
         "layout": dict(layout),
         "history": [[step, repr(value)] for step, value in history],
     }
-    partial = where / "manifest.json.partial"
-    with open(partial, "w") as file:
-        file.write(json.dumps({**body, "sha256": _body_hash(body)}, indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(where / "manifest.json")
+    text = json.dumps({**body, "sha256": _body_hash(body)}, indent=1)
+    write_atomically(where / "manifest.json", text)
 
 
 def read_manifest(where: Path) -> dict[str, Any]:

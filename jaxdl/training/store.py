@@ -21,13 +21,16 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxdl.core import State
-from jaxdl.errors import CheckpointError, at_least
+from jaxdl.data.files import check_utf8
+from jaxdl.data.owner import Owner, own
+from jaxdl.errors import CheckpointError, InputError, RunError, at_least
 from jaxdl.training.manifest import (
     Damaged,
     History,
     check_layout,
     check_names,
     layout,
+    leaves,
     read_manifest,
     verify,
     write_manifest,
@@ -37,6 +40,9 @@ from jaxdl.training.manifest import (
 @runtime_checkable
 class Store(Protocol):
     """A store for checkpoints, which saves and restores states."""
+
+    def open(self, abstract: State) -> None:
+        """Prepares for a run that saves states of these shapes; raises if it could not save."""
 
     def save(self, state: State, history: History) -> None:
         """Saves a state and the validations so far, `(step, value)`."""
@@ -58,6 +64,9 @@ class InMemory:
 
     def __init__(self) -> None:
         self.states: dict[int, tuple[State, History]] = {}
+
+    def open(self, abstract: State) -> None:
+        """Returns at once, because memory needs no preparation."""
 
     def save(self, state: State, history: History) -> None:
         self.states[state.steps_done] = (jax.tree.map(jnp.copy, state), list(history))
@@ -83,6 +92,8 @@ class InMemory:
 class Directory:
     """A store in numbered directories, one per step. It does not change other files.
 
+    One process trains with a directory at a time (`jaxdl.data.owner.own`); any may read it.
+
     Args:
       path: the directory, created if missing.
       last: number of newest steps that are kept besides the best and the last finite one, at
@@ -103,18 +114,31 @@ class Directory:
         self.saving = 0
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
+        self.owner = Owner(self.path)
+
+    def open(self, abstract: State) -> None:
+        """Makes this process the owner of the directory until `close`, and creates it if missing.
+
+        Raises:
+          InputError: the directory cannot be written, or has no space for a state.
+          RunError: another process trains with the directory.
+        """
+        self.close()
+        self._try(self._open, abstract)
+        self._raise_failure()
 
     def save(self, state: State, history: History) -> None:
         """Copies the state and writes it in the background.
 
         Raises:
           CheckpointError: this save could not be started, or the previous one failed.
+          RunError: the directory was moved or removed since `open`.
         """
-        self.close()
+        self._wait()
         check_names(self.path, state)
         self.saving = state.steps_done
         target = self.path / str(self.saving)
-        self._try(_prepare, target)
+        self._try(_prepare, target, self.owner)
         self._raise_failure()
         response = self._try(_start_saving, target, state)
         self._raise_failure()
@@ -123,7 +147,7 @@ class Directory:
         self.pending.start()
 
     def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
-        self.close()
+        self._wait()
         check_names(self.path, abstract)
         if step is not None:
             return self._load(abstract, step)
@@ -151,6 +175,32 @@ class Directory:
         )
 
     def close(self) -> None:
+        try:
+            self._wait()
+        finally:
+            self.owner.close()
+
+    def _open(self, abstract: State) -> None:
+        """Makes the first process the owner, and looks for space for a state."""
+        if jax.process_index() != 0:
+            return
+        check_utf8(self.path, "store")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.owner = own(self.path)
+            free = shutil.disk_usage(self.path).free
+        except OSError as error:
+            allowed = f"a directory that can be written ({error.strerror})"
+            raise InputError("store", str(self.path), allowed) from None
+        if not self.owner.locked:
+            self.warn(f"{self.path} cannot be locked; train with it in one process only")
+        size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves(abstract).values())
+        if size > free:
+            allowed = f"a disk with {size} free bytes for a state; this one has {free}"
+            raise InputError("store", str(self.path), allowed)
+
+    def _wait(self) -> None:
+        """Waits for the save in progress; raises CheckpointError if it failed."""
         if self.pending is not None:
             self.pending.join()
             self.pending = None
@@ -172,6 +222,10 @@ class Directory:
         if self.failure is not None:
             failure = self.failure
             self.failure = None
+            if isinstance(failure, InputError | RunError):
+                raise failure
+            # The cause may be that the directory was moved away during the save.
+            self.owner.check()
             raise CheckpointError(
                 f"saving step {self.saving} to {self.path} failed: {failure}"
             ) from failure
@@ -182,6 +236,7 @@ class Directory:
         """Waits for Orbax; then writes the manifest and removes old steps."""
         response.result()
         if jax.process_index() == 0:
+            self.owner.check()
             write_manifest(target, layout, history)
             self._remove_old(int(target.name), history)
 
@@ -246,9 +301,10 @@ def steps_to_keep(values: Mapping[int, float | None], last: int = 2) -> list[int
     return sorted(step for step in steps if step is not None)
 
 
-def _prepare(target: Path) -> None:
+def _prepare(target: Path, owner: Owner) -> None:
     """Creates an empty directory for a step; raises if that would delete foreign files."""
     if jax.process_index() == 0:
+        owner.check()
         foreign = _foreign_files(target)
         if foreign:
             raise CheckpointError(

@@ -1,10 +1,18 @@
 """Tests of reading text files: their contents, or an error in one line."""
 
 import gzip
+import os
+from pathlib import Path
 
 import pytest
 
-from jaxdl.data.files import decode_utf8, open_maybe_gzip
+from jaxdl.data.files import (
+    decode_utf8,
+    most_bytes,
+    open_maybe_gzip,
+    read_bounded,
+    write_atomically,
+)
 from jaxdl.errors import InputError
 
 TEXT = "naïve — “quoted”\n" * 100
@@ -33,6 +41,55 @@ def test_a_truncated_or_changed_gzip_file_is_refused(tmp_path, cut):
             match=r"^data: got '.*a.gz', allowed: a complete gzip file \(.+\)$",
         ):
             read(tmp_path / "a.gz")
+
+
+def test_a_text_far_larger_than_its_file_is_refused(tmp_path):
+    """The error has both numbers; the same text without compression is read."""
+    content = bytes(2**25)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    (tmp_path / "a").write_bytes(content)
+    size = (tmp_path / "a.gz").stat().st_size
+    message = f"More than {most_bytes(size)} bytes, from {size}"
+    with (
+        pytest.raises(InputError, match=rf"a file that can be read \({message}\)$"),
+        open_maybe_gzip(tmp_path / "a.gz") as file,
+    ):
+        read_bounded(file)
+    with open_maybe_gzip(tmp_path / "a") as file:
+        assert read_bounded(file) == content
+
+
+def test_an_atomic_write_reaches_the_disk_before_its_name(tmp_path, monkeypatch):
+    """The order of the calls decides what a power failure leaves."""
+    calls = []
+
+    def recorded(module, name):
+        function = getattr(module, name)
+
+        def call(*args, **kwargs):
+            calls.append(name)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, call)
+
+    recorded(os, "fsync")
+    recorded(Path, "replace")
+    write_atomically(tmp_path / "a", "text")
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.parametrize("left_over", ["pipe", "link", "file"])
+def test_a_left_over_partial_file_is_replaced(tmp_path, left_over):
+    partial = tmp_path / f"a.{os.getpid()}.partial"
+    if left_over == "pipe":
+        os.mkfifo(partial)
+    elif left_over == "link":
+        partial.symlink_to(tmp_path / "target")
+    else:
+        partial.write_text("half")
+    write_atomically(tmp_path / "a", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "text"
 
 
 def test_an_unreadable_path_is_an_error_of_one_line(tmp_path):

@@ -1,9 +1,13 @@
 """Tests of sets from `.npz` files, with each of the names that arrays may have."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from jaxdl.data import load
+from jaxdl.data.files import most_bytes
+from jaxdl.errors import InputError
 
 RANDOM = np.random.RandomState(0)
 PIXELS = RANDOM.randint(0, 256, (30, 6, 5)).astype(np.uint8)
@@ -65,3 +69,21 @@ def test_a_file_name_is_never_looked_up_in_tfds(saved, monkeypatch):
     path = saved(x=PIXELS, y=LABEL)
     monkeypatch.chdir(path.parent)
     assert load("mine.npz")[0].name == "mine"
+
+
+def test_an_array_far_larger_than_its_file_is_refused(saved):
+    """The error has both numbers; the same array without compression is loaded."""
+    arrays = {"x": np.zeros((4, 2**23), np.uint8), "y": np.arange(4) % 2}
+    path = saved(**arrays)
+    with zipfile.ZipFile(path) as archive:
+        stored = archive.getinfo("x.npy")
+    with pytest.raises(InputError) as raised:
+        load(path)
+    assert str(raised.value) == (
+        f"x of {path}: got '{stored.file_size} bytes from {stored.compress_size}', "
+        f"allowed: at most {most_bytes(stored.compress_size)}; "
+        "store it with numpy.savez, which does not compress"
+    )
+    np.savez(path, **arrays)
+    train, test = load(path)
+    assert len(train) + len(test) == 4

@@ -236,6 +236,13 @@ def test_a_bad_stride_or_context_is_refused():
             text_evaluation_windows(tokens(100), 10, context)
 
 
+def test_windows_far_larger_than_the_text_are_refused():
+    tokens = np.zeros(50_000, int)
+    with pytest.raises(InputError, match="^windows: got '196000000 bytes from 200000', allowed: "):
+        windows(tokens, 1000, 1)
+    assert len(windows(tokens, 40, 1)) == 49_960
+
+
 def test_windows_are_copies_of_the_callers_tokens():
     text = tokens(100).astype(np.int32)
     sets = contiguous_windows(text, 10), windows(text, 10), text_evaluation_windows(text, 10, 5)

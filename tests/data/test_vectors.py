@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
+from jaxdl.data.files import most_bytes
 from jaxdl.data.vectors import read_vectors
 from jaxdl.data.vocabulary import Vocabulary
 from jaxdl.errors import InputError
@@ -126,3 +127,16 @@ def test_bad_files_are_refused(written, tmp_path):
         InputError, match="line 1: got '0 numbers', allowed: a word and more numbers"
     ):
         read_vectors(written(b"cat\n"), VOCABULARY)
+
+
+def test_vectors_far_larger_than_their_file_are_refused(written):
+    """A line of zeros would otherwise make 4096 numbers for each word."""
+    vocabulary = Vocabulary.build(" ".join(f"w{i}" for i in range(2000)), "word")
+    path = written(["w1" + 4096 * " 0"])
+    with pytest.raises(InputError) as raised:
+        read_vectors(path, vocabulary)
+    made = 4 * len(vocabulary) * 4096
+    read = path.stat().st_size
+    assert f"got '{made} bytes from {read}', allowed: at most {most_bytes(read)};" in str(
+        raised.value
+    )

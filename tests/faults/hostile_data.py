@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxdl.data import Vocabulary, files, images, load, read_reviews, read_text, read_vectors
+from jaxdl.data import Vocabulary, images, load, read_reviews, read_text, read_vectors
 from jaxdl.data.cache import write_manifest
 from tests.faults.hostile_npz import Row, header, header_text
 
@@ -52,11 +52,7 @@ def link_to_zero(path: Path) -> None:
 
 
 def bomb(path: Path) -> None:
-    """Writes 1.3 GB of zeros, without a line break, compressed to 1.3 MB.
-
-    The largest size of a text is lowered to 16 MiB, so that it is refused early.
-    """
-    files.MAX_BYTES = 2**24
+    """Writes 1.3 GB of zeros, without a line break, compressed to 1.3 MB."""
     path.write_bytes(gzip.compress(bytes(2**24)) * 80)
 
 

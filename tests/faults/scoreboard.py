@@ -71,6 +71,18 @@ ROWS: dict[str, Row] = {
     "saves": _faults(
         "saves", "A failing save ends the run with an error; earlier checkpoints stay intact"
     ),
+    "calls": _faults(
+        "calls",
+        "If any file-system call fails, the run survives or ends in one line, and resumes",
+        "",
+        "--every 60",
+    ),
+    "owners": _faults(
+        "owners",
+        "A directory has one owner: other runs are refused in one line, or wait",
+        "--trials 80",
+        "--trials 4",
+    ),
     "damage": _faults(
         "damage",
         "A damaged checkpoint is refused before any array is loaded",

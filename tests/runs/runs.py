@@ -7,6 +7,7 @@ import jax
 import optax
 
 import jaxdl
+from jaxdl.data import Dataset
 from jaxdl.runs import DeviceOptions, Options, Run, RunOptions, run_experiment, with_options
 from jaxdl.training import Patience
 
@@ -28,10 +29,16 @@ LEARNER = jaxdl.learner(TASK.init, jaxdl.Update(TASK.loss, optax.sgd(0.1, moment
 LAST: dict[int, jaxdl.State] = {}
 
 
+def experiment_sets(run: Run[Config]) -> tuple[Dataset, Dataset]:
+    """Returns the training and the validation set of `experiment`."""
+    train, _ = jaxdl.data.load(run.config.run.data)
+    return jaxdl.data.split(train, jaxdl.root(0), run.config.run.validation)
+
+
 def experiment(run: Run[Config]) -> dict:
     """Trains and tests a small network."""
-    train, test = jaxdl.data.load(run.config.run.data)
-    train, validation = jaxdl.data.split(train, jaxdl.root(0), run.config.run.validation)
+    train, validation = experiment_sets(run)
+    _, test = jaxdl.data.load(run.config.run.data)
     patience = None
     if run.config.patience:
         patience = Patience("loss", run.config.patience)

@@ -1,7 +1,10 @@
 """The directory of a run: its files, which runs may use it, and the recorded environment."""
 
+import errno
 import json
 import os
+import platform
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from jaxdl import rng
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs import run_experiment
 from jaxdl.runs.directory import check_out, claim, environment, write_json
-from tests.runs.runs import experiment, options, stop
+from tests.runs.runs import LEARNER, experiment, experiment_sets, options, stop
 
 
 def test_pmap_is_another_run(tmp_path):
@@ -70,6 +73,103 @@ def test_a_damaged_file_is_named(tmp_path, name):
     (tmp_path / name).write_text('{"seed": ')
     with pytest.raises(RunError, match=f"{name} cannot be read"):
         run_experiment(options(tmp_path), experiment)
+
+
+def test_an_empty_file_has_a_way_out(tmp_path):
+    """The error names it, and it leads to the bits of an undisturbed run."""
+    expected = run_experiment(options(tmp_path / "whole"), experiment)["state_sha256"]
+    out = tmp_path / "run"
+    stop(out, stop_after=4)
+    write_json(out / "conversions.json", {})
+    for name in ("data.json", "result.json", "conversions.json", "config.json"):
+        (out / name).write_text("")
+        with pytest.raises(RunError) as raised:
+            run_experiment(options(out, strategy="auto"), experiment)
+        message = str(raised.value)
+        remedy = "remove it; the command of the run writes it again"
+        if name == "config.json":
+            remedy = "remove its directory to start the run again"
+        assert message.startswith(f"{out / name} cannot be read: ")
+        assert message.endswith(f"; {remedy}")
+        if name != "config.json":
+            (out / name).unlink()
+    shutil.rmtree(out)
+    assert run_experiment(options(out), experiment)["state_sha256"] == expected
+
+
+def test_left_over_files_do_not_block_a_run(tmp_path):
+    """A killed run leaves partial files and a lock; others may have put pipes in their place."""
+    claim(tmp_path, options(tmp_path)).close()
+    names = [f"{name}.json{form}.partial" for name in ("config", "data") for form in ("", ".1")]
+    for name in names:
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "lock").write_text("process 1 on elsewhere")
+    claim(tmp_path, options(tmp_path)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_directory_with_an_owner_is_refused_before_anything_is_written(tmp_path):
+    owner = claim(tmp_path, options(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunError) as raised:
+        run_experiment(options(tmp_path), experiment)
+    assert str(raised.value) == (
+        f"{tmp_path}: process {os.getpid()} on {platform.node()} is using it; "
+        "wait for its end, or choose another directory"
+    )
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    owner.close()
+    run_experiment(options(tmp_path), experiment)
+    assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("moment", ["trained", "recorded", "drawn", "tested"])
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_directory_that_goes_away_ends_the_run(tmp_path, moment, removed):
+    """Nothing is made again, and a directory that was moved resumes at its new place."""
+    out = tmp_path / "run"
+
+    def goes_away(run):
+        state = run.fit(LEARNER, *experiment_sets(run))
+        if removed:
+            shutil.rmtree(out)
+        else:
+            out.rename(tmp_path / "elsewhere")
+        if moment == "recorded":
+            run.records()
+        if moment == "drawn":
+            run.figure("curves")
+        if moment == "tested":
+            run.sample("texts.txt")
+        return run.finish(state, {})
+
+    with pytest.raises(RunError, match=f"^{out} was moved or removed during the run"):
+        run_experiment(options(out), goes_away)
+    assert not out.exists()
+    if not removed:
+        result = run_experiment(options(tmp_path / "elsewhere"), experiment)
+        assert result["steps"] == 8
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    out = tmp_path / os.fsdecode(b"\xff")
+    with pytest.raises(InputError, match=r"^out: got '.*\\udcff', allowed: a path in UTF-8$"):
+        run_experiment(options(out), experiment)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_a_file_that_cannot_be_written_is_an_error_in_one_line(tmp_path, monkeypatch, error):
+    write_json(tmp_path / "x.json", {"a": 1})
+
+    def fsync(_):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(RunError, match=f"x.json cannot be written: {os.strerror(error)}$"):
+        write_json(tmp_path / "x.json", {"a": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 1}
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):

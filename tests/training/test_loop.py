@@ -2,6 +2,7 @@
 
 import functools
 import math
+import multiprocessing
 
 import flax.linen as nn
 import jax
@@ -14,7 +15,7 @@ import jaxdl
 from jaxdl.core import Learner
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order
-from jaxdl.errors import InputError, NonFinite
+from jaxdl.errors import InputError, NonFinite, RunError
 from jaxdl.metrics import means, merge
 from jaxdl.training import Directory, InMemory, Patience, program, state_sha256, train
 from jaxdl.training.writers import Memory
@@ -77,6 +78,25 @@ def test_times_and_rate_are_written():
 
 
 # Interruption.
+
+
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning", "ignore:.*multi-threaded")
+def test_training_in_a_forked_process_is_refused():
+    """It would wait forever for the threads of JAX, which a fork does not copy."""
+    run()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def work():
+        with pytest.raises(RunError) as raised:
+            run()
+        sender.send(str(raised.value))
+
+    child = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    child.start()
+    assert receiver.poll(120), "the forked process waits"
+    assert receiver.recv().endswith("start it with multiprocessing.get_context('spawn')")
+    child.kill()
+    child.join()
 
 
 @pytest.mark.parametrize("stop", range(1, 11))

@@ -1,8 +1,10 @@
 """Stores: they restore what was saved, and refuse the state of another run."""
 
+import errno
 import itertools
 import math
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -14,11 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from jax.sharding import NamedSharding, PartitionSpec
 
+import jaxdl
 from jaxdl.core import State
-from jaxdl.errors import CheckpointError, InputError
+from jaxdl.data.owner import LOCK
+from jaxdl.errors import CheckpointError, InputError, RunError
 from jaxdl.training import Directory, InMemory, Sharded, state_sha256
+from jaxdl.training.manifest import write_manifest
 from jaxdl.training.store import steps_to_keep
-from tests.training.linear import abstract, state_at
+from tests.training.linear import KEY, abstract, line, points, state_at
 
 
 @pytest.fixture(params=["directory", "memory"])
@@ -193,6 +198,101 @@ def test_a_path_that_is_a_file(tmp_path):
     with pytest.raises(CheckpointError, match=f"saving step 1 to {tmp_path / 'run'} failed"):
         store.save(state_at(1), [])
     assert (tmp_path / "run").read_text() == "content"
+
+
+def test_a_directory_with_an_owner_is_refused(tmp_path):
+    first = Directory(tmp_path / "run")
+    second = Directory(tmp_path / "run")
+    shapes = abstract(state_at(0))
+    first.open(shapes)
+    first.save(state_at(1), [])
+    with pytest.raises(RunError, match=rf"^{first.path}: process {os.getpid()} on .* is using it"):
+        second.open(shapes)
+    first.close()
+    assert hashed(second.restore(shapes)) == state_sha256(state_at(1))
+    second.open(shapes)
+    second.close()
+    assert [path.name for path in first.path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_directory_that_goes_away_is_not_made_again(tmp_path, removed):
+    store = Directory(tmp_path / "out" / "run")
+    store.open(abstract(state_at(0)))
+    store.save(state_at(1), [])
+    store.restore(abstract(state_at(0)))
+    if removed:
+        shutil.rmtree(tmp_path / "out")
+    else:
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=f"^{store.path} was moved or removed during the run"):
+        store.save(state_at(2), [])
+    store.close()
+    assert not (tmp_path / "out").exists()
+    if not removed:
+        moved = Directory(tmp_path / "elsewhere" / "run")
+        assert moved.steps() == [1] and not (moved.path / LOCK).exists()
+
+
+def test_a_directory_that_goes_away_during_a_save(tmp_path, monkeypatch):
+    """The error names the cause, instead of the first file that is missing."""
+    store = Directory(tmp_path / "run")
+
+    def moved(*_):
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        write_manifest(*_)
+
+    monkeypatch.setattr("jaxdl.training.store.write_manifest", moved)
+    store.open(abstract(state_at(0)))
+    store.save(state_at(1), [])
+    with pytest.raises(RunError, match=f"^{store.path} was moved or removed during the run"):
+        store.close()
+    assert not store.path.exists()
+
+
+def not_a_directory(directory, monkeypatch):
+    (directory / "file").write_text("")
+    return directory / "file" / "run", r"a directory that can be written \(Not a directory\)"
+
+
+def not_utf8(directory, monkeypatch):
+    return directory / os.fsdecode(b"\xff"), "a path in UTF-8"
+
+
+def full(directory, monkeypatch):
+    usage = shutil.disk_usage(directory)._replace(free=40)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    return directory, r"a disk with 170 free bytes for a state; this one has 40"
+
+
+def no_byte(directory, monkeypatch):
+    def fsync(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return directory, r"a directory that can be written \(No space left on device\)"
+
+
+def a_pipe(directory, monkeypatch):
+    os.mkfifo(directory / LOCK)
+    return directory, r"a directory that can be written \(Not a regular file\)"
+
+
+@pytest.mark.parametrize("cause", [not_a_directory, not_utf8, full, no_byte, a_pipe])
+def test_a_directory_that_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch, cause):
+    path, allowed = cause(tmp_path, monkeypatch)
+    store = Directory(path)
+    with pytest.raises(InputError, match=f"^store: got .*, allowed: {allowed}$"):
+        store.open(abstract(state_at(0)))
+    store.close()
+
+
+def test_a_store_is_refused_before_anything_compiles(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxdl.training.loop._first_state", None)
+    (tmp_path / "run").write_text("content")
+    store = Directory(tmp_path / "run")
+    with pytest.raises(InputError, match=r"^store: got .*, allowed: .* \(File exists\)$"):
+        jaxdl.train(line(), points(), key=KEY, steps=1, batch_size=4, store=store)
 
 
 @pytest.mark.parametrize("call", [5, 10, 15, 20])
