@@ -3,6 +3,7 @@
 import io
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -24,6 +25,9 @@ IMAGES = RANDOM.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
 LABEL = RANDOM.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
 SETS = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
+
+RAGGED = "numbers of one dtype; pad sequences to one length and add a field `length`"
+WORDS = "numbers; np.unique(x, return_inverse=True)[1] numbers the words"
 
 
 def changed(array, row, value):
@@ -65,6 +69,79 @@ TABLE = {
     "no label": (
         lambda: check_classification(Dataset({"input": IMAGES}, "a")),
         "field: got 'label', allowed: input",
+    ),
+    "not a dictionary": (
+        lambda: Dataset([IMAGES], "a"),
+        "arrays: got <class 'list'>, allowed: a dictionary {field: array [N, ...]}",
+    ),
+    # Values that are not numbers, or not the same numbers in 32 bits.
+    **{
+        name: (lambda values=values: Dataset({"x": values}, "a"), f"x{got}, allowed: {allowed}")
+        for name, values, got, allowed in [
+            ("objects", np.array([1, "a"], object), " dtype: got 'object'", RAGGED),
+            ("nothing", [None, 1.0], " dtype: got 'object'", RAGGED),
+            ("names", ["cat", "dog"], " dtype: got 'str96'", WORDS),
+            ("bytes", np.array([b"cat"]), " dtype: got 'bytes24'", WORDS),
+            (
+                "times",
+                np.array([1], "M8[s]"),
+                " dtype: got 'datetime64[s]'",
+                "numbers, such as (x - x[0]) / np.timedelta64(1, 'h')",
+            ),
+            (
+                "durations",
+                np.array([1], "m8[s]"),
+                " dtype: got 'timedelta64[s]'",
+                "numbers, such as x / np.timedelta64(1, 'h')",
+            ),
+            (
+                "records",
+                np.zeros(3, [("a", "f4"), ("b", "f4")]),
+                " dtype: got 'void64'",
+                "numbers of one dtype, such as np.stack([x[name] for name in x.dtype.names], -1)",
+            ),
+            (
+                "missing values",
+                np.ma.masked_array([1.0, 2.0], [False, True]),
+                ": got 'a masked array'",
+                "an array without missing values, such as x.filled(0) with a field `mask`",
+            ),
+            (
+                "keys",
+                jax.random.split(root(0), 3),
+                ": got 'PRNGKeyArray'",
+                "an array [N, ...] of numbers (JAX array with PRNGKey dtype cannot be converted to "
+                "a NumPy array. Use jax.random.key_data(arr) if you wish to extract the underlying "
+                "integer array.)",
+            ),
+            ("int64", [0, -(2**31) - 1], "[1]: got -2147483649", "a number that fits into int32"),
+            (
+                "uint64",
+                [0, 2**63],
+                "[1]: got 9223372036854775808",
+                "a number that fits into uint32",
+            ),
+            (
+                "float64",
+                [[1, 2], [np.inf, -1e39]],
+                "[1]: got -1e+39",
+                "a number that fits into float32",
+            ),
+            (
+                "long double",
+                np.longdouble([1, 1e300]),
+                "[1]: got 1e+300",
+                "a number that fits into float32",
+            ),
+        ]
+    },
+    "a label that would be 1": (
+        lambda: check(label=changed(LABEL, 4, 2**32 + 1)),
+        "label[4]: got 4294967297, allowed: an integer in [0, 10)",
+    ),
+    "a label that would be 1, classes unknown": (
+        lambda: check(label=changed(LABEL, 4, 2**32 + 1), classes=None),
+        "label[4]: got 4294967297, allowed: a number that fits into int32",
     ),
     # Labels.
     "label too large": (
@@ -310,11 +387,13 @@ FILES = {
     "scalars": (npz(x=1.0, y=2), "input shape: got (), allowed: [N, ...], one row per example"),
     "words": (
         npz(x=np.array(["a"] * 10)[:, None], y=LABEL),
-        "input dtype: got 'str32', allowed: a floating-point dtype such as float32",
+        "input dtype: got 'str32', allowed: numbers; "
+        "np.unique(x, return_inverse=True)[1] numbers the words",
     ),
     "complex": (
         npz(x=np.full((10, 2), 1j), y=LABEL),
-        "input dtype: got 'complex128', allowed: a floating-point dtype such as float32",
+        "input dtype: got 'complex128', "
+        "allowed: real numbers, such as np.stack([x.real, x.imag], -1)",
     ),
     "channels first": (
         npz(x=IMAGES.transpose(0, 3, 1, 2), y=LABEL),
