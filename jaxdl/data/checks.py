@@ -51,10 +51,18 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     """Raises unless labels are integers `[N]` in [0, classes), or non-negative without classes."""
-    if label.dtype.kind not in "iu":
-        raise InputError("label dtype", label.dtype.name, "integers, the class of each example")
     if label.ndim != 1:
-        raise InputError("label shape", label.shape, "[N], one integer per example")
+        raise InputError(
+            "label shape", label.shape, f"[N], one integer per example{_column(label)}"
+        )
+    if label.dtype.kind not in "iu":
+        allowed = "integers, the class of each example"
+        whole = label == np.floor(label)
+        if not whole.all():
+            row = int(whole.argmin())
+            raise InputError(f"label[{row}]", label[row].item(), allowed)
+        allowed += ", such as y.astype('int32')"
+        raise InputError("label dtype", label.dtype.name, allowed)
     bad = label < 0
     allowed = "a non-negative integer"
     if classes is not None:
@@ -64,6 +72,15 @@ def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise InputError(f"label[{row}]", int(label[row]), allowed)
+
+
+def _column(label: Shaped[np.ndarray, "N ..."]) -> str:
+    """Returns the code that makes labels `[N]` from a column or from one-hot rows."""
+    if label.ndim != 2:
+        return ""
+    if label.shape[1] == 1:
+        return ", such as y[:, 0]"
+    return ", such as y.argmax(1)"
 
 
 def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:

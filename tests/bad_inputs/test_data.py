@@ -117,7 +117,7 @@ TABLE = {
             ("int64", [0, -(2**31) - 1], "[1]: got -2147483649", "a number that fits into int32"),
             (
                 "uint64",
-                [0, 2**63],
+                np.array([0, 2**63], np.uint64),
                 "[1]: got 9223372036854775808",
                 "a number that fits into uint32",
             ),
@@ -166,11 +166,29 @@ TABLE = {
     ),
     "float labels": (
         lambda: check(label=LABEL.astype(np.float32)),
-        "label dtype: got 'float32', allowed: integers, the class of each example",
+        "label dtype: got 'float32', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
+    ),
+    "Boolean labels": (
+        lambda: check(label=LABEL > 4),
+        "label dtype: got 'bool', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
+    ),
+    "fractions as labels": (
+        lambda: check(label=changed(LABEL / 1, 6, 0.5)),
+        "label[6]: got 0.5, allowed: integers, the class of each example",
+    ),
+    "a missing label": (
+        lambda: check(label=changed(LABEL / 1, 2, np.nan)),
+        "label[2]: got nan, allowed: integers, the class of each example",
+    ),
+    "one-hot labels": (
+        lambda: check(label=np.eye(10, dtype=np.float32)),
+        "label shape: got (10, 10), allowed: [N], one integer per example, such as y.argmax(1)",
     ),
     "labels in a column": (
         lambda: check(label=LABEL[:, None]),
-        "label shape: got (10, 1), allowed: [N], one integer per example",
+        "label shape: got (10, 1), allowed: [N], one integer per example, such as y[:, 0]",
     ),
     "one class": (lambda: check(classes=1), "classes: got 1, allowed: at least 2"),
     # Inputs.
@@ -371,17 +389,37 @@ FILES = {
         npz(x=IMAGES, image=IMAGES, y=LABEL),
         "data: got \"{path} with ['image', 'x']\", allowed: only one of these as the train input",
     ),
+    "two cases of one name": (
+        npz(x=IMAGES, X_train=IMAGES, y=LABEL),
+        "data: got \"{path} with ['X_train', 'x']\", allowed: only one of these as the train input",
+    ),
+    "a validation set": (
+        npz(x_train=IMAGES, y_train=LABEL, x_val=IMAGES, y_val=LABEL),
+        "data: got \"{path} with ['x_val', 'y_val']\", allowed: only inputs and labels for "
+        "training and testing; the option --validation takes a part of the training set",
+    ),
+    "weights": (
+        npz(x=IMAGES, y=LABEL, weight=LABEL),
+        "data: got \"{path} with ['weight']\", allowed: only inputs and labels for training "
+        "and testing; the option --validation takes a part of the training set",
+    ),
+    "names as labels": (
+        npz(x=IMAGES, y=np.array(["a"] * 10)),
+        "label dtype: got 'str32', allowed: numbers; "
+        "np.unique(x, return_inverse=True)[1] numbers the words",
+    ),
     "label out of range": (
         npz(x=IMAGES, y=changed(np.arange(10), 6, -5)),
         "label[6]: got -5, allowed: an integer in [0, 10)",
     ),
     "float labels": (
         npz(x=IMAGES, y=LABEL / 1),
-        "label dtype: got 'float64', allowed: integers, the class of each example",
+        "label dtype: got 'float64', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
     ),
     "labels in a column": (
         npz(x=IMAGES, y=LABEL[:, None]),
-        "label shape: got (10, 1), allowed: [N], one integer per example",
+        "label shape: got (10, 1), allowed: [N], one integer per example, such as y[:, 0]",
     ),
     "unequal": (npz(x=IMAGES, y=LABEL[:4]), "label rows: got 4, allowed: 10, as many as input has"),
     "scalars": (npz(x=1.0, y=2), "input shape: got (), allowed: [N, ...], one row per example"),
