@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key, Shaped
 from jaxdl.data import order
 from jaxdl.data.arrays import canonical, check_range, frozen
 from jaxdl.data.mapped_array import MappedArray, blocks
+from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
 from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
 from jaxdl.rng import stream
 
@@ -35,6 +36,9 @@ class Dataset:
       contiguous: if True, each row continues where the previous one ends, like the windows of a
         text. Training then reads the rows in order (`jaxdl.data.order.contiguous_order`) instead of
         shuffling them.
+      class_names: name of each class; None if they have none.
+      scaling: `{field: pairs (shift, scale)}` that were applied to fields, such as by
+        `jaxdl.data.standardize`. A run stores them with its weights (`Preprocessing`).
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows; values that are not
@@ -51,12 +55,17 @@ class Dataset:
     name: str
     classes: int | None = None
     contiguous: bool = False
+    class_names: tuple[str, ...] | None = None
+    scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         of_kind("arrays", self.arrays, Mapping, "a dictionary {field: array [N, ...]}")
         arrays = {field: canonical(field, array) for field, array in self.arrays.items()}
         _check_rows(arrays)
         object.__setattr__(self, "arrays", MappingProxyType(arrays))
+        if self.class_names is not None:
+            names = checked_names(self.class_names, self.classes)
+            object.__setattr__(self, "class_names", names)
         check_labels(self)
         for field, array in arrays.items():
             if isinstance(array, np.ndarray):
@@ -85,6 +94,11 @@ class Dataset:
             for _, block in blocks(array):
                 digest.update(np.ascontiguousarray(block).tobytes())
         return digest.hexdigest()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The scaling of the fields and the names of the classes."""
+        return Preprocessing(self.scaling, self.class_names)
 
     def __len__(self) -> int:
         return self.size

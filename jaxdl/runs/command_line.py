@@ -107,7 +107,7 @@ def _check_epochs(options: Options) -> None:
     """Raises if both a number of steps and other epochs than the default were requested."""
     run = options.run
     default = type(options)().run.epochs
-    # A smoke test has a number of steps of its own, which its result contains.
+    # The options of a finished smoke test contain the number of its steps.
     if run.steps is not None and run.epochs != default and not run.smoke:
         allowed = f"the default, {default:g}, with --steps, which replaces --epochs"
         raise InputError("epochs", run.epochs, allowed)
