@@ -1,10 +1,11 @@
 """The arrays of a set: numbers in native byte order, in one piece, that nothing else can change."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Bool, Num, Shaped
 
 from jaxdl.data import mapped_array
 from jaxdl.data.mapped_array import MappedArray, blocks
@@ -51,9 +52,7 @@ def canonical(field: str, value: Any) -> Shaped[np.ndarray, "..."] | MappedArray
         if value.nbytes > mapped_array.IN_MEMORY:
             return value
         return frozen(np.asarray(value))
-    array = _as_array(field, value)
-    if not is_number(array.dtype):
-        raise InputError(f"{field} dtype", array.dtype.name, NUMBERS[array.dtype.kind])
+    array = as_numbers(field, value)
     dtype = array.dtype.newbyteorder("=")
     if dtype.kind == "f" and dtype.itemsize > 8:
         dtype = np.dtype(np.float64)
@@ -61,6 +60,26 @@ def canonical(field: str, value: Any) -> Shaped[np.ndarray, "..."] | MappedArray
         return array.view(np.ndarray)
     with np.errstate(over="ignore"):
         return frozen(np.array(array, dtype, order="C", copy=True, subok=False))
+
+
+def as_numbers(field: str, value: Any) -> Num[np.ndarray, "..."]:
+    """Returns a value as an array of real numbers, without a copy where it is one.
+
+    Args:
+      field: its name for the message.
+      value: see `canonical`.
+
+    Raises:
+      InputError: values that are not real numbers or Booleans, or masked ones.
+
+    Example:
+      >>> as_numbers("x", [1, 2]).tolist()
+      [1, 2]
+    """
+    array = _as_array(field, value)
+    if not is_number(array.dtype):
+        raise InputError(f"{field} dtype", array.dtype.name, NUMBERS[array.dtype.kind])
+    return array
 
 
 def frozen(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "..."]:
@@ -114,6 +133,45 @@ def check_range(field: str, array: Num[np.ndarray, "N ..."]) -> None:
             row = int(bad.reshape(len(block), -1).any(-1).argmax())
             value = block[row][bad[row]].flat[0].item()
             raise InputError(f"{field}[{first + row}]", value, f"a number that fits into {target}")
+
+
+def check_finite(
+    field: str,
+    array: Num[np.ndarray, "N ..."] | MappedArray,
+    counts: Callable[[int, int], Bool[np.ndarray, "B ..."]] | None = None,
+) -> None:
+    """Raises for the first number that counts and is NaN or infinite.
+
+    Args:
+      field: name of the field for the message.
+      array: `[N, ...]`, read in blocks; integers are not read.
+      counts: `counts(first, last)`, True where the values of these rows count, with as many axes
+        as the array. None means that all of them count.
+
+    Raises:
+      InputError: with the row and the value.
+
+    Example:
+      >>> check_finite("input", np.array([[0.0], [np.nan]]))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: input[1]: got nan, allowed: finite numbers
+    """
+    raw = array
+    if isinstance(array, MappedArray):
+        raw = array.raw
+    if not jax.numpy.issubdtype(raw.dtype, jax.numpy.floating):
+        return
+    for first, block in blocks(array):
+        with np.errstate(invalid="ignore"):
+            if block.size == 0 or np.isfinite([block.min(), block.max()]).all():
+                continue
+        bad = ~np.isfinite(block)
+        if counts is not None:
+            bad &= counts(first, first + len(block))
+        if bad.any():
+            row = int(bad.reshape(len(block), -1).any(-1).argmax())
+            value = float(block[row][bad[row]].flat[0])
+            raise InputError(f"{field}[{first + row}]", value, "finite numbers")
 
 
 def _as_array(field: str, value: Any) -> Shaped[np.ndarray, "..."]:
