@@ -9,6 +9,8 @@ from jax.tree_util import Partial
 from jaxtyping import Num
 
 from jaxdl.core import State, inference
+from jaxdl.data.arrays import as_numbers, check_finite, check_range
+from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError, at_least
 
 
@@ -63,7 +65,8 @@ def predict_batched(
       `[N, ...]`, on the host.
 
     Raises:
-      InputError: a batch size below 1, no inputs, no rows, or different numbers of rows.
+      InputError: a batch size below 1, no inputs, no rows, or different numbers of rows; inputs
+        that are not finite real numbers.
 
     Example:
       >>> predict_batched(lambda x: 2 * x, np.arange(5.0, dtype=np.float32), batch_size=2)
@@ -77,15 +80,26 @@ def predict_batched(
     for x in inputs:
         if len(x) != rows:
             raise InputError("rows", len(x), f"{rows}, as many as the first array has")
+    arrays = [_checked(x) for x in inputs]
     size = min(batch_size, rows)
     function = f if isinstance(f, Partial) else Partial(f)
     outputs = []
     for first in range(0, rows, size):
-        batch = [np.asarray(x[first : first + size]) for x in inputs]
+        batch = [np.asarray(x[first : first + size]) for x in arrays]
         count = len(batch[0])
         padded = [np.concatenate([x, np.repeat(x[:1], size - count, 0)]) for x in batch]
         outputs.append(jax.tree.map(lambda y, n=count: np.asarray(y)[:n], _call(function, *padded)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+
+def _checked(x: Any) -> Num[np.ndarray, "N ..."] | MappedArray:
+    """Returns an input as an array; raises for values that a set would not have either."""
+    if not isinstance(x, MappedArray):
+        x = as_numbers("input", x)
+        x = x.astype(x.dtype.newbyteorder("="), copy=False)
+        check_range("input", x)
+    check_finite("input", x)
+    return x
 
 
 @jax.jit

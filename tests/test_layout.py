@@ -39,7 +39,7 @@ ARROWS = {
     "plots": {"errors"},
     "xla": set(),
     "core": {"errors", "metrics", "xla"},
-    "predict": {"core", "errors"},
+    "predict": {"core", "data", "errors"},
     "finite": {"core"},
     "wrappers": {"core", "errors", "finite", "metrics"},
     "data": {"core", "errors", "rng", "xla"},

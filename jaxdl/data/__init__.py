@@ -2,6 +2,7 @@
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
+from jaxdl.data.faults import find_faults
 from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import (
     adding,
@@ -10,6 +11,7 @@ from jaxdl.data.long_range_tasks import (
     long_range_sets,
     memoryless_error,
 )
+from jaxdl.data.preprocessing import Preprocessing, read_preprocessing
 from jaxdl.data.reviews import (
     Reviews,
     encode_reviews,
@@ -35,6 +37,7 @@ from jaxdl.data.vocabulary import Vocabulary, check_ids
 
 __all__ = [
     "Dataset",
+    "Preprocessing",
     "Reviews",
     "Simulated",
     "Source",
@@ -48,6 +51,7 @@ __all__ = [
     "contiguous_windows",
     "copy_memory",
     "encode_reviews",
+    "find_faults",
     "forecast_sets",
     "forecast_windows",
     "holdout",
@@ -59,6 +63,7 @@ __all__ = [
     "moving_digits",
     "paired",
     "read_reviews",
+    "read_preprocessing",
     "read_text",
     "read_vectors",
     "series",

@@ -1,11 +1,16 @@
 """Checks of a data set on the host, before any program is compiled."""
 
+from functools import partial
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
+from jaxdl.data.arrays import check_finite
 from jaxdl.data.dataset import Dataset, check_lengths
 from jaxdl.data.mapped_array import blocks
+from jaxdl.data.source import Paired
 from jaxdl.errors import InputError, at_least
 
 #: Numbers of channels by which the layout of images is recognized from their shape.
@@ -42,19 +47,73 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
     _check_labels(data["label"], classes)
     check_lengths(data)
     if "length" in data.arrays:
-        for first, block in blocks(data["input"]):
-            _check_finite(block, first)
+        check_numbers(data)
         return
     _check_layout(data["input"])
-    _check_values(data["input"])
+    _check_pixels(data["input"])
+
+
+def check_numbers(data: Any, name: str = "data") -> None:
+    """Raises for the first floating-point number of a set that counts and is not finite.
+
+    Values do not count where the `mask` of the set is 0, nor behind the `length` of a sequence.
+    A set is read once; another `Source` is not checked, except for the two sets of `paired`.
+
+    Args:
+      data: a set, or another source.
+      name: its name for the message.
+
+    Raises:
+      InputError: a value that is NaN or infinite, with its field and row.
+
+    Example:
+      >>> check_numbers(Dataset({"input": [[1.0], [np.nan]], "mask": [1.0, 0.0]}, "mine"))
+      >>> check_numbers(Dataset({"input": [[1.0], [np.nan]]}, "mine"), "validation")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: validation input[1]: got nan, allowed: finite numbers
+    """
+    if isinstance(data, Paired):
+        check_numbers(data.a, f"{name} a")
+        check_numbers(data.b, f"{name} b")
+    # A set never changes, so it is read once.
+    if not isinstance(data, Dataset) or "is_finite" in vars(data):
+        return
+    prefix = ""
+    if name != "data":
+        prefix = f"{name} "
+    for field, array in data.arrays.items():
+        check_finite(prefix + field, array, partial(_counts, data, array))
+    vars(data)["is_finite"] = True
+
+
+def _counts(data: Dataset, array: Any, first: int, last: int) -> Bool[np.ndarray, "B ..."]:
+    """Returns True where the values of some rows of a field count."""
+    counts = np.ones((last - first,) + (1,) * (array.ndim - 1), bool)
+    mask = data.arrays.get("mask")
+    if mask is not None and array.shape[: mask.ndim] == mask.shape:
+        rows = np.asarray(mask[first:last]) > 0
+        counts = counts & rows.reshape(*rows.shape, *(1,) * (array.ndim - rows.ndim))
+    length = data.arrays.get("length")
+    if length is not None and array.ndim > 1:
+        steps = np.arange(array.shape[1]) < np.asarray(length[first:last])[:, None]
+        counts = counts & steps.reshape(*steps.shape, *(1,) * (array.ndim - 2))
+    return counts
 
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     """Raises unless labels are integers `[N]` in [0, classes), or non-negative without classes."""
-    if label.dtype.kind not in "iu":
-        raise InputError("label dtype", label.dtype.name, "integers, the class of each example")
     if label.ndim != 1:
-        raise InputError("label shape", label.shape, "[N], one integer per example")
+        raise InputError(
+            "label shape", label.shape, f"[N], one integer per example{_column(label)}"
+        )
+    if label.dtype.kind not in "iu":
+        allowed = "integers, the class of each example"
+        whole = label == np.floor(label)
+        if not whole.all():
+            row = int(whole.argmin())
+            raise InputError(f"label[{row}]", label[row].item(), allowed)
+        allowed += ", such as y.astype('int32')"
+        raise InputError("label dtype", label.dtype.name, allowed)
     bad = label < 0
     allowed = "a non-negative integer"
     if classes is not None:
@@ -64,6 +123,15 @@ def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise InputError(f"label[{row}]", int(label[row]), allowed)
+
+
+def _column(label: Shaped[np.ndarray, "N ..."]) -> str:
+    """Returns the code that makes labels `[N]` from a column or from one-hot rows."""
+    if label.ndim != 2:
+        return ""
+    if label.shape[1] == 1:
+        return ", such as y[:, 0]"
+    return ", such as y.argmax(1)"
 
 
 def _check_layout(images: Shaped[np.ndarray, "N ..."]) -> None:
@@ -92,7 +160,7 @@ def _has_channels_first(shape: tuple[int, ...]) -> bool:
     return shape[1] in CHANNELS and shape[3] not in CHANNELS and shape[1] < min(shape[2], shape[3])
 
 
-def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
+def _check_pixels(images: Float[np.ndarray, "N ..."]) -> None:
     """Raises for values that are not finite, and for images with pixels in 0..255.
 
     Such pixels are recognized by their range: no negative value, and a maximum above 1.5 and up to
@@ -101,8 +169,8 @@ def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
     low = np.inf
     high = -np.inf
     whole = True
-    for first, block in blocks(images):
-        _check_finite(block, first)
+    check_finite("input", images)
+    for _, block in blocks(images):
         low = min(low, float(block.min()))
         high = max(high, float(block.max()))
         whole = whole and bool((block == np.floor(block)).all())
@@ -111,12 +179,3 @@ def _check_values(images: Float[np.ndarray, "N ..."]) -> None:
         raise InputError(
             "input", f"values from {low:g} to {high:g}", "pixels in [0, 1], or standardized"
         )
-
-
-def _check_finite(block: Float[np.ndarray, "B ..."], first: int) -> None:
-    """Raises for NaN or infinity in a block whose first row has the number `first`."""
-    finite = np.isfinite(block)
-    if not finite.all():
-        row = int((~finite.reshape(len(block), -1)).any(-1).argmax())
-        value = float(block[row][~finite[row]][0])
-        raise InputError(f"input[{first + row}]", value, "finite numbers")

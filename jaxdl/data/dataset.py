@@ -4,15 +4,18 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
-from jaxdl.data import mapped_array, order
+from jaxdl.data import order
+from jaxdl.data.arrays import canonical, check_range, frozen
 from jaxdl.data.mapped_array import MappedArray, blocks
-from jaxdl.errors import InputError, lengths_within, one_of
+from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
+from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
 from jaxdl.rng import stream
 
 if TYPE_CHECKING:
@@ -24,17 +27,22 @@ class Dataset:
     """Named arrays with one row per example.
 
     Attributes:
-      arrays: `{field: [N, ...]}`, stored as read-only views. A field larger than
-        `mapped_array.IN_MEMORY` may be a `MappedArray`. Classifiers read `input` and `label`.
+      arrays: `{field: [N, ...]}`, real numbers. Arrays that can be written are copied, in native
+        byte order. A field larger than `mapped_array.IN_MEMORY` may be a `MappedArray`.
+        Classifiers read `input` and `label`.
       name: name of the set in results.
       classes: number of classes; labels are in [0, classes). None means that the set has no
         classes.
       contiguous: if True, each row continues where the previous one ends, like the windows of a
         text. Training then reads the rows in order (`jaxdl.data.order.contiguous_order`) instead of
         shuffling them.
+      class_names: name of each class; None if they have none.
+      scaling: `{field: pairs (shift, scale)}` that were applied to fields, such as by
+        `jaxdl.data.standardize`. A run stores them with its weights (`Preprocessing`).
 
     Raises:
-      InputError: no fields, no rows, or fields with different numbers of rows.
+      InputError: no fields, no rows, or fields with different numbers of rows; values that are not
+        real numbers or do not fit into JAX's 32 bits; a label out of range.
 
     Example:
       >>> arrays = {"input": np.zeros((3, 2), np.float32), "label": np.array([0, 1, 1])}
@@ -47,11 +55,25 @@ class Dataset:
     name: str
     classes: int | None = None
     contiguous: bool = False
+    class_names: tuple[str, ...] | None = None
+    scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        arrays = {field: _read_only(array) for field, array in self.arrays.items()}
+        of_kind("arrays", self.arrays, Mapping, "a dictionary {field: array [N, ...]}")
+        arrays = {field: canonical(field, array) for field, array in self.arrays.items()}
         _check_rows(arrays)
-        object.__setattr__(self, "arrays", arrays)
+        object.__setattr__(self, "arrays", MappingProxyType(arrays))
+        if self.class_names is not None:
+            names = checked_names(self.class_names, self.classes)
+            object.__setattr__(self, "class_names", names)
+        check_labels(self)
+        for field, array in arrays.items():
+            if isinstance(array, np.ndarray):
+                check_range(field, array)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns the parts of a copy, whose arrays are read-only too."""
+        return _restored, ({**vars(self), "arrays": dict(self.arrays)},)
 
     @property
     def size(self) -> int:
@@ -72,6 +94,11 @@ class Dataset:
             for _, block in blocks(array):
                 digest.update(np.ascontiguousarray(block).tobytes())
         return digest.hexdigest()
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The scaling of the fields and the names of the classes."""
+        return Preprocessing(self.scaling, self.class_names)
 
     def __len__(self) -> int:
         return self.size
@@ -212,6 +239,33 @@ def check_source(data: Any, field: str = "data") -> None:
         check_lengths(data)
 
 
+def check_labels(data: Dataset) -> None:
+    """Raises if an integer label of a value that counts is outside [0, classes).
+
+    Example:
+      >>> Dataset({"label": np.array([0, 2])}, "mine", classes=2)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: label[1]: got 2, allowed: an integer in [0, 2)
+    """
+    label = data.arrays.get("label")
+    if data.classes is None:
+        return
+    at_least("classes", data.classes, 1)
+    # A set of one class is refused by `check_classification`.
+    if data.classes < 2 or not isinstance(label, np.ndarray) or label.dtype.kind not in "iu":
+        return
+    if label.min(initial=0) >= 0 and label.max(initial=0) < data.classes:
+        return
+    bad = (label < 0) | (label >= data.classes)
+    mask = data.arrays.get("mask")
+    if mask is not None and bad.shape[: mask.ndim] == mask.shape:
+        bad &= np.reshape(np.asarray(mask) > 0, mask.shape + (1,) * (bad.ndim - mask.ndim))
+    if bad.any():
+        row = int(bad.reshape(len(bad), -1).any(-1).argmax())
+        value = label[row][bad[row]].flat[0].item()
+        raise InputError(f"label[{row}]", value, f"an integer in [0, {data.classes})")
+
+
 def check_lengths(data: Dataset) -> None:
     """Raises if the set has a field `length` that is not integers in [1, T].
 
@@ -260,18 +314,17 @@ def _take(
     """Returns rows of an array; those of a `MappedArray` stay on disk."""
     if isinstance(array, MappedArray):
         return array.take(rows)
-    return array[rows]
+    return frozen(array[rows])
 
 
-def _read_only(
-    array: Shaped[np.ndarray, "N ..."] | MappedArray,
-) -> Shaped[np.ndarray, "N ..."] | MappedArray:
-    """Returns a read-only view; a `MappedArray` that is small enough is read into memory."""
-    if isinstance(array, MappedArray) and array.nbytes > mapped_array.IN_MEMORY:
-        return array
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
+def _restored(fields: dict[str, Any]) -> Dataset:
+    """Returns a copy of a set from its attributes."""
+    for array in fields["arrays"].values():
+        if isinstance(array, np.ndarray):
+            frozen(array)
+    data = object.__new__(Dataset)
+    vars(data).update(fields, arrays=MappingProxyType(fields["arrays"]))
+    return data
 
 
 def _check_rows(arrays: Mapping[str, Shaped[np.ndarray, "N ..."] | MappedArray]) -> None:

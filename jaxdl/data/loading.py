@@ -109,7 +109,8 @@ def photos() -> tuple[Dataset, Dataset]:
             lefts = random.randint(first, last - side + 1, count)
             images += [half[y : y + side, x : x + side] for y, x in zip(tops, lefts, strict=True)]
         label = np.repeat(np.arange(2, dtype=np.int32), count)
-        return Dataset({"input": np.stack(images).astype(np.float32), "label": label}, "photos", 2)
+        arrays = {"input": np.stack(images).astype(np.float32), "label": label}
+        return Dataset(arrays, "photos", 2, class_names=("temple", "flower"))
 
     return crops(0, 240, 1000), crops(240, 320, 200)
 

@@ -16,8 +16,8 @@ from jaxdl.errors import InputError
 
 Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
 
-#: The names that a field may have in a file.
-NAMES = {"input": ("input", "image", "x"), "label": ("label", "y")}
+#: The names that a field may have in a file, in upper or lower case.
+NAMES = {"input": ("input", "inputs", "image", "images", "x"), "label": ("label", "labels", "y")}
 
 #: Largest number of classes; a network has an output for each.
 MAX_CLASSES = 2**16
@@ -33,10 +33,10 @@ _HEADERS: dict[tuple[int, ...], Callable[[IO[bytes]], tuple[tuple[int, ...], boo
 def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
     """Returns the training and the test set of an `.npz` file.
 
-    The training arrays have the names `input` (or `image`, `x`) and `label` (or `y`). The names may
-    have `train` as a prefix or suffix (`train_input`, `x_train`). The names of the test arrays have
-    `test` there. Without test arrays, one example in five of each class becomes the test set, the
-    same examples every time.
+    The training arrays have the names `input` (or `image`, `x`) and `label` (or `y`), or their
+    plurals. The names may have `train` as a prefix or suffix (`train_images`, `X_train`). The names
+    of the test arrays have `test` there. Without test arrays, one example in five of each class
+    becomes the test set, the same examples every time.
 
     Pixels in uint8 are divided by 255, and grey images `[N, H, W]` get a channel axis.
 
@@ -48,8 +48,9 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
       number of classes is the largest label plus 1.
 
     Raises:
-      InputError: no such file, not an `.npz` file, a damaged file, missing arrays, Python objects,
-        impossible sizes, labels of 65536 or more, or anything that `check_classification` refuses.
+      InputError: no such file, not an `.npz` file, a damaged file, missing or further arrays,
+        Python objects, impossible sizes, labels of 65536 or more, or anything that
+        `check_classification` refuses.
 
     Example:
       >>> import tempfile
@@ -83,9 +84,17 @@ def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
         raise InputError("data", str(path), "an .npz file that exists")
     try:
         with open_regular_file(path) as file, zipfile.ZipFile(file) as archive:
-            train = _read_part(archive, path, "train")
-            test = _read_part(archive, path, "test")
-            names = sorted(_members(archive))
+            names = {part: _part_names(archive, path, part) for part in ("train", "test")}
+            used = {name for part in names.values() for name in part.values()}
+            unused = sorted(_members(archive).keys() - used)
+            if used and unused:
+                allowed = (
+                    "only inputs and labels for training and testing; "
+                    "the option --validation takes a part of the training set"
+                )
+                raise InputError("data", f"{path} with {unused}", allowed)
+            train = _read_part(archive, path, names["train"])
+            test = _read_part(archive, path, names["test"])
     except OSError as error:
         raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
     except InputError:
@@ -94,7 +103,7 @@ def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
         # A damaged directory makes zipfile raise too many kinds of exceptions to list them.
         raise InputError("data", str(path), "a file written by numpy.savez") from None
     if train is None:
-        raise InputError("data", f"{path} with {names}", "arrays input (or x) and label (or y)")
+        raise InputError("data", f"{path} with {unused}", "arrays input (or x) and label (or y)")
     return train, test
 
 
@@ -106,19 +115,15 @@ def _members(archive: zipfile.ZipFile) -> dict[str, str]:
     return {name.removesuffix(".npy"): name for name in archive.namelist()}
 
 
-def _read_part(archive: zipfile.ZipFile, path: Path, part: str) -> Arrays | None:
-    """Returns the fields of a part, or None if the file has neither of them."""
+def _part_names(archive: zipfile.ZipFile, path: Path, part: str) -> dict[str, str]:
+    """Returns the names of the fields of a part in the file, none if the part is missing."""
     names = {field: _find_name(archive, path, field, part) for field in NAMES}
-    if not any(names.values()):
-        return None
-    for field, name in names.items():
-        if name is None:
-            raise InputError(
-                "data",
-                f"{path} with {sorted(_members(archive))}",
-                f"also an array {part}_{field}",
-            )
-    return {field: _read_array(archive, path, str(name)) for field, name in names.items()}
+    found = {field: name for field, name in names.items() if name is not None}
+    for field in NAMES:
+        if found and field not in found:
+            given = f"{path} with {sorted(_members(archive))}"
+            raise InputError("data", given, f"also an array {part}_{field}")
+    return found
 
 
 def _find_name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> str | None:
@@ -127,12 +132,19 @@ def _find_name(archive: zipfile.ZipFile, path: Path, field: str, part: str) -> s
     if part == "train":
         forms.append("{name}")
     candidates = [form.format(part=part, name=name) for name in NAMES[field] for form in forms]
-    present = [name for name in candidates if name in _members(archive)]
+    present = [name for name in sorted(_members(archive)) if name.lower() in candidates]
     if len(present) > 1:
         raise InputError(
             "data", f"{path} with {present}", f"only one of these as the {part} {field}"
         )
     return next(iter(present), None)
+
+
+def _read_part(archive: zipfile.ZipFile, path: Path, names: dict[str, str]) -> Arrays | None:
+    """Returns the fields of a part, or None if the file does not have it."""
+    if not names:
+        return None
+    return {field: _read_array(archive, path, name) for field, name in names.items()}
 
 
 def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:

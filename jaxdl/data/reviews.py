@@ -186,7 +186,9 @@ def encode_reviews(
             f"texts with at least one of the vocabulary's {len(vocabulary)} tokens",
         )
     label = np.asarray(reviews.labels, np.int32)
-    return Dataset({"input": rows, "length": lengths, "label": label}, name, len(reviews.classes))
+    arrays = {"input": rows, "length": lengths, "label": label}
+    names = tuple(reviews.classes)
+    return Dataset(arrays, name, len(names), class_names=names)
 
 
 def _labelled(pairs: list[tuple[str, int]]) -> Reviews:

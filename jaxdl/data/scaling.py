@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from jaxdl.data.arrays import frozen
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.mapped_array import MappedArray, blocks
 
@@ -24,7 +25,8 @@ def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple
       field: the field to scale, `[N, ..., C]`; the statistics are over all axes but the last.
 
     Returns:
-      All sets in the given order, with the field as float32.
+      All sets in the given order, with the field as float32. Their `scaling` has mean and standard
+      deviation.
 
     Example:
       >>> train = Dataset({"input": np.array([[1.0], [3.0]])}, "train")
@@ -43,8 +45,13 @@ def standardize(train: Dataset, *others: Dataset, field: str = "input") -> tuple
         if isinstance(array, MappedArray):
             changed = array.rescale(mean, std)
         else:
-            changed = MappedArray(array).rescale(mean, std)[:]
-        return dataclasses.replace(data, arrays={**data.arrays, field: changed})
+            changed = frozen(MappedArray(array).rescale(mean, std)[:])
+        steps = (*data.scaling.get(field, ()), (mean, std))
+        return dataclasses.replace(
+            data,
+            arrays={**data.arrays, field: changed},
+            scaling={**data.scaling, field: steps},
+        )
 
     return tuple(rescaled(data) for data in (train, *others))
 

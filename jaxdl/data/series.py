@@ -1,5 +1,6 @@
 """A simulated weather station, and the splitting of a time series into parts and windows."""
 
+import dataclasses
 import itertools
 from typing import NamedTuple
 
@@ -216,7 +217,8 @@ def forecast_sets(
 
     Returns:
       `(sets, mean, std)`: the sets `train`, `validation` and `test` of `forecast_windows`, and the
-      scale of the targets. A target in the unit of the series is `target * std + mean`.
+      scale of the targets. A target in the unit of the series is `target * std + mean`. The
+      `scaling` of the sets has mean and standard deviation of all channels.
 
     Raises:
       InputError: see `chronological` and `forecast_windows`.
@@ -232,6 +234,11 @@ def forecast_sets(
         part: forecast_windows(getattr(parts, part), history, ahead, stride=each, name=name)
         for part, each in strides.items()
     }
+    scaling = {
+        "input": ((parts.mean, parts.std),),
+        "target": ((parts.mean[:1], parts.std[:1]),),
+    }
+    sets = {part: dataclasses.replace(each, scaling=scaling) for part, each in sets.items()}
     return sets, float(parts.mean[0]), float(parts.std[0])
 
 

@@ -11,6 +11,7 @@ import optax
 from jaxdl import optimizers
 from jaxdl.core import Learner, State, learner
 from jaxdl.data.dataset import Dataset, split
+from jaxdl.data.faults import find_faults
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
 from jaxdl.rng import root
@@ -141,6 +142,8 @@ def fit_and_test(
 ) -> tuple[State, dict[str, Any]]:
     """Trains a task with the options of the run, then evaluates it on the test set.
 
+    The faults of the sets (`jaxdl.data.find_faults`) are warnings of the run.
+
     Args:
       run: run to train in.
       training: options of the optimizer.
@@ -155,6 +158,8 @@ def fit_and_test(
       The trained state and the metrics of the test set.
     """
     train = sets["train"]
+    for fault in find_faults(train, sets["test"]):
+        run.warn(fault)
     steps = run.config.run.total_steps(train)
     made: Sequence[optax.GradientTransformation] = [training.make_optimizer(steps)]
     if optimizers is not None:

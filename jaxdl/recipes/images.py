@@ -1,5 +1,7 @@
 """Data sets of the experiments that generate images."""
 
+import dataclasses
+
 import numpy as np
 
 from jaxdl import data
@@ -60,4 +62,4 @@ def repeat_first(data: Dataset, count: int) -> Dataset:
         raise InputError("images", count, allowed)
     rows = np.resize(np.arange(count), data.size)
     arrays = {name: np.asarray(array[:count])[rows] for name, array in data.arrays.items()}
-    return Dataset(arrays, data.name, data.classes)
+    return dataclasses.replace(data, arrays=arrays)

@@ -41,6 +41,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     try:
         description = sys.modules[main.__module__].__doc__ or ""
         requested = parsed(config, arguments, description)
+        _check_epochs(requested)
         options = _with_stored_threads(requested, main)
         if options.devices.deterministic:
             backend.set_deterministic()
@@ -100,6 +101,16 @@ def parsed(config: type[C], arguments: list[str] | None, description: str = "") 
             hint = f" (did you mean {near[0]!r}?)"
         raise InputError("option", unknown[0], f"the options that --help lists{hint}")
     return options
+
+
+def _check_epochs(options: Options) -> None:
+    """Raises if both a number of steps and other epochs than the default were requested."""
+    run = options.run
+    default = type(options)().run.epochs
+    # The options of a finished smoke test contain the number of its steps.
+    if run.steps is not None and run.epochs != default and not run.smoke:
+        allowed = f"the default, {default:g}, with --steps, which replaces --epochs"
+        raise InputError("epochs", run.epochs, allowed)
 
 
 def _in_one_line(box: str) -> str:

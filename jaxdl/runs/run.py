@@ -1,6 +1,7 @@
 """A run: its directory, training with resuming from checkpoints, evaluation and its result.
 
-config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
+config.json  data.json  preprocessing.json  metrics.jsonl  checkpoints/  result.json
+figures/*.png  samples/
 """
 
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 
 from jaxdl import rng
 from jaxdl.core import Learner, State
+from jaxdl.data import preprocessing
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
 from jaxdl.errors import InputError, one_line
@@ -116,7 +118,7 @@ class Run(Generic[C_co]):
         check_data(self.out, sets)
         steps = options.total_steps(data)
         board = self._tensorboard()
-        store = self._claim(sets)
+        store = self._claim(sets, data)
         # The interval of validations is a multiple of the interval of log lines. Both fall on the
         # same steps after any interruption.
         epoch = data.steps_per_epoch(options.batch_size)
@@ -150,7 +152,7 @@ class Run(Generic[C_co]):
             )
         return state
 
-    def _claim(self, sets: dict[str, str]) -> Directory:
+    def _claim(self, sets: dict[str, str], data: Dataset) -> Directory:
         """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
@@ -163,6 +165,7 @@ class Run(Generic[C_co]):
             if self.owner.waited and (self.out / "result.json").exists():
                 raise Finished
             write_json(self.out / "data.json", sets)
+            write_json(self.out / preprocessing.FILE, data.preprocessing.to_json())
         return store
 
     def _tensorboard(self) -> TensorBoard | None:

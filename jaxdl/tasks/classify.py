@@ -12,7 +12,7 @@ from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import accuracy, total
-from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import Task, apply, forward, init_variables, lengths_kwargs, one_update
 
 
 def classify(
@@ -83,7 +83,7 @@ def classify(
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        logits = forward(model, params, extra, inputs, **kwargs)
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

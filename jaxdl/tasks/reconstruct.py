@@ -13,7 +13,7 @@ from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from jaxdl.tasks import likelihoods
-from jaxdl.tasks.task import Task, apply, init_variables, one_update
+from jaxdl.tasks.task import Task, apply, forward, init_variables, one_update
 
 
 def reconstruct(
@@ -80,10 +80,10 @@ def reconstruct(
         return metrics["loss"], (extra, metrics)
 
     def encode(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Any:
-        return model.apply({"params": params, **extra}, inputs, train=False, method="encode")
+        return forward(model, params, extra, inputs, method="encode")
 
     def decode(params: Params, extra: Any, codes: Any) -> Float[Array, "B ..."]:
-        outputs: Any = model.apply({"params": params, **extra}, codes, train=False, method="decode")
+        outputs = forward(model, params, extra, codes, method="decode")
         return expected(outputs)
 
     def reconstruct_inputs(

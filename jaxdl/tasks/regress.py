@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.metrics import total
-from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import Task, apply, forward, init_variables, lengths_kwargs, one_update
 
 
 def regress(model: nn.Module) -> Task:
@@ -61,6 +61,6 @@ def regress(model: nn.Module) -> Task:
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        return forward(model, params, extra, inputs, **kwargs)
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

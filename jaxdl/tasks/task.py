@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+from flax.errors import ScopeParamShapeError
 from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
+from jaxdl.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +62,9 @@ def one_update(loss: Callable[..., Any]) -> Callable[..., tuple[Update, ...]]:
 def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
     """Returns the initial parameters of a model and its other collections.
 
+    Raises:
+      InputError: a batch with a field `weight`, which no task reads.
+
     Example:
       >>> import jaxdl, numpy as np
       >>> batch = {"input": np.ones((1, 2), np.float32)}
@@ -68,6 +73,8 @@ def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
+    if "weight" in batch:
+        raise InputError("field", "weight", "`mask`, which weighs examples in loss and metrics")
     extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
     return extra.pop("params", {}), extra
 
@@ -119,3 +126,34 @@ def apply(
         {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
     )
     return y, {**extra, **updated}
+
+
+def forward(
+    model: nn.Module, params: Params, extra: Any, inputs: Num[Array, "B ..."], **kwargs: Any
+) -> Any:
+    """Returns the outputs of a trained model.
+
+    Args:
+      model: a Linen module called as `model(inputs, train=False, **kwargs)`.
+      params: parameters of the model.
+      extra: its other collections, which stay as they are.
+      inputs: `[B, ...]`.
+      **kwargs: further arguments of the model, such as `lengths` or `method`.
+
+    Raises:
+      InputError: inputs whose shape does not fit the parameters.
+
+    Example:
+      >>> import jaxdl, numpy as np
+      >>> model = jaxdl.models.MLP((3,), 2)
+      >>> x = np.ones((1, 4), np.float32)
+      >>> params, extra = init_variables(model, jaxdl.root(0), {"input": x})
+      >>> forward(model, params, extra, x[:, :2])
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: input shape: got [1, 2], allowed: that of the training set; ...
+    """
+    try:
+        return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+    except ScopeParamShapeError as error:
+        allowed = f"that of the training set; {str(error).partition(' (https')[0]}"
+        raise InputError("input shape", list(inputs.shape), allowed) from None

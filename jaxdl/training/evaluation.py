@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
+from jaxdl.data.checks import check_numbers
 from jaxdl.data.dataset import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
@@ -48,7 +49,8 @@ def evaluate(
       `{name: mean}`; for several runs in one program an array `[N, ...]` each.
 
     Raises:
-      InputError: an argument of a wrong type, or the state of another learner.
+      InputError: an argument of a wrong type, the state of another learner, inputs of another shape
+        than in training, or a number of the set that counts and is not finite.
 
     Example:
       >>> import jaxdl, optax
@@ -61,6 +63,7 @@ def evaluate(
     """
     at_least("batch_size", batch_size, 1)
     check_source(data)
+    check_numbers(data)
     of_kind("state", state, State, "the state that `train` returned")
     if key is None:
         key = root(0)
@@ -75,6 +78,7 @@ def evaluate(
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
         raise InputError("state", type(state), "the state that `train` returned for this learner")
+    _check_shapes(state, program.abstract, data.name)  # type: ignore[arg-type]
     state = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), state, program.abstract)
     windows = data.evaluation(size, strategy.place)
     metrics = evaluate_windows(program, state, windows, strategy.place(stream(key, "eval")))
@@ -118,6 +122,17 @@ def evaluate_windows(
             dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
     return means(total_rows(rows))
+
+
+def _check_shapes(state: State, expected: State, name: str) -> None:
+    """Raises if inputs of a set would need parameters of other shapes than those of the state."""
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    for (path, leaf), other in zip(leaves, jax.tree.leaves(expected.params), strict=True):
+        if leaf.shape != other.shape:
+            where = jax.tree_util.keystr(path, simple=True, separator="/")
+            given = f"{name}, whose inputs need {where} {list(other.shape)}"
+            allowed = f"inputs of the shape in training, which gave it {list(leaf.shape)}"
+            raise InputError("data", given, allowed)
 
 
 def _of_one_run(values: np.ndarray) -> Any:

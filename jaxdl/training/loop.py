@@ -12,7 +12,9 @@ import jax
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
-from jaxdl.data.dataset import check_batch_size, check_source
+from jaxdl.data.checks import check_numbers
+from jaxdl.data.dataset import Dataset, check_batch_size, check_source
+from jaxdl.data.faults import check_alike
 from jaxdl.data.order import Window, Windows, gather
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, NonFinite, RunError, at_least, of_kind
@@ -324,6 +326,9 @@ def _check_kinds(
     check_source(data)
     if validation is not None:
         check_source(validation, "validation")
+        check_numbers(validation, "validation")
+        if isinstance(data, Dataset) and isinstance(validation, Dataset):
+            check_alike(data, validation, "validation")
     of_kind("strategy", strategy, Strategy, "jaxdl.strategy(name)")
     if store is not None:
         of_kind("store", store, Store, "jaxdl.training.Directory(path)")

@@ -3,6 +3,7 @@
 import io
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -24,6 +25,9 @@ IMAGES = RANDOM.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
 LABEL = RANDOM.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
 SETS = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
+
+RAGGED = "numbers of one dtype; pad sequences to one length and add a field `length`"
+WORDS = "numbers; np.unique(x, return_inverse=True)[1] numbers the words"
 
 
 def changed(array, row, value):
@@ -66,6 +70,79 @@ TABLE = {
         lambda: check_classification(Dataset({"input": IMAGES}, "a")),
         "field: got 'label', allowed: input",
     ),
+    "not a dictionary": (
+        lambda: Dataset([IMAGES], "a"),
+        "arrays: got <class 'list'>, allowed: a dictionary {field: array [N, ...]}",
+    ),
+    # Values that are not numbers, or not the same numbers in 32 bits.
+    **{
+        name: (lambda values=values: Dataset({"x": values}, "a"), f"x{got}, allowed: {allowed}")
+        for name, values, got, allowed in [
+            ("objects", np.array([1, "a"], object), " dtype: got 'object'", RAGGED),
+            ("nothing", [None, 1.0], " dtype: got 'object'", RAGGED),
+            ("names", ["cat", "dog"], " dtype: got 'str96'", WORDS),
+            ("bytes", np.array([b"cat"]), " dtype: got 'bytes24'", WORDS),
+            (
+                "times",
+                np.array([1], "M8[s]"),
+                " dtype: got 'datetime64[s]'",
+                "numbers, such as (x - x[0]) / np.timedelta64(1, 'h')",
+            ),
+            (
+                "durations",
+                np.array([1], "m8[s]"),
+                " dtype: got 'timedelta64[s]'",
+                "numbers, such as x / np.timedelta64(1, 'h')",
+            ),
+            (
+                "records",
+                np.zeros(3, [("a", "f4"), ("b", "f4")]),
+                " dtype: got 'void64'",
+                "numbers of one dtype, such as np.stack([x[name] for name in x.dtype.names], -1)",
+            ),
+            (
+                "missing values",
+                np.ma.masked_array([1.0, 2.0], [False, True]),
+                ": got 'a masked array'",
+                "an array without missing values, such as x.filled(0) with a field `mask`",
+            ),
+            (
+                "keys",
+                jax.random.split(root(0), 3),
+                ": got 'PRNGKeyArray'",
+                "an array [N, ...] of numbers (JAX array with PRNGKey dtype cannot be converted to "
+                "a NumPy array. Use jax.random.key_data(arr) if you wish to extract the underlying "
+                "integer array.)",
+            ),
+            ("int64", [0, -(2**31) - 1], "[1]: got -2147483649", "a number that fits into int32"),
+            (
+                "uint64",
+                np.array([0, 2**63], np.uint64),
+                "[1]: got 9223372036854775808",
+                "a number that fits into uint32",
+            ),
+            (
+                "float64",
+                [[1, 2], [np.inf, -1e39]],
+                "[1]: got -1e+39",
+                "a number that fits into float32",
+            ),
+            (
+                "long double",
+                np.longdouble([1, 1e300]),
+                "[1]: got 1e+300",
+                "a number that fits into float32",
+            ),
+        ]
+    },
+    "a label that would be 1": (
+        lambda: check(label=changed(LABEL, 4, 2**32 + 1)),
+        "label[4]: got 4294967297, allowed: an integer in [0, 10)",
+    ),
+    "a label that would be 1, classes unknown": (
+        lambda: check(label=changed(LABEL, 4, 2**32 + 1), classes=None),
+        "label[4]: got 4294967297, allowed: a number that fits into int32",
+    ),
     # Labels.
     "label too large": (
         lambda: check(label=changed(LABEL, 7, 10)),
@@ -89,11 +166,29 @@ TABLE = {
     ),
     "float labels": (
         lambda: check(label=LABEL.astype(np.float32)),
-        "label dtype: got 'float32', allowed: integers, the class of each example",
+        "label dtype: got 'float32', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
+    ),
+    "Boolean labels": (
+        lambda: check(label=LABEL > 4),
+        "label dtype: got 'bool', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
+    ),
+    "fractions as labels": (
+        lambda: check(label=changed(LABEL / 1, 6, 0.5)),
+        "label[6]: got 0.5, allowed: integers, the class of each example",
+    ),
+    "a missing label": (
+        lambda: check(label=changed(LABEL / 1, 2, np.nan)),
+        "label[2]: got nan, allowed: integers, the class of each example",
+    ),
+    "one-hot labels": (
+        lambda: check(label=np.eye(10, dtype=np.float32)),
+        "label shape: got (10, 10), allowed: [N], one integer per example, such as y.argmax(1)",
     ),
     "labels in a column": (
         lambda: check(label=LABEL[:, None]),
-        "label shape: got (10, 1), allowed: [N], one integer per example",
+        "label shape: got (10, 1), allowed: [N], one integer per example, such as y[:, 0]",
     ),
     "one class": (lambda: check(classes=1), "classes: got 1, allowed: at least 2"),
     # Inputs.
@@ -294,27 +389,49 @@ FILES = {
         npz(x=IMAGES, image=IMAGES, y=LABEL),
         "data: got \"{path} with ['image', 'x']\", allowed: only one of these as the train input",
     ),
+    "two cases of one name": (
+        npz(x=IMAGES, X_train=IMAGES, y=LABEL),
+        "data: got \"{path} with ['X_train', 'x']\", allowed: only one of these as the train input",
+    ),
+    "a validation set": (
+        npz(x_train=IMAGES, y_train=LABEL, x_val=IMAGES, y_val=LABEL),
+        "data: got \"{path} with ['x_val', 'y_val']\", allowed: only inputs and labels for "
+        "training and testing; the option --validation takes a part of the training set",
+    ),
+    "weights": (
+        npz(x=IMAGES, y=LABEL, weight=LABEL),
+        "data: got \"{path} with ['weight']\", allowed: only inputs and labels for training "
+        "and testing; the option --validation takes a part of the training set",
+    ),
+    "names as labels": (
+        npz(x=IMAGES, y=np.array(["a"] * 10)),
+        "label dtype: got 'str32', allowed: numbers; "
+        "np.unique(x, return_inverse=True)[1] numbers the words",
+    ),
     "label out of range": (
         npz(x=IMAGES, y=changed(np.arange(10), 6, -5)),
         "label[6]: got -5, allowed: an integer in [0, 10)",
     ),
     "float labels": (
         npz(x=IMAGES, y=LABEL / 1),
-        "label dtype: got 'float64', allowed: integers, the class of each example",
+        "label dtype: got 'float64', "
+        "allowed: integers, the class of each example, such as y.astype('int32')",
     ),
     "labels in a column": (
         npz(x=IMAGES, y=LABEL[:, None]),
-        "label shape: got (10, 1), allowed: [N], one integer per example",
+        "label shape: got (10, 1), allowed: [N], one integer per example, such as y[:, 0]",
     ),
     "unequal": (npz(x=IMAGES, y=LABEL[:4]), "label rows: got 4, allowed: 10, as many as input has"),
     "scalars": (npz(x=1.0, y=2), "input shape: got (), allowed: [N, ...], one row per example"),
     "words": (
         npz(x=np.array(["a"] * 10)[:, None], y=LABEL),
-        "input dtype: got 'str32', allowed: a floating-point dtype such as float32",
+        "input dtype: got 'str32', allowed: numbers; "
+        "np.unique(x, return_inverse=True)[1] numbers the words",
     ),
     "complex": (
         npz(x=np.full((10, 2), 1j), y=LABEL),
-        "input dtype: got 'complex128', allowed: a floating-point dtype such as float32",
+        "input dtype: got 'complex128', "
+        "allowed: real numbers, such as np.stack([x.real, x.imag], -1)",
     ),
     "channels first": (
         npz(x=IMAGES.transpose(0, 3, 1, 2), y=LABEL),

@@ -82,6 +82,11 @@ BAD = [
         "--steps: no type matching {None}|INT could be instantiated from ['1.5'].",
     ),
     ("cnn", "--epochs 0", "epochs: got 0.0, allowed: a number above 0"),
+    (
+        "cnn",
+        "--epochs 3 --steps 5",
+        "epochs: got 3.0, allowed: the default, 20, with --steps, which replaces --epochs",
+    ),
     ("cnn", "--epochs nan", "epochs: got nan, allowed: a number above 0"),
     ("cnn", "--batch-size 0", "batch_size: got 0, allowed: at least 1"),
     (
@@ -299,7 +304,7 @@ FILES = [
 #: Regular expressions of the messages that are None in `FILES`.
 PATTERNS = {
     "damaged": "x of my.npz: got '.+', allowed: an undamaged array",
-    "fractions as labels": "label dtype: got 'float64', "
+    "fractions as labels": r"label\[\d+\]: got \d\.5, "
     "allowed: integers, the class of each example",
     "0..255": r"input: got 'values from 0 to 25\d', allowed: pixels in \[0, 1\], or standardized",
     "channels first": r"input shape: got \(20, 1, 8, 8\), "

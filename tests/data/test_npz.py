@@ -25,8 +25,11 @@ def saved(tmp_path):
     return save
 
 
-@pytest.mark.parametrize("x", ["{}_input", "{}_image", "{}_x", "input_{}", "image_{}", "x_{}"])
-@pytest.mark.parametrize("y", ["{}_label", "{}_y", "label_{}", "y_{}"])
+@pytest.mark.parametrize(
+    "x",
+    ["{}_input", "{}_image", "{}_x", "input_{}", "image_{}", "x_{}", "X_{}", "{}_images"],
+)
+@pytest.mark.parametrize("y", ["{}_label", "{}_y", "label_{}", "y_{}", "{}_labels", "Y_{}"])
 def test_training_and_test_arrays_with_each_name(saved, x, y):
     names = x.format("train"), y.format("train"), x.format("test"), y.format("test")
     arrays = dict(zip(names, (PIXELS, LABEL, TEST_PIXELS, TEST_LABEL), strict=True))

@@ -1,0 +1,135 @@
+"""The preprocessing of a set, which a trained network needs besides its weights."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from jaxdl.data.files import expand_path, parse_json_object, read_bytes
+from jaxdl.data.mapped_array import MappedArray
+from jaxdl.errors import InputError
+
+#: Pairs `(shift, scale)`, float64 `[C]` or scalars, in the order in which they are applied.
+Steps = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+#: Name of the file in the directory of a run.
+FILE = "preprocessing.json"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """The scaling of the fields of a set, and the names of its classes.
+
+        x' = (x - shift) / scale,   for each pair of a field
+
+    Attributes:
+      scaling: `{field: pairs (shift, scale)}`, such as the mean and the standard deviation of
+        `jaxdl.data.standardize`. A field without an entry is not scaled.
+      class_names: name of each class; None if they have none.
+
+    Example:
+      >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
+      >>> preprocessing = Preprocessing(scaling, ("cat", "dog"))
+      >>> preprocessing(np.array([[5.0]])).tolist()
+      [[2.0]]
+      >>> again = Preprocessing.from_json(preprocessing.to_json())
+      >>> again.class_names, again(np.array([[5.0]])).tolist()
+      (('cat', 'dog'), [[2.0]])
+    """
+
+    scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+
+    def __call__(
+        self, values: Num[np.ndarray, "N ..."], field: str = "input"
+    ) -> Num[np.ndarray, "N ..."]:
+        """Returns the values of a field as the network was trained on them.
+
+        The bits are those of the set, for values of the same dtype.
+        """
+        steps = self.scaling.get(field, ())
+        if not steps:
+            return values
+        return MappedArray(np.asarray(values), steps)[:]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the values for a JSON file, from which `from_json` reads exactly the same."""
+        scaling = {
+            field: [[shift.tolist(), scale.tolist()] for shift, scale in steps]
+            for field, steps in self.scaling.items()
+        }
+        names = None
+        if self.class_names is not None:
+            names = list(self.class_names)
+        return {"scaling": scaling, "class_names": names}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Preprocessing":
+        """Returns the preprocessing that `to_json` returned.
+
+        Raises:
+          InputError: other contents.
+        """
+        try:
+            scaling = {
+                str(field): tuple((_finite(shift), _finite(scale)) for shift, scale in steps)
+                for field, steps in stored["scaling"].items()
+            }
+            names = stored["class_names"]
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            raise InputError("preprocessing", "other contents", f"a {FILE} of a run") from None
+        if names is not None:
+            names = checked_names(names)
+        return cls(scaling, names)
+
+
+def read_preprocessing(run: str | Path) -> Preprocessing:
+    """Reads the preprocessing of a run, which its network needs for raw inputs.
+
+    Args:
+      run: the directory of a run.
+
+    Returns:
+      The preprocessing of the training set.
+
+    Raises:
+      InputError: no such file, or one that a run has not written.
+
+    Example:
+      >>> read_preprocessing("nowhere")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: run: got 'nowhere', allowed: a directory with a ...
+    """
+    try:
+        stored = parse_json_object(read_bytes(expand_path(run, "run") / FILE))
+    except (OSError, ValueError) as error:
+        allowed = f"a directory with a {FILE} that can be read ({error})"
+        raise InputError("run", str(run), allowed) from None
+    return Preprocessing.from_json(stored)
+
+
+def checked_names(names: Any, classes: int | None = None) -> tuple[str, ...]:
+    """Returns names of classes as a tuple; raises unless they are one text for each class.
+
+    Example:
+      >>> checked_names(["cat", "dog"], 3)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: class_names: got ['cat', 'dog'], allowed: a text for each of 3 ...
+    """
+    is_list = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not is_list:
+        raise InputError("class_names", names, "a list of texts, one for each class")
+    if classes is not None and len(names) != classes:
+        raise InputError("class_names", names, f"a text for each of {classes} classes")
+    return tuple(names)
+
+
+def _finite(values: Any) -> Float[np.ndarray, "*C"]:
+    """Returns a number or a list of numbers as float64; raises ValueError if one is not finite."""
+    array = np.asarray(values, np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError("not finite")
+    return array

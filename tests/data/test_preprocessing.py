@@ -1,0 +1,78 @@
+"""Tests of the preprocessing of a set: its exact values, and files that are refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxdl.data import (
+    Dataset,
+    Preprocessing,
+    forecast_sets,
+    load,
+    read_preprocessing,
+    series,
+    standardize,
+)
+from jaxdl.data.preprocessing import FILE
+from jaxdl.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+
+
+def through_json(preprocessing):
+    return Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json())))
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_it_gives_raw_inputs_the_bits_of_the_set(times):
+    train, test = load("photos")
+    scaled = train, test
+    for _ in range(times):
+        scaled = standardize(*scaled)
+    preprocessing = through_json(scaled[0].preprocessing)
+    assert len(scaled[1].scaling.get("input", ())) == times
+    np.testing.assert_array_equal(preprocessing(test["input"]), scaled[1]["input"])
+    np.testing.assert_array_equal(preprocessing(test["label"], "label"), test["label"])
+    assert preprocessing.class_names == ("temple", "flower")
+    few = scaled[1].take(np.arange(3))
+    np.testing.assert_array_equal(few.preprocessing(test["input"][:3]), few["input"])
+
+
+def test_a_forecast_is_in_the_unit_of_the_series():
+    values = series(True, hours=480).astype(np.float64)
+    sets, mean, std = forecast_sets(values, history=48, ahead=24)
+    (shift, scale), *_ = through_json(sets["test"].preprocessing).scaling["target"]
+    assert (shift.item(), scale.item()) == (mean, std)
+    first = sets["train"].preprocessing(values[None, :48])
+    np.testing.assert_allclose(first, sets["train"]["input"][:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        '{"scaling": {}, "class_names": [1]}',
+        '{"scaling": {}, "class_names": "ab"}',
+        '{"scaling": [], "class_names": null}',
+        '{"scaling": {"input": [[1]]}, "class_names": null}',
+        '{"scaling": {"input": [["a", 1]]}, "class_names": null}',
+        '{"scaling": {"input": [[[1, [2]], 1]]}, "class_names": null}',
+        '{"scaling": {"input": [[1e999, 1]]}, "class_names": null}',
+        "[",
+        "",
+    ],
+)
+def test_other_contents_are_refused(content, tmp_path):
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(InputError) as caught:
+        read_preprocessing(tmp_path)
+    assert str(caught.value).startswith(("preprocessing: got", "class_names: got", "run: got"))
+
+
+def test_a_set_has_a_name_for_each_class():
+    arrays = {"label": [0, 1]}
+    assert Dataset(arrays, "a", 2, class_names=["cat", "dog"]).class_names == ("cat", "dog")
+    for names in (["cat"], "ab", [1, 2]):
+        with pytest.raises(InputError, match="^class_names: got"):
+            Dataset(arrays, "a", 2, class_names=names)
