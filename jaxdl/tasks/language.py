@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Batch, Params, gather_rows, local_rows
+from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
+from jaxdl.replicas import gather_rows, local_rows
 from jaxdl.tasks.generation import generator, without_carry
 from jaxdl.tasks.task import Task, apply, init_variables, one_update
 
