@@ -151,7 +151,7 @@ def learner(
 
     Returns:
       A `Learner`. Its metrics are those of the losses. If two losses use the same name, the later
-      update's metric is reported. A loss that is not one of its own metrics is added as
+      update's metric is reported. If no metric is the loss itself, the loss is added as
       `objective`, or as `<on>_objective` for an update with `on`. So a loss that is not finite
       always appears in a metric. If an optimizer comes from `jaxdl.optimizers` or
       `optax.inject_hyperparams`, the metrics also contain the `learning_rate` that it used, or

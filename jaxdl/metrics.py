@@ -33,7 +33,7 @@ def total(
 
     A masked value may be NaN, and the sum stays finite. Its gradient does not, if the chain rule
     multiplies NaN by 0 on the way to the value. The inputs of masked values must therefore be
-    finite where a gradient is computed.
+    finite where a gradient is computed. Tasks replace them by 0.
 
     Integers are added in float32, which is exact up to 2^24. The pair `(values.sum(), n)` of
     larger ones is a metric, too, and exact up to 2^31.
@@ -55,7 +55,7 @@ def total(
     if mask is None:
         return values.sum(), jnp.full((), values.size, values.dtype)
     weight = mask.astype(values.dtype)
-    return jnp.where(weight > 0, values * weight, 0.0).sum(), weight.sum()
+    return jnp.where(weight != 0, values * weight, 0).sum(), weight.sum()
 
 
 def mean(metric: Metric) -> Float[Array, "..."]:
