@@ -19,15 +19,13 @@ import optax
 import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxdl.errors import InputError, at_least
-from jaxdl.metrics import Metric, Metrics, mean
+from jaxdl.errors import InputError, at_least, of_kind
+from jaxdl.metrics import Metric, Metrics, mean, wide
+from jaxdl.replicas import mean_over_replicas, sum_over_replicas
 from jaxdl.xla import materialize
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
-
-#: Name of the axis over which the `pmap` strategy maps a step.
-AXIS = "replica"
 
 
 @jax.tree_util.register_dataclass
@@ -89,7 +87,8 @@ class Update(NamedTuple):
 
     Attributes:
       loss: `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. The
-        optimizer minimizes the mean, sum / count. The count is the weight of a part of a batch.
+        optimizer minimizes the mean, sum / count. The count is the weight of a part of a batch, and
+        does not depend on `params`.
       optimizer: any Optax transformation. Clipping, schedules and frozen parameters belong here.
       on: the top-level entry of `params` that the optimizer updates. None means all of them.
       times: number of repeats within one step, at least 1, such as the k critic updates of a GAN.
@@ -152,13 +151,16 @@ def learner(
 
     Returns:
       A `Learner`. Its metrics are those of the losses. If two losses use the same name, the later
-      update's metric is reported. If an optimizer comes from `jaxdl.optimizers` or
+      update's metric is reported. If no metric is the loss itself, the loss is added as
+      `objective`, or as `<on>_objective` for an update with `on`. So a loss that is not finite
+      always appears in a metric. If an optimizer comes from `jaxdl.optimizers` or
       `optax.inject_hyperparams`, the metrics also contain the `learning_rate` that it used, or
       `<on>_learning_rate` for an update with `on`.
 
     Raises:
-      InputError: no updates, or `times < 1`. Raised by `init`: an `on` that `params` does not
-        have, or an `on` together with a schedule-free optimizer.
+      InputError: no updates, something else than an `Update`, a loss or optimizer that is not one,
+        or `times < 1`. Raised by `init`: an `on` that `params` does not have, or an `on` together
+        with a schedule-free optimizer. Raised while tracing: a loss that returns something else.
 
     Example:
       >>> import jaxdl
@@ -192,18 +194,18 @@ def learner(
                 update_key = jax.random.fold_in(jax.random.fold_in(key, i), repeat)
                 state, update_metrics = _apply(i, update, state, batch, update_key)
                 metrics |= update_metrics
-        return state.replace(step=state.step + 1), _sum_over_replicas(metrics)
+        return state.replace(step=state.step + 1), sum_over_replicas(metrics)
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
         metrics: Metrics = {}
         state = inference(state)
         for i, update in enumerate(updates):
             update_key = jax.random.fold_in(key, i)
-            _, (_, update_metrics) = update.loss(
-                state.params, state.extra, batch, update_key, train=False
+            _, _, update_metrics = call_loss(
+                update, state.params, state.extra, batch, update_key, train=False
             )
             metrics |= update_metrics
-        return _sum_over_replicas(metrics)
+        return sum_over_replicas(metrics)
 
     return Learner(init_state, step, evaluate)
 
@@ -243,13 +245,15 @@ def _apply(
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
         params = _put(state.params, update.on, part)
-        loss, aux = update.loss(params, state.extra, batch, key, train=True)
-        _check_pair(loss)
-        return mean(loss), aux
+        name, extra, metrics = call_loss(update, params, state.extra, batch, key, train=True)
+        value, count = metrics[name]
+        # With the mean count of all replicas, the mean of their gradients is that of the whole
+        # batch, however the count is divided among them.
+        return mean((value, mean_over_replicas(count))), (extra, metrics)
 
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
-    value, grads, extra = _mean_over_replicas((value, grads, extra))
+    value, grads, extra = mean_over_replicas((value, grads, extra))
     # A CPU can update the parameters in place only after every operation that reads them.
     # Materializing the gradients ensures this.
     grads = materialize(grads)
@@ -263,11 +267,56 @@ def _apply(
     return state.replace(params=params, opt=opts, extra=extra), metrics
 
 
-def _check_pair(loss: Any) -> None:
-    """Raises InputError unless a loss is a pair (sum, count)."""
-    if not isinstance(loss, tuple) or len(loss) != 2:
-        allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
-        raise InputError("loss", "one array", allowed)
+def call_loss(
+    update: Update, params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
+) -> tuple[str, Any, Metrics]:
+    """Calls the loss of an update, and returns it as one of its metrics.
+
+    Args:
+      update: the update.
+      params: all parameters.
+      extra: the other arrays of the model.
+      batch: the batch.
+      key: PRNG key of the loss.
+      train: True in training.
+
+    Returns:
+      `(name, extra, metrics)`, where `metrics[name]` is the loss. If no metric is the loss itself,
+      the name is `objective` or `<on>_objective`.
+
+    Raises:
+      InputError: a loss that returns something else than `((sum, count), (extra, metrics))`.
+
+    Example:
+      >>> def loss(params, extra, batch, key, *, train):
+      ...     return (params["w"] ** 2, 1), (extra, {"w": (params["w"], 1)})
+      >>> update = Update(loss, optax.sgd(0.1))
+      >>> name, _, metrics = call_loss(update, {"w": jnp.array(3.0)}, {}, {}, None, train=True)
+      >>> name, [float(x) for x in metrics[name]]
+      ('objective', [9.0, 1.0])
+    """
+    returned: Any = update.loss(params, extra, batch, key, train=train)
+    allowed = "((sum, count), (extra, metrics)), with a dictionary of metrics"
+    if not _is_pair(returned) or not _is_pair(returned[1]):
+        raise InputError("value of the loss", type(returned).__name__, allowed)
+    loss, (extra, metrics) = returned
+    if not isinstance(metrics, Mapping):
+        raise InputError("value of the loss", f"metrics of {type(metrics).__name__}", allowed)
+    for field, pair in {"loss": loss, **metrics}.items():
+        if not _is_pair(pair):
+            allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
+            raise InputError(field, "one array", allowed)
+    names = [name for name, pair in metrics.items() if pair[0] is loss[0] and pair[1] is loss[1]]
+    if not names:
+        names = ["objective" if update.on is None else f"{update.on}_objective"]
+    # A loss may return Python numbers.
+    metrics = jax.tree.map(jnp.asarray, dict(metrics))
+    value = wide(jnp.asarray(loss[0]))
+    return names[0], extra, {**metrics, names[0]: (value, jnp.asarray(loss[1]).astype(value.dtype))}
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2
 
 
 def _learning_rate(opt: Any, on: str | None) -> Metrics:
@@ -281,82 +330,19 @@ def _learning_rate(opt: Any, on: str | None) -> Metrics:
     return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))}
 
 
-def _mapped() -> bool:
-    """Returns True inside a map over `AXIS`, which the `pmap` strategy uses."""
-    try:
-        jax.lax.axis_index(AXIS)
-    except NameError:
-        return False
-    return True
-
-
-def _mean_over_replicas(tree: Any) -> Any:
-    if not _mapped():
-        return tree
-
-    def mean_of_leaf(x: Array) -> Array:
-        if not jnp.issubdtype(x.dtype, jnp.inexact):
-            return x
-        return jax.lax.pmean(x, AXIS)
-
-    return jax.tree.map(mean_of_leaf, tree)
-
-
-def local_rows(tree: Any) -> Any:
-    """Returns this replica's rows of arrays that have one row per example of the whole batch.
-
-    Outside of the `pmap` strategy these are all rows.
-
-    Args:
-      tree: arrays `[B, ...]`.
-
-    Returns:
-      Arrays `[B / n, ...]`, in one of n replicas.
-
-    Example:
-      >>> local_rows({"h": jnp.zeros((4, 2))})["h"].shape
-      (4, 2)
-    """
-    if not _mapped():
-        return tree
-    count = jax.lax.axis_size(AXIS)
-    replica = jax.lax.axis_index(AXIS)
-
-    def part(x: Array) -> Array:
-        size = x.shape[0] // count
-        return jax.lax.dynamic_slice_in_dim(x, replica * size, size)
-
-    return jax.tree.map(part, tree)
-
-
-def gather_rows(tree: Any) -> Any:
-    """Gathers the rows of all replicas; the inverse of `local_rows`.
-
-    Args:
-      tree: arrays `[B / n, ...]`, in one of n replicas.
-
-    Returns:
-      Arrays `[B, ...]`.
-
-    Example:
-      >>> gather_rows({"h": jnp.zeros((4, 2))})["h"].shape
-      (4, 2)
-    """
-    if not _mapped():
-        return tree
-    return jax.tree.map(lambda x: jax.lax.all_gather(x, AXIS, tiled=True), tree)
-
-
-def _sum_over_replicas(metrics: Metrics) -> Metrics:
-    if not _mapped():
-        return metrics
-    return jax.lax.psum(metrics, AXIS)
-
-
 def _check(updates: tuple[Update, ...]) -> None:
     if not updates:
         raise InputError("updates", updates, "at least one Update(loss, optimizer)")
     for update in updates:
+        of_kind(
+            "updates", update, Update, "each an Update(loss, optimizer), as in *task.updates(...)"
+        )
+        if not callable(update.loss):
+            raise InputError("Update.loss", update.loss, "a function that returns a loss")
+        if not isinstance(update.optimizer, optax.GradientTransformation):
+            shown = getattr(update.optimizer, "__name__", type(update.optimizer).__name__)
+            allowed = "an Optax optimizer, such as optax.adam(1e-3), the result of a call"
+            raise InputError("Update.optimizer", shown, allowed)
         at_least("Update.times", update.times, 1)
 
 

@@ -33,36 +33,54 @@ def total(
 
     A masked value may be NaN, and the sum stays finite. Its gradient does not, if the chain rule
     multiplies NaN by 0 on the way to the value. The inputs of masked values must therefore be
-    finite where a gradient is computed.
+    finite where a gradient is computed. Tasks replace them by 0.
+
+    Integers are added in float32, which is exact up to 2^24. The pair `(values.sum(), n)` of
+    larger ones is a metric, too, and exact up to 2^31.
 
     Args:
       values: one number per example, `[B]` or any other shape.
-      mask: True or 1 where the value counts, of the same shape. None means everywhere.
+      mask: True or 1 where the value counts, of the same shape. A fraction is a weight, and the
+        count is the sum of the weights. None means 1 everywhere.
 
     Returns:
-      Two float32 scalars `(sum, count)`.
+      Two scalars `(sum, count)`, float32, or float64 for values in float64.
 
     Example:
       >>> s, n = total(jnp.array([1.0, 2.0, 9.0]), jnp.array([True, True, False]))
       >>> float(s), float(n)
       (3.0, 2.0)
     """
-    values = values.astype(jnp.float32)
+    values = wide(values)
     if mask is None:
-        return values.sum(), jnp.full((), values.size, jnp.float32)
-    weight = mask.astype(jnp.float32)
-    return jnp.where(weight > 0, values * weight, 0.0).sum(), weight.sum()
+        return values.sum(), jnp.full((), values.size, values.dtype)
+    weight = mask.astype(values.dtype)
+    return jnp.where(weight != 0, values * weight, 0).sum(), weight.sum()
 
 
 def mean(metric: Metric) -> Float[Array, "..."]:
-    """Returns `sum / count`, or 0 if the count is 0.
+    """Returns `sum / count`, or the sum if the count is 0.
+
+    The sum of no values is 0. A count may be any other number: weights can sum to less than 1.
 
     Example:
       >>> float(mean((jnp.array(3.0), jnp.array(2.0))))
       1.5
     """
     value, count = metric
-    return value / jnp.maximum(count, 1.0)
+    return value / jnp.where(count == 0, jnp.ones_like(count), count)
+
+
+def wide(x: Num[Array, "..."] | Bool[Array, "..."]) -> Float[Array, "..."]:
+    """Converts integers, bfloat16 and float16 to float32, because sums need the precision.
+
+    Example:
+      >>> wide(jnp.ones(2, jnp.bfloat16)).dtype.name
+      'float32'
+    """
+    if jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits >= 32:
+        return x
+    return x.astype(jnp.float32)
 
 
 def merge(a: Metrics, b: Metrics) -> Metrics:
@@ -152,26 +170,52 @@ def total_rows(blocks: Sequence[Metrics]) -> Metrics:
     return jax.tree.map(lambda *x: np.concatenate(x, 1).sum(1, dtype=np.float64), *blocks)
 
 
-def empty_rows(shapes: Any, count: int) -> Array:
-    """Returns a buffer of zeros `[count, M]` for metrics of these shapes, M numbers in all."""
+def empty_rows(shapes: Any, count: int) -> Int[Array, "K M"]:
+    """Returns a buffer of zeros `[count, M]` for metrics of these shapes, M words in all.
+
+    The rows hold the bits of the numbers in 32-bit words. So integers above 2^24 stay exact, and
+    so does float64.
+    """
     if not shapes:
         raise InputError("metrics", {}, "at least one for each step, such as the loss")
-    return jnp.zeros((count, sum(math.prod(x.shape) for x in jax.tree.leaves(shapes))))
+    return jnp.zeros((count, sum(_count_words(x) for x in jax.tree.leaves(shapes))), jnp.int32)
 
 
-def write_row(rows: Array, i: Array, metrics: Metrics) -> Array:
+def write_row(rows: Int[Array, "K M"], i: Array, metrics: Metrics) -> Int[Array, "K M"]:
     """Writes the metrics of a step into row i; all numbers at once, which needs a single update."""
-    row = jnp.concatenate([x.reshape(-1).astype(rows.dtype) for x in jax.tree.leaves(metrics)])
-    return jax.lax.dynamic_update_index_in_dim(rows, row, i, 0)
+    words = [
+        jax.lax.bitcast_convert_type(_at_least_32_bits(x), jnp.int32).reshape(-1)
+        for x in jax.tree.leaves(metrics)
+    ]
+    return jax.lax.dynamic_update_index_in_dim(rows, jnp.concatenate(words), i, 0)
 
 
-def unpack_rows(rows: Array, shapes: Any) -> Metrics:
+def unpack_rows(rows: Int[Array, "K M"], shapes: Any) -> Metrics:
     """Returns the columns of the rows `[K, M]` as metrics of these shapes, `[K, ...]` each."""
     leaves, structure = jax.tree.flatten(shapes)
-    ends = np.cumsum([math.prod(x.shape) for x in leaves])
-    columns = jnp.split(rows, ends[:-1], axis=1)
-    values = [part.reshape(-1, *x.shape) for part, x in zip(columns, leaves, strict=True)]
+    ends = np.cumsum([_count_words(x) for x in leaves])
+    values = []
+    for words, x in zip(jnp.split(rows, ends[:-1], axis=1), leaves, strict=True):
+        wide_x = jax.eval_shape(_at_least_32_bits, x)
+        if wide_x.dtype.itemsize == 8:
+            words = words.reshape(len(rows), -1, 2)
+        numbers = jax.lax.bitcast_convert_type(words, wide_x.dtype)
+        values.append(numbers.reshape(-1, *x.shape))
     return jax.tree.unflatten(structure, values)
+
+
+def _count_words(x: Any) -> int:
+    """Returns the number of 32-bit words in a row for an array of this shape and dtype."""
+    return math.prod(x.shape) * max(1, x.dtype.itemsize // 4)
+
+
+def _at_least_32_bits(x: Array) -> Array:
+    """Converts booleans and small integers to int32, and small floats to float32."""
+    if x.dtype.itemsize >= 4:
+        return x
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        return x.astype(jnp.float32)
+    return x.astype(jnp.int32)
 
 
 def stack_rows(metrics: list[Metrics]) -> Metrics:

@@ -15,11 +15,17 @@ Features = Num[np.ndarray, "N D"]
 #: Rows of which distances are computed at once, which bounds the memory.
 _BLOCK = 500
 
+#: Numbers of differences of vectors that are in memory at once.
+_DIFFERENCES = 2**24
+
 
 def frechet_distance(real: Features, generated: Features) -> float:
     """Computes the Fréchet distance between two sets, each approximated by a Gaussian.
 
         d = |m_1 - m_2|^2 + tr(C_1 + C_2 - 2 (C_1^1/2 C_2 C_1^1/2)^1/2)
+          = |m_1 - m_2|^2 + min_U |C_1^1/2 - C_2^1/2 U|^2,    U orthogonal
+
+    The second form is computed, because the first one subtracts numbers that are almost equal.
 
     In the features of the Inception network this distance is called FID. Two finite sets from the
     same distribution have a distance above 0, so compare it with the distance between two sets of
@@ -43,17 +49,17 @@ def frechet_distance(real: Features, generated: Features) -> float:
       4.0
     """
     real, generated = _pair(real, generated, 2)
-    m1, c1 = _moments(real)
-    m2, c2 = _moments(generated)
-    values, vectors = np.linalg.eigh(c1)
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ c2 @ root).clip(0)).sum()
-    return max(0.0, float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross))
+    m1, root1 = _moments(real)
+    m2, root2 = _moments(generated)
+    left, _, right = np.linalg.svd(root2.T @ root1)
+    return float(((m1 - m2) ** 2).sum() + ((root1 - root2 @ left @ right) ** 2).sum())
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the mean `[D]` and the covariance `[D, D]`."""
-    return x.mean(0), np.cov(x, rowvar=False).reshape(x.shape[1], -1)
+    """Returns the mean `[D]` and the root of the covariance, `[D, D]`."""
+    mean = x.mean(0)
+    _, values, vectors = np.linalg.svd(x - mean[None], full_matrices=False)
+    return mean, (vectors.T * (values / np.sqrt(len(x) - 1))[None]) @ vectors
 
 
 def coverage(label: Int[np.ndarray, " N"], classes: int) -> tuple[int, float]:
@@ -118,18 +124,46 @@ def nearest(
     at_least("k", k, 1)
     if k > len(points):
         raise InputError("k", k, f"at most the number of points, {len(points)}")
-    squares = (points**2).sum(1)
     distances = []
     rows = []
     for block in np.array_split(queries, -(-len(queries) // _BLOCK)):
-        # This formula is fast and finds the neighbours, but it is not precise for small distances.
-        # The distances themselves are therefore computed from the differences.
-        order = np.argpartition(squares[None] - 2 * block @ points.T, k - 1, axis=1)[:, :k]
-        apart = np.linalg.norm(block[:, None] - points[order], axis=2)
-        inner = np.argsort(apart, axis=1, kind="stable")
-        distances.append(np.take_along_axis(apart, inner, 1))
-        rows.append(np.take_along_axis(order, inner, 1))
+        low, high = _squared_distances(block, points)
+        # All points that may be among the k nearest ones: mostly k, more where points are close
+        # together and far from the origin.
+        limit = np.partition(high, k - 1, axis=1)[:, k - 1 : k]
+        count = int((low <= limit).sum(1).max())
+        for part in np.array_split(np.arange(len(block)), _parts(len(block), count, points)):
+            order = np.argpartition(low[part], count - 1, axis=1)[:, :count]
+            order.sort(axis=1)
+            apart = np.linalg.norm(block[part][:, None] - points[order], axis=2)
+            inner = np.argsort(apart, axis=1, kind="stable")[:, :k]
+            distances.append(np.take_along_axis(apart, inner, 1))
+            rows.append(np.take_along_axis(order, inner, 1))
     return np.concatenate(distances), np.concatenate(rows)
+
+
+def _squared_distances(
+    queries: Float[np.ndarray, "N D"], points: Float[np.ndarray, "M D"]
+) -> tuple[Float[np.ndarray, "N M"], Float[np.ndarray, "N M"]]:
+    """Computes a lower and an upper bound of all squared distances.
+
+        |q - p|^2 = |q|^2 + |p|^2 - 2 q p
+
+    This formula is fast. But it loses precision for two vectors that are close to each other and
+    far from the origin: its rounding grows with their squares.
+
+    Returns:
+      Two arrays `[N, M]`.
+    """
+    squares = (queries**2).sum(1)[:, None] + (points**2).sum(1)[None]
+    products = 2 * queries @ points.T
+    rounding = 2 * (points.shape[1] + 4) * np.finfo(np.float64).eps
+    return squares * (1 - rounding) - products, squares * (1 + rounding) - products
+
+
+def _parts(queries: int, count: int, points: np.ndarray) -> int:
+    """Returns the number of parts of some queries whose differences to `count` points fit."""
+    return min(queries, -(-queries * count * points.shape[1] // _DIFFERENCES))
 
 
 def psnr(true: Float[np.ndarray, "*D"], estimate: Float[np.ndarray, "*D"]) -> float:
@@ -242,11 +276,17 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
 def _within(queries: Float[np.ndarray, "N D"], points: Float[np.ndarray, "M D"], k: int) -> float:
     """Returns the fraction of queries that lie within the radius of at least one point."""
     radius = nearest(points, points, k + 1)[0][:, -1]
-    squares = (points**2).sum(1)
     inside = 0
     for block in np.array_split(queries, -(-len(queries) // _BLOCK)):
-        apart = (block**2).sum(1)[:, None] + squares[None] - 2 * block @ points.T
-        inside += int((apart <= radius[None] ** 2 + 1e-12 * squares.max()).any(1).sum())
+        low, high = _squared_distances(block, points)
+        certain = (high <= radius[None] ** 2).any(1)
+        inside += int(certain.sum())
+        # Where rounding matters, the distance is computed from the difference.
+        possible = low <= radius[None] ** 2 * (1 + 1e-12)
+        for row in np.flatnonzero(possible.any(1) & ~certain):
+            near = np.flatnonzero(possible[row])
+            apart = np.linalg.norm(block[row][None] - points[near], axis=1)
+            inside += int((apart <= radius[near]).any())
     return inside / len(queries)
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State, Sweep, Update
+from jaxdl.core import Batch, Learner, State, Sweep, Update, call_loss
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
 from jaxdl.metrics import Metrics, mean
@@ -238,28 +238,32 @@ def accumulate(update: Update, n: int) -> Update:
         fixed = jax.lax.stop_gradient(params)
 
         def part(carry, inputs):
-            extra, total, grads = carry
+            extra, grads = carry
             i, batch = inputs
 
             def objective(p):
-                loss, aux = update.loss(p, extra, batch, jax.random.fold_in(key, i), train=True)
-                return mean(loss), (loss, aux)
+                part_key = jax.random.fold_in(key, i)
+                name, *aux = call_loss(update, p, extra, batch, part_key, train=True)
+                names.append(name)
+                return mean(aux[1][name]), aux
 
-            (_, (loss, aux)), grad = jax.value_and_grad(objective, has_aux=True)(fixed)
-            value, count = loss
-            extra, metrics = aux
-            total = total + value
+            (_, (extra, metrics)), grad = jax.value_and_grad(objective, has_aux=True)(fixed)
+            count = metrics[names[0]][1]
             grads = jax.tree.map(lambda a, b: a + count.astype(b.dtype) * b, grads, grad)
-            return (extra, total, grads), (count, metrics)
+            return (extra, grads), metrics
 
-        start = extra, jnp.zeros(()), jax.tree.map(jnp.zeros_like, fixed)
+        names: list[str] = []
+        start = extra, jax.tree.map(jnp.zeros_like, fixed)
         inputs = jnp.arange(n), _parts(batch, n)
-        (extra, total, grads), (counts, metrics) = jax.lax.scan(part, start, inputs)
+        (extra, grads), metrics = jax.lax.scan(part, start, inputs)
+        metrics = jax.tree.map(lambda m: m.sum(0, dtype=m.dtype), metrics)
+        total, count = metrics[names[0]]
         # The learner differentiates this loss. The terms below add 0 to its sum and are linear in
         # the parameters, with the accumulated gradient as slope, so it gets that gradient.
         slopes = jax.tree.map(lambda g, p, f: (g * (p - f)).sum(), grads, params, fixed)
-        total = total + sum(jax.tree.leaves(slopes))
-        return (total, counts.sum()), (extra, jax.tree.map(lambda m: m.sum(0), metrics))
+        total = total + sum(x.astype(total.dtype) for x in jax.tree.leaves(slopes))
+        metrics[names[0]] = total, count
+        return metrics[names[0]], (extra, metrics)
 
     return update._replace(loss=loss)
 

@@ -71,7 +71,7 @@ def language(carried: bool) -> Row:
         fields["length"] = rng.integers(1, 8, SIZE).astype(np.int32)
     task = jaxdl.tasks.language(net, carried=carried)
     data = Dataset(fields, "random 2", contiguous=carried)
-    return Row(task.updates, task.init, data, exact_pmap=carried)
+    return Row(task.updates, task.init, data, exact_pmap=True)
 
 
 def sequence_classifier(body: linen.Module, pool: str | None) -> Row:

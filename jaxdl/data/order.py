@@ -165,7 +165,7 @@ def gather(arrays: dict[str, Any], rows: Int[Array, " B"]) -> Batch:
     if "mask" not in batch:
         return {**batch, "mask": (rows >= 0).astype(jnp.float32)}
     mask = _zero_unless(rows >= 0, batch["mask"].astype(jnp.float32))
-    counts = (mask > 0).any(tuple(range(1, mask.ndim)))
+    counts = (mask != 0).any(tuple(range(1, mask.ndim)))
     return {name: _zero_unless(counts, x) for name, x in batch.items()} | {"mask": mask}
 
 

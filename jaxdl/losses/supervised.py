@@ -218,13 +218,14 @@ def huber(
     Args:
       prediction: any shape.
       target: the same shape.
-      delta: the error at which the linear part begins, above 0.
+      delta: the error at which the linear part begins, a finite number above 0. For an infinite
+        one, write `mse(...) / 2`.
 
     Returns:
       A scalar.
 
     Raises:
-      InputError: unequal shapes, or a delta that is not above 0.
+      InputError: unequal shapes, or a delta that is not a finite number above 0.
 
     Source: Huber (1964), Robust estimation of a location parameter.
 
@@ -232,8 +233,8 @@ def huber(
       >>> float(huber(jnp.array([1.0, -3.0]), jnp.zeros(2)))
       1.5
     """
-    if not delta > 0:
-        raise InputError("delta", delta, "a number above 0")
+    if not is_traced(delta) and not 0 < delta < math.inf:
+        raise InputError("delta", delta, "a finite number above 0; without a linear part, mse / 2")
     return optax.huber_loss(*_same_shape("target", prediction, target), delta=delta).mean()
 
 

@@ -13,7 +13,7 @@ from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
-from jaxdl.nn.sequences import length_mask
+from jaxdl.nn.sequences import length_mask, zero_invalid
 from jaxdl.nn.tap import named, tapped
 
 
@@ -202,7 +202,7 @@ def _zero_invalid(
     """Returns `x` with zeros at invalid steps."""
     if valid is None:
         return x
-    return jnp.where(valid[..., None], x, jnp.zeros_like(x))
+    return zero_invalid(x, valid)
 
 
 def tcn(

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.activations import activation
+from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.tap import named
@@ -82,7 +83,7 @@ class MLP(nn.Module):
             batch.
 
         Returns:
-          `[B, outputs]`, float32.
+          `[B, outputs]`, float32, or float64 for a computation in float64.
 
         Raises:
           InputError: no batch axis, or not float.
@@ -96,7 +97,7 @@ class MLP(nn.Module):
             h = named(self, f"activation_{i}", h)
             h = Dropout(self.dropout)(h, train)
         y = self._dense(self.outputs, "out")(h)
-        return y.astype(jnp.float32)
+        return y.astype(accumulation_dtype(y.dtype))
 
     def _dense(self, width: int, name: str, use_bias: bool = True) -> nn.Module:
         init = initializer(self.kernel_init)
@@ -118,7 +119,7 @@ def normalize(
 
         (h - mean) / sqrt(var + eps) scale + bias
 
-    The computation is in float32 for every dtype of `h`, because the statistics need it.
+    The computation is in float32 or a wider dtype, because the statistics need it.
 
     Args:
       h: `[B, ..., D]`, float; each of the D features has a scale and a bias.
@@ -134,7 +135,7 @@ def normalize(
       >>> normalize(jnp.ones((2, 3)), None, "norm_0", train=True).shape
       (2, 3)
     """
-    wide = h.astype(jnp.float32)
+    wide = h.astype(accumulation_dtype(h.dtype))
     if norm == "batch":
         wide = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(wide)
     elif norm == "layer":

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.sequences import Pool, pool_steps
 from jaxdl.nn.tap import named
@@ -101,7 +102,8 @@ class SequenceNet(nn.Module):
           lengths: `[B]` in [1, T], number of valid steps of each sequence; None means T.
 
         Returns:
-          `[B, outputs]` or `[B, T, outputs]`, float32. A length out of range gives NaN.
+          `[B, outputs]` or `[B, T, outputs]`, float32 or a wider dtype. A length out of range gives
+          NaN.
 
         Raises:
           InputError: an input that one of the parts does not accept.
@@ -135,7 +137,8 @@ class SequenceNet(nn.Module):
             # A body that shortens the sequence has already set its invalid steps to 0.
             same_steps = y.shape[1] == x.shape[1]
             y = named(self, "pool", pool_steps(y, self.pool, lengths if same_steps else None))
-        y = self.out(self.drop(y, train)).astype(jnp.float32)
+        y = self.out(self.drop(y, train))
+        y = y.astype(accumulation_dtype(y.dtype))
         if lengths is not None:
             valid = (lengths >= 1) & (lengths <= x.shape[1])
             y = jnp.where(valid.reshape(-1, *[1] * (y.ndim - 1)), y, jnp.nan)

@@ -24,6 +24,7 @@ from jaxdl.nn.recurrence import (
     scan_cell,
     scan_named_cell,
 )
+from jaxdl.nn.sequences import zero_invalid
 from jaxdl.nn.tap import tapped
 
 Mask = Float[Array, "B T"] | Bool[Array, "B T"]
@@ -82,8 +83,8 @@ class RecurrentLayer(nn.Module):
           x: `[B, T, D]`, float.
           carry: the carry before the first step: h, `[B, H]`, or `(c, h)` of an LSTM; None means
             zeros.
-          mask: `[B, T]`; where it is 0 or False, the carry does not change and the output is 0.
-            None means 1 everywhere.
+          mask: `[B, T]`; where it is 0 or False, the carry does not change, the output is 0, and
+            the input has no effect, not even a NaN. None means 1 everywhere.
 
         Returns:
           `(ys [B, T, H], carry)`; pass the carry as `carry` to continue the sequence.
@@ -99,7 +100,9 @@ class RecurrentLayer(nn.Module):
         if mask is not None:
             if mask.shape != x.shape[:2]:
                 raise InputError("mask", mask.shape, f"[B, T], {x.shape[:2]}")
-            mask = mask.astype(bool).T
+            mask = mask.astype(bool)
+            x = zero_invalid(x, mask)
+            mask = mask.T
         ys, end = self._run(weights, x, start, mask)
         if len(self.kind.parts) == 1:
             return ys, end[0]

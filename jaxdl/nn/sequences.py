@@ -5,7 +5,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from jaxdl.errors import InputError, is_traced, lengths_within, one_of
 
@@ -34,6 +34,27 @@ def length_mask(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
     """
     lengths_within(lengths, size)
     return jnp.arange(size)[None] < lengths[:, None]
+
+
+def zero_invalid(x: Shaped[Array, "B ..."], valid: Bool[Array, "B ..."]) -> Shaped[Array, "B ..."]:
+    """Returns an array with 0 where it is not valid.
+
+    A gradient through an invalid number is 0 times that number, which is NaN for a NaN. So the
+    number is replaced before anything is computed from it.
+
+    Args:
+      x: `[B, ...]` or `[B, T, ...]`.
+      valid: `[B]` or `[B, T]`, the first axes of `x`.
+
+    Returns:
+      An array with the shape and dtype of `x`.
+
+    Example:
+      >>> zero_invalid(jnp.array([[1.0, jnp.nan]]), jnp.array([[True, False]])).tolist()
+      [[1.0, 0.0]]
+    """
+    valid = valid.reshape(*valid.shape, *[1] * (x.ndim - valid.ndim))
+    return jnp.where(valid, x, jnp.zeros_like(x))
 
 
 def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]:

@@ -12,7 +12,15 @@ from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import accuracy, total
-from jaxdl.tasks.task import Task, apply, forward, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    forward,
+    init_variables,
+    lengths_kwargs,
+    one_update,
+    without_padding,
+)
 
 
 def classify(
@@ -55,6 +63,7 @@ def classify(
         return init_variables(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        batch = without_padding(batch)
         inputs = batch["input"]
         label = batch["label"]
         mask = batch.get("mask")

@@ -23,7 +23,7 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 from jaxdl.nn import spectral
-from jaxdl.tasks.task import Task, apply
+from jaxdl.tasks.task import Task, apply, without_padding
 
 
 class _Networks(NamedTuple):
@@ -273,6 +273,7 @@ def _discriminator_loss(
     *,
     train: bool,
 ) -> tuple[Metric, tuple[Any, Metrics]]:
+    batch = without_padding(batch)
     x = batch["input"]
     label = batch.get("label")
     generator_key = jax.random.fold_in(key, 0)
@@ -318,6 +319,7 @@ def _generator_loss(
     *,
     train: bool,
 ) -> tuple[Metric, tuple[Any, Metrics]]:
+    batch = without_padding(batch)
     generator_key = jax.random.fold_in(key, 0)
     fake, updated = _generate_batch(networks, params, extra, batch, generator_key, train=train)
     label = batch.get("label")

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Batch, Params, gather_rows, local_rows
+from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
+from jaxdl.replicas import gather_rows, local_rows
 from jaxdl.tasks.generation import generator, without_carry
-from jaxdl.tasks.task import Task, apply, init_variables, one_update
+from jaxdl.tasks.task import Task, apply, init_variables, one_update, without_padding
 
 
 def language(model: nn.Module, *, carried: bool = False) -> Task:
@@ -115,6 +116,7 @@ def _init(model: nn.Module, carried: bool, key: Key[Array, ""], batch: Batch) ->
 def _loss(
     model: nn.Module, params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
 ) -> tuple[Metric, tuple[Any, Metrics]]:
+    batch = without_padding(batch, carried="carry" in extra)
     inputs = batch["input"]
     extra = dict(extra)
     # The carry of the whole batch; `carry` has the rows of this replica.
@@ -160,11 +162,11 @@ def _token_metrics(logits: Float[Array, "B T V"], batch: Batch) -> Metrics:
         raise InputError(
             "logits", logits.shape, f"[B, T, V], an output for each label, {label.shape}"
         )
-    mask = jnp.ones(label.shape, jnp.float32)
+    mask = jnp.ones(label.shape, logits.dtype)
     if "length" in batch:
         mask = jnp.where(jnp.arange(label.shape[1])[None] < batch["length"][:, None], mask, 0)
     if "mask" in batch:
-        mask = mask * batch["mask"].reshape(label.shape[0], -1)
+        mask = mask * batch["mask"].reshape(label.shape[0], -1).astype(mask.dtype)
     # A sum over a one-hot mask replaces a gather, whose gradient is a scatter. On a CPU, a scatter
     # processes one number at a time.
     label_logit = jnp.where(jax.nn.one_hot(label, size, dtype=bool), logits, 0).sum(-1)

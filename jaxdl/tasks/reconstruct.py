@@ -13,7 +13,7 @@ from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from jaxdl.tasks import likelihoods
-from jaxdl.tasks.task import Task, apply, forward, init_variables, one_update
+from jaxdl.tasks.task import Task, apply, forward, init_variables, one_update, without_padding
 
 
 def reconstruct(
@@ -68,6 +68,7 @@ def reconstruct(
         return init_variables(model, key, {"input": batch["input"]})
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        batch = without_padding(batch)
         clean = batch["input"]
         inputs = clean
         dropout_key = jax.random.fold_in(key, 0)

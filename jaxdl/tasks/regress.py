@@ -9,7 +9,15 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.metrics import total
-from jaxdl.tasks.task import Task, apply, forward, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    forward,
+    init_variables,
+    lengths_kwargs,
+    one_update,
+    without_padding,
+)
 
 
 def regress(model: nn.Module) -> Task:
@@ -42,6 +50,7 @@ def regress(model: nn.Module) -> Task:
         return init_variables(model, key, batch)
 
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        batch = without_padding(batch)
         y, extra = apply(
             model, params, extra, batch["input"], key, train=train, **lengths_kwargs(batch)
         )

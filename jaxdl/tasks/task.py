@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError
+from jaxdl.nn.sequences import zero_invalid
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,6 +92,39 @@ def lengths_kwargs(batch: Batch) -> dict[str, Any]:
     if "length" not in batch:
         return {}
     return {"lengths": batch["length"]}
+
+
+def without_padding(batch: Batch, *, carried: bool = False) -> Batch:
+    """Returns a batch with 0 in its padding, which may hold any numbers, also NaN.
+
+    Padding is the steps of `input` after the `length`, and the examples with 0 in `mask [B]`. With
+    `mask [B, T]` it is the steps after the last one that counts.
+
+    Args:
+      batch: the fields `[B, ...]`.
+      carried: if True, the steps without a weight still determine the state of the next batch, so
+        `mask` makes no padding.
+
+    Returns:
+      The batch, with the same lengths and mask.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> batch = {"input": jnp.array([[1.0, jnp.nan]]), "length": jnp.array([1])}
+      >>> without_padding(batch)["input"].tolist()
+      [[1.0, 0.0]]
+    """
+    batch = dict(batch)
+    if "length" in batch:
+        x = batch["input"]
+        batch["input"] = zero_invalid(x, jnp.arange(x.shape[1])[None] < batch["length"][:, None])
+    if "mask" not in batch or carried:
+        return batch
+    valid = batch["mask"] != 0
+    if valid.ndim == 2:
+        valid = jax.lax.cummax(valid.astype(jnp.int32), axis=1, reverse=True) > 0
+    values = {name: x for name, x in batch.items() if name not in ("mask", "length")}
+    return batch | {name: zero_invalid(x, valid) for name, x in values.items()}
 
 
 def apply(

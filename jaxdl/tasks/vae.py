@@ -15,7 +15,7 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
 from jaxdl.tasks import binarization, likelihoods
-from jaxdl.tasks.task import Task, apply, one_update
+from jaxdl.tasks.task import Task, apply, one_update, without_padding
 
 #: The mean of q(z | x) and the logarithm of its variance.
 Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]
@@ -184,6 +184,7 @@ def _loss(
     train: bool,
 ) -> tuple[Metric, tuple[Any, Metrics]]:
     nll, binarize_batch, beta, warmup = objective
+    batch = without_padding(batch)
     dropout_key = jax.random.fold_in(key, 0)
     noise_key = jax.random.fold_in(key, 1)
     pixel_key = jax.random.fold_in(key, 2)

@@ -14,10 +14,11 @@ from jaxdl.data.checks import check_numbers
 from jaxdl.data.dataset import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, at_least, of_kind
-from jaxdl.metrics import means, read_rows, total_rows
+from jaxdl.errors import InputError, NonFinite, at_least, of_kind
+from jaxdl.metrics import Metrics, means, read_rows, total_rows
 from jaxdl.rng import check_key, root, stream
 from jaxdl.training.ensemble import strategy_for_keys
+from jaxdl.training.metric_logger import describe_nonfinite
 from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
@@ -51,6 +52,7 @@ def evaluate(
     Raises:
       InputError: an argument of a wrong type, the state of another learner, inputs of another shape
         than in training, or a number of the set that counts and is not finite.
+      NonFinite: the loss or another metric is NaN or infinite; for several runs, in all of them.
 
     Example:
       >>> import jaxdl, optax
@@ -81,8 +83,10 @@ def evaluate(
     _check_shapes(state, program.abstract, data.name)  # type: ignore[arg-type]
     state = jax.tree.map(lambda x, to: jax.device_put(x, to.sharding), state, program.abstract)
     windows = data.evaluation(size, strategy.place)
-    metrics = evaluate_windows(program, state, windows, strategy.place(stream(key, "eval")))
-    assert metrics is not None
+    sums = _sum_windows(program, state, windows, strategy.place(stream(key, "eval")))
+    assert sums is not None
+    _check_finite(sums, state, data)
+    metrics = means(sums)
     if program.several:
         return metrics
     return {name: _of_one_run(values) for name, values in metrics.items()}
@@ -107,6 +111,20 @@ def evaluate_windows(
     Returns:
       `{name: means [N]}`, one for each run; None if the evaluation was interrupted.
     """
+    sums = _sum_windows(program, state, windows, key, interrupted)
+    if sums is None:
+        return None
+    return means(sums)
+
+
+def _sum_windows(
+    program: Program,
+    state: State,
+    windows: Iterable[Window],
+    key: Key[Array, ""],
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Metrics | None:
+    """Computes the sums of the metrics over all windows, `[N]` each; None if interrupted."""
     dispatch_size = DispatchSize()
     rows = []
     for window in windows:
@@ -121,7 +139,15 @@ def evaluate_windows(
             rows.append(read_rows(metrics, until - done, program.several))
             dispatch_size.update(until - done, time.perf_counter() - began)
             done = until
-    return means(total_rows(rows))
+    return total_rows(rows)
+
+
+def _check_finite(sums: Metrics, state: State, data: Source) -> None:
+    """Raises NonFinite if the metrics of all runs are not finite."""
+    finite = [np.isfinite(x).reshape(len(x), -1).all(1) for x in jax.tree.leaves(sums)]
+    if not np.stack(finite).all(0).any():
+        message = f"{describe_nonfinite(sums, state)}; evaluated on {data.name}"
+        raise NonFinite(state.steps_done, message)
 
 
 def _check_shapes(state: State, expected: State, name: str) -> None:

@@ -120,7 +120,9 @@ class MetricLogger:
         if broken.any(1).all():
             row = int(first_broken.max())
             of_step = jax.tree.map(lambda x: x[:, row], metrics)
-            return NonFinite(first + row, _describe(of_step, state))
+            return NonFinite(
+                first + row, f"{describe_nonfinite(of_step, state)}; this state is not saved"
+            )
         for i in set(np.flatnonzero(broken.any(1)).tolist()) - self._diverged:
             self._diverged.add(i)
             since = first + first_broken[i]
@@ -166,14 +168,14 @@ def not_finite(state: State, step: int) -> NonFinite | None:
     return NonFinite(step, f"{_first_failed(passed)} is not finite; this state is not saved")
 
 
-def _describe(metrics: Metrics, state: State) -> str:
+def describe_nonfinite(metrics: Metrics, state: State) -> str:
     """Returns a message with the metrics and the first leaf of the state that are not finite."""
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     failed = _first_failed(finite_on_host(state))
     where = "all leaves of the state are finite"
     if failed:
         where = f"first leaf that is not finite: {failed}"
-    return f"{', '.join(names)} is not finite; {where}; this state is not saved"
+    return f"{', '.join(names)} is not finite; {where}"
 
 
 def _first_failed(passed: dict[str, np.ndarray]) -> str | None:

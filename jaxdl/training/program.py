@@ -33,7 +33,7 @@ class Program(NamedTuple):
       abstract: shapes, dtypes and shardings of the state, into which a checkpoint is restored.
       init: `init(key) -> State`, on the devices.
       run: `run(state, window, key, k) -> (state, metrics)` does `k` steps, at most `MAX_STEPS`.
-        Their metrics, in float32, are the first `k` rows (see
+        Their metrics are the first `k` rows, with the dtypes that the losses return (see
         `jaxdl.metrics.read_rows`). The buffers of the given state are donated.
       evaluate: `evaluate(state, window, key, start, end) -> metrics` of the window's batches from
         `start` to `end`, in the first `end - start` rows.

@@ -14,9 +14,10 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from jaxdl.core import AXIS, Batch, Learner, Sweep
+from jaxdl.core import Batch, Learner, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
+from jaxdl.replicas import AXIS
 from jaxdl.training.debugging import checked_program
 from jaxdl.training.program import Program, example_of, program
 
@@ -119,10 +120,11 @@ class Sharded:
 class Pmapped:
     """`jax.pmap`: every device runs the step on its own part of the batch.
 
-    Gradients are averaged and metrics added. The result differs from that of one device if a step
-    depends on its whole batch. BatchNorm normalizes each part separately, and averages the running
-    statistics. Every device has its own dropout masks and noise. A masked mean is the mean of the
-    parts' means. The default `Sharded` has none of these differences.
+    Metrics are added, and the count of a loss weighs the gradient of each part. So the gradient is
+    that of the whole batch, also with lengths, masks and weights. The result differs from that of
+    one device if a layer depends on its whole batch. BatchNorm normalizes each part separately, and
+    averages the running statistics. Every device has its own dropout masks and noise. The default
+    `Sharded` has none of these differences.
 
     Args:
       devices: devices of this process; None means all of them.
