@@ -26,6 +26,9 @@ from jaxdl.xla import materialize
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
 
+#: Name of the scope of the operations of optimizers in a trace.
+OPTIMIZER = "optimizer"
+
 #: Name of the axis over which the `pmap` strategy maps a step.
 AXIS = "replica"
 
@@ -181,8 +184,10 @@ def learner(
         params, extra = init(key, batch)
         for update in updates:
             _check_on(update, params)
-        opt = tuple(update.optimizer.init(_take(params, update.on)) for update in updates)
-        return _strong(State(jnp.zeros((), jnp.int32), params, opt, extra))
+        with jax.named_scope(OPTIMIZER):
+            opt = tuple(update.optimizer.init(_take(params, update.on)) for update in updates)
+            opt = _strong(opt)
+        return State(jnp.zeros((), jnp.int32), _strong(params), opt, _strong(extra))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
         metrics: Metrics = {}
@@ -254,10 +259,11 @@ def _apply(
     # Materializing the gradients ensures this.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
-    # Some of Optax's code mixes dtypes, which strict promotion refuses.
-    with jax.numpy_dtype_promotion("standard"):
-        delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
-    params = _put(state.params, update.on, optax.apply_updates(part, delta))
+    with jax.named_scope(OPTIMIZER):
+        # Some of Optax's code mixes dtypes, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
+        params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
     metrics = {**metrics, **_learning_rate(opt, update.on)}
     return state.replace(params=params, opt=opts, extra=extra), metrics

@@ -31,8 +31,8 @@ import numpy as np
 from jaxdl import state_sha256
 from jaxdl.data import Dataset, split
 from jaxdl.data.order import contiguous_order, epoch_order, sequential_order
+from jaxdl.environment import processor
 from jaxdl.rng import root, stream
-from jaxdl.runs.directory import processor
 from tests.faults.twice import NAMES, smoke
 from tests.runs.scripts import script
 

@@ -38,6 +38,7 @@ ARROWS = {
     "optimizers": {"errors"},
     "plots": {"errors"},
     "xla": set(),
+    "environment": {"rng"},
     "core": {"errors", "metrics", "xla"},
     "predict": {"core", "errors"},
     "finite": {"core"},
@@ -46,13 +47,13 @@ ARROWS = {
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn"},
-    "training": {"core", "data", "errors", "finite", "metrics", "rng", "xla"},
-    "runs": {"core", "data", "errors", "plots", "rng", "training"},
+    "training": {"core", "data", "environment", "errors", "finite", "metrics", "rng", "xla"},
+    "runs": {"core", "data", "environment", "errors", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),
         *("rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
-    "reproduce": {"data", "errors", "runs"},
+    "reproduce": {"data", "environment", "errors", "runs"},
 }
 
 TOP = {

@@ -1,6 +1,7 @@
 """A run: its directory, training with resuming from checkpoints, evaluation and its result.
 
-config.json  data.json  metrics.jsonl  checkpoints/  figures/*.png  samples/  result.json
+config.json  environment.json  data.json  metrics.jsonl
+checkpoints/  figures/*.png  samples/  result.json
 """
 
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
+from jaxdl.environment import environment
 from jaxdl.errors import InputError, one_line
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
@@ -22,7 +24,6 @@ from jaxdl.runs.directory import (
     check_out,
     claim,
     conversions,
-    environment,
     peak_memory,
     read_result,
     write_json,

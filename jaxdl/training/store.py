@@ -2,7 +2,7 @@
 
 Orbax writes one pytree per directory, asynchronously and atomically. A step is valid only with its
 `manifest.json`, which is written after Orbax's commit. It holds the SHA-256 of every file, the
-state's layout and the validations so far.
+state's layout, the validations so far and the fingerprint of the run.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -34,14 +34,28 @@ from jaxdl.training.manifest import (
 )
 
 
+class Checkpoint(NamedTuple):
+    """A state, and what is saved with it.
+
+    Attributes:
+      state: the state.
+      history: the validations so far, `(step, value)`.
+      fingerprint: a JSON object that identifies the run (`jaxdl.training.fingerprint`).
+    """
+
+    state: State
+    history: History
+    fingerprint: Mapping[str, Any] = {}
+
+
 @runtime_checkable
 class Store(Protocol):
     """A store for checkpoints, which saves and restores states."""
 
-    def save(self, state: State, history: History) -> None:
-        """Saves a state and the validations so far, `(step, value)`."""
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Saves a checkpoint."""
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         """Restores the newest good state, or that of `step`; returns None for an empty store.
 
         Args:
@@ -57,24 +71,26 @@ class InMemory:
     """A store in memory, for tests and for early stopping without a directory."""
 
     def __init__(self) -> None:
-        self.states: dict[int, tuple[State, History]] = {}
+        self.states: dict[int, Checkpoint] = {}
 
-    def save(self, state: State, history: History) -> None:
-        self.states[state.steps_done] = (jax.tree.map(jnp.copy, state), list(history))
+    def save(self, checkpoint: Checkpoint) -> None:
+        state, history, fingerprint = checkpoint
+        copy = jax.tree.map(jnp.copy, state)
+        self.states[state.steps_done] = Checkpoint(copy, list(history), fingerprint)
         steps = steps_to_keep({step: _value(step, history) for step in self.states})
         self.states = {step: self.states[step] for step in steps}
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         if not self.states and step is None:
             return None
         if step is None:
             step = max(self.states)
         if step not in self.states:
             raise CheckpointError(f"step {step} is not saved; there are {sorted(self.states)}")
-        state, history = self.states[step]
+        state, history, fingerprint = self.states[step]
         check_layout(f"step {step} in memory", layout(state), layout(abstract))
         copy = jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract)
-        return copy, list(history)
+        return Checkpoint(copy, list(history), fingerprint)
 
     def close(self) -> None:
         """Returns at once, because every state is already saved."""
@@ -104,13 +120,14 @@ class Directory:
         self.pending: threading.Thread | None = None
         self.failure: Exception | None = None
 
-    def save(self, state: State, history: History) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Copies the state and writes it in the background.
 
         Raises:
           CheckpointError: this save could not be started, or the previous one failed.
         """
         self.close()
+        state = checkpoint.state
         check_names(self.path, state)
         self.saving = state.steps_done
         target = self.path / str(self.saving)
@@ -118,11 +135,12 @@ class Directory:
         self._raise_failure()
         response = self._try(_start_saving, target, state)
         self._raise_failure()
-        args = (self._finish, response, target, layout(state), list(history))
+        rest = layout(state), list(checkpoint.history), checkpoint.fingerprint
+        args = (self._finish, response, target, *rest)
         self.pending = threading.Thread(target=self._try, args=args)
         self.pending.start()
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         self.close()
         check_names(self.path, abstract)
         if step is not None:
@@ -177,12 +195,17 @@ class Directory:
             ) from failure
 
     def _finish(
-        self, response: Any, target: Path, layout: dict[str, str], history: History
+        self,
+        response: Any,
+        target: Path,
+        layout: dict[str, str],
+        history: History,
+        fingerprint: Mapping[str, Any],
     ) -> None:
         """Waits for Orbax; then writes the manifest and removes old steps."""
         response.result()
         if jax.process_index() == 0:
-            write_manifest(target, layout, history)
+            write_manifest(target, layout, history, fingerprint)
             self._remove_old(int(target.name), history)
 
     def _remove_old(self, saved: int, history: History) -> None:
@@ -204,7 +227,7 @@ class Directory:
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
-    def _load(self, abstract: State, step: int) -> tuple[State, History]:
+    def _load(self, abstract: State, step: int) -> Checkpoint:
         """Loads a step after its files and layout have been verified."""
         from orbax.checkpoint import v1 as ocp
 
@@ -223,7 +246,7 @@ class Directory:
         check_layout(str(where), layout(state), manifest["layout"])
         if state.steps_done != step:
             raise Damaged(f"{where} holds step {state.steps_done}")
-        return state, manifest["history"]
+        return Checkpoint(state, manifest["history"], manifest["fingerprint"])
 
 
 def steps_to_keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:

@@ -10,9 +10,10 @@ import pytest
 
 import jaxdl
 from jaxdl import rng
+from jaxdl.environment import environment
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs import run_experiment
-from jaxdl.runs.directory import check_out, claim, environment, write_json
+from jaxdl.runs.directory import check_out, claim, write_json
 from tests.runs.runs import experiment, options, stop
 
 

@@ -59,8 +59,9 @@ class Recorder(InMemory):
         self.saved = {}
         self.closed = 0
 
-    def save(self, state, history):
-        super().save(state, history)
+    def save(self, checkpoint):
+        super().save(checkpoint)
+        state, history, _ = checkpoint
         self.saved[int(state.step)] = (jax.device_get(state), list(history))
 
     def close(self):
