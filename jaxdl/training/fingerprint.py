@@ -132,7 +132,11 @@ def check_fingerprint(stored: Mapping[str, Any], given: Fingerprint) -> None:
             "store: the checkpoint has no fingerprint, because an earlier version wrote it; "
             "give this run another store, in which it starts again"
         )
-    for name in sorted((stored.keys() | given.keys()) - {"names", "programs", "environment"}):
+    compared = (stored.keys() | given.keys()) - {"names", "programs", "environment"}
+    if stored.get("validation") is None:
+        # No value was measured yet, so a validation set and early stopping may be added.
+        compared -= {"validation", "early stopping"}
+    for name in sorted(compared):
         if stored.get(name) != given.get(name):
             raise _other_run(name, _named(stored, name), _named(given, name))
     for name, (before, now) in changed_settings(stored["environment"]).items():
@@ -185,7 +189,7 @@ def _named(values: Mapping[str, Any], name: str) -> str:
 
 def _other_part(stored: Mapping[str, str], given: Mapping[str, str]) -> tuple[str, str] | None:
     """Returns the name and the description of the part that differs; None if all are equal."""
-    other = {name for name in given if stored.get(name) != given[name]}
+    other = {name for name in stored.keys() & given.keys() if stored[name] != given[name]}
     if not other:
         return None
     if {"loss", "optimizer"} <= other or other == {"step"}:

@@ -256,8 +256,10 @@ def _identity(
 def _restored(run: _Prepared, step: int | None = None) -> Checkpoint | None:
     """Restores a checkpoint of this run; raises CheckpointError for one of another run."""
     checkpoint = run.store.restore(run.program.abstract, step)
-    if checkpoint is not None and run.fingerprint:
-        check_fingerprint(checkpoint.fingerprint, run.fingerprint)
+    if checkpoint is not None:
+        check_values(run.learner, checkpoint.state)
+        if run.fingerprint:
+            check_fingerprint(checkpoint.fingerprint, run.fingerprint)
     return checkpoint
 
 
@@ -267,7 +269,6 @@ def _first_state(run: _Prepared, steps: int, patience: Patience | None) -> tuple
     if restored is None:
         return run.program.init(run.init_key), []
     state, history, stored = restored
-    check_values(run.learner, state)
     done = state.steps_done
     if steps < done:
         raise InputError("steps", steps, f"at least {done}, the step that the store has reached")

@@ -62,7 +62,8 @@ def test_a_partial_file_of_a_killed_claim_is_ignored(tmp_path):
     check_out(tmp_path, options(tmp_path))
     claim(tmp_path, options(tmp_path))
     check_out(tmp_path, options(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["config.json", "environment.json"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "result.json"])

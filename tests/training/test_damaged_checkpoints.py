@@ -74,7 +74,7 @@ def test_after_any_damage_the_step_before_is_restored(saved, tmp_path, damage):
             assert Directory(path).steps() == [1]
             continue
         with pytest.warns(UserWarning, match="going back to step") as warned:
-            state, history = Directory(path).restore(abstract(state_at(0)))
+            state, history, _ = Directory(path).restore(abstract(state_at(0)))
         assert state_sha256(state) == good
         assert history == [(1, 0.5)]
         message = str(warned[0].message)
