@@ -21,13 +21,10 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.metrics import Metric, Metrics, mean
-from jaxdl.xla import materialize
+from jaxdl.xla import OPTIMIZER, materialize
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
-
-#: Name of the scope of the operations of optimizers in a trace.
-OPTIMIZER = "optimizer"
 
 #: Name of the axis over which the `pmap` strategy maps a step.
 AXIS = "replica"
@@ -185,8 +182,7 @@ def learner(
         for update in updates:
             _check_on(update, params)
         with jax.named_scope(OPTIMIZER):
-            opt = tuple(update.optimizer.init(_take(params, update.on)) for update in updates)
-            opt = _strong(opt)
+            opt = _strong(tuple(each.optimizer.init(_take(params, each.on)) for each in updates))
         return State(jnp.zeros((), jnp.int32), _strong(params), opt, _strong(extra))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
@@ -255,15 +251,13 @@ def _apply(
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = _mean_over_replicas((value, grads, extra))
-    # A CPU can update the parameters in place only after every operation that reads them.
-    # Materializing the gradients ensures this.
+    # Once all gradients are computed, a CPU can update the parameters in place.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
-    with jax.named_scope(OPTIMIZER):
-        # Some of Optax's code mixes dtypes, which strict promotion refuses.
-        with jax.numpy_dtype_promotion("standard"):
-            delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
-        params = _put(state.params, update.on, optax.apply_updates(part, delta))
+    # Some of Optax's code mixes dtypes, which strict promotion refuses.
+    with jax.named_scope(OPTIMIZER), jax.numpy_dtype_promotion("standard"):
+        delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
+    params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
     metrics = {**metrics, **_learning_rate(opt, update.on)}
     return state.replace(params=params, opt=opts, extra=extra), metrics

@@ -9,12 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import OPTIMIZER, Learner, Sweep
+from jaxdl.core import Learner, Sweep
 from jaxdl.data.source import Source
 from jaxdl.environment import changed_settings, environment
 from jaxdl.errors import CheckpointError
 from jaxdl.training.canonical import DIGITS, hash_of
-from jaxdl.training.program import Example, traced_evaluate, traced_init, traced_step
+from jaxdl.training.program import Example, Program, traced_evaluate, traced_init, traced_step
+from jaxdl.training.strategies import Pmapped, Strategy
+from jaxdl.xla import OPTIMIZER
 
 #: A JSON object. An empty one belongs to no run.
 Fingerprint = dict[str, Any]
@@ -31,29 +33,34 @@ TO_DO = "another run needs another store; to resume this one, use the value of t
 
 def fingerprint(
     learner: Learner | Sweep,
+    example: Example,
+    program: Program,
+    strategy: Strategy,
     data: Source,
     validation: Source | None,
-    *,
     key: Key[Array, "*N"],
     batch_size: int,
     early_stopping: str | None,
-    strategy: str | None,
-    example: Example,
-    placed: Any,
 ) -> Fingerprint:
     """Returns everything that decides the states of a run, except its number of steps.
 
     Args:
       learner: the learner.
+      example: names, shapes and dtypes of a batch.
+      program: the compiled program, which reuses traces that are made here.
+      strategy: the strategy.
       data: the training set.
       validation: the validation set.
       key: the root key of the run, or keys `[N]` of several.
       batch_size: examples per step.
       early_stopping: the rule of early stopping, and how often it is applied.
-      strategy: a strategy whose steps differ from those of one device, and its devices.
-      example: names, shapes and dtypes of a batch.
-      placed: the sharding of a program on one device; None for other programs.
     """
+    mapped = None
+    if isinstance(strategy, Pmapped):
+        mapped = f"pmap on {len(strategy.devices)} devices"
+    placed = None
+    if len(strategy.devices) == 1 and not program.several:
+        placed = program.abstract.step.sharding
     sets = {"data": data}
     if validation is not None:
         sets["validation"] = validation
@@ -62,7 +69,7 @@ def fingerprint(
         **{part: source_text(each) for part, each in sets.items()},
         "batch_size": batch_size,
         "early stopping": early_stopping,
-        "strategy": strategy,
+        "strategy": mapped,
         "names": {part: each.name for part, each in sets.items()},
         "programs": programs(learner, example, placed, early_stopping is not None),
         "environment": environment(),
@@ -197,7 +204,7 @@ def _other_part(stored: Mapping[str, str], given: Mapping[str, str]) -> tuple[st
     if "optimizer" in other:
         return "optimizer", "the optimizer"
     if "loss" in other:
-        return "loss", "the loss or the model"
+        return "loss", "the loss, model or wrapper"
     name = min(other)
     return name, f"the {name}"
 

@@ -30,7 +30,7 @@ from jaxdl.training.program import Program, example_of, traced_evaluate
 from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite
 from jaxdl.training.shutdown import GracefulShutdown
 from jaxdl.training.store import Checkpoint, History, InMemory, Store
-from jaxdl.training.strategies import Checked, Pmapped, Strategy
+from jaxdl.training.strategies import Checked, Strategy
 from jaxdl.training.strategies import strategy as by_name
 from jaxdl.training.writers import Writer
 
@@ -121,8 +121,9 @@ def train(
     _check_program(run, data, patience)
     if outlasts:
         early = patience and f"{patience} every {save_every} steps"
-        identity = _identity(run, data, validation, key, batch_size, early, strategy)
-        run = run._replace(fingerprint=identity)
+        sets = data, validation
+        prepared = learner, example_of(run.example), run.program, strategy
+        run = run._replace(fingerprint=fingerprint(*prepared, *sets, key, batch_size, early))
     logger = MetricLogger(writers, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
@@ -221,35 +222,6 @@ def _prepare(
         # Checked steps name the first non-finite operation themselves.
         replayable=store is not None and not isinstance(strategy, Checked),
         fingerprint={},
-    )
-
-
-def _identity(
-    run: _Prepared,
-    data: Source,
-    validation: Source | None,
-    key: Key[Array, "*N"],
-    batch_size: int,
-    early_stopping: str | None,
-    strategy: Strategy,
-) -> Fingerprint:
-    """Returns the fingerprint of a run."""
-    mapped = None
-    if isinstance(strategy, Pmapped):
-        mapped = f"pmap on {len(strategy.devices)} devices"
-    placed = None
-    if len(strategy.devices) == 1 and not run.program.several:
-        placed = run.program.abstract.step.sharding
-    return fingerprint(
-        run.learner,
-        data,
-        validation,
-        key=key,
-        batch_size=batch_size,
-        early_stopping=early_stopping,
-        strategy=mapped,
-        example=example_of(run.example),
-        placed=placed,
     )
 
 

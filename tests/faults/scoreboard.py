@@ -91,7 +91,7 @@ ROWS: dict[str, Row] = {
     ),
     "identity": _faults(
         "identity",
-        "Another key, set, learner or environment than that of a store is noticed, with both values",
+        "Another key, set, learner or environment than the store's is noticed, with both values",
         "",
         "--trials 50",
     ),

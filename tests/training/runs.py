@@ -42,7 +42,9 @@ def run(**changed):
     """
     memory = Memory()
     defaults = {"key": KEY, "steps": 10, "batch_size": 4, "strategy": SHARED, "writers": [memory]}
-    state = train(line(), points(), **(defaults | changed))
+    arguments = defaults | changed
+    net = arguments.pop("net", None) or line()
+    state = train(net, arguments.pop("data", None) or points(), **arguments)
     return state, memory.records
 
 
