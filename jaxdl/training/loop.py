@@ -77,7 +77,7 @@ def train(
       strategy: the strategy; None means all devices.
       store: the store for checkpoints; None means that no checkpoint outlasts this call. A store
         belongs to one run: one key, learner, data, batch size and rule of early stopping, under
-        the same settings of JAX and XLA. If its run is finished, a warning says so.
+        the same settings of JAX and XLA. If its run is finished, a warning is given.
       writers: metric writers, called every `log_every` steps.
       stop_after: a step after which the run is saved and ends, as if interrupted; None means that
         it runs to the end.
