@@ -22,7 +22,7 @@ from jaxtyping import Array, Int, Key, PyTree
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import Metric, Metrics, mean, wide
 from jaxdl.replicas import mean_over_replicas, sum_over_replicas
-from jaxdl.xla import materialize
+from jaxdl.xla import OPTIMIZER, materialize
 
 Batch = Mapping[str, Array]
 Params = PyTree[Array]
@@ -183,8 +183,9 @@ def learner(
         params, extra = init(key, batch)
         for update in updates:
             _check_on(update, params)
-        opt = tuple(update.optimizer.init(_take(params, update.on)) for update in updates)
-        return _strong(State(jnp.zeros((), jnp.int32), params, opt, extra))
+        with jax.named_scope(OPTIMIZER):
+            opt = _strong(tuple(each.optimizer.init(_take(params, each.on)) for each in updates))
+        return State(jnp.zeros((), jnp.int32), _strong(params), opt, _strong(extra))
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
         metrics: Metrics = {}
@@ -254,12 +255,11 @@ def _apply(
     part = _take(state.params, update.on)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = mean_over_replicas((value, grads, extra))
-    # A CPU can update the parameters in place only after every operation that reads them.
-    # Materializing the gradients ensures this.
+    # Once all gradients are computed, a CPU can update the parameters in place.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
     # Some of Optax's code mixes dtypes, which strict promotion refuses.
-    with jax.numpy_dtype_promotion("standard"):
+    with jax.named_scope(OPTIMIZER), jax.numpy_dtype_promotion("standard"):
         delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
     params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxdl.data.files import expand_path
+from jaxdl.environment import changed_settings
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
 from jaxdl.runs.command_line import parsed
 from jaxdl.runs.comparison import Comparison, compare_results, report
@@ -57,7 +58,8 @@ def reproduce(
       the `differences`.
 
     Raises:
-      InputError: the result names an unknown script or option, or `out` is not empty.
+      InputError: the result names an unknown script or option, or was made with other settings of
+        JAX and XLA; or `out` is not empty.
       RunError: the result cannot be read, or the run failed.
     """
     file = expand_path(result, "result")
@@ -65,6 +67,7 @@ def reproduce(
         raise InputError("result", str(file), "a result.json file, not the directory of a run")
     old = _read_stored(file)
     script = script_of(old["experiment"], Path(experiments))
+    _check_settings(old["environment"])
     with tempfile.TemporaryDirectory() as temporary:
         target = expand_path(out or temporary, "out").resolve()
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
@@ -87,6 +90,18 @@ def _read_stored(file: Path) -> dict[str, Any]:
     if not are_conversions(stored.get("conversions", {})):
         raise InputError("conversions", stored["conversions"], written)
     return stored
+
+
+def _check_settings(stored: Mapping[str, Any]) -> None:
+    """Raises InputError if the result was made with other settings than those of this process.
+
+    They are not restored, because flags of XLA may write files, and a result is not trusted.
+    """
+    for name, (before, now) in changed_settings(stored).items():
+        variable = name.upper()
+        raise InputError(
+            name, now, f"{before!r}, as in the result; set the environment variable {variable}"
+        )
 
 
 def script_of(name: Any, experiments: Path) -> Path:

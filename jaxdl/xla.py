@@ -9,6 +9,9 @@ import jax
 from jax.experimental.xla_metadata import set_xla_metadata
 from jaxtyping import Array, PyTree
 
+#: Name of the scope of optimizers in a trace.
+OPTIMIZER = "optimizer"
+
 
 def noinline(f: Callable, static_argnums: int | tuple[int, ...] = ()) -> Callable:
     """Returns `f` as a function that XLA does not inline into its callers.

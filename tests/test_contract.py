@@ -378,7 +378,7 @@ def finish(name: str, directory: str) -> list[str]:
     )
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
-        state, _ = store.restore(program.abstract, number)
+        state, *_ = store.restore(program.abstract, number)
         windows = training_windows(made.data, KEY, BATCH, number, strategy.place)
         window = next(windows)
         while int(state.step) < 5:

@@ -1,15 +1,21 @@
-"""Random numbers, orders of data and tiny trainings against hashes stored for this JAX version."""
+"""Sets, orders, random numbers and tiny trainings against stored hashes and figures."""
+
+import math
 
 import pytest
 
 from tests.faults.twice import NAMES
 from tests.golden import (
     COMPUTED,
-    FILE,
+    EVERYWHERE,
+    FIGURES,
+    PLAIN,
     TRAINED_ON,
     UNTRAINED,
     VERSION,
+    differences,
     stored_hashes,
+    stored_of,
     trained,
     untrained,
 )
@@ -17,19 +23,12 @@ from tests.golden import (
 OPTIMIZED = [pytest.mark.slow, pytest.mark.exact]
 
 
-def entry(name: str) -> dict[str, str]:
-    """Returns the hashes that are stored in an entry."""
-    if name not in stored_hashes():
-        pytest.skip(
-            f"{FILE.name} has no entry {name!r}; `python -m tests.golden --write` creates it"
-        )
-    return stored_hashes()[name]
-
-
 @pytest.fixture
 def golden():
     """Hashes of this JAX version that need no training."""
-    return entry(VERSION)
+    if VERSION not in stored_hashes():
+        pytest.skip(f"no hashes for JAX {VERSION}; `python -m tests.golden --write` creates them")
+    return stored_of(VERSION)
 
 
 def compare(name: str, computed: str | None, expected: str | None) -> None:
@@ -49,9 +48,20 @@ def marks(name: str) -> list:
 
 
 def test_names_of_the_stored_hashes(golden):
+    stored = stored_hashes()
     assert set(golden) == set(UNTRAINED)
-    assert {name.split("/")[1] for name in entry(TRAINED_ON)} == set(NAMES)
-    assert all(len(each) == 64 for hashes in stored_hashes().values() for each in hashes.values())
+    assert {name.split("/")[1] for name in stored[FIGURES]} <= set(NAMES)
+    trainings = [hashes for entry, hashes in stored.items() if " on " in entry]
+    for hashes in trainings:
+        assert hashes.keys() == stored[FIGURES].keys()
+    everywhere = stored[EVERYWHERE]
+    for hashes in (golden, everywhere, *trainings):
+        assert all(len(each) == 64 for each in hashes.values())
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_sets_and_orders_on_every_machine(name):
+    compare(name, untrained(name), stored_of(EVERYWHERE).get(name))
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in UNTRAINED])
@@ -63,13 +73,26 @@ def test_random_numbers_orders_and_streams(name, golden):
 @pytest.mark.exact
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("experiment", NAMES)
-def test_trainings(experiment):
-    expected = {
-        name: each for name, each in entry(TRAINED_ON).items() if name.split("/")[1] == experiment
-    }
+def test_trainings(experiment, golden):
+    """The figures are compared on every processor, the hashes on those that have an entry."""
     computed = trained(experiment)
-    for name in sorted(computed.keys() | expected.keys()):
-        compare(name, computed.get(name), expected.get(name))
+    figures = stored_of(FIGURES, experiment)
+    assert figures.keys() == computed.figures.keys()
+    for name, values in computed.figures.items():
+        assert not differences(figures[name], values), name
+    expected = stored_of(TRAINED_ON, experiment)
+    for name in sorted(expected):
+        compare(name, computed.hashes.get(name), expected[name])
+
+
+def test_figures_differ_by_more_than_rounding():
+    stored = {"metrics/test/loss": 2.0, "norm/Dense_0": 10.0, "metrics/none": math.nan}
+    rounded = {"metrics/test/loss": 2.1, "norm/Dense_0": 10.05, "metrics/none": math.nan}
+    assert not differences(stored, rounded)
+    assert differences(stored, rounded | {"norm/Dense_0": 10.5}) == [
+        "norm/Dense_0: 10.0 is now 10.5"
+    ]
+    assert len(differences(stored, {"metrics/test/loss": 3.0})) == 3
 
 
 def test_a_changed_hash_is_reported_with_instructions():

@@ -39,6 +39,7 @@ ARROWS = {
     "plots": {"errors"},
     "xla": set(),
     "replicas": set(),
+    "environment": {"rng"},
     "core": {"errors", "metrics", "replicas", "xla"},
     "predict": {"core", "data", "errors"},
     "finite": {"core"},
@@ -47,13 +48,15 @@ ARROWS = {
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
-    "training": {"core", "data", "errors", "finite", "metrics", "replicas", "rng", "xla"},
-    "runs": {"core", "data", "errors", "plots", "rng", "training"},
+    "training": {
+        *("core", "data", "environment", "errors", "finite", "metrics", "replicas", "rng", "xla"),
+    },
+    "runs": {"core", "data", "environment", "errors", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),
         *("rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
-    "reproduce": {"data", "errors", "runs"},
+    "reproduce": {"data", "environment", "errors", "runs"},
 }
 
 TOP = {

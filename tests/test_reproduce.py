@@ -139,6 +139,22 @@ def test_the_exit_code_is_0_if_the_promise_was_kept(
     assert line in capsys.readouterr().out
 
 
+def test_a_result_of_other_settings_is_refused(stored, no_process, tmp_path):
+    """Flags are not restored: `--xla_dump_to` of a result from elsewhere would write files."""
+    old = json.loads(stored.read_text())
+    flags = {"xla_flags": "--xla_dump_to=/theirs --xla_cpu_enable_fast_math=true"}
+    result = write(tmp_path / "result.json", old | {"environment": old["environment"] | flags})
+    with pytest.raises(InputError) as raised:
+        reproduce(result, experiments=EXPERIMENTS)
+    message = str(raised.value)
+    assert message.startswith("XLA_FLAGS: got ")
+    assert message.endswith(
+        "allowed: '--xla_cpu_enable_fast_math=true', as in the result; "
+        "set the environment variable XLA_FLAGS"
+    )
+    assert not no_process[1]
+
+
 HOSTILE = [
     ({"experiment": "../../x"}, "experiment: got '../../x', allowed: autoencoder, cnn, "),
     ({"experiment": "os"}, "experiment: got 'os', allowed: autoencoder, cnn, "),

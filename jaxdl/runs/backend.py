@@ -1,35 +1,16 @@
 """Settings of XLA that must be made before its backend starts, and the compilation cache."""
 
-import contextlib
 import os
 from pathlib import Path
 
 import jax
 
+from jaxdl.environment import threads
 from jaxdl.errors import InputError
 
 #: Largest thread pool that is accepted. A system that cannot start the threads kills the process
 #: without a message.
 MOST_THREADS = 1024
-
-
-def cores() -> int:
-    """Returns the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def threads() -> int:
-    """Returns the size of XLA's CPU thread pool.
-
-    The size decides how XLA divides sums, and therefore their rounding. It is taken from the
-    environment variables `PJRT_NPROC` and `NPROC`; the default is the number of cores.
-    """
-    for name in ("PJRT_NPROC", "NPROC"):
-        with contextlib.suppress(ValueError):
-            return max(1, int(os.environ.get(name, "")))
-    return cores()
 
 
 def set_cpu_threads(count: int) -> None:

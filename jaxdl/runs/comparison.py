@@ -112,7 +112,7 @@ def _reasons(
     if environment.get("platform") != "cpu":
         options.remove("cpu_threads")
     for name, used in old.get("conversions", {}).items():
-        if name in options:
+        if name in options | (environment.keys() - set(PLACEMENT)):
             reasons[f"{name} during the run"] = (used[-2], used[-1])
     return reasons
 
@@ -125,7 +125,7 @@ def values(result: Mapping[str, Any]) -> dict[str, Any]:
       >>> values({"steps": 3, "metrics": {"test/loss": 0.5}, "data": data})
       {'steps': 3, 'metrics/test/loss': 0.5, 'data/test/sha256': 'a'}
     """
-    leaves = _flat({name: result[name] for name in COMPARED if name in result})
+    leaves = flat({name: result[name] for name in COMPARED if name in result})
     ignored = [name for name in leaves if name.startswith("data/") and not name.endswith("/sha256")]
     ignored += [name for name in leaves if name.startswith("feature_classifier/environment/")]
     return {name: value for name, value in leaves.items() if name not in ignored}
@@ -183,7 +183,7 @@ def _numeric_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
 
     The flag that divides a CPU into devices is left out, because the devices are counted.
     """
-    parts = _flat(environment)
+    parts = flat(environment)
     flags = str(parts.get("xla_flags", "")).split()
     parts["xla_flags"] = " ".join(
         sorted(flag for flag in flags if "host_platform_device_count" not in flag)
@@ -202,7 +202,7 @@ def _classifier_environment(result: Mapping[str, Any]) -> dict[str, Any]:
     return _numeric_environment(classifier.get("environment") or {})
 
 
-def _flat(tree: Any, name: str = "") -> dict[str, Any]:
+def flat(tree: Any, name: str = "") -> dict[str, Any]:
     """Returns the leaves of nested JSON values by their paths."""
     items: list[tuple[Any, Any]]
     if isinstance(tree, dict):
@@ -214,7 +214,7 @@ def _flat(tree: Any, name: str = "") -> dict[str, Any]:
     return {
         path: leaf
         for key, each in items
-        for path, leaf in _flat(each, f"{name}/{key}".lstrip("/")).items()
+        for path, leaf in flat(each, f"{name}/{key}".lstrip("/")).items()
     }
 
 

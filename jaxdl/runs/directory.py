@@ -1,19 +1,16 @@
 """The directory of a run: its owner, its files, and the environment that the run was made in."""
 
 import contextlib
-import hashlib
 import json
-import os
 import platform
 import sys
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import jax
 import numpy as np
 
-from jaxdl import rng
 from jaxdl.data.files import (
     check_utf8,
     escapes_root,
@@ -24,74 +21,27 @@ from jaxdl.data.files import (
     write_atomically,
 )
 from jaxdl.data.owner import LOCK, Owner, own
+from jaxdl.environment import changed_settings, environment
 from jaxdl.errors import InputError, RunError
-from jaxdl.runs.backend import cores, threads
+from jaxdl.runs.comparison import flat
 from jaxdl.runs.options import PLACEMENT, Options, flat_options, identity
 from jaxdl.training.writers import strict
 
+#: Parts of an environment that are refused (`changed_settings`), that options determine, or that
+#: change no result.
+NOT_CONVERTED = ("xla_flags", "settings/", "cpu_threads", "cores")
+
 #: Parts of a result that are objects of numbers. Only runs of several seeds have `metrics_std`.
 NUMBERS = ("metrics", "metrics_std", "seconds", "throughput")
-
-#: Properties that Linux reports of a processor and that select instructions or cache blocking.
-INSTRUCTIONS = ("cpu family", "model", "stepping", "cache size", "flags", "Features", "CPU part")
 
 #: The way out if a file of a run is damaged.
 REMEDIES = {
     "config.json": "remove its directory to start the run again",
     **dict.fromkeys(
-        ("data.json", "conversions.json", "result.json"),
+        ("data.json", "conversions.json", "environment.json", "result.json"),
         "remove it; the command of the run writes it again",
     ),
 }
-
-PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-
-
-def environment() -> dict[str, Any]:
-    """Returns the versions, devices, flags and PRNG that the numbers of a run depend on."""
-    devices = 1
-    if jax.default_backend() == "cpu":
-        devices = jax.local_device_count()
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
-        "platform": jax.default_backend(),
-        "machine": platform.machine(),
-        "device_kind": jax.devices()[0].device_kind,
-        "device_count": jax.device_count(),
-        "processes": jax.process_count(),
-        "processor": processor(),
-        "cores": cores(),
-        # XLA has at least one thread per device.
-        "cpu_threads": max(threads(), devices),
-        "prng": str(jax.random.key_impl(rng.root(0))),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-    }
-
-
-def processor(description: Path = Path("/proc/cpuinfo")) -> str:
-    """Returns the name of the host's processor and a hash of what selects compiled code.
-
-    Args:
-      description: file in which the system describes the processor. If it does not exist, the name
-        that Python reports is used.
-
-    Example:
-      >>> len(processor().split()[-1])
-      8
-    """
-    rows: list[str] = []
-    if description.exists():
-        rows = description.read_text().partition("\n\n")[0].splitlines()
-    properties = {
-        name.strip(): value.strip() for name, _, value in (row.partition(":") for row in rows)
-    }
-    selecting = [f"{name} {properties[name]}" for name in INSTRUCTIONS if name in properties]
-    selecting = selecting or [platform.processor()]
-    name = properties.get("model name") or platform.processor() or platform.machine()
-    return f"{name} {hashlib.sha256(' '.join(selecting).encode()).hexdigest()[:8]}"
 
 
 def peak_memory() -> dict[str, int | None]:
@@ -149,8 +99,8 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
 
     Raises:
       InputError: the path is not a directory, or cannot be one.
-      RunError: the directory contains a run with other options, unrelated files, or links to files
-        outside of it.
+      RunError: the directory contains a run with other options or other settings of JAX and XLA,
+        unrelated files, or links to files outside of it.
     """
     expand_path(out, "out")
     check_utf8(out, "out")
@@ -169,14 +119,50 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
             raise RunError(f"out: {out} holds files but no config.json; choose an empty directory")
         return {}
     differences = _option_differences(read_json(file), config)
-    refused = {name: pair for name, pair in differences.items() if not _is_placement(name, pair)}
+    mapped = config.devices.strategy == "pmap"
+    refused = {
+        name: pair for name, pair in differences.items() if not _is_placement(name, pair, mapped)
+    }
     if refused:
-        text = ", ".join(
-            f"{name} (stored {stored!r}, given {given!r})"
-            for name, (stored, given) in refused.items()
-        )
-        raise RunError(f"out: {out} belongs to a run with other options: {text}")
+        raise RunError(f"out: {out} belongs to a run with other options: {_pairs(refused)}")
+    # A finished run has no steps left that other settings could change.
+    if not (out / "result.json").exists():
+        settings = changed_settings(_started_in(out))
+        if settings:
+            raise RunError(
+                f"out: {out} was started with other settings, which change the results: "
+                f"{_pairs(settings)}; use the stored ones, or another directory"
+            )
     return differences
+
+
+def _pairs(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    """Returns differences as a text with both values."""
+    return ", ".join(
+        f"{name} (stored {stored!r}, given {given!r})"
+        for name, (stored, given) in differences.items()
+    )
+
+
+def _started_in(out: Path) -> dict[str, Any]:
+    """Reads the environment in which a run was started or resumed; `{}` if it is not recorded."""
+    file = out / "environment.json"
+    if not file.exists():
+        return {}
+    return read_json(file)
+
+
+def _environment_changes(out: Path, now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Returns the parts of the environment that differ from the stored ones, by name."""
+    stored, given = flat(_started_in(out)), flat(now)
+    ignored: tuple[str, ...] = NOT_CONVERTED
+    if now["platform"] == "cpu":
+        ignored = *ignored, "device_count"
+    return {
+        name: (each, given.get(name))
+        for name, each in stored.items()
+        if each != given.get(name) and not name.startswith(ignored)
+    }
 
 
 def _option_differences(file: dict[str, Any], config: Options) -> dict[str, tuple[Any, Any]]:
@@ -201,16 +187,21 @@ def _is_undetermined(name: str, pair: tuple[Any, Any]) -> bool:
     return name in PLACEMENT and None in pair
 
 
-def _is_placement(name: str, pair: tuple[Any, Any]) -> bool:
-    """Returns True if an option only changes the devices; `pmap` changes the run (`Pmapped`)."""
+def _is_placement(name: str, pair: tuple[Any, Any], mapped: bool) -> bool:
+    """Returns True if an option only changes the devices.
+
+    The strategy `pmap` and its number of devices change the run (`Pmapped`).
+    """
+    if mapped and name == "cpu_devices":
+        return False
     return name in PLACEMENT and "pmap" not in pair
 
 
 def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
-    """Makes this process the owner of the directory and stores the options of the run.
+    """Makes this process the owner of the directory; stores the options and the environment.
 
-    Options that changed since the run was started (see `check_out`) are printed and added to
-    `conversions.json`.
+    Options and parts of the environment that changed since the run was started (see `check_out`)
+    are printed and added to `conversions.json`.
 
     Args:
       out: directory of the run.
@@ -229,15 +220,19 @@ def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
         owner = own(out, wait_for=wait_for)
         for left_over in out.glob("*.json*.partial"):
             left_over.unlink()
-        changes = check_out(out, config)
+        options = check_out(out, config)
+        here = environment()
+        changes = options | _environment_changes(out, here)
         if changes:
             changed = conversions(out)
             for name, (stored, given) in changes.items():
                 print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
                 changed[name] = [*changed.get(name, [stored]), given]
             write_json(out / "conversions.json", changed)
-        if changes or not (out / "config.json").exists():
+        if options or not (out / "config.json").exists():
             write_json(out / "config.json", identity(config))
+        if _started_in(out) != here:
+            write_json(out / "environment.json", here)
     except OSError as error:
         allowed = f"a directory that can be written ({error.strerror})"
         raise InputError("out", str(out), allowed) from None
@@ -245,7 +240,9 @@ def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
 
 
 def conversions(out: Path) -> dict[str, list[Any]]:
-    """Reads the options that changed when a run was resumed, each with its values in order.
+    """Reads what changed when a run was resumed, each with its values in order.
+
+    These are options that select the devices, and parts of the environment.
 
     Raises:
       RunError: the file has other contents.

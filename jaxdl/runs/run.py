@@ -1,7 +1,7 @@
 """A run: its directory, training with resuming from checkpoints, evaluation and its result.
 
-config.json  data.json  preprocessing.json  metrics.jsonl  checkpoints/  result.json
-figures/*.png  samples/
+config.json  environment.json  data.json  preprocessing.json  metrics.jsonl  result.json
+checkpoints/  figures/*.png  samples/
 """
 
 import sys
@@ -18,6 +18,7 @@ from jaxdl.core import Learner, State
 from jaxdl.data import preprocessing
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
+from jaxdl.environment import environment
 from jaxdl.errors import InputError, one_line
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
@@ -25,7 +26,6 @@ from jaxdl.runs.directory import (
     check_out,
     claim,
     conversions,
-    environment,
     peak_memory,
     read_result,
     write_json,

@@ -14,7 +14,6 @@ from jaxtyping import Array, Key
 from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError
-from jaxdl.rng import root
 from jaxdl.training.program import (
     Example,
     Program,
@@ -23,7 +22,7 @@ from jaxdl.training.program import (
     init_function,
     needs_host,
     program,
-    run_shapes,
+    traced_step,
 )
 from jaxdl.training.strategies import Checked, Pmapped, Sharded, Strategy
 
@@ -211,6 +210,4 @@ def _stack(members: list) -> Any:
 @lru_cache(maxsize=32)
 def _convolves(learner: Learner | Sweep, example: Example) -> bool:
     """Returns True if a step of the learner contains a convolution."""
-    state = run_shapes(learner, example)
-    step = jax.make_jaxpr(learner.step)(state, blank_of(example), root(0))
-    return "conv_general_dilated" in str(step)
+    return "conv_general_dilated" in str(traced_step(learner, example).jaxpr)

@@ -5,28 +5,34 @@ import functools
 import itertools
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-import jax
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.checks import check_numbers
 from jaxdl.data.dataset import Dataset, check_batch_size, check_source
 from jaxdl.data.faults import check_alike
-from jaxdl.data.order import Window, Windows, gather
+from jaxdl.data.order import Window, Windows
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, NonFinite, RunError, at_least, of_kind
-from jaxdl.rng import check_key, root, stream
+from jaxdl.rng import check_key, stream
 from jaxdl.training.ensemble import check_sweep, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
+from jaxdl.training.fingerprint import (
+    Fingerprint,
+    check_fingerprint,
+    fingerprint,
+    warn_of_conversion,
+)
 from jaxdl.training.metric_logger import MetricLogger, not_finite
 from jaxdl.training.plan import Patience, Schedule, Stop, plan
-from jaxdl.training.program import Program, run_shapes
+from jaxdl.training.program import Program, example_of, traced_evaluate
 from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite
 from jaxdl.training.shutdown import GracefulShutdown
-from jaxdl.training.store import History, InMemory, Store
+from jaxdl.training.store import Checkpoint, History, InMemory, Store
 from jaxdl.training.strategies import Checked, Strategy
 from jaxdl.training.strategies import strategy as by_name
 from jaxdl.training.writers import Writer
@@ -72,7 +78,9 @@ def train(
       patience: early stopping on that set; the best state is returned. Several runs are compared
         by their mean.
       strategy: the strategy; None means all devices.
-      store: the store for checkpoints; None means that no checkpoint outlasts this call.
+      store: the store for checkpoints; None means that no checkpoint outlasts this call. A store
+        belongs to one run: one key, learner, data, batch size and rule of early stopping, under
+        the same settings of JAX and XLA. If its run is finished, a warning is given.
       writers: metric writers, called every `log_every` steps.
       stop_after: a step after which the run is saved and ends, as if interrupted; None means that
         it runs to the end.
@@ -86,7 +94,8 @@ def train(
     Raises:
       InputError: an argument out of range, patience without a validation set, or a store that
         cannot be written.
-      CheckpointError: a state could not be saved, or the state in `store` has another layout.
+      CheckpointError: a state could not be saved, or the state in `store` has another layout or
+        belongs to another run; the message contains both values.
       RunError: another process trains with the directory of `store`, the directory was moved, or
         this process was forked from one that has trained.
       NonFinite: a metric became NaN or infinite; that state is not saved. With a store, the steps
@@ -112,15 +121,21 @@ def train(
     check_sweep(learner, key, stops_early=patience is not None)
     strategy = strategy_for_keys(key, strategy)
     check_batch_size(data, batch_size, strategy.shares)
+    outlasts = store is not None
     if store is None and patience is not None:
         store = InMemory()
     run = _prepare(learner, data, validation, key, batch_size, strategy, store)
     _check_program(run, data, patience)
+    if outlasts:
+        early = patience and f"{patience} every {save_every} steps"
+        sets = data, validation
+        prepared = learner, example_of(run.example), run.program, strategy
+        run = run._replace(fingerprint=fingerprint(*prepared, *sets, key, batch_size, early))
     logger = MetricLogger(writers, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
         run.store.open(run.program.abstract)
-        state, history = _first_state(run, steps)
+        state, history = _first_state(run, steps, patience)
         start = state.steps_done
         end = min(steps, stop_after or steps)
         longest = functools.partial(_longest, run.windows, logger)
@@ -148,7 +163,7 @@ def train(
                 # A restored state is not saved again after its missing validation, because the
                 # next checkpoint contains that value. After the last step no checkpoint follows.
                 if store is not None and (stop.steps or stop.until == steps):
-                    store.save(state, history)
+                    store.save(Checkpoint(state, history, run.fingerprint))
                     logger.lap("save")
             is_over = shutdown.signal or (patience and patience.is_over(history))
             if last or (stop.validate and is_over):
@@ -171,6 +186,7 @@ class _Prepared(NamedTuple):
       eval_key: key of the validations.
       store: the store; an empty one without a store.
       replayable: if True, steps can be repeated to find the first non-finite one.
+      fingerprint: the identity of the run; empty if no checkpoint outlasts it.
     """
 
     learner: Learner | Sweep
@@ -183,6 +199,7 @@ class _Prepared(NamedTuple):
     eval_key: Key[Array, "*N"]
     store: Store
     replayable: bool
+    fingerprint: Fingerprint
 
 
 def _prepare(
@@ -212,17 +229,33 @@ def _prepare(
         store or InMemory(),
         # Checked steps name the first non-finite operation themselves.
         replayable=store is not None and not isinstance(strategy, Checked),
+        fingerprint={},
     )
 
 
-def _first_state(run: _Prepared, steps: int) -> tuple[State, History]:
+def _restored(run: _Prepared, step: int | None = None) -> Checkpoint | None:
+    """Restores a checkpoint of this run; raises CheckpointError for one of another run."""
+    checkpoint = run.store.restore(run.program.abstract, step)
+    if checkpoint is not None:
+        check_values(run.learner, checkpoint.state)
+        if run.fingerprint:
+            check_fingerprint(checkpoint.fingerprint, run.fingerprint)
+    return checkpoint
+
+
+def _first_state(run: _Prepared, steps: int, patience: Patience | None) -> tuple[State, History]:
     """Returns the newest state in the store with its validations, or a new state."""
-    restored = run.store.restore(run.program.abstract)
-    state, history = restored or (run.program.init(run.init_key), [])
-    check_values(run.learner, state)
+    restored = _restored(run)
+    if restored is None:
+        return run.program.init(run.init_key), []
+    state, history, stored = restored
     done = state.steps_done
     if steps < done:
         raise InputError("steps", steps, f"at least {done}, the step that the store has reached")
+    if run.fingerprint:
+        warn_of_conversion(stored, run.fingerprint)
+    if steps == done or (patience and patience.is_over(history)):
+        warnings.warn(f"store: already finished at step {done}; nothing trained", stacklevel=3)
     return state, history
 
 
@@ -271,10 +304,10 @@ def _check(error: NonFinite | None, run: _Prepared, shutdown: GracefulShutdown) 
         return
 
     def saved_state() -> State | None:
-        state, _ = run.store.restore(run.program.abstract) or (None, [])
-        if state is None and error.step <= MAX_STEPS_FROM_START:
+        restored = _restored(run)
+        if restored is None and error.step <= MAX_STEPS_FROM_START:
             return run.program.init(run.init_key)
-        return state
+        return restored and restored.state
 
     if not run.replayable:
         raise error
@@ -294,10 +327,10 @@ def _result(
     best = patience.best_step(history)
     restored = None
     if best is not None:
-        restored = run.store.restore(run.program.abstract, best)
+        restored = _restored(run, best)
     if restored is None:
         return state
-    return restored[0]
+    return restored.state
 
 
 def _check_process() -> None:
@@ -363,8 +396,4 @@ def _check_program(run: _Prepared, data: Source, patience: Patience | None) -> N
 
 def _metric_names(run: _Prepared) -> list[str]:
     """Returns the names of the evaluation's metrics, without computing anything."""
-    arrays, order, _ = run.example
-    batch = jax.eval_shape(gather, arrays, order.reshape(-1, order.shape[-1])[0])
-    example = tuple((name, x.shape, x.dtype) for name, x in batch.items())
-    state = run_shapes(run.learner, example)
-    return list(jax.eval_shape(run.learner.evaluate, state, batch, root(0)))
+    return list(traced_evaluate(run.learner, example_of(run.example)).out_info)

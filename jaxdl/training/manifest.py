@@ -1,7 +1,7 @@
 """`manifest.json`, which makes a checkpoint valid; names and hashes of the leaves of a state.
 
-A manifest holds the SHA-256 of every file, the state's layout, the validations so far and its own
-hash.
+A manifest holds the SHA-256 of every file, the state's layout, the validations so far, the
+fingerprint of the run and its own hash.
 """
 
 import hashlib
@@ -59,25 +59,34 @@ def verify(where: Path, expected: Mapping[str, str]) -> None:
         raise Damaged(f"{where / name} {problem}")
 
 
-def write_manifest(where: Path, layout: Mapping[str, str], history: History) -> None:
+def write_manifest(
+    where: Path,
+    layout: Mapping[str, str],
+    history: History,
+    fingerprint: Mapping[str, Any],
+) -> None:
     """Writes the manifest atomically, after all other files; its presence makes the step valid.
 
     Args:
       where: directory of the step.
       layout: dtype and shape of every leaf.
       history: the validations so far.
+      fingerprint: the fingerprint of the run.
     """
     body = {
         "files": _files(where),
         "layout": dict(layout),
         "history": [[step, repr(value)] for step, value in history],
+        "fingerprint": dict(fingerprint),
     }
     text = json.dumps({**body, "sha256": _body_hash(body)}, indent=1)
     write_atomically(where / "manifest.json", text)
 
 
 def read_manifest(where: Path) -> dict[str, Any]:
-    """Reads a step's `files`, `layout` and `history`.
+    """Reads a step's `files`, `layout`, `history` and `fingerprint`.
+
+    In the manifests of earlier versions, which had no fingerprint, it is empty.
 
     Raises:
       Damaged: the manifest is missing, or differs from what was written.
@@ -88,6 +97,8 @@ def read_manifest(where: Path) -> dict[str, Any]:
     try:
         manifest = parse_json_object(read_bytes(name))
         body = {field: manifest[field] for field in ("files", "layout", "history")}
+        if "fingerprint" in manifest:
+            body["fingerprint"] = dict(manifest["fingerprint"])
         intact = manifest["sha256"] == _body_hash(body)
         body["history"] = [(int(step), float(value)) for step, value in body["history"]]
         values = [value for part in ("files", "layout") for value in body[part].values()]
@@ -97,7 +108,7 @@ def read_manifest(where: Path) -> dict[str, Any]:
         raise Damaged(f"{name} cannot be read: {error}") from error
     if not intact:
         raise Damaged(f"{name} is damaged")
-    return body
+    return {"fingerprint": {}} | body
 
 
 def _body_hash(body: Mapping[str, Any]) -> str:

@@ -229,8 +229,9 @@ def _compiled(
 
 
 def example_of(window: Window) -> Example:
-    """Returns the names, shapes and dtypes of a window's batches."""
-    batch = jax.eval_shape(gather, window.arrays, window.order[0])
+    """Returns the names, shapes and dtypes of the batches of one run."""
+    rows = window.order.reshape(-1, window.order.shape[-1])[0]
+    batch = jax.eval_shape(gather, window.arrays, rows)
     return tuple((name, x.shape, x.dtype) for name, x in batch.items())
 
 
@@ -241,12 +242,46 @@ def blank_of(example: Example) -> Any:
 
 def run_shapes(learner: Learner | Sweep, example: Example) -> State:
     """Returns the shapes and dtypes of the state of one run."""
-    blank = blank_of(example)
+    states = traced_init(learner, example).out_info
     if not isinstance(learner, Sweep):
-        return jax.eval_shape(learner.init, root(0), blank)
-    keys = root(range(len(learner.values[0][1])))
-    states = jax.eval_shape(learner.init, keys, blank)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), states)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+
+
+@lru_cache(maxsize=32)
+def traced_init(learner: Learner | Sweep, example: Example) -> Any:
+    """Returns the trace of a learner's `init`."""
+    key = root(0)
+    if isinstance(learner, Sweep):
+        key = root(range(len(learner.values[0][1])))
+    return jax.jit(learner.init).trace(key, blank_of(example))
+
+
+@lru_cache(maxsize=32)
+def traced_step(learner: Learner | Sweep, example: Example, placed: Any = None) -> Any:
+    """Returns the trace of a learner's `step` on one device.
+
+    Args:
+      learner: the learner.
+      example: names, shapes and dtypes of a batch.
+      placed: the sharding of a program on one device, whose compilation then reuses the trace.
+    """
+    return jax.jit(learner.step).trace(*_shapes(learner, example, placed))
+
+
+@lru_cache(maxsize=32)
+def traced_evaluate(learner: Learner | Sweep, example: Example, placed: Any = None) -> Any:
+    """Returns the trace of a learner's `evaluate` on one device; see `traced_step`."""
+    return jax.jit(learner.evaluate).trace(*_shapes(learner, example, placed))
+
+
+def _shapes(learner: Learner | Sweep, example: Example, placed: Any) -> Any:
+    """Returns the shapes of the arguments of a step: state, batch and key."""
+
+    def shape_of(x: Any) -> Any:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=placed)
+
+    return jax.tree.map(shape_of, (run_shapes(learner, example), blank_of(example), root(0)))
 
 
 def _abstract(state: State, mesh: Any, count: int | None) -> State:
@@ -304,7 +339,7 @@ def init_function(
 @lru_cache(maxsize=32)
 def needs_host(learner: Learner | Sweep, example: Example) -> bool:
     """Returns True if a step on a CPU contains a convolution that is slow in loops."""
-    traced = jax.jit(learner.step).trace(run_shapes(learner, example), blank_of(example), root(0))
+    traced = traced_step(learner, example)
     return convolutions(traced.lower(lowering_platforms=("cpu",)).as_text()) == "slow"
 
 

@@ -2,7 +2,7 @@
 
 Orbax writes one pytree per directory, asynchronously and atomically. A step is valid only with its
 `manifest.json`, which is written after Orbax's commit. It holds the SHA-256 of every file, the
-state's layout and the validations so far.
+state's layout, the validations so far and the fingerprint of the run.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,20 @@ from jaxdl.training.manifest import (
 )
 
 
+class Checkpoint(NamedTuple):
+    """A state, and what is saved with it.
+
+    Attributes:
+      state: the state.
+      history: the validations so far, `(step, value)`.
+      fingerprint: a JSON object that identifies the run (`jaxdl.training.fingerprint`).
+    """
+
+    state: State
+    history: History
+    fingerprint: Mapping[str, Any] = {}
+
+
 @runtime_checkable
 class Store(Protocol):
     """A store for checkpoints, which saves and restores states."""
@@ -44,10 +58,10 @@ class Store(Protocol):
     def open(self, abstract: State) -> None:
         """Prepares for a run that saves states of these shapes; raises if it could not save."""
 
-    def save(self, state: State, history: History) -> None:
-        """Saves a state and the validations so far, `(step, value)`."""
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Saves a checkpoint."""
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         """Restores the newest good state, or that of `step`; returns None for an empty store.
 
         Args:
@@ -63,27 +77,29 @@ class InMemory:
     """A store in memory, for tests and for early stopping without a directory."""
 
     def __init__(self) -> None:
-        self.states: dict[int, tuple[State, History]] = {}
+        self.states: dict[int, Checkpoint] = {}
 
     def open(self, abstract: State) -> None:
         """Returns at once, because memory needs no preparation."""
 
-    def save(self, state: State, history: History) -> None:
-        self.states[state.steps_done] = (jax.tree.map(jnp.copy, state), list(history))
+    def save(self, checkpoint: Checkpoint) -> None:
+        state, history, fingerprint = checkpoint
+        copy = jax.tree.map(jnp.copy, state)
+        self.states[state.steps_done] = Checkpoint(copy, list(history), fingerprint)
         steps = steps_to_keep({step: _value(step, history) for step in self.states})
         self.states = {step: self.states[step] for step in steps}
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         if not self.states and step is None:
             return None
         if step is None:
             step = max(self.states)
         if step not in self.states:
             raise CheckpointError(f"step {step} is not saved; there are {sorted(self.states)}")
-        state, history = self.states[step]
+        state, history, fingerprint = self.states[step]
         check_layout(f"step {step} in memory", layout(state), layout(abstract))
         copy = jax.tree.map(lambda x, to: jax.device_put(jnp.copy(x), to.sharding), state, abstract)
-        return copy, list(history)
+        return Checkpoint(copy, list(history), fingerprint)
 
     def close(self) -> None:
         """Returns at once, because every state is already saved."""
@@ -127,7 +143,7 @@ class Directory:
         self._try(self._open, abstract)
         self._raise_failure()
 
-    def save(self, state: State, history: History) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Copies the state and writes it in the background.
 
         Raises:
@@ -135,6 +151,7 @@ class Directory:
           RunError: the directory was moved or removed since `open`.
         """
         self._wait()
+        state = checkpoint.state
         check_names(self.path, state)
         self.saving = state.steps_done
         target = self.path / str(self.saving)
@@ -142,11 +159,12 @@ class Directory:
         self._raise_failure()
         response = self._try(_start_saving, target, state)
         self._raise_failure()
-        args = (self._finish, response, target, layout(state), list(history))
+        rest = layout(state), list(checkpoint.history), checkpoint.fingerprint
+        args = (self._finish, response, target, *rest)
         self.pending = threading.Thread(target=self._try, args=args)
         self.pending.start()
 
-    def restore(self, abstract: State, step: int | None = None) -> tuple[State, History] | None:
+    def restore(self, abstract: State, step: int | None = None) -> Checkpoint | None:
         self._wait()
         check_names(self.path, abstract)
         if step is not None:
@@ -231,13 +249,18 @@ class Directory:
             ) from failure
 
     def _finish(
-        self, response: Any, target: Path, layout: dict[str, str], history: History
+        self,
+        response: Any,
+        target: Path,
+        layout: dict[str, str],
+        history: History,
+        fingerprint: Mapping[str, Any],
     ) -> None:
         """Waits for Orbax; then writes the manifest and removes old steps."""
         response.result()
         if jax.process_index() == 0:
             self.owner.check()
-            write_manifest(target, layout, history)
+            write_manifest(target, layout, history, fingerprint)
             self._remove_old(int(target.name), history)
 
     def _remove_old(self, saved: int, history: History) -> None:
@@ -259,7 +282,7 @@ class Directory:
                 (where / "manifest.json").unlink(missing_ok=True)
                 shutil.rmtree(where, ignore_errors=True)
 
-    def _load(self, abstract: State, step: int) -> tuple[State, History]:
+    def _load(self, abstract: State, step: int) -> Checkpoint:
         """Loads a step after its files and layout have been verified."""
         from orbax.checkpoint import v1 as ocp
 
@@ -278,7 +301,7 @@ class Directory:
         check_layout(str(where), layout(state), manifest["layout"])
         if state.steps_done != step:
             raise Damaged(f"{where} holds step {state.steps_done}")
-        return state, manifest["history"]
+        return Checkpoint(state, manifest["history"], manifest["fingerprint"])
 
 
 def steps_to_keep(values: Mapping[int, float | None], last: int = 2) -> list[int]:

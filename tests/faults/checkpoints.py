@@ -10,7 +10,7 @@ import optax
 
 import jaxdl
 from jaxdl.core import Learner, State
-from jaxdl.training import Directory, state_sha256
+from jaxdl.training import Checkpoint, Directory, state_sha256
 from tests.training import linear
 from tests.training.linear import abstract, state_at
 
@@ -27,14 +27,14 @@ def saved(directory: Path) -> Path:
     if not good.exists():
         store = Directory(good)
         for step in (1, 2):
-            store.save(sizeable(step), [(step, 1 / step)])
+            store.save(Checkpoint(sizeable(step), [(step, 1 / step)]))
         store.close()
     return Path(shutil.copytree(good, directory / "run"))
 
 
 def check_restores(run: Path, step: int, requested: int | None = None) -> None:
     """Asserts that restoring from a run gives the state of this step, bit by bit."""
-    state, _ = Directory(run).restore(abstract(sizeable(0)), requested)
+    state, *_ = Directory(run).restore(abstract(sizeable(0)), requested)
     assert state_sha256(state) == state_sha256(sizeable(step)), (
         f"the restored state is not that of step {step}"
     )

@@ -69,6 +69,7 @@ def manifest_good(directory: Path) -> list[bytes]:
         directory,
         {"params/w": "float32[4, 3]", "step": "int32[]"},
         [(1, 0.5), (2, float("nan")), (3, 0.25)],
+        {"key": "fry 0 7", "batch_size": 4, "environment": {"versions": {"jax": "0.10"}}},
     )
     MANIFEST.update(_texts(read_manifest(directory)))
     return [(directory / "manifest.json").read_bytes()]

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxdl.training import Directory, state_sha256
+from jaxdl.training import Checkpoint, Directory, state_sha256
 from jaxdl.training.manifest import _body_hash, _files
 from tests.faults.hostile_data import DEEP
 from tests.faults.hostile_npz import Row
@@ -21,7 +21,7 @@ def saved(path: Path, *steps: int) -> Path:
     """Saves checkpoints of these steps in a directory and returns its path."""
     store = Directory(path)
     for step in steps:
-        store.save(state_at(step), [(step, 0.5)])
+        store.save(Checkpoint(state_at(step), [(step, 0.5)]))
     store.close()
     return path
 
@@ -122,7 +122,7 @@ def other_shapes(step: Path) -> None:
     """Replaces arrays with arrays of other shapes, under a manifest with the old layout."""
     store = Directory(step.parent / "other")
     state = state_at(1)
-    store.save(state.replace(params={**state.params, "w": jnp.zeros((5, 3))}), [])
+    store.save(Checkpoint(state.replace(params={**state.params, "w": jnp.zeros((5, 3))}), []))
     store.close()
     shutil.rmtree(step / "state")
     shutil.move(step.parent / "other" / "1" / "state", step / "state")

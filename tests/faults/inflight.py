@@ -89,7 +89,7 @@ def trial(kind: str, rng: np.random.Generator, directory: Path) -> None:
     assert done.returncode == KINDS[kind][1], f"ended with {done.returncode}: {done.stderr[-2000:]}"
     sha256, *lines = done.stdout.split("\n")
     assert "in flight" in lines, "the save was over before the run ended, so nothing was tested"
-    state, _ = Directory(directory).restore(abstract(first_state(NUMBERS)), SAVED)
+    state, *_ = Directory(directory).restore(abstract(first_state(NUMBERS)), SAVED)
     assert state_sha256(state) == sha256, "the restored state has other bits than the saved one"
 
 

@@ -171,7 +171,7 @@ def check_ends(net: Learner, data: Any, where: str, step: int, directory: Path) 
         batch = {name: x[:BATCH] for name, x in data.arrays.items()}
         restored = store.restore(abstract(net.init(KEY, batch)))
         assert restored is not None
-        state, _ = restored
+        state, *_ = restored
         finite = [bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(state)]
         assert all(finite), "the newest checkpoint is not finite"
 

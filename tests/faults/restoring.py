@@ -18,7 +18,7 @@ import optax
 import jaxdl
 from jaxdl.core import State
 from jaxdl.errors import CheckpointError
-from jaxdl.training import Directory, state_sha256
+from jaxdl.training import Checkpoint, Directory, state_sha256
 from tests.faults import command
 from tests.training.linear import abstract, state_at
 
@@ -152,7 +152,7 @@ def trial(kind: str, rng: Rng, directory: Path) -> None:
     saved, requested, words = KINDS[kind](rng)
     store = Directory(directory)
     try:
-        store.save(saved, [])
+        store.save(Checkpoint(saved, []))
         store.restore(abstract(requested), saved.steps_done)
     except CheckpointError as error:
         text = str(error)
@@ -164,7 +164,7 @@ def trial(kind: str, rng: Rng, directory: Path) -> None:
     if kind == "colliding key":
         assert not list(directory.iterdir()), "a part of the checkpoint was saved"
     else:
-        state, _ = store.restore(abstract(saved), saved.steps_done)
+        state, *_ = store.restore(abstract(saved), saved.steps_done)
         assert state_sha256(state) == state_sha256(saved), "the checkpoint was changed"
 
 

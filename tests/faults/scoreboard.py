@@ -101,6 +101,12 @@ ROWS: dict[str, Row] = {
     "restoring": _faults(
         "restoring", "A checkpoint with another layout is refused, with the path and both values"
     ),
+    "identity": _faults(
+        "identity",
+        "Another key, set, learner or environment than the store's is noticed, with both values",
+        "",
+        "--trials 50",
+    ),
     "devices": _faults("devices", "A state saved on n devices and restored on m has the same bits"),
     "order": _faults("order", "A run resumed after any batch repeats no example and misses none"),
     "changes": _faults(

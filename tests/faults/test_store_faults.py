@@ -10,6 +10,7 @@ from tests.faults import (
     command,
     damage,
     devices,
+    identity,
     inflight,
     long,
     loops,
@@ -23,6 +24,7 @@ from tests.faults import (
 )
 
 TRIALS = {damage: 10, newest: len(newest.KINDS), restoring: len(restoring.KINDS), retention: 500}
+TRIALS |= {identity: len(identity.KINDS)}
 TRIALS |= {nonfinite: len(nonfinite.KINDS), order: len(order.KINDS), reader: len(reader.KINDS)}
 
 

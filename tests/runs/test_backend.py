@@ -9,11 +9,11 @@ import sys
 import jax
 import pytest
 
+from jaxdl.environment import cores, environment, processor, threads
 from jaxdl.errors import InputError
 from jaxdl.recipes.feature_classifier import default_directory
 from jaxdl.runs import Options, RunOptions, launch, with_options
-from jaxdl.runs.backend import cores, set_cpu_threads, threads
-from jaxdl.runs.directory import environment, processor
+from jaxdl.runs.backend import set_cpu_threads
 from jaxdl.runs.options import hashed_out
 from tests.runs.scripts import script
 
@@ -81,8 +81,8 @@ def test_the_number_of_threads_is_limited(monkeypatch):
 def test_cores_are_those_available_to_the_process(tmp_path):
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from jaxdl.runs import backend\n"
-        "print(backend.cores())"
+        "from jaxdl import environment\n"
+        "print(environment.cores())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "1\n", done.stderr

@@ -182,6 +182,14 @@ def test_options_that_changed_during_the_run(option, level):
     assert comparison.reasons == expected
 
 
+@pytest.mark.parametrize(
+    ("part", "level"), [("processor", "data"), ("versions/jax", "nothing"), ("cores", "bits")]
+)
+def test_parts_of_the_environment_that_changed_during_the_run(part, level):
+    old = RESULT | {"conversions": {part: ["a", "b"]}}
+    assert compare_results(old, RESULT).level == level
+
+
 def test_with_an_accelerator_a_change_of_threads_is_ignored():
     old = changed(("environment.platform", "tpu")) | {"conversions": {"cpu_threads": [1, 2]}}
     assert compare_results(old, changed(("environment.platform", "tpu"))).level == "bits"

@@ -13,9 +13,10 @@ import pytest
 
 import jaxdl
 from jaxdl import rng
+from jaxdl.environment import environment
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs import run_experiment
-from jaxdl.runs.directory import check_out, claim, environment, write_json
+from jaxdl.runs.directory import check_out, claim, write_json
 from tests.runs.runs import LEARNER, experiment, experiment_sets, options, stop
 
 
@@ -64,7 +65,8 @@ def test_a_partial_file_of_a_killed_claim_is_ignored(tmp_path):
     check_out(tmp_path, options(tmp_path))
     claim(tmp_path, options(tmp_path))
     check_out(tmp_path, options(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["config.json", "environment.json"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "result.json"])
@@ -233,3 +235,55 @@ def test_other_data_under_the_same_name_are_refused(tmp_path):
         f"out: {tmp_path} was started with other data: "
         f"train (stored 000000000000, given {hashes['train'][:12]})"
     )
+
+
+def test_the_environment_is_written_at_the_claim(tmp_path):
+    stop(tmp_path, stop_after=4)
+    assert json.loads((tmp_path / "environment.json").read_text()) == environment()
+
+
+def test_a_run_under_other_settings_is_refused(tmp_path, monkeypatch):
+    """Fast math changes the results, so the resumed run would not be the same run."""
+    flags = os.environ["XLA_FLAGS"]
+    fast = "--xla_cpu_enable_fast_math=true"
+    claim(tmp_path, options(tmp_path))
+    before = sorted(path.read_bytes() for path in tmp_path.iterdir())
+    monkeypatch.setenv("XLA_FLAGS", f"{flags} {fast}")
+    with pytest.raises(RunError) as raised:
+        run_experiment(options(tmp_path), experiment)
+    message = str(raised.value)
+    assert message.startswith(f"out: {tmp_path} was started with other settings")
+    assert "XLA_FLAGS (stored " in message and f"{fast}" in message.partition("given ")[2]
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=/nowhere {flags}")
+    assert check_out(tmp_path, options(tmp_path)) == {}
+    with jax.enable_x64(), pytest.raises(RunError) as raised:
+        check_out(tmp_path, options(tmp_path))
+    assert "jax_enable_x64 (stored 'the default', given 'True')" in str(raised.value)
+    assert sorted(path.read_bytes() for path in tmp_path.iterdir()) == before
+
+
+def test_a_finished_run_is_shown_under_any_settings(tmp_path, monkeypatch):
+    claim(tmp_path, options(tmp_path))
+    (tmp_path / "result.json").write_text("{}")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert check_out(tmp_path, options(tmp_path)) == {}
+
+
+def test_another_processor_and_version_are_recorded(tmp_path, monkeypatch, capsys):
+    claim(tmp_path, options(tmp_path))
+    first = environment()
+    monkeypatch.setattr("jaxdl.environment.processor", lambda: "another")
+    monkeypatch.setattr("jaxdl.environment.version", lambda name: "9.9")
+    claim(tmp_path, options(tmp_path))
+    changed = json.loads((tmp_path / "conversions.json").read_text())
+    assert changed["processor"] == [first["processor"], "another"]
+    assert changed["versions/jax"] == [jax.__version__, "9.9"]
+    assert "resuming with processor another instead of" in capsys.readouterr().err
+    claim(tmp_path, options(tmp_path))
+    assert json.loads((tmp_path / "conversions.json").read_text()) == changed
+
+
+def test_the_number_of_devices_under_pmap_is_part_of_the_run(tmp_path):
+    claim(tmp_path, options(tmp_path, strategy="pmap", cpu_devices=2))
+    with pytest.raises(RunError, match=r"cpu_devices \(stored 2, given 4\)"):
+        check_out(tmp_path, options(tmp_path, strategy="pmap", cpu_devices=4))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from jaxdl.data import Dataset, Simulated
+from jaxdl.environment import threads
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.recipes import ClassificationOptions, TrainingOptions
 from jaxdl.runs import Options, RunOptions, flat_options, launch, with_options
-from jaxdl.runs.backend import threads
 from jaxdl.runs.options import NOT_IDENTITY, from_json, hashed_out, identity
 from jaxdl.training.shutdown import SIGNALS
 from tests.runs.scripts import EXPERIMENTS, script

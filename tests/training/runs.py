@@ -42,7 +42,9 @@ def run(**changed):
     """
     memory = Memory()
     defaults = {"key": KEY, "steps": 10, "batch_size": 4, "strategy": SHARED, "writers": [memory]}
-    state = train(line(), points(), **(defaults | changed))
+    arguments = defaults | changed
+    net = arguments.pop("net", None) or line()
+    state = train(net, arguments.pop("data", None) or points(), **arguments)
     return state, memory.records
 
 
@@ -59,8 +61,9 @@ class Recorder(InMemory):
         self.saved = {}
         self.closed = 0
 
-    def save(self, state, history):
-        super().save(state, history)
+    def save(self, checkpoint):
+        super().save(checkpoint)
+        state, history, _ = checkpoint
         self.saved[int(state.step)] = (jax.device_get(state), list(history))
 
     def close(self):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxdl.errors import CheckpointError
-from jaxdl.training import Directory, state_sha256
+from jaxdl.training import Checkpoint, Directory, state_sha256
 from tests.training.linear import abstract, state_at
 
 
@@ -16,8 +16,8 @@ def saved(tmp_path_factory):
     """A directory with good checkpoints of steps 1 and 2, to be copied and damaged."""
     path = tmp_path_factory.mktemp("saved") / "run"
     store = Directory(path)
-    store.save(state_at(1), [(1, 0.5)])
-    store.save(state_at(2), [(1, 0.5), (2, 0.25)])
+    store.save(Checkpoint(state_at(1), [(1, 0.5)]))
+    store.save(Checkpoint(state_at(2), [(1, 0.5), (2, 0.25)]))
     store.close()
     return path
 
@@ -74,7 +74,7 @@ def test_after_any_damage_the_step_before_is_restored(saved, tmp_path, damage):
             assert Directory(path).steps() == [1]
             continue
         with pytest.warns(UserWarning, match="going back to step") as warned:
-            state, history = Directory(path).restore(abstract(state_at(0)))
+            state, history, _ = Directory(path).restore(abstract(state_at(0)))
         assert state_sha256(state) == good
         assert history == [(1, 0.5)]
         message = str(warned[0].message)
@@ -112,7 +112,7 @@ def test_a_file_that_does_not_belong_there(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "run")
     (tmp_path / "run" / "2" / "state" / "intruder").write_text("here")
     with pytest.warns(UserWarning, match="intruder does not belong there"):
-        state, _ = Directory(tmp_path / "run").restore(abstract(state_at(0)))
+        state, *_ = Directory(tmp_path / "run").restore(abstract(state_at(0)))
     assert int(state.step) == 1
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read(saved, monkeypatch):
 
     monkeypatch.setattr(Path, "open", broken)
     with pytest.warns(UserWarning, match=f"{data} cannot be read: .*EIO; going back to step"):
-        state, _ = Directory(saved).restore(abstract(state_at(0)))
+        state, *_ = Directory(saved).restore(abstract(state_at(0)))
     assert int(state.step) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_directory_name_that_is_no_step(saved, tmp_path):
         shutil.copytree(saved / "2", tmp_path / "run" / name)
     store = Directory(tmp_path / "run", last=1)
     assert store.steps() == [1, 2]
-    store.save(state_at(5), [])
+    store.save(Checkpoint(state_at(5), []))
     store.close()
     # Step 5 is the newest and step 2 the best; the store leaves the three other directories alone.
     assert len(list((tmp_path / "run").glob("*/manifest.json"))) == 5
@@ -183,7 +183,7 @@ def test_the_step_just_saved_is_kept_despite_damaged_later_ones(saved, tmp_path)
         shutil.copytree(saved / "2", tmp_path / "run" / str(step))
         flip(next(p for p in (tmp_path / "run" / str(step) / "state").rglob("*") if p.is_file()))
     store = Directory(tmp_path / "run")
-    store.save(state_at(3), [])
+    store.save(Checkpoint(state_at(3), []))
     store.close()
     with pytest.warns(UserWarning, match="going back"):
         assert int(store.restore(abstract(state_at(0)))[0].step) == 3
@@ -196,7 +196,7 @@ def test_the_remains_of_a_killed_save_are_removed(saved, tmp_path):
     store = Directory(tmp_path / "run")
     assert store.steps() == [1]
     assert int(store.restore(abstract(state_at(0)))[0].step) == 1
-    store.save(state_at(3), [])
+    store.save(Checkpoint(state_at(3), []))
     store.close()
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["1", "3"]
 
@@ -207,17 +207,17 @@ def test_the_remains_of_orbax_are_removed(tmp_path, monkeypatch):
         before_the_commit.setattr(
             "os.rename", lambda *names, **kwargs: (_ for _ in ()).throw(OSError("killed"))
         )
-        store.save(state_at(1), [])
+        store.save(Checkpoint(state_at(1), []))
         with pytest.raises(CheckpointError, match="killed"):
             store.close()
     left = [path.name for path in (tmp_path / "run" / "1").iterdir()]
     assert left and "state" not in left, "the failed save must leave temporary files"
-    store.save(state_at(2), [])
+    store.save(Checkpoint(state_at(2), []))
     store.close()
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["2"]
     shutil.copytree(tmp_path / "run" / "2", tmp_path / "run" / "3" / left[0])
-    store.save(state_at(3), [])
-    restored, _ = store.restore(abstract(state_at(0)))
+    store.save(Checkpoint(state_at(3), []))
+    restored, *_ = store.restore(abstract(state_at(0)))
     assert state_sha256(restored) == state_sha256(state_at(3))
 
 
@@ -231,12 +231,12 @@ def test_foreign_files_are_not_removed(tmp_path, name):
     foreign.write_text("content")
     store = Directory(tmp_path / "run", last=1)
     for step in (1, 2):
-        store.save(state_at(step), [])
+        store.save(Checkpoint(state_at(step), []))
     store.close()
     assert store.steps() == [2]
     assert foreign.read_text() == "content"
     with pytest.raises(CheckpointError) as caught:
-        store.save(state_at(2023), [])
+        store.save(Checkpoint(state_at(2023), []))
     first = tmp_path / "run" / "/".join(name.split("/")[:2])
     message = f"failed: {first} is not part of a checkpoint and would be lost; move it away"
     assert message in str(caught.value)
@@ -247,7 +247,7 @@ def test_a_step_with_a_foreign_file_is_not_removed(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "run")
     (tmp_path / "run" / "1" / "note").write_text("content")
     store = Directory(tmp_path / "run", last=1)
-    store.save(state_at(3), [])
+    store.save(Checkpoint(state_at(3), []))
     store.close()
     assert (tmp_path / "run" / "1" / "note").read_text() == "content"
     assert (tmp_path / "run" / "1" / "manifest.json").exists()

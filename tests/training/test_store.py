@@ -20,7 +20,7 @@ import jaxdl
 from jaxdl.core import State
 from jaxdl.data.owner import LOCK
 from jaxdl.errors import CheckpointError, InputError, RunError
-from jaxdl.training import Directory, InMemory, Sharded, state_sha256
+from jaxdl.training import Checkpoint, Directory, InMemory, Sharded, state_sha256
 from jaxdl.training.manifest import write_manifest
 from jaxdl.training.store import steps_to_keep
 from tests.training.linear import KEY, abstract, line, points, state_at
@@ -49,7 +49,7 @@ def test_an_empty_store_restores_nothing(store):
 
 def test_a_saved_state_is_restored(store):
     for step in (1, 2):
-        store.save(state_at(step), [(step, 1 / step)])
+        store.save(Checkpoint(state_at(step), [(step, 1 / step)]))
     newest = store.restore(abstract(state_at(0)))
     first = store.restore(abstract(state_at(0)), 1)
     assert hashed(newest) == state_sha256(state_at(2)) != hashed(first)
@@ -62,7 +62,7 @@ def test_a_saved_state_is_restored(store):
 def test_a_saved_state_may_be_deleted(store):
     state = state_at(1)
     expected = state_sha256(state)
-    store.save(state, [])
+    store.save(Checkpoint(state, []))
     jax.tree.map(lambda x: x.delete(), state)
     first = store.restore(abstract(state_at(1)))
     assert hashed(first) == expected
@@ -75,7 +75,7 @@ def test_the_steps_that_are_kept(store):
     history = []
     for step, value in values.items():
         history = [*history, (step, value)]
-        store.save(state_at(step), history)
+        store.save(Checkpoint(state_at(step), history))
     store.close()
     steps = []
     for step in values:
@@ -122,7 +122,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_state_with_another_layout_is_refused(store, name):
     change, path, stored, wanted = OTHERS[name]
-    store.save(state_at(1), [])
+    store.save(Checkpoint(state_at(1), []))
     for step in (None, 1):
         with pytest.raises(CheckpointError) as caught:
             store.restore(abstract(change(state_at(1))), step)
@@ -148,10 +148,10 @@ def test_a_state_is_restored_on_other_devices(store):
         return jax.tree.map(place, state)
 
     expected = state_sha256(state_at(1))
-    store.save(placed(state_at(1), 4, ["data"]), [])
+    store.save(Checkpoint(placed(state_at(1), 4, ["data"]), []))
     for devices, spec in ((1, []), (2, ["data"]), (4, []), (4, ["data"])):
         wanted = abstract(placed(state_at(1), devices, spec))
-        state, _ = store.restore(wanted)
+        state, *_ = store.restore(wanted)
         assert state_sha256(state) == expected
         for x, expected_x in zip(jax.tree.leaves(state), jax.tree.leaves(wanted), strict=True):
             assert x.sharding == expected_x.sharding
@@ -172,7 +172,10 @@ def test_two_leaves_with_one_name(tmp_path, case):
     params, names = ONE_NAME[case]
     state = state_at(1).replace(params=params)
     store = Directory(tmp_path / "run")
-    for attempt in (lambda: store.save(state, []), lambda: store.restore(abstract(state))):
+    for attempt in (
+        lambda: store.save(Checkpoint(state, [])),
+        lambda: store.restore(abstract(state)),
+    ):
         with pytest.raises(CheckpointError) as caught:
             attempt()
         message = f"{store.path}: {names} would be one leaf of a checkpoint; rename one"
@@ -185,8 +188,8 @@ def test_names_with_dots_and_slashes_that_are_different(store):
     y = jnp.zeros(3)
     params = {"a": {"b": x}, "a/b": y, "'a/b'": x, "c.d": y, "c/d": x, "e.f": {"g": y}}
     state = state_at(1).replace(params=params)
-    store.save(state, [])
-    restored, _ = store.restore(abstract(state))
+    store.save(Checkpoint(state, []))
+    restored, *_ = store.restore(abstract(state))
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     jax.tree.map(np.testing.assert_array_equal, restored, state)
     store.close()
@@ -196,7 +199,7 @@ def test_a_path_that_is_a_file(tmp_path):
     (tmp_path / "run").write_text("content")
     store = Directory(tmp_path / "run")
     with pytest.raises(CheckpointError, match=f"saving step 1 to {tmp_path / 'run'} failed"):
-        store.save(state_at(1), [])
+        store.save(Checkpoint(state_at(1), []))
     assert (tmp_path / "run").read_text() == "content"
 
 
@@ -219,14 +222,14 @@ def test_a_directory_with_an_owner_is_refused(tmp_path):
 def test_a_directory_that_goes_away_is_not_made_again(tmp_path, removed):
     store = Directory(tmp_path / "out" / "run")
     store.open(abstract(state_at(0)))
-    store.save(state_at(1), [])
+    store.save(Checkpoint(state_at(1), []))
     store.restore(abstract(state_at(0)))
     if removed:
         shutil.rmtree(tmp_path / "out")
     else:
         (tmp_path / "out").rename(tmp_path / "elsewhere")
     with pytest.raises(RunError, match=f"^{store.path} was moved or removed during the run"):
-        store.save(state_at(2), [])
+        store.save(Checkpoint(state_at(2), []))
     store.close()
     assert not (tmp_path / "out").exists()
     if not removed:
@@ -244,7 +247,7 @@ def test_a_directory_that_goes_away_during_a_save(tmp_path, monkeypatch):
 
     monkeypatch.setattr("jaxdl.training.store.write_manifest", moved)
     store.open(abstract(state_at(0)))
-    store.save(state_at(1), [])
+    store.save(Checkpoint(state_at(1), []))
     with pytest.raises(RunError, match=f"^{store.path} was moved or removed during the run"):
         store.close()
     assert not store.path.exists()
@@ -302,7 +305,7 @@ def test_a_machine_that_sleeps_during_a_save(tmp_path, monkeypatch, call):
     clock = time.time
     store = Directory(tmp_path / "run")
     monkeypatch.setattr(time, "time", lambda: clock() + 3600 * (next(calls) >= call))
-    store.save(state_at(1), [(1, 0.5)])
+    store.save(Checkpoint(state_at(1), [(1, 0.5)]))
     store.close()
     monkeypatch.undo()
     assert store.steps() == [1] and next(calls) > call
@@ -324,9 +327,9 @@ def test_a_directory_that_cannot_be_made(tmp_path, monkeypatch, part):
         CheckpointError,
         match=f"saving step 1 to {store.path} failed: .*Permission denied: '{store.path}/1",
     ):
-        store.save(state_at(1), [])
+        store.save(Checkpoint(state_at(1), []))
     monkeypatch.undo()
-    store.save(state_at(1), [])
+    store.save(Checkpoint(state_at(1), []))
     store.close()
     assert store.steps() == [1]
 
@@ -336,18 +339,18 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     store = Directory(tmp_path / "run")
-    store.save(state_at(1), [])
+    store.save(Checkpoint(state_at(1), []))
     store.close()
     monkeypatch.setattr("jaxdl.training.store.write_manifest", full)
-    store.save(state_at(2), [])
+    store.save(Checkpoint(state_at(2), []))
     with pytest.raises(CheckpointError, match="No space left on device"):
         store.close()
     # The error is raised only once.
     store.close()
     assert int(store.restore(abstract(state_at(0)))[0].step) == 1
-    store.save(state_at(3), [])
+    store.save(Checkpoint(state_at(3), []))
     with pytest.raises(CheckpointError, match="No space left on device"):
-        store.save(state_at(4), [])
+        store.save(Checkpoint(state_at(4), []))
 
 
 # The function `keep`.
