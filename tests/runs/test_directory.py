@@ -107,7 +107,8 @@ def test_left_over_files_do_not_block_a_run(tmp_path):
         os.mkfifo(tmp_path / name)
     (tmp_path / "lock").write_text("process 1 on elsewhere")
     claim(tmp_path, options(tmp_path)).close()
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["config.json", "environment.json"]
 
 
 def test_a_directory_with_an_owner_is_refused_before_anything_is_written(tmp_path):

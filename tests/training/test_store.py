@@ -208,7 +208,7 @@ def test_a_directory_with_an_owner_is_refused(tmp_path):
     second = Directory(tmp_path / "run")
     shapes = abstract(state_at(0))
     first.open(shapes)
-    first.save(state_at(1), [])
+    first.save(Checkpoint(state_at(1), []))
     with pytest.raises(RunError, match=rf"^{first.path}: process {os.getpid()} on .* is using it"):
         second.open(shapes)
     first.close()
