@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.models.mlp import normalize
 from jaxdl.nn.activations import activation
 from jaxdl.nn.conv_transpose import ConvTranspose
@@ -92,18 +92,15 @@ class ConvDecoder(nn.Module):
             or not all(isinstance(s, UpStage) for s in self.stages)
         ):
             raise InputError("stages", self.stages, "a sequence of UpStage, at least one")
-        if self.start is not None and not (
-            isinstance(self.start, Sequence) and len(self.start) == 3
-        ):
-            raise InputError("start", self.start, "height, width and features")
-        for size in self.start or ():
-            at_least("start", size, 1)
+        if self.start is not None:
+            allowed = "height, width and features"
+            height, width, features = integers("start", self.start, 3, allowed)
+            self.start = (height, width, features)
+        self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.dense and self.start is None:
             raise InputError(
                 "dense", self.dense, "() without `start`, where the input is feature maps"
             )
-        for width in self.dense:
-            at_least("dense", width, 1)
         activation(self.activation)
         initializer(self.kernel_init)
         if self.norm is not None:

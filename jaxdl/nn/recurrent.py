@@ -82,8 +82,8 @@ class RecurrentLayer(nn.Module):
           x: `[B, T, D]`, float.
           carry: the carry before the first step: h, `[B, H]`, or `(c, h)` of an LSTM; None means
             zeros.
-          mask: `[B, T]`; where it is 0 or False, the carry does not change and the output is 0.
-            None means 1 everywhere.
+          mask: `[B, T]`; where it is 0 or False, the carry does not change and the output is 0,
+            whatever the input. None means 1 everywhere.
 
         Returns:
           `(ys [B, T, H], carry)`; pass the carry as `carry` to continue the sequence.
@@ -94,12 +94,17 @@ class RecurrentLayer(nn.Module):
         at_least("features", self.features, 1)
         if x.ndim != 3:
             raise InputError("x", x.shape, "sequences [B, T, D]")
-        x, weights = self._weights(x)
-        start = self._start(x, carry)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InputError("x dtype", x.dtype.name, "floats, such as x.astype(jnp.float32)")
         if mask is not None:
+            mask = jnp.asarray(mask).astype(bool)
             if mask.shape != x.shape[:2]:
                 raise InputError("mask", mask.shape, f"[B, T], {x.shape[:2]}")
-            mask = mask.astype(bool).T
+            # A gradient multiplies the input by 0 there, and 0 times NaN is NaN.
+            x = jnp.where(mask[..., None], x, jnp.zeros_like(x))
+            mask = mask.T
+        x, weights = self._weights(x)
+        start = self._start(x, carry)
         ys, end = self._run(weights, x, start, mask)
         if len(self.kind.parts) == 1:
             return ys, end[0]

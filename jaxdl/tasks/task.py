@@ -8,6 +8,7 @@ import flax.linen as nn
 from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
+from jaxdl.nn.norm import refuse_single_values
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +69,8 @@ def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
-    extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
+    with nn.intercept_methods(refuse_single_values):
+        extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
     return extra.pop("params", {}), extra
 
 
@@ -108,6 +110,9 @@ def apply(
 
     Returns:
       `(outputs, extra)`.
+
+    Raises:
+      InputError: a norm of single values, as in `jaxdl.nn.norm`.
     """
     mutable: list[str] = []
     if train:
@@ -115,7 +120,9 @@ def apply(
     rngs = {}
     if key is not None:
         rngs["dropout"] = key
-    y, updated = model.apply(
-        {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
-    )
+    variables = {"params": params, **extra}
+    with nn.intercept_methods(refuse_single_values):
+        y, updated = model.apply(
+            variables, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
+        )
     return y, {**extra, **updated}
