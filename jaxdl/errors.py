@@ -174,10 +174,10 @@ def integers(
     if count is not None and len(items) != count:
         raise InputError(field, value, allowed)
     for item in items:
-        if isinstance(item, bool) or not isinstance(item, Integral):
-            raise InputError(field, value, allowed)
         if low is not None:
-            at_least(field, operator.index(item), low)
+            at_least(field, item, low)
+        elif isinstance(item, bool) or not isinstance(item, Integral):
+            raise InputError(field, value, allowed)
     return tuple(map(operator.index, items))
 
 

@@ -78,7 +78,7 @@ class ConvDecoder(nn.Module):
     """
 
     stages: Sequence[UpStage]
-    start: tuple[int, int, int] | None = None
+    start: Sequence[int] | None = None
     dense: Sequence[int] = ()
     activation: str = "relu"
     norm: Literal["batch"] | None = None
@@ -94,8 +94,9 @@ class ConvDecoder(nn.Module):
             raise InputError("stages", self.stages, "a sequence of UpStage, at least one")
         if self.start is not None:
             allowed = "height, width and features"
-            height, width, features = integers("start", self.start, 3, allowed)
-            self.start = (height, width, features)
+            self.start = integers("start", self.start, None, allowed)
+            if len(self.start) != 3:
+                raise InputError("start", self.start, allowed)
         self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.dense and self.start is None:
             raise InputError(

@@ -51,7 +51,7 @@ def refuse_single_values(
       Traceback (most recent call last):
       jaxdl.errors.InputError: LayerNorm: got [4, 1], allowed: 2 or more features: wider layers, ...
     """
-    module = context.module
+    module: Any = context.module
     if context.method_name == "__call__" and isinstance(module, tuple(_ALLOWED)):
         x = args[0] if args else kwargs["x"]
         if _values(module, x.shape, args, kwargs) == 1:
@@ -81,7 +81,9 @@ def _values(
         axes -= {0}
         if module.reduction_axes is not None:
             axes = _numbers(module.reduction_axes, shape)
-        groups = module.num_groups or shape[-1] // module.group_size
+        groups = module.num_groups
+        if groups is None:
+            groups = shape[-1] // module.group_size  # type: ignore[operator]
         return devices * math.prod(shape[axis] for axis in axes) // groups
     else:
         axes = _numbers(module.reduction_axes, shape)
