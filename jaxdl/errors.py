@@ -4,7 +4,8 @@ Each message is one line that names the field, its value and the values that are
 """
 
 import difflib
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -136,6 +137,48 @@ def at_least(field: str, value: int, low: int) -> None:
         raise InputError(field, value, f"an integer, at least {low}")
     if value < low:
         raise InputError(field, value, f"at least {low}")
+
+
+def integers(
+    field: str, value: Any, count: int | None, allowed: str, low: int | None = 1
+) -> tuple[Any, ...]:
+    """Returns integers of a layer or model as a tuple of Python integers.
+
+    Args:
+      field: name of the value.
+      value: a sequence or an array of integers; one integer stands for `count` equal ones.
+      count: number of integers; None means any number, and that one integer is refused.
+      allowed: a description of the value for the message.
+      low: least integer; None means that negative ones are allowed, too.
+
+    Returns:
+      A tuple of `count` integers.
+
+    Raises:
+      InputError: another type, another number of integers, or an integer below `low`.
+
+    Example:
+      >>> integers("strides", 2, 2, "one integer or a pair"), integers("hidden", [8, 4], None, "")
+      ((2, 2), (8, 4))
+      >>> integers("window", (2, 2, 2), 2, "one integer or a pair")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: window: got (2, 2, 2), allowed: one integer or a pair
+    """
+    items = value
+    if isinstance(value, np.ndarray | jax.Array) and not is_traced(value):
+        items = np.asarray(value).tolist()
+    if isinstance(items, Integral) and count is not None:
+        items = (items,) * count
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        raise InputError(field, value, allowed)
+    if count is not None and len(items) != count:
+        raise InputError(field, value, allowed)
+    for item in items:
+        if low is not None:
+            at_least(field, item, low)
+        elif isinstance(item, bool) or not isinstance(item, Integral):
+            raise InputError(field, value, allowed)
+    return tuple(map(operator.index, items))
 
 
 def is_traced(value: object) -> bool:

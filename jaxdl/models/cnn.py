@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
+from jaxdl.errors import InputError, at_least, in_range, integers, of_kind, one_of
 from jaxdl.models.mlp import MLP, normalize
 from jaxdl.nn.activations import MONOTONIC, activation
 from jaxdl.nn.arrays import accumulation_dtype
@@ -132,8 +132,7 @@ class CNN(nn.Module):
             raise InputError("stages", self.stages, "a sequence of Stage")
         if self.norm is not None:
             one_of("norm", self.norm, ("batch",))
-        for width in self.dense:
-            at_least("dense", width, 1)
+        self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.outputs is None and (self.dense or self.dropout):
             raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
         activation(self.activation)

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, integers, one_of
 from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.pool import max_pool
-from jaxdl.nn.sequences import length_mask, zero_invalid
+from jaxdl.nn.sequences import without_padding, zero_invalid
 from jaxdl.nn.tap import named, tapped
 
 
@@ -76,10 +76,10 @@ class CNN1D(nn.Module):
     dtype: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.features, Sequence) or not self.features:
-            raise InputError("features", self.features, "a sequence of widths, at least one")
-        for width in self.features:
-            at_least("features", width, 1)
+        allowed = "a sequence of widths, at least one"
+        self.features = integers("features", self.features, None, allowed)
+        if not self.features:
+            raise InputError("features", self.features, allowed)
         at_least("kernel_size", self.kernel_size, 1)
         at_least("pool", self.pool, 1)
         if self.causal and self.pool > 1:
@@ -125,7 +125,8 @@ class CNN1D(nn.Module):
 
         Returns:
           `(ys [B, U, H], ())`. U is T divided by P once per block, rounded up each time. The valid
-          steps of a sequence are those of a sequence of its length; later steps are 0.
+          steps of a sequence are those of a sequence of its length; later steps are 0. A traced
+          length out of range gives NaN.
 
         Raises:
           InputError: a wrong rank, not float, lengths out of range, or a carry.
@@ -134,10 +135,7 @@ class CNN1D(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, T, D]")
         if carry is not None and not (isinstance(carry, tuple) and not carry):
             raise InputError("carry", type(carry), "None or (), since convolutions have no carry")
-        valid = None
-        if lengths is not None:
-            valid = length_mask(lengths, x.shape[1])
-        x = _zero_invalid(x, valid)
+        x, valid = without_padding(x, lengths)
         for i in range(len(self.features)):
             if self.residual:
                 h = self._residual_sum(i, x, valid, train)

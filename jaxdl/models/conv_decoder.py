@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.models.mlp import normalize
 from jaxdl.nn.activations import activation
 from jaxdl.nn.arrays import accumulation_dtype
@@ -79,7 +79,7 @@ class ConvDecoder(nn.Module):
     """
 
     stages: Sequence[UpStage]
-    start: tuple[int, int, int] | None = None
+    start: Sequence[int] | None = None
     dense: Sequence[int] = ()
     activation: str = "relu"
     norm: Literal["batch"] | None = None
@@ -93,18 +93,16 @@ class ConvDecoder(nn.Module):
             or not all(isinstance(s, UpStage) for s in self.stages)
         ):
             raise InputError("stages", self.stages, "a sequence of UpStage, at least one")
-        if self.start is not None and not (
-            isinstance(self.start, Sequence) and len(self.start) == 3
-        ):
-            raise InputError("start", self.start, "height, width and features")
-        for size in self.start or ():
-            at_least("start", size, 1)
+        if self.start is not None:
+            allowed = "height, width and features"
+            self.start = integers("start", self.start, None, allowed)
+            if len(self.start) != 3:
+                raise InputError("start", self.start, allowed)
+        self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.dense and self.start is None:
             raise InputError(
                 "dense", self.dense, "() without `start`, where the input is feature maps"
             )
-        for width in self.dense:
-            at_least("dense", width, 1)
         activation(self.activation)
         initializer(self.kernel_init)
         if self.norm is not None:

@@ -7,11 +7,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, integers, one_of
 from jaxdl.nn.activations import activation
 from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.tap import named
 
 
@@ -61,10 +62,7 @@ class MLP(nn.Module):
     dtype: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.hidden, Sequence):
-            raise InputError("hidden", self.hidden, "a sequence of widths, () for none")
-        for width in self.hidden:
-            at_least("hidden", width, 1)
+        self.hidden = integers("hidden", self.hidden, None, "a sequence of widths, () for none")
         at_least("outputs", self.outputs, 1)
         in_range("dropout", self.dropout, 0, 1)
         activation(self.activation)
@@ -131,15 +129,19 @@ def normalize(
     Returns:
       An array of the same shape and dtype.
 
+    Raises:
+      InputError: statistics of one value, as in `jaxdl.nn.norm`.
+
     Example:
       >>> normalize(jnp.ones((2, 3)), None, "norm_0", train=True).shape
       (2, 3)
     """
     wide = h.astype(accumulation_dtype(h.dtype))
-    if norm == "batch":
-        wide = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(wide)
-    elif norm == "layer":
-        wide = nn.LayerNorm(name=name)(wide)
+    with nn.intercept_methods(refuse_single_values):
+        if norm == "batch":
+            wide = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(wide)
+        elif norm == "layer":
+            wide = nn.LayerNorm(name=name)(wide)
     return wide.astype(h.dtype)
 
 

@@ -1,12 +1,11 @@
 """A network whose outputs are images."""
 
 import math
-from collections.abc import Sequence
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, integers
 from jaxdl.nn.activations import activation
 from jaxdl.nn.tap import named
 
@@ -38,10 +37,8 @@ class Reshaped(nn.Module):
     activation: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.shape, Sequence):
-            raise InputError("shape", self.shape, "a sequence of sizes, such as (28, 28, 1)")
-        for size in self.shape:
-            at_least("shape", size, 1)
+        allowed = "a sequence of sizes, such as (28, 28, 1)"
+        self.shape = integers("shape", self.shape, None, allowed)
         if self.activation is not None:
             activation(self.activation)
         super().__post_init__()

@@ -33,6 +33,7 @@ class OneHot(nn.Module):
 
     def __call__(self, ids: Int[Array, "*B"], train: bool) -> Float[Array, "*B V"]:
         """Returns the vectors; `train` has no effect."""
+        ids = jnp.asarray(ids)
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise InputError("ids dtype", ids.dtype.name, "integers")
         valid = (ids >= 0) & (ids < self.vocabulary)
@@ -128,6 +129,8 @@ class SequenceNet(nn.Module):
         Returns:
           `(outputs, carry)`, with the carry after the last step.
         """
+        if lengths is not None:
+            lengths = jnp.asarray(lengths)
         x = inputs
         if self.embed is not None:
             x = self.embed(inputs, train)

@@ -4,22 +4,58 @@ JAX differentiates XLA's convolution into operations that a CPU runs 9 to 100 ti
 a loop than outside. The gradients of `jaxdl.nn.convolution` have no such slowdown.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.nn.arrays import add_bias
-from jaxdl.nn.convolution import Geometry, conv_forward
+from jaxdl.nn.convolution import Geometry, Pair, conv_forward
 from jaxdl.nn.dense import normalize_weights
 
+Sizes = int | Sequence[int]
+Pads = int | Sequence[int | tuple[int, int]]
 Padding = Literal["SAME", "VALID"]
+
+#: Descriptions of sizes, by their number of axes.
+SIZES = {1: "one integer", 2: "one integer, or a pair for height and width"}
+
+
+def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, ...]:
+    """Returns a padding by name, or the numbers of zeros before and after each axis.
+
+    Args:
+      padding: one of `names`; one integer for all sides; or for each axis one integer or a pair
+        (before, after). Linen accepts the same.
+      names: the names that are allowed.
+      axes: number of axes.
+
+    Returns:
+      The name, or one pair for each axis.
+
+    Raises:
+      InputError: anything else, or a negative number.
+
+    Example:
+      >>> pads_of(1, ("SAME",), 2), pads_of([(0, 1), 2], ("SAME",), 2)
+      (((1, 1), (1, 1)), ((0, 1), (2, 2)))
+    """
+    if isinstance(padding, str):
+        return one_of("padding", padding, names)
+    allowed = f"{', '.join(names)}, one integer, or an integer or pair for each of {axes} axes"
+    items = padding
+    if isinstance(padding, int | np.integer):
+        items = (padding,) * axes
+    if not isinstance(items, Sequence) or len(items) != axes:
+        raise InputError("padding", padding, allowed)
+    return tuple(integers("padding", item, 2, allowed, low=0) for item in items)
 
 
 def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
@@ -48,8 +84,8 @@ def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
 def conv2d(
     x: Float[Array, "B H W C"],
     kernel: Float[Array, "F G C D"],
-    strides: tuple[int, int] = (1, 1),
-    padding: Padding = "SAME",
+    strides: Sizes = 1,
+    padding: Padding | Pads = "SAME",
 ) -> Float[Array, "B I J D"]:
     """Computes the cross-correlation of images with a kernel, usually called a convolution.
 
@@ -60,44 +96,58 @@ def conv2d(
     Args:
       x: `[B, H, W, C]` images, float.
       kernel: `[F, G, C, D]`, of the same dtype.
-      strides: S for height and width.
-      padding: "SAME" or "VALID", as in `out_size`.
+      strides: S for height and width, or one number for both.
+      padding: "SAME" or "VALID", as in `out_size`; or numbers of zeros: one for all sides, or for
+        each of height and width one number P or a pair (before, after).
 
     Returns:
       `[B, I, J, D]`, of the dtype of `x`.
 
     Raises:
-      InputError: a wrong rank, different numbers of channels, an unknown padding, a stride below
-        1, or a kernel that does not fit.
+      InputError: a wrong rank or dtype, different numbers of channels, an unknown padding, a stride
+        below 1, or a kernel that does not fit.
 
     Example:
       >>> x = jnp.arange(9.0).reshape(1, 3, 3, 1)
       >>> conv2d(x, jnp.ones((2, 2, 1, 1)), padding="VALID")[0, :, :, 0].tolist()
       [[8.0, 12.0], [20.0, 24.0]]
     """
-    check_images(x, kernel, strides, padding)
-    if padding == "VALID" and any(f > n for f, n in zip(kernel.shape, x.shape[1:3], strict=False)):
-        size = f"{x.shape[1]}x{x.shape[2]}"
-        raise InputError("kernel", kernel.shape, f"at most the image size, {size}")
-    pads = tuple(lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding))
-    geometry = Geometry(x.shape[1:3], kernel.shape[:2], tuple(strides), pads)
-    return conv_forward(x, kernel, geometry)
+    check_arrays(x, kernel, "images [B, H, W, C]", "F, G")
+    stride = integers("strides", strides, 2, SIZES[2])
+    pads = pads_of(padding, ("SAME", "VALID"), 2)
+    size = x.shape[1:3]
+    if isinstance(pads, str):
+        pads = tuple(lax.padtype_to_pads(size, kernel.shape[:2], stride, pads))
+    padded = [n + sum(pad) for n, pad in zip(size, pads, strict=True)]
+    if any(f > n for f, n in zip(kernel.shape[:2], padded, strict=True)):
+        raise InputError("kernel", kernel.shape, f"at most the image size, {padded[0]}x{padded[1]}")
+    return conv_forward(x, kernel, Geometry(size, kernel.shape[:2], stride, pads))
 
 
-def check_images(x: Array, kernel: Array, strides: tuple[int, int], padding: Padding) -> None:
-    """Raises `InputError` unless the arguments of a convolution of images are valid.
+def check_arrays(x: Array, kernel: Array, inputs: str, window: str) -> None:
+    """Raises `InputError` unless the arrays of a convolution are valid.
+
+    Args:
+      x: the inputs, channels last.
+      kernel: the kernel, `[*window, C, D]`.
+      inputs: name and axes of the inputs, such as "images [B, H, W, C]".
+      window: axes of the window, such as "F, G".
 
     Example:
-      >>> check_images(jnp.zeros((1, 3, 3, 2)), jnp.zeros((2, 2, 1, 1)), (1, 1), "SAME")
+      >>> check_arrays(jnp.zeros((1, 3, 2)), jnp.zeros((5, 1, 1)), "sequences [B, T, C]", "K")
       Traceback (most recent call last):
-      jaxdl.errors.InputError: kernel: got (2, 2, 1, 1), allowed: [F, G, 2, D]
+      jaxdl.errors.InputError: kernel: got (5, 1, 1), allowed: [K, 2, D]
     """
-    if x.ndim != 4:
-        raise InputError("x", x.shape, "images [B, H, W, C]")
-    if kernel.ndim != 4 or kernel.shape[2] != x.shape[3]:
-        raise InputError("kernel", kernel.shape, f"[F, G, {x.shape[3]}, D]")
-    one_of("padding", padding, ("SAME", "VALID"))
-    at_least("strides", min(strides), 1)
+    if x.ndim != inputs.count(",") + 1:
+        raise InputError("x", x.shape, inputs)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise InputError("x dtype", x.dtype.name, "floats, such as x.astype(jnp.float32)")
+    if kernel.ndim != x.ndim or kernel.shape[-2] != x.shape[-1]:
+        raise InputError("kernel", kernel.shape, f"[{window}, {x.shape[-1]}, D]")
+    if kernel.dtype != x.dtype:
+        raise InputError("kernel dtype", kernel.dtype.name, f"that of x, {x.dtype.name}")
+    if 0 in kernel.shape[:-2]:
+        raise InputError("kernel", kernel.shape, "at least 1 value along each axis of the window")
 
 
 class ConvLayer(nn.Module):
@@ -117,6 +167,9 @@ class ConvLayer(nn.Module):
       param_dtype: dtype of the parameters.
       kernel_init: initializer of `kernel`, `[*kernel_size, C, D]`.
       bias_init: initializer of `bias`, `[D]`.
+      size_fields: names of the fields with one size per axis; a constant of the class.
+      axes: number of axes of the window; a constant of the class.
+      paddings: names of the paddings; a constant of the class.
     """
 
     features: int
@@ -128,9 +181,19 @@ class ConvLayer(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
-    def _convolve(
-        self, convolve: Callable[..., Array], x: Array, window: tuple[int, ...], *args: Any
-    ) -> Array:
+    size_fields: ClassVar[tuple[str, ...]] = ("kernel_size", "strides")
+    axes: ClassVar[int] = 2
+    paddings: ClassVar[tuple[str, ...]] = ("SAME", "VALID")
+
+    def __post_init__(self) -> None:
+        fields: Any = self
+        at_least("features", self.features, 1)
+        for name in self.size_fields:
+            setattr(self, name, integers(name, getattr(self, name), self.axes, SIZES[self.axes]))
+        pads_of(fields.padding, self.paddings, self.axes)
+        super().__post_init__()
+
+    def _convolve(self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any) -> Array:
         """Computes `convolve(x, w, *args)` plus the bias, with a kernel of this window."""
         shape = (*window, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
@@ -156,9 +219,12 @@ class Conv(ConvLayer):
 
     Attributes:
       features: D, the number of kernels.
-      kernel_size: height and width of a kernel.
+      kernel_size: height and width of a kernel, or one number for both.
       strides: the distance between two positions of the kernel, for height and width.
-      padding: "SAME" or "VALID".
+      padding: "SAME", "VALID" or numbers of zeros, as in `conv2d`.
+
+    Raises:
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax
@@ -168,9 +234,9 @@ class Conv(ConvLayer):
       ((5, 5, 1, 32), (2, 28, 28, 32))
     """
 
-    kernel_size: tuple[int, int] = (3, 3)
-    strides: tuple[int, int] = (1, 1)
-    padding: Padding = "SAME"
+    kernel_size: Sizes = (3, 3)
+    strides: Sizes = (1, 1)
+    padding: Padding | Pads = "SAME"
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J D"]:

@@ -24,19 +24,21 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.nn.conv import ConvLayer
+from jaxdl.errors import InputError, integers
+from jaxdl.nn.conv import SIZES, ConvLayer, Pads, Sizes, check_arrays, pads_of
 from jaxdl.nn.convolution import Geometry, conv_forward
 
 Padding1D = Literal["SAME", "VALID", "CAUSAL"]
+
+PADDINGS = ("SAME", "VALID", "CAUSAL")
 
 
 def conv1d(
     x: Float[Array, "B T C"],
     kernel: Float[Array, "K C D"],
-    dilation: int = 1,
-    strides: int = 1,
-    padding: Padding1D = "SAME",
+    dilation: Sizes = 1,
+    strides: Sizes = 1,
+    padding: Padding1D | Pads = "SAME",
 ) -> Float[Array, "B U D"]:
     """Computes the cross-correlation of sequences with a kernel, usually called a convolution.
 
@@ -53,36 +55,35 @@ def conv1d(
       strides: S, the distance in steps between two positions of the kernel.
       padding: "VALID" means P = 0 and no step outside. "SAME" gives ceil(T/S) outputs, with half
         of the padding before the sequence. "CAUSAL" means P = (K - 1) L, so that y_t depends on x
-        up to step t S.
+        up to step t S. A number is P, also after the sequence; `[(before, after)]` has both.
 
     Returns:
       `[B, U, D]`, of the dtype of `x`.
 
     Raises:
-      InputError: a wrong rank, different numbers of channels, an unknown padding, a dilation or
-        stride below 1, or a kernel that does not fit.
+      InputError: a wrong rank or dtype, different numbers of channels, an unknown padding, a
+        dilation or stride below 1, or a kernel that does not fit.
 
     Example:
       >>> x = jnp.arange(1.0, 6.0).reshape(1, 5, 1)
       >>> conv1d(x, jnp.ones((2, 1, 1)), dilation=2, padding="CAUSAL").ravel().tolist()
       [1.0, 2.0, 4.0, 6.0, 8.0]
     """
-    if x.ndim != 3:
-        raise InputError("x", x.shape, "sequences [B, T, C]")
-    if kernel.ndim != 3 or kernel.shape[1] != x.shape[2]:
-        raise InputError("kernel", kernel.shape, f"[K, {x.shape[2]}, D]")
-    one_of("padding", padding, ("SAME", "VALID", "CAUSAL"))
-    at_least("dilation", dilation, 1)
-    at_least("strides", strides, 1)
+    check_arrays(x, kernel, "sequences [B, T, C]", "K")
+    (gap,) = integers("dilation", dilation, 1, SIZES[1])
+    (stride,) = integers("strides", strides, 1, SIZES[1])
+    pads = pads_of(padding, PADDINGS, 1)
     size = x.shape[1]
-    window = (kernel.shape[0] - 1) * dilation + 1
-    if padding == "VALID" and window > size:
-        allowed = f"at most the sequence length: (K - 1) L + 1 <= {size}"
+    window = (kernel.shape[0] - 1) * gap + 1
+    if pads == "CAUSAL":
+        pads = ((window - 1, 0),)
+    elif isinstance(pads, str):
+        pads = tuple(lax.padtype_to_pads((size,), (window,), (stride,), pads))
+    ((before, after),) = pads
+    if window > size + before + after:
+        allowed = f"at most the sequence length: (K - 1) L + 1 <= {size + before + after}"
         raise InputError("kernel", kernel.shape, allowed)
-    if padding == "CAUSAL":
-        return _conv_as_image(x, kernel, dilation, strides, window - 1, 0)
-    ((before, after),) = lax.padtype_to_pads((size,), (window,), (strides,), padding)
-    return _conv_as_image(x, kernel, dilation, strides, int(before), int(after))
+    return _conv_as_image(x, kernel, gap, stride, int(before), int(after))
 
 
 class Conv1D(ConvLayer):
@@ -98,7 +99,10 @@ class Conv1D(ConvLayer):
       kernel_size: K, the number of taps of a kernel.
       dilation: the distance in steps between two taps.
       strides: the distance in steps between two positions of the kernel.
-      padding: "SAME", "VALID" or "CAUSAL", as in `conv1d`.
+      padding: "SAME", "VALID", "CAUSAL" or numbers of zeros, as in `conv1d`.
+
+    Raises:
+      InputError: an invalid field, raised when the module is created.
 
     Example:
       >>> import jax
@@ -108,10 +112,14 @@ class Conv1D(ConvLayer):
       ((5, 8, 32), (2, 50, 32))
     """
 
-    kernel_size: int
-    dilation: int = 1
-    strides: int = 1
-    padding: Padding1D = "SAME"
+    kernel_size: Sizes
+    dilation: Sizes = 1
+    strides: Sizes = 1
+    padding: Padding1D | Pads = "SAME"
+
+    size_fields = ("kernel_size", "dilation", "strides")
+    axes = 1
+    paddings = PADDINGS
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B U D"]:
@@ -120,8 +128,8 @@ class Conv1D(ConvLayer):
         Raises:
           InputError: as for `conv1d`.
         """
-        window = (self.kernel_size,)
-        return self._convolve(conv1d, x, window, self.dilation, self.strides, self.padding)
+        sizes = (self.dilation, self.strides)
+        return self._convolve(conv1d, x, self.kernel_size, *sizes, self.padding)
 
 
 def _conv_as_image(

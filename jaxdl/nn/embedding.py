@@ -89,6 +89,7 @@ class Embedding(nn.Module):
         Raises:
           InputError: ids that are not integers.
         """
+        ids = jnp.asarray(ids)
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise InputError("ids dtype", ids.dtype.name, "integers")
         rows = self._rows(ids)

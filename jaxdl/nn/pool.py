@@ -9,12 +9,11 @@ from functools import reduce
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, integers
 from jaxdl.nn.arrays import accumulation_dtype
-
-Window = int | tuple[int, int]
+from jaxdl.nn.conv import SIZES, Sizes
 
 # Windows of at most this many values find their first maximum by one comparison per value. Larger
 # ones need two reductions.
@@ -22,15 +21,15 @@ _MAX_COMPARISONS = 4
 
 
 def max_pool(
-    x: Float[Array, "B H W C"], window: Window, strides: Window | None = None
-) -> Float[Array, "B I J C"]:
+    x: Num[Array, "B H W C"], window: Sizes, strides: Sizes | None = None
+) -> Num[Array, "B I J C"]:
     """Computes the largest value in each window, without padding.
 
     If several values are equal, the first one in row-major order gets all of the gradient, as in
     PyTorch.
 
     Args:
-      x: `[B, H, W, C]` images, float.
+      x: `[B, H, W, C]` images, float or integer.
       window: height and width, or one number for both.
       strides: distances between two windows; None means the window's size, so that windows do not
         overlap.
@@ -39,7 +38,8 @@ def max_pool(
       `[B, I, J, C]`, with `(W - F)/S + 1` positions along each axis.
 
     Raises:
-      InputError: a wrong rank, a window or stride below 1, or a window larger than the image.
+      InputError: a wrong rank or dtype, a window or stride below 1, or a window larger than the
+        image.
 
     Example:
       >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0].tolist()
@@ -52,18 +52,18 @@ def max_pool(
 
 
 def avg_pool(
-    x: Float[Array, "B H W C"], window: Window, strides: Window | None = None
+    x: Num[Array, "B H W C"], window: Sizes, strides: Sizes | None = None
 ) -> Float[Array, "B I J C"]:
     """Computes the mean of the values in each window, without padding.
 
     Args:
-      x: `[B, H, W, C]` images, float.
+      x: `[B, H, W, C]` images, float or integer.
       window: height and width, or one number for both.
       strides: distances between two windows; None means the window's size, so that windows do not
         overlap.
 
     Returns:
-      `[B, I, J, C]`, with `(W - F)/S + 1` positions along each axis.
+      `[B, I, J, C]`, with `(W - F)/S + 1` positions along each axis; float32 for integers.
 
     Raises:
       InputError: as for `max_pool`.
@@ -73,6 +73,9 @@ def avg_pool(
       [[2.5, 4.5], [10.5, 12.5]]
     """
     size, stride = _window_and_strides(x, window, strides)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        # Sums of small integers would overflow.
+        x = x.astype(jnp.float32)
     if stride == size:
         return _split_windows(x, size).mean((2, 4))
     total = _combine_windows(jnp.add, x.astype(accumulation_dtype(x.dtype)), size, stride)
@@ -80,17 +83,17 @@ def avg_pool(
 
 
 def _window_and_strides(
-    x: Array, window: Window, strides: Window | None
+    x: Array, window: Sizes, strides: Sizes | None
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Checks the arguments; returns window and strides, each as height and width."""
     if x.ndim != 4:
         raise InputError("x", x.shape, "images [B, H, W, C]")
-    size = _pair(window)
+    if not jnp.issubdtype(x.dtype, jnp.floating) and not jnp.issubdtype(x.dtype, jnp.integer):
+        raise InputError("x dtype", x.dtype.name, "floats or integers")
+    size = integers("window", window, 2, SIZES[2])
     stride = size
     if strides is not None:
-        stride = _pair(strides)
-    at_least("window", min(size), 1)
-    at_least("strides", min(stride), 1)
+        stride = integers("strides", strides, 2, SIZES[2])
     height, width = x.shape[1:3]
     if size[0] > height or size[1] > width:
         raise InputError("window", size, f"at most the image size, {height}x{width}")
@@ -177,9 +180,3 @@ def _larger(a: Array, b: Array) -> Array:
     The gradient follows the same choice.
     """
     return jnp.where((b > a) | jnp.isnan(b), b, a)
-
-
-def _pair(size: Window) -> tuple[int, int]:
-    if isinstance(size, int):
-        return size, size
-    return size[0], size[1]

@@ -95,14 +95,16 @@ class RecurrentLayer(nn.Module):
         at_least("features", self.features, 1)
         if x.ndim != 3:
             raise InputError("x", x.shape, "sequences [B, T, D]")
-        x, weights = self._weights(x)
-        start = self._start(x, carry)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InputError("x dtype", x.dtype.name, "floats, such as x.astype(jnp.float32)")
         if mask is not None:
+            mask = jnp.asarray(mask).astype(bool)
             if mask.shape != x.shape[:2]:
                 raise InputError("mask", mask.shape, f"[B, T], {x.shape[:2]}")
-            mask = mask.astype(bool)
             x = zero_invalid(x, mask)
             mask = mask.T
+        x, weights = self._weights(x)
+        start = self._start(x, carry)
         ys, end = self._run(weights, x, start, mask)
         if len(self.kind.parts) == 1:
             return ys, end[0]

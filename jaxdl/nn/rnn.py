@@ -13,7 +13,7 @@ from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
-from jaxdl.nn.sequences import length_mask
+from jaxdl.nn.sequences import without_padding
 
 CELLS = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
@@ -28,8 +28,8 @@ class RNN(nn.Module):
         y^0 = x,    y^i_t, c^i_t = cell_i(dropout(y^{i-1}_t), c^i_{t-1})
 
     With two directions `y^i_t = (forward, backward)`, and the backward layer runs from the last
-    step to the first. Padding has no effect: a sequence in a batch has the same outputs as alone,
-    and 0 after its end.
+    step to the first. Padding has no effect: a sequence in a batch has the same outputs and
+    gradients as alone, and 0 after its end.
 
     Source: Elman 1990; Schuster, Paliwal 1997 (both directions); Gal, Ghahramani 2016 (variational
     dropout).
@@ -101,20 +101,16 @@ class RNN(nn.Module):
 
         Returns:
           `(y, carry)`, where y is `[B, T, H]`, or `[B, H]` without `return_sequences`. The last
-          axis is 2 H with two directions.
+          axis is 2 H with two directions. A traced length out of range gives NaN.
 
         Raises:
           InputError: a wrong rank, lengths out of range, or a carry of another shape or number.
         """
         if x.ndim != 3 or not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "sequences of floats [B, T, D]")
-        if lengths is not None and lengths.shape != x.shape[:1]:
-            raise InputError("length", lengths.shape, f"[B], {x.shape[:1]}")
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != self.layers):
             raise InputError("carry", type(carry), f"a tuple of {self.layers}, one per layer")
-        mask = None
-        if lengths is not None:
-            mask = length_mask(lengths, x.shape[1])
+        x, mask = without_padding(x, lengths)
         shared = (1,) if self.variational else ()
         ends = []
         for i, start in enumerate(carry or (None,) * self.layers):

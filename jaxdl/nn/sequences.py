@@ -32,6 +32,7 @@ def length_mask(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
       >>> length_mask(jnp.array([1, 3]), 3).astype(int).tolist()
       [[1, 0, 0], [1, 1, 1]]
     """
+    lengths = jnp.asarray(lengths)
     lengths_within(lengths, size)
     return jnp.arange(size)[None] < lengths[:, None]
 
@@ -57,6 +58,45 @@ def zero_invalid(x: Shaped[Array, "B ..."], valid: Bool[Array, "B ..."]) -> Shap
     return jnp.where(valid, x, jnp.zeros_like(x))
 
 
+def without_padding(
+    x: Float[Array, "B T D"], lengths: Int[Array, " B"] | None
+) -> tuple[Float[Array, "B T D"], Bool[Array, "B T"] | None]:
+    """Returns sequences with zeros after their ends, and the mask of their steps.
+
+    So values in the padding, also NaN, change neither outputs nor gradients. A sequence whose
+    traced length is out of range is NaN at every step, and so are all outputs computed from it.
+
+    Args:
+      x: `[B, T, D]`, float.
+      lengths: `[B]`, integers in [1, T]; None means T.
+
+    Returns:
+      `(x, mask)`. The mask is None without lengths, and True for a length out of range.
+
+    Raises:
+      InputError: another number of lengths, or a length that is known to be out of range.
+
+    Example:
+      >>> x, mask = without_padding(jnp.ones((1, 3, 1)), jnp.array([2]))
+      >>> x.ravel().tolist(), mask.astype(int).tolist()
+      ([1.0, 1.0, 0.0], [[1, 1, 0]])
+    """
+    if lengths is None:
+        return x, None
+    lengths = jnp.asarray(lengths)
+    if lengths.shape != x.shape[:1]:
+        raise InputError("length", lengths.shape, f"[B], {x.shape[:1]}")
+    valid = length_mask(lengths, x.shape[1])
+    known = _within(lengths, x.shape[1])
+    fill = jnp.where(known, 0, jnp.nan).astype(x.dtype)
+    x = jnp.where((valid & known[:, None])[..., None], x, fill[:, None, None])
+    return x, valid | ~known[:, None]
+
+
+def _within(lengths: Int[Array, " B"], size: int) -> Bool[Array, " B"]:
+    return (lengths >= 1) & (lengths <= size)
+
+
 def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]:
     """Returns the lengths of sequences from a mask with padding on the right.
 
@@ -78,7 +118,8 @@ def lengths_of(mask: Bool[Array, "B T"] | Num[Array, "B T"]) -> Int[Array, " B"]
       Traceback (most recent call last):
       jaxdl.errors.InputError: mask[0]: got [1, 0, 1], allowed: ones, then zeros; ...
     """
-    if mask.ndim != 2:
+    mask = jnp.asarray(mask)
+    if mask.ndim != 2 or not mask.shape[1]:
         raise InputError("mask", mask.shape, "[B, T]")
     valid = mask.astype(bool)
     padded = valid[:, 0] & (valid[:, 1:] <= valid[:, :-1]).all(1)
@@ -102,10 +143,10 @@ def pool_steps(
       lengths: L, `[B]` in [1, T]; None means T.
 
     Returns:
-      `[B, D]`.
+      `[B, D]`; NaN for a traced length out of range.
 
     Raises:
-      InputError: an unknown `how`, or a length out of range.
+      InputError: an unknown `how`, a wrong rank or dtype, or a length out of range.
 
     Example:
       >>> ys = jnp.array([[[1.0], [3.0], [9.0]]])
@@ -113,8 +154,18 @@ def pool_steps(
       [3.0, 2.0, 3.0]
     """
     one_of("pool", how, ("last", "mean", "max"))
+    if ys.ndim != 3 or not ys.shape[1] or not jnp.issubdtype(ys.dtype, jnp.floating):
+        raise InputError("ys", f"{ys.dtype}{list(ys.shape)}", "sequences of floats [B, T, D]")
     if lengths is None:
         return _pool_all_steps(ys, how)
+    lengths = jnp.asarray(lengths)
+    if lengths.shape != ys.shape[:1]:
+        raise InputError("length", lengths.shape, f"[B], {ys.shape[:1]}")
+    pooled = _pool_valid_steps(ys, how, lengths)
+    return jnp.where(_within(lengths, ys.shape[1])[:, None], pooled, jnp.nan)
+
+
+def _pool_valid_steps(ys: Array, how: Pool, lengths: Array) -> Array:
     valid = length_mask(lengths, ys.shape[1])[..., None]
     if how == "max":
         return jnp.where(valid, ys, -jnp.inf).max(1)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError
+from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
 
 
@@ -78,7 +79,8 @@ def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple
     """
     if "weight" in batch:
         raise InputError("field", "weight", "`mask`, which weighs examples in loss and metrics")
-    extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
+    with nn.intercept_methods(refuse_single_values):
+        extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
     return extra.pop("params", {}), extra
 
 
@@ -151,6 +153,9 @@ def apply(
 
     Returns:
       `(outputs, extra)`.
+
+    Raises:
+      InputError: a norm of single values, as in `jaxdl.nn.norm`.
     """
     mutable: list[str] = []
     if train:
@@ -158,9 +163,11 @@ def apply(
     rngs = {}
     if key is not None:
         rngs["dropout"] = key
-    y, updated = model.apply(
-        {"params": params, **extra}, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
-    )
+    variables = {"params": params, **extra}
+    with nn.intercept_methods(refuse_single_values):
+        y, updated = model.apply(
+            variables, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
+        )
     return y, {**extra, **updated}
 
 
