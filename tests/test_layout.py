@@ -29,6 +29,7 @@ SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
 #: Modules that each part may import. Each part comes after those that it imports.
 ARROWS = {
     "errors": set(),
+    "output": set(),
     "version": set(),
     "metrics": {"errors"},
     "rng": {"errors"},
@@ -42,17 +43,17 @@ ARROWS = {
     "predict": {"core", "errors"},
     "finite": {"core"},
     "wrappers": {"core", "errors", "finite", "metrics"},
-    "data": {"core", "errors", "rng", "xla"},
+    "data": {"core", "errors", "output", "rng", "xla"},
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn"},
-    "training": {"core", "data", "errors", "finite", "metrics", "rng", "xla"},
-    "runs": {"core", "data", "errors", "plots", "rng", "training"},
+    "training": {"core", "data", "errors", "finite", "metrics", "output", "rng", "xla"},
+    "runs": {"core", "data", "errors", "output", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),
         *("rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
-    "reproduce": {"data", "errors", "runs"},
+    "reproduce": {"data", "errors", "output", "runs"},
 }
 
 TOP = {
