@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,50 @@ def guarded_output() -> Iterator[None]:
         for name, stream in streams.items():
             if _can_flush(stream):
                 setattr(sys, name, stream)
+
+
+@contextlib.contextmanager
+def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Appends the messages of a logger to a file, and to nothing else, inside a `with` statement.
+
+    The first message creates the file. Messages that cannot be written are lost.
+
+    Args:
+      logger: name of the logger, such as "absl", which Orbax writes tracebacks to.
+      path: the file.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     with log_to_file("absl", os.path.join(directory, "orbax.log")):
+      ...         logging.getLogger("absl").error("a save failed")
+      ...     os.listdir(directory)
+      ['orbax.log']
+    """
+    log = logging.getLogger(logger)
+    handler = _LogFile(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    propagate = log.propagate
+    handlers = log.handlers
+    log.propagate = False
+    log.handlers = [handler]
+    try:
+        yield
+    finally:
+        log.propagate = propagate
+        log.handlers = handlers
+        handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that reports no errors of its own, such as those of a full disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Ignores an error of `emit`."""
 
 
 def _occupy_standard_descriptors() -> None:

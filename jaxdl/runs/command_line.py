@@ -35,9 +35,10 @@ SYSTEM_ERRORS = (OSError, MemoryError, UnicodeError, jax.errors.JaxRuntimeError)
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
     """Parses the command line and runs an experiment; the last call of a script.
 
-    A `JaxdlError` is printed as one line and gives exit code 2, and so does an error of the system,
-    such as a file that cannot be read or a device without memory. On Ctrl-C or another signal a run
-    saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C. A
+    A `JaxdlError` is printed as one line and gives exit code 2. So does an error of the system,
+    such as a file that cannot be read, or a device without memory.
+
+    On Ctrl-C or another signal a run saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C. A
     second signal ends the run without another checkpoint, and a third one ends the process at once.
     Output that cannot be written is lost and does not end the run (`jaxdl.output`).
 

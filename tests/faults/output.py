@@ -37,10 +37,14 @@ KINDS = (*OUTPUTS, *SIGNALS)
 TRACES = ("Traceback (most recent", "Exception ignored", "Logging error", "Fatal Python error")
 
 #: Runs the script of its arguments like `python SCRIPT`, but prints a line when Python has started.
-RUN = (
-    "import runpy, sys; print('STARTED', flush=True); sys.argv = sys.argv[1:]; "
-    "runpy.run_path(sys.argv[0], run_name='__main__')"
-)
+#: Processes that a shell starts in the background ignore SIGINT.
+RUN = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("STARTED", flush=True)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def arguments(out: Path) -> list[str]:
@@ -51,12 +55,11 @@ def arguments(out: Path) -> list[str]:
 
 
 def start(words: list[str], environment: dict[str, str] | None = None, **streams: Any) -> Any:
-    """Starts Python with signals as in a terminal."""
+    """Starts Python on the CPU."""
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=command.ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu", **(environment or {})},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         **streams,
     )
 
