@@ -1,24 +1,28 @@
 """jaxdl: the classic networks of deep learning, as pure functions in JAX."""
 
-from jaxdl import (
-    augment,
-    data,
-    losses,
-    metrics,
-    models,
-    nn,
-    optimizers,
-    plots,
-    scores,
-    tasks,
-    training,
-)
-from jaxdl.core import Learner, State, Sweep, Update, inference, learner
-from jaxdl.predict import bind, predict_batched
-from jaxdl.rng import root, stream
-from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
-from jaxdl.version import __version__
-from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
+try:
+    from jaxdl import (
+        augment,
+        data,
+        losses,
+        metrics,
+        models,
+        nn,
+        optimizers,
+        plots,
+        scores,
+        tasks,
+        training,
+    )
+    from jaxdl.core import Learner, State, Sweep, Update, inference, learner
+    from jaxdl.predict import bind, predict_batched
+    from jaxdl.rng import root, stream
+    from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
+    from jaxdl.version import __version__
+    from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
+except KeyboardInterrupt:
+    # The imports take seconds. Ctrl-C meanwhile ends the process without a traceback.
+    raise SystemExit(130) from None
 
 __all__ = [
     "__version__",

@@ -18,6 +18,7 @@ from typing import Any
 from jaxdl.data.files import expand_path
 from jaxdl.environment import changed_settings
 from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
+from jaxdl.output import guarded_output
 from jaxdl.runs.command_line import parsed
 from jaxdl.runs.comparison import Comparison, compare_results, report
 from jaxdl.runs.directory import are_conversions, read_json
@@ -229,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--experiments", default="experiments", help="directory of the experiments' scripts"
     )
     try:
-        return int(not reproduce(**vars(parser.parse_args(arguments))).promise_kept)
+        with guarded_output():
+            return int(not reproduce(**vars(parser.parse_args(arguments))).promise_kept)
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -29,6 +29,7 @@ SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
 #: Modules that each part may import. Each part comes after those that it imports.
 ARROWS = {
     "errors": set(),
+    "output": set(),
     "version": set(),
     "metrics": {"errors"},
     "rng": {"errors"},
@@ -43,20 +44,21 @@ ARROWS = {
     "core": {"errors", "metrics", "replicas", "xla"},
     "finite": {"core"},
     "wrappers": {"core", "errors", "finite", "metrics"},
-    "data": {"core", "errors", "rng", "xla"},
+    "data": {"core", "errors", "output", "rng", "xla"},
     "predict": {"core", "data", "errors"},
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
     "training": {
-        *("core", "data", "environment", "errors", "finite", "metrics", "replicas", "rng", "xla"),
+        *("core", "data", "environment", "errors", "finite", "metrics", "output", "replicas"),
+        *("rng", "xla"),
     },
-    "runs": {"core", "data", "environment", "errors", "plots", "rng", "training"},
+    "runs": {"core", "data", "environment", "errors", "output", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),
         *("rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
-    "reproduce": {"data", "environment", "errors", "runs"},
+    "reproduce": {"data", "environment", "errors", "output", "runs"},
 }
 
 TOP = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from jaxdl.environment import threads
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, one_line
 
 #: Largest thread pool that is accepted. A system that cannot start the threads kills the process
 #: without a message.
@@ -42,6 +42,24 @@ def make_cpu_devices(count: int) -> None:
     """
     if count > 1 and not cpu_devices_are_set() and not _started():
         jax.config.update("jax_num_cpu_devices", count)
+
+
+def start() -> None:
+    """Starts JAX's backend.
+
+    Raises:
+      InputError: JAX finds no device, or not the platform that `JAX_PLATFORMS` requests.
+    """
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        # JAX 0.10 asserts that a device was found, without a message.
+        detail = one_line(error) or "no device was found"
+        platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
+        allowed = (
+            f"a platform that this machine and the installed jaxlib have, such as cpu; {detail}"
+        )
+        raise InputError("JAX_PLATFORMS", platforms, allowed) from None
 
 
 def set_deterministic() -> None:

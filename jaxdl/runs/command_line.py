@@ -15,29 +15,54 @@ import jax
 
 from jaxdl.data.cache import cache_root
 from jaxdl.data.files import parse_json_object, read_bytes
-from jaxdl.errors import InputError, JaxdlError
+from jaxdl.errors import InputError, JaxdlError, one_line
+from jaxdl.output import guarded_output
 from jaxdl.runs import backend
 from jaxdl.runs.options import C, Options, flat_options, run_directory, with_options
 from jaxdl.training.shutdown import (
     SIGNALS,
-    raise_for_signal,
+    end_if_swallowed,
+    end_process,
+    exit_at_once,
     replace_handlers,
     restore_handlers,
 )
+
+#: Errors of the system, which give one line. A `JaxRuntimeError` is one only without memory.
+SYSTEM_ERRORS = (OSError, MemoryError, UnicodeError, jax.errors.JaxRuntimeError)
 
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
     """Parses the command line and runs an experiment; the last call of a script.
 
-    A `JaxdlError` is printed as one line and gives exit code 2. On Ctrl-C or another signal a run
-    saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C.
+    A `JaxdlError` is printed as one line and gives exit code 2. So does an error of the system,
+    such as a file that cannot be read, or a device without memory.
+
+    On Ctrl-C or another signal a run saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C. A
+    second signal ends the run without another checkpoint, and a third one ends the process at once.
+    Output that cannot be written is lost and does not end the run (`jaxdl.output`).
 
     Args:
       main: function that runs the experiment.
       config: dataclass of its options.
-      arguments: command-line arguments. None means `sys.argv[1:]`.
+      arguments: command-line arguments. None means `sys.argv[1:]`, in a process that ends after
+        this call: a further signal then ends it without a traceback.
     """
-    handlers = replace_handlers(raise_for_signal)
+    handlers = replace_handlers(end_process)
+    hook = sys.unraisablehook
+    sys.unraisablehook = end_if_swallowed
+    try:
+        with guarded_output():
+            _run(main, config, arguments)
+    finally:
+        sys.unraisablehook = hook
+        restore_handlers(handlers)
+        if arguments is None:
+            replace_handlers(exit_at_once)
+
+
+def _run(main: Callable[[C], Any], config: type[C], arguments: list[str] | None) -> None:
+    """Runs an experiment; see `launch`."""
     try:
         description = sys.modules[main.__module__].__doc__ or ""
         requested = parsed(config, arguments, description)
@@ -52,14 +77,30 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except SYSTEM_ERRORS as error:
+        message = _message(error)
+        if not message:
+            raise
+        print(f"error: {one_line(message)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         _exit_on_signal(signal.SIGINT)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
             _exit_on_signal(stop.code - 128)
         raise
-    finally:
-        restore_handlers(handlers)
+
+
+def _message(error: BaseException) -> str:
+    """Returns an error of the system with a remedy; empty for one that has no known remedy."""
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        return f"out of memory ({text}); use a smaller --batch-size, or --accumulate where it is"
+    if isinstance(error, UnicodeError):
+        return f"{text}; set PYTHONUTF8=1, and write names in UTF-8"
+    if isinstance(error, OSError):
+        return f"{text}; use a path that can be read and written, on a disk with space"
+    return ""
 
 
 def _exit_on_signal(number: int) -> NoReturn:
@@ -125,7 +166,11 @@ def _in_one_line(box: str) -> str:
 
 
 def _make_cpu_devices(config: Options) -> None:
-    """Makes the CPU devices: those requested, or as many as divide both seeds and threads."""
+    """Makes the CPU devices: those requested, or as many as divide both seeds and threads.
+
+    Raises:
+      InputError: JAX cannot start its backend, or it has started with other devices.
+    """
     devices = config.devices
     requested = devices.cpu_devices or 1
     count = requested
@@ -133,6 +178,7 @@ def _make_cpu_devices(config: Options) -> None:
     if seeds > 1 and devices.strategy != "single" and config.seeds_share_cores:
         count = math.gcd(seeds, devices.cpu_threads or 1)
     backend.make_cpu_devices(count)
+    backend.start()
     if requested > 1 and jax.default_backend() == "cpu" and jax.local_device_count() != count:
         allowed = f"{jax.local_device_count()}, the number that XLA was started with"
         raise InputError("cpu_devices", count, allowed)

@@ -4,6 +4,7 @@ config.json  environment.json  data.json  preprocessing.json  metrics.jsonl  res
 checkpoints/  figures/*.png  samples/
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
 from jaxdl.environment import environment
 from jaxdl.errors import InputError, one_line
+from jaxdl.output import log_to_file
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.directory import (
     check_data,
@@ -123,8 +125,12 @@ class Run(Generic[C_co]):
         # same steps after any interruption.
         epoch = data.steps_per_epoch(options.batch_size)
         log_every, save_every = default_intervals(self.config, steps, epoch)
-        writers = self._writers(steps, board)
-        try:
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(contextlib.closing(writer))
+                for writer in self._writers(steps, board)
+            ]
+            stack.enter_context(log_to_file("absl", self.out / "orbax.log"))
             state = train(
                 learner,
                 data,
@@ -141,9 +147,6 @@ class Run(Generic[C_co]):
                 stop_after=options.stop_after,
                 on_validation=on_validation,
             )
-        finally:
-            for writer in writers:
-                writer.close()
         self._warn_of_skipped(state)
         if options.stop_after is not None and state.steps_done == options.stop_after < steps:
             raise Stopped(

@@ -1,6 +1,8 @@
 """Graceful shutdown: after a signal a run saves its state between two steps, then ends."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -19,10 +21,10 @@ class GracefulShutdown:
     """A context manager that catches signals while a run is active.
 
     A signal only sets `signal`. The loop calls `requested()` between two dispatches; if it returns
-    True, the loop saves the state and leaves the context. The exit of the context then raises
-    `KeyboardInterrupt`, or `SystemExit` with 128 + the signal's number. A second signal raises
-    this at once, without a save. Python handles no signal inside of XLA, so during a compilation a
-    signal takes effect when the compilation ends.
+    True, the loop saves the state and leaves the context. The exit of the context then calls the
+    handler from before. The default one raises `KeyboardInterrupt`, or `SystemExit` with 128 + the
+    signal's number. A second signal calls that handler at once, without a save. Python handles no
+    signal inside of XLA, so during a compilation a signal takes effect when the compilation ends.
 
     Signals that are ignored or that have another handler keep it. This includes the handlers of a
     run around this one. Outside the main thread no signal is caught.
@@ -52,7 +54,7 @@ class GracefulShutdown:
     def __exit__(self, kind: type | None, *_: object) -> None:
         restore_handlers(self._outer_handlers)
         if self.signal and kind is None:
-            raise_for_signal(self.signal)
+            self._call_outer(self.signal, None)
 
     def requested(self) -> bool:
         """Returns True if a signal requested the end of the run.
@@ -70,18 +72,53 @@ class GracefulShutdown:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal: the first one is stored, the second one is raised."""
         if self.signal:
-            raise_for_signal(number)
+            self._call_outer(number, frame)
         self.signal = number
+
+    def _call_outer(self, number: int, frame: FrameType | None) -> NoReturn:
+        """Calls the handler from before the run, which raises; raises if there was none."""
+        outer = self._outer_handlers.get(number)
+        restore_handlers(self._outer_handlers)
+        # This handler may install others, which the exit of the context must not replace.
+        self._outer_handlers = {}
+        if callable(outer):
+            outer(number, frame)
+        raise_for_signal(number)
 
 
 def raise_for_signal(number: int, frame: FrameType | None = None) -> NoReturn:
-    """Raises KeyboardInterrupt for SIGINT, else SystemExit with 128 + the signal's number.
-
-    It is also the signal handler of scripts while no run is active.
-    """
+    """Raises KeyboardInterrupt for SIGINT, else SystemExit with 128 + the signal's number."""
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise SystemExit(128 + number)
+
+
+def end_process(number: int, frame: FrameType | None = None) -> NoReturn:
+    """Handles a signal to a script while no run is active: raises, as `raise_for_signal` does.
+
+    Another exception would interrupt the one that ends the script, so the next signal ends the
+    process at once.
+    """
+    replace_handlers(exit_at_once)
+    raise_for_signal(number)
+
+
+def end_if_swallowed(unraisable: Any) -> None:
+    """Ends the process if Python ignored the exception of `end_process`; an unraisable hook.
+
+    Python ignores exceptions in destructors and in callbacks of its garbage collector.
+    """
+    error = unraisable.exc_value
+    if isinstance(error, KeyboardInterrupt):
+        exit_at_once(signal.SIGINT)
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        os._exit(error.code)
+    sys.__unraisablehook__(unraisable)
+
+
+def exit_at_once(number: int, frame: FrameType | None = None) -> NoReturn:
+    """Handles a signal while a process ends: ends it now, with exit code 128 + the number."""
+    os._exit(128 + number)
 
 
 def replace_handlers(handler: Callable[[int, FrameType | None], Any]) -> dict[int, Any]:
@@ -92,7 +129,8 @@ def replace_handlers(handler: Callable[[int, FrameType | None], Any]) -> dict[in
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
-    replaceable = (signal.SIG_DFL, signal.default_int_handler, raise_for_signal)
+    defaults = (signal.SIG_DFL, signal.default_int_handler)
+    replaceable = (*defaults, raise_for_signal, end_process, exit_at_once)
     numbers = [number for number in SIGNALS if signal.getsignal(number) in replaceable]
     return {number: signal.signal(number, handler) for number in numbers}
 

@@ -7,7 +7,6 @@ Names are flat, with a slash after the part: `train/loss`, `validation/accuracy`
 import contextlib
 import datetime
 import functools
-import io
 import json
 import math
 import os
@@ -21,6 +20,7 @@ import numpy as np
 
 from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError
+from jaxdl.output import Guarded
 
 
 class Writer(Protocol):
@@ -157,8 +157,8 @@ class Console:
     """A progress bar on a terminal; in a file or pipe a line every five seconds.
 
     It shows the percentage done, the steps, examples per second, the time left, the loss, and the
-    validation accuracy. Without an accuracy it shows the validation loss. Errors of the terminal
-    never stop a run.
+    validation accuracy. Without an accuracy it shows the validation loss. The stream is `Guarded`,
+    so that an error of the terminal never stops a run.
 
     Args:
       steps: the last step.
@@ -176,7 +176,7 @@ class Console:
     def __init__(self, steps: int, title: str, stream: TextIO | None = None) -> None:
         self._steps = steps
         self._title = title
-        self._stream = stream or sys.stderr or io.StringIO()
+        self._stream: Any = Guarded(stream or sys.stderr)
         self._started = time.monotonic()
         self._first: tuple[int, float] | None = None
         self._step = 0
@@ -184,9 +184,8 @@ class Console:
         self._closed = False
         self._latest: dict[str, float] = {}
         self._bar: Any = None
-        with contextlib.suppress(OSError, ValueError):
-            if _is_terminal(self._stream) and os.environ.get("TERM") != "dumb":
-                self._bar = _bar(self._stream, steps, title)
+        if self._stream.isatty() and os.environ.get("TERM") != "dumb":
+            self._bar = _bar(self._stream, steps, title)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Shows the newest metrics, unless the last update was only a moment ago."""
@@ -200,12 +199,11 @@ class Console:
         if now - self._shown < interval:
             return
         self._shown = now
-        with contextlib.suppress(OSError, ValueError):
-            if self._bar:
-                self._bar.update(self._bar.task_ids[0], completed=step, text=self._text(now))
-                self._bar.refresh()
-            else:
-                print(f"{self._title}  {self._text(now)}", file=self._stream, flush=True)
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=step, text=self._text(now))
+            self._bar.refresh()
+        else:
+            print(f"{self._title}  {self._text(now)}", file=self._stream, flush=True)
 
     def close(self) -> None:
         """Restores the terminal; prints the last metrics and the duration."""
@@ -213,12 +211,10 @@ class Console:
             return
         self._closed = True
         now = time.monotonic()
-        with contextlib.suppress(OSError, ValueError):
-            if self._bar:
-                self._bar.stop()
-        with contextlib.suppress(OSError, ValueError):
-            duration = f"in {_clock(now - self._started)}"
-            print(f"{self._title}  {self._text(None)}  {duration}", file=self._stream, flush=True)
+        if self._bar:
+            self._bar.stop()
+        duration = f"in {_clock(now - self._started)}"
+        print(f"{self._title}  {self._text(None)}  {duration}", file=self._stream, flush=True)
 
     def _text(self, now: float | None) -> str:
         """Returns the line to show; without the time left if `now` is None."""
@@ -239,16 +235,11 @@ class Console:
         return "  ".join(parts)
 
 
-def _bar(stream: TextIO, steps: int, name: str) -> Any:
+def _bar(stream: Any, steps: int, name: str) -> Any:
     """Starts a Rich progress bar without a refresh thread, which could fail."""
-    from rich import console
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
-
-    class Terminal(console.Console):
-        def on_broken_pipe(self) -> None:
-            # The method of Rich ends the process.
-            self.quiet = True
 
     title = TextColumn(
         "{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name))
@@ -259,22 +250,15 @@ def _bar(stream: TextIO, steps: int, name: str) -> Any:
         title,
         BarColumn(20, table_column=Column(min_width=4)),
         text,
-        console=Terminal(file=stream),
+        console=Console(file=stream),
         auto_refresh=False,
         transient=True,
-        redirect_stdout=_is_terminal(sys.stdout),
-        redirect_stderr=_is_terminal(sys.stderr),
+        redirect_stdout=Guarded(sys.stdout).isatty(),
+        redirect_stderr=Guarded(sys.stderr).isatty(),
     )
     bar.add_task("", total=steps, title=name, text="")
     bar.start()
     return bar
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:
-        return False
 
 
 def _clock(seconds: float) -> str:

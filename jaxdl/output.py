@@ -1,0 +1,155 @@
+"""Output that never ends a run: streams on which printing cannot fail."""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+class Guarded:
+    """A text stream whose `write` and `flush` raise nothing.
+
+    Characters that the stream's encoding lacks are escaped. Text is lost where the stream is
+    closed, its pipe has no reader, or its disk is full. All else is that of the stream.
+
+    Args:
+      stream: the stream. None, as in a process without a terminal, means a closed one.
+
+    Example:
+      >>> import io
+      >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+      >>> guarded = Guarded(stream)
+      >>> print("98.3 ± 0.1", file=guarded, flush=True)
+      >>> stream.buffer.getvalue()
+      b'98.3 \\\\xb1 0.1\\n'
+      >>> stream.close()
+      >>> print("lost", file=guarded)
+    """
+
+    def __init__(self, stream: Any) -> None:
+        if stream is None:
+            stream = io.StringIO()
+            stream.close()
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_stream"], name)
+
+    def write(self, text: str) -> int:
+        """Writes a text, or loses it; returns its length."""
+        # A closed stream raises ValueError, and so does a character that cannot be encoded.
+        with contextlib.suppress(OSError, ValueError):
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError as error:
+                escaped = text.encode(error.encoding, "backslashreplace")
+                self._stream.write(escaped.decode(error.encoding))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Writes texts one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flushes the stream, if that is possible."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Returns True for an open terminal."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
+
+
+@contextlib.contextmanager
+def guarded_output() -> Iterator[None]:
+    """Makes standard output and standard error `Guarded` streams inside a `with` statement.
+
+    A stream that failed stays guarded, because Python flushes it once more when the process ends.
+
+    Example:
+      >>> with guarded_output():
+      ...     print("a line")
+      a line
+    """
+    _occupy_standard_descriptors()
+    streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        setattr(sys, name, Guarded(stream))
+    try:
+        yield
+    finally:
+        for name, stream in streams.items():
+            if _can_flush(stream):
+                setattr(sys, name, stream)
+
+
+@contextlib.contextmanager
+def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Appends the messages of a logger to a file, and to nothing else, inside a `with` statement.
+
+    The first message creates the file. Messages that cannot be written are lost.
+
+    Args:
+      logger: name of the logger, such as "absl", which Orbax writes tracebacks to.
+      path: the file.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     with log_to_file("absl", os.path.join(directory, "orbax.log")):
+      ...         logging.getLogger("absl").error("a save failed")
+      ...     os.listdir(directory)
+      ['orbax.log']
+    """
+    log = logging.getLogger(logger)
+    handler = _LogFile(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    propagate = log.propagate
+    handlers = log.handlers
+    log.propagate = False
+    log.handlers = [handler]
+    try:
+        yield
+    finally:
+        log.propagate = propagate
+        log.handlers = handlers
+        handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that reports no errors of its own, such as those of a full disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Ignores an error of `emit`."""
+
+
+def _occupy_standard_descriptors() -> None:
+    """Opens descriptors 0 to 2 where they are closed.
+
+    Otherwise the next file, such as a checkpoint, gets one of them. XLA's messages, which go to
+    descriptor 2, would then be a part of that file.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
+def _can_flush(stream: Any) -> bool:
+    if stream is None:
+        return False
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        return False
+    return True

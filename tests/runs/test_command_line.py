@@ -1,0 +1,145 @@
+"""The door of a script: errors of the system in one line, signals, and output that fails."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from jaxdl.runs import Options, launch, run_experiment, with_options
+from jaxdl.runs.command_line import _message
+from tests.runs import runs
+from tests.runs.runs import Config, options
+
+FULL = OSError(28, "No space left on device")
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text):
+        raise FULL
+
+    def flush(self):
+        raise FULL
+
+
+def no_memory() -> Exception:
+    """Returns the error of XLA for an array that fits into no memory."""
+    with pytest.raises(jax.errors.JaxRuntimeError) as caught:
+        jax.device_put(0.0) + jax.numpy.zeros(2**42)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (PermissionError(13, "Permission denied", "/data"), "use a path that can be read"),
+        (BrokenPipeError(32, "Broken pipe"), "on a disk with space"),
+        (UnicodeEncodeError("ascii", "é", 0, 1, "ordinal not in range"), "PYTHONUTF8=1"),
+        (MemoryError("4 TiB\nfor an array"), "a smaller --batch-size"),
+        (None, "a smaller --batch-size"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line(error, remedy, capsys):
+    error = error or no_memory()
+
+    def main(config):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        launch(main, Options, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2 and line.startswith("error: ") and remedy in line
+    assert type(error).__name__ in line
+
+
+def test_another_error_of_xla_keeps_its_traceback():
+    assert _message(jax.errors.JaxRuntimeError("INTERNAL: a fault of XLA")) == ""
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to\ninitialize cuda")])
+def test_a_platform_that_jax_cannot_start_is_one_line(error, monkeypatch, capsys):
+    def devices():
+        raise error
+
+    monkeypatch.setattr(jax, "devices", devices)
+    with pytest.raises(SystemExit):
+        launch(lambda config: None, Options, [])
+    (line,) = capsys.readouterr().err.splitlines()
+    platforms = jax.config.jax_platforms
+    assert line.startswith(f"error: JAX_PLATFORMS: got {platforms!r}, allowed: a platform that ")
+
+
+@pytest.mark.parametrize("broken", ["stdout", "stderr"])
+def test_a_run_finishes_without_output(tmp_path, monkeypatch, broken):
+    def main(config):
+        given = with_options(config, out=str(tmp_path / "run")).validate()
+        return run_experiment(given, runs.experiment)
+
+    monkeypatch.setattr(sys, broken, Full())
+    launch(main, Config, ["--steps", "4", "--save-every", "2"])
+    assert (tmp_path / "run" / "result.json").exists()
+    assert getattr(sys, broken) is not getattr(sys, f"__{broken}__")
+
+
+def test_the_tracebacks_of_orbax_go_to_a_file(tmp_path, monkeypatch, capsys):
+    from absl import logging
+
+    def failing(target, state):
+        logging.error("Traceback of Orbax")
+        raise FULL
+
+    monkeypatch.setattr("jaxdl.training.store._start_saving", failing)
+    with pytest.raises(SystemExit):
+        launch(
+            lambda config: run_experiment(options(tmp_path / "run"), runs.experiment), Config, []
+        )
+    errors = capsys.readouterr().err
+    assert "saving step 4" in errors and "Traceback" not in errors
+    assert "ERROR Traceback of Orbax" in (tmp_path / "run" / "orbax.log").read_text()
+
+
+#: A script whose main function ends at the first signal, and whose end takes a second.
+SCRIPT = """
+import atexit, gc, signal, time
+from jaxdl.runs import Options, launch
+
+# Processes that a shell starts in the background ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def main(config):
+    atexit.register(time.sleep, 1)
+    if {swallowed}:
+        gc.callbacks.append(lambda *_: signal.raise_signal(signal.{name}))
+        gc.collect()
+    print("READY", flush=True)
+    time.sleep(600)
+
+launch(main, Options)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "swallowed"),
+    [("SIGINT", 1, True), ("SIGINT", 4, False), ("SIGTERM", 4, False)],
+)
+def test_repeated_signals_leave_no_traceback(tmp_path, name, count, swallowed):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(name=name, swallowed=swallowed))
+    process = subprocess.Popen(
+        [sys.executable, script, "--cache-dir", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+    if not swallowed:
+        assert process.stdout.readline() == b"READY\n"
+        for _ in range(count):
+            process.send_signal(signal.Signals[name])
+    _, errors = process.communicate()
+    assert process.returncode == 128 + signal.Signals[name]
+    assert b"Traceback" not in errors and b"ignored" not in errors

@@ -1,0 +1,84 @@
+"""Output on which printing cannot fail."""
+
+import io
+import os
+import sys
+
+import pytest
+
+from jaxdl.output import Guarded, guarded_output
+
+
+class Broken(io.StringIO):
+    """A stream that raises an error whenever it is used."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+    flush = isatty = lambda self: (_ for _ in ()).throw(self.error)
+
+
+ERRORS = [BrokenPipeError(), OSError(28, "No space left on device"), ValueError("closed")]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_broken_stream_loses_its_text(error):
+    guarded = Guarded(Broken(error))
+    print("a line", file=guarded, flush=True)
+    guarded.writelines(["two", "more"])
+    assert guarded.write("text") == 4 and not guarded.isatty()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp437"])
+def test_characters_that_the_encoding_lacks_are_escaped(encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    text = "98.3 ± 0.1 % → ok"
+    print(text, file=Guarded(stream), end="", flush=True)
+    written = stream.buffer.getvalue().decode(encoding)
+    assert written == text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def test_text_is_written_again_once_there_is_space():
+    stream = io.StringIO()
+    guarded = Guarded(stream)
+    guarded.write("before ")
+    stream.write = Broken(ERRORS[1]).write
+    guarded.write("lost ")
+    del stream.write
+    guarded.write("after")
+    assert stream.getvalue() == "before after" and guarded.getvalue() == "before after"
+
+
+def test_a_process_without_standard_streams(monkeypatch):
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with guarded_output():
+        print("lost", file=sys.stderr, flush=True)
+        assert not sys.stdout.isatty()
+
+
+def test_working_streams_are_restored_and_broken_ones_stay_guarded(monkeypatch):
+    works = io.StringIO()
+    broken = Broken(ERRORS[0])
+    monkeypatch.setattr(sys, "stdout", works)
+    monkeypatch.setattr(sys, "stderr", broken)
+    with pytest.raises(ZeroDivisionError), guarded_output():
+        print("a line")
+        raise ZeroDivisionError
+    assert sys.stdout is works and works.getvalue() == "a line\n"
+    assert isinstance(sys.stderr, Guarded)
+
+
+def test_no_later_file_gets_a_standard_descriptor(tmp_path):
+    saved = os.dup(0)
+    os.close(0)
+    try:
+        with guarded_output(), open(tmp_path / "checkpoint", "w") as file:
+            assert file.fileno() > 2
+    finally:
+        os.dup2(saved, 0)
+        os.close(saved)
