@@ -120,7 +120,7 @@ def nearest(
       >>> distance.round(3).tolist(), row.tolist()
       ([[0.1]], [[1]])
     """
-    queries, points = _centred(*_pair(queries, points, 1))
+    queries, points = _pair(queries, points, 1)
     at_least("k", k, 1)
     if k > len(points):
         raise InputError("k", k, f"at most the number of points, {len(points)}")
@@ -129,7 +129,7 @@ def nearest(
     for block in np.array_split(queries, -(-len(queries) // _BLOCK)):
         low, high = _squared_distances(block, points)
         # All points that may be among the k nearest ones: mostly k, more where points are close
-        # together and far from the origin.
+        # together and far from the mean.
         limit = np.partition(high, k - 1, axis=1)[:, k - 1 : k]
         count = int((low <= limit).sum(1).max())
         for part in np.array_split(np.arange(len(block)), _parts(len(block), count, points)):
@@ -150,11 +150,14 @@ def _squared_distances(
         |q - p|^2 = |q|^2 + |p|^2 - 2 q p
 
     This formula is fast. But it loses precision for two vectors that are close to each other and
-    far from the origin: its rounding grows with their squares.
+    far from the mean of the points: its rounding grows with their squares.
 
     Returns:
       Two arrays `[N, M]`.
     """
+    middle = points.mean(0)[None]
+    queries = queries - middle
+    points = points - middle
     squares = (queries**2).sum(1)[:, None] + (points**2).sum(1)[None]
     products = 2 * queries @ points.T
     rounding = 2 * (points.shape[1] + 4) * np.finfo(np.float64).eps
@@ -269,7 +272,7 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
       ((1.0, 1.0), (0.0, 0.0))
     """
     at_least("k", k, 1)
-    real, generated = _centred(*_pair(real, generated, k + 1))
+    real, generated = _pair(real, generated, k + 1)
     return _within(generated, real, k), _within(real, generated, k)
 
 
@@ -288,12 +291,6 @@ def _within(queries: Float[np.ndarray, "N D"], points: Float[np.ndarray, "M D"],
             apart = np.linalg.norm(block[row][None] - points[near], axis=1)
             inside += int((apart <= radius[near]).any())
     return inside / len(queries)
-
-
-def _centred(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts both sets to the origin, because the squares of distant vectors lose precision."""
-    middle = b.mean(0)
-    return a - middle[None], b - middle[None]
 
 
 def _pair(

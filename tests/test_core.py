@@ -11,7 +11,7 @@ from optax.contrib import schedule_free_eval_params, schedule_free_sgd
 
 import jaxdl
 from jaxdl.core import State, Update, inference
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, NonFinite
 from jaxdl.metrics import mean, total
 from jaxdl.replicas import AXIS
 from tests.training.linear import KEY, line, points
@@ -241,4 +241,95 @@ ONE = Update(pull_a, optax.sgd(0.1))
 def test_bad_updates_are_refused(updates, line):
     with pytest.raises(InputError) as caught:
         jaxdl.learner(two, *updates).init(KEY, BATCH)
+    assert str(caught.value) == line
+
+
+def numbers(params, extra, batch, key, *, train):
+    """Computes a loss whose count and metrics are Python numbers."""
+    error = ((params["a"]["v"] - batch["x"]) ** 2).sum()
+    return (error, 6), (extra, {"steps": (1, 1), "half": (3.0, 6)})
+
+
+def test_losses_may_return_python_numbers():
+    for update in (Update(numbers, ADAM), jaxdl.accumulate(Update(numbers, ADAM), 2)):
+        net = jaxdl.learner(two, update)
+        metrics = jaxdl.metrics.means(jax.jit(net.step)(net.init(KEY, BATCH), BATCH, KEY)[1])
+        assert (metrics["steps"], metrics["half"]) == (1, 0.5)
+
+
+def test_a_loss_that_is_no_metric_is_added():
+    state = jaxdl.learner(two, Update(numbers, ADAM)).init(KEY, BATCH)
+    expected = float(((state.params["a"]["v"] - BATCH["x"]) ** 2).mean())
+    for on, name in ((None, "objective"), ("a", "a_objective")):
+        net = jaxdl.learner(two, Update(numbers, ADAM, on))
+        state = net.init(KEY, BATCH)
+        for metrics in (net.step(state, BATCH, KEY)[1], net.evaluate(state, BATCH, KEY)):
+            assert jaxdl.metrics.means(metrics)[name] == pytest.approx(expected, rel=1e-5)
+    plain = line()
+    batch = {name: jnp.asarray(x[:8]) for name, x in points().arrays.items()}
+    assert list(plain.evaluate(plain.init(KEY, batch), batch, KEY)) == ["loss"]
+
+
+def test_a_loss_that_is_not_finite_beside_finite_metrics_ends_training_and_evaluation():
+    def hidden(params, extra, batch, key, *, train):
+        error = (batch["input"] @ params["w"] - batch["target"]) ** 2
+        bad = jnp.where(batch["input"][:, 0] > 100, jnp.nan, 0)
+        return total(error + bad), (extra, {"mse": total(error)})
+
+    def init(key, batch):
+        return {"w": jnp.zeros(3)}, {}
+
+    net = jaxdl.learner(init, Update(hidden, optax.sgd(1e-9)))
+    good, bad = points(), points(rows={5: 200.0})
+    state = jaxdl.train(net, good, key=KEY, steps=2, batch_size=4)
+    assert set(jaxdl.evaluate(net, state, good)) == {"mse", "objective"}
+    with pytest.raises(NonFinite, match="^step 2: objective is not finite; all leaves .* points$"):
+        jaxdl.evaluate(net, state, bad)
+    with pytest.raises(NonFinite, match="objective is not finite"):
+        jaxdl.train(net, bad, key=KEY, steps=8, batch_size=4)
+
+
+def returns(value):
+    return Update(lambda params, extra, batch, key, *, train: value, ADAM)
+
+
+PAIR = "(sum, count), such as jaxdl.metrics.total(losses)"
+WHOLE = "((sum, count), (extra, metrics)), with a dictionary of metrics"
+
+
+@pytest.mark.parametrize(
+    ("updates", "line"),
+    [
+        (
+            lambda: Update(pull_a, optax.adam),
+            "Update.optimizer: got 'adam', allowed: an Optax optimizer, such as optax.adam(1e-3), "
+            "the result of a call",
+        ),
+        (
+            lambda: Update(pull_a, 0.1),
+            "Update.optimizer: got 'float', allowed: an Optax optimizer, such as "
+            "optax.adam(1e-3), the result of a call",
+        ),
+        (
+            lambda: Update(None, ADAM),
+            "Update.loss: got None, allowed: a function that returns a loss",
+        ),
+        (
+            lambda: (ONE,),
+            "updates: got <class 'tuple'>, allowed: each an Update(loss, optimizer), as in "
+            "*task.updates(...)",
+        ),
+        (lambda: returns(3.0), f"value of the loss: got 'float', allowed: {WHOLE}"),
+        (lambda: returns(((1.0, 1), {})), f"value of the loss: got 'tuple', allowed: {WHOLE}"),
+        (lambda: returns((1.0, ({}, {}))), f"loss: got 'one array', allowed: {PAIR}"),
+        (
+            lambda: returns(((1.0, 1), ({}, {"accuracy": 0.5}))),
+            f"accuracy: got 'one array', allowed: {PAIR}",
+        ),
+    ],
+)
+def test_what_is_no_update_or_loss_is_refused(updates, line):
+    with pytest.raises(InputError) as caught:
+        net = jaxdl.learner(two, updates())
+        net.step(net.init(KEY, BATCH), BATCH, KEY)
     assert str(caught.value) == line

@@ -94,3 +94,83 @@ def test_accuracy_and_top_k_agree_with_sorting():
         hits = jax.vmap(lambda x, y, k=k: metrics.top_k(x, y, k))(logits, label)
         np.testing.assert_array_equal(hits, rank < k)
     assert 0 < (rank == 0).sum() < 40
+
+
+@pytest.mark.parametrize("count", [0.05, 0.4, 1.0, 3.0])
+def test_the_mean_divides_by_any_count(count):
+    weights = np.full(7, count / 7, np.float32)
+    pair = metrics.total(jnp.asarray(VALUES[:7]), jnp.asarray(weights))
+    assert float(metrics.mean(pair)) == pytest.approx(VALUES[:7].mean(), rel=1e-5)
+    assert float(metrics.mean((jnp.zeros(()), jnp.zeros(())))) == 0
+    assert np.isnan(metrics.mean((jnp.ones(()), jnp.full((), jnp.nan))))
+
+
+def test_negative_weights_count_in_sum_and_count():
+    weights = np.array([1.0, -0.5, 0.0, 2.0], np.float32)
+    value, count = metrics.total(jnp.asarray(VALUES[:4]), jnp.asarray(weights))
+    assert float(value) == pytest.approx(float((VALUES[:4] * weights).sum()), rel=1e-5)
+    assert float(count) == 2.5
+
+
+@pytest.mark.parametrize("mask", [None, MASK])
+def test_totals_of_doubles_are_doubles(mask):
+    values = np.random.default_rng(3).normal(size=17)
+    with jax.enable_x64(True):
+        pair = metrics.total(jnp.asarray(values), mask if mask is None else jnp.asarray(mask))
+        narrow = metrics.total(jnp.asarray(MASK))
+    expected = values.sum() if mask is None else values[mask].sum()
+    assert [x.dtype for x in pair] == [jnp.float64] * 2
+    assert float(pair[0]) == pytest.approx(expected, rel=1e-14)
+    assert [x.dtype for x in narrow] == [jnp.float32] * 2
+
+
+#: Numbers that float32 rounds, and those of small dtypes.
+EXACT = {
+    "int32": ([2**24 + 1, -(2**31), 2**31 - 1, 0, 5], np.int32),
+    "uint32": ([2**32 - 1, 1, 2**24 + 3, 0, 7], np.uint32),
+    "int8": ([-128, 127, 0, 1, 2], np.int8),
+    "bool": ([1, 0, 1, 1, 0], bool),
+    "bfloat16": ([1.5, -0.25, 0.0, 3.0, 2.0], jnp.bfloat16),
+    "float32": ([np.nan, np.inf, -0.0, 1e-40, 1 / 3], np.float32),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_rows_of_a_dispatch_keep_every_number(name):
+    values, dtype = EXACT[name]
+    given = np.asarray(values, dtype)
+
+    @jax.jit
+    def run(values):
+        step = {"a": (values[0], jnp.ones(())), "b": (values[:3], jnp.ones(3))}
+        shapes = jax.eval_shape(lambda: step)
+
+        def body(i, rows):
+            return metrics.write_row(
+                rows, i, {"a": (values[i], jnp.ones(())), "b": (values[:3], jnp.ones(3))}
+            )
+
+        return metrics.unpack_rows(
+            jax.lax.fori_loop(0, 5, body, metrics.empty_rows(shapes, 6)), shapes
+        )
+
+    rows = run(jnp.asarray(given))
+    np.testing.assert_array_equal(rows["a"][0][:5], given.astype(rows["a"][0].dtype))
+    assert rows["b"][0].shape == (6, 3)
+    np.testing.assert_array_equal(rows["b"][0][4], given[:3].astype(rows["b"][0].dtype))
+
+
+def test_rows_of_doubles_keep_every_number():
+    given = np.array([1 / 3, -1e300, np.nan])
+    with jax.enable_x64(True):
+        step = {"a": (jnp.asarray(given), jnp.asarray(2**53 - 1))}
+        rows = metrics.write_row(metrics.empty_rows(step, 2), jnp.asarray(1), step)
+        unpacked = metrics.unpack_rows(rows, step)
+        np.testing.assert_array_equal(unpacked["a"][0][1], given)
+        assert int(unpacked["a"][1][1]) == 2**53 - 1
+
+
+def test_integers_are_added_exactly_over_steps():
+    large = 2**24 + 1
+    rows = {"n": (np.full((1, 1000), large, np.int32), np.ones((1, 1000), np.float32))}
+    assert metrics.total_rows([rows, rows])["n"][0].tolist() == [2000 * large]

@@ -180,3 +180,69 @@ def test_other_numbers_of_labels_are_refused():
     vectors = np.zeros((3, 1))
     with pytest.raises(InputError, match="label: got"):
         neighbour_accuracy(vectors, np.zeros(2, int), vectors, np.zeros(3, int), 1)
+
+
+def with_far_cluster(rows: int, distance: float, spread: float = 1.0) -> np.ndarray:
+    """Returns points, a third of which form a second cluster."""
+    x = spread * RNG.normal(size=(rows, 4))
+    x[: rows // 3] += distance
+    return x
+
+
+def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.sqrt(((a[:, None] - b[None]) ** 2).sum(2))
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e4, 1e7, 1e9])
+def test_neighbours_in_a_far_cluster_are_those_of_brute_force(distance):
+    queries = with_far_cluster(40, distance)
+    points = with_far_cluster(60, distance)
+    apart, rows = nearest(queries, points, 4)
+    expected = np.argsort(distances(queries, points), 1)[:, :4]
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(apart, np.sort(distances(queries, points), 1)[:, :4], rtol=1e-12)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e4, 1e7, 1e9])
+def test_precision_and_recall_with_a_far_cluster(distance):
+    real = with_far_cluster(60, distance)
+    generated = with_far_cluster(45, distance, 1.5)
+
+    def within(queries, points):
+        radius = np.sort(distances(points, points), 1)[:, 3]
+        return (distances(queries, points) <= radius[None]).any(1).mean()
+
+    expected = within(generated, real), within(real, generated)
+    assert precision_recall(real, generated) == pytest.approx(expected)
+    assert precision_recall(real, real) == (1, 1)
+    # All points of both sets are apart from each other, but for one far point.
+    generated = RNG.normal(size=(45, 4)) + 1e3
+    real = np.concatenate([RNG.normal(size=(60, 4)), np.full((1, 4), distance + 1e4)])
+    assert precision_recall(real, generated)[1] == 0
+
+
+def test_one_far_point_brings_no_point_within_a_radius():
+    real = RNG.normal(size=(50, 3)).astype(np.float32)
+    generated = real[:40] + 100
+    real[:4] += 1e7
+    real[:4] += 10 * np.arange(4, dtype=np.float32)[:, None]
+    assert precision_recall(real, generated) == (0, 0)
+
+
+def test_many_candidates_are_compared_in_parts(monkeypatch):
+    points = with_far_cluster(60, 1e9)
+    expected = nearest(points, points, 3)
+    monkeypatch.setattr("jaxdl.scores._DIFFERENCES", 100)
+    for a, b in zip(nearest(points, points, 3), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("distance", [1e3, 1e7])
+def test_frechet_distance_with_a_far_cluster(distance):
+    """A feature that is the same in both sets changes the distance by nothing but chance."""
+    a = RNG.normal(size=(500, 4))
+    b = RNG.normal(size=(500, 4)) + [3.0, 0.0, 0.0, 0.0]
+    far = distance * (np.arange(500) % 2)[:, None]
+    together = frechet_distance(np.hstack([a, far]), np.hstack([b, far]))
+    assert together == pytest.approx(frechet_distance(a, b), rel=0.02)
+    assert frechet_distance(np.hstack([a, far]), np.hstack([a, far])) < 1e-9

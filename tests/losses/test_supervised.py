@@ -276,7 +276,7 @@ def test_unequal_shapes_are_refused_and_not_broadcast(name):
         ),
         (
             lambda: losses.huber(jnp.ones(4), jnp.ones(4), 0.0),
-            "delta: got 0.0, allowed: a number above 0",
+            "delta: got 0.0, allowed: a finite number above 0; without a linear part, mse / 2",
         ),
         (
             lambda: losses.gaussian_nll(jnp.ones(4), jnp.ones(4), -0.5),
@@ -297,3 +297,20 @@ def test_bad_input_is_refused(call, line):
 def test_shapes_are_checked_inside_vmap_and_jit():
     with pytest.raises(InputError, match="target"):
         jax.jit(jax.vmap(losses.mse))(jnp.ones((2, 4)), jnp.ones((2, 4, 1)))
+
+
+def test_huber_takes_a_traced_delta_and_refuses_an_infinite_one():
+    x = jnp.asarray([0.5, -3.0, 2.0, 0.0])
+    traced = jax.jit(lambda delta: losses.huber(x, jnp.zeros(4), delta))(1.7)
+    errors = np.abs(np.asarray(x, np.float64))
+    expected = np.where(errors <= 1.7, errors**2 / 2, 1.7 * (errors - 0.85)).mean()
+    assert float(traced) == pytest.approx(expected, rel=1e-6)
+    for delta in (np.inf, np.nan, -1.0):
+        with pytest.raises(InputError, match="^delta: got .*, allowed: a finite number above 0"):
+            losses.huber(x, jnp.zeros(4), delta)
+
+
+@pytest.mark.parametrize("loss", [losses.mse, losses.gaussian_nll, losses.binary_cross_entropy])
+def test_losses_of_doubles_are_doubles(loss):
+    with jax.enable_x64(True):
+        assert loss(jnp.full(3, 0.3, jnp.float64), jnp.ones(3)).dtype == jnp.float64

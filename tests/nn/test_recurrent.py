@@ -188,3 +188,21 @@ def test_errors_of_the_implementation_name_the_argument(monkeypatch):
         message(make(), x)
         == "implementation: got 'cudnn', allowed: auto or scan, without an NVIDIA GPU"
     )
+
+
+@each_layer
+@pytest.mark.parametrize("reverse", [False, True])
+def test_nan_behind_the_end_changes_no_bit_of_a_gradient(name, reverse):
+    x = normal(30, B, T, D)
+    mask = jnp.asarray(MASK)
+    variables = parameters(name)
+    layer = LAYERS[name](H, reverse=reverse)
+
+    @jax.jit
+    def gradient(variables, x):
+        return jax.grad(lambda v, x: layer.apply(v, x, None, mask)[0].sum(), (0, 1))(variables, x)
+
+    padding = ~np.asarray(MASK, bool)[..., None]
+    zeros, nans = (gradient(variables, jnp.where(padding, pad, x)) for pad in (0.0, jnp.nan))
+    jax.tree.map(np.testing.assert_array_equal, zeros, nans)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(nans))

@@ -94,3 +94,16 @@ def test_errors_name_the_argument():
 
 def test_a_traced_mask_with_a_hole_has_length_0():
     assert jax.jit(lengths_of)(jnp.array([[1, 0, 1], [1, 1, 0]])).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("how", ["last", "mean", "max"])
+def test_nan_in_padding_changes_no_bit_of_a_pooled_gradient(how):
+    lengths = jnp.asarray(LENGTHS)
+    padding = ~np.asarray(length_mask(lengths, 7))[..., None]
+
+    @jax.jit
+    def value_and_gradient(ys):
+        return jax.value_and_grad(lambda ys: (pool_steps(ys, how, lengths) ** 2).sum())(ys)
+
+    zeros, nans = (value_and_gradient(jnp.where(padding, pad, YS)) for pad in (0.0, jnp.nan))
+    jax.tree.map(np.testing.assert_array_equal, zeros, nans)
