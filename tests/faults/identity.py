@@ -2,9 +2,9 @@
 
     python -m tests.faults.identity --trials 200 --seed 0
 
-Each trial takes the checkpoints of one learner of the contract table and makes one
-change. If it is another run now, it must be refused in one line with the stored and the present
-value, and nothing may be written. Another machine or other versions must give a warning with both values.
+Each trial takes the checkpoints of one learner of the contract table and makes one change. If it is
+another run now, it must be refused in one line with the stored and the present value, and nothing
+may be written. Another machine or other versions must give a warning with both values.
 The same run, built again from the same code, must resume without a word.
 """
 
