@@ -227,21 +227,30 @@ def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
     try:
         out.mkdir(parents=True, exist_ok=True)
         owner = own(out, wait_for=wait_for)
-        for left_over in out.glob("*.json*.partial"):
-            left_over.unlink()
-        changes = check_out(out, config)
-        if changes:
-            changed = conversions(out)
-            for name, (stored, given) in changes.items():
-                print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
-                changed[name] = [*changed.get(name, [stored]), given]
-            write_json(out / "conversions.json", changed)
-        if changes or not (out / "config.json").exists():
-            write_json(out / "config.json", identity(config))
+        try:
+            _store_options(out, config)
+        except BaseException:
+            owner.close()
+            raise
     except OSError as error:
         allowed = f"a directory that can be written ({error.strerror})"
         raise InputError("out", str(out), allowed) from None
     return owner
+
+
+def _store_options(out: Path, config: Options) -> None:
+    """Removes left-over partial files and stores the options, and changed ones as conversions."""
+    for left_over in out.glob("*.json*.partial"):
+        left_over.unlink()
+    changes = check_out(out, config)
+    if changes:
+        changed = conversions(out)
+        for name, (stored, given) in changes.items():
+            print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
+            changed[name] = [*changed.get(name, [stored]), given]
+        write_json(out / "conversions.json", changed)
+    if changes or not (out / "config.json").exists():
+        write_json(out / "config.json", identity(config))
 
 
 def conversions(out: Path) -> dict[str, list[Any]]:
