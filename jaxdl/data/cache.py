@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from jaxdl.data.files import expand_path, parse_json_object, read_bytes, sync, write_atomically
+from jaxdl.data.files import (
+    check_utf8,
+    expand_path,
+    parse_json_object,
+    read_bytes,
+    sync,
+    write_atomically,
+)
 from jaxdl.data.owner import Owner, own
 from jaxdl.errors import DataUnavailable, InputError
 
@@ -32,14 +39,16 @@ def cache_root(given: str | None = None) -> Path:
       given: a directory. None means $JAXDL_CACHE, or ~/.cache/jaxdl if that is not set.
 
     Raises:
-      InputError: not a path.
+      InputError: not a path, or a path that is not UTF-8.
 
     Example:
       >>> cache_root("/tmp/mine").as_posix()
       '/tmp/mine'
     """
     directory = given or os.environ.get("JAXDL_CACHE") or "~/.cache/jaxdl"
-    return expand_path(directory, "cache_dir").resolve()
+    root = expand_path(directory, "cache_dir").resolve()
+    check_utf8(root, "cache_dir")
+    return root
 
 
 def load_or_build(folder: Path, build: Callable[[Path], None]) -> tuple[Arrays, dict[str, Any]]:

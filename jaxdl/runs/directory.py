@@ -218,25 +218,34 @@ def claim(out: Path, config: Options, wait_for: str = "") -> Owner:
     try:
         out.mkdir(parents=True, exist_ok=True)
         owner = own(out, wait_for=wait_for)
-        for left_over in out.glob("*.json*.partial"):
-            left_over.unlink()
-        options = check_out(out, config)
-        here = environment()
-        changes = options | _environment_changes(out, here)
-        if changes:
-            changed = conversions(out)
-            for name, (stored, given) in changes.items():
-                print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
-                changed[name] = [*changed.get(name, [stored]), given]
-            write_json(out / "conversions.json", changed)
-        if options or not (out / "config.json").exists():
-            write_json(out / "config.json", identity(config))
-        if _started_in(out) != here:
-            write_json(out / "environment.json", here)
+        try:
+            _store_identity(out, config)
+        except BaseException:
+            owner.close()
+            raise
     except OSError as error:
         allowed = f"a directory that can be written ({error.strerror})"
         raise InputError("out", str(out), allowed) from None
     return owner
+
+
+def _store_identity(out: Path, config: Options) -> None:
+    """Removes left-over partial files; stores options, environment, and what changed of them."""
+    for left_over in out.glob("*.json*.partial"):
+        left_over.unlink()
+    options = check_out(out, config)
+    here = environment()
+    changes = options | _environment_changes(out, here)
+    if changes:
+        changed = conversions(out)
+        for name, (stored, given) in changes.items():
+            print(f"resuming with {name} {given} instead of {stored}", file=sys.stderr)
+            changed[name] = [*changed.get(name, [stored]), given]
+        write_json(out / "conversions.json", changed)
+    if options or not (out / "config.json").exists():
+        write_json(out / "config.json", identity(config))
+    if _started_in(out) != here:
+        write_json(out / "environment.json", here)
 
 
 def conversions(out: Path) -> dict[str, list[Any]]:

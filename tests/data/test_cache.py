@@ -2,15 +2,36 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+import threading
 import warnings
 
 import numpy as np
 import pytest
 
-from jaxdl.data.cache import MANIFEST, load_or_build, write_manifest
+from jaxdl.data.cache import MANIFEST, cache_root, load_or_build, write_manifest
 from jaxdl.errors import DataUnavailable, InputError
 
 X = np.random.RandomState(0).randint(0, 256, (5, 3)).astype(np.uint8)
+
+
+#: A process that builds an entry as soon as its input ends.
+BUILD_SLOWLY = """
+import sys
+from pathlib import Path
+import numpy as np
+from jaxdl.data.cache import load_or_build, write_manifest
+
+def build(folder):
+    print("building", flush=True)
+    sys.stdin.read()
+    np.save(folder / "x.npy", np.arange(3))
+    write_manifest(folder, {})
+
+load_or_build(Path(sys.argv[1]), build)
+"""
 
 
 class Builder:
@@ -148,6 +169,27 @@ def test_two_concurrent_builds_leave_one_entry(tmp_path, build):
     assert_contents(load_or_build(folder, second))
     assert build.times == 2
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_process_waits_for_the_one_that_builds(tmp_path):
+    """Both get the entry, and it is built once."""
+    folder = tmp_path / "set"
+    with subprocess.Popen(
+        [sys.executable, "-c", BUILD_SLOWLY, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "building\n"
+        threading.Timer(0.5, process.stdin.close).start()
+        arrays, _ = load_or_build(folder, lambda _: pytest.fail("built twice"))
+    np.testing.assert_array_equal(arrays["x"], np.arange(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_root_that_is_not_utf8_is_refused():
+    with pytest.raises(InputError, match="^cache_dir: got .*, allowed: a path in UTF-8$"):
+        cache_root(os.fsdecode(b"/tmp/\xff"))
 
 
 def test_a_build_that_writes_nothing_is_an_error(tmp_path):

@@ -126,6 +126,14 @@ def test_a_directory_with_an_owner_is_refused_before_anything_is_written(tmp_pat
     assert not (tmp_path / "lock").exists()
 
 
+def test_a_refused_claim_leaves_no_owner(tmp_path):
+    claim(tmp_path, options(tmp_path)).close()
+    with pytest.raises(RunError, match="seed") as raised:
+        claim(tmp_path, options(tmp_path, seed=3))
+    claim(tmp_path, options(tmp_path)).close()
+    assert raised.value.__traceback__ is not None  # which still refers to the refused claim
+
+
 @pytest.mark.parametrize("moment", ["trained", "recorded", "drawn", "tested"])
 @pytest.mark.parametrize("removed", [True, False])
 def test_a_directory_that_goes_away_ends_the_run(tmp_path, moment, removed):
