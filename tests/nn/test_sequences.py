@@ -94,3 +94,11 @@ def test_errors_name_the_argument():
 
 def test_a_traced_mask_with_a_hole_has_length_0():
     assert jax.jit(lengths_of)(jnp.array([[1, 0, 1], [1, 1, 0]])).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("how", ["last", "mean", "max"])
+def test_a_traced_length_out_of_range_pools_to_nan(how):
+    ys = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3, 2)), jnp.float32)
+    pooled = jax.jit(lambda n: pool_steps(ys, how, n))(jnp.array([0, 3, 4, -1]))
+    assert np.isnan(pooled).all(1).tolist() == [True, False, True, True]
+    np.testing.assert_allclose(pooled[1:2], pool_steps(ys[1:2], how, [3]), rtol=1e-6)
