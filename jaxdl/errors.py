@@ -252,5 +252,10 @@ def in_range(field: str, value: Any, low: float, high: float) -> None:
     Example:
       >>> in_range("dropout", 0.5, 0, 1)
     """
-    if not is_traced(value) and not low <= value < high:
+    if is_traced(value):
+        return
+    # A comparison of a JAX array would be traced inside `jit`.
+    number = np.asarray(value)
+    real = any(jax.dtypes.issubdtype(number.dtype, kind) for kind in (np.bool_, np.number))
+    if number.ndim or not real or not low <= number < high:
         raise InputError(field, value, f"a number in [{low}, {high})")

@@ -8,10 +8,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.models.cnn import CNN, Stage
 from jaxdl.models.conditional import label_kwargs, num_classes
-from jaxdl.models.conv_decoder import ConvDecoder, UpStage
+from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.mlp import MLP
 from jaxdl.models.reshaped import Reshaped
 
@@ -167,7 +167,8 @@ def encoder_decoder(
       (2, 8, 8, 1)
     """
     one_of("kind", kind, ("dense", "conv"))
-    height, width, channels = shape
+    height, width, channels = three_sizes("shape", shape, "height, width and channels")
+    hidden = integers("hidden", hidden, None, "a sequence of widths, () for none")
     more: Any = {"activation": activation, "dtype": dtype}
     if kind == "dense":
         decoder = Reshaped(MLP(hidden[::-1], math.prod(shape), **more), tuple(shape))
@@ -205,6 +206,7 @@ def conv_autoencoder(
       >>> model.apply(variables, x, train=False, method="encode").shape
       (2, 7, 7, 8)
     """
+    at_least("extra_layers", extra_layers, 0)
     stages = [Stage(features), Stage(features)]
     stages += [Stage(features, pool=None)] * extra_layers
     up_stages = [UpStage(features, 3, 1)] * extra_layers

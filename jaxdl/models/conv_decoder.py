@@ -45,6 +45,19 @@ class UpStage:
             at_least(name, getattr(self, name), 1)
 
 
+def three_sizes(field: str, value: Any, allowed: str) -> tuple[int, int, int]:
+    """Returns a sequence of three sizes as a tuple.
+
+    Example:
+      >>> three_sizes("shape", [8, 8, 1], "height, width and channels")
+      (8, 8, 1)
+    """
+    sizes = integers(field, value, None, allowed)
+    if len(sizes) != 3:
+        raise InputError(field, value, allowed)
+    return sizes[0], sizes[1], sizes[2]
+
+
 class ConvDecoder(nn.Module):
     """A decoder of images: dense layers, then stages that enlarge feature maps.
 
@@ -95,9 +108,7 @@ class ConvDecoder(nn.Module):
             raise InputError("stages", self.stages, "a sequence of UpStage, at least one")
         if self.start is not None:
             allowed = "height, width and features"
-            self.start = integers("start", self.start, None, allowed)
-            if len(self.start) != 3:
-                raise InputError("start", self.start, allowed)
+            self.start = three_sizes("start", self.start, allowed)
         self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.dense and self.start is None:
             raise InputError(

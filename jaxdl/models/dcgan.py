@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import flax.linen as nn
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, integers
 from jaxdl.models.cnn import CNN, Stage
-from jaxdl.models.conv_decoder import ConvDecoder, UpStage
+from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.reshaped import Reshaped
 
 
@@ -53,7 +53,8 @@ def dcgan(
       >>> images.shape, scores.shape
       ((2, 8, 8, 1), (2, 1))
     """
-    height, width, channels = shape
+    height, width, channels = three_sizes("shape", shape, "height, width and channels")
+    dense = integers("dense", dense, None, "a sequence of widths, () for none")
     if height % 4 or width % 4:
         raise InputError("shape", tuple(shape), "sides that are multiples of 4")
     first_stage = Stage(features, 4, 2, pool=None, use_norm=False)

@@ -1,5 +1,6 @@
 """Multi-layer perceptrons, and softmax regression as the one without hidden layers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -86,9 +87,9 @@ class MLP(nn.Module):
         Raises:
           InputError: no batch axis, or not float.
         """
-        if x.ndim < 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+        if x.ndim < 2 or 0 in x.shape[1:] or not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, ...]")
-        h = x.reshape(x.shape[0], -1)
+        h = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         for i, width in enumerate(self.hidden):
             h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
             h = activation(self.activation)(normalize(h, self.norm, f"norm_{i}", train))

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.dropout import Dropout
-from jaxdl.nn.sequences import Pool, pool_steps
+from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
 from jaxdl.nn.tap import named
 
 
@@ -23,6 +23,9 @@ class OneHot(nn.Module):
       vocabulary: V, number of ids. An id outside [0, V) becomes NaN, which stops a run.
       dtype: dtype of the vectors.
 
+    Raises:
+      InputError: a vocabulary below 1, raised when the module is created.
+
     Example:
       >>> OneHot(3).apply({}, jnp.array([[2, 0]]), False).tolist()
       [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
@@ -30,6 +33,10 @@ class OneHot(nn.Module):
 
     vocabulary: int
     dtype: Any = jnp.float32
+
+    def __post_init__(self) -> None:
+        at_least("vocabulary", self.vocabulary, 1)
+        super().__post_init__()
 
     def __call__(self, ids: Int[Array, "*B"], train: bool) -> Float[Array, "*B V"]:
         """Returns the vectors; `train` has no effect."""
@@ -130,7 +137,7 @@ class SequenceNet(nn.Module):
           `(outputs, carry)`, with the carry after the last step.
         """
         if lengths is not None:
-            lengths = jnp.asarray(lengths)
+            lengths = lengths_array(lengths)
         x = inputs
         if self.embed is not None:
             x = self.embed(inputs, train)

@@ -6,6 +6,7 @@ a loop than outside. The gradients of `jaxdl.nn.convolution` have no such slowdo
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import flax.linen as nn
@@ -51,8 +52,10 @@ def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, 
         return one_of("padding", padding, names)
     allowed = f"{', '.join(names)}, one integer, or an integer or pair for each of {axes} axes"
     items = padding
-    if isinstance(padding, int | np.integer):
-        items = (padding,) * axes
+    if isinstance(padding, np.ndarray):
+        items = padding.tolist()
+    if isinstance(items, Integral):
+        items = (items,) * axes
     if not isinstance(items, Sequence) or len(items) != axes:
         raise InputError("padding", padding, allowed)
     return tuple(integers("padding", item, 2, allowed, low=0) for item in items)
@@ -72,11 +75,16 @@ def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
     Returns:
       The number of positions; 0 or less if the window does not fit.
 
+    Raises:
+      InputError: a window or stride below 1, or another padding.
+
     Example:
       >>> out_size(28, 5, 1, "VALID"), out_size(28, 5, 1, "SAME"), out_size(28, 2, 2, "VALID")
       (24, 28, 14)
     """
-    if padding == "SAME":
+    at_least("window", window, 1)
+    at_least("stride", stride, 1)
+    if one_of("padding", padding, ("SAME", "VALID")) == "SAME":
         return -(-size // stride)
     return (size - window) // stride + 1
 
@@ -195,7 +203,9 @@ class ConvLayer(nn.Module):
 
     def _convolve(self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any) -> Array:
         """Computes `convolve(x, w, *args)` plus the bias, with a kernel of this window."""
-        shape = (*window, x.shape[-1], self.features)
+        if 0 in x.shape[-1:]:
+            raise InputError("x", x.shape, "at least 1 channel")
+        shape = (*window, *x.shape[-1:], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:

@@ -9,7 +9,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float
 
-from jaxdl.errors import one_of
+from jaxdl.errors import InputError, at_least, one_of
 
 
 def initializer(name: str | Initializer) -> Initializer:
@@ -106,7 +106,13 @@ class WeightNormDense(nn.Module):
 
         Returns:
           `[..., features]`.
+
+        Raises:
+          InputError: features below 1, or an input without values.
         """
+        at_least("features", self.features, 1)
+        if not x.ndim or not x.shape[-1]:
+            raise InputError("x", x.shape, "[..., C], with at least 1 input")
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         weights = normalize_weights(self, kernel)

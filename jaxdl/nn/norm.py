@@ -52,11 +52,11 @@ def refuse_single_values(
       jaxdl.errors.InputError: LayerNorm: got [4, 1], allowed: 2 or more features: wider layers, ...
     """
     module: Any = context.module
-    if context.method_name == "__call__" and isinstance(module, tuple(_ALLOWED)):
+    allowed = next((text for kind, text in _ALLOWED.items() if isinstance(module, kind)), None)
+    if allowed and context.method_name == "__call__":
         x = args[0] if args else kwargs["x"]
         if _values(module, x.shape, args, kwargs) == 1:
             name = "/".join(module.path) or type(module).__name__
-            allowed = next(text for kind, text in _ALLOWED.items() if isinstance(module, kind))
             raise InputError(name, list(x.shape), allowed)
     return call(*args, **kwargs)
 

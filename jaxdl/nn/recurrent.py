@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.dtypes import promote_dtype
 from flax.linen.initializers import Initializer
 from jax import lax
@@ -93,7 +94,7 @@ class RecurrentLayer(nn.Module):
           InputError: a wrong rank, a carry or mask of another shape, or features below 1.
         """
         at_least("features", self.features, 1)
-        if x.ndim != 3:
+        if x.ndim != 3 or not x.shape[2]:
             raise InputError("x", x.shape, "sequences [B, T, D]")
         if not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x dtype", x.dtype.name, "floats, such as x.astype(jnp.float32)")
@@ -126,13 +127,15 @@ class RecurrentLayer(nn.Module):
         parts = self.kind.parts
         if carry is None or len(parts) == 1:
             carry = (carry,) * len(parts)
+        if len(parts) == 1 and isinstance(carry[0], tuple | list):
+            raise InputError("carry", type(carry[0]).__name__, f"one array, {parts[0]}")
         if not isinstance(carry, tuple) or len(carry) != len(parts):
             raise InputError("carry", type(carry).__name__, f"a tuple ({', '.join(parts)})")
         for part in carry:
-            if part is not None and part.shape != shape:
-                raise InputError("carry", part.shape, f"[B, H], {shape}")
+            if part is not None and np.shape(part) != shape:
+                raise InputError("carry", np.shape(part), f"[B, H], {shape}")
         zeros = jnp.zeros_like(x, shape=shape)
-        return tuple(zeros if part is None else part.astype(x.dtype) for part in carry)
+        return tuple(zeros if part is None else jnp.asarray(part, x.dtype) for part in carry)
 
     def _run(
         self, weights: Weights, x: Array, carry: Carry, mask: Bool[Array, "T B"] | None

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
@@ -32,7 +33,7 @@ def length_mask(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
       >>> length_mask(jnp.array([1, 3]), 3).astype(int).tolist()
       [[1, 0, 0], [1, 1, 1]]
     """
-    lengths = jnp.asarray(lengths)
+    lengths = lengths_array(lengths)
     lengths_within(lengths, size)
     return jnp.arange(size)[None] < lengths[:, None]
 
@@ -56,6 +57,21 @@ def zero_invalid(x: Shaped[Array, "B ..."], valid: Bool[Array, "B ..."]) -> Shap
     """
     valid = valid.reshape(*valid.shape, *[1] * (x.ndim - valid.ndim))
     return jnp.where(valid, x, jnp.zeros_like(x))
+
+
+def lengths_array(lengths: Any) -> Any:
+    """Returns lengths as an array; a list stays outside of the program, so that it is checked.
+
+    Example:
+      >>> lengths_array([3, 2])
+      array([3, 2], dtype=int32)
+    """
+    if isinstance(lengths, jax.Array):
+        return lengths
+    lengths = np.asarray(lengths)
+    if lengths.dtype == np.int64:
+        return lengths.clip(-1, 2**31 - 1).astype(np.int32)
+    return lengths
 
 
 def without_padding(
@@ -83,7 +99,7 @@ def without_padding(
     """
     if lengths is None:
         return x, None
-    lengths = jnp.asarray(lengths)
+    lengths = lengths_array(lengths)
     if lengths.shape != x.shape[:1]:
         raise InputError("length", lengths.shape, f"[B], {x.shape[:1]}")
     valid = length_mask(lengths, x.shape[1])
@@ -158,7 +174,7 @@ def pool_steps(
         raise InputError("ys", f"{ys.dtype}{list(ys.shape)}", "sequences of floats [B, T, D]")
     if lengths is None:
         return _pool_all_steps(ys, how)
-    lengths = jnp.asarray(lengths)
+    lengths = lengths_array(lengths)
     if lengths.shape != ys.shape[:1]:
         raise InputError("length", lengths.shape, f"[B], {ys.shape[:1]}")
     pooled = _pool_valid_steps(ys, how, lengths)
@@ -173,7 +189,7 @@ def _pool_valid_steps(ys: Array, how: Pool, lengths: Array) -> Array:
     if how == "last":
         valid = valid & (jnp.arange(ys.shape[1])[None] == lengths[:, None] - 1)[..., None]
         count = jnp.ones_like(lengths)
-    return jnp.where(valid, ys, 0).sum(1) / count[:, None].astype(ys.dtype)
+    return jnp.where(valid, ys, 0).sum(1) / jnp.asarray(count)[:, None].astype(ys.dtype)
 
 
 def _pool_all_steps(ys: Float[Array, "B T D"], how: Pool) -> Float[Array, "B D"]:

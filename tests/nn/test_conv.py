@@ -300,3 +300,36 @@ def test_inside_pmap_each_device_has_its_local_gradient(devices):
     grads = jax.pmap(jax.grad(sine), in_axes=(None, 0))(kernel, x)
     for grad, images in zip(grads, x, strict=True):
         np.testing.assert_allclose(grad, float64_gradient(kernel, images), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 3), (2, 1)), ((5, 0), (0, 4))])
+@pytest.mark.parametrize("strides", [1, 2, (1, 3)])
+def test_padding_in_numbers_has_the_value_and_gradients_of_xla(pads, strides):
+    x = normal(0, 2, 7, 6, 3)
+    kernel = normal(1, 3, 2, 3, 4)
+    pair = strides if isinstance(strides, tuple) else (strides, strides)
+    g = normal(2, *xla_conv(x, kernel, pair, pads).shape)
+
+    @jax.jit
+    def both(x, kernel, g):
+        pairs = []
+        for convolve in (lambda *a: conv2d(*a, strides, pads), lambda *a: xla_conv(*a, pair, pads)):
+            y, back = jax.vjp(convolve, x, kernel)
+            pairs.append((y, back(g)))
+        return pairs
+
+    mine, theirs = both(x, kernel, g)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), mine, theirs)
+
+
+def test_numbers_lists_and_arrays_are_the_sizes_of_a_layer():
+    pair = Conv(4, (3, 3), (2, 2), ((1, 1), (1, 1)))
+    for layer in (
+        Conv(4, 3, 2, 1),
+        Conv(4, [3, 3], np.array([2, 2]), [1, 1]),
+        Conv(np.int64(4), np.int64(3), np.int32(2), np.array([[1, 1], [1, 1]])),
+    ):
+        assert (layer.kernel_size, layer.strides) == (pair.kernel_size, pair.strides)
+        x = normal(0, 2, 7, 6, 3)
+        variables = pair.init(jax.random.key(0), x)
+        np.testing.assert_array_equal(layer.apply(variables, x), pair.apply(variables, x))

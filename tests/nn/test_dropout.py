@@ -86,3 +86,14 @@ def test_other_axes_are_independent():
     mask = np.asarray(y)[:, 0] != 0
     for a, b in ((mask[:, 0], mask[:, 1]), (mask[1:, 0], mask[:-1, 0])):
         assert abs((a == b).mean() - 0.5) < 4.5 * 0.5 / len(a) ** 0.5
+
+
+def test_negative_axes_count_from_the_end(key):
+    x = jnp.ones((2, 5, 3))
+    masks = [
+        Dropout(0.5, shared).apply({}, x, True, rngs={"dropout": key})
+        for shared in ((1,), (-2,), 1, [-2], np.array([1]), np.int64(-2))
+    ]
+    assert (masks[0] == masks[0][:, :1]).all()
+    for mask in masks[1:]:
+        np.testing.assert_array_equal(mask, masks[0])

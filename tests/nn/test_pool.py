@@ -116,3 +116,23 @@ def test_vmap_equals_a_python_loop(window, strides):
     np.testing.assert_allclose(
         jax.jit(jax.vmap(grad))(xs), jnp.stack([grad(x) for x in xs]), rtol=1e-6, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_integers_are_averaged_as_floats(strides):
+    x = np.random.default_rng(3).integers(200, 256, (2, 7, 8, 3)).astype(np.uint8)
+    expected = avg_pool(jnp.asarray(x, jnp.float32), 3, strides)
+    y = avg_pool(jnp.asarray(x), 3, strides)
+    assert y.dtype == jnp.float32
+    np.testing.assert_array_equal(y, expected)
+    largest = max_pool(jnp.asarray(x), 3, strides)
+    assert largest.dtype == jnp.uint8
+    np.testing.assert_array_equal(largest, max_pool(jnp.asarray(x, jnp.float32), 3, strides))
+
+
+@pytest.mark.parametrize("pool", [max_pool, avg_pool])
+def test_numbers_lists_and_arrays_are_sizes(pool):
+    x = normal(4, 2, 7, 8, 3)
+    expected = pool(x, (2, 2), (1, 1))
+    for window, strides in [(2, 1), (np.int64(2), np.int32(1)), ([2, 2], np.array([1, 1]))]:
+        np.testing.assert_array_equal(pool(x, window, strides), expected)

@@ -192,3 +192,33 @@ def test_errors_name_the_field_or_argument():
         "carry: got <class 'jaxlib._jax.ArrayImpl'>, allowed: "
         "a pair for each layer: forward, backward"
     )
+
+
+@pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_traced_length_out_of_range_gives_nan(cell, bidirectional):
+    model = RNN(cell, 2, layers=2, bidirectional=bidirectional)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 5, 3)), jnp.float32)
+    variables = model.init(jax.random.key(0), x, False)
+    lengths = jnp.array([0, 5, 6, -1])
+    ys, carry = jax.jit(lambda n: model.apply(variables, x, False, n))(lengths)
+    for leaf in jax.tree.leaves([ys, carry]):
+        rows = np.asarray(leaf).reshape(4, -1)
+        assert np.isnan(rows).all(1).tolist() == [True, False, True, True]
+        assert np.isfinite(rows[1]).all()
+
+
+@pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
+def test_padding_of_nan_changes_no_output_and_no_gradient(cell):
+    model = RNN(cell, 2, layers=2)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 3)), jnp.float32)
+    variables = model.init(jax.random.key(0), x, False)
+    valid = jnp.arange(5)[None] < jnp.array([5, 2, 1])[:, None]
+
+    def loss(variables, x):
+        return (model.apply(variables, x, False, [5, 2, 1])[0] ** 2).sum()
+
+    both = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    expected = both(variables, x)
+    filled = both(variables, jnp.where(valid[..., None], x, jnp.nan))
+    jax.tree.map(np.testing.assert_array_equal, filled, expected)

@@ -107,3 +107,11 @@ def test_nan_in_padding_changes_no_bit_of_a_pooled_gradient(how):
 
     zeros, nans = (value_and_gradient(jnp.where(padding, pad, YS)) for pad in (0.0, jnp.nan))
     jax.tree.map(np.testing.assert_array_equal, zeros, nans)
+
+
+@pytest.mark.parametrize("how", ["last", "mean", "max"])
+def test_a_traced_length_out_of_range_pools_to_nan(how):
+    ys = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3, 2)), jnp.float32)
+    pooled = jax.jit(lambda n: pool_steps(ys, how, n))(jnp.array([0, 3, 4, -1]))
+    assert np.isnan(pooled).all(1).tolist() == [True, False, True, True]
+    np.testing.assert_allclose(pooled[1:2], pool_steps(ys[1:2], how, [3]), rtol=1e-6)

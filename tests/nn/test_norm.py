@@ -1,0 +1,127 @@
+"""Norms of single values are refused, in every place where a task applies a model."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.models import CNN, MLP, Stage
+from jaxdl.nn.norm import refuse_single_values
+
+BATCH = (
+    "2 or more values per channel in training: a larger batch_size, also of each device under "
+    "pmap and of each part under accumulate; or no norm"
+)
+
+
+class Normed(nn.Module):
+    """A network of a user, with a norm of Linen's after its first layer."""
+
+    norm: nn.Module
+    batch: bool = False
+
+    @nn.compact
+    def __call__(self, x, train):
+        h = self.norm(x, use_running_average=not train) if self.batch else self.norm(x)
+        return nn.Dense(2)(h.reshape(h.shape[0], -1))
+
+
+def trace(model, shape, train=True):
+    """Traces a loss of the model on inputs of this shape."""
+    x = jnp.zeros(shape)
+    task = jaxdl.tasks.classify(model)
+    batch = {"input": x, "label": jnp.zeros(shape[0], jnp.int32)}
+
+    def step(key):
+        params, extra = task.init(key, batch)
+        return task.loss(params, extra, batch, key, train=train)[0]
+
+    return jax.eval_shape(step, jax.random.key(0))
+
+
+REFUSED = [
+    (MLP((8,), 2, norm="batch"), (1, 3), "norm_0", [1, 8], BATCH),
+    (MLP((1,), 2, norm="layer"), (4, 3), "norm_0", [4, 1], "2 or more features"),
+    (CNN((Stage(4, 2, 2, pool=None),), (), 2, norm="batch"), (1, 2, 2, 1), "norm_0", None, BATCH),
+    (Normed(nn.BatchNorm(), batch=True), (1, 3), "norm", [1, 3], BATCH),
+    (Normed(nn.LayerNorm()), (4, 1), "norm", [4, 1], "2 or more features"),
+    (Normed(nn.RMSNorm()), (4, 1), "norm", [4, 1], "2 or more features"),
+    (Normed(nn.GroupNorm(4)), (4, 4), "norm", [4, 4], "2 or more values per group"),
+    (Normed(nn.GroupNorm(None, 1)), (2, 1, 1, 4), "norm", None, "2 or more values per group"),
+    (Normed(nn.InstanceNorm()), (4, 1, 1, 3), "norm", None, "2 or more values per channel"),
+]
+ACCEPTED = [
+    (MLP((8,), 2, norm="batch"), (2, 3)),
+    (MLP((2,), 2, norm="layer"), (1, 3)),
+    (CNN((Stage(4),), (), 2, norm="batch"), (1, 4, 4, 1)),
+    (Normed(nn.GroupNorm(2)), (1, 4)),
+    (Normed(nn.GroupNorm(4)), (1, 2, 1, 4)),
+    (Normed(nn.InstanceNorm()), (1, 1, 2, 3)),
+]
+
+
+@pytest.mark.parametrize(("model", "shape", "name", "seen", "allowed"), REFUSED)
+def test_a_norm_of_single_values_is_refused_while_tracing(model, shape, name, seen, allowed):
+    with pytest.raises(InputError) as error:
+        trace(model, shape)
+    line = str(error.value)
+    assert "\n" not in line
+    assert name in line.split(":")[0]
+    assert allowed in line
+    if seen is not None:
+        assert f"got {seen}" in line
+
+
+@pytest.mark.parametrize(("model", "shape"), ACCEPTED)
+def test_two_values_are_accepted(model, shape):
+    assert trace(model, shape)[0].shape == ()
+
+
+def test_running_statistics_need_one_example():
+    assert trace(MLP((8,), 2, norm="batch"), (1, 3), train=False)[0].shape == ()
+
+
+def test_devices_of_one_axis_share_their_statistics():
+    norm = nn.BatchNorm(use_running_average=False, axis_name="i")
+    variables = nn.BatchNorm(use_running_average=True).init(jax.random.key(0), jnp.zeros((1, 3)))
+
+    def apply(x):
+        with nn.intercept_methods(refuse_single_values):
+            return norm.apply(variables, x, mutable=["batch_stats"])[0]
+
+    x = jnp.arange(6.0).reshape(2, 1, 3)
+    y = jax.vmap(apply, axis_name="i")(x)
+    np.testing.assert_allclose(y.mean((0, 1)), np.zeros(3), atol=1e-6)
+    with pytest.raises(InputError, match="2 or more values per channel"):
+        jax.vmap(apply, axis_name="i")(x[:1])
+
+
+def data(count):
+    x = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    return jaxdl.data.Dataset({"input": x, "label": np.arange(count, dtype=np.int32) % 2}, "x")
+
+
+def train(batch_size, change=lambda update: update, **more):
+    task = jaxdl.tasks.classify(MLP((4,), 2, norm="batch"))
+    updates = [change(update) for update in task.updates(optax.sgd(0.1))]
+    net = jaxdl.learner(task.init, *updates)
+    return jaxdl.train(net, data(8), key=jaxdl.root(0), steps=1, batch_size=batch_size, **more)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "more"),
+    [
+        (1, {}),
+        (4, {"change": lambda update: jaxdl.accumulate(update, 4)}),
+        (4, {"strategy": lambda: jaxdl.strategy("pmap")}),
+    ],
+)
+def test_training_names_the_batch_size(batch_size, more):
+    if "strategy" in more:
+        more = {"strategy": more["strategy"]()}
+    with pytest.raises(InputError, match=r"norm_0: got \[1, 4\], allowed: .*larger batch_size"):
+        train(batch_size, **more)
