@@ -63,10 +63,10 @@ DEFAULTS: dict[str, Any] = {
 #: an error, and which devices exist.
 NO_RESULT = re.compile(
     "cache|debug|log|dump|distributed|transfer|transport|traceback|pprint|check|guard|device"
-    "|platform|backend|timeout|preemption|recover|topology|mock_num|report|frames|profil|pgle|aggregation"
-    "|rank_promotion|dtype_promotion|collection|constants|export|serialization|jax2tf"
-    "|legacy_prng_key|vmap_shmap_error|mesh|no_execution|no_tracing|share_binary|source|thread"
-    "|unsafe|mosaic_allow|poison|verbose|pcast|bcoo|location|async_dispatch"
+    "|platform|backend|timeout|preemption|recover|topology|mock_num|report|frames|profil|pgle"
+    "|aggregation|rank_promotion|dtype_promotion|collection|constants|export|serialization"
+    "|jax2tf|legacy_prng_key|vmap_shmap_error|mesh|no_execution|no_tracing|share_binary|source"
+    "|thread|unsafe|mosaic_allow|poison|verbose|pcast|bcoo|location|async_dispatch"
 )
 
 #: Flags of XLA that change no result, or that options of a run set: how many devices a CPU has,
