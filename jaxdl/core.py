@@ -19,7 +19,7 @@ import optax
 import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.metrics import Metric, Metrics, mean
 from jaxdl.xla import materialize
 
@@ -157,7 +157,7 @@ def learner(
       `<on>_learning_rate` for an update with `on`.
 
     Raises:
-      InputError: no updates, or `times < 1`. Raised by `init`: an `on` that `params` does not
+      InputError: no updates, something else than an `Update`, or `times < 1`. Raised by `init`: an `on` that `params` does not
         have, or an `on` together with a schedule-free optimizer.
 
     Example:
@@ -175,7 +175,7 @@ def learner(
       >>> float(state.params["w"]), int(state.step)
       (2.0, 1)
     """
-    _check(updates)
+    _check(init, updates)
 
     def init_state(key: Key[Array, ""], batch: Batch) -> State:
         params, extra = init(key, batch)
@@ -353,10 +353,23 @@ def _sum_over_replicas(metrics: Metrics) -> Metrics:
     return jax.lax.psum(metrics, AXIS)
 
 
-def _check(updates: tuple[Update, ...]) -> None:
+def _check(init: Any, updates: tuple[Update, ...]) -> None:
+    """Raises InputError unless `learner` can use its arguments."""
+    if not callable(init):
+        allowed = "init(key, batch) -> (params, extra), such as task.init"
+        raise InputError("init", type(init).__name__, allowed)
     if not updates:
         raise InputError("updates", updates, "at least one Update(loss, optimizer)")
     for update in updates:
+        allowed = "an Update, such as those of *task.updates(optax.adam(1e-3))"
+        of_kind("updates", update, Update, allowed)
+        if not callable(update.loss):
+            allowed = "a loss(params, extra, batch, key, *, train), such as task.loss"
+            raise InputError("Update.loss", type(update.loss).__name__, allowed)
+        if not hasattr(update.optimizer, "init"):
+            name = getattr(update.optimizer, "__name__", type(update.optimizer).__name__)
+            allowed = "an Optax transformation, such as optax.adam(1e-3)"
+            raise InputError("Update.optimizer", name, allowed)
         at_least("Update.times", update.times, 1)
 
 

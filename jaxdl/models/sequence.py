@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.sequences import Pool, pool_steps
 from jaxdl.nn.tap import named
@@ -128,7 +129,7 @@ class SequenceNet(nn.Module):
         """
         x = inputs
         if self.embed is not None:
-            x = self.embed(inputs, train)
+            x = self.embed(inputs, **train_kwargs(self.embed, train))
         y, carry = self.body(x, train, lengths, carry)
         if self.pool is not None:
             self._check_pool(y, x, lengths)

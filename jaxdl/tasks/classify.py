@@ -12,7 +12,15 @@ from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range
 from jaxdl.metrics import accuracy, total
-from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_model,
+    init_variables,
+    lengths_kwargs,
+    one_update,
+    with_sown_losses,
+)
 
 
 def classify(
@@ -49,11 +57,13 @@ def classify(
       >>> task.predict(params, extra, batch["input"]).shape
       (2, 10)
     """
+    check_model(model)
     in_range("label_smoothing", label_smoothing, 0, 1)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, batch)
 
+    @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         inputs = batch["input"]
         label = batch["label"]
@@ -83,7 +93,7 @@ def classify(
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        logits: Any = model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        logits, _ = apply(model, params, extra, inputs, None, train=False, **kwargs)
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

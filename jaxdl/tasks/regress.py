@@ -9,7 +9,15 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import losses
 from jaxdl.core import Batch, Params
 from jaxdl.metrics import total
-from jaxdl.tasks.task import Task, apply, init_variables, lengths_kwargs, one_update
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_model,
+    init_variables,
+    lengths_kwargs,
+    one_update,
+    with_sown_losses,
+)
 
 
 def regress(model: nn.Module) -> Task:
@@ -37,10 +45,12 @@ def regress(model: nn.Module) -> Task:
       >>> task.predict(params, extra, batch["input"]).shape
       (3, 2)
     """
+    check_model(model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, batch)
 
+    @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         y, extra = apply(
             model, params, extra, batch["input"], key, train=train, **lengths_kwargs(batch)
@@ -61,6 +71,6 @@ def regress(model: nn.Module) -> Task:
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        return apply(model, params, extra, inputs, None, train=False, **kwargs)[0]
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

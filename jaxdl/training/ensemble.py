@@ -168,6 +168,12 @@ def strategy_for_keys(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     return _ensemble(key.shape[0], tuple(given.devices))
 
 
+def check_learner(learner: Learner | Sweep) -> None:
+    """Raises InputError unless a learner is one, or a sweep; not a task, model or update."""
+    allowed = "a Learner, such as jaxdl.learner(task.init, *task.updates(optax.adam(1e-3)))"
+    of_kind("learner", learner, Learner | Sweep, allowed)
+
+
 def check_sweep(learner: Learner | Sweep, key: Key[Array, "*N"], stops_early: bool) -> None:
     """Raises InputError unless a sweep has one key per run, and runs of equal length."""
     if not isinstance(learner, Sweep):

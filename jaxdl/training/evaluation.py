@@ -13,10 +13,10 @@ from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.dataset import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, at_least, of_kind
+from jaxdl.errors import InputError, at_least, not_in_jit, of_kind
 from jaxdl.metrics import means, read_rows, total_rows
 from jaxdl.rng import check_key, root, stream
-from jaxdl.training.ensemble import strategy_for_keys
+from jaxdl.training.ensemble import check_learner, strategy_for_keys
 from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
 from jaxdl.training.strategies import strategy as by_name
@@ -59,7 +59,9 @@ def evaluate(
       >>> evaluate(net, state, test)["accuracy"] > 0.8
       True
     """
+    not_in_jit("evaluate")
     at_least("batch_size", batch_size, 1)
+    check_learner(learner)
     check_source(data)
     of_kind("state", state, State, "the state that `train` returned")
     if key is None:
