@@ -157,8 +157,8 @@ def learner(
       `<on>_learning_rate` for an update with `on`.
 
     Raises:
-      InputError: no updates, something else than an `Update`, or `times < 1`. Raised by `init`: an `on` that `params` does not
-        have, or an `on` together with a schedule-free optimizer.
+      InputError: no updates, something else than an `Update`, or `times < 1`. Raised by `init`: an
+        `on` that `params` does not have, or an `on` together with a schedule-free optimizer.
 
     Example:
       >>> import jaxdl

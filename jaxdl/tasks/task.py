@@ -184,8 +184,9 @@ def _check_outputs(y: Any) -> None:
 def _check_structure(extra: Any, updated: Any) -> None:
     """Raises InputError for a collection that has other leaves after a call of the model."""
     for name, collection in updated.items():
-        before = jax.tree.flatten(extra.get(name))[1]
-        if name != "losses" and jax.tree.flatten(collection)[1] != before:
+        before = jax.tree.structure(extra.get(name))
+        same = jax.tree.structure(collection) == before  # type: ignore[operator]
+        if name != "losses" and not same:
             allowed = "arrays of self.variable, which keep their number; sow only into 'losses'"
             raise InputError(f"collection {name!r}", "a new array in each call", allowed)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, of_kind
 from jaxdl.rng import root
 from jaxdl.training.program import (
     Example,

@@ -41,6 +41,12 @@ class Deterministic(nn.Module):
         return nn.Dropout(0.5)(nn.Dense(3)(x), deterministic=deterministic)
 
 
+class Flag(nn.Module):
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dropout(0.5, deterministic=not train)(nn.Dense(3)(x))
+
+
 class Passing(nn.Module):
     inner: nn.Module
 
@@ -69,7 +75,7 @@ class Sowing(nn.Module):
     def __call__(self, x):
         for name in ("a", "b"):
             x = nn.Dense(3, name=name)(x)
-            self.sow(self.collection, name, 0.5 * (x**2).mean())
+            self.sow(self.collection, f"size_{name}", 0.5 * (x**2).mean())
         return x
 
 
@@ -84,7 +90,7 @@ MODULES = {
     "tutorial": Tutorial(),
     "training": Training(),
     "deterministic": Deterministic(),
-    "kwargs": Passing(Training()),
+    "kwargs": Passing(Noisy()),
     "sequential": nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(3)]),
     "dense": nn.Dense(3),
     "noisy": Noisy(),
@@ -122,7 +128,7 @@ def test_a_module_inside_of_another_one():
     )
 
 
-@pytest.mark.parametrize("model", [Training(), Deterministic(), Passing(Training())])
+@pytest.mark.parametrize("model", [Training(), Deterministic(), Passing(Flag())])
 def test_the_flag_has_its_meaning_under_each_name(model):
     params, extra = init_variables(model, KEY, BATCH)
     trained, _ = apply(model, params, extra, BATCH["input"], KEY, train=True)
