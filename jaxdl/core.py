@@ -177,7 +177,7 @@ def learner(
       >>> float(state.params["w"]), int(state.step)
       (2.0, 1)
     """
-    _check(updates)
+    _check(init, updates)
 
     def init_state(key: Key[Array, ""], batch: Batch) -> State:
         params, extra = init(key, batch)
@@ -330,15 +330,19 @@ def _learning_rate(opt: Any, on: str | None) -> Metrics:
     return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))}
 
 
-def _check(updates: tuple[Update, ...]) -> None:
+def _check(init: Any, updates: tuple[Update, ...]) -> None:
+    """Raises InputError unless `learner` can use its arguments."""
+    if not callable(init):
+        allowed = "init(key, batch) -> (params, extra), such as task.init"
+        raise InputError("init", type(init).__name__, allowed)
     if not updates:
         raise InputError("updates", updates, "at least one Update(loss, optimizer)")
     for update in updates:
-        of_kind(
-            "updates", update, Update, "each an Update(loss, optimizer), as in *task.updates(...)"
-        )
+        allowed = "an Update, such as those of *task.updates(optax.adam(1e-3))"
+        of_kind("updates", update, Update, allowed)
         if not callable(update.loss):
-            raise InputError("Update.loss", update.loss, "a function that returns a loss")
+            allowed = "a loss(params, extra, batch, key, *, train), such as task.loss"
+            raise InputError("Update.loss", type(update.loss).__name__, allowed)
         if not isinstance(update.optimizer, optax.GradientTransformation):
             shown = getattr(update.optimizer, "__name__", type(update.optimizer).__name__)
             allowed = "an Optax optimizer, such as optax.adam(1e-3), the result of a call"

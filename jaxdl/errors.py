@@ -191,6 +191,17 @@ def is_traced(value: object) -> bool:
     return isinstance(value, jax.core.Tracer)
 
 
+def not_in_jit(function: str) -> None:
+    """Raises inside of a function that JAX compiles, where no number can be logged or saved.
+
+    Example:
+      >>> not_in_jit("train")
+    """
+    if is_traced(jax.numpy.zeros(())):
+        allowed = f"a call outside of it; {function} compiles its steps itself"
+        raise InputError(function, "a call inside of jax.jit", allowed)
+
+
 def is_zero(value: Any) -> bool:
     """Returns True for a concrete number 0; a term that it scales can be left out.
 

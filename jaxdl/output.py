@@ -123,7 +123,7 @@ def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that reports no errors of its own, such as those of a full disk."""
+    """A log file whose own errors, such as those of a full disk, are ignored."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ from jaxdl.models.conditional import label_kwargs, num_classes
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.mlp import MLP
 from jaxdl.models.reshaped import Reshaped
+from jaxdl.nn.calls import train_kwargs
 
 Labels = Int[Array, " B"] | None
 
@@ -69,7 +70,7 @@ class Autoencoder(nn.Module):
           The encoder's output: `[B, Z]`, or feature maps.
         """
         label_argument = label_kwargs(self.encoder, label)
-        return self.encoder(x, train=train, **label_argument)  # type: ignore[operator]
+        return self.encoder(x, **train_kwargs(self.encoder, train), **label_argument)  # type: ignore[operator]
 
     def decode(
         self, z: Float[Array, "B ..."], train: bool, label: Labels = None
@@ -79,7 +80,7 @@ class Autoencoder(nn.Module):
         The arguments are those of `encode`.
         """
         label_argument = label_kwargs(self.decoder, label)
-        return self.decoder(z, train=train, **label_argument)  # type: ignore[operator]
+        return self.decoder(z, **train_kwargs(self.decoder, train), **label_argument)  # type: ignore[operator]
 
 
 class VAE(Autoencoder):

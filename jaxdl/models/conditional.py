@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.models.sequence import OneHot
+from jaxdl.nn.calls import train_kwargs
 
 
 class Conditional(nn.Module):
@@ -87,7 +88,7 @@ class Conditional(nn.Module):
         embed = nn.Dense(width, use_bias=False, kernel_init=init, name="embed")
         e = embed(OneHot(self.classes)(label, train)).reshape(shape)
         joined = jnp.concatenate([x, e.astype(x.dtype)], -1)
-        return self.body(joined, train=train)  # type: ignore[operator]
+        return self.body(joined, **train_kwargs(self.body, train))  # type: ignore[operator]
 
 
 def label_kwargs(part: nn.Module, label: Int[Array | np.ndarray, " B"] | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, integers
 from jaxdl.nn.activations import activation
+from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.tap import named
 
 
@@ -45,7 +46,7 @@ class Reshaped(nn.Module):
 
     def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B ..."]:
         """Returns the outputs of the body as `[B, *shape]`."""
-        y = self.body(x, train=train)  # type: ignore[operator]
+        y = self.body(x, **train_kwargs(self.body, train))  # type: ignore[operator]
         if math.prod(y.shape[1:]) != math.prod(self.shape):
             raise InputError(
                 "shape",

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.arrays import accumulation_dtype
+from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.dropout import Dropout
 from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
 from jaxdl.nn.tap import named
@@ -140,7 +141,7 @@ class SequenceNet(nn.Module):
             lengths = lengths_array(lengths)
         x = inputs
         if self.embed is not None:
-            x = self.embed(inputs, train)
+            x = self.embed(inputs, **train_kwargs(self.embed, train))
         y, carry = self.body(x, train, lengths, carry)
         if self.pool is not None:
             self._check_pool(y, x, lengths)

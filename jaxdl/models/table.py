@@ -8,6 +8,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Num
 
+from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.tap import tap
 
 
@@ -33,9 +34,10 @@ def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: An
     params: dict[str, dict[str, Any]] = {}
 
     def init() -> Any:
-        variables = model.init(jax.random.key(0), inputs, train=False, **more)
+        flag = train_kwargs(model, train=False)
+        variables = model.init(jax.random.key(0), inputs, **flag, **more)
         # Here layers are in the order of their calls. JAX sorts the dictionary that it returns.
-        for (*layer, name), leaf in flatten_dict(variables["params"]).items():
+        for (*layer, name), leaf in flatten_dict(variables.get("params", {})).items():
             params.setdefault("/".join(layer), {})[name] = leaf
         return variables
 

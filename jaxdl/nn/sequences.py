@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from jaxdl.errors import InputError, is_traced, lengths_within, one_of
+from jaxdl.nn.calls import train_kwargs
 
 Pool = Literal["last", "mean", "max"]
 
@@ -239,5 +240,5 @@ class TimeDistributed(nn.Module):
         """
         if x.ndim < 2:
             raise InputError("x", x.shape, "[B, T, ...]")
-        y: Any = self.model(x.reshape(-1, *x.shape[2:]), train)
+        y: Any = self.model(x.reshape(-1, *x.shape[2:]), **train_kwargs(self.model, train))
         return y.reshape(*x.shape[:2], *y.shape[1:])

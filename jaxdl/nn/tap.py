@@ -13,6 +13,7 @@ from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxdl.errors import InputError, of_kind, one_of
+from jaxdl.nn.calls import train_kwargs
 
 _current: ContextVar["_Tap | None"] = ContextVar("tap", default=None)
 
@@ -47,7 +48,8 @@ def tap(model: nn.Module, variables: Any, *names: str, **kwargs: Any) -> Callabl
       variables: its parameters and collections, as for `model.apply`.
       *names: names of the activations to return. Without names f returns all of them, so that
         `jax.eval_shape(f, x)[1]` lists the names with their shapes.
-      **kwargs: further arguments of `model.apply`, such as `train=False`, `lengths` or `rngs`.
+      **kwargs: further arguments of `model.apply`, such as `lengths` or `rngs`. `train=False` is
+        given to the module as it names it (`training`, `deterministic`), or not at all.
 
     Returns:
       `f(x, bumps={}) -> (outputs, {name: activation})`, a pure function for `jax.jit`, `jax.grad`
@@ -77,6 +79,9 @@ def tap(model: nn.Module, variables: Any, *names: str, **kwargs: Any) -> Callabl
     """
     for name in names:
         of_kind("name", name, str, "names of activations, such as 'conv_0'")
+    if "train" in kwargs:
+        method = kwargs.get("method", "__call__")
+        kwargs |= train_kwargs(model, kwargs.pop("train"), method)
 
     def f(x: Num[Array, "B ..."], bumps: Mapping[str, Num[Array, "..."]] | None = None) -> Any:
         current = _Tap(bumps or {})

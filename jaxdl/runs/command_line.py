@@ -38,9 +38,10 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     A `JaxdlError` is printed as one line and gives exit code 2. So does an error of the system,
     such as a file that cannot be read, or a device without memory.
 
-    On Ctrl-C or another signal a run saves a checkpoint first. The exit code is then 128 + the signal's number, 130 for Ctrl-C. A
-    second signal ends the run without another checkpoint, and a third one ends the process at once.
-    Output that cannot be written is lost and does not end the run (`jaxdl.output`).
+    On Ctrl-C or another signal a run saves a checkpoint first. The exit code is then 128 + the
+    signal's number, 130 for Ctrl-C. A second signal ends the run without another checkpoint, and a
+    third one ends the process at once. Output that cannot be written is lost and does not end the
+    run (`jaxdl.output`).
 
     Args:
       main: function that runs the experiment.

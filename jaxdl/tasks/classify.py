@@ -15,10 +15,11 @@ from jaxdl.metrics import accuracy, total
 from jaxdl.tasks.task import (
     Task,
     apply,
-    forward,
+    check_model,
     init_variables,
     lengths_kwargs,
     one_update,
+    with_sown_losses,
     without_padding,
 )
 
@@ -57,11 +58,13 @@ def classify(
       >>> task.predict(params, extra, batch["input"]).shape
       (2, 10)
     """
+    check_model(model)
     in_range("label_smoothing", label_smoothing, 0, 1)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, batch)
 
+    @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         batch = without_padding(batch)
         inputs = batch["input"]
@@ -92,7 +95,7 @@ def classify(
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        logits = forward(model, params, extra, inputs, **kwargs)
+        logits, _ = apply(model, params, extra, inputs, None, train=False, **kwargs)
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

@@ -23,7 +23,14 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 from jaxdl.nn import spectral
-from jaxdl.tasks.task import Task, apply, without_padding
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_model,
+    init_variables,
+    with_sown_losses,
+    without_padding,
+)
 
 
 class _Networks(NamedTuple):
@@ -125,6 +132,8 @@ def gan(
       >>> task.sample(state.params, state.extra, jaxdl.root(1), 2).shape, sorted(metrics)
       ((2, 8, 8, 1), ['discriminator_loss', 'generator_loss', 'score_fake', 'score_real'])
     """
+    check_model(generator, "generator")
+    check_model(discriminator, "discriminator")
     at_least("latent", latent, 1)
     at_least("critic_steps", critic_steps, 1)
     in_range("label_smoothing", label_smoothing, 0, 1)
@@ -134,8 +143,12 @@ def gan(
     in_range("r1", r1, 0, float("inf"))
     networks = _Networks(generator, discriminator, latent, spectral_norm, augment)
     loss_functions = _Losses(adversarial_losses(loss), label_smoothing, penalty, r1)
-    discriminator_loss = partial(_discriminator_loss, networks, loss_functions)
-    generator_loss = partial(_generator_loss, networks, loss_functions)
+    discriminator_loss = with_sown_losses(
+        partial(_discriminator_loss, networks, loss_functions), "discriminator_"
+    )
+    generator_loss = with_sown_losses(
+        partial(_generator_loss, networks, loss_functions), "generator_"
+    )
     classes = num_classes(generator, discriminator)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
@@ -197,10 +210,10 @@ def _init_networks(
     for i, (name, value) in enumerate(inputs.items()):
         net = getattr(networks, name)
         kwargs = label_kwargs(net, label)
-        variables = dict(net.init(jax.random.fold_in(key, i), value, train=False, **kwargs))
-        params[name] = variables.pop("params")
-        if variables:
-            extra[name] = variables
+        net_key = jax.random.fold_in(key, i)
+        params[name], collections = init_variables(net, net_key, {"input": value}, **kwargs)
+        if collections:
+            extra[name] = collections
     if networks.spectral_norm:
         extra["spectral"] = spectral.spectral_vectors(
             params["discriminator"], jax.random.fold_in(key, 2)
@@ -244,7 +257,7 @@ def _apply_network(
     y, updated = apply(net, params[name], extra.get(name, {}), x, key, train=train, **kwargs)
     if name == "discriminator" and y.size != x.shape[0]:
         raise InputError(name, list(y.shape), f"one score per example, [{x.shape[0]}, 1]")
-    if name in extra:
+    if updated:
         extra = {**extra, name: updated}
     return y, extra
 

@@ -15,7 +15,15 @@ from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.replicas import gather_rows, local_rows
 from jaxdl.tasks.generation import generator, without_carry
-from jaxdl.tasks.task import Task, apply, init_variables, one_update, without_padding
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_model,
+    init_variables,
+    one_update,
+    with_sown_losses,
+    without_padding,
+)
 
 
 def language(model: nn.Module, *, carried: bool = False) -> Task:
@@ -66,6 +74,7 @@ def language(model: nn.Module, *, carried: bool = False) -> Task:
       >>> task.generate(params, extra, ids, jaxdl.root(1), length=4).shape
       (2, 4)
     """
+    check_model(model)
     _check_causal(model)
     resume = partial(_resume, model)
 
@@ -73,7 +82,7 @@ def language(model: nn.Module, *, carried: bool = False) -> Task:
         return jax.nn.softmax(resume(params, without_carry(extra), inputs, train=False)[0])
 
     init = partial(_init, model, carried)
-    loss = partial(_loss, model)
+    loss = with_sown_losses(partial(_loss, model))
     functions: dict[str, Callable[..., Any]] = {
         "loss": loss,
         "predict": predict,
@@ -83,7 +92,10 @@ def language(model: nn.Module, *, carried: bool = False) -> Task:
 
 
 def _check_causal(model: nn.Module) -> None:
-    """Raises an InputError if the outputs of the model's body depend on later steps."""
+    """Raises an InputError without a `resume`, or if outputs of the body depend on later steps."""
+    if not hasattr(model, "resume"):
+        allowed = "a SequenceNet, or a module with the same method `resume`"
+        raise InputError("model", type(model).__name__, allowed)
     body = getattr(model, "body", None)
     if not getattr(body, "causal", True):
         raise InputError(
@@ -97,9 +109,7 @@ def _resume(
     model: nn.Module, params: Params, extra: Any, inputs: Array, carry: Any = None, *, train: bool
 ) -> tuple[Array, Any]:
     """Applies the model from a recurrent state; returns the logits and the new state."""
-    return model.apply(
-        {"params": params, **extra}, inputs, train=train, carry=carry, method="resume"
-    )
+    return apply(model, params, extra, inputs, None, train=train, carry=carry, method="resume")[0]
 
 
 def _init(model: nn.Module, carried: bool, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:

@@ -13,7 +13,15 @@ from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from jaxdl.tasks import likelihoods
-from jaxdl.tasks.task import Task, apply, forward, init_variables, one_update, without_padding
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_model,
+    init_variables,
+    one_update,
+    with_sown_losses,
+    without_padding,
+)
 
 
 def reconstruct(
@@ -58,6 +66,7 @@ def reconstruct(
       >>> task.encode(params, extra, x).shape, task.reconstruct(params, extra, x).shape
       ((3, 2), (3, 8, 8, 1))
     """
+    check_model(model)
     nll, expected = likelihoods.likelihood(likelihood)
     if getattr(model, "classes", None) is not None:
         raise InputError(
@@ -67,6 +76,7 @@ def reconstruct(
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, {"input": batch["input"]})
 
+    @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         batch = without_padding(batch)
         clean = batch["input"]
@@ -81,10 +91,10 @@ def reconstruct(
         return metrics["loss"], (extra, metrics)
 
     def encode(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Any:
-        return forward(model, params, extra, inputs, method="encode")
+        return apply(model, params, extra, inputs, None, train=False, method="encode")[0]
 
     def decode(params: Params, extra: Any, codes: Any) -> Float[Array, "B ..."]:
-        outputs = forward(model, params, extra, codes, method="decode")
+        outputs, _ = apply(model, params, extra, codes, None, train=False, method="decode")
         return expected(outputs)
 
     def reconstruct_inputs(

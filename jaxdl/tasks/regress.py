@@ -12,10 +12,11 @@ from jaxdl.metrics import total
 from jaxdl.tasks.task import (
     Task,
     apply,
-    forward,
+    check_model,
     init_variables,
     lengths_kwargs,
     one_update,
+    with_sown_losses,
     without_padding,
 )
 
@@ -45,10 +46,12 @@ def regress(model: nn.Module) -> Task:
       >>> task.predict(params, extra, batch["input"]).shape
       (3, 2)
     """
+    check_model(model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, batch)
 
+    @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         batch = without_padding(batch)
         y, extra = apply(
@@ -70,6 +73,6 @@ def regress(model: nn.Module) -> Task:
         kwargs: dict[str, Any] = {}
         if lengths is not None:
             kwargs["lengths"] = lengths
-        return forward(model, params, extra, inputs, **kwargs)
+        return apply(model, params, extra, inputs, None, train=False, **kwargs)[0]
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,8 @@ from flax.errors import ScopeParamShapeError
 from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, of_kind
+from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
 
@@ -63,8 +65,34 @@ def one_update(loss: Callable[..., Any]) -> Callable[..., tuple[Update, ...]]:
     return lambda optimizer: (Update(loss, optimizer),)
 
 
-def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+def check_model(model: Any, name: str = "model") -> None:
+    """Raises InputError unless a model is a Linen module.
+
+    Example:
+      >>> check_model(nn.Dense)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: model: got 'the class Dense', allowed: a module, such as Dense(...)
+    """
+    if isinstance(model, type):
+        allowed = f"a module, such as {model.__name__}(...)"
+        raise InputError(name, f"the class {model.__name__}", allowed)
+    of_kind(name, model, nn.Module, "a Linen module (flax.linen), such as jaxdl.models.MLP([64])")
+
+
+def init_variables(
+    model: nn.Module, key: Key[Array, ""], batch: Batch, **kwargs: Any
+) -> tuple[Params, Any]:
     """Returns the initial parameters of a model and its other collections.
+
+    Args:
+      model: the model.
+      key: key of the initial parameters.
+      batch: a batch with `input` and perhaps `length`; only shapes and dtypes matter.
+      **kwargs: further arguments of the model, such as `label`.
+
+    Returns:
+      `(params, extra)`. The collection "losses", whose values `with_sown_losses` adds to a loss, is
+      not a part of them.
 
     Raises:
       InputError: a batch with a field `weight`, which no task reads.
@@ -79,8 +107,10 @@ def init_variables(model: nn.Module, key: Key[Array, ""], batch: Batch) -> tuple
     """
     if "weight" in batch:
         raise InputError("field", "weight", "`mask`, which weighs examples in loss and metrics")
+    kwargs |= lengths_kwargs(batch)
     with nn.intercept_methods(refuse_single_values):
-        extra = dict(model.init(key, batch["input"], train=False, **lengths_kwargs(batch)))
+        extra = dict(model.init(key, batch["input"], **train_kwargs(model, train=False), **kwargs))
+    extra.pop("losses", None)
     return extra.pop("params", {}), extra
 
 
@@ -142,61 +172,126 @@ def apply(
     """Returns the outputs of a model and its updated collections.
 
     Args:
-      model: a Linen module called as `model(inputs, train=bool, **kwargs)`.
+      model: any Linen module. Its flag for training is called `train`, `training` or
+        `deterministic`, if it has one.
       params: parameters of the model.
       extra: other collections of the model, which are updated in training only.
       inputs: `[B, ...]`.
-      key: key of the random stream "dropout". None means that the model has no random stream.
+      key: key of all random streams; "dropout" has it unchanged. None means that the model uses no
+        random numbers.
       train: True in training.
       **kwargs: further arguments of the model, such as `lengths`. `method` is the name of another
         method of the module to call.
 
     Returns:
-      `(outputs, extra)`.
+      `(outputs, extra)`. What the model has sown into "losses" is a part of `extra`, see
+      `with_sown_losses`.
 
     Raises:
-      InputError: a norm of single values, as in `jaxdl.nn.norm`.
-    """
-    mutable: list[str] = []
-    if train:
-        mutable = list(extra)
-    rngs = {}
-    if key is not None:
-        rngs["dropout"] = key
-    variables = {"params": params, **extra}
-    with nn.intercept_methods(refuse_single_values):
-        y, updated = model.apply(
-            variables, inputs, train=train, rngs=rngs, mutable=mutable, **kwargs
-        )
-    return y, {**extra, **updated}
-
-
-def forward(
-    model: nn.Module, params: Params, extra: Any, inputs: Num[Array, "B ..."], **kwargs: Any
-) -> Any:
-    """Returns the outputs of a trained model.
-
-    Args:
-      model: a Linen module called as `model(inputs, train=False, **kwargs)`.
-      params: parameters of the model.
-      extra: its other collections, which stay as they are.
-      inputs: `[B, ...]`.
-      **kwargs: further arguments of the model, such as `lengths` or `method`.
-
-    Raises:
-      InputError: inputs whose shape does not fit the parameters.
+      InputError: inputs whose shape does not fit the parameters; outputs that are not one array, a
+        random stream without a key, a collection that grows from step to step, or a norm of single
+        values, as in `jaxdl.nn.norm`.
 
     Example:
       >>> import jaxdl, numpy as np
       >>> model = jaxdl.models.MLP((3,), 2)
       >>> x = np.ones((1, 4), np.float32)
       >>> params, extra = init_variables(model, jaxdl.root(0), {"input": x})
-      >>> forward(model, params, extra, x[:, :2])
+      >>> apply(model, params, extra, x[:, :2], None, train=False)
       Traceback (most recent call last):
       jaxdl.errors.InputError: input shape: got [1, 2], allowed: that of the training set; ...
     """
+    mutable = {"losses"}
+    if train:
+        mutable |= set(extra)
+    rngs = {}
+    if key is not None:
+        # Linen takes "params" for each stream that has no key of its own.
+        rngs = {"dropout": key, "params": jax.random.fold_in(key, 1)}
+    flag = train_kwargs(model, train, kwargs.get("method", "__call__"))
+    variables = {"params": params, **extra}
     try:
-        return model.apply({"params": params, **extra}, inputs, train=False, **kwargs)
+        with nn.intercept_methods(refuse_single_values):
+            y, updated = model.apply(
+                variables, inputs, rngs=rngs, mutable=sorted(mutable), **flag, **kwargs
+            )
     except ScopeParamShapeError as error:
         allowed = f"that of the training set; {str(error).partition(' (https')[0]}"
         raise InputError("input shape", list(inputs.shape), allowed) from None
+    except flax.errors.InvalidRngError as error:
+        allowed = "random numbers in training only, where the argument `train` is True"
+        raise InputError("model", str(error), allowed) from None
+    if "method" not in kwargs:
+        _check_outputs(y)
+    _check_structure(extra, updated)
+    return y, {**extra, **updated}
+
+
+def _check_outputs(y: Any) -> None:
+    """Raises InputError unless the outputs of a model are one array."""
+    if not isinstance(y, jax.Array):
+        shown = type(y).__name__
+        if isinstance(y, tuple | list):
+            shown = f"a {shown} of {len(y)}"
+        allowed = "one array; jaxdl.nn.tap returns inner activations, and sow adds losses"
+        raise InputError("output of the model", shown, allowed)
+
+
+def _check_structure(extra: Any, updated: Any) -> None:
+    """Raises InputError for a collection that has other leaves after a call of the model."""
+    for name, collection in updated.items():
+        before = jax.tree.structure(extra.get(name))
+        same = jax.tree.structure(collection) == before  # type: ignore[operator]
+        if name != "losses" and not same:
+            allowed = "arrays of self.variable, which keep their number; sow only into 'losses'"
+            raise InputError(f"collection {name!r}", "a new array in each call", allowed)
+
+
+def with_sown_losses(loss: Callable[..., Any], prefix: str = "") -> Callable[..., Any]:
+    """Returns a loss to which the auxiliary losses of its modules are added.
+
+        L = loss + sum_j a_j,    a_j sown by self.sow("losses", name, a_j)
+
+    The sum counts as often as the loss, so it does not depend on how a batch is divided.
+
+    Args:
+      loss: the loss of a task.
+      prefix: text before the name of the metric `auxiliary_loss`, the sum of all a_j.
+
+    Returns:
+      A loss with the same arguments. Without sown values its results are those of `loss`.
+
+    Raises:
+      InputError: raised by the loss, for a sown value that is not a scalar.
+    """
+
+    def total_loss(*args: Any, **kwargs: Any) -> Any:
+        (value, count), (extra, metrics) = loss(*args, **kwargs)
+        extra, sown = _without_losses(extra)
+        if not sown:
+            return (value, count), (extra, metrics)
+        for each in sown:
+            if each.shape:
+                allowed = "a scalar, such as the mean over the batch"
+                raise InputError("value sown into 'losses'", each.shape, allowed)
+        auxiliary = sum(each.astype(jnp.float32) for each in sown) * count
+        metrics = {**metrics, f"{prefix}auxiliary_loss": (auxiliary, count)}
+        return (value + auxiliary, count), (extra, metrics)
+
+    return total_loss
+
+
+def _without_losses(extra: Any) -> tuple[dict[str, Any], list[Array]]:
+    """Returns `extra`, or its part of each network, without "losses"; and the sown values."""
+    sown = jax.tree.leaves(extra.get("losses", ()))
+    rest = {}
+    for name, collection in extra.items():
+        if name == "losses":
+            continue
+        if isinstance(collection, Mapping) and "losses" in collection:
+            collection = dict(collection)
+            sown += jax.tree.leaves(collection.pop("losses"))
+            if not collection:
+                continue
+        rest[name] = collection
+    return rest, sown

@@ -15,7 +15,14 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
 from jaxdl.models.conditional import check_label
 from jaxdl.tasks import binarization, likelihoods
-from jaxdl.tasks.task import Task, apply, one_update, without_padding
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    init_variables,
+    one_update,
+    with_sown_losses,
+    without_padding,
+)
 
 #: The mean of q(z | x) and the logarithm of its variance.
 Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]
@@ -105,12 +112,12 @@ def vae(
     in_range("beta", beta, 0, float("inf"))
     at_least("warmup", warmup, 0)
     binarize_batch = binarization.binarize(binarize)
-    loss = partial(_loss, model, _Objective(nll, binarize_batch, beta, warmup))
+    loss = with_sown_losses(partial(_loss, model, _Objective(nll, binarize_batch, beta, warmup)))
     call = partial(_call, model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        extra = dict(model.init(key, batch["input"], train=False, label=batch.get("label")))
-        params = extra.pop("params", {})
+        x = {"input": batch["input"]}
+        params, extra = init_variables(model, key, x, label=batch.get("label"))
         if warmup:
             extra["warmup"] = jnp.zeros((), jnp.int32)
         return params, extra
@@ -168,9 +175,8 @@ def _collections(extra: Any) -> dict[str, Any]:
 def _call(model: VAE, params: Params, extra: Any, x: Array, label: Labels, method: str) -> Any:
     """Applies `encode` or `decode` of the model for inference."""
     check_label(model.classes, label)
-    return model.apply(
-        {"params": params, **_collections(extra)}, x, train=False, label=label, method=method
-    )
+    extra = _collections(extra)
+    return apply(model, params, extra, x, None, train=False, label=label, method=method)[0]
 
 
 def _loss(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, of_kind
 from jaxdl.training.program import (
     Example,
     Program,
@@ -165,6 +165,12 @@ def strategy_for_keys(key: Key[Array, "*N"], given: Strategy) -> Strategy:
     if name:
         raise InputError("strategy", name, "sharded or single, for several runs in one program")
     return _ensemble(key.shape[0], tuple(given.devices))
+
+
+def check_learner(learner: Learner | Sweep) -> None:
+    """Raises InputError unless a learner is one, or a sweep; not a task, model or update."""
+    allowed = "a Learner, such as jaxdl.learner(task.init, *task.updates(optax.adam(1e-3)))"
+    of_kind("learner", learner, Learner | Sweep, allowed)
 
 
 def check_sweep(learner: Learner | Sweep, key: Key[Array, "*N"], stops_early: bool) -> None:

@@ -14,10 +14,10 @@ from jaxdl.data.checks import check_numbers
 from jaxdl.data.dataset import check_source
 from jaxdl.data.order import Window
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, NonFinite, at_least, of_kind
+from jaxdl.errors import InputError, NonFinite, at_least, not_in_jit, of_kind
 from jaxdl.metrics import Metrics, means, read_rows, total_rows
 from jaxdl.rng import check_key, root, stream
-from jaxdl.training.ensemble import strategy_for_keys
+from jaxdl.training.ensemble import check_learner, strategy_for_keys
 from jaxdl.training.metric_logger import describe_nonfinite
 from jaxdl.training.program import DispatchSize, Program
 from jaxdl.training.strategies import Strategy
@@ -63,7 +63,9 @@ def evaluate(
       >>> evaluate(net, state, test)["accuracy"] > 0.8
       True
     """
+    not_in_jit("evaluate")
     at_least("batch_size", batch_size, 1)
+    check_learner(learner)
     check_source(data)
     check_numbers(data)
     of_kind("state", state, State, "the state that `train` returned")

@@ -17,9 +17,9 @@ from jaxdl.data.dataset import Dataset, check_batch_size, check_source
 from jaxdl.data.faults import check_alike
 from jaxdl.data.order import Window, Windows
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, NonFinite, RunError, at_least, of_kind
+from jaxdl.errors import InputError, NonFinite, RunError, at_least, not_in_jit, of_kind
 from jaxdl.rng import check_key, stream
-from jaxdl.training.ensemble import check_sweep, check_values, strategy_for_keys
+from jaxdl.training.ensemble import check_learner, check_sweep, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
 from jaxdl.training.fingerprint import (
     Fingerprint,
@@ -112,10 +112,12 @@ def train(
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """
+    not_in_jit("train")
     _check_process()
     strategy = strategy or by_name()
     schedule = Schedule(steps, log_every, save_every)
     _check_kinds(learner, data, validation, strategy, store)
+    _check_writers(writers)
     check_key(key)
     _check_numbers(schedule, stop_after, patience, validation)
     check_sweep(learner, key, stops_early=patience is not None)
@@ -355,7 +357,7 @@ def _check_kinds(
     strategy: Strategy,
     store: Store | None,
 ) -> None:
-    of_kind("learner", learner, Learner | Sweep, "a Learner")
+    check_learner(learner)
     check_source(data)
     if validation is not None:
         check_source(validation, "validation")
@@ -365,6 +367,12 @@ def _check_kinds(
     of_kind("strategy", strategy, Strategy, "jaxdl.strategy(name)")
     if store is not None:
         of_kind("store", store, Store, "jaxdl.training.Directory(path)")
+
+
+def _check_writers(writers: Sequence[Writer]) -> None:
+    of_kind("writers", writers, Sequence, "a list of writers, such as [Memory()]")
+    for writer in writers:
+        of_kind("writers", writer, Writer, "objects with write(step, metrics) and close()")
 
 
 def _check_numbers(

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from jaxdl.errors import InputError
 from jaxdl.output import Guarded
 
 
+@runtime_checkable
 class Writer(Protocol):
     """A writer of metrics."""
 

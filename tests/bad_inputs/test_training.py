@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import jaxdl
@@ -9,7 +10,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import CheckpointError, InputError, NonFinite
 from jaxdl.training import Directory, Patience, Sharded, evaluate, train
 from jaxdl.training.writers import Memory
-from tests.training.linear import KEY, abstract, line, points
+from tests.training.linear import KEY, abstract, init, line, loss, points
 
 ONE = Sharded(jax.devices()[:1])
 
@@ -45,7 +46,11 @@ CASES = [
     ({"data": {"input": 1}}, "data: got <class 'dict'>, allowed: a jaxdl.data.Dataset or Source"),
     ({"key": 0}, "key: got 0, allowed: root(seed) or root(range(n))"),
     ({"key": jax.random.PRNGKey(0)}, "key: got 'uint32[2]', allowed: root(seed) or root(range(n))"),
-    ({"learner": 3}, "learner: got 3, allowed: a Learner"),
+    (
+        {"learner": 3},
+        "learner: got 3, allowed: a Learner, such as jaxdl.learner(task.init, "
+        "*task.updates(optax.adam(1e-3)))",
+    ),
     ({"strategy": "single"}, "strategy: got 'single', allowed: jaxdl.strategy(name)"),
     ({"store": "runs/x"}, "store: got 'runs/x', allowed: jaxdl.training.Directory(path)"),
     (
@@ -169,3 +174,61 @@ def test_an_evaluation_of_no_rows():
     with pytest.raises(InputError) as caught:
         evaluate(line(), None, points(), batch_size=0)
     assert str(caught.value) == "batch_size: got 0, allowed: at least 1"
+
+
+@pytest.mark.parametrize(
+    ("updates", "message"),
+    [
+        ([jaxdl.Update(loss, optax.adam)], "Update.optimizer: got 'adam'.*optax.adam(1e-3)"),
+        ([jaxdl.Update(loss, "adam")], "Update.optimizer: got 'str'.*optax.adam(1e-3)"),
+        ([jaxdl.Update(None, optax.sgd(0.1))], "Update.loss: got 'NoneType'.*task.loss"),
+        ([optax.sgd(0.1)], "updates: got <class '.*allowed: an Update, such as those of"),
+        ([(jaxdl.Update(loss, optax.sgd(0.1)),)], "updates: got <class 'tuple'>"),
+        ([jaxdl.models.MLP()], "updates: got <class '.*MLP'>"),
+    ],
+)
+def test_what_is_no_update_is_refused(updates, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        jaxdl.learner(init, *updates)
+
+
+def test_a_task_in_place_of_its_init_is_refused():
+    task = jaxdl.tasks.classify(jaxdl.models.MLP())
+    with pytest.raises(InputError, match=r"init: got 'Task', .*such as task\.init"):
+        jaxdl.learner(task, *task.updates(optax.sgd(0.1)))
+
+
+@pytest.mark.parametrize("learner", ["task", "model", "update", "function"])
+@pytest.mark.parametrize("door", ["train", "evaluate"])
+def test_what_is_no_learner_is_refused(learner, door):
+    task = jaxdl.tasks.classify(jaxdl.models.MLP())
+    given = {"task": task, "model": jaxdl.models.MLP(), "update": task.updates(optax.sgd(0.1))}
+    net = given.get(learner, task.loss)
+    with pytest.raises(InputError, match=r"learner: got <class .*jaxdl\.learner\(task\.init"):
+        if door == "train":
+            jaxdl.train(net, points(), key=KEY, steps=1)
+        else:
+            jaxdl.evaluate(net, None, points())
+
+
+@pytest.mark.parametrize(
+    ("writers", "message"),
+    [
+        ([print], "writers: got <class 'builtin_function_or_method'>.*write(step, metrics)"),
+        (Memory(), "writers: got <class '.*Memory'>, allowed: a list"),
+    ],
+)
+def test_what_is_no_writer_is_refused(writers, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        jaxdl.train(line(), points(), key=KEY, steps=1, batch_size=4, writers=writers)
+
+
+@pytest.mark.parametrize("door", ["train", "evaluate"])
+def test_training_inside_of_jit_is_refused(door):
+    net = line()
+    doors = {
+        "train": lambda: jaxdl.train(net, points(), key=KEY, steps=1, batch_size=4),
+        "evaluate": lambda: jaxdl.evaluate(net, None, points()),
+    }
+    with pytest.raises(InputError, match=f"{door}: got 'a call inside of jax.jit', allowed: "):
+        jax.jit(doors[door])()
