@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl.core import Batch, Params, gather_rows, local_rows
 from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
+from jaxdl.nn.norm import refuse_single_values
 from jaxdl.tasks.generation import generator, without_carry
 from jaxdl.tasks.task import Task, apply, init_variables, one_update
 
@@ -96,9 +97,9 @@ def _resume(
     model: nn.Module, params: Params, extra: Any, inputs: Array, carry: Any = None, *, train: bool
 ) -> tuple[Array, Any]:
     """Applies the model from a recurrent state; returns the logits and the new state."""
-    return model.apply(
-        {"params": params, **extra}, inputs, train=train, carry=carry, method="resume"
-    )
+    variables = {"params": params, **extra}
+    with nn.intercept_methods(refuse_single_values):
+        return model.apply(variables, inputs, train=train, carry=carry, method="resume")
 
 
 def _init(model: nn.Module, carried: bool, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
