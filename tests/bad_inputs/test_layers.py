@@ -38,7 +38,7 @@ CASES = [
     (lambda: nn.Conv1D(4, 3, 0), "dilation: got 0, allowed: at least 1"),
     (lambda: call(nn.Conv(4), IMAGES[..., :0]), "x: got (2, 8, 8, 0), allowed: at least 1 channel"),
     (
-        lambda: call(nn.Conv(4), IMAGES.astype(complex)),
+        lambda: nn.conv2d(IMAGES.astype(complex), jnp.zeros((3, 3, 3, 1), complex)),
         f"x dtype: got 'complex64', allowed: {FLOATS}",
     ),
     (

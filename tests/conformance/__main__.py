@@ -1,8 +1,8 @@
 """Runs the cases of ONNX and Flax with jaxdl's layers: `python -m tests.conformance`.
 
-ONNX's node tests come with their inputs and outputs in the package `onnx`. Those of Flax are its
-tests of convolution, pooling and recurrence, with the figures of flax 0.12.8, and a grid of
-configurations that is compared with Linen's layers.
+ONNX's node tests come with their inputs and outputs in the package `onnx`. Flax's cases have the
+figures of its tests of convolution, pooling and recurrence. A grid of configurations is compared
+with Linen's layers.
 """
 
 import importlib.util

@@ -115,7 +115,7 @@ def train(batch_size, change=lambda update: update, **more):
 @pytest.mark.parametrize(
     ("batch_size", "more"),
     [
-        (1, {}),
+        (1, {"strategy": lambda: jaxdl.strategy("single")}),
         (4, {"change": lambda update: jaxdl.accumulate(update, 4)}),
         (4, {"strategy": lambda: jaxdl.strategy("pmap")}),
     ],
