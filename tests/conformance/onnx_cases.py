@@ -159,7 +159,8 @@ def recurrent(kind: str, outputs: list[str], a: Attributes, *inputs: Any) -> Any
     size = a["hidden_size"]
     direction = a.get("direction", b"forward")
     reverse = {b"forward": [False], b"reverse": [True], b"bidirectional": [False, True]}[direction]
-    ys, ends = [], []
+    ys = []
+    ends = []
     for i, backward in enumerate(reverse):
         gates = np.concatenate([np.arange(g * size, (g + 1) * size) for g in order])
         params = {"kernel": w[i][gates].T, "recurrent_kernel": r[i][gates].T}
