@@ -13,6 +13,7 @@ from jaxdl.core import Learner, State, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
+from jaxdl.recipes.failures import warn_of_failures
 from jaxdl.rng import root
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -141,6 +142,8 @@ def fit_and_test(
 ) -> tuple[State, dict[str, Any]]:
     """Trains a task with the options of the run, then evaluates it on the test set.
 
+    Signs of a failed training are warnings of the run (`jaxdl.recipes.failures`).
+
     Args:
       run: run to train in.
       training: options of the optimizer.
@@ -166,4 +169,6 @@ def fit_and_test(
     if training.patience:
         patience = Patience("loss", training.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation)
-    return state, run.test(net, state, sets["test"])
+    metrics = run.test(net, state, sets["test"])
+    warn_of_failures(run, model, state, metrics, sets["test"])
+    return state, metrics
