@@ -21,7 +21,7 @@ from jaxdl.training.evaluation import evaluate_windows
 from jaxdl.training.metric_logger import MetricLogger, not_finite
 from jaxdl.training.plan import Patience, Schedule, Stop, plan
 from jaxdl.training.program import Program, run_shapes
-from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite
+from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite, with_cause
 from jaxdl.training.shutdown import GracefulShutdown
 from jaxdl.training.store import History, InMemory, Store
 from jaxdl.training.strategies import Checked, Strategy
@@ -84,7 +84,8 @@ def train(
       InputError: an argument out of range, or patience without a validation set.
       CheckpointError: a state could not be saved, or the state in `store` has another layout.
       NonFinite: a metric became NaN or infinite; that state is not saved. With a store, the steps
-        since its newest state are repeated to find the first non-finite one. For several runs,
+        since its newest state are repeated to find the first non-finite one. The message begins
+        with the row of its batch that has a NaN, an infinity or no valid label. For several runs,
         the error means that all of them became non-finite. If only some did, a warning names
         them and the others continue.
       KeyboardInterrupt, SystemExit: a signal requested the end of the run.
@@ -165,6 +166,7 @@ class _Prepared(NamedTuple):
       eval_key: key of the validations.
       store: the store; an empty one without a store.
       replayable: if True, steps can be repeated to find the first non-finite one.
+      classes: number of classes of the training set; None if it has none.
     """
 
     learner: Learner | Sweep
@@ -177,6 +179,7 @@ class _Prepared(NamedTuple):
     eval_key: Key[Array, "*N"]
     store: Store
     replayable: bool
+    classes: int | None
 
 
 def _prepare(
@@ -206,6 +209,7 @@ def _prepare(
         store or InMemory(),
         # Checked steps name the first non-finite operation themselves.
         replayable=store is not None and not isinstance(strategy, Checked),
+        classes=getattr(data, "classes", None),
     )
 
 
@@ -270,11 +274,12 @@ def _check(error: NonFinite | None, run: _Prepared, shutdown: GracefulShutdown) 
             return run.program.init(run.init_key)
         return state
 
-    if not run.replayable:
-        raise error
-    raise locate_nonfinite(
-        error, saved_state, run.windows, run.program, run.train_key, shutdown.requested
-    )
+    first = error
+    if run.replayable:
+        first = locate_nonfinite(
+            error, saved_state, run.windows, run.program, run.train_key, shutdown.requested
+        )
+    raise with_cause(first, run.windows, run.classes)
 
 
 def _result(
