@@ -66,6 +66,7 @@ class NonFinite(JaxdlError):
     def __init__(self, step: int, what: str):
         super().__init__(f"step {step}: {what}")
         self.step = step
+        self.what = what
 
 
 class CheckFailed(JaxdlError):

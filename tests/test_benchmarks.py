@@ -380,7 +380,6 @@ def test_a_contender_learns(contender, start):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("network", workloads.NETWORKS)
 def test_all_contenders_train_the_same_network(network, start):
     name = f"{network}-32"
@@ -398,7 +397,6 @@ def test_all_contenders_train_the_same_network(network, start):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["jaxdl-warm", "torch-small"])
 def test_the_small_recipe_gets_near_99_percent(name, tmp_path):
     skip_unless_installed(name.split("-")[0])

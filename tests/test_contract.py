@@ -365,7 +365,7 @@ def test_a_run_resumed_at_any_step_in_a_new_process_is_the_same(tmp_path):
         expected[name] = state_sha256(state)
     root = str(Path(__file__).parents[1])
     command = [sys.executable, "-c", CHILD, str(tmp_path), root, *ROWS]
-    child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+    child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500)
     assert child.returncode == 0, child.stderr[-2000:]
     hashes = {line.split()[0]: line.split()[1:] for line in child.stdout.splitlines()}
     assert hashes == {name: [expected[name]] * 5 for name in ROWS}

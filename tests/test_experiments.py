@@ -355,7 +355,6 @@ def test_cnn_on_digits(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 @pytest.mark.skipif(
     not (TFDS / "mnist").is_dir(), reason=f"no prepared MNIST in {TFDS}; set TFDS_DATA_DIR"
 )

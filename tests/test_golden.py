@@ -71,7 +71,6 @@ def test_random_numbers_orders_and_streams(name, golden):
 
 @pytest.mark.slow
 @pytest.mark.exact
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("experiment", NAMES)
 def test_trainings(experiment, golden):
     """The figures are compared on every processor, the hashes on those that have an entry."""

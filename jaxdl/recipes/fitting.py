@@ -14,6 +14,7 @@ from jaxdl.data.dataset import Dataset, split
 from jaxdl.data.faults import find_faults
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
+from jaxdl.recipes.failures import warn_of_failures
 from jaxdl.rng import root
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -142,7 +143,8 @@ def fit_and_test(
 ) -> tuple[State, dict[str, Any]]:
     """Trains a task with the options of the run, then evaluates it on the test set.
 
-    The faults of the sets (`jaxdl.data.find_faults`) are warnings of the run.
+    Faults of the sets (`jaxdl.data.find_faults`) and signs of a failed training
+    (`jaxdl.recipes.failures`) are warnings of the run.
 
     Args:
       run: run to train in.
@@ -171,4 +173,6 @@ def fit_and_test(
     if training.patience:
         patience = Patience("loss", training.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation)
-    return state, run.test(net, state, sets["test"])
+    metrics = run.test(net, state, sets["test"])
+    warn_of_failures(run, model, state, metrics, sets["test"])
+    return state, metrics

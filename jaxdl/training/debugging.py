@@ -13,7 +13,7 @@ from jax.experimental import checkify
 from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import CheckFailed, NonFinite
-from jaxdl.finite import all_finite
+from jaxdl.finite import all_finite, unusable
 from jaxdl.metrics import stack_rows
 from jaxdl.training.program import Program
 
@@ -59,10 +59,10 @@ def _checkified(learner: Learner) -> tuple[Callable, Callable]:
 
 
 def _check_batch(batch: Any, step: int) -> None:
-    """Raises NonFinite if a field of the batch is not finite."""
+    """Raises NonFinite if a field of the batch is not finite, with its row."""
     broken = [name for name, finite in _finite(batch).items() if not finite]
     if broken:
-        raise NonFinite(step, f"{', '.join(broken)} of the batch is not finite")
+        raise NonFinite(step, unusable(jax.device_get(batch)))
 
 
 @jax.jit

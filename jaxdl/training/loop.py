@@ -30,7 +30,7 @@ from jaxdl.training.fingerprint import (
 from jaxdl.training.metric_logger import MetricLogger, not_finite
 from jaxdl.training.plan import Patience, Schedule, Stop, plan
 from jaxdl.training.program import Program, example_of, traced_evaluate
-from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite
+from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite, with_cause
 from jaxdl.training.shutdown import GracefulShutdown
 from jaxdl.training.store import Checkpoint, History, InMemory, Store
 from jaxdl.training.strategies import Checked, Strategy
@@ -99,7 +99,8 @@ def train(
       RunError: another process trains with the directory of `store`, the directory was moved, or
         this process was forked from one that has trained.
       NonFinite: a metric became NaN or infinite; that state is not saved. With a store, the steps
-        since its newest state are repeated to find the first non-finite one. For several runs,
+        since its newest state are repeated to find the first non-finite one. The message begins
+        with the row of its batch that has a NaN, an infinity or no valid label. For several runs,
         the error means that all of them became non-finite. If only some did, a warning names
         them and the others continue.
       KeyboardInterrupt, SystemExit: a signal requested the end of the run.
@@ -189,6 +190,7 @@ class _Prepared(NamedTuple):
       store: the store; an empty one without a store.
       replayable: if True, steps can be repeated to find the first non-finite one.
       fingerprint: the identity of the run; empty if no checkpoint outlasts it.
+      classes: number of classes of the training set; None if it has none.
     """
 
     learner: Learner | Sweep
@@ -202,6 +204,7 @@ class _Prepared(NamedTuple):
     store: Store
     replayable: bool
     fingerprint: Fingerprint
+    classes: int | None
 
 
 def _prepare(
@@ -232,6 +235,7 @@ def _prepare(
         # Checked steps name the first non-finite operation themselves.
         replayable=store is not None and not isinstance(strategy, Checked),
         fingerprint={},
+        classes=getattr(data, "classes", None),
     )
 
 
@@ -311,11 +315,12 @@ def _check(error: NonFinite | None, run: _Prepared, shutdown: GracefulShutdown) 
             return run.program.init(run.init_key)
         return restored and restored.state
 
-    if not run.replayable:
-        raise error
-    raise locate_nonfinite(
-        error, saved_state, run.windows, run.program, run.train_key, shutdown.requested
-    )
+    first = error
+    if run.replayable:
+        first = locate_nonfinite(
+            error, saved_state, run.windows, run.program, run.train_key, shutdown.requested
+        )
+    raise with_cause(first, run.windows, run.classes)
 
 
 def _result(

@@ -4,9 +4,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from jaxdl.core import State
-from jaxdl.data.order import Windows
+from jaxdl.data.order import Windows, gather
 from jaxdl.errors import NonFinite
+from jaxdl.finite import unusable
 from jaxdl.training.metric_logger import MetricLogger, not_finite
 from jaxdl.training.plan import Stop
 from jaxdl.training.program import Program
@@ -45,6 +48,29 @@ def locate_nonfinite(
         error.add_note(f"the first non-finite step was not found: {other}")
         return error
     return earlier or error
+
+
+def with_cause(error: NonFinite, windows: Windows, classes: int | None) -> NonFinite:
+    """Returns an error that begins with the value in the batch of its step that caused it.
+
+    Args:
+      error: the error of a step.
+      windows: the windows of the training set.
+      classes: number of classes of the set, if it has some.
+
+    Returns:
+      A new error, or the given one if the batch has no such value or is in another process.
+    """
+    step = error.step - 1
+    if step < 0 or jax.process_count() > 1:
+        return error
+    window = windows.at(step)
+    # Several runs may read different rows.
+    for rows in window.order[step - window.first].reshape(-1, window.order.shape[-1]):
+        cause = unusable(jax.device_get(gather(window.arrays, rows)), classes)
+        if cause:
+            return NonFinite(error.step, f"{cause}; {error.what}")
+    return error
 
 
 def _replay(

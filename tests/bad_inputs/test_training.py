@@ -142,7 +142,9 @@ def test_a_nan_leaves_the_last_finite_state_on_disk(tmp_path):
     with_nan = points(rows={row: float("nan") for row in range(11)})
     arguments = {"key": KEY, "steps": 9, "batch_size": 1, "strategy": ONE, "save_every": 1}
     with pytest.raises(
-        NonFinite, match=r"^step \d+: loss is not finite; first leaf that is not finite: params/b;"
+        NonFinite,
+        match=r"^step \d+: input\[0\] of the batch contains nan; loss is not finite; "
+        r"first leaf that is not finite: params/b;",
     ):
         train(line(), with_nan, store=Directory(tmp_path), **arguments)
     wanted = abstract(train(line(), points(), **arguments))

@@ -118,6 +118,12 @@ ROWS: dict[str, Row] = {
         "",
         "--trials 4",
     ),
+    "output": _faults(
+        "output",
+        "Output that fails ends no run, and no signal leaves a traceback",
+        "",
+        "--trials 14",
+    ),
     "processes": _faults(
         "processes",
         "Losses agree on 1, 2 and 4 devices and in 2 processes; a dead peer is noticed within 30 s",

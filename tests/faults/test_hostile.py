@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.hostile import ROWS, Worker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

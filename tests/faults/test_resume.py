@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.resume import interrupted, uninterrupted
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 RUN = ("mlp", 12, "digits")
 

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.kill import trial
 from tests.faults.signals import PHASES, interrupted, problems, whole
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -209,8 +209,8 @@ def test_a_nan_in_the_data_stops_at_its_step(save, value):
             writers=[memory],
         )
     assert str(caught.value) == (
-        f"step {BAD}: loss is not finite; first leaf that is not finite: params/b; "
-        "this state is not saved"
+        f"step {BAD}: input[2] of the batch contains {value}; loss is not finite; "
+        "first leaf that is not finite: params/b; this state is not saved"
     )
     assert sorted(store.saved) == list(range(save, BAD, save))
     assert all(

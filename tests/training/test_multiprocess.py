@@ -5,7 +5,7 @@ import pytest
 from jaxdl.training import Directory
 from tests.faults.processes import LIMIT, difference, losses, signal_one_process
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,15 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 import jaxdl
 from jaxdl.core import Learner
+from jaxdl.data.order import epoch_order
 from jaxdl.errors import CheckpointError, NonFinite
+from jaxdl.finite import unusable
 from jaxdl.training import InMemory
 from tests.training.linear import KEY, line, points
 
@@ -108,3 +112,59 @@ def test_for_several_runs_the_step_after_which_none_is_finite():
     with warnings.catch_warnings(action="ignore"):
         error = error_of_run(net._replace(step=step), InMemory(), keys)
     assert error.startswith("step 6: params/b is not finite")
+
+
+# The cause is in the batch.
+
+LABELS = {"label": np.arange(80, dtype=np.int32) % 3}
+
+
+def classifier():
+    task = jaxdl.tasks.classify(jaxdl.models.MLP((), 3))
+    return jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
+
+
+@pytest.mark.parametrize("store", [None, InMemory()], ids=["no store", "store"])
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("label", 7, "label[{row}] of the batch is 7, not a class in [0, 3); loss"),
+        ("label", -1, "label[{row}] of the batch is -1, not a class in [0, 3); loss"),
+        ("input", np.nan, "input[{row}] of the batch contains nan; loss"),
+        ("input", np.inf, "input[{row}] of the batch contains inf; loss"),
+    ],
+)
+def test_the_row_of_the_batch_comes_first(store, field, value, text):
+    arrays = {**points(80).arrays, **LABELS}
+    arrays = {name: np.array(x) for name, x in arrays.items() if name != "target"}
+    arrays[field][33] = value
+    data = jaxdl.data.Dataset(arrays, "bad", classes=3)
+    order = epoch_order(KEY, 0, 80, 4)
+    (step,), (row,) = np.nonzero(order == 33)
+    if store is not None:
+        store = InMemory()
+    with pytest.raises(NonFinite) as caught:
+        jaxdl.train(
+            classifier(),
+            data,
+            key=KEY,
+            steps=20,
+            batch_size=4,
+            save_every=20,
+            store=store,
+            strategy=jaxdl.strategy("single"),
+        )
+    message = str(caught.value)
+    assert message.startswith(f"step {step + 1}: {text.format(row=row)}"), message
+    assert "\n" not in message
+
+
+def test_rows_that_do_not_count_are_no_cause():
+    nan = np.array([[0.0], [np.nan], [np.nan]], np.float32)
+    assert unusable({"input": nan, "mask": np.array([1, 0, 0])}) == ""
+    expected = "input[1] of the batch contains nan (one of 2 such rows)"
+    assert unusable({"input": nan, "mask": np.array([1, 1, 1])}) == expected
+    label = np.array([[0, 9], [-1, 1]])
+    assert unusable({"label": label, "mask": np.array([[1, 0], [0, 1]])}, 3) == ""
+    steps = {"input": np.zeros((2, 5)), "length": np.array([5, 6])}
+    assert unusable(steps) == "length[1] of the batch is 6, not in [1, 5]"
