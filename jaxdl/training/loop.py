@@ -17,7 +17,7 @@ from jaxdl.data.dataset import Dataset, check_batch_size, check_source
 from jaxdl.data.faults import check_alike
 from jaxdl.data.order import Window, Windows
 from jaxdl.data.source import Source
-from jaxdl.errors import InputError, NonFinite, RunError, at_least, not_in_jit, of_kind
+from jaxdl.errors import InputError, NonFinite, RunError, not_in_jit, of_kind
 from jaxdl.rng import check_key, stream
 from jaxdl.training.ensemble import check_learner, check_sweep, check_values, strategy_for_keys
 from jaxdl.training.evaluation import evaluate_windows
@@ -28,7 +28,7 @@ from jaxdl.training.fingerprint import (
     warn_of_conversion,
 )
 from jaxdl.training.metric_logger import MetricLogger, not_finite
-from jaxdl.training.plan import Patience, Schedule, Stop, plan
+from jaxdl.training.plan import Patience, Schedule, Stop, check_schedule, plan
 from jaxdl.training.program import Program, example_of, traced_evaluate
 from jaxdl.training.replay import MAX_STEPS_FROM_START, locate_nonfinite, with_cause
 from jaxdl.training.shutdown import GracefulShutdown
@@ -120,7 +120,7 @@ def train(
     _check_kinds(learner, data, validation, strategy, store)
     _check_writers(writers)
     check_key(key)
-    _check_numbers(schedule, stop_after, patience, validation)
+    check_schedule(schedule, stop_after, patience, validation is not None)
     check_sweep(learner, key, stops_early=patience is not None)
     strategy = strategy_for_keys(key, strategy)
     check_batch_size(data, batch_size, strategy.shares)
@@ -378,23 +378,6 @@ def _check_writers(writers: Sequence[Writer]) -> None:
     of_kind("writers", writers, Sequence, "a list of writers, such as [Memory()]")
     for writer in writers:
         of_kind("writers", writer, Writer, "objects with write(step, metrics) and close()")
-
-
-def _check_numbers(
-    schedule: Schedule,
-    stop_after: int | None,
-    patience: Patience | None,
-    validation: Source | None,
-) -> None:
-    schedule.validate()
-    if stop_after is not None:
-        at_least("stop_after", stop_after, 1)
-    if patience is None:
-        return
-    at_least("Patience.times", patience.times, 1)
-    if validation is None:
-        raise InputError("validation", None, "a data set, because patience uses its metrics")
-    at_least("save_every", schedule.save_every, 1)
 
 
 def _check_program(run: _Prepared, data: Source, patience: Patience | None) -> None:

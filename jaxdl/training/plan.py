@@ -163,6 +163,33 @@ class Patience(NamedTuple):
         return step
 
 
+def check_schedule(
+    schedule: Schedule, stop_after: int | None, patience: Patience | None, validates: bool
+) -> None:
+    """Raises InputError for a number out of range, or patience without a validation set.
+
+    Args:
+      schedule: the events of the run.
+      stop_after: a step after which the run ends, or None.
+      patience: early stopping, or None.
+      validates: True if there is a validation set.
+
+    Example:
+      >>> check_schedule(Schedule(10, 5, 0), None, Patience(), validates=True)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: save_every: got 0, allowed: at least 1
+    """
+    schedule.validate()
+    if stop_after is not None:
+        at_least("stop_after", stop_after, 1)
+    if patience is None:
+        return
+    at_least("Patience.times", patience.times, 1)
+    if not validates:
+        raise InputError("validation", None, "a data set, because patience uses its metrics")
+    at_least("save_every", schedule.save_every, 1)
+
+
 def _or_inf(value: float) -> float:
     """Returns the value if it is finite, else infinity."""
     if math.isfinite(value):

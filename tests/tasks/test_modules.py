@@ -1,4 +1,4 @@
-"""Modules that people write: other names of the flag, streams of their own, auxiliary losses."""
+"""Modules that people write: other names of the flag, custom streams, auxiliary losses."""
 
 import flax.linen as nn
 import jax
@@ -55,7 +55,7 @@ class Passing(nn.Module):
 
 
 class Noisy(nn.Module):
-    """A module with a random stream of its own, in training and perhaps in inference."""
+    """A module with a custom random stream, in training and perhaps in inference."""
 
     always: bool = False
 
