@@ -93,7 +93,8 @@ def guarded_output() -> Iterator[None]:
 def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
     """Appends the messages of a logger to a file, and to nothing else, inside a `with` statement.
 
-    The first message creates the file. Messages that cannot be written are lost.
+    The first message creates the file. Messages that cannot be written are lost. If Ctrl-C or
+    `SystemExit` ends the statement, the logger keeps the file until the process ends.
 
     Args:
       logger: name of the logger, such as "absl", which Orbax writes tracebacks to.
@@ -116,10 +117,21 @@ def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
     log.handlers = [handler]
     try:
         yield
-    finally:
-        log.propagate = propagate
-        log.handlers = handlers
+    except (KeyboardInterrupt, SystemExit):
+        # The process ends. Until then its other threads write to the file.
+        raise
+    except BaseException:
+        _restore_log(log, propagate, handlers)
+        raise
+    _restore_log(log, propagate, handlers)
+
+
+def _restore_log(log: logging.Logger, propagate: bool, handlers: list[logging.Handler]) -> None:
+    """Closes the file of a logger, and gives it back its handlers."""
+    for handler in log.handlers:
         handler.close()
+    log.propagate = propagate
+    log.handlers = handlers
 
 
 class _LogFile(logging.FileHandler):

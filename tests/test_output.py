@@ -1,12 +1,13 @@
 """Output on which printing cannot fail."""
 
 import io
+import logging
 import os
 import sys
 
 import pytest
 
-from jaxdl.output import Guarded, guarded_output
+from jaxdl.output import Guarded, guarded_output, log_to_file
 
 
 class Broken(io.StringIO):
@@ -82,3 +83,24 @@ def test_no_later_file_gets_a_standard_descriptor(tmp_path):
     finally:
         os.dup2(saved, 0)
         os.close(saved)
+
+
+def test_a_log_file_keeps_the_messages_of_threads_until_the_process_ends(tmp_path):
+    log = logging.getLogger("tests.output")
+    before = (log.propagate, log.handlers)
+    for error in (KeyboardInterrupt, SystemExit, OSError):
+        with pytest.raises(error), log_to_file(log.name, tmp_path / error.__name__):
+            log.error("before")
+            raise error
+        log.error("after")
+        text = (tmp_path / error.__name__).read_text()
+        assert ("after" in text) == (error is not OSError) and "before" in text
+        for handler in log.handlers:
+            handler.close()
+        log.propagate, log.handlers = before
+
+
+def test_a_log_file_that_cannot_be_written_is_no_error(tmp_path, capsys):
+    with log_to_file("tests.output", tmp_path / "missing" / "file.log"):
+        logging.getLogger("tests.output").error("lost")
+    assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())

@@ -206,7 +206,7 @@ def apply(
         mutable |= set(extra)
     rngs = {}
     if key is not None:
-        # Linen takes "params" for each stream that has no separate key.
+        # Linen takes the key of "params" for each stream that is not listed.
         rngs = {"dropout": key, "params": jax.random.fold_in(key, 1)}
     flag = train_kwargs(model, train, kwargs.get("method", "__call__"))
     variables = {"params": params, **extra}

@@ -1,4 +1,4 @@
-"""Modules that people write: other names of the flag, custom streams, auxiliary losses."""
+"""Modules that people write: other names of the flag, further streams, auxiliary losses."""
 
 import flax.linen as nn
 import jax
@@ -55,7 +55,7 @@ class Passing(nn.Module):
 
 
 class Noisy(nn.Module):
-    """A module with a custom random stream, in training and perhaps in inference."""
+    """A module with a further random stream, in training and perhaps in inference."""
 
     always: bool = False
 
@@ -150,7 +150,7 @@ def test_the_flag_of_a_method():
     assert train_kwargs(Model(), True, "encode") == {"deterministic": False}
 
 
-def test_a_stream_of_a_module_depends_on_the_key_and_not_on_that_of_dropout():
+def test_a_further_stream_depends_on_the_key_and_not_on_that_of_dropout():
     model = Noisy()
     params, extra = init_variables(model, KEY, BATCH)
     x = jnp.ones((1000, 4))
