@@ -152,7 +152,7 @@ def without_padding(batch: Batch, *, carried: bool = False) -> Batch:
         batch["input"] = zero_invalid(x, jnp.arange(x.shape[1])[None] < batch["length"][:, None])
     if "mask" not in batch or carried:
         return batch
-    valid = batch["mask"] != 0
+    valid = jnp.asarray(batch["mask"]).astype(bool)
     if valid.ndim == 2:
         valid = jax.lax.cummax(valid.astype(jnp.int32), axis=1, reverse=True) > 0
     values = {name: x for name, x in batch.items() if name not in ("mask", "length")}
