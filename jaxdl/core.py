@@ -331,22 +331,15 @@ def _learning_rate(opt: Any, on: str | None) -> Metrics:
 
 
 def _check(init: Any, updates: tuple[Update, ...]) -> None:
-    """Raises InputError unless `learner` can use its arguments."""
-    if not callable(init):
-        allowed = "init(key, batch) -> (params, extra), such as task.init"
-        raise InputError("init", type(init).__name__, allowed)
+    of_kind("init", init, Callable, "init(key, batch) -> (params, extra), such as task.init")
     if not updates:
         raise InputError("updates", updates, "at least one Update(loss, optimizer)")
     for update in updates:
-        allowed = "an Update, such as those of *task.updates(optax.adam(1e-3))"
-        of_kind("updates", update, Update, allowed)
-        if not callable(update.loss):
-            allowed = "a loss(params, extra, batch, key, *, train), such as task.loss"
-            raise InputError("Update.loss", type(update.loss).__name__, allowed)
+        of_kind("updates", update, Update, "Updates, as in *task.updates(optax.adam(1e-3))")
+        of_kind("Update.loss", update.loss, Callable, "a loss, such as task.loss")
         if not isinstance(update.optimizer, optax.GradientTransformation):
-            shown = getattr(update.optimizer, "__name__", type(update.optimizer).__name__)
-            allowed = "an Optax optimizer, such as optax.adam(1e-3), the result of a call"
-            raise InputError("Update.optimizer", shown, allowed)
+            name = getattr(update.optimizer, "__name__", update.optimizer)
+            raise InputError("Update.optimizer", name, "a transformation, as optax.adam(1e-3)")
         at_least("Update.times", update.times, 1)
 
 

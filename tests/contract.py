@@ -54,6 +54,16 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
     return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
 
 
+class Sowing(linen.Module):
+    """A module without a flag for training, with an auxiliary loss of each example."""
+
+    @linen.compact
+    def __call__(self, x):
+        hidden = linen.tanh(linen.Dense(6)(x))
+        self.sow("losses", "size", 0.1 * (hidden**2).mean(-1))
+        return linen.Dense(3)(hidden)
+
+
 def language(carried: bool) -> Row:
     """Returns a language model of random tokens in contiguous windows.
 
@@ -156,6 +166,7 @@ def conditional_dcgan() -> Row:
 
 ROWS: dict[str, Callable[[], Row]] = {
     "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
+    "auxiliary_loss": lambda: classifier(Sowing(), (5,), exact_pmap=True),
     "mlp_dropout": lambda: classifier(jaxdl.models.MLP((6,), 3, dropout=0.3), (5,)),
     "cnn_batchnorm": lambda: classifier(
         jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, of_kind
+from jaxdl.metrics import mean, total
 from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
@@ -250,35 +251,46 @@ def _check_structure(extra: Any, updated: Any) -> None:
 def with_sown_losses(loss: Callable[..., Any], prefix: str = "") -> Callable[..., Any]:
     """Returns a loss to which the auxiliary losses of its modules are added.
 
-        L = loss + sum_j a_j,    a_j sown by self.sow("losses", name, a_j)
+        L = loss + sum_j mean a_j,    a_j sown by self.sow("losses", name, a_j)
 
-    The sum counts as often as the loss, so it does not depend on how a batch is divided.
+    A value a_j is one number, such as a penalty of weights, or one number per example, `[B]`. The
+    mean over examples leaves out those that the `mask` of the batch does. A number that a module
+    computes from a whole batch depends on how batches are divided.
 
     Args:
-      loss: the loss of a task.
-      prefix: text before the name of the metric `auxiliary_loss`, the sum of all a_j.
+      loss: the loss of a task, `loss(params, extra, batch, key, *, train)`.
+      prefix: text before the name of the metric `auxiliary_loss`, the sum of all means.
 
     Returns:
       A loss with the same arguments. Without sown values its results are those of `loss`.
 
     Raises:
-      InputError: raised by the loss, for a sown value that is not a scalar.
+      InputError: raised by the loss, for a sown value of another shape.
     """
 
-    def total_loss(*args: Any, **kwargs: Any) -> Any:
-        (value, count), (extra, metrics) = loss(*args, **kwargs)
+    def total_loss(params: Any, extra: Any, batch: Any, key: Any, *, train: bool) -> Any:
+        (value, count), (extra, metrics) = loss(params, extra, batch, key, train=train)
         extra, sown = _without_losses(extra)
         if not sown:
             return (value, count), (extra, metrics)
-        for each in sown:
-            if each.shape:
-                allowed = "a scalar, such as the mean over the batch"
-                raise InputError("value sown into 'losses'", each.shape, allowed)
-        auxiliary = sum(each.astype(jnp.float32) for each in sown) * count
+        auxiliary = sum(_mean_of_examples(each, batch) for each in sown) * count
         metrics = {**metrics, f"{prefix}auxiliary_loss": (auxiliary, count)}
         return (value + auxiliary, count), (extra, metrics)
 
     return total_loss
+
+
+def _mean_of_examples(value: Array, batch: Batch) -> Array:
+    """Returns the mean of a sown value over the examples of a batch that count."""
+    if value.ndim == 0:
+        return value.astype(jnp.float32)
+    size = batch["input"].shape[0]
+    if value.shape != (size,):
+        raise InputError("value sown into 'losses'", value.shape, f"() or ({size},)")
+    mask = batch.get("mask")
+    if mask is not None and mask.ndim > 1:
+        mask = (mask != 0).reshape(size, -1).any(1)
+    return mean(total(value, mask))
 
 
 def _without_losses(extra: Any) -> tuple[dict[str, Any], list[Array]]:

@@ -67,15 +67,16 @@ class Noisy(nn.Module):
 
 
 class Sowing(nn.Module):
-    """A module with auxiliary losses: the mean squares of two layers."""
+    """A module with auxiliary losses: the mean squares of two layers, for each example or not."""
 
     collection: str = "losses"
+    axis: int | None = -1
 
     @nn.compact
     def __call__(self, x):
         for name in ("a", "b"):
             x = nn.Dense(3, name=name)(x)
-            self.sow(self.collection, f"size_{name}", 0.5 * (x**2).mean())
+            self.sow(self.collection, f"size_{name}", 0.5 * (x**2).mean(self.axis))
         return x
 
 
@@ -176,14 +177,16 @@ def sown(params, x):
 
 
 @pytest.mark.parametrize("train", [False, True])
-def test_sown_losses_are_added_to_the_objective_and_are_a_metric(train):
-    task = tasks.classify(Sowing())
+@pytest.mark.parametrize("axis", [-1, None])
+def test_sown_losses_are_added_to_the_objective_and_are_a_metric(train, axis):
+    task = tasks.classify(Sowing(axis=axis))
     params, extra = task.init(KEY, BATCH)
     assert extra == {}
     batch = {**BATCH, "mask": jnp.arange(8) < 5}
     (value, count), (extra, metrics) = task.loss(params, extra, batch, KEY, train=train)
     assert extra == {} and count == 5
-    np.testing.assert_allclose(metrics["auxiliary_loss"][0], 5 * sown(params, X), rtol=1e-5)
+    examples = X if axis is None else X[:5]
+    np.testing.assert_allclose(metrics["auxiliary_loss"][0], 5 * sown(params, examples), rtol=1e-5)
     auxiliary = metrics["auxiliary_loss"][0]
     np.testing.assert_allclose(value, metrics["loss"][0] + auxiliary, rtol=1e-6)
 
@@ -233,11 +236,11 @@ def test_what_cannot_be_sown_is_refused():
     class Vector(nn.Module):
         @nn.compact
         def __call__(self, x):
-            self.sow("losses", "each", x.mean(1))
+            self.sow("losses", "each", x)
             return nn.Dense(3)(x)
 
     task = tasks.classify(Vector())
-    with pytest.raises(InputError, match="sown into 'losses'.*a scalar"):
+    with pytest.raises(InputError, match=r"sown into 'losses'.*\(\) or \(8,\)"):
         task.loss(*task.init(KEY, BATCH), BATCH, KEY, train=True)
 
 
