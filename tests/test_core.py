@@ -302,22 +302,19 @@ WHOLE = "((sum, count), (extra, metrics)), with a dictionary of metrics"
     [
         (
             lambda: Update(pull_a, optax.adam),
-            "Update.optimizer: got 'adam', allowed: an Optax optimizer, such as optax.adam(1e-3), "
-            "the result of a call",
+            "Update.optimizer: got 'adam', allowed: a transformation, as optax.adam(1e-3)",
         ),
         (
             lambda: Update(pull_a, 0.1),
-            "Update.optimizer: got 'float', allowed: an Optax optimizer, such as "
-            "optax.adam(1e-3), the result of a call",
+            "Update.optimizer: got 0.1, allowed: a transformation, as optax.adam(1e-3)",
         ),
         (
             lambda: Update(None, ADAM),
-            "Update.loss: got None, allowed: a function that returns a loss",
+            "Update.loss: got <class 'NoneType'>, allowed: a loss, such as task.loss",
         ),
         (
             lambda: (ONE,),
-            "updates: got <class 'tuple'>, allowed: each an Update(loss, optimizer), as in "
-            "*task.updates(...)",
+            "updates: got <class 'tuple'>, allowed: Updates, as in *task.updates(optax.adam(1e-3))",
         ),
         (lambda: returns(3.0), f"value of the loss: got 'float', allowed: {WHOLE}"),
         (lambda: returns(((1.0, 1), {})), f"value of the loss: got 'tuple', allowed: {WHOLE}"),
