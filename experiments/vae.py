@@ -25,7 +25,6 @@ import dataclasses
 import math
 from typing import Any, ClassVar, Literal, Self
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import bind, losses, plots, predict_batched, tasks
@@ -142,7 +141,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
     def generate(*arguments: Any) -> Any:
         # The mean of a Gaussian pixel may lie outside of [0, 1].
-        return jnp.clip(task.decode(*arguments), 0, 1)
+        return task.decode(*arguments).clip(0, 1)
 
     def on_validation(state: State) -> None:
         images = predict_batched(bind(generate, run.first_seed(state)), *inputs)

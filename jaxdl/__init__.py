@@ -1,6 +1,8 @@
 """jaxdl: the classic networks of deep learning, as pure functions in JAX."""
 
-try:
+from jaxdl.output import quiet_interrupt
+
+with quiet_interrupt():
     from jaxdl import (
         augment,
         data,
@@ -20,9 +22,6 @@ try:
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
     from jaxdl.version import __version__
     from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
-except KeyboardInterrupt:
-    # The imports take seconds. Ctrl-C meanwhile ends the process without a traceback.
-    raise SystemExit(130) from None
 
 __all__ = [
     "__version__",

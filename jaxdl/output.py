@@ -4,7 +4,9 @@ import contextlib
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,6 +89,30 @@ def guarded_output() -> Iterator[None]:
         for name, stream in streams.items():
             if _can_flush(stream):
                 setattr(sys, name, stream)
+
+
+@contextlib.contextmanager
+def quiet_interrupt() -> Iterator[None]:
+    """Lets Ctrl-C end a script without a traceback, inside a `with` statement around its imports.
+
+    The system's handler ends the process. A KeyboardInterrupt in an import has a traceback of many
+    lines, and Python ignores it in a callback. Interactive sessions and other handlers are left as
+    they are.
+
+    Example:
+      >>> with quiet_interrupt():
+      ...     import json
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if hasattr(sys, "ps1") or not is_main or handler is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

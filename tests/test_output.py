@@ -3,11 +3,13 @@
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 
 import pytest
 
-from jaxdl.output import Guarded, guarded_output, log_to_file
+from jaxdl.output import Guarded, guarded_output, log_to_file, quiet_interrupt
 
 
 class Broken(io.StringIO):
@@ -104,3 +106,29 @@ def test_a_log_file_that_cannot_be_written_is_no_error(tmp_path, capsys):
     with log_to_file("tests.output", tmp_path / "missing" / "file.log"):
         logging.getLogger("tests.output").error("lost")
     assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_ends_the_imports_of_a_script_and_of_no_session(monkeypatch, signals):
+    with quiet_interrupt():
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    with quiet_interrupt():
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_other_handlers_are_left_as_they_are(signals):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with quiet_interrupt():
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    found = []
+
+    def inside():
+        with quiet_interrupt():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
