@@ -69,8 +69,9 @@ class Autoencoder(nn.Module):
         Returns:
           The encoder's output: `[B, Z]`, or feature maps.
         """
-        label_argument = label_kwargs(self.encoder, label)
-        return self.encoder(x, **train_kwargs(self.encoder, train), **label_argument)  # type: ignore[operator]
+        encoder: Any = self.encoder
+        kwargs = {**train_kwargs(encoder, train), **label_kwargs(encoder, label)}
+        return encoder(x, **kwargs)
 
     def decode(
         self, z: Float[Array, "B ..."], train: bool, label: Labels = None
@@ -79,8 +80,9 @@ class Autoencoder(nn.Module):
 
         The arguments are those of `encode`.
         """
-        label_argument = label_kwargs(self.decoder, label)
-        return self.decoder(z, **train_kwargs(self.decoder, train), **label_argument)  # type: ignore[operator]
+        decoder: Any = self.decoder
+        kwargs = {**train_kwargs(decoder, train), **label_kwargs(decoder, label)}
+        return decoder(z, **kwargs)
 
 
 class VAE(Autoencoder):
