@@ -43,7 +43,13 @@ ALL: dict[str, Callable[[], Row]] = {**ROWS, "autoencoder": autoencoder}
 #: Rows without batch statistics or random draws.
 EXACT = (
     *("mlp", "lstm_language", "gru_language_carried", "birnn_classifier", "cnn1d_classifier"),
-    *("tcn_regression", "autoencoder"),
+    *("tcn_regression", "autoencoder", "auxiliary_loss"),
+)
+
+#: Rows whose inputs are sequences, which may have lengths.
+SEQUENCES = (
+    *("lstm_language", "gru_language_carried", "birnn_classifier", "cnn1d_classifier"),
+    "tcn_regression",
 )
 
 #: Largest relative difference of two gradients.
@@ -106,10 +112,8 @@ def batches(name: str) -> dict[str, dict]:
     shape = (BATCH,)
     if "language" in name:
         shape = plain["label"].shape
-    if "input" in plain and (plain["input"].ndim == 2 or name == "tcn_regression"):
-        steps = plain["input"].shape[1]
-        if name != "mlp" and name != "mlp_dropout":
-            plain["length"] = jnp.full(BATCH, steps, jnp.int32)
+    if name in SEQUENCES:
+        plain["length"] = jnp.full(BATCH, plain["input"].shape[1], jnp.int32)
     # The first two rows are those of the first device.
     counts = np.array([0, 0, 1, 1, 1, 0, 1, 1], np.float32)
     masks = {
