@@ -113,27 +113,17 @@ def train(
       >>> int(train(net, data, key=jaxdl.root(0), steps=3).step)
       3
     """
-    not_in_jit("train")
-    _check_process()
     strategy = strategy or by_name()
     schedule = Schedule(steps, log_every, save_every)
-    _check_kinds(learner, data, validation, strategy, store)
-    _check_writers(writers)
+    _check_call(learner, data, validation, strategy, store, writers)
     check_key(key)
     check_schedule(schedule, stop_after, patience, validation is not None)
     check_sweep(learner, key, stops_early=patience is not None)
     strategy = strategy_for_keys(key, strategy)
     check_batch_size(data, batch_size, strategy.shares)
-    outlasts = store is not None
-    if store is None and patience is not None:
-        store = InMemory()
-    run = _prepare(learner, data, validation, key, batch_size, strategy, store)
+    early = patience and f"{patience} every {save_every} steps"
+    run = _prepare(learner, data, validation, key, batch_size, strategy, store, early)
     _check_program(run, data, patience)
-    if outlasts:
-        early = patience and f"{patience} every {save_every} steps"
-        sets = data, validation
-        prepared = learner, example_of(run.example), run.program, strategy
-        run = run._replace(fingerprint=fingerprint(*prepared, *sets, key, batch_size, early))
     logger = MetricLogger(writers, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
@@ -165,8 +155,8 @@ def train(
                     logger.lap("evaluate")
                 # A restored state is not saved again after its missing validation, because the
                 # next checkpoint contains that value. After the last step no checkpoint follows.
-                if store is not None and (stop.steps or stop.until == steps):
-                    store.save(Checkpoint(state, history, run.fingerprint))
+                if run.saves and (stop.steps or stop.until == steps):
+                    run.store.save(Checkpoint(state, history, run.fingerprint))
                     logger.lap("save")
             is_over = shutdown.signal or (patience and patience.is_over(history))
             if last or (stop.validate and is_over):
@@ -187,7 +177,8 @@ class _Prepared(NamedTuple):
       init_key: key of the initial state.
       train_key: key of the steps.
       eval_key: key of the validations.
-      store: the store; an empty one without a store.
+      store: the store of the run, or one in memory that this call uses alone.
+      saves: if True, states are saved, for later calls or for early stopping.
       replayable: if True, steps can be repeated to find the first non-finite one.
       fingerprint: the identity of the run; empty if no checkpoint outlasts it.
       classes: number of classes of the training set; None if it has none.
@@ -202,6 +193,7 @@ class _Prepared(NamedTuple):
     train_key: Key[Array, "*N"]
     eval_key: Key[Array, "*N"]
     store: Store
+    saves: bool
     replayable: bool
     fingerprint: Fingerprint
     classes: int | None
@@ -215,26 +207,34 @@ def _prepare(
     batch_size: int,
     strategy: Strategy,
     store: Store | None,
+    early_stopping: str | None,
 ) -> _Prepared:
     """Compiles the program of a run, and places its sets and keys on the devices."""
     place = strategy.place
     example = next(data.training(key, batch_size, 0, lambda host: host))
+    program = strategy.compile(learner, example)
+    identity: Fingerprint = {}
+    if store is not None:
+        parts = learner, example_of(example), program, strategy, data, validation
+        identity = fingerprint(*parts, key, batch_size, early_stopping)
+    saves = store is not None or early_stopping is not None
     validation_windows: Iterable[Window] = ()
     if validation is not None:
         validation_windows = validation.evaluation(batch_size, place)
     return _Prepared(
         learner,
         example,
-        strategy.compile(learner, example),
+        program,
         Windows(lambda step: data.training(key, batch_size, step, place)),
         validation_windows,
         place(stream(key, "init")),
         place(stream(key, "train")),
         place(stream(key, "eval")),
         store or InMemory(),
+        saves,
         # Checked steps name the first non-finite operation themselves.
-        replayable=store is not None and not isinstance(strategy, Checked),
-        fingerprint={},
+        replayable=saves and not isinstance(strategy, Checked),
+        fingerprint=identity,
         classes=getattr(data, "classes", None),
     )
 
@@ -355,13 +355,17 @@ def _first_process() -> int:
     return os.getpid()
 
 
-def _check_kinds(
+def _check_call(
     learner: Learner | Sweep,
     data: Source,
     validation: Source | None,
     strategy: Strategy,
     store: Store | None,
+    writers: Sequence[Writer],
 ) -> None:
+    """Raises for arguments of another kind, and for a call in `jit` or in a forked process."""
+    not_in_jit("train")
+    _check_process()
     check_learner(learner)
     check_source(data)
     if validation is not None:
@@ -372,9 +376,6 @@ def _check_kinds(
     of_kind("strategy", strategy, Strategy, "jaxdl.strategy(name)")
     if store is not None:
         of_kind("store", store, Store, "jaxdl.training.Directory(path)")
-
-
-def _check_writers(writers: Sequence[Writer]) -> None:
     of_kind("writers", writers, Sequence, "a list of writers, such as [Memory()]")
     for writer in writers:
         of_kind("writers", writer, Writer, "objects with write(step, metrics) and close()")
