@@ -152,10 +152,10 @@ def learner(
     Returns:
       A `Learner`. Its metrics are those of the losses. If two losses use the same name, the later
       update's metric is reported. If no metric is the loss itself, the loss is added as
-      `objective`, or as `<on>_objective` for an update with `on`. So a loss that is not finite
-      always appears in a metric. If an optimizer comes from `jaxdl.optimizers` or
-      `optax.inject_hyperparams`, the metrics also contain the `learning_rate` that it used, or
-      `<on>_learning_rate` for an update with `on`.
+      `objective`, or as `<on>_objective` for an update with `on`; equal names are numbered. So a
+      loss that is not finite always appears in a metric. If an optimizer comes from
+      `jaxdl.optimizers` or `optax.inject_hyperparams`, the metrics also contain the
+      `learning_rate` that it used, or `<on>_learning_rate` for an update with `on`.
 
     Raises:
       InputError: no updates, something else than an `Update`, a loss or optimizer that is not one,
@@ -178,6 +178,7 @@ def learner(
       (2.0, 1)
     """
     _check(init, updates)
+    names = _objective_names(updates)
 
     def init_state(key: Key[Array, ""], batch: Batch) -> State:
         params, extra = init(key, batch)
@@ -193,7 +194,7 @@ def learner(
         for i, update in enumerate(updates):
             for repeat in range(update.times):
                 update_key = jax.random.fold_in(jax.random.fold_in(key, i), repeat)
-                state, update_metrics = _apply(i, update, state, batch, update_key)
+                state, update_metrics = _apply(i, update, names[i], state, batch, update_key)
                 metrics |= update_metrics
         return state.replace(step=state.step + 1), sum_over_replicas(metrics)
 
@@ -202,9 +203,8 @@ def learner(
         state = inference(state)
         for i, update in enumerate(updates):
             update_key = jax.random.fold_in(key, i)
-            _, _, update_metrics = call_loss(
-                update, state.params, state.extra, batch, update_key, train=False
-            )
+            args = state.params, state.extra, batch, update_key
+            _, _, update_metrics = call_loss(update, names[i], *args, train=False)
             metrics |= update_metrics
         return sum_over_replicas(metrics)
 
@@ -240,14 +240,14 @@ def inference(state: State) -> State:
 
 
 def _apply(
-    i: int, update: Update, state: State, batch: Batch, key: Key[Array, ""]
+    i: int, update: Update, name: str, state: State, batch: Batch, key: Key[Array, ""]
 ) -> tuple[State, Metrics]:
     """Applies update `i` once: computes the gradient of its loss and calls its optimizer."""
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
         params = _put(state.params, update.on, part)
-        name, extra, metrics = call_loss(update, params, state.extra, batch, key, train=True)
-        value, count = metrics[name]
+        loss, extra, metrics = call_loss(update, name, params, state.extra, batch, key, train=True)
+        value, count = metrics[loss]
         # With the mean count of all replicas, the mean of their gradients is that of the whole
         # batch, however the count is divided among them.
         return mean((value, mean_over_replicas(count))), (extra, metrics)
@@ -268,12 +268,20 @@ def _apply(
 
 
 def call_loss(
-    update: Update, params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
+    update: Update,
+    name: str,
+    params: Params,
+    extra: Any,
+    batch: Batch,
+    key: Key[Array, ""],
+    *,
+    train: bool,
 ) -> tuple[str, Any, Metrics]:
     """Calls the loss of an update, and returns it as one of its metrics.
 
     Args:
       update: the update.
+      name: name of the loss as a metric, if none of its metrics is the loss itself.
       params: all parameters.
       extra: the other arrays of the model.
       batch: the batch.
@@ -281,8 +289,7 @@ def call_loss(
       train: True in training.
 
     Returns:
-      `(name, extra, metrics)`, where `metrics[name]` is the loss. If no metric is the loss itself,
-      the name is `objective` or `<on>_objective`.
+      `(name, extra, metrics)`, where `metrics[name]` is the loss.
 
     Raises:
       InputError: a loss that returns something else than `((sum, count), (extra, metrics))`.
@@ -291,7 +298,8 @@ def call_loss(
       >>> def loss(params, extra, batch, key, *, train):
       ...     return (params["w"] ** 2, 1), (extra, {"w": (params["w"], 1)})
       >>> update = Update(loss, optax.sgd(0.1))
-      >>> name, _, metrics = call_loss(update, {"w": jnp.array(3.0)}, {}, {}, None, train=True)
+      >>> args = {"w": jnp.array(3.0)}, {}, {}, None
+      >>> name, _, metrics = call_loss(update, "objective", *args, train=True)
       >>> name, [float(x) for x in metrics[name]]
       ('objective', [9.0, 1.0])
     """
@@ -306,13 +314,18 @@ def call_loss(
         if not _is_pair(pair):
             allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
             raise InputError(field, "one array", allowed)
-    names = [name for name, pair in metrics.items() if pair[0] is loss[0] and pair[1] is loss[1]]
-    if not names:
-        names = ["objective" if update.on is None else f"{update.on}_objective"]
+    names = [each for each, pair in metrics.items() if pair[0] is loss[0] and pair[1] is loss[1]]
     # A loss may return Python numbers.
     metrics = jax.tree.map(jnp.asarray, dict(metrics))
     value = wide(jnp.asarray(loss[0]))
-    return names[0], extra, {**metrics, names[0]: (value, jnp.asarray(loss[1]).astype(value.dtype))}
+    name = [*names, name][0]
+    return name, extra, {**metrics, name: (value, jnp.asarray(loss[1]).astype(value.dtype))}
+
+
+def _objective_names(updates: tuple[Update, ...]) -> list[str]:
+    """Returns the names of losses that are none of their metrics, numbered if two are equal."""
+    names = ["objective" if update.on is None else f"{update.on}_objective" for update in updates]
+    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
 def _is_pair(value: Any) -> bool:
@@ -337,7 +350,7 @@ def _check(init: Any, updates: tuple[Update, ...]) -> None:
     for update in updates:
         of_kind("updates", update, Update, "Updates, as in *task.updates(optax.adam(1e-3))")
         of_kind("Update.loss", update.loss, Callable, "a loss, such as task.loss")
-        if not isinstance(update.optimizer, optax.GradientTransformation):
+        if not all(hasattr(update.optimizer, name) for name in ("init", "update")):
             name = getattr(update.optimizer, "__name__", update.optimizer)
             raise InputError("Update.optimizer", name, "a transformation, as optax.adam(1e-3)")
         at_least("Update.times", update.times, 1)

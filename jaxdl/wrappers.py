@@ -235,6 +235,7 @@ def accumulate(update: Update, n: int) -> Update:
     def loss(params, extra, batch, key, *, train):
         if not train or n == 1:
             return update.loss(params, extra, batch, key, train=train)
+        added = "objective" if update.on is None else f"{update.on}_objective"
         fixed = jax.lax.stop_gradient(params)
 
         def part(carry, inputs):
@@ -243,7 +244,7 @@ def accumulate(update: Update, n: int) -> Update:
 
             def objective(p):
                 part_key = jax.random.fold_in(key, i)
-                name, *aux = call_loss(update, p, extra, batch, part_key, train=True)
+                name, *aux = call_loss(update, added, p, extra, batch, part_key, train=True)
                 names.append(name)
                 return mean(aux[1][name]), aux
 

@@ -330,3 +330,13 @@ def test_what_is_no_update_or_loss_is_refused(updates, line):
         net = jaxdl.learner(two, updates())
         net.step(net.init(KEY, BATCH), BATCH, KEY)
     assert str(caught.value) == line
+
+
+def test_losses_that_are_no_metrics_have_numbered_names():
+    def loss(params, extra, batch, key, *, train):
+        return (sum(x.sum() for x in jax.tree.leaves(params)) ** 2, 1), (extra, {})
+
+    net = jaxdl.learner(two, Update(loss, ADAM), Update(loss, optax.MultiSteps(ADAM, 2)))
+    state = net.init(KEY, BATCH)
+    assert sorted(net.step(state, BATCH, KEY)[1]) == ["objective_0", "objective_1"]
+    assert sorted(net.evaluate(state, BATCH, KEY)) == ["objective_0", "objective_1"]

@@ -1,6 +1,6 @@
 """The arrays of a set: numbers in native byte order, in one piece, that nothing else can change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -174,6 +174,43 @@ def check_finite(
             raise InputError(f"{field}[{first + row}]", value, "finite numbers")
 
 
+def values_that_count(
+    arrays: Mapping[str, Any], field: str, first: int = 0, last: int | None = None
+) -> Bool[np.ndarray, "B ..."]:
+    """Returns True where the values of a field count.
+
+    Values do not count where the `mask` is 0, nor behind the `length` of a sequence.
+
+    Args:
+      arrays: the fields `[N, ...]` of a set or a batch.
+      field: the field.
+      first: the first row.
+      last: the row after the last one; None means all further rows.
+
+    Returns:
+      An array with as many axes as the field, whose axes may have a size of 1.
+
+    Example:
+      >>> fields = {"input": np.zeros((2, 3)), "length": np.array([3, 1])}
+      >>> values_that_count(fields, "input").tolist()
+      [[True, True, True], [True, False, False]]
+    """
+    array = arrays[field]
+    rows = slice(first, len(array) if last is None else last)
+    counts = np.ones((rows.stop - first,) + (1,) * (array.ndim - 1), bool)
+    if "mask" in arrays and field != "mask":
+        # A negative weight counts, too.
+        weighs = np.asarray(arrays["mask"][rows]) != 0
+        if array.shape[1 : weighs.ndim] != weighs.shape[1:]:
+            weighs = weighs.reshape(len(weighs), -1).any(1)
+        counts = counts & weighs.reshape(*weighs.shape, *(1,) * (array.ndim - weighs.ndim))
+    steps = np.shape(arrays.get("input", ()))[1:2]
+    if "length" in arrays and array.ndim > 1 and array.shape[1:2] == steps:
+        valid = np.arange(array.shape[1]) < np.asarray(arrays["length"][rows])[:, None]
+        counts = counts & valid.reshape(*valid.shape, *(1,) * (array.ndim - 2))
+    return counts
+
+
 def _as_array(field: str, value: Any) -> Shaped[np.ndarray, "..."]:
     """Returns the value as an array of NumPy; raises for masked and for ragged values."""
     if isinstance(value, np.ma.MaskedArray):
@@ -193,8 +230,9 @@ def _as_array(field: str, value: Any) -> Shaped[np.ndarray, "..."]:
 
 def _is_frozen(array: Any) -> bool:
     """Returns True if neither the array nor one whose memory it uses can be written."""
-    while isinstance(array, np.ndarray):
-        if array.flags.writeable:
+    # Stride tricks put an object that is no array between a view and its memory.
+    while array is not None:
+        if isinstance(array, np.ndarray) and array.flags.writeable:
             return False
-        array = array.base
+        array = getattr(array, "base", None)
     return True

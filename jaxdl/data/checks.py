@@ -1,13 +1,14 @@
 """Checks of a data set on the host, before any program is compiled."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
-from jaxdl.data.arrays import check_finite
+from jaxdl.data.arrays import check_finite, values_that_count
 from jaxdl.data.dataset import Dataset, check_lengths
 from jaxdl.data.mapped_array import blocks
 from jaxdl.data.source import Paired
@@ -82,22 +83,46 @@ def check_numbers(data: Any, name: str = "data") -> None:
     if name != "data":
         prefix = f"{name} "
     for field, array in data.arrays.items():
-        check_finite(prefix + field, array, partial(_counts, data, array))
+        check_finite(prefix + field, array, partial(values_that_count, data.arrays, field))
     vars(data)["is_finite"] = True
 
 
-def _counts(data: Dataset, array: Any, first: int, last: int) -> Bool[np.ndarray, "B ..."]:
-    """Returns True where the values of some rows of a field count."""
-    counts = np.ones((last - first,) + (1,) * (array.ndim - 1), bool)
-    mask = data.arrays.get("mask")
-    if mask is not None and array.shape[: mask.ndim] == mask.shape:
-        rows = np.asarray(mask[first:last]) > 0
-        counts = counts & rows.reshape(*rows.shape, *(1,) * (array.ndim - rows.ndim))
-    length = data.arrays.get("length")
-    if length is not None and array.ndim > 1:
-        steps = np.arange(array.shape[1]) < np.asarray(length[first:last])[:, None]
-        counts = counts & steps.reshape(*steps.shape, *(1,) * (array.ndim - 2))
-    return counts
+def unusable(batch: Mapping[str, Any], classes: int | None = None) -> str:
+    """Names the first value of a batch that no model can use.
+
+    These are NaN and infinities, labels that are no class, and lengths outside of the sequence.
+    Values do not count where the `mask` is 0, nor behind the `length` of a sequence.
+
+    Args:
+      batch: fields `[B, ...]`.
+      classes: number of classes of `label`. None means that only negative labels are found.
+
+    Returns:
+      A text, which is empty if all values can be used.
+
+    Example:
+      >>> unusable({"input": np.ones((2, 3), np.float32), "label": np.array([0, 12])}, classes=10)
+      'label[1] of the batch is 12, not a class in [0, 10)'
+    """
+    for name, field in batch.items():
+        x = np.asarray(field)
+        wanted = ""
+        bad = np.zeros(x.shape, bool)
+        if jnp.issubdtype(x.dtype, jnp.inexact):
+            bad = ~np.isfinite(x.astype(np.result_type(x.dtype, np.float32)))
+        elif name == "label" and jnp.issubdtype(x.dtype, jnp.integer):
+            bad = (x < 0) | (x >= (classes or np.inf))
+            wanted = "not a class"
+            if classes:
+                wanted += f" in [0, {classes})"
+        elif name == "length" and np.ndim(batch.get("input", 0)) > 1:
+            steps = batch["input"].shape[1]
+            bad = (x < 1) | (x > steps)
+            wanted = f"not in [1, {steps}]"
+        bad &= values_that_count(batch, name)
+        if bad.any():
+            return _describe_bad(name, x, bad, wanted)
+    return ""
 
 
 def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
@@ -179,3 +204,17 @@ def _check_pixels(images: Float[np.ndarray, "N ..."]) -> None:
         raise InputError(
             "input", f"values from {low:g} to {high:g}", "pixels in [0, 1], or standardized"
         )
+
+
+def _describe_bad(name: str, x: np.ndarray, bad: np.ndarray, wanted: str) -> str:
+    """Returns the first bad value with its row, and the number of other rows that have some."""
+    rows = np.flatnonzero(bad.reshape(len(bad), -1).any(1))
+    value = x[rows[0]][bad[rows[0]]].flat[0]
+    text = f"{name}[{rows[0]}] of the batch is {value}"
+    if x.ndim > 1:
+        text = f"{name}[{rows[0]}] of the batch contains {value}"
+    if wanted:
+        text += f", {wanted}"
+    if len(rows) > 1:
+        text += f" (one of {len(rows)} such rows)"
+    return text

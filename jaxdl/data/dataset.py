@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import order
-from jaxdl.data.arrays import canonical, check_range, frozen
+from jaxdl.data.arrays import canonical, check_range, frozen, values_that_count
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
 from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
@@ -257,9 +257,7 @@ def check_labels(data: Dataset) -> None:
     if label.min(initial=0) >= 0 and label.max(initial=0) < data.classes:
         return
     bad = (label < 0) | (label >= data.classes)
-    mask = data.arrays.get("mask")
-    if mask is not None and bad.shape[: mask.ndim] == mask.shape:
-        bad &= np.reshape(np.asarray(mask) > 0, mask.shape + (1,) * (bad.ndim - mask.ndim))
+    bad &= values_that_count(data.arrays, "label")
     if bad.any():
         row = int(bad.reshape(len(bad), -1).any(-1).argmax())
         value = label[row][bad[row]].flat[0].item()

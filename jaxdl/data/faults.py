@@ -17,6 +17,10 @@ LARGEST_INPUT = 100
 BALANCED = 20
 
 
+#: Fields that every set of a task has if one of them does. Losses may read further ones.
+FIELDS = ("input", "label", "target", "length")
+
+
 def find_faults(train: Dataset, test: Dataset) -> list[str]:
     """Compares a training and a test set with each other, and each with itself.
 
@@ -47,16 +51,18 @@ def find_faults(train: Dataset, test: Dataset) -> list[str]:
       input: 1 of 1 test examples is in the training set too
     """
     check_alike(train, test)
+    train, test = _that_count(train), _that_count(test)
     faults = []
     label, test_label = (_labels(data) for data in (train, test))
     if label is not None and test_label is not None:
         faults += _label_faults(label, test_label, train.classes)
     if "input" not in train.arrays or train.contiguous:
         return faults
-    summary = _summary(train["input"])
     # Windows of a text or of a series may well be equal.
-    if label is not None or train["input"].ndim == 4:
-        faults += _repeated(summary.rows, _summary(test["input"]).rows, label)
+    compares = label is not None or train["input"].ndim == 4
+    summary = _summary(train["input"], compares)
+    if compares:
+        faults += _repeated(summary.rows, _summary(test["input"], compares).rows, label)
     return faults + _value_faults(train["input"], summary)
 
 
@@ -72,7 +78,7 @@ def check_alike(train: Dataset, other: Dataset, name: str = "test") -> None:
       name: its name for the message.
 
     Raises:
-      InputError: a missing field, or another kind or shape of values.
+      InputError: a missing field of those that tasks read, or another kind or shape of values.
 
     Example:
       >>> check_alike(Dataset({"input": np.zeros(3)}, "a"), Dataset({"input": [1, 2]}, "b"))
@@ -80,9 +86,11 @@ def check_alike(train: Dataset, other: Dataset, name: str = "test") -> None:
       jaxdl.errors.InputError: test input: got 'int64[2]', allowed: float64[N], as in training
     """
     for field in sorted(train.arrays.keys() - {"mask"}):
-        if field not in other.arrays:
+        if field not in other.arrays and field in FIELDS:
             allowed = f"also {field!r}, a field of the training set"
             raise InputError(f"{name} fields", sorted(other.arrays), allowed)
+        if field not in other.arrays:
+            continue
         expected = train.arrays[field]
         given = other.arrays[field]
         first = 1
@@ -103,6 +111,16 @@ def _kind(array: Shaped[np.ndarray, "..."] | MappedArray) -> Any:
     return next(kind for kind in kinds if jnp.issubdtype(array.dtype, kind))
 
 
+def _that_count(data: Dataset) -> Dataset:
+    """Returns the examples that the mask of a set does not leave out; all of them without one."""
+    if "mask" not in data.arrays:
+        return data
+    rows = np.flatnonzero((np.asarray(data["mask"]) != 0).reshape(len(data), -1).any(1))
+    if len(rows) in (0, len(data)):
+        return data
+    return data.take(rows)
+
+
 class _Summary(NamedTuple):
     """The values of a field in short.
 
@@ -117,15 +135,16 @@ class _Summary(NamedTuple):
     rows: Int[np.ndarray, " N"]
 
 
-def _summary(array: Num[np.ndarray, "N ..."] | MappedArray) -> _Summary:
-    """Reads an array once, in blocks."""
+def _summary(array: Num[np.ndarray, "N ..."] | MappedArray, with_hashes: bool) -> _Summary:
+    """Reads an array once, in blocks; without hashes `rows` is empty."""
     lows: list[Any] = []
     highs: list[Any] = []
     rows: list[int] = []
     for _, block in blocks(array):
         lows.append(block.min(0))
         highs.append(block.max(0))
-        rows += [hash(row.tobytes()) for row in block]
+        if with_hashes:
+            rows += [hash(row.tobytes()) for row in block]
     return _Summary(np.stack(lows).min(0), np.stack(highs).max(0), np.array(rows, np.int64))
 
 
@@ -134,7 +153,10 @@ def _labels(data: Dataset) -> Int[np.ndarray, " N"] | None:
     label = data.arrays.get("label")
     if label is None or label.ndim != 1 or label.dtype.kind not in "iu":
         return None
-    return np.asarray(label)
+    label = np.asarray(label)
+    if label.min() < 0:
+        return None
+    return label
 
 
 def _label_faults(

@@ -11,7 +11,7 @@ def train_kwargs(module: nn.Module, train: bool, method: str = "__call__") -> di
 
     | parameter of the module | argument |
     |---|---|
-    | `train`, `training`, or `**kwargs` | True in training |
+    | `train`, `training`, `is_training`, or `**kwargs` | True in training |
     | `deterministic` | False in training |
     | none of them | none |
 
@@ -26,13 +26,16 @@ def train_kwargs(module: nn.Module, train: bool, method: str = "__call__") -> di
     """
     # The keyword arguments of `Sequential` are those of its first layer.
     if isinstance(module, nn.Sequential):
+        first = module.layers[0] if module.layers else None
+        if isinstance(first, nn.Module):
+            return train_kwargs(first, train)
         return {}
     parameters = inspect.signature(getattr(type(module), method)).parameters
-    for name in ("train", "training"):
-        if name in parameters:
-            return {name: train}
+    flags = {name: train for name in ("train", "training", "is_training") if name in parameters}
     if "deterministic" in parameters:
-        return {"deterministic": not train}
+        flags["deterministic"] = not train
+    if flags:
+        return flags
     if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return {"train": train}
     return {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
+from jaxdl.models.conditional import num_classes
 from jaxdl.nn import tap
 from jaxdl.runs.options import Options
 from jaxdl.runs.run import Run
@@ -66,6 +67,7 @@ def never_fell(losses: Sequence[float]) -> str:
       >>> never_fell([2.3, 0.4])
       ''
     """
+    losses = [loss for loss in losses if math.isfinite(loss)]
     if len(losses) < 3 or min(losses[1:]) < losses[0] - 1e-3 * abs(losses[0]):
         return ""
     return f"the training loss never fell below its first value, {losses[0]:.4g}"
@@ -94,7 +96,7 @@ def at_chance(accuracy: float, label: np.ndarray) -> str:
     count = label.size
     chance = np.bincount(label.reshape(-1).astype(np.int64)).max() / count
     limit = chance + 1.96 * math.sqrt(chance * (1 - chance) / count)
-    if accuracy > limit or chance == 1:
+    if not accuracy <= limit or chance == 1:
         return ""
     constant = f"a constant prediction, {100 * chance:.1f} %"
     return f"the accuracy, {100 * accuracy:.1f} %, is that of {constant}"
@@ -109,7 +111,7 @@ def collapsed(kl: float) -> str:
       >>> collapsed(20.0)
       ''
     """
-    if kl >= COLLAPSED:
+    if not kl < COLLAPSED:
         return ""
     return f"the posterior collapsed: the KL divergence is only {kl:.4f} nats; use a smaller --beta"
 
@@ -125,9 +127,17 @@ def dead_layers(model: nn.Module, state: State, test: Dataset) -> str:
       test: set whose first examples are used.
     """
     final = inference(state)
-    collections = {name: value for name, value in final.extra.items() if name != "carry"}
+    # Arrays that belong to a task, such as the counter of a warm-up, are no collections.
+    collections = {
+        name: value
+        for name, value in final.extra.items()
+        if name != "carry" and isinstance(value, Mapping)
+    }
     variables = {"params": final.params, **collections}
-    kwargs = {}
+    kwargs: dict[str, Any] = {}
+    parts: list[Any] = [getattr(model, name, None) for name in ("encoder", "decoder")]
+    if num_classes(model, *parts):
+        kwargs["label"] = test["label"][:EXAMPLES]
     if "length" in test.arrays:
         kwargs["lengths"] = test["length"][:EXAMPLES]
 

@@ -151,7 +151,7 @@ def _check_epochs(options: Options) -> None:
     default = type(options)().run.epochs
     # The options of a finished smoke test contain the number of its steps.
     if run.steps is not None and run.epochs != default and not run.smoke:
-        allowed = f"the default, {default:g}, with --steps, which replaces --epochs"
+        allowed = f"the default, {default:g}, because the run has {run.steps} steps (--steps)"
         raise InputError("epochs", run.epochs, allowed)
 
 

@@ -165,7 +165,7 @@ class Run(Generic[C_co]):
             raise InputError("stop_after", stop_after, allowed)
         if jax.process_index() == 0:
             self.owner = claim(self.out, self.config, self.wait_for)
-            if self.owner.waited and (self.out / "result.json").exists():
+            if (self.out / "result.json").exists():
                 raise Finished
             write_json(self.out / "data.json", sets)
             write_json(self.out / preprocessing.FILE, data.preprocessing.to_json())
@@ -354,8 +354,8 @@ def run_experiment(
         if (out / "result.json").exists():
             options = ", ".join(f"{option} {stored}" for option, (stored, _) in changes.items())
             used = f", with {options}" if options else ""
-            print(f"{out} is finished already{used}; this is its result")
             result = read_result(out / "result.json")
+            print(f"{out} is finished already{used}; this is its result")
         else:
             run = Run(config, out, name, wait_for)
             try:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Key, Num
 
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, of_kind
-from jaxdl.metrics import mean, total
+from jaxdl.metrics import mean, total, wide
 from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
@@ -95,9 +95,6 @@ def init_variables(
       `(params, extra)`. The collection "losses", whose values `with_sown_losses` adds to a loss, is
       not a part of them.
 
-    Raises:
-      InputError: a batch with a field `weight`, which no task reads.
-
     Example:
       >>> import jaxdl, numpy as np
       >>> batch = {"input": np.ones((1, 2), np.float32)}
@@ -106,8 +103,6 @@ def init_variables(
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
-    if "weight" in batch:
-        raise InputError("field", "weight", "`mask`, which weighs examples in loss and metrics")
     kwargs |= lengths_kwargs(batch)
     with nn.intercept_methods(refuse_single_values):
         extra = dict(model.init(key, batch["input"], **train_kwargs(model, train=False), **kwargs))
@@ -147,6 +142,8 @@ def without_padding(batch: Batch, *, carried: bool = False) -> Batch:
       >>> without_padding(batch)["input"].tolist()
       [[1.0, 0.0]]
     """
+    if "weight" in batch:
+        raise InputError("field", "weight", "`mask`, which weighs examples in loss and metrics")
     batch = dict(batch)
     if "length" in batch:
         x = batch["input"]
@@ -156,8 +153,13 @@ def without_padding(batch: Batch, *, carried: bool = False) -> Batch:
     valid = jnp.asarray(batch["mask"]).astype(bool)
     if valid.ndim == 2:
         valid = jax.lax.cummax(valid.astype(jnp.int32), axis=1, reverse=True) > 0
-    values = {name: x for name, x in batch.items() if name not in ("mask", "length")}
-    return batch | {name: zero_invalid(x, valid) for name, x in values.items()}
+    rows = valid.reshape(len(valid), -1).any(1)
+    # The order of the fields is the order of the operations, which must not depend on hashes.
+    for name in [name for name in batch if name not in ("mask", "length")]:
+        x = batch[name]
+        of_steps = x.shape[: valid.ndim] == valid.shape
+        batch[name] = zero_invalid(x, valid if of_steps else rows)
+    return batch
 
 
 def apply(
@@ -262,7 +264,8 @@ def with_sown_losses(loss: Callable[..., Any], prefix: str = "") -> Callable[...
       prefix: text before the name of the metric `auxiliary_loss`, the sum of all means.
 
     Returns:
-      A loss with the same arguments. Without sown values its results are those of `loss`.
+      A loss with the same arguments. Without sown values its results are those of `loss`. With
+      them, `jaxdl.learner` adds the metric `objective`, the sum of both.
 
     Raises:
       InputError: raised by the loss, for a sown value of another shape.
@@ -282,8 +285,9 @@ def with_sown_losses(loss: Callable[..., Any], prefix: str = "") -> Callable[...
 
 def _mean_of_examples(value: Array, batch: Batch) -> Array:
     """Returns the mean of a sown value over the examples of a batch that count."""
+    value = wide(jnp.asarray(value))
     if value.ndim == 0:
-        return value.astype(jnp.float32)
+        return value
     size = batch["input"].shape[0]
     if value.shape != (size,):
         raise InputError("value sown into 'losses'", value.shape, f"() or ({size},)")

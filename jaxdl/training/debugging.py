@@ -11,9 +11,9 @@ import jax
 from jax.experimental import checkify
 
 from jaxdl.core import Learner, State, Sweep
+from jaxdl.data.checks import unusable
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import CheckFailed, NonFinite
-from jaxdl.finite import all_finite, unusable
 from jaxdl.metrics import stack_rows
 from jaxdl.training.program import Program
 
@@ -60,14 +60,9 @@ def _checkified(learner: Learner) -> tuple[Callable, Callable]:
 
 def _check_batch(batch: Any, step: int) -> None:
     """Raises NonFinite if a field of the batch is not finite, with its row."""
-    broken = [name for name, finite in _finite(batch).items() if not finite]
-    if broken:
-        raise NonFinite(step, unusable(jax.device_get(batch)))
-
-
-@jax.jit
-def _finite(batch: Any) -> Any:
-    return jax.tree.map(all_finite, batch)
+    cause = unusable(jax.device_get(batch))
+    if cause:
+        raise NonFinite(step, cause)
 
 
 def checked(function: Callable, step: int, *args: Any) -> Any:

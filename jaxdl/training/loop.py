@@ -121,6 +121,7 @@ def train(
     check_sweep(learner, key, stops_early=patience is not None)
     strategy = strategy_for_keys(key, strategy)
     check_batch_size(data, batch_size, strategy.shares)
+    batch_size = int(batch_size)
     early = patience and f"{patience} every {save_every} steps"
     run = _prepare(learner, data, validation, key, batch_size, strategy, store, early)
     _check_program(run, data, patience)

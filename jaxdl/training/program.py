@@ -248,7 +248,7 @@ def run_shapes(learner: Learner | Sweep, example: Example) -> State:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def traced_init(learner: Learner | Sweep, example: Example) -> Any:
     """Returns the trace of a learner's `init`."""
     key = root(0)
@@ -257,7 +257,7 @@ def traced_init(learner: Learner | Sweep, example: Example) -> Any:
     return jax.jit(learner.init).trace(key, blank_of(example))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def traced_step(learner: Learner | Sweep, example: Example, placed: Any = None) -> Any:
     """Returns the trace of a learner's `step` on one device.
 
@@ -269,7 +269,7 @@ def traced_step(learner: Learner | Sweep, example: Example, placed: Any = None) 
     return jax.jit(learner.step).trace(*_shapes(learner, example, placed))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def traced_evaluate(learner: Learner | Sweep, example: Example, placed: Any = None) -> Any:
     """Returns the trace of a learner's `evaluate` on one device; see `traced_step`."""
     return jax.jit(learner.evaluate).trace(*_shapes(learner, example, placed))

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 
 from jaxdl.core import State
+from jaxdl.data.checks import unusable
 from jaxdl.data.order import Windows, gather
 from jaxdl.errors import NonFinite
-from jaxdl.finite import unusable
 from jaxdl.training.metric_logger import MetricLogger, not_finite
 from jaxdl.training.plan import Stop
 from jaxdl.training.program import Program

@@ -85,7 +85,7 @@ BAD = [
     (
         "cnn",
         "--epochs 3 --steps 5",
-        "epochs: got 3.0, allowed: the default, 20, with --steps, which replaces --epochs",
+        "epochs: got 3.0, allowed: the default, 20, because the run has 5 steps (--steps)",
     ),
     ("cnn", "--epochs nan", "epochs: got nan, allowed: a number above 0"),
     ("cnn", "--batch-size 0", "batch_size: got 0, allowed: at least 1"),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jaxdl.data import Dataset, mapped_array
-from jaxdl.data.arrays import canonical
+from jaxdl.data.arrays import canonical, values_that_count
+from jaxdl.data.checks import unusable
 from jaxdl.data.mapped_array import MappedArray
 
 RANDOM = np.random.default_rng(0)
@@ -130,3 +131,30 @@ def test_labels_that_do_not_count_may_be_out_of_range():
     mask = [[1, 0], [0, 0.5]]
     assert Dataset({"label": label, "mask": mask}, "a", 2).classes == 2
     assert Dataset({"label": label[:, 1], "mask": [0.0, 1.0]}, "a", 2).classes == 2
+
+
+def test_a_view_through_stride_tricks_is_copied():
+    x = np.arange(9.0, dtype=np.float32)
+    data = Dataset({"input": np.lib.stride_tricks.sliding_window_view(x, 3)[::3]}, "windows")
+    before = data.sha256
+    x[:] = 0
+    assert data["input"].ravel().tolist() == list(range(9))
+    assert Dataset(data.arrays, "windows").sha256 == before
+
+
+def test_values_count_unless_mask_or_length_leave_them_out():
+    """A label behind the end of a sequence, or of a masked row, may be any number."""
+    fields = {
+        "input": np.zeros((3, 4, 2)),
+        "label": np.array([[0, 1, -1, -1], [1, 1, 1, 1], [-1, -1, -1, -1]]),
+        "length": np.array([2, 4, 4]),
+        "mask": np.array([1.0, 0.5, 0.0]),
+    }
+    counts = values_that_count(fields, "label")
+    assert counts.tolist() == [[i < 2 for i in range(4)], [True] * 4, [False] * 4]
+    assert values_that_count(fields, "input").shape == (3, 4, 1)
+    assert values_that_count(fields, "length").tolist() == [True, True, False]
+    Dataset(fields, "padded", classes=2)
+    assert unusable(fields, classes=2) == ""
+    fields["mask"] = np.ones(3)
+    assert unusable(fields, classes=2).startswith("label[2] of the batch contains -1")

@@ -171,3 +171,15 @@ def test_sets_that_are_alike():
         Dataset({"input": np.zeros((3, t, 2)), "length": np.ones(3, int)}, "a") for t in (4, 7)
     ]
     check_alike(*steps)
+
+
+def test_examples_that_the_mask_leaves_out_are_no_faults():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    label = np.arange(40) % 2
+    x[30:] = x[0]
+    label[30:] = -1
+    mask = (np.arange(40) < 30).astype(np.float32)
+    train = Dataset({"input": x, "label": label, "mask": mask}, "train", 2)
+    test = Dataset({"input": rng.normal(size=(8, 3)).astype(np.float32), "label": label[:8]}, "t")
+    assert find_faults(train, test) == []

@@ -157,7 +157,8 @@ def test_windows_of_simulated_steps_have_no_gaps():
         ),
         (
             lambda: jaxdl.train(None, A, key=KEY, steps=1),
-            "learner: got <class 'NoneType'>, allowed: a Learner",
+            "learner: got <class 'NoneType'>, allowed: a Learner, such as "
+            "jaxdl.learner(task.init, *task.updates(optax.adam(1e-3)))",
         ),
     ],
 )

@@ -80,7 +80,9 @@ def test_the_result_of_a_faulty_set_has_a_warning(fault, tmp_path, capsys):
 
 def test_a_set_without_faults_has_no_warning(tmp_path):
     np.savez(tmp_path / "mine.npz", x_train=X, y_train=Y, x_test=TEST_X, y_test=TEST_Y)
-    assert result_of(tmp_path / "mine.npz", tmp_path / "run")[0]["warnings"] == []
+    found = result_of(tmp_path / "mine.npz", tmp_path / "run")[0]["warnings"]
+    # The labels are random, so the accuracy is one of chance.
+    assert all(warning.startswith("the accuracy") for warning in found)
 
 
 @pytest.mark.parametrize("standardize", [False, True])
@@ -90,7 +92,7 @@ def test_a_restored_run_has_the_accuracy_of_its_result_on_raw_pixels(tmp_path, s
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
     )
-    restored, _ = Directory(out / "checkpoints").restore(abstract)
+    restored, *_ = Directory(out / "checkpoints").restore(abstract)
     predict = jaxdl.bind(classify(MLP((2,), 2)).predict, restored)
     test = load("photos")[1]
     preprocessing = read_preprocessing(out)

@@ -12,7 +12,7 @@ from jaxdl import tasks
 from jaxdl.errors import InputError
 from jaxdl.nn import TimeDistributed, tap
 from jaxdl.nn.calls import train_kwargs
-from jaxdl.tasks.task import apply, init_variables
+from jaxdl.tasks.task import apply, init_variables, without_padding
 from tests.training.linear import KEY
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
@@ -279,3 +279,25 @@ def test_old_keys_are_taken_by_tasks_and_refused_by_train():
     net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
     with pytest.raises(InputError, match=r"key: got 'uint32\[2\]', allowed: root\(seed\)"):
         jaxdl.train(net, DATA, key=old, steps=1)
+
+
+def test_a_sequence_of_modules_passes_the_flag_to_the_first_one():
+    task = tasks.classify(nn.Sequential([jaxdl.models.MLP((4,), 8, dropout=0.5), nn.Dense(3)]))
+    params, extra = task.init(KEY, BATCH)
+    losses = [task.loss(params, extra, BATCH, KEY, train=train)[0][0] for train in (True, False)]
+    assert losses[0] != losses[1]
+
+
+def test_a_field_of_examples_beside_a_mask_of_steps():
+    rng = np.random.default_rng(3)
+    batch = {
+        "input": jnp.asarray(rng.normal(size=(3, 3, 2)), jnp.float32),
+        "id": jnp.array([1.0, jnp.nan, 3.0]),
+        "mask": jnp.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]]),
+    }
+    cleaned = without_padding(batch)
+    assert cleaned["id"].tolist() == [1.0, 0.0, 3.0]
+    np.testing.assert_array_equal(cleaned["input"][0, 1:], 0)
+    np.testing.assert_array_equal(cleaned["input"][2], batch["input"][2])
+    with pytest.raises(InputError, match="^field: got 'weight'"):
+        without_padding({**batch, "weight": batch["id"]})

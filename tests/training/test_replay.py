@@ -10,9 +10,9 @@ import pytest
 
 import jaxdl
 from jaxdl.core import Learner
+from jaxdl.data.checks import unusable
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import CheckpointError, NonFinite
-from jaxdl.finite import unusable
 from jaxdl.training import InMemory
 from tests.training.linear import KEY, line, points
 
