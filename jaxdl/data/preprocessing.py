@@ -15,6 +15,9 @@ from jaxdl.errors import InputError
 #: Pairs `(shift, scale)`, float64 `[C]` or scalars, in the order in which they are applied.
 Steps = tuple[tuple[np.ndarray, np.ndarray], ...]
 
+#: The scaling of pixels in uint8 to [0, 1].
+PIXELS = (np.zeros(()), np.full((), 255.0))
+
 #: Name of the file in the directory of a run.
 FILE = "preprocessing.json"
 
@@ -48,9 +51,16 @@ class Preprocessing:
     ) -> Num[np.ndarray, "N ..."]:
         """Returns the values of a field as the network was trained on them.
 
-        The bits are those of the set, for values of the same dtype.
+        The bits are those of the set, for values of the same dtype. Pixels in uint8 are divided by
+        255 first, as in `jaxdl.data.load`.
+
+        Example:
+          >>> Preprocessing()(np.array([[51]], np.uint8)).tolist()
+          [[0.20000000298023224]]
         """
         steps = self.scaling.get(field, ())
+        if np.asarray(values).dtype == np.uint8:
+            steps = (PIXELS, *steps)
         if not steps:
             return values
         return MappedArray(np.asarray(values), steps)[:]

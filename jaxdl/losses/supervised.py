@@ -10,6 +10,7 @@ losses are computed in float32 or a wider dtype.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -299,20 +300,23 @@ def check_sigma(sigma: float | Float[Array, ""]) -> None:
         raise InputError("sigma", sigma, "a finite number above 0")
 
 
-def _vector(field: str, x: Array) -> Array:
+def _vector(field: str, x: Any) -> Array:
+    x = jnp.asarray(x)
     if x.ndim != 1:
         raise InputError(field, x.shape, "shape (C,) of one example; use vmap for a batch")
     return x
 
 
-def _same_shape(field: str, x: Array, y: Array) -> tuple[Array, Array]:
+def _same_shape(field: str, x: Any, y: Any) -> tuple[Array, Array]:
     """Returns both arrays with one float dtype; raises unless `y` has the shape of `x`.
 
     Args:
       field: name of `y`, for the message.
-      x: the first array.
-      y: the second array.
+      x: the first array, or a number.
+      y: the second array, or a number.
     """
+    x = jnp.asarray(x)
+    y = jnp.asarray(y)
     if x.shape != y.shape:
         raise InputError(field, y.shape, f"shape {x.shape}")
     x = _wide(x)
@@ -321,6 +325,6 @@ def _same_shape(field: str, x: Array, y: Array) -> tuple[Array, Array]:
 
 def _wide(x: Array) -> Array:
     """Converts bfloat16 and float16 to float32, because a sum over features needs the precision."""
-    if jnp.finfo(x.dtype).bits >= 32:
+    if jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits >= 32:
         return x
     return x.astype(jnp.float32)

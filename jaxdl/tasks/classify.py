@@ -15,6 +15,7 @@ from jaxdl.metrics import accuracy, total
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     check_model,
     init_variables,
     lengths_kwargs,
@@ -66,6 +67,7 @@ def classify(
 
     @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        check_fields(batch, "label")
         batch = without_padding(batch)
         inputs = batch["input"]
         label = batch["label"]

@@ -26,6 +26,7 @@ from jaxdl.nn import spectral
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     check_model,
     init_variables,
     with_sown_losses,
@@ -201,6 +202,7 @@ def _init_networks(
     networks: _Networks, key: Key[Array, ""], batch: Batch
 ) -> tuple[Params, dict[str, Any]]:
     """Returns the initial parameters and other collections of both networks, by network."""
+    check_fields(batch, "input")
     x = batch["input"]
     label = batch.get("label")
     z = jnp.zeros((x.shape[0], networks.latent))

@@ -18,6 +18,7 @@ from jaxdl.tasks.generation import generator, without_carry
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     check_model,
     init_variables,
     one_update,
@@ -126,6 +127,7 @@ def _init(model: nn.Module, carried: bool, key: Key[Array, ""], batch: Batch) ->
 def _loss(
     model: nn.Module, params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
 ) -> tuple[Metric, tuple[Any, Metrics]]:
+    check_fields(batch, "label")
     batch = without_padding(batch, carried="carry" in extra)
     inputs = batch["input"]
     extra = dict(extra)

@@ -16,6 +16,7 @@ from jaxdl.tasks import likelihoods
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     check_model,
     init_variables,
     one_update,
@@ -74,6 +75,7 @@ def reconstruct(
         )
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+        check_fields(batch, "input")
         return init_variables(model, key, {"input": batch["input"]})
 
     @with_sown_losses

@@ -12,6 +12,7 @@ from jaxdl.metrics import total
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     check_model,
     init_variables,
     lengths_kwargs,
@@ -53,6 +54,7 @@ def regress(model: nn.Module) -> Task:
 
     @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
+        check_fields(batch, "target")
         batch = without_padding(batch)
         y, extra = apply(
             model, params, extra, batch["input"], key, train=train, **lengths_kwargs(batch)

@@ -103,11 +103,26 @@ def init_variables(
       >>> sorted(params), sorted(extra)
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
+    check_fields(batch, "input")
     kwargs |= lengths_kwargs(batch)
     with nn.intercept_methods(refuse_single_values):
         extra = dict(model.init(key, batch["input"], **train_kwargs(model, train=False), **kwargs))
     extra.pop("losses", None)
     return extra.pop("params", {}), extra
+
+
+def check_fields(batch: Batch, *names: str) -> None:
+    """Raises InputError unless a batch has the fields that a task reads.
+
+    Example:
+      >>> check_fields({"input": 1, "y": 2}, "input", "target")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: fields: got ['input', 'y'], allowed: also 'target', ...
+    """
+    for name in names:
+        if name not in batch:
+            allowed = f"also {name!r}, which the task reads"
+            raise InputError("fields", sorted(set(batch) - {"mask"}), allowed)
 
 
 def lengths_kwargs(batch: Batch) -> dict[str, Any]:

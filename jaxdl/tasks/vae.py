@@ -18,6 +18,7 @@ from jaxdl.tasks import binarization, likelihoods
 from jaxdl.tasks.task import (
     Task,
     apply,
+    check_fields,
     init_variables,
     one_update,
     with_sown_losses,
@@ -116,6 +117,7 @@ def vae(
     call = partial(_call, model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+        check_fields(batch, "input")
         x = {"input": batch["input"]}
         params, extra = init_variables(model, key, x, label=batch.get("label"))
         if warmup:

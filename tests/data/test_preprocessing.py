@@ -76,3 +76,14 @@ def test_a_set_has_a_name_for_each_class():
     for names in (["cat"], "ab", [1, 2]):
         with pytest.raises(InputError, match="^class_names: got"):
             Dataset(arrays, "a", 2, class_names=names)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_raw_pixels_become_the_inputs_of_the_set(tmp_path, scaled):
+    pixels = np.random.default_rng(2).integers(0, 256, (40, 6), np.uint8)
+    label = np.arange(40) % 2
+    np.savez(tmp_path / "mine.npz", x_train=pixels, y_train=label, x_test=pixels, y_test=label)
+    train, test = load(tmp_path / "mine.npz")
+    if scaled:
+        train, test = standardize(train, test)
+    np.testing.assert_array_equal(train.preprocessing(pixels), train["input"])

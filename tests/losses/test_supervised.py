@@ -1,6 +1,7 @@
 """Losses against PyTorch, SciPy, Monte Carlo and finite differences, and at extreme inputs."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -314,3 +315,11 @@ def test_huber_takes_a_traced_delta_and_refuses_an_infinite_one():
 def test_losses_of_doubles_are_doubles(loss):
     with jax.enable_x64(True):
         assert loss(jnp.full(3, 0.3, jnp.float64), jnp.ones(3)).dtype == jnp.float64
+
+
+def test_numbers_are_examples_of_one_feature():
+    assert float(losses.mse(1.0, 3)) == 4
+    assert float(losses.mae(jnp.ones(()), 3)) == 2
+    expected = -math.log(1 / (1 + math.exp(-0.3)))
+    assert float(losses.binary_cross_entropy(0.3, 1)) == pytest.approx(expected)
+    assert float(losses.cross_entropy([0.0, 0.0], 1)) == pytest.approx(math.log(2))

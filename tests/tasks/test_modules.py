@@ -301,3 +301,18 @@ def test_a_field_of_examples_beside_a_mask_of_steps():
     np.testing.assert_array_equal(cleaned["input"][2], batch["input"][2])
     with pytest.raises(InputError, match="^field: got 'weight'"):
         without_padding({**batch, "weight": batch["id"]})
+
+
+@pytest.mark.parametrize(
+    ("task", "fields", "missing"),
+    [
+        (tasks.classify(jaxdl.models.MLP((4,), 3)), {"input": X, "target": X}, "label"),
+        (tasks.classify(jaxdl.models.MLP((4,), 3)), {"x": X, "label": LABEL}, "input"),
+        (tasks.regress(jaxdl.models.MLP((4,), 1)), {"input": X, "label": LABEL}, "target"),
+        (tasks.reconstruct(jaxdl.models.Autoencoder(nn.Dense(2), nn.Dense(4))), {"x": X}, "input"),
+    ],
+)
+def test_a_missing_field_is_named(task, fields, missing):
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
+    with pytest.raises(InputError, match=f"^fields: got .*allowed: also '{missing}'"):
+        jaxdl.train(net, jaxdl.data.Dataset(fields, "mine"), key=KEY, steps=1, batch_size=4)
