@@ -181,6 +181,7 @@ forged. The table lists each requirement, the command that tests it, and its las
 - **Update this page** with `python -m tests.faults.scoreboard`, which runs the commands and writes
   the page. The test suite runs most of the commands with fewer trials.
 
+[Kinds of faults](faults.md) lists what users meet, what jaxdl does instead, and the tests.
 [Reproducibility](reproducibility.md) explains which runs have the same bits.
 [Security](../SECURITY.md) lists the promises about files from others.
 
