@@ -50,7 +50,7 @@ def marks(name: str) -> list:
 def test_names_of_the_stored_hashes(golden):
     stored = stored_hashes()
     assert set(golden) == set(UNTRAINED)
-    assert {name.split("/")[1] for name in stored[FIGURES]} <= set(NAMES)
+    assert {name.split("/")[1] for name in stored[FIGURES]} == set(NAMES)
     trainings = [hashes for entry, hashes in stored.items() if " on " in entry]
     for hashes in trainings:
         assert hashes.keys() == stored[FIGURES].keys()
