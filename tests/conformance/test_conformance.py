@@ -1,5 +1,6 @@
 """Every case that the layers can express agrees with ONNX and Flax."""
 
+import jax
 import pytest
 
 from tests.conformance import flax_cases
@@ -20,13 +21,20 @@ def test_the_result_names_the_reason():
     assert Case("c", refuse, [1.0]).result() == "cannot be expressed: groups"
 
 
+@pytest.fixture
+def as_users_run_it():
+    """The default promotion, which Linen's layers need."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @pytest.mark.slow
-def test_flax():
+def test_flax(as_users_run_it):
     assert not failures([*flax_cases.cases(), *flax_cases.grid()])
 
 
 @pytest.mark.slow
-def test_onnx():
+def test_onnx(as_users_run_it):
     pytest.importorskip("onnx", reason="pip install onnx")
     from tests.conformance import onnx_cases
 

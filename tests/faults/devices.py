@@ -51,7 +51,7 @@ def restore(m: int, directory: Path) -> None:
         first_state(NUMBERS),
     )
     for n in COUNTS:
-        state, _ = Directory(directory / f"saved-{n}").restore(requested, STEPS)
+        state, *_ = Directory(directory / f"saved-{n}").restore(requested, STEPS)
         same = jax.tree.map(lambda x, to: x.sharding == to.sharding, state, requested)
         assert jax.tree.all(same)
         hashes[n] = state_sha256(state)
