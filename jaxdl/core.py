@@ -178,7 +178,7 @@ def learner(
       (2.0, 1)
     """
     _check(init, updates)
-    names = _objective_names(updates)
+    names = objective_names(updates)
 
     def init_state(key: Key[Array, ""], batch: Batch) -> State:
         params, extra = init(key, batch)
@@ -322,7 +322,7 @@ def call_loss(
     return name, extra, {**metrics, name: (value, jnp.asarray(loss[1]).astype(value.dtype))}
 
 
-def _objective_names(updates: tuple[Update, ...]) -> list[str]:
+def objective_names(updates: tuple[Update, ...]) -> list[str]:
     """Returns the names of losses that are none of their metrics, numbered if two are equal."""
     names = ["objective" if update.on is None else f"{update.on}_objective" for update in updates]
     return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]

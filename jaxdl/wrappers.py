@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State, Sweep, Update, call_loss
+from jaxdl.core import Batch, Learner, State, Sweep, Update, call_loss, objective_names
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
 from jaxdl.metrics import Metrics, mean
@@ -235,7 +235,7 @@ def accumulate(update: Update, n: int) -> Update:
     def loss(params, extra, batch, key, *, train):
         if not train or n == 1:
             return update.loss(params, extra, batch, key, train=train)
-        added = "objective" if update.on is None else f"{update.on}_objective"
+        (added,) = objective_names((update,))
         fixed = jax.lax.stop_gradient(params)
 
         def part(carry, inputs):

@@ -154,7 +154,7 @@ def windows(
     tokens = _checked_tokens(tokens, length, length + 1)
     made = 4 * length * ((len(tokens) - 1 - length) // stride + 1)
     check_amplification("windows", made, 4 * len(tokens), "use a larger stride or shorter windows")
-    # The rows are views, so each token is in memory once and not T / s times.
+    # The set copies the rows, so each token is in memory up to 2 T / s times.
     rows = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
     return Dataset({"input": rows[:, :-1], "label": rows[:, 1:]}, name)
 
