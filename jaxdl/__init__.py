@@ -17,7 +17,8 @@ with quiet_interrupt():
         training,
     )
     from jaxdl.core import Learner, State, Sweep, Update, inference, learner
-    from jaxdl.predict import bind, predict_batched
+    from jaxdl.functions import bind, predict_batched
+    from jaxdl.network import Network, load, save
     from jaxdl.rng import root, stream
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
     from jaxdl.version import __version__
@@ -26,6 +27,7 @@ with quiet_interrupt():
 __all__ = [
     "__version__",
     "Learner",
+    "Network",
     "Patience",
     "State",
     "Sweep",
@@ -37,6 +39,7 @@ __all__ = [
     "evaluate",
     "inference",
     "learner",
+    "load",
     "losses",
     "metrics",
     "models",
@@ -45,6 +48,7 @@ __all__ = [
     "plots",
     "predict_batched",
     "root",
+    "save",
     "scores",
     "skip_nonfinite",
     "state_sha256",

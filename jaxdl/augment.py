@@ -1,6 +1,9 @@
 """Random changes of one example: data augmentation, and the noise of denoising autoencoders."""
 
+import functools
+import inspect
 from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,32 @@ from jaxdl.errors import at_least, in_range, is_zero
 
 #: A random change of one example, `augment(key, example) -> example` of the same shape.
 Augment = Callable[[Key[Array, ""], Float[Array, "*D"]], Float[Array, "*D"]]
+
+P = ParamSpec("P")
+
+#: Attribute of an augmentation with the name and the arguments of the function that returned it.
+MADE_BY = "made_by"
+
+
+def recorded(make: Callable[P, Augment]) -> Callable[P, Augment]:
+    """Returns a function whose augmentations contain its name and arguments (`MADE_BY`).
+
+    The description of a task in a file contains them.
+
+    Example:
+      >>> getattr(gaussian_noise(0.5), MADE_BY)
+      ('gaussian_noise', (0.5,))
+    """
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Augment:
+        augment: Any = make(*args, **kwargs)
+        bound = inspect.signature(make).bind(*args, **kwargs)
+        bound.apply_defaults()
+        setattr(augment, MADE_BY, (make.__name__, bound.args))
+        return augment
+
+    return made
 
 
 def augment_batch(
@@ -25,6 +54,7 @@ def augment_batch(
     return jax.vmap(augment)(jax.random.split(key, inputs.shape[0]), inputs)
 
 
+@recorded
 def chain(*augments: Augment) -> Augment:
     """Returns an augmentation that applies several, from the first to the last.
 
@@ -45,6 +75,7 @@ def chain(*augments: Augment) -> Augment:
     return apply_all
 
 
+@recorded
 def random_shift(pixels: int, unshifted_probability: float = 0.0) -> Augment:
     """Returns an augmentation that shifts an image by up to `pixels` in each direction.
 
@@ -80,6 +111,7 @@ def random_shift(pixels: int, unshifted_probability: float = 0.0) -> Augment:
     return shift
 
 
+@recorded
 def gaussian_noise(sigma: float) -> Augment:
     """Returns a corruption that adds Gaussian noise to every pixel.
 
@@ -103,6 +135,7 @@ def gaussian_noise(sigma: float) -> Augment:
     return lambda key, x: x + sigma * jax.random.normal(key, x.shape, x.dtype)
 
 
+@recorded
 def salt_and_pepper(corrupted_fraction: float) -> Augment:
     """Returns a corruption that makes some pixels white and as many black.
 

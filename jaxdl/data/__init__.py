@@ -2,6 +2,7 @@
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
+from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.faults import find_faults
 from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import (
@@ -11,7 +12,7 @@ from jaxdl.data.long_range_tasks import (
     long_range_sets,
     memoryless_error,
 )
-from jaxdl.data.preprocessing import Preprocessing, read_preprocessing
+from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.reviews import (
     Reviews,
     encode_reviews,
@@ -41,6 +42,7 @@ __all__ = [
     "Reviews",
     "Simulated",
     "Source",
+    "TextEncoding",
     "TextSets",
     "Vocabulary",
     "adding",
@@ -63,7 +65,6 @@ __all__ = [
     "moving_digits",
     "paired",
     "read_reviews",
-    "read_preprocessing",
     "read_text",
     "read_vectors",
     "series",

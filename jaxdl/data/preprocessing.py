@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
 
-from jaxdl.data.files import expand_path, parse_json_object, read_bytes
+from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
 
@@ -18,13 +17,10 @@ Steps = tuple[tuple[np.ndarray, np.ndarray], ...]
 #: The scaling of pixels in uint8 to [0, 1].
 PIXELS = (np.zeros(()), np.full((), 255.0))
 
-#: Name of the file in the directory of a run.
-FILE = "preprocessing.json"
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """The scaling of the fields of a set, and the names of its classes.
+    """The scaling of the fields of a set, the names of its classes, and the encoding of texts.
 
         x' = (x - shift) / scale,   for each pair of a field
 
@@ -32,6 +28,7 @@ class Preprocessing:
       scaling: `{field: pairs (shift, scale)}`, such as the mean and the standard deviation of
         `jaxdl.data.standardize`. A field without an entry is not scaled.
       class_names: name of each class; None if they have none.
+      text: encoding of texts as ids; None if the set has no texts.
 
     Example:
       >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
@@ -45,6 +42,7 @@ class Preprocessing:
 
     scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
+    text: TextEncoding | None = None
 
     def __call__(
         self, values: Num[np.ndarray, "N ..."], field: str = "input"
@@ -74,7 +72,24 @@ class Preprocessing:
         names = None
         if self.class_names is not None:
             names = list(self.class_names)
-        return {"scaling": scaling, "class_names": names}
+        text = None
+        if self.text is not None:
+            text = self.text.to_json()
+        return {"scaling": scaling, "class_names": names, "text": text}
+
+    def restored(
+        self, values: Num[np.ndarray, "N ..."], field: str = "target"
+    ) -> Num[np.ndarray, "N ..."]:
+        """Returns values of a field in their own unit, from those of the network.
+
+        Example:
+          >>> scaling = {"target": ((np.array([1.0]), np.array([2.0])),)}
+          >>> Preprocessing(scaling).restored(np.array([[2.0]])).tolist()
+          [[5.0]]
+        """
+        for shift, scale in reversed(self.scaling.get(field, ())):
+            values = values * scale.astype(values.dtype) + shift.astype(values.dtype)
+        return values
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Preprocessing":
@@ -89,36 +104,14 @@ class Preprocessing:
                 for field, steps in stored["scaling"].items()
             }
             names = stored["class_names"]
+            text = stored["text"]
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            raise InputError("preprocessing", "other contents", f"a {FILE} of a run") from None
+            raise InputError("preprocessing", "other contents", "that of a run") from None
         if names is not None:
             names = checked_names(names)
-        return cls(scaling, names)
-
-
-def read_preprocessing(run: str | Path) -> Preprocessing:
-    """Reads the preprocessing of a run, which its network needs for raw inputs.
-
-    Args:
-      run: the directory of a run.
-
-    Returns:
-      The preprocessing of the training set.
-
-    Raises:
-      InputError: no such file, or one that a run has not written.
-
-    Example:
-      >>> read_preprocessing("nowhere")
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: run: got 'nowhere', allowed: a directory with a ...
-    """
-    try:
-        stored = parse_json_object(read_bytes(expand_path(run, "run") / FILE))
-    except (OSError, ValueError) as error:
-        allowed = f"a directory with a {FILE} that can be read ({error})"
-        raise InputError("run", str(run), allowed) from None
-    return Preprocessing.from_json(stored)
+        if text is not None:
+            text = TextEncoding.from_json(text)
+        return cls(scaling, names, text)
 
 
 def checked_names(names: Any, classes: int | None = None) -> tuple[str, ...]:

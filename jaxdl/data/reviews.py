@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
+from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.files import decode_utf8, escapes_root, expand_path, open_maybe_gzip, read_bounded
 from jaxdl.data.review_grammar import generate_review
-from jaxdl.data.vocabulary import PADDING, UNKNOWN, Vocabulary, check_ids
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.data.vocabulary import UNKNOWN, Vocabulary, check_ids
+from jaxdl.errors import InputError, at_least
 
 #: The folder of the IMDb archive whose reviews have no label.
 UNLABELLED = "unsup"
@@ -164,21 +165,9 @@ def encode_reviews(
       >>> data["input"].tolist(), data["length"].tolist()
       ([[3, 4], [1, 0]], [2, 1])
     """
-    at_least("length", length, 1)
-    one_of("keep", keep, ["first", "last"])
+    encoding = TextEncoding(vocabulary, length, keep)
     check_ids(reviews.labels, len(reviews.classes), "label")
-    rows = np.full((len(reviews.texts), length), PADDING, np.int32)
-    lengths = np.empty(len(reviews.texts), np.int32)
-    for i, text in enumerate(reviews.texts):
-        ids = vocabulary.encode(text)
-        if len(ids) == 0:
-            ids = np.array([UNKNOWN], np.int32)
-        if keep == "first":
-            ids = ids[:length]
-        else:
-            ids = ids[-length:]
-        rows[i, : len(ids)] = ids
-        lengths[i] = len(ids)
+    rows, lengths = encoding(reviews.texts)
     if not (rows > UNKNOWN).any():
         raise InputError(
             "texts",
@@ -188,7 +177,7 @@ def encode_reviews(
     label = np.asarray(reviews.labels, np.int32)
     arrays = {"input": rows, "length": lengths, "label": label}
     names = tuple(reviews.classes)
-    return Dataset(arrays, name, len(names), class_names=names)
+    return Dataset(arrays, name, len(names), class_names=names, text=encoding)
 
 
 def _labelled(pairs: list[tuple[str, int]]) -> Reviews:

@@ -1,5 +1,6 @@
 """Running text: reading it, splitting off a test part, and cutting tokens into windows."""
 
+import dataclasses
 import difflib
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
+from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.files import (
     check_amplification,
     decode_utf8,
@@ -274,6 +276,8 @@ def text_sets(
         sets["train"] = windows(words.encode(train), length, stride, name)
     else:
         sets["train"] = contiguous_windows(words.encode(train), length, name)
+    encoding = TextEncoding(words, length)
+    sets = {part: dataclasses.replace(each, text=encoding) for part, each in sets.items()}
     return TextSets(sets, words, train, ids["test"])
 
 

@@ -68,8 +68,8 @@ class Embedding(nn.Module):
             at_least("padding", self.padding, 0)
             if self.padding >= self.vocabulary:
                 raise InputError("padding", self.padding, f"an id below {self.vocabulary}")
-        if self.vectors is not None and not isinstance(self.vectors, _Vectors):
-            self.vectors = _Vectors(self.vectors, (self.vocabulary, self.features))
+        if self.vectors is not None and not isinstance(self.vectors, Vectors):
+            self.vectors = Vectors(self.vectors, (self.vocabulary, self.features))
         if self.vectors is None and self.train_rows == "unknown":
             raise InputError("train_rows", "unknown", "all or none, if there are no vectors")
         super().__post_init__()
@@ -136,7 +136,7 @@ class Embedding(nn.Module):
         return table[np.flatnonzero(rows)]
 
 
-class _Vectors:
+class Vectors:
     """An array with comparison and hash by identity; modules use those of their fields."""
 
     def __init__(self, array: Any, shape: tuple[int, int]) -> None:

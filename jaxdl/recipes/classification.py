@@ -11,8 +11,8 @@ from jaxdl import augment, data, plots, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.functions import bind, predict_batched
 from jaxdl.plots.page import PALETTE
-from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run

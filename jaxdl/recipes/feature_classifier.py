@@ -18,9 +18,9 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError
+from jaxdl.functions import bind, predict_batched
 from jaxdl.models import CNN, Stage
 from jaxdl.nn import tap
-from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.classification import ClassificationOptions, run_classification
 from jaxdl.recipes.fitting import TrainingOptions
 from jaxdl.rng import root

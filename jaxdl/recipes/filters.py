@@ -13,7 +13,7 @@ from scipy import ndimage
 from jaxdl import plots, scores
 from jaxdl.augment import Augment, augment_batch
 from jaxdl.data.dataset import Dataset
-from jaxdl.predict import predict_batched
+from jaxdl.functions import predict_batched
 from jaxdl.rng import root, stream
 
 Images = Float[np.ndarray, "N H W C"]

@@ -172,7 +172,7 @@ def fit_and_test(
     patience = None
     if training.patience:
         patience = Patience("loss", training.patience)
-    state = run.fit(net, train, sets.get("validation"), patience, on_validation)
+    state = run.fit(net, train, sets.get("validation"), patience, on_validation, task)
     metrics = run.test(net, state, sets["test"])
     warn_of_failures(run, model, state, metrics, sets["test"])
     return state, metrics

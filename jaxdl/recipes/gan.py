@@ -15,9 +15,9 @@ from jaxdl import augment, plots, scores, tasks
 from jaxdl.core import State
 from jaxdl.data.dataset import check_batch_size
 from jaxdl.errors import InputError, at_least
+from jaxdl.functions import bind, predict_batched
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
-from jaxdl.predict import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets

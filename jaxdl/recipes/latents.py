@@ -16,7 +16,7 @@ from jaxdl import plots, scores, tasks
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
-from jaxdl.predict import bind, predict_batched
+from jaxdl.functions import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier
 from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
 from jaxdl.runs.directory import read_array

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl import scores
-from jaxdl.predict import predict_batched
+from jaxdl.functions import predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, Images, nearest_of
 from jaxdl.rng import root, stream
 from jaxdl.runs.options import Options

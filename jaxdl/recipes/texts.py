@@ -12,9 +12,9 @@ from jaxdl.core import State
 from jaxdl.data import Dataset, Reviews, Vocabulary, read_vectors
 from jaxdl.data.vocabulary import PADDING, UNKNOWN
 from jaxdl.errors import InputError
+from jaxdl.functions import bind, predict_batched
 from jaxdl.nn import Embedding
 from jaxdl.plots import text_predictions
-from jaxdl.predict import bind, predict_batched
 from jaxdl.rng import stream
 from jaxdl.runs.run import Run
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from jaxdl import plots
 from jaxdl.core import State
-from jaxdl.predict import bind, predict_batched
+from jaxdl.functions import bind, predict_batched
 from jaxdl.recipes.latents import write_interpolation
 from jaxdl.recipes.sample_quality import latent_noise
 from jaxdl.rng import root, stream

@@ -72,7 +72,11 @@ def peak_memory() -> dict[str, int | None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file atomically; raises RunError, naming it, if it cannot be written."""
-    text = json.dumps(_strict(value), indent=1, allow_nan=False) + "\n"
+    write_text(path, json.dumps(_strict(value), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text atomically; raises RunError, naming the file, if it cannot be written."""
     try:
         write_atomically(path, text)
     except OSError as error:

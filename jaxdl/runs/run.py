@@ -1,6 +1,7 @@
 """A run: its directory, training with resuming from checkpoints, evaluation and its result.
 
-config.json  environment.json  data.json  preprocessing.json  metrics.jsonl  result.json
+config.json  environment.json  data.json  metrics.jsonl  result.json
+model.json  weights.safetensors  README.md
 checkpoints/  figures/*.png  samples/
 """
 
@@ -16,26 +17,31 @@ import numpy as np
 
 from jaxdl import rng
 from jaxdl.core import Learner, State
-from jaxdl.data import preprocessing
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
 from jaxdl.environment import environment
-from jaxdl.errors import InputError, one_line
+from jaxdl.errors import InputError
+from jaxdl.network import model_description, save_weights
 from jaxdl.output import log_to_file
 from jaxdl.plots import image_grid, pictures_gif
+from jaxdl.runs.card import model_card, print_result
 from jaxdl.runs.directory import (
     check_data,
     check_out,
     claim,
     conversions,
     peak_memory,
+    read_json,
     read_result,
     write_json,
+    write_text,
 )
 from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
+from jaxdl.tasks import Task
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
+from jaxdl.weights import MODEL, write_model
 
 #: Class of the options; a `Run[Options]` is a run of any experiment.
 C_co = TypeVar("C_co", bound=Options, covariant=True)
@@ -89,6 +95,7 @@ class Run(Generic[C_co]):
         validation: Dataset | None = None,
         patience: Patience | None = None,
         on_validation: Callable[[State], None] | None = None,
+        task: Task | None = None,
     ) -> State:
         """Trains with the options of the run and resumes from its newest checkpoint.
 
@@ -98,6 +105,7 @@ class Run(Generic[C_co]):
           validation: validation set. None means no validation.
           patience: rule for early stopping.
           on_validation: called with the state at every validation. See also `jaxdl.train`.
+          task: task that is trained. `finish` then writes the network for `jaxdl.load`.
 
         Returns:
           The trained state.
@@ -120,7 +128,7 @@ class Run(Generic[C_co]):
         check_data(self.out, sets)
         steps = options.total_steps(data)
         board = self._tensorboard()
-        store = self._claim(sets, data)
+        store = self._claim(sets, data, task)
         # The interval of validations is a multiple of the interval of log lines. Both fall on the
         # same steps after any interruption.
         epoch = data.steps_per_epoch(options.batch_size)
@@ -155,7 +163,7 @@ class Run(Generic[C_co]):
             )
         return state
 
-    def _claim(self, sets: dict[str, str], data: Dataset) -> Directory:
+    def _claim(self, sets: dict[str, str], data: Dataset, task: Task | None) -> Directory:
         """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
@@ -168,7 +176,8 @@ class Run(Generic[C_co]):
             if (self.out / "result.json").exists():
                 raise Finished
             write_json(self.out / "data.json", sets)
-            write_json(self.out / preprocessing.FILE, data.preprocessing.to_json())
+            if task is not None:
+                write_model(self.out, model_description(task, data))
         return store
 
     def _tensorboard(self) -> TensorBoard | None:
@@ -308,6 +317,10 @@ class Run(Generic[C_co]):
         result["throughput"] = {"examples_per_second": rate}
         result["memory"] = peak_memory()
         if jax.process_index() == 0:
+            if (self.out / MODEL).exists():
+                save_weights(self.out, state)
+                model = read_json(self.out / MODEL)
+                write_text(self.out / "README.md", model_card(str(self.out), result, model))
             write_json(self.out / "result.json", result)
         return result
 
@@ -369,32 +382,3 @@ def run_experiment(
         result = read_result(out / "result.json")
     print_result(result, out)
     return result
-
-
-def print_result(result: Mapping[str, Any], out: Path) -> None:
-    """Prints the metrics, times, warnings and figures of a result."""
-    deviations = result.get("metrics_std", {})
-    print()
-    for name, value in result["metrics"].items():
-        text = _formatted(name, value)
-        if name in deviations:
-            text += f" ± {_formatted(name, deviations[name])}"
-        print(f"{one_line(name):<22} {text}")
-    seconds = result["seconds"]
-    rate = result["throughput"]["examples_per_second"]
-    print(
-        f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s until the first step; "
-        f"{rate:,.0f} examples/s"
-    )
-    for warning in result.get("warnings", []):
-        print(f"{'warning':<22} {one_line(warning)}")
-    for picture in sorted(out.glob("**/figures/*.*")):
-        print(f"{'picture':<22} {picture}")
-    print(f"{'result':<22} {out / 'result.json'}")
-
-
-def _formatted(name: str, value: Any) -> str:
-    """Returns a metric as text: accuracies in percent, others with four decimals."""
-    if name.endswith("accuracy"):
-        return f"{100 * float(value):.2f} %"
-    return f"{float(value):.4f}"

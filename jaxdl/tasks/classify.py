@@ -20,11 +20,13 @@ from jaxdl.tasks.task import (
     init_variables,
     lengths_kwargs,
     one_update,
+    recorded,
     with_sown_losses,
     without_padding,
 )
 
 
+@recorded
 def classify(
     model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None
 ) -> Task:

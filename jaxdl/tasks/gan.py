@@ -29,6 +29,7 @@ from jaxdl.tasks.task import (
     check_fields,
     check_model,
     init_variables,
+    recorded,
     with_sown_losses,
     without_padding,
 )
@@ -53,6 +54,7 @@ class _Losses(NamedTuple):
     r1: float
 
 
+@recorded
 def gan(
     generator: nn.Module,
     discriminator: nn.Module,
@@ -180,11 +182,11 @@ def gan(
         at_least("n", n, 1)
         return generate(params, extra, jax.random.normal(key, (n, latent)), label)
 
-    def score(params: Params, extra: Any, x: Float[Array, "B ..."], label: Labels = None):
+    def score(params: Params, extra: Any, inputs: Float[Array, "B ..."], label: Labels = None):
         check_label(classes, label)
         params, _ = _normalize_kernels(networks, params, extra, train=False)
         scores, _ = _apply_network(
-            networks, "discriminator", params, extra, x, label, None, train=False
+            networks, "discriminator", params, extra, inputs, label, None, train=False
         )
         return scores.reshape(-1)
 

@@ -22,11 +22,13 @@ from jaxdl.tasks.task import (
     check_model,
     init_variables,
     one_update,
+    recorded,
     with_sown_losses,
     without_padding,
 )
 
 
+@recorded
 def language(model: nn.Module, *, carried: bool = False) -> Task:
     """Returns the functions that train and apply a model with a prediction at every step.
 

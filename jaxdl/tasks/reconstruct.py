@@ -20,11 +20,13 @@ from jaxdl.tasks.task import (
     check_model,
     init_variables,
     one_update,
+    recorded,
     with_sown_losses,
     without_padding,
 )
 
 
+@recorded
 def reconstruct(
     model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Augment | None = None
 ) -> Task:

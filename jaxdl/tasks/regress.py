@@ -17,11 +17,13 @@ from jaxdl.tasks.task import (
     init_variables,
     lengths_kwargs,
     one_update,
+    recorded,
     with_sown_losses,
     without_padding,
 )
 
 
+@recorded
 def regress(model: nn.Module) -> Task:
     """Returns the functions that train and apply a regression model.
 

@@ -1,8 +1,10 @@
 """The record that every task returns, and calls of a Linen module by a task."""
 
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ParamSpec
 
 import flax.errors
 import flax.linen as nn
@@ -18,6 +20,8 @@ from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
 
+P = ParamSpec("P")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
@@ -32,6 +36,8 @@ class Task:
       functions: the losses and the inference functions, by name. A loss is
         `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. An
         inference function is `f(params, extra, *inputs) -> outputs` (see `jaxdl.bind`).
+      name: name of the function of `jaxdl.tasks` that returned the task; empty for others.
+      arguments: the arguments of that function, by name.
 
     Example:
       >>> import jaxdl
@@ -43,6 +49,8 @@ class Task:
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
     updates: Callable[..., tuple[Update, ...]]
     functions: Mapping[str, Callable[..., Any]]
+    name: str = ""
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         functions = self.__dict__.get("functions", {})
@@ -53,6 +61,32 @@ class Task:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.functions]
+
+
+def recorded(make: Callable[P, Task]) -> Callable[P, Task]:
+    """Returns a function whose tasks contain its name and arguments, so that a file can keep them.
+
+    Args:
+      make: a function of `jaxdl.tasks` that returns a task.
+
+    Returns:
+      The same function, whose tasks have a `name` and `arguments`.
+
+    Example:
+      >>> import jaxdl
+      >>> task = jaxdl.tasks.regress(jaxdl.models.MLP((4,), 1))
+      >>> task.name, list(task.arguments)
+      ('regress', ['model'])
+    """
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Task:
+        task = make(*args, **kwargs)
+        bound = inspect.signature(make).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dataclasses.replace(task, name=make.__name__, arguments=bound.arguments)
+
+    return made
 
 
 def one_update(loss: Callable[..., Any]) -> Callable[..., tuple[Update, ...]]:

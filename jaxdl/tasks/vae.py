@@ -21,6 +21,7 @@ from jaxdl.tasks.task import (
     check_fields,
     init_variables,
     one_update,
+    recorded,
     with_sown_losses,
     without_padding,
 )
@@ -38,6 +39,7 @@ class _Objective(NamedTuple):
     warmup: int
 
 
+@recorded
 def vae(
     model: VAE,
     *,

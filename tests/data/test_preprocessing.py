@@ -10,11 +10,9 @@ from jaxdl.data import (
     Preprocessing,
     forecast_sets,
     load,
-    read_preprocessing,
     series,
     standardize,
 )
-from jaxdl.data.preprocessing import FILE
 from jaxdl.errors import InputError
 
 RANDOM = np.random.default_rng(0)
@@ -46,28 +44,28 @@ def test_a_forecast_is_in_the_unit_of_the_series():
     assert (shift.item(), scale.item()) == (mean, std)
     first = sets["train"].preprocessing(values[None, :48])
     np.testing.assert_allclose(first, sets["train"]["input"][:1], rtol=1e-6)
+    target = sets["train"].preprocessing.restored(sets["train"]["target"][:1])
+    np.testing.assert_allclose(target[0, 0], values[48 + 23, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        "{}",
-        '{"scaling": {}, "class_names": [1]}',
-        '{"scaling": {}, "class_names": "ab"}',
-        '{"scaling": [], "class_names": null}',
-        '{"scaling": {"input": [[1]]}, "class_names": null}',
-        '{"scaling": {"input": [["a", 1]]}, "class_names": null}',
-        '{"scaling": {"input": [[[1, [2]], 1]]}, "class_names": null}',
-        '{"scaling": {"input": [[1e999, 1]]}, "class_names": null}',
-        "[",
-        "",
+        {},
+        {"scaling": {}, "class_names": [1], "text": None},
+        {"scaling": {}, "class_names": "ab", "text": None},
+        {"scaling": [], "class_names": None, "text": None},
+        {"scaling": {"input": [[1]]}, "class_names": None, "text": None},
+        {"scaling": {"input": [["a", 1]]}, "class_names": None, "text": None},
+        {"scaling": {"input": [[[1, [2]], 1]]}, "class_names": None, "text": None},
+        {"scaling": {"input": [[float("inf"), 1]]}, "class_names": None, "text": None},
+        {"scaling": {}, "class_names": None, "text": {}},
+        {"scaling": {}, "class_names": None, "text": [1]},
     ],
 )
-def test_other_contents_are_refused(content, tmp_path):
-    (tmp_path / FILE).write_text(content)
-    with pytest.raises(InputError) as caught:
-        read_preprocessing(tmp_path)
-    assert str(caught.value).startswith(("preprocessing: got", "class_names: got", "run: got"))
+def test_other_contents_are_refused(content):
+    with pytest.raises(InputError, match="^(preprocessing|class_names|text encoding): got"):
+        Preprocessing.from_json(content)
 
 
 def test_a_set_has_a_name_for_each_class():

@@ -131,7 +131,7 @@ def result_good(directory: Path) -> list[bytes]:
 
 
 def result(directory: Path, content: bytes) -> None:
-    from jaxdl.runs.run import print_result
+    from jaxdl.runs.card import print_result
 
     (directory / "result.json").write_bytes(content)
     print_result(read_result(directory / "result.json"), directory)

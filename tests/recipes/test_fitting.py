@@ -1,18 +1,16 @@
 """A run from its data to its result: warnings of faulty sets, and weights with preprocessing."""
 
-import jax
 import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl.data import load, read_preprocessing
+from jaxdl.data import load
 from jaxdl.models import MLP
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.classification import prepared
 from jaxdl.runs import Options, RunOptions, run_experiment, with_options
 from jaxdl.runs.directory import read_result
 from jaxdl.tasks import classify
-from jaxdl.training import Directory
 from tests.runs.scripts import script
 
 RANDOM = np.random.default_rng(0)
@@ -86,21 +84,15 @@ def test_a_set_without_faults_has_no_warning(tmp_path):
 
 
 @pytest.mark.parametrize("standardize", [False, True])
-def test_a_restored_run_has_the_accuracy_of_its_result_on_raw_pixels(tmp_path, standardize):
+def test_a_loaded_network_has_the_accuracy_of_its_result_on_raw_pixels(tmp_path, standardize):
     out = tmp_path / "run"
-    stored, state = result_of("photos", out, standardize, steps=40, batch_size=32)
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
-    )
-    restored, *_ = Directory(out / "checkpoints").restore(abstract)
-    predict = jaxdl.bind(classify(MLP((2,), 2)).predict, restored)
+    stored, _ = result_of("photos", out, standardize, steps=40, batch_size=32)
+    network = jaxdl.load(out)
     test = load("photos")[1]
-    preprocessing = read_preprocessing(out)
-    probabilities = jaxdl.predict_batched(predict, preprocessing(test["input"]))
-    accuracy = (probabilities.argmax(1) == test["label"]).mean()
+    accuracy = (network.predict(test["input"]).argmax(1) == test["label"]).mean()
     assert accuracy == pytest.approx(stored["metrics"]["test/accuracy"], abs=1e-6)
-    assert preprocessing.class_names == ("temple", "flower")
-    assert bool(preprocessing.scaling) == standardize
+    assert network.classes == ("temple", "flower")
+    assert bool(network.preprocessing.scaling) == standardize
 
 
 @pytest.mark.slow

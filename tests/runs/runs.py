@@ -42,7 +42,7 @@ def experiment(run: Run[Config]) -> dict:
     patience = None
     if run.config.patience:
         patience = Patience("loss", run.config.patience)
-    state = run.fit(LEARNER, train, validation, patience)
+    state = run.fit(LEARNER, train, validation, patience, task=TASK)
     LAST[run.config.run.seed] = jax.device_get(state)
     metrics = run.test(LEARNER, state, test)
     return run.finish(state, metrics, train=train, validation=validation, test=test)

@@ -90,9 +90,8 @@ def test_the_result_belongs_to_the_state(whole):
 def test_the_files_of_a_run(whole):
     out, _ = whole
     assert {path.name for path in out.iterdir()} == {
-        *("config.json", "environment.json", "data.json", "preprocessing.json"),
-        *("metrics.jsonl", "checkpoints"),
-        "result.json",
+        *("config.json", "environment.json", "data.json", "metrics.jsonl", "checkpoints"),
+        *("model.json", "weights.safetensors", "README.md", "result.json"),
     }
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train/loss" in line] == [2, 4, 6, 8]

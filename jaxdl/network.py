@@ -1,0 +1,358 @@
+"""A trained network as the product of a run: two files, from which `load` makes its functions."""
+
+import dataclasses
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from jaxdl import rng
+from jaxdl.core import Batch, Params, State, inference, learner
+from jaxdl.data.dataset import Dataset
+from jaxdl.data.preprocessing import Preprocessing
+from jaxdl.data.source import Source
+from jaxdl.description import build_task, describe_task
+from jaxdl.errors import InputError, JaxdlError
+from jaxdl.functions import bind, predict_batched
+from jaxdl.tasks import Task
+from jaxdl.training import evaluate
+from jaxdl.weights import (
+    MODEL,
+    WEIGHTS,
+    read_model,
+    read_result,
+    read_weights,
+    write_model,
+    write_weights,
+)
+
+#: Names of the arguments of functions that are applied batch by batch.
+ROWS = frozenset({"inputs", "lengths", "label"})
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A trained network with its preprocessing, which `jaxdl.load` returns.
+
+    The functions of the task are attributes, such as `network.encode`. Those of `inputs` take raw
+    ones, as they were before the preprocessing, and are applied batch by batch.
+
+    Attributes:
+      task: the task that was trained.
+      variables: `{"params": ..., collection: ...}`, the weights that evaluation uses.
+      preprocessing: scaling of the inputs, names of the classes, encoding of texts.
+      fields: shape and dtype of each field of an example of the training set.
+      steps: number of steps of the training.
+      result: the result of the run, `result.json`; empty if the file is missing.
+      member: index of the run, if several seeds were trained in one program.
+
+    Example:
+      >>> import tempfile, jaxdl
+      >>> data, test = jaxdl.data.load("digits")
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([32]))
+      >>> net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-2)))
+      >>> state = jaxdl.train(net, data, key=jaxdl.root(0), steps=100)
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     save(directory, task, state, data)
+      ...     network = load(directory)
+      >>> network.predict(test["input"][:5]).shape, network.model.hidden
+      ((5, 10), (32,))
+      >>> network.evaluate(test) == jaxdl.evaluate(net, state, test, key=jaxdl.root(0))
+      True
+    """
+
+    task: Task
+    variables: dict[str, Any]
+    preprocessing: Preprocessing
+    fields: Mapping[str, jax.ShapeDtypeStruct]
+    steps: int = 0
+    result: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    member: int = 0
+
+    @property
+    def model(self) -> Any:
+        """The module of the task; a GAN's are in `task.arguments`."""
+        return self.task.arguments.get("model")
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The name of each class; None if they have none."""
+        return self.preprocessing.class_names
+
+    @property
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The inference functions by name: pure functions of inputs after the preprocessing."""
+        state = self.state
+        return {
+            name: bind(f, state)
+            for name, f in self.task.functions.items()
+            if name != "loss" and not name.endswith("_loss")
+        }
+
+    @property
+    def state(self) -> State:
+        """The weights as a `State` without an optimizer, for `jaxdl.evaluate` and `jaxdl.bind`."""
+        extra = {name: value for name, value in self.variables.items() if name != "params"}
+        step = jnp.asarray(self.steps, jnp.int32)
+        return State(step, self.variables["params"], (), extra)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        task = self.__dict__.get("task")
+        if task is None or name not in task.functions or name.endswith("loss"):
+            names = "" if task is None else ", ".join(_names(task))
+            raise AttributeError(f"this network has no {name!r}, only {names}")
+        return _Applied(self, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_names(self.task)]
+
+    def predict(self, inputs: Any, lengths: Any = None, *, batch_size: int = 500) -> np.ndarray:
+        """Returns the outputs for raw inputs: probabilities of a classifier, numbers in their unit.
+
+        Args:
+          inputs: `[N, ...]`, as they were before the preprocessing of the training. Pixels may be
+            uint8 or in [0, 1], and grey images may lack the channel axis. Texts are a list.
+          lengths: `[N]`, number of steps of each sequence. None means all of them.
+          batch_size: number of examples in a batch.
+
+        Returns:
+          Class probabilities `[N, C]`, regression outputs in the unit of the target, or the
+          probabilities of the next token `[N, T, V]`.
+
+        Raises:
+          InputError: a network of another kind; inputs that do not fit the training set.
+        """
+        if "predict" not in self.task.functions:
+            allowed = f"one with predict; this one has {', '.join(_names(self.task))}"
+            raise InputError("network", self.task.name or "a task of yours", allowed)
+        return _Applied(self, "predict")(inputs, lengths, batch_size=batch_size)
+
+    def prepare(self, inputs: Any) -> list[np.ndarray]:
+        """Returns raw inputs as the network reads them.
+
+        Args:
+          inputs: `[N, ...]`, or a list of texts.
+
+        Returns:
+          `[inputs]`, or `[inputs, lengths]` for texts.
+
+        Raises:
+          InputError: another number of axes than the training set has.
+        """
+        if isinstance(inputs, str) or _are_texts(inputs):
+            return self._encoded([inputs] if isinstance(inputs, str) else list(inputs))
+        spec = self.fields["input"]
+        x = np.asarray(inputs)
+        if x.ndim == len(spec.shape) and spec.shape[-1:] == (1,) and x.shape[1:] == spec.shape[:-1]:
+            x = x[..., None]
+        if x.ndim != len(spec.shape) + 1:
+            allowed = f"[N, {', '.join(map(str, spec.shape))}]; write x[None] for one example"
+            raise InputError("inputs shape", list(x.shape), allowed)
+        if jnp.issubdtype(spec.dtype, jnp.floating):
+            x = self.preprocessing(x)
+            if x.dtype.kind in "iub":
+                x = x.astype(np.float32)
+        return [x]
+
+    def _encoded(self, texts: list[str]) -> list[np.ndarray]:
+        """Returns texts as ids, with their lengths if the network was trained with lengths."""
+        if self.preprocessing.text is None:
+            raise InputError("inputs", "texts", "arrays of numbers; the network has no vocabulary")
+        rows, lengths = self.preprocessing.text(texts)
+        if "length" in self.fields:
+            return [rows, lengths]
+        return [rows]
+
+    def evaluate(
+        self, data: Source, *, key: Key[Array, ""] | None = None, batch_size: int = 500
+    ) -> dict[str, Any]:
+        """Returns the metrics of a set, as `jaxdl.evaluate` does.
+
+        Args:
+          data: a set after the preprocessing, such as the test set of the run.
+          key: root key of random numbers, such as the noise of a VAE. None means that of the seed
+            of the run, or seed 0.
+          batch_size: number of examples in a batch.
+
+        Returns:
+          Means by name.
+        """
+        if key is None:
+            seeds = self.result.get("seeds", [self.result.get("seed", 0)])
+            key = rng.root(seeds[min(self.member, len(seeds) - 1)])
+        # Optimizers only count here; evaluation does not use them.
+        count = len(inspect.signature(self.task.updates).parameters)
+        init = functools.partial(_init_without_carry, self.task)
+        net = learner(init, *self.task.updates(*[optax.identity()] * count))
+        state = self.state.replace(opt=(optax.EmptyState(),) * count)
+        return evaluate(net, state, data, key=key, batch_size=batch_size)
+
+
+class _Applied:
+    """A function of a network, applied to raw inputs."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        function = network.task.functions[name]
+        self.__doc__ = function.__doc__
+        self.names = list(inspect.signature(function).parameters)[2:]
+        self.network = network
+        self.name = name
+
+    def __call__(self, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
+        network = self.network
+        function = bind(network.task.functions[self.name], network.state)
+        if self.names[:1] != ["inputs"]:
+            return function(*args, **kwargs)
+        args = (*network.prepare(args[0]), *args[1:])
+        if not ROWS.issuperset(self.names) or kwargs:
+            return function(*args, **kwargs)
+        rows = [np.asarray(each) for each in args[: len(self.names)] if each is not None]
+        outputs = predict_batched(function, *rows, batch_size=batch_size)
+        if self.name == "predict" and "target" in network.fields:
+            return network.preprocessing.restored(outputs)
+        return outputs
+
+
+def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:
+    """Writes a trained network into a directory, from which `load` reads it.
+
+    Args:
+      directory: the directory, which is created if missing. It gets `model.json` and
+        `weights.safetensors`.
+      task: the task of `jaxdl.tasks` that was trained.
+      state: the trained state; of several runs, all are written.
+      data: the training set, whose preprocessing and fields are written.
+
+    Raises:
+      InputError: a task that `jaxdl.tasks` has not made.
+      RunError: a directory that cannot be written.
+
+    Example: see `Network`.
+    """
+    directory = Path(directory)
+    write_model(directory, model_description(task, data))
+    save_weights(directory, state)
+
+
+def save_weights(directory: Path, state: State) -> None:
+    """Writes the weights that evaluation uses: averaged ones where there are any."""
+    # In a compiled program, as in an evaluation, whose rounding it then has.
+    members = [_inference(member) for member in state.members()]
+    variables = [
+        jax.device_get({"params": each.params, **without_carry(each.extra)}) for each in members
+    ]
+    stacked = variables[0]
+    if state.step.ndim:
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
+    write_weights(directory, stacked, state.steps_done, len(members) if state.step.ndim else None)
+
+
+@jax.jit
+def _inference(state: State) -> State:
+    return inference(state)
+
+
+def without_carry(extra: Any) -> dict[str, Any]:
+    """Returns the collections without recurrent states, which belong to a batch of training."""
+    return {name: value for name, value in extra.items() if name != "carry"}
+
+
+def model_description(task: Task, data: Dataset) -> dict[str, Any]:
+    """Returns the contents of `model.json`: task, fields of an example, and preprocessing."""
+    described = {"task": None}
+    if task.name:
+        described = describe_task(task)
+    fields = {
+        field: {"shape": list(array.shape[1:]), "dtype": array.dtype.name}
+        for field, array in data.arrays.items()
+    }
+    preprocessing = data.preprocessing.to_json()
+    return {"task": described, "fields": fields, "preprocessing": preprocessing}
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    member: int = 0,
+    task: Task | None = None,
+    **modules: nn.Module,
+) -> Network:
+    """Returns the trained network of a run.
+
+    The directory needs two files, `model.json` and `weights.safetensors`, which may be copied
+    elsewhere. Nothing in them is executed: a description names classes of the library only.
+
+    Args:
+      path: the directory of a finished run, or a file in it.
+      member: index of the seed, if several were trained in one program.
+      task: the task, if `jaxdl.tasks` has not made it.
+      **modules: modules of the user by the name of the task's argument, such as `model=Mine()`.
+
+    Returns:
+      The network.
+
+    Raises:
+      InputError: a missing or damaged file, unknown classes, weights that do not fit the model, or
+        a member out of range.
+
+    Example: see `Network`.
+    """
+    directory = _directory(path)
+    stored = read_model(directory)
+    preprocessing = Preprocessing.from_json(stored["preprocessing"])
+    if task is None:
+        task = build_task(stored["task"], **modules)
+    fields = stored["fields"]
+    expected = _expected(task, fields)
+    variables, steps = read_weights(directory, expected, member)
+    result = read_result(directory)
+    return Network(task, variables, preprocessing, fields, steps, result, member)
+
+
+def _directory(path: str | os.PathLike[str]) -> Path:
+    """Returns the directory of a run, from its path or that of one of its files."""
+    directory = Path(path).expanduser()
+    if directory.name in (MODEL, WEIGHTS, "result.json"):
+        return directory.parent
+    return directory
+
+
+def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
+    """Returns shapes and dtypes of the variables that a task needs, without computing any."""
+    batch = {
+        field: jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype) for field, spec in fields.items()
+    }
+    try:
+        init = functools.partial(_init_without_carry, task)
+        params, extra = jax.eval_shape(init, jax.random.key(0), batch)
+    except JaxdlError:
+        raise
+    except Exception as error:
+        # A description with impossible sizes makes JAX raise too many kinds of exceptions.
+        raise InputError("model", str(error), f"a {MODEL} that a run has written") from None
+    return {"params": params, **extra}
+
+
+def _init_without_carry(task: Task, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+    """Returns the initial variables of a task, without recurrent states."""
+    params, extra = task.init(key, batch)
+    return params, without_carry(extra)
+
+
+def _names(task: Task) -> list[str]:
+    """Returns the names of the inference functions of a task."""
+    return [name for name in task.functions if not name.endswith("loss")]
+
+
+def _are_texts(inputs: Any) -> bool:
+    is_list = isinstance(inputs, Sequence) and len(inputs) > 0
+    return is_list and all(isinstance(each, str) for each in inputs)
