@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -60,7 +61,13 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     sys.unraisablehook = end_if_swallowed
     threading.excepthook = log_thread_exception
     try:
-        with guarded_output(), contextlib.ExitStack() as logs, _errors_in_one_line():
+        with (
+            guarded_output(),
+            contextlib.ExitStack() as logs,
+            warnings.catch_warnings(),
+            _errors_in_one_line(),
+        ):
+            warnings.showwarning = _print_warning
             options = _prepared(main, config, arguments)
             log = run_directory(options, main)[1] / "orbax.log"
             for logger in LOGGERS:
@@ -109,6 +116,11 @@ def _errors_in_one_line() -> Iterator[None]:
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
             _exit_on_signal(stop.code - 128)
         raise
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning as one line; Python prints its line of code, too."""
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def _message(error: BaseException) -> str:

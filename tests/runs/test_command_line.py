@@ -10,6 +10,7 @@ import threading
 import jax
 import pytest
 
+from jaxdl import plots
 from jaxdl.output import log_thread_exception
 from jaxdl.runs import Options, launch, run_experiment, with_options
 from jaxdl.runs.command_line import _message
@@ -87,6 +88,27 @@ def test_a_run_finishes_without_output(tmp_path, monkeypatch, broken):
     launch(main, Config, ["--steps", "4", "--save-every", "2"])
     assert (tmp_path / "run" / "result.json").exists()
     assert getattr(sys, broken) is not getattr(sys, f"__{broken}__")
+
+
+@pytest.mark.filterwarnings("default:store. already finished")
+def test_a_finished_training_whose_log_was_emptied_gets_its_result(tmp_path, capsys):
+    def experiment(run):
+        result = runs.experiment(run)
+        plots.learning_curves(run.records(), run.figure("curves"))
+        return result
+
+    def main(config):
+        return run_experiment(options(tmp_path / "run"), experiment)
+
+    launch(main, Config, [])
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    capsys.readouterr()
+    launch(main, Config, [])
+    errors = capsys.readouterr().err.splitlines()
+    assert "warning: store: already finished at step 8; nothing trained" in errors
+    assert not [line for line in errors if "UserWarning" in line]
+    assert (tmp_path / "run" / "result.json").exists()
 
 
 def test_the_tracebacks_of_orbax_go_to_a_file(tmp_path, monkeypatch, capsys):
