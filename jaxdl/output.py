@@ -152,6 +152,27 @@ def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
     _restore_log(log, propagate, handlers)
 
 
+def log_unraisable(unraisable: Any) -> None:
+    """Logs an exception that Python ignores, as "jaxdl"; for `sys.unraisablehook`.
+
+    Such are exceptions in destructors, and in callbacks that a library calls from its threads.
+    """
+    where = unraisable.object
+    # Its text could raise, if it is half destroyed.
+    name = getattr(where, "__qualname__", type(where).__qualname__)
+    error = (unraisable.exc_type, unraisable.exc_value, unraisable.exc_traceback)
+    logging.getLogger("jaxdl").error("exception ignored in %s", name, exc_info=error)
+
+
+def log_thread_exception(failure: threading.ExceptHookArgs) -> None:
+    """Logs an exception that ended a thread, as "jaxdl"; for `threading.excepthook`."""
+    if failure.exc_type is SystemExit:
+        return
+    name = getattr(failure.thread, "name", "a thread")
+    error: Any = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+    logging.getLogger("jaxdl").error("exception in %s", name, exc_info=error)
+
+
 def _restore_log(log: logging.Logger, propagate: bool, handlers: list[logging.Handler]) -> None:
     """Closes the file of a logger, and gives it back its handlers."""
     for handler in log.handlers:
@@ -164,7 +185,8 @@ class _LogFile(logging.FileHandler):
     """A log file whose own errors, such as those of a full disk, are ignored."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):
+        # While the interpreter ends, `open` may be missing, which is no OSError.
+        with contextlib.suppress(Exception):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:

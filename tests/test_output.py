@@ -9,7 +9,14 @@ import threading
 
 import pytest
 
-from jaxdl.output import Guarded, guarded_output, log_to_file, quiet_interrupt
+from jaxdl.output import (
+    Guarded,
+    guarded_output,
+    log_thread_exception,
+    log_to_file,
+    log_unraisable,
+    quiet_interrupt,
+)
 
 
 class Broken(io.StringIO):
@@ -106,6 +113,34 @@ def test_a_log_file_that_cannot_be_written_is_no_error(tmp_path, capsys):
     with log_to_file("tests.output", tmp_path / "missing" / "file.log"):
         logging.getLogger("tests.output").error("lost")
     assert capsys.readouterr().err == "" and not list(tmp_path.iterdir())
+
+
+class Fragile:
+    """An object whose destructor fails, and whose text cannot be made."""
+
+    def __del__(self):
+        raise RuntimeError("a destructor failed")
+
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+def test_exceptions_that_python_ignores_are_logged(tmp_path, monkeypatch, capsys):
+    def fail():
+        raise RuntimeError("a thread failed")
+
+    monkeypatch.setattr(sys, "unraisablehook", log_unraisable)
+    monkeypatch.setattr(threading, "excepthook", log_thread_exception)
+    with log_to_file("jaxdl", tmp_path / "file.log"):
+        Fragile()
+        for target in (fail, sys.exit):
+            thread = threading.Thread(target=target, name="worker")
+            thread.start()
+            thread.join()
+    text = (tmp_path / "file.log").read_text()
+    assert "ERROR exception ignored in Fragile.__del__\nTraceback" in text
+    assert "ERROR exception in worker\nTraceback" in text and text.count("ERROR") == 2
+    assert text.count("a destructor failed") == 2 and capsys.readouterr().err == ""
 
 
 def test_ctrl_c_ends_the_imports_of_a_script_and_of_no_session(monkeypatch, signals):

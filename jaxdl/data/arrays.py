@@ -174,6 +174,31 @@ def check_finite(
             raise InputError(f"{field}[{first + row}]", value, "finite numbers")
 
 
+def check_mask(arrays: Mapping[str, Any]) -> None:
+    """Raises unless the `mask` of a set is weights `[N]`, or `[N, T]` for steps; none is below 0.
+
+    Example:
+      >>> check_mask({"mask": np.array([1.0, -1.0])})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: mask[1]: got -1.0, allowed: a weight, at least 0; 0 leaves it out
+    """
+    if "mask" not in arrays:
+        return
+    mask = np.asarray(arrays["mask"])
+    shape = np.shape(arrays.get("input", ()))
+    is_of_steps = shape[1:2] == (1,) and (len(shape) > 2 or arrays["input"].dtype.kind in "iu")
+    if mask.shape[1:] == (1,) and not is_of_steps:
+        allowed = "[N], such as mask[:, 0]; or [N, T], one weight per step"
+        raise InputError("mask shape", mask.shape, allowed)
+    bad = ~np.isfinite(mask.astype(np.float32)) | (mask < 0)
+    if bad.any():
+        row = int(bad.reshape(len(bad), -1).any(-1).argmax())
+        value = mask[row][bad[row]].flat[0].item()
+        raise InputError(f"mask[{row}]", value, "a weight, at least 0; 0 leaves it out")
+    if not mask.any():
+        raise InputError("mask", "zeros only", "1 for each example that counts")
+
+
 def values_that_count(
     arrays: Mapping[str, Any], field: str, first: int = 0, last: int | None = None
 ) -> Bool[np.ndarray, "B ..."]:

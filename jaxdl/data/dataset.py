@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import order
-from jaxdl.data.arrays import canonical, check_range, frozen, values_that_count
+from jaxdl.data.arrays import canonical, check_mask, check_range, frozen, values_that_count
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
@@ -221,14 +221,14 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
 
 
 def check_source(data: Any, field: str = "data") -> None:
-    """Raises unless the value is a `Source`; checks the lengths of a `Dataset`.
+    """Raises unless the value is a `Source`; checks lengths and mask of a `Dataset`.
 
     Args:
       data: the value.
       field: its name for the message.
 
     Raises:
-      InputError: a value without the parts of a source, or a bad length.
+      InputError: a value without the parts of a source, or a bad length or mask.
 
     Example:
       >>> check_source({"input": np.zeros(3)})
@@ -240,6 +240,7 @@ def check_source(data: Any, field: str = "data") -> None:
         raise InputError(field, type(data), "a jaxdl.data.Dataset or Source")
     if isinstance(data, Dataset):
         check_lengths(data)
+        check_mask(data.arrays)
 
 
 def check_labels(data: Dataset) -> None:

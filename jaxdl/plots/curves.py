@@ -28,14 +28,15 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
 
     Args:
       records: `[{"step": 10, "train/loss": 0.5, ...}, ...]`, as `read_metrics` returns them.
-        Missing metrics (accuracy, validation, learning rate) are left out of the picture.
+        Missing metrics (accuracy, validation, learning rate) are left out of the picture. Without
+        any record, as of a run whose file was emptied, the panel is empty and its title says so.
       path: path of the PNG file.
 
     Returns:
       The path.
 
     Raises:
-      InputError: no record has a loss.
+      InputError: there are records, and none of them has a loss.
 
     Example:
       >>> import tempfile
@@ -75,7 +76,7 @@ def gan_curves(records: Records, path: str | os.PathLike[str]) -> Path:
       The path.
 
     Raises:
-      InputError: no record has one of these metrics.
+      InputError: there are records, and none of them has one of these metrics.
 
     Example:
       >>> import tempfile
@@ -102,6 +103,9 @@ def _draw_panel(ax: "Axes", records: Records, title: str, lines: Mapping[str, st
         for member in members(records, f"train/{name}"):
             ax.plot(*series(records, member), color=color, alpha=0.3, linewidth=0.7)
         steps, values = series(records, f"train/{name}")
+        if not len(steps) and not records:
+            final = ["no records"]
+            break
         if not len(steps):
             raise InputError("records", _names_in(records), f"records with 'train/{name}'")
         _draw_line(ax, steps, values, color, label)
@@ -112,15 +116,17 @@ def _draw_panel(ax: "Axes", records: Records, title: str, lines: Mapping[str, st
 
 
 def available_metrics(records: Records) -> list[str]:
-    """Returns those of the metrics `loss` and `accuracy` that the records contain.
+    """Returns those of the metrics `loss` and `accuracy` that the records contain; `loss` for none.
 
     Raises:
-      InputError: no loss.
+      InputError: there are records, and none of them has a loss.
 
     Example:
       >>> available_metrics([{"step": 1, "train/loss": 0.5}])
       ['loss']
     """
+    if not records:
+        return ["loss"]
     present = _names_in(records)
     names = [
         name for name in ("loss", "accuracy") if any(f"{part}/{name}" in present for part in PARTS)
@@ -150,6 +156,8 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
     from matplotlib.ticker import PercentFormatter
 
     title = name
+    if not records:
+        title = f"{name}: no records"
     everything = [np.empty(0)]
     for part, color in PARTS.items():
         for member in members(records, f"{part}/{name}"):
@@ -214,7 +222,9 @@ def _draw_line(ax: "Axes", steps: np.ndarray, values: np.ndarray, color: str, la
 
 
 def _draw_legend(ax: "Axes") -> None:
-    """Draws the legend on the line of the title, where it hides no curve."""
+    """Draws the legend on the line of the title, where it hides no curve; none without curves."""
+    if not ax.lines:
+        return
     ax.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6
     )
@@ -234,7 +244,7 @@ def _label_steps(ax: "Axes", records: Records) -> None:
     """Sets limits, ticks and label of the axis of steps."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-    ax.set_xlim(0, 1.04 * max(1, *(record["step"] for record in records)))
+    ax.set_xlim(0, 1.04 * max([1, *(record["step"] for record in records)]))
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.set_xlabel("step")

@@ -206,7 +206,7 @@ def warn_of_weak_gradient(run: Run[Options], options: GANOptions) -> None:
         for record in run.records()
         if "train/discriminator_loss" in record
     ]
-    if losses[-1] < 0.05:
+    if losses and losses[-1] < 0.05:
         run.warn(
             f"the discriminator's loss is only {losses[-1]:.4f}, "
             "so the generator hardly learns any more"

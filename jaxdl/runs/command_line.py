@@ -8,7 +8,9 @@ import math
 import re
 import signal
 import sys
-from collections.abc import Callable
+import threading
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import jax
@@ -16,7 +18,7 @@ import jax
 from jaxdl.data.cache import cache_root
 from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, one_line
-from jaxdl.output import guarded_output
+from jaxdl.output import guarded_output, log_thread_exception, log_to_file
 from jaxdl.runs import backend
 from jaxdl.runs.options import C, Options, flat_options, run_directory, with_options
 from jaxdl.training.shutdown import (
@@ -31,6 +33,9 @@ from jaxdl.training.shutdown import (
 #: Errors of the system, which give one line. A `JaxRuntimeError` is one only without memory.
 SYSTEM_ERRORS = (OSError, MemoryError, UnicodeError, jax.errors.JaxRuntimeError)
 
+#: Loggers of a script's background threads: those of Orbax, of its event loops, and of `launch`.
+LOGGERS = ("absl", "asyncio", "jaxdl")
+
 
 def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | None = None) -> None:
     """Parses the command line and runs an experiment; the last call of a script.
@@ -41,7 +46,8 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     On Ctrl-C or another signal a run saves a checkpoint first. The exit code is then 128 + the
     signal's number, 130 for Ctrl-C. A second signal ends the run without another checkpoint, and a
     third one ends the process at once. Output that cannot be written is lost and does not end the
-    run (`jaxdl.output`).
+    run (`jaxdl.output`). Exceptions in threads and callbacks, such as those of Orbax after a failed
+    save, are written to `orbax.log` in the directory of the run.
 
     Args:
       main: function that runs the experiment.
@@ -50,31 +56,51 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         this call: a further signal then ends it without a traceback.
     """
     handlers = replace_handlers(end_process)
-    hook = sys.unraisablehook
+    unraisable_hook = sys.unraisablehook
+    thread_hook = threading.excepthook
     sys.unraisablehook = end_if_swallowed
+    threading.excepthook = log_thread_exception
     try:
-        with guarded_output():
-            _run(main, config, arguments)
+        with (
+            guarded_output(),
+            contextlib.ExitStack() as logs,
+            warnings.catch_warnings(),
+            _errors_in_one_line(),
+        ):
+            warnings.showwarning = _print_warning
+            options = _prepared(main, config, arguments)
+            log = run_directory(options, main)[1] / "orbax.log"
+            for logger in LOGGERS:
+                logs.enter_context(log_to_file(logger, log))
+            main(options)
     finally:
-        sys.unraisablehook = hook
         restore_handlers(handlers)
         if arguments is None:
             replace_handlers(exit_at_once)
+        else:
+            sys.unraisablehook = unraisable_hook
+            threading.excepthook = thread_hook
 
 
-def _run(main: Callable[[C], Any], config: type[C], arguments: list[str] | None) -> None:
-    """Runs an experiment; see `launch`."""
+def _prepared(main: Callable[[C], Any], config: type[C], arguments: list[str] | None) -> C:
+    """Returns the options of a command line, after the settings of JAX that they ask for."""
+    description = sys.modules[main.__module__].__doc__ or ""
+    requested = parsed(config, arguments, description)
+    _check_epochs(requested)
+    options = _with_stored_threads(requested, main)
+    if options.devices.deterministic:
+        backend.set_deterministic()
+    backend.enable_compilation_cache(cache_root(options.run.cache_dir))
+    backend.set_cpu_threads(options.devices.cpu_threads or backend.threads())
+    _make_cpu_devices(options)
+    return options
+
+
+@contextlib.contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """Ends the process with a line and an exit code for errors and signals; see `launch`."""
     try:
-        description = sys.modules[main.__module__].__doc__ or ""
-        requested = parsed(config, arguments, description)
-        _check_epochs(requested)
-        options = _with_stored_threads(requested, main)
-        if options.devices.deterministic:
-            backend.set_deterministic()
-        backend.enable_compilation_cache(cache_root(options.run.cache_dir))
-        backend.set_cpu_threads(options.devices.cpu_threads or backend.threads())
-        _make_cpu_devices(options)
-        main(options)
+        yield
     except JaxdlError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -90,6 +116,11 @@ def _run(main: Callable[[C], Any], config: type[C], arguments: list[str] | None)
         if isinstance(stop.code, int) and stop.code - 128 in SIGNALS:
             _exit_on_signal(stop.code - 128)
         raise
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Prints a warning as one line; Python prints its line of code, too."""
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def _message(error: BaseException) -> str:

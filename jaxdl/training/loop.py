@@ -321,7 +321,7 @@ def _check(error: NonFinite | None, run: _Prepared, shutdown: GracefulShutdown) 
         first = locate_nonfinite(
             error, saved_state, run.windows, run.program, run.train_key, shutdown.requested
         )
-    raise with_cause(first, run.windows, run.classes)
+    raise with_cause(first, run.windows, run.classes, run.program, run.init_key)
 
 
 def _result(

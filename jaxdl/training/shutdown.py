@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -10,6 +9,8 @@ from typing import Any, NoReturn
 
 import jax
 from jax.experimental import multihost_utils
+
+from jaxdl.output import log_unraisable
 
 #: The signals that request an end: Ctrl-C, a stopped or preempted process, a closed terminal.
 SIGNALS = tuple(
@@ -106,14 +107,15 @@ def end_process(number: int, frame: FrameType | None = None) -> NoReturn:
 def end_if_swallowed(unraisable: Any) -> None:
     """Ends the process if Python ignored the exception of `end_process`; an unraisable hook.
 
-    Python ignores exceptions in destructors and in callbacks of its garbage collector.
+    Python ignores exceptions in destructors and in callbacks of its garbage collector. Other
+    exceptions are logged (`jaxdl.output.log_unraisable`).
     """
     error = unraisable.exc_value
     if isinstance(error, KeyboardInterrupt):
         exit_at_once(signal.SIGINT)
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         os._exit(error.code)
-    sys.__unraisablehook__(unraisable)
+    log_unraisable(unraisable)
 
 
 def exit_at_once(number: int, frame: FrameType | None = None) -> NoReturn:

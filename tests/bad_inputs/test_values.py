@@ -8,6 +8,7 @@ import pytest
 import jaxdl
 from jaxdl.data import Dataset, check_classification, mapped_array
 from jaxdl.data.checks import check_numbers
+from jaxdl.data.dataset import check_source
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
 from jaxdl.models import MLP
@@ -109,6 +110,41 @@ ROWS = {
         "field: got 'weight', allowed: `mask`, which weighs examples in loss and metrics",
     ),
 }
+
+
+MASK = np.ones(10, np.float32)
+MASKS = {
+    "negative": (changed(MASK, 4, -1.0), "mask[4]: got -1.0, allowed: a weight, at least 0; "),
+    "negative integers": (changed(np.ones(10, int), 2, -3), "mask[2]: got -3, allowed: a weight"),
+    "NaN": (changed(MASK, 7, np.nan), "mask[7]: got nan, allowed: a weight, at least 0; 0 leaves"),
+    "infinite": (changed(MASK, 1, np.inf), "mask[1]: got inf, allowed: a weight, at least 0; 0"),
+    "zeros": (0 * MASK, "mask: got 'zeros only', allowed: 1 for each example that counts"),
+    "no examples": (MASK < 0, "mask: got 'zeros only', allowed: 1 for each example that counts"),
+    "a column": (MASK[:, None], "mask shape: got (10, 1), allowed: [N], such as mask[:, 0]; or"),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("call", ["train", "evaluate", "validate"])
+def test_a_bad_mask_is_one_line(call, name):
+    mask, message = MASKS[name]
+    data = with_fields(mask=mask)
+    calls = {"train": ROWS["weights"][0], "evaluate": evaluate, "validate": validate}
+    with pytest.raises(InputError) as caught:
+        calls[call](data)
+    assert str(caught.value).startswith(message)
+
+
+def test_masks_of_other_forms_are_taken():
+    tokens = np.zeros((10, 1), np.int32)
+    for fields in (
+        {"mask": changed(MASK, 3, 0.5)},
+        {"mask": MASK > 0},
+        {"mask": changed(np.ones((10, 4)), (2, 3), 0.0)},
+        {"input": tokens, "mask": MASK[:, None]},
+        {"input": X[:, None], "mask": MASK[:, None]},
+    ):
+        check_source(with_fields(**fields))
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")

@@ -69,6 +69,15 @@ def test_records_without_a_loss():
         plots.learning_curves([{"step": 3, "a": 1.0}], "nowhere.png")
 
 
+def test_a_run_without_records_has_an_empty_panel(tmp_path):
+    ax = axes()
+    plots.draw_curves(ax, [], "loss")
+    assert ax.get_title("left") + ax.get_title() == "loss: no records" and not ax.lines
+    assert available_metrics([]) == ["loss"]
+    for draw in (plots.learning_curves, plots.gan_curves):
+        assert pixels(draw([], tmp_path / "curves.png")).shape[0] > 400
+
+
 def test_gan_curves(tmp_path):
     names = ("discriminator_loss", "generator_loss", "score_real", "score_fake")
     rng = np.random.default_rng(0)

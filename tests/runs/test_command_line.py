@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import jax
 import pytest
 
+from jaxdl import plots
+from jaxdl.output import log_thread_exception
 from jaxdl.runs import Options, launch, run_experiment, with_options
 from jaxdl.runs.command_line import _message
+from jaxdl.training.shutdown import end_if_swallowed
 from tests.runs import runs
 from tests.runs.runs import Config, options
 
@@ -86,6 +90,27 @@ def test_a_run_finishes_without_output(tmp_path, monkeypatch, broken):
     assert getattr(sys, broken) is not getattr(sys, f"__{broken}__")
 
 
+@pytest.mark.filterwarnings("default:store. already finished")
+def test_a_finished_training_whose_log_was_emptied_gets_its_result(tmp_path, capsys):
+    def experiment(run):
+        result = runs.experiment(run)
+        plots.learning_curves(run.records(), run.figure("curves"))
+        return result
+
+    def main(config):
+        return run_experiment(options(tmp_path / "run"), experiment)
+
+    launch(main, Config, [])
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    capsys.readouterr()
+    launch(main, Config, [])
+    errors = capsys.readouterr().err.splitlines()
+    assert "warning: store: already finished at step 8; nothing trained" in errors
+    assert not [line for line in errors if "UserWarning" in line]
+    assert (tmp_path / "run" / "result.json").exists()
+
+
 def test_the_tracebacks_of_orbax_go_to_a_file(tmp_path, monkeypatch, capsys):
     from absl import logging
 
@@ -103,6 +128,77 @@ def test_the_tracebacks_of_orbax_go_to_a_file(tmp_path, monkeypatch, capsys):
     assert "ERROR Traceback of Orbax" in (tmp_path / "run" / "orbax.log").read_text()
 
 
+#: A script that fails while an operation of TensorStore is under way. Its callback then finds the
+#: event loop closed, and a thread fails, too.
+LATE = """
+import asyncio, gc, sys, threading
+from pathlib import Path
+import tensorstore
+from jaxdl.errors import CheckpointError
+from jaxdl.runs import Options, launch
+
+promise, future = tensorstore.Promise.new()
+
+async def wait():
+    await future
+
+async def save():
+    task = asyncio.ensure_future(wait())
+    await asyncio.sleep(0)
+    raise CheckpointError("a save failed")
+
+def main(config):
+    Path(config.run.out).mkdir()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(save())
+    finally:
+        loop.close()
+
+def fail():
+    raise RuntimeError("a thread failed")
+
+try:
+    launch(main, Options)
+finally:
+    for late in (lambda: promise.set_result(0), fail, sys.exit):
+        thread = threading.Thread(target=late)
+        thread.start()
+        thread.join()
+    gc.collect()
+"""
+
+
+def test_threads_that_fail_after_the_error_of_a_script_print_nothing(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(LATE)
+    command = [sys.executable, script, "--cache-dir", str(tmp_path), "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (2, "error: a save failed\n")
+    log = (tmp_path / "run" / "orbax.log").read_text()
+    for line in (
+        "ERROR exception ignored in NoneType",
+        "RuntimeError: Event loop is closed",
+        "RuntimeError: a thread failed",
+        "ERROR Task was destroyed but it is pending!",
+    ):
+        assert line in log, log
+    assert log.count("ERROR") == 3, log
+
+
+def test_the_hooks_of_a_process_that_goes_on_are_restored(tmp_path):
+    hooks = [sys.unraisablehook, threading.excepthook]
+    during = []
+
+    def main(config):
+        during.extend([sys.unraisablehook, threading.excepthook])
+
+    launch(main, Options, ["--out", str(tmp_path)])
+    assert [sys.unraisablehook, threading.excepthook] == hooks
+    assert during == [end_if_swallowed, log_thread_exception]
+
+
 #: A script whose main function ends at the first signal, and whose end takes a second.
 SCRIPT = """
 import atexit, gc, signal, time
@@ -117,7 +213,8 @@ def main(config):
         gc.callbacks.append(lambda *_: signal.raise_signal(signal.{name}))
         gc.collect()
     print("READY", flush=True)
-    time.sleep(600)
+    while True:  # A signal just before a sleep has no effect until its end.
+        time.sleep(0.01)
 
 launch(main, Options)
 """

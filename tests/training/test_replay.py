@@ -161,6 +161,34 @@ def test_the_row_of_the_batch_comes_first(store, field, value, text):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("strategy", ["single", "sharded", "pmap"])
+@pytest.mark.parametrize("label", [3, 1000])
+def test_a_label_above_the_outputs_of_the_model_is_named(strategy, label):
+    arrays = {"input": points(80)["input"], "label": np.array(LABELS["label"])}
+    arrays["label"][33] = label
+    (step,), (row,) = np.nonzero(epoch_order(KEY, 0, 80, 4) == 33)
+    with pytest.raises(NonFinite) as caught:
+        jaxdl.train(
+            classifier(),
+            jaxdl.data.Dataset(arrays, "without classes"),
+            key=KEY,
+            steps=20,
+            batch_size=4,
+            strategy=jaxdl.strategy(strategy),
+        )
+    expected = f"step {step + 1}: label[{row}] of the batch is {label}, not a class in [0, 3); loss"
+    assert str(caught.value).startswith(expected)
+
+
+def test_valid_labels_are_no_cause():
+    arrays = {"input": np.full((8, 1), 1e38, np.float32), "label": np.arange(8) % 3}
+    net = classifier()
+    for keys in (KEY, jaxdl.root(range(2))):
+        with pytest.raises(NonFinite) as caught:
+            jaxdl.train(net, jaxdl.data.Dataset(arrays, "large"), key=keys, steps=20, batch_size=4)
+        assert "label" not in str(caught.value)
+
+
 def test_rows_that_do_not_count_are_no_cause():
     nan = np.array([[0.0], [np.nan], [np.nan]], np.float32)
     assert unusable({"input": nan, "mask": np.array([1, 0, 0])}) == ""
