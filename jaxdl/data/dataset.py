@@ -179,10 +179,10 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     """Splits off a test set that depends on the labels only, and on no seed.
 
     The split is stratified. Of each class with n > 1 examples, `max(1, round(fraction * n))` are in
-    the test set.
+    the test set. A set without labels is split as one class.
 
     Args:
-      data: a set with integer labels `label [N]`.
+      data: a set with integer labels `label [N]`, or without labels.
       fraction: fraction of the rows in the test set, in (0, 1).
 
     Returns:
@@ -198,13 +198,14 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     """
     if not 0 < fraction < 1:
         raise InputError("fraction", fraction, "a number in (0, 1)")
-    if data["label"].ndim != 1:
-        raise InputError("label shape", data["label"].shape, "[N]")
+    labels = np.asarray(data.arrays.get("label", np.zeros(data.size, np.int32)))
+    if labels.ndim != 1:
+        raise InputError("label shape", labels.shape, "[N]")
     # NumPy guarantees that the numbers of RandomState never change; those of Generator may.
     random = np.random.RandomState(0)
     chosen = []
-    for label in np.unique(data["label"]):
-        rows = random.permutation(np.flatnonzero(data["label"] == label))
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
         count = 0
         if len(rows) > 1:
             count = max(1, round(fraction * len(rows)))

@@ -5,7 +5,7 @@ from jaxdl.recipes.classification import (
     classify_sets,
     run_classification,
 )
-from jaxdl.recipes.feature_classifier import load_classifier
+from jaxdl.recipes.feature_classifier import classifier_of_classes, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
 from jaxdl.recipes.images import image_sets, repeat_first
@@ -22,6 +22,7 @@ __all__ = [
     "GANOptions",
     "GANTrainingOptions",
     "TrainingOptions",
+    "classifier_of_classes",
     "classify_sets",
     "collapse_warnings",
     "evaluate_samples",
