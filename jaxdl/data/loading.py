@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.data.dataset import Dataset, holdout
 from jaxdl.data.files import expand_path
+from jaxdl.data.idx import has_idx_files, load_idx
 from jaxdl.data.image_folder import load_image_folder
 from jaxdl.data.images import KNOWN, tfds_images, unknown_name_error
 from jaxdl.data.npz import load_npz
@@ -33,7 +34,8 @@ def load(
           `cifar10`);
         - a path that ends in `.npz` (`jaxdl.data.npz.load_npz`);
         - a folder of images (`jaxdl.data.image_folder.load_image_folder`). `folder:64` crops and
-          scales them to 64 x 64 pixels.
+          scales them to 64 x 64 pixels;
+        - a folder with the idx files of MNIST (`jaxdl.data.idx.load_idx`).
 
         A folder whose name is that of a set is written as a path, such as `./mnist`.
       data_dir: directory of the prepared TFDS sets. None means $TFDS_DATA_DIR, or
@@ -67,6 +69,8 @@ def load(
         return load_npz(text)
     if not path.is_dir():
         raise InputError("data", text, "a folder or a .npz file that exists")
+    if has_idx_files(path):
+        return load_idx(path)
     size = None
     if argument:
         size = int(argument)
