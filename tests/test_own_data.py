@@ -1,7 +1,9 @@
 """Experiments on files of a user, by commands alone."""
 
+import numpy as np
 import pytest
 
+import jaxdl
 from tests.data.folders import write_digits
 from tests.test_experiments import run
 
@@ -45,6 +47,45 @@ def test_a_conditional_gan_needs_classes(digits, tmp_path, capsys):
         run("conditional_dcgan", tmp_path / "run", "--data", str(digits / "plain"), "--smoke")
     message = "without classes', allowed: grey or RGB images with classes, at least 20 in the"
     assert capsys.readouterr().err.strip().endswith(f"{message} test set")
+
+
+def test_a_table_of_classes(tmp_path):
+    from sklearn.datasets import load_wine
+
+    wine = load_wine()
+    text = ";".join([*wine.feature_names, "kind"])
+    for row, kind in zip(wine.data, wine.target, strict=True):
+        text += "\n" + ";".join([*map(str, row), wine.target_names[kind]])
+    (tmp_path / "wine.csv").write_text(text)
+    data = f"{tmp_path / 'wine.csv'}:kind"
+    arguments = ["--data", data, "--batch-size", "16", "--steps", "300", "--hidden", "32"]
+    result = run("mlp", tmp_path / "run", *arguments)
+    assert result["metrics"]["test/accuracy"] > 0.9
+    assert pictures(tmp_path / "run") == {"curves", "confusion"}
+    preprocessing = jaxdl.data.read_preprocessing(tmp_path / "run")
+    assert [column.name for column in preprocessing.columns] == wine.feature_names
+    assert preprocessing.class_names == ("class_0", "class_1", "class_2")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_table_of_numbers(seeds, tmp_path):
+    random = np.random.RandomState(0)
+    rooms = random.randint(1, 7, 400)
+    town = random.choice(["Aachen", "Bonn"], 400)
+    price = 1000 * (50 * rooms + 80 * (town == "Bonn") + random.normal(size=400))
+    rows = zip(rooms, town, price, strict=True)
+    text = "rooms,town,price\n" + "".join(f"{r},{t},{p:.2f}\n" for r, t, p in rows)
+    (tmp_path / "homes.csv").write_text(text)
+    data = f"{tmp_path / 'homes.csv'}:price"
+    arguments = ["--data", data, "--batch-size", "32", "--steps", "300", "--hidden", "32"]
+    result = run("mlp", tmp_path / "run", *arguments, "--seeds", str(seeds))
+    assert result["metrics"]["test/r2"] > 0.98
+    # The noise has a standard deviation of 1,000.
+    assert 500 < result["metrics"]["test/error"] < 15_000
+    assert pictures(tmp_path / "run") == {"curves", "predictions"}
+    if seeds == 1:
+        with pytest.raises(SystemExit):
+            run("mlp", tmp_path / "other", "--data", data, "--label-smoothing", "0.1")
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import order
 from jaxdl.data.arrays import canonical, check_range, frozen, values_that_count
+from jaxdl.data.columns import Column
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
 from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
@@ -39,6 +40,8 @@ class Dataset:
       class_names: name of each class; None if they have none.
       scaling: `{field: pairs (shift, scale)}` that were applied to fields, such as by
         `jaxdl.data.standardize`. A run stores them with its weights (`Preprocessing`).
+      columns: columns of the table that `input` comes from (`jaxdl.data.tables`); None if it comes
+        from none.
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows; values that are not
@@ -57,6 +60,7 @@ class Dataset:
     contiguous: bool = False
     class_names: tuple[str, ...] | None = None
     scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict, repr=False)
+    columns: tuple[Column, ...] | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         of_kind("arrays", self.arrays, Mapping, "a dictionary {field: array [N, ...]}")
@@ -97,8 +101,8 @@ class Dataset:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The scaling of the fields and the names of the classes."""
-        return Preprocessing(self.scaling, self.class_names)
+        """The scaling of the fields, the names of the classes and the columns of a table."""
+        return Preprocessing(self.scaling, self.class_names, self.columns)
 
     def __len__(self) -> int:
         return self.size

@@ -144,7 +144,7 @@ def unknown_name_error(name: str) -> InputError:
     return InputError(
         "data",
         name,
-        "digits, photos, moons, spirals, an image classification set of TFDS, a .npz file, "
+        "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
         f"or a folder of images{hint}",
     )
 

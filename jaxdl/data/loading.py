@@ -13,6 +13,7 @@ from jaxdl.data.idx import has_idx_files, load_idx
 from jaxdl.data.image_folder import load_image_folder
 from jaxdl.data.images import KNOWN, tfds_images, unknown_name_error
 from jaxdl.data.npz import load_npz
+from jaxdl.data.tables import PATTERN, load_table
 from jaxdl.errors import InputError
 
 #: A name that ends in a colon and a size of images.
@@ -33,6 +34,8 @@ def load(
         - an image classification set of TFDS (`mnist`, `fashion_mnist`, `emnist/letters`,
           `cifar10`);
         - a path that ends in `.npz` (`jaxdl.data.npz.load_npz`);
+        - a path that ends in `.csv` or `.tsv`, perhaps with `.gz` (`jaxdl.data.tables.load_table`).
+          `table.csv:price` predicts the column `price`;
         - a folder of images (`jaxdl.data.image_folder.load_image_folder`). `folder:64` crops and
           scales them to 64 x 64 pixels;
         - a folder with the idx files of MNIST (`jaxdl.data.idx.load_idx`).
@@ -45,7 +48,8 @@ def load(
 
     Returns:
       `(train, test)`. `input` is float32, images `[N, H, W, C]` in [0, 1] or vectors `[N, D]`.
-      `label [N]` is int32 in [0, classes). Images in a folder without classes have no label.
+      `label [N]` is int32 in [0, classes). Images in a folder without classes have no label, and a
+      table of real numbers has `target [N, 1]`.
 
     Raises:
       InputError: an unknown name, or a bad file.
@@ -67,8 +71,10 @@ def load(
         return tfds_images(text, data_dir, cache_dir)
     if text.endswith(".npz"):
         return load_npz(text)
+    if PATTERN.fullmatch(text):
+        return load_table(path, argument)
     if not path.is_dir():
-        raise InputError("data", text, "a folder or a .npz file that exists")
+        raise InputError("data", text, "a folder, or a .npz or .csv file, that exists")
     if has_idx_files(path):
         return load_idx(path)
     size = None
@@ -94,6 +100,9 @@ def file_of(name: str) -> tuple[Path | None, str]:
         return None, ""
     if name.endswith(".npz"):
         return expand_path(name, "data"), ""
+    table = PATTERN.fullmatch(name)
+    if table:
+        return expand_path(table[1], "data"), table[2] or ""
     sized = _SIZED.fullmatch(name)
     if expand_path(name, "data").is_dir():
         return expand_path(name, "data"), ""

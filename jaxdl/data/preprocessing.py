@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from jaxdl.data.columns import Column, columns_from_json
 from jaxdl.data.files import expand_path, parse_json_object, read_bytes
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
@@ -24,7 +25,7 @@ FILE = "preprocessing.json"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """The scaling of the fields of a set, and the names of its classes.
+    """The scaling of the fields of a set, the names of its classes and the columns of its table.
 
         x' = (x - shift) / scale,   for each pair of a field
 
@@ -32,6 +33,8 @@ class Preprocessing:
       scaling: `{field: pairs (shift, scale)}`, such as the mean and the standard deviation of
         `jaxdl.data.standardize`. A field without an entry is not scaled.
       class_names: name of each class; None if they have none.
+      columns: columns of the table that the inputs come from, for `jaxdl.data.encode_rows`. None
+        for other inputs.
 
     Example:
       >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
@@ -45,6 +48,7 @@ class Preprocessing:
 
     scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
+    columns: tuple[Column, ...] | None = None
 
     def __call__(
         self, values: Num[np.ndarray, "N ..."], field: str = "input"
@@ -74,7 +78,10 @@ class Preprocessing:
         names = None
         if self.class_names is not None:
             names = list(self.class_names)
-        return {"scaling": scaling, "class_names": names}
+        columns = None
+        if self.columns is not None:
+            columns = [column.to_json() for column in self.columns]
+        return {"scaling": scaling, "class_names": names, "columns": columns}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Preprocessing":
@@ -93,7 +100,7 @@ class Preprocessing:
             raise InputError("preprocessing", "other contents", f"a {FILE} of a run") from None
         if names is not None:
             names = checked_names(names)
-        return cls(scaling, names)
+        return cls(scaling, names, columns_from_json(stored.get("columns")))
 
 
 def read_preprocessing(run: str | Path) -> Preprocessing:

@@ -9,6 +9,7 @@ from jaxdl.recipes.feature_classifier import classifier_of_classes, load_classif
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
 from jaxdl.recipes.images import image_sets, repeat_first
+from jaxdl.recipes.regression import regress_sets
 from jaxdl.recipes.sample_quality import (
     collapse_warnings,
     evaluate_samples,
@@ -31,6 +32,7 @@ __all__ = [
     "image_sets",
     "latent_noise",
     "load_classifier",
+    "regress_sets",
     "repeat_first",
     "run_classification",
     "run_gan",

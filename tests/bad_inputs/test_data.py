@@ -25,7 +25,7 @@ IMAGES = RANDOM.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
 LABEL = RANDOM.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
 SETS = (
-    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz file, "
+    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
     "or a folder of images"
 )
 
@@ -307,7 +307,7 @@ TABLE = {
     **{
         f"path {name!r}": (
             lambda name=name: load(name),
-            f"data: got {name!r}, allowed: a folder or a .npz file that exists",
+            f"data: got {name!r}, allowed: a folder, or a .npz or .csv file, that exists",
         )
         for name in ("../digits", "/etc/passwd", "./mnist", "~/no such folder")
     },

@@ -30,7 +30,7 @@ SHARE = "a number in [0, 1)"
 RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
 DATA = (
-    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz file, "
+    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
     "or a folder of images"
 )
 
