@@ -69,7 +69,8 @@ def network(config: Config, shape: tuple[int, ...]) -> Autoencoder:
 
 def load_sets(config: Config) -> dict[str, Dataset]:
     """Returns the sets by name, with a training set of `images` images."""
-    sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])[2]
+    multiple = latents.SIDE_MULTIPLE[config.network]
+    sets = image_sets(config.run, multiple, labelled=False)[2]
     if config.images:
         sets["train"] = repeat_first(sets["train"], config.images)
     return sets
@@ -95,7 +96,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.reconstructions(test, outputs[0], run.figure("reconstructions"))
     np.save(run.sample("reconstructions.npy"), outputs[0][shown(test)])
-    if config.mode == "latent_map":
+    if config.mode == "latent_map" and sets["train"].classes is not None:
         encoders = [bind(task.encode, member) for member in members]
         decode = bind(task.decode, members[0])
         values |= latents.compare_with_components(encoders, decode, sets, run.figure)

@@ -72,6 +72,7 @@ def main(config: Config) -> dict[str, Any]:
             config.training,
             config.gan,
             lambda shape, classes: networks(config, shape, classes),
+            labelled=True,
         )
 
     return run_experiment(config, train_and_test)

@@ -65,7 +65,7 @@ class Config(Options):
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains the network, compares it with the filters and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config.run, 4)
+    train, test, sets = image_sets(config.run, 4, labelled=False)
     channels = train["input"].shape[-1]
     model = conv_autoencoder(channels, config.features, config.extra_layers, config.training.dtype)
     task = tasks.reconstruct(model, corrupt=config.corruption())

@@ -1,10 +1,13 @@
-"""A multi-layer perceptron that classifies images or points.
+"""A multi-layer perceptron that classifies images, points or rows of a table.
 
     python experiments/mlp.py
+    python experiments/mlp.py --data table.csv:column --batch-size 32
     python experiments/mlp.py --hidden --data spirals
     python experiments/mlp.py --data mnist --seeds 5 --schedule cosine
     python experiments/mlp.py --data mnist --seeds 5 --schedule one_cycle --learning-rate 3e-3 \\
         --shift 1 --dropout 0.1 --ema 0.999 --validation 0
+
+The numbers of a table's column are predicted by a regression, and texts or integers as classes.
 
 Test accuracy after 20 epochs, measured on two cores of an Intel Xeon at 2.6 GHz:
 

@@ -35,12 +35,12 @@ from jaxdl.models import VAE, Conditional, encoder_decoder, table
 from jaxdl.models.conditional import label_kwargs
 from jaxdl.recipes import (
     TrainingOptions,
+    classifier_of_classes,
     evaluate_samples,
     fit_and_test,
     grid_inputs,
     image_sets,
     latents,
-    load_classifier,
     vae,
 )
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
@@ -121,7 +121,8 @@ def network(config: Config, shape: tuple[int, ...], classes: int) -> VAE:
 def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains and tests the network, scores its samples and writes the pictures."""
     config = run.config
-    train, test, sets = image_sets(config.run, latents.SIDE_MULTIPLE[config.network])
+    multiple = latents.SIDE_MULTIPLE[config.network]
+    train, test, sets = image_sets(config.run, multiple, labelled=config.conditional)
     classes = train.classes or 0
     model = network(config, train["input"].shape[1:], classes)
     warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"]))
@@ -135,7 +136,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     )
     inputs = grid_inputs(run.seeds[0], config.latent, classes if config.conditional else None)
     check_batch_size(sets["train"], config.run.batch_size)
-    classifier = load_classifier(config.run, config.feature_classifier, train, test)
+    classifier = classifier_of_classes(config.run, config.feature_classifier, train, test)
     for half, x in ((model.encoder, train["input"][:1]), (model.decoder, inputs[0][:1])):
         print(table(half, x, **label_kwargs(half, np.zeros(1, np.int32))), "\n")
 
@@ -158,15 +159,17 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         nats = [vae.importance_bound(bound, arrays, config.importance) for bound in bounds]
         metrics["test/importance_bound"] = run.per_seed(nats)
     generators = [bind(generate, member) for member in members]
-    metrics |= evaluate_samples(run, classifier, generators, config.latent, config.conditional)
+    if classifier is not None:
+        metrics |= evaluate_samples(run, classifier, generators, config.latent, config.conditional)
     plots.learning_curves(run.records(), run.figure("curves"))
     latents.write_samples(generators[0], inputs, run.figure("samples"))
     run.training_gif()
     vae.write_pictures(task, members[0], arrays, run.seeds[0], run.figure)
     if config.latent == 2 and not config.conditional:
-        codes = latents.encode_sets(bind(task.encode, members[0]), sets["train"], test)
-        maps = {"test images": codes}
-        latents.write_latent_maps(maps, np.asarray(test["label"]), run.figure("latent_map"))
+        if train.classes is not None:
+            codes = latents.encode_sets(bind(task.encode, members[0]), sets["train"], test)
+            maps = {"test images": codes}
+            latents.write_latent_maps(maps, np.asarray(test["label"]), run.figure("latent_map"))
         latents.write_latent_grid(bind(task.decode, members[0]), 20, run.figure("grid"))
     return run.finish(state, metrics, **sets)
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.core import Batch, Params, State, inference, learner
+from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
@@ -120,7 +121,8 @@ class Network:
 
         Args:
           inputs: `[N, ...]`, as they were before the preprocessing of the training. Pixels may be
-            uint8 or in [0, 1], and grey images may lack the channel axis. Texts are a list.
+            uint8 or in [0, 1], and grey images may lack the channel axis. Texts are a list, and
+            rows of a table are a list of dictionaries.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
           batch_size: number of examples in a batch.
 
@@ -140,16 +142,24 @@ class Network:
         """Returns raw inputs as the network reads them.
 
         Args:
-          inputs: `[N, ...]`, or a list of texts.
+          inputs: `[N, ...]`, a list of texts, or a list of dictionaries, the rows of a table.
 
         Returns:
           `[inputs]`, or `[inputs, lengths]` for texts.
 
         Raises:
-          InputError: another number of axes than the training set has.
+          InputError: another number of axes than the training set has, texts or rows that the
+            training set does not have, or cells that `jaxdl.data.encode_rows` refuses.
         """
-        if isinstance(inputs, str) or _are_texts(inputs):
-            return self._encoded([inputs] if isinstance(inputs, str) else list(inputs))
+        if isinstance(inputs, str):
+            inputs = [inputs]
+        if _are_all(inputs, str):
+            return self._encoded(list(inputs))
+        if _are_all(inputs, Mapping):
+            if self.preprocessing.columns is None:
+                allowed = "arrays; the network was not trained on a table"
+                raise InputError("inputs", "dictionaries", allowed)
+            inputs = encode_rows(self.preprocessing.columns, inputs)
         spec = self.fields["input"]
         x = np.asarray(inputs)
         if x.ndim == len(spec.shape) and spec.shape[-1:] == (1,) and x.shape[1:] == spec.shape[:-1]:
@@ -353,6 +363,6 @@ def _names(task: Task) -> list[str]:
     return [name for name in task.functions if not name.endswith("loss")]
 
 
-def _are_texts(inputs: Any) -> bool:
+def _are_all(inputs: Any, kind: type) -> bool:
     is_list = isinstance(inputs, Sequence) and len(inputs) > 0
-    return is_list and all(isinstance(each, str) for each in inputs)
+    return is_list and all(isinstance(each, kind) for each in inputs)

@@ -1,6 +1,7 @@
 """Data sets: loading, generating, splitting, scaling, ordering and checking them."""
 
 from jaxdl.data.checks import check_classification
+from jaxdl.data.columns import Column, encode_rows
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.faults import find_faults
@@ -37,6 +38,7 @@ from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
 
 __all__ = [
+    "Column",
     "Dataset",
     "Preprocessing",
     "Reviews",
@@ -53,6 +55,7 @@ __all__ = [
     "contiguous_windows",
     "copy_memory",
     "encode_reviews",
+    "encode_rows",
     "find_faults",
     "forecast_sets",
     "forecast_windows",

@@ -13,6 +13,7 @@ from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import order
 from jaxdl.data.arrays import canonical, check_mask, check_range, frozen, values_that_count
+from jaxdl.data.columns import Column
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
@@ -41,6 +42,8 @@ class Dataset:
       scaling: `{field: pairs (shift, scale)}` that were applied to fields, such as by
         `jaxdl.data.standardize`. A run stores them with its weights (`Preprocessing`).
       text: encoding that made `input` from texts; None without texts.
+      columns: columns of the table that `input` comes from (`jaxdl.data.tables`); None if it comes
+        from none.
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows; values that are not
@@ -60,6 +63,7 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict, repr=False)
     text: TextEncoding | None = dataclasses.field(default=None, repr=False)
+    columns: tuple[Column, ...] | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         of_kind("arrays", self.arrays, Mapping, "a dictionary {field: array [N, ...]}")
@@ -100,8 +104,8 @@ class Dataset:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The scaling of the fields, the names of the classes, and the encoding of texts."""
-        return Preprocessing(self.scaling, self.class_names, self.text)
+        """The scaling of the fields, the names of the classes, and the encoding of inputs."""
+        return Preprocessing(self.scaling, self.class_names, self.text, self.columns)
 
     def __len__(self) -> int:
         return self.size
@@ -182,10 +186,10 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     """Splits off a test set that depends on the labels only, and on no seed.
 
     The split is stratified. Of each class with n > 1 examples, `max(1, round(fraction * n))` are in
-    the test set.
+    the test set. A set without labels is split as one class.
 
     Args:
-      data: a set with integer labels `label [N]`.
+      data: a set with integer labels `label [N]`, or without labels.
       fraction: fraction of the rows in the test set, in (0, 1).
 
     Returns:
@@ -201,13 +205,14 @@ def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:
     """
     if not 0 < fraction < 1:
         raise InputError("fraction", fraction, "a number in (0, 1)")
-    if data["label"].ndim != 1:
-        raise InputError("label shape", data["label"].shape, "[N]")
+    labels = np.asarray(data.arrays.get("label", np.zeros(data.size, np.int32)))
+    if labels.ndim != 1:
+        raise InputError("label shape", labels.shape, "[N]")
     # NumPy guarantees that the numbers of RandomState never change; those of Generator may.
     random = np.random.RandomState(0)
     chosen = []
-    for label in np.unique(data["label"]):
-        rows = random.permutation(np.flatnonzero(data["label"] == label))
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
         count = 0
         if len(rows) > 1:
             count = max(1, round(fraction * len(rows)))

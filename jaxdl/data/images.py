@@ -144,7 +144,8 @@ def unknown_name_error(name: str) -> InputError:
     return InputError(
         "data",
         name,
-        f"digits, photos, moons, spirals, a .npz file or an image classification set of TFDS{hint}",
+        "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
+        f"or a folder of images{hint}",
     )
 
 

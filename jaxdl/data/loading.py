@@ -1,14 +1,23 @@
-"""Loading a classification set by name: embedded, from TensorFlow Datasets, or from a file."""
+"""Loading a set by name: embedded, from TensorFlow Datasets, or from a file or folder."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.data.dataset import Dataset, holdout
-from jaxdl.data.images import tfds_images, unknown_name_error
+from jaxdl.data.files import expand_path
+from jaxdl.data.idx import has_idx_files, load_idx
+from jaxdl.data.image_folder import load_image_folder
+from jaxdl.data.images import KNOWN, tfds_images, unknown_name_error
 from jaxdl.data.npz import load_npz
+from jaxdl.data.tables import PATTERN, load_table
+from jaxdl.errors import InputError
+
+#: A name that ends in a colon and a size of images.
+_SIZED = re.compile(r"(.+):(\d{1,9})")
 
 
 def load(
@@ -19,17 +28,28 @@ def load(
     The test set does not depend on any seed.
 
     Args:
-      name: `digits`, `photos`, `moons` or `spirals`, which need no files; a path that ends in
-        `.npz`; or an image classification set of TFDS (`mnist`, `fashion_mnist`, `emnist/letters`,
-        `cifar10`).
+      name: one of these:
+
+        - `digits`, `photos`, `moons` or `spirals`, which need no files;
+        - an image classification set of TFDS (`mnist`, `fashion_mnist`, `emnist/letters`,
+          `cifar10`);
+        - a path that ends in `.npz` (`jaxdl.data.npz.load_npz`);
+        - a path that ends in `.csv` or `.tsv`, perhaps with `.gz` (`jaxdl.data.tables.load_table`).
+          `table.csv:price` predicts the column `price`;
+        - a folder of images (`jaxdl.data.image_folder.load_image_folder`). `folder:64` crops and
+          scales them to 64 x 64 pixels;
+        - a folder with the idx files of MNIST (`jaxdl.data.idx.load_idx`).
+
+        A folder whose name is that of a set is written as a path, such as `./mnist`.
       data_dir: directory of the prepared TFDS sets. None means $TFDS_DATA_DIR, or
         ~/tensorflow_datasets if that is not set.
       cache_dir: directory of decoded arrays. None means $JAXDL_CACHE, or ~/.cache/jaxdl if that is
         not set.
 
     Returns:
-      `(train, test)`. `input` is float32, images `[N, H, W, C]` in [0, 1] or points `[N, 2]`.
-      `label [N]` is int32 in [0, classes).
+      `(train, test)`. `input` is float32, images `[N, H, W, C]` in [0, 1] or vectors `[N, D]`.
+      `label [N]` is int32 in [0, classes). Images in a folder without classes have no label, and a
+      table of real numbers has `target [N, 1]`.
 
     Raises:
       InputError: an unknown name, or a bad file.
@@ -44,11 +64,54 @@ def load(
     text = os.fspath(name)
     if "\0" in text:
         raise unknown_name_error(text)
-    if text.endswith(".npz"):
-        return load_npz(text)
     if text in EMBEDDED:
         return EMBEDDED[text]()
-    return tfds_images(text, data_dir, cache_dir)
+    path, argument = file_of(text)
+    if path is None:
+        return tfds_images(text, data_dir, cache_dir)
+    if text.endswith(".npz"):
+        return load_npz(text)
+    if PATTERN.fullmatch(text):
+        return load_table(path, argument)
+    if not path.is_dir():
+        raise InputError("data", text, "a folder, or a .npz or .csv file, that exists")
+    if has_idx_files(path):
+        return load_idx(path)
+    size = None
+    if argument:
+        size = int(argument)
+    return load_image_folder(path, size, cache_dir)
+
+
+def file_of(name: str) -> tuple[Path | None, str]:
+    """Returns the file or folder that `load` reads for a name, and the text after its colon.
+
+    Args:
+      name: see `load`.
+
+    Returns:
+      The path and the text. The path is None for an embedded set and for one of TFDS.
+
+    Example:
+      >>> file_of("mine.npz"), file_of("mnist")
+      ((PosixPath('mine.npz'), ''), (None, ''))
+    """
+    if name in EMBEDDED or name in KNOWN or not name:
+        return None, ""
+    if name.endswith(".npz"):
+        return expand_path(name, "data"), ""
+    table = PATTERN.fullmatch(name)
+    if table:
+        return expand_path(table[1], "data"), table[2] or ""
+    sized = _SIZED.fullmatch(name)
+    if expand_path(name, "data").is_dir():
+        return expand_path(name, "data"), ""
+    if sized and expand_path(sized[1], "data").is_dir():
+        return expand_path(sized[1], "data"), sized[2]
+    # These are no names of sets.
+    if name.startswith(("/", "./", "../", "~")):
+        return expand_path(name, "data"), ""
+    return None, ""
 
 
 def digits() -> tuple[Dataset, Dataset]:

@@ -19,6 +19,9 @@ Arrays = dict[str, Shaped[np.ndarray, "N ..."]]
 #: The names that a field may have in a file, in upper or lower case.
 NAMES = {"input": ("input", "inputs", "image", "images", "x"), "label": ("label", "labels", "y")}
 
+#: Names of the array with the names of the classes, in upper or lower case.
+CLASS_NAMES = ("names", "class_names")
+
 #: Largest number of classes; a network has an output for each.
 MAX_CLASSES = 2**16
 
@@ -38,14 +41,15 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
     of the test arrays have `test` there. Without test arrays, one example in five of each class
     becomes the test set, the same examples every time.
 
-    Pixels in uint8 are divided by 255, and grey images `[N, H, W]` get a channel axis.
+    Pixels in uint8 are divided by 255, and grey images `[N, H, W]` get a channel axis. An array
+    `names` of texts has the names of the classes, `np.array(["cat", "dog"])`.
 
     Args:
       path: a file written by `numpy.savez` or `numpy.savez_compressed`.
 
     Returns:
       `(train, test)`, with `input [N, ...]` float32 and `label [N]` int32 in [0, classes). The
-      number of classes is the largest label plus 1.
+      number of classes is that of the names, or the largest label plus 1.
 
     Raises:
       InputError: no such file, not an `.npz` file, a damaged file, missing or further arrays,
@@ -61,9 +65,12 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
       (8, 2, 2)
     """
     path = expand_path(path, "data")
-    parts = [part for part in _read_parts(path) if part is not None]
+    train_arrays, test_arrays, names = _read_parts(path)
+    parts = [part for part in (train_arrays, test_arrays) if part is not None]
     classes = _count_classes([part["label"] for part in parts])
-    data = [_checked_dataset(part, path.stem, classes) for part in parts]
+    if names is not None:
+        classes = len(names)
+    data = [_checked_dataset(part, path.stem, classes, names) for part in parts]
     if len(data) == 1:
         return holdout(data[0])
     train, test = data
@@ -78,15 +85,19 @@ def load_npz(path: str | Path) -> tuple[Dataset, Dataset]:
     return train, test
 
 
-def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
-    """Returns the arrays of the training set and those of the test set, if there is one."""
+def _read_parts(path: Path) -> tuple[Arrays, Arrays | None, tuple[str, ...] | None]:
+    """Returns the arrays of the training set, those of the test set and the names of the classes.
+
+    The test set and the names are None if the file has none.
+    """
     if not path.is_file():
         raise InputError("data", str(path), "an .npz file that exists")
     try:
         with open_regular_file(path) as file, zipfile.ZipFile(file) as archive:
             names = {part: _part_names(archive, path, part) for part in ("train", "test")}
             used = {name for part in names.values() for name in part.values()}
-            unused = sorted(_members(archive).keys() - used)
+            named = [name for name in _members(archive) if name.lower() in CLASS_NAMES]
+            unused = sorted(_members(archive).keys() - used - set(named[:1]))
             if used and unused:
                 allowed = (
                     "only inputs and labels for training and testing; "
@@ -95,6 +106,7 @@ def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
                 raise InputError("data", f"{path} with {unused}", allowed)
             train = _read_part(archive, path, names["train"])
             test = _read_part(archive, path, names["test"])
+            class_names = _read_class_names(archive, path, named)
     except OSError as error:
         raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
     except InputError:
@@ -104,7 +116,21 @@ def _read_parts(path: Path) -> tuple[Arrays, Arrays | None]:
         raise InputError("data", str(path), "a file written by numpy.savez") from None
     if train is None:
         raise InputError("data", f"{path} with {unused}", "arrays input (or x) and label (or y)")
-    return train, test
+    return train, test, class_names
+
+
+def _read_class_names(
+    archive: zipfile.ZipFile, path: Path, named: list[str]
+) -> tuple[str, ...] | None:
+    """Returns the names of the classes, or None if the file has none."""
+    if not named:
+        return None
+    names = _read_array(archive, path, named[0])
+    if names.dtype.kind != "U" or names.ndim != 1 or len(names) < 2:
+        given = f"{names.dtype.name}{list(names.shape)}"
+        allowed = "a text for each class, at least two, such as np.array(['cat', 'dog'])"
+        raise InputError(f"{named[0]} of {path}", given, allowed)
+    return tuple(names.tolist())
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, str]:
@@ -179,13 +205,16 @@ def _check_size(archive: zipfile.ZipFile, member: str, source: str) -> None:
         raise InputError(source, f"{size} bytes", f"the size of {dtype}{list(shape)}")
 
 
-def _checked_dataset(arrays: Arrays, name: str, classes: int | None) -> Dataset:
+def _checked_dataset(
+    arrays: Arrays, name: str, classes: int | None, class_names: tuple[str, ...] | None
+) -> Dataset:
     """Returns the set with float32 inputs and int32 labels; raises if it cannot be trained on."""
     data = Dataset({**arrays, "input": _rescaled(arrays["input"])}, name, classes)
     check_classification(data)
     if classes is not None and classes > MAX_CLASSES:
         raise InputError("label", classes - 1, f"an integer in [0, {MAX_CLASSES})")
-    return Dataset({**data.arrays, "label": data["label"].astype(np.int32)}, name, classes)
+    label = data["label"].astype(np.int32)
+    return Dataset({**data.arrays, "label": label}, name, classes, class_names=class_names)
 
 
 def _rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
+from jaxdl.data.columns import Column, columns_from_json
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
@@ -20,7 +21,7 @@ PIXELS = (np.zeros(()), np.full((), 255.0))
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """The scaling of the fields of a set, the names of its classes, and the encoding of texts.
+    """The scaling of the fields of a set, the names of its classes, and the encoding of inputs.
 
         x' = (x - shift) / scale,   for each pair of a field
 
@@ -29,6 +30,8 @@ class Preprocessing:
         `jaxdl.data.standardize`. A field without an entry is not scaled.
       class_names: name of each class; None if they have none.
       text: encoding of texts as ids; None if the set has no texts.
+      columns: columns of the table that the inputs come from, for `jaxdl.data.encode_rows`. None
+        for other inputs.
 
     Example:
       >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
@@ -43,6 +46,7 @@ class Preprocessing:
     scaling: Mapping[str, Steps] = dataclasses.field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
     text: TextEncoding | None = None
+    columns: tuple[Column, ...] | None = None
 
     def __call__(
         self, values: Num[np.ndarray, "N ..."], field: str = "input"
@@ -75,7 +79,10 @@ class Preprocessing:
         text = None
         if self.text is not None:
             text = self.text.to_json()
-        return {"scaling": scaling, "class_names": names, "text": text}
+        columns = None
+        if self.columns is not None:
+            columns = [column.to_json() for column in self.columns]
+        return {"scaling": scaling, "class_names": names, "text": text, "columns": columns}
 
     def restored(
         self, values: Num[np.ndarray, "N ..."], field: str = "target"
@@ -111,7 +118,7 @@ class Preprocessing:
             names = checked_names(names)
         if text is not None:
             text = TextEncoding.from_json(text)
-        return cls(scaling, names, text)
+        return cls(scaling, names, text, columns_from_json(stored.get("columns")))
 
 
 def checked_names(names: Any, classes: int | None = None) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps, poster
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.page import page
+from jaxdl.plots.regression import predicted_values
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "overview",
     "page",
     "pictures_gif",
+    "predicted_values",
     "prediction_titles",
     "posterior_samples",
     "reconstructions",

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import INK, font_size, page, size_in_inches
+from jaxdl.plots.page import INK, font_size, page, plain, size_in_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def class_names(names: Sequence[str] | None, classes: int) -> list[str]:
         return [str(number) for number in range(classes)]
     if len(names) != classes:
         raise InputError("names", len(names), f"as many as classes, {classes}")
-    return [str(name) for name in names]
+    return [plain(str(name)) for name in names]
 
 
 def check_classes(field: str, values: Int[np.ndarray, " N"], classes: int) -> None:

@@ -105,6 +105,19 @@ def size_in_inches(ax: "Axes") -> tuple[float, float]:
     return ax.bbox.width / figure.dpi, ax.bbox.height / figure.dpi
 
 
+def plain(text: str) -> str:
+    r"""Returns a text that Matplotlib draws as it is, without formulas between dollar signs.
+
+    Characters that no font has, such as control characters, become spaces.
+
+    Example:
+      >>> plain("1 $ and 2 $")
+      '1 \\$ and 2 \\$'
+    """
+    printable = "".join(each if each.isprintable() else " " for each in text)
+    return printable.replace("$", r"\$")
+
+
 def font_size(width: float, characters: int, largest: float) -> float:
     """Returns the font size in points at which a text fits into a width.
 

@@ -5,10 +5,11 @@ from jaxdl.recipes.classification import (
     classify_sets,
     run_classification,
 )
-from jaxdl.recipes.feature_classifier import load_classifier
+from jaxdl.recipes.feature_classifier import classifier_of_classes, load_classifier
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
 from jaxdl.recipes.images import image_sets, repeat_first
+from jaxdl.recipes.regression import regress_sets
 from jaxdl.recipes.sample_quality import (
     collapse_warnings,
     evaluate_samples,
@@ -22,6 +23,7 @@ __all__ = [
     "GANOptions",
     "GANTrainingOptions",
     "TrainingOptions",
+    "classifier_of_classes",
     "classify_sets",
     "collapse_warnings",
     "evaluate_samples",
@@ -30,6 +32,7 @@ __all__ = [
     "image_sets",
     "latent_noise",
     "load_classifier",
+    "regress_sets",
     "repeat_first",
     "run_classification",
     "run_gan",

@@ -14,6 +14,7 @@ from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.functions import bind, predict_batched
 from jaxdl.plots.page import PALETTE
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
+from jaxdl.recipes.regression import regress_sets
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 
@@ -28,7 +29,7 @@ class ClassificationOptions:
     """Largest random shift of an image in pixels, as data augmentation."""
     standardize: bool = False
     """If True, inputs are rescaled to mean 0 and variance 1.
-    The statistics are those of the training set."""
+    The statistics are those of the training set. Inputs from a table always are rescaled."""
 
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range."""
@@ -61,6 +62,8 @@ def run_classification(
 ) -> dict[str, Any]:
     """Loads and prepares the data of a run, then does the rest as `classify_sets`.
 
+    A set with numbers to predict, such as those of a table, is passed to `regress_sets` instead.
+
     Args:
       run: run to train in.
       training: options of the optimizer.
@@ -72,6 +75,11 @@ def run_classification(
       The result of `Run.finish`.
     """
     sets = prepared(run.config.run, options.standardize)
+    if "target" in sets["train"].arrays:
+        if options.label_smoothing or options.shift:
+            allowed = "0 for a set with numbers to predict"
+            raise InputError("label_smoothing or shift", "a value above 0", allowed)
+        return regress_sets(run, training, sets, model_for)
     return classify_sets(
         run,
         training,
@@ -123,10 +131,13 @@ def classify_sets(
 
 
 def prepared(run: RunOptions, standardize: bool) -> dict[str, Dataset]:
-    """Loads and splits the data of a run, and rescales it to mean 0 and variance 1 on request."""
+    """Loads and splits the data of a run, and rescales it to mean 0 and variance 1.
+
+    Only tables are rescaled unless it is requested.
+    """
     train, test = data.load(run.data, run.data_dir, run.cache_dir)
     sets = split_sets(run, train, test)
-    if standardize:
+    if standardize or train.columns is not None:
         sets = dict(zip(sets, data.standardize(*sets.values()), strict=True))
     return sets
 
@@ -151,10 +162,14 @@ def draw(
     probabilities = predict_batched(predict, inputs)
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(
-        label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion")
+        label,
+        probabilities.argmax(1),
+        probabilities.shape[1],
+        run.figure("confusion"),
+        test.class_names,
     )
     if pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
-        plots.mistakes(pixels, label, probabilities, run.figure("mistakes"))
+        plots.mistakes(pixels, label, probabilities, run.figure("mistakes"), names=test.class_names)
         if first_layer is None:
             return
         kernel = first_layer(inference(state).params, inputs.shape[1:])

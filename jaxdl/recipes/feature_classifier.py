@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +18,7 @@ from jaxdl.core import State
 from jaxdl.data.cache import cache_root
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.files import expand_path
+from jaxdl.data.loading import file_of
 from jaxdl.errors import InputError, RunError
 from jaxdl.functions import bind, predict_batched
 from jaxdl.models import CNN, Stage
@@ -130,10 +132,33 @@ def default_directory(run: RunOptions) -> Path:
       '/tmp/cache/feature_classifiers/mnist'
     """
     name = run.data.replace("/", "-")
-    if run.data.endswith(".npz"):
-        path = str(Path(run.data).expanduser().resolve())
-        name = f"{Path(run.data).stem}-{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    path, argument = file_of(run.data)
+    if path is not None:
+        text = str(path.resolve()) + argument
+        name = f"{path.stem}-{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
     return cache_root(run.cache_dir) / "feature_classifiers" / name
+
+
+def classifier_of_classes(
+    run: RunOptions, directory: str | None, train: Dataset, test: Dataset
+) -> FeatureClassifier | None:
+    """Returns the feature classifier of a set with classes, and None for one without.
+
+    Args:
+      run: see `load_classifier`.
+      directory: see `load_classifier`; None for a set without classes.
+      train: whole training set.
+      test: test set.
+
+    Raises:
+      InputError: a directory for a set without classes; see also `load_classifier`.
+    """
+    if train.classes is not None:
+        return load_classifier(run, directory, train, test)
+    if directory:
+        raise InputError("feature_classifier", directory, "none for images without classes")
+    print("the images have no classes, so no classifier scores the generated ones")
+    return None
 
 
 def load_classifier(

@@ -13,12 +13,12 @@ import optax
 
 from jaxdl import augment, plots, scores, tasks
 from jaxdl.core import State
-from jaxdl.data.dataset import check_batch_size
+from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least
 from jaxdl.functions import bind, predict_batched
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
-from jaxdl.recipes.feature_classifier import FeatureClassifier, load_classifier
+from jaxdl.recipes.feature_classifier import classifier_of_classes
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
 from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
@@ -131,6 +131,8 @@ def run_gan(
     training: GANTrainingOptions,
     options: GANOptions,
     networks: Callable[[tuple[int, ...], int], tuple[nn.Module, nn.Module]],
+    *,
+    labelled: bool = False,
 ) -> dict[str, Any]:
     """Trains a GAN, evaluates generated images, draws figures and writes the result.
 
@@ -138,13 +140,15 @@ def run_gan(
       run: run to train in.
       training: options of the optimizers.
       options: options of the task.
-      networks: `networks(shape of an image, classes) -> (generator, discriminator)`.
+      networks: `networks(shape of an image, classes) -> (generator, discriminator)`. Images
+        without classes have 0 classes.
+      labelled: if True, the images must have classes, as conditional networks need.
 
     Returns:
       The result of `Run.finish`: losses on the test set, and the scores of generated images as
-      `samples/...`.
+      `samples/...`, if the set has classes.
     """
-    train, test, sets = image_sets(run.config.run)
+    train, test, sets = image_sets(run.config.run, labelled=labelled)
     shape = train["input"].shape[1:]
     classes = train.classes or 0
     if options.shift >= min(shape[:2]):
@@ -157,7 +161,8 @@ def run_gan(
     for net, x in ((generator, inputs[0][:1]), (discriminator, train["input"][:1])):
         print(table(net, x, **label_kwargs(net, np.zeros(1, np.int32))), "\n")
     check_batch_size(sets["train"], run.config.run.batch_size)
-    classifier = load_classifier(run.config.run, options.feature_classifier, train, test)
+    directory = options.feature_classifier
+    classifier = classifier_of_classes(run.config.run, directory, train, test)
     state, metrics = fit_and_test(
         run,
         training,
@@ -168,9 +173,10 @@ def run_gan(
         on_validation=grid_callback(run, task, inputs),
     )
     generators = [bind(task.generate, member) for member in run.members(state)]
-    metrics |= evaluate_samples(run, classifier, generators, options.latent, conditional)
+    if classifier is not None:
+        metrics |= evaluate_samples(run, classifier, generators, options.latent, conditional)
     warn_of_weak_gradient(run, options)
-    pictures(run, generators[0], state.steps_done, classifier, inputs)
+    pictures(run, generators[0], state.steps_done, train, inputs)
     return run.finish(state, metrics, **sets)
 
 
@@ -217,7 +223,7 @@ def pictures(
     run: Run[Options],
     generate: Callable[..., Any],
     steps: int,
-    classifier: FeatureClassifier,
+    train: Dataset,
     inputs: tuple,
 ) -> None:
     """Draws the figures of a GAN.
@@ -242,7 +248,7 @@ def pictures(
     title = "each row: from one generated image to another"
     plots.image_grid(between, run.figure("interpolation"), SIDE, title=title)
     some = generated[:: len(generated) // SIDE][:SIDE]
-    known = np.asarray(classifier.train["input"])
+    known = np.asarray(train["input"])
     distance, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
     title = f"generated images; nearest training images, mean distance {distance.mean():.2f}"
     pairs = np.concatenate([some, known[row[:, 0]]])

@@ -12,7 +12,7 @@ from jaxdl.runs.options import RunOptions
 
 
 def image_sets(
-    run: RunOptions, multiple: int = 1, least: int = 20
+    run: RunOptions, multiple: int = 1, least: int = 20, *, labelled: bool = True
 ) -> tuple[Dataset, Dataset, dict[str, Dataset]]:
     """Loads the images that the options name and checks them.
 
@@ -20,25 +20,31 @@ def image_sets(
       run: options of the run.
       multiple: number that both sides of the images must be divisible by.
       least: smallest allowed size of the test set.
+      labelled: if True, the images must have classes.
 
     Returns:
       The whole training set, the test set, and the sets of the run by part (`split_sets`).
 
     Raises:
-      InputError: the data are not grey or RGB images with classes, there are too few of them, a
-        pixel lies outside of [0, 1], or the fraction for validation leaves a part empty.
+      InputError: the data are not grey or RGB images, there are too few of them or they have no
+        classes, a pixel lies outside of [0, 1], or the fraction for validation leaves a part empty.
     """
     train, test = data.load(run.data, run.data_dir, run.cache_dir)
     shape = train["input"].shape[1:]
     has_shape = (
         len(shape) == 3 and shape[-1] in (1, 3) and not (shape[0] % multiple or shape[1] % multiple)
     )
-    if not has_shape or train.classes is None or test.size < least:
-        sides = ""
+    lacks_classes = labelled and train.classes is None
+    if not has_shape or lacks_classes or test.size < least:
+        given = f"{run.data} {[test.size, *shape]}"
+        allowed = "grey or RGB images"
+        if labelled:
+            allowed += " with classes"
+        if lacks_classes:
+            given += " without classes"
         if multiple > 1:
-            sides = f" and sides that are multiples of {multiple}"
-        allowed = f"grey or RGB images with classes{sides}, at least {least} in the test set"
-        raise InputError("data", f"{run.data} {[test.size, *shape]}", allowed)
+            allowed += f" and sides that are multiples of {multiple}"
+        raise InputError("data", given, f"{allowed}, at least {least} in the test set")
     pixels = np.asarray(test["input"])
     low = pixels.min()
     high = pixels.max()

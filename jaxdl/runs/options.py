@@ -20,6 +20,7 @@ from typing import (
 )
 
 from jaxdl.data.files import expand_path
+from jaxdl.data.loading import file_of
 from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.runs import backend
@@ -30,7 +31,10 @@ class RunOptions:
     """Options of the data and the length of a run, and of its directory."""
 
     data: str = "digits"
-    """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a .npz file."""
+    """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a path.
+    Paths are a .npz or .csv file, or a folder of images by class or of idx files.
+    In photos:64 the images are scaled to 64 x 64 pixels.
+    In table.csv:price the column price is predicted."""
     data_dir: str | None = None
     """Directory of prepared TFDS sets. Default: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""
     cache_dir: str | None = None
@@ -324,8 +328,9 @@ def hashed_out(name: str, config: Options) -> Path:
     """Returns a directory that depends on the options, so that the same command finds its run."""
     key = repr(sorted(directory_key(config).items()))
     data = config.run.data.replace("/", "-")
-    if config.run.data.endswith(".npz"):
-        data = Path(config.run.data).stem
+    path, _ = file_of(config.run.data)
+    if path is not None:
+        data = path.resolve().stem
     return Path("runs") / f"{name}-{data}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 

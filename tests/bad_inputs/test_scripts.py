@@ -29,12 +29,12 @@ OPTIONS = "the options that --help lists"
 SHARE = "a number in [0, 1)"
 RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
-DATA = "digits, photos, moons, spirals, a .npz file or an image classification set of TFDS"
-
-IMAGES = (
-    "data: got 'moons [400, 2]', "
-    "allowed: grey or RGB images with classes, at least 20 in the test set"
+DATA = (
+    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
+    "or a folder of images"
 )
+
+IMAGES = "data: got 'moons [400, 2]', allowed: grey or RGB images, at least 20 in the test set"
 
 #: Experiment, arguments and the error message.
 BAD = [

@@ -90,3 +90,40 @@ def test_an_array_far_larger_than_its_file_is_refused(saved):
     np.savez(path, **arrays)
     train, test = load(path)
     assert len(train) + len(test) == 4
+
+
+@pytest.mark.parametrize("field", ["names", "class_names", "Names"])
+@pytest.mark.parametrize("with_test", [False, True])
+def test_the_names_of_the_classes(field, with_test, saved):
+    """There may be names of classes without examples."""
+    arrays = {"x": PIXELS, "y": LABEL, field: np.array(["cat", "dog", "cow", "ox"])}
+    if with_test:
+        arrays |= {"x_test": TEST_PIXELS, "y_test": TEST_LABEL}
+    for data in load(saved(**arrays)):
+        assert (data.classes, data.class_names) == (4, ("cat", "dog", "cow", "ox"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["cat", "dog"], r"^label\[2\]: got 2, allowed: an integer in \[0, 2\)"),
+        (["cat"], "^names of .*: got 'str96.1.', allowed: a text for each class, at least two"),
+        ([["cat", "dog", "cow"]], "allowed: a text for each class, at least two"),
+        ([1, 2, 3], "^names of .*: got 'int64.3.', allowed: a text for each class"),
+        (np.array(["a", 1, None], object), "^names of .*: got 'Python objects', allowed: numbers"),
+        (
+            [b"cat", b"dog", b"cow"],
+            "^names of .*: got 'bytes24.3.', allowed: a text for each class",
+        ),
+    ],
+    ids=["few", "one", "rows", "integers", "objects", "bytes"],
+)
+def test_other_names_are_refused(names, message, saved):
+    with pytest.raises(InputError, match=message):
+        load(saved(x=PIXELS, y=LABEL, names=np.array(names)))
+
+
+def test_names_twice_are_refused(saved):
+    names = np.array(["cat", "dog", "cow"])
+    with pytest.raises(InputError, match="class_names.*allowed: only inputs and labels"):
+        load(saved(x=PIXELS, y=LABEL, names=names, class_names=names))
