@@ -46,6 +46,7 @@ ARROWS = {
     "wrappers": {"core", "errors", "finite", "metrics"},
     "data": {"core", "errors", "output", "rng", "xla"},
     "functions": {"core", "data", "errors"},
+    "export": {"errors", "version"},
     "nn": {"errors", "xla"},
     "models": {"errors", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
@@ -135,7 +136,7 @@ def test_a_module_imports_allowed_parts_only(name):
 
 def test_the_package_imports_no_experiment():
     parts = {name.split(".")[1] for name in imported(MODULES["jaxdl"]) if "." in name}
-    assert not parts & {"runs", "recipes", "reproduce"}
+    assert not parts & {"runs", "recipes", "reproduce", "export"}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[str(path.relative_to(ROOT)) for path in SCRIPTS])
@@ -183,7 +184,7 @@ print(json.dumps({
     "environment": before != dict(os.environ),
     "heavy": sorted({name.split(".")[0] for name in sys.modules} & {
         "tensorflow", "tensorflow_datasets", "sklearn", "matplotlib", "orbax", "grain", "tyro",
-        "pandas"}),
+        "pandas", "onnx", "onnxruntime"}),
 }))
 """
 

@@ -1,5 +1,7 @@
 """The LSTM of NVIDIA's cuDNN, with the parameters of `jaxdl.nn.LSTM`."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,11 +10,12 @@ from jaxdl.nn.recurrence import Carry, Weights
 
 
 def unsupported_reason(
-    dtype: jnp.dtype, mask: object, reverse: bool
+    shape: tuple[Any, ...], dtype: jnp.dtype, mask: object, reverse: bool
 ) -> tuple[str, object, str] | None:
     """Returns the arguments of an `InputError` if cuDNN cannot do a computation, else None.
 
     Args:
+      shape: sizes of the input. cuDNN needs numbers; those of an exported function are symbols.
       dtype: dtype of the computation.
       mask: mask of the steps; None means no mask. cuDNN supports lengths only, not masks.
       reverse: if True, time runs backwards, which cuDNN supports only together with a forward
@@ -22,7 +25,7 @@ def unsupported_reason(
       `(field, value, allowed)`, or None.
 
     Example:
-      >>> unsupported_reason(jnp.dtype("bfloat16"), None, False)
+      >>> unsupported_reason((1, 2, 3), jnp.dtype("bfloat16"), None, False)
       ('dtype', 'bfloat16', "float32 with implementation 'cudnn'")
     """
     suffix = "with implementation 'cudnn'"
@@ -32,6 +35,8 @@ def unsupported_reason(
         return "reverse", True, f"False {suffix}"
     if dtype != jnp.float32:
         return "dtype", str(dtype), f"float32 {suffix}"
+    if not all(isinstance(size, int) for size in shape):
+        return "x", shape, f"sizes that are numbers {suffix}"
     if not count_nvidia_gpus():
         return "implementation", "cudnn", "auto or scan, without an NVIDIA GPU"
     return None

@@ -221,7 +221,7 @@ class LSTM(RecurrentLayer):
     ) -> tuple[Array, Carry]:
         one_of("implementation", self.implementation, ("auto", "scan", "cudnn"))
         loop = partial(super()._run, mask=mask)
-        reason = unsupported_reason(x.dtype, mask, self.reverse)
+        reason = unsupported_reason(x.shape, x.dtype, mask, self.reverse)
         if self.implementation == "cudnn" and reason:
             raise InputError(*reason)
         use_loop = reason or self.implementation == "scan" or tapped(self)

@@ -3,11 +3,13 @@
 from functools import partial
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import pytest
 from jax.experimental import rnn as cudnn
 
 from jaxdl.nn import LSTM
+from jaxdl.nn.lstm_cudnn import unsupported_reason
 from tests.nn.recurrences import (
     B,
     D,
@@ -87,3 +89,12 @@ def test_a_program_for_the_cpu_uses_the_loop_also_if_there_is_a_gpu(reference):
         LSTM(H, implementation="scan").apply(variables, x),
         1e-6,
     )
+
+
+def test_a_batch_size_that_is_no_number_is_a_loop(monkeypatch):
+    """The symbols of `jax.export` stand for any size, and cuDNN needs one."""
+    monkeypatch.setattr("jaxdl.nn.lstm_cudnn.count_nvidia_gpus", lambda: 1)
+    shape = jax.export.symbolic_shape("b, 5, 4")
+    assert unsupported_reason((2, 5, 4), jnp.dtype("float32"), None, False) is None
+    reason = unsupported_reason(shape, jnp.dtype("float32"), None, False)
+    assert reason == ("x", shape, "sizes that are numbers with implementation 'cudnn'")
