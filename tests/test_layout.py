@@ -37,7 +37,8 @@ ARROWS = {
     "augment": {"errors"},
     "scores": {"errors"},
     "optimizers": {"errors"},
-    "plots": {"errors"},
+    "reports": {"errors"},
+    "plots": {"errors", "reports"},
     "xla": set(),
     "replicas": set(),
     "environment": {"rng"},
@@ -56,7 +57,7 @@ ARROWS = {
     "runs": {"core", "data", "environment", "errors", "output", "plots", "rng", "training"},
     "recipes": {
         *("augment", "core", "data", "errors", "models", "nn", "optimizers", "plots", "predict"),
-        *("rng", "runs", "scores", "tasks", "training", "wrappers"),
+        *("reports", "rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},
 }
