@@ -44,7 +44,7 @@ def reliability_diagram(
       probabilities: `[N, K]`, predicted probabilities of the classes.
       path: path of the PNG file.
       temperature: temperature that was fitted to other examples
-        (`jaxdl.reports.fit_temperature`). The rescaled predictions are drawn too.
+        (`jaxdl.reports.fit_temperature`). The picture has the rescaled predictions too.
       bins: number of bins of equal width.
       mask: `[N]`, weights of the examples. None means 1 for each.
 

@@ -23,10 +23,10 @@ from jaxdl.reports.probabilities import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Number of classes, the worst ones, that have curves of their own.
+#: Number of classes with a curve, those with the smallest areas.
 MOST = 5
 
-#: Sides of the part of the unit square that is drawn. Curves of good classifiers need a small part.
+#: Sides of the part of the unit square in a picture. Curves of good classifiers need a small part.
 SIDES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 #: Points at which the mean of the curves of all classes is computed.
@@ -61,7 +61,7 @@ def roc_curves(
     Of two classes, class 1 is the positive one. Of more, each class is compared with all others:
     the picture has the mean over the classes, and the curves of the five with the smallest areas.
     Dashed lines are random predictions. If all curves pass near the corner of perfect predictions,
-    only the part around it is drawn.
+    only the part around it is in the picture.
 
     Args:
       label: `[N]`, true classes in [0, K), at least two different ones.

@@ -42,6 +42,6 @@ def test_pictures(tmp_path):
     masked = pixels(plots.reliability_diagram(LABEL, P, tmp_path / "c.png", mask=mask))
     scaled = pixels(plots.reliability_diagram(LABEL, P, tmp_path / "b.png", 2.0, bins=10))
     assert (plain != scaled).any() and (plain != masked).any()
-    # The largest confidence of all and a single example are drawn too.
+    # A confidence of 1, of a single example.
     one = np.array([[1.0, 0.0]])
     pixels(plots.reliability_diagram(np.array([0]), one, tmp_path / "d.png", 1.0))

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves: curves, areas, names, and the part that is drawn."""
+"""ROC and precision-recall curves: curves, areas, names, and the part in the picture."""
 
 import numpy as np
 import pytest

@@ -33,7 +33,7 @@ def test_calibration_error_against_a_loop(bins):
 
 
 def test_reliability_agrees_with_scikit_learn():
-    """Of two classes, class 1 is right where it is predicted, as in `calibration_curve`."""
+    """Class 1 of two is always predicted, so its frequency is the accuracy."""
     rng = np.random.default_rng(1)
     one = rng.uniform(0.5001, 1.0, 300)
     label = (rng.random(300) < one**2).astype(int)
