@@ -21,11 +21,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from jaxdl import bind, data, plots, predict_batched, tasks
+from jaxdl import data, plots, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test
+from jaxdl.recipes.evaluation import predict_set, regression_metrics
 from jaxdl.recipes.sequences import POOLS, sequence_body
 from jaxdl.recipes.variants import error_table, values_of_seeds
 from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
@@ -116,10 +117,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     task = tasks.regress(model)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     metrics["test/mae_degrees"] = metrics["test/mae"] * std
+    predictions = predict_set(run, task, state, sets["test"])
+    metrics = metrics | regression_metrics(run, sets["test"], predictions)
     plots.learning_curves(run.records(), run.figure("curves"))
-    predict = bind(task.predict, run.first_seed(state))
-    predictions = predict_batched(predict, np.asarray(sets["test"]["input"]))
-    np.save(run.sample("forecasts.npy"), predictions[:, 0])
+    np.save(run.sample("forecasts.npy"), predictions[0][:, 0])
     return run.finish(state, metrics, **sets)
 
 

@@ -31,6 +31,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.models import OneHot, SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test
+from jaxdl.recipes.evaluation import predict_set, regression_metrics
 from jaxdl.recipes.sequences import POOLS, blocks_to_cover, sequence_body
 from jaxdl.recipes.variants import error_table, values_of_seeds
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
@@ -136,6 +137,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     model = network(config, sets["train"]["input"].shape[1])
     task: Any = {"adding": tasks.regress, "copy": tasks.language}[config.task](model)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
+    if config.task == "adding":
+        predictions = predict_set(run, task, state, sets["test"])
+        metrics = metrics | regression_metrics(run, sets["test"], predictions)
     plots.learning_curves(run.records(), run.figure("curves"))
     return run.finish(state, metrics, **sets)
 

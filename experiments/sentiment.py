@@ -22,11 +22,16 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from jaxdl import bind, data, plots, predict_batched, tasks
+from jaxdl import bind, data, plots, tasks
 from jaxdl.data import Vocabulary
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import SequenceNet
 from jaxdl.recipes import TrainingOptions, fit_and_test, texts
+from jaxdl.recipes.evaluation import (
+    classification_metrics,
+    draw_calibration_and_roc,
+    predict_set,
+)
 from jaxdl.recipes.fitting import split_sets
 from jaxdl.recipes.sequences import sequence_classifier
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
@@ -130,12 +135,15 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     vocabulary.save(run.out / "vocabulary.json")
 
-    predict = bind(task.predict, run.first_seed(state))
-    probabilities = predict_batched(predict, test["input"], test["length"])
+    predictions = predict_set(run, task, state, test)
+    metrics = metrics | classification_metrics(run, task, state, sets, predictions)
+    probabilities = predictions[0]
     label = np.asarray(test["label"])
     classes = reviews[1].classes
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(label, probabilities.argmax(1), 2, run.figure("confusion"), classes)
+    draw_calibration_and_roc(run, test, probabilities, metrics)
+    predict = bind(task.predict, run.first_seed(state))
     texts.draw_best_and_worst(predict, probabilities, test, vocabulary, classes, run.figure)
     return run.finish(state, {**metrics, **baseline}, **sets)
 

@@ -169,7 +169,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         if train.classes is not None:
             codes = latents.encode_sets(bind(task.encode, members[0]), sets["train"], test)
             maps = {"test images": codes}
-            latents.write_latent_maps(maps, np.asarray(test["label"]), run.figure("latent_map"))
+            latents.write_latent_maps(maps, test, run.figure("latent_map"))
         latents.write_latent_grid(bind(task.decode, members[0]), 20, run.figure("grid"))
     return run.finish(state, metrics, **sets)
 

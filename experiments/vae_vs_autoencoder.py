@@ -19,8 +19,6 @@ classifier on the codes of the test images. Measured with the digits on two core
 import dataclasses
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from jaxdl import data, plots, tasks
 from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError
@@ -79,7 +77,7 @@ def main(config: Config) -> dict[str, Any]:
     out, results = run_variants(config, variants, train_and_test)
     if len(results) == len(variants):
         test = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)[1]
-        picture = latents.write_maps_of_runs(results, np.asarray(test["label"]), out)
+        picture = latents.write_maps_of_runs(results, test, out)
         print(f"picture  {picture}")
     return results
 

@@ -16,16 +16,18 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
-from jaxdl import bind, data, plots, predict_batched, tasks
+from jaxdl import data, plots, tasks
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.models import CNN, SequenceNet, Stage
 from jaxdl.nn import RNN, TimeDistributed
 from jaxdl.recipes import TrainingOptions, fit_and_test
+from jaxdl.recipes.evaluation import (
+    classification_metrics,
+    draw_calibration_and_roc,
+    predict_set,
+)
 from jaxdl.recipes.fitting import split_sets
 from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
-
-#: Names of the labels, by question.
-ANSWERS = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3", "4")}
 
 NETWORKS = ("frames", "recurrent")
 
@@ -99,13 +101,14 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
 
-    predict = bind(task.predict, run.first_seed(state))
-    probabilities = predict_batched(predict, np.asarray(sets["test"]["input"]), batch_size=100)
+    predictions = predict_set(run, task, state, sets["test"], 100)
+    metrics = metrics | classification_metrics(run, task, state, sets, predictions, 100)
     # The network on one frame predicts each frame; its prediction for a clip is the mean of these.
-    answers = probabilities.reshape(len(test), -1, 4).mean(1).argmax(1)
-    names = ANSWERS[config.question]
+    answers = predictions[0].reshape(len(test), -1, 4).mean(1).argmax(1)
+    label = np.asarray(test["label"])
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.confusion_matrix(np.asarray(test["label"]), answers, 4, run.figure("confusion"), names)
+    plots.confusion_matrix(label, answers, 4, run.figure("confusion"), test.class_names)
+    draw_calibration_and_roc(run, sets["test"], predictions[0], metrics)
     np.save(run.sample("answers.npy"), answers.astype(np.int32))
     return run.finish(state, metrics, **sets)
 
@@ -119,7 +122,7 @@ def main(config: Config) -> dict[str, Any]:
     _, test = data.moving_digits(config.question, config.clips, config.frames)
     clips = np.asarray(test["input"])[:6]
     answers = {name: read_array(out / name / "samples" / "answers.npy") for name in results}
-    names = ANSWERS[config.question]
+    names = data.video.CLASS_NAMES[config.question]
     titles = plots.prediction_titles(names, np.asarray(test["label"])[:6], answers)
     print(f"\npicture  {plots.film(clips, titles, out / 'clips.png')}")
     print(f"picture  {plots.film_gif(clips, titles, out / 'clips.gif')}")

@@ -169,34 +169,6 @@ def _parts(queries: int, count: int, points: np.ndarray) -> int:
     return min(queries, -(-queries * count * points.shape[1] // _DIFFERENCES))
 
 
-def r2(target: Float[np.ndarray, "N D"], prediction: Float[np.ndarray, "N D"]) -> float:
-    """Computes the share of the variance of targets that predictions explain.
-
-        R^2 = 1 - sum_i (y_i - f_i)^2 / sum_i (y_i - mean y)^2,    as a mean over outputs
-
-    Args:
-      target: true numbers, `[N, D]`, that differ in each of the D outputs.
-      prediction: predicted numbers, `[N, D]`.
-
-    Returns:
-      1 if all are exact, 0 for the mean as a constant prediction; a worse one is negative.
-
-    Raises:
-      InputError: different shapes.
-
-    Example:
-      >>> r2(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [2.0], [2.0]]))
-      0.0
-    """
-    target = np.asarray(target, np.float64)
-    prediction = np.asarray(prediction, np.float64)
-    if target.ndim != 2 or target.shape != prediction.shape:
-        raise InputError("prediction shape", prediction.shape, f"[N, D], as {target.shape}")
-    residual = ((target - prediction) ** 2).sum(0)
-    total = ((target - target.mean(0)) ** 2).sum(0)
-    return float(np.mean(1 - residual / np.maximum(total, np.finfo(np.float64).tiny)))
-
-
 def psnr(true: Float[np.ndarray, "*D"], estimate: Float[np.ndarray, "*D"]) -> float:
     """Computes the peak signal-to-noise ratio of images in [0, 1], in decibels.
 

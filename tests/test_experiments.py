@@ -15,7 +15,9 @@ from jaxdl.runs import launch
 from tests.recipes.classifiers import trained_classifier
 from tests.runs.scripts import EXPERIMENTS, script
 
-PICTURES = {"curves", "confusion", "mistakes", "filters", "overview"}
+#: Pictures of every classifier.
+CLASSIFIER_PICTURES = {"curves", "confusion", "calibration", "roc"}
+PICTURES = {*CLASSIFIER_PICTURES, "mistakes", "filters", "overview"}
 
 #: Option of the experiments that generate images; `CLASSIFIER` is replaced by a directory.
 CLASSIFIED = ["--feature-classifier", "CLASSIFIER"]
@@ -33,16 +35,16 @@ AUTOENCODER_PICTURES = {"curves", "interpolation", "latent_map", "reconstruction
 #: Experiment, arguments and the pictures that it writes.
 SMOKE = [
     ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
-    ("mlp", ["--data", "moons", "--hidden", "8"], {"curves", "confusion", "decisions"}),
+    ("mlp", ["--data", "moons", "--hidden", "8"], {*CLASSIFIER_PICTURES, "decisions"}),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
-    ("row_by_row", ["--features", "8"], {"curves", "confusion", "mistakes"}),
+    ("row_by_row", ["--features", "8"], {*CLASSIFIER_PICTURES, "mistakes"}),
     ("autoencoder", ["--hidden", "16"], AUTOENCODER_PICTURES),
 ]
 
 #: More such cases, which take long to compile.
 SLOW = [
     ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
-    ("sentiment", [], {"curves", "confusion", "text-best", "text-worst"}),
+    ("sentiment", [], {*CLASSIFIER_PICTURES, "text-best", "text-worst"}),
     ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
     (
         "vae",
@@ -123,7 +125,7 @@ SLOW = [
     (
         "mlp",
         ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"],
-        {"curves", "confusion", "decisions"},
+        {*CLASSIFIER_PICTURES, "decisions"},
     ),
     (
         "text_generation",
@@ -133,12 +135,12 @@ SLOW = [
     (
         "sentiment",
         ["--cell", "conv", "--no-baseline"],
-        {"curves", "confusion", "text-best", "text-worst"},
+        {*CLASSIFIER_PICTURES, "text-best", "text-worst"},
     ),
     (
         "row_by_row",
         ["--cell", "tcn", "--features", "4", "--permuted"],
-        {"curves", "confusion", "mistakes"},
+        {*CLASSIFIER_PICTURES, "mistakes"},
     ),
 ]
 
@@ -289,9 +291,9 @@ def test_several_seeds(tmp_path, capsys):
     assert result["metrics_std"]["test/loss"] > 0
     assert " ± " in capsys.readouterr().out
     assert [member["seed"] for member in result["members"]] == [3, 4]
+    assert all(member["metrics"]["test/roc_auc"] > 0.5 for member in result["members"])
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {
-        "curves",
-        "confusion",
+        *CLASSIFIER_PICTURES,
         "decisions",
     }
 

@@ -37,7 +37,8 @@ ARROWS = {
     "augment": {"errors"},
     "scores": {"errors"},
     "optimizers": {"errors"},
-    "plots": {"errors"},
+    "reports": {"errors"},
+    "plots": {"errors", "reports"},
     "xla": set(),
     "replicas": set(),
     "environment": {"rng"},
@@ -66,7 +67,7 @@ ARROWS = {
     },
     "recipes": {
         *("augment", "core", "data", "errors", "functions", "models", "nn", "optimizers", "plots"),
-        *("rng", "runs", "scores", "tasks", "training", "wrappers"),
+        *("reports", "rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},
 }

@@ -5,7 +5,7 @@ import pytest
 
 import jaxdl
 from tests.data.folders import write_digits
-from tests.test_experiments import run
+from tests.test_experiments import PICTURES, run
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_a_folder_of_classes_is_classified(digits, tmp_path):
     result = run("mlp", tmp_path / "run", "--data", data, "--steps", "100", "--batch-size", "32")
     assert result["metrics"]["test/accuracy"] > 0.8
     assert result["data"]["train"]["name"] == "classes"
-    assert pictures(tmp_path / "run") == {"curves", "confusion", "mistakes", "filters", "overview"}
+    assert pictures(tmp_path / "run") == PICTURES
 
 
 def test_an_autoencoder_needs_no_classes(digits, tmp_path):
@@ -61,7 +61,7 @@ def test_a_table_of_classes(tmp_path):
     arguments = ["--data", data, "--batch-size", "16", "--steps", "300", "--hidden", "32"]
     result = run("mlp", tmp_path / "run", *arguments)
     assert result["metrics"]["test/accuracy"] > 0.9
-    assert pictures(tmp_path / "run") == {"curves", "confusion"}
+    assert pictures(tmp_path / "run") == {"curves", "confusion", "calibration", "roc"}
     network = jaxdl.load(tmp_path / "run")
     assert [column.name for column in network.preprocessing.columns] == wine.feature_names
     assert network.classes == ("class_0", "class_1", "class_2")

@@ -12,7 +12,6 @@ from jaxdl.scores import (
     neighbour_accuracy,
     precision_recall,
     psnr,
-    r2,
 )
 
 RNG = np.random.default_rng(0)
@@ -166,17 +165,6 @@ def test_the_nearest_of_equally_frequent_classes_is_predicted():
     known = np.array([[0.1], [0.2], [0.3], [0.4], [9.0]])
     label = np.array([7, 3, 3, 7, 1])
     assert neighbour_accuracy(known, label, np.zeros((1, 1)), np.array([7]), 4) == 1.0
-
-
-def test_r2_agrees_with_scikit_learn():
-    from sklearn.metrics import r2_score
-
-    random = np.random.RandomState(0)
-    target, prediction = random.normal(size=(2, 30, 3))
-    assert r2(target, prediction) == pytest.approx(r2_score(target, prediction))
-    assert r2(target, target) == 1.0
-    with pytest.raises(InputError, match="^prediction shape: got "):
-        r2(target, prediction[:, 0])
 
 
 def test_psnr_agrees_with_its_formula():

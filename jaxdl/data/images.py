@@ -85,7 +85,7 @@ def tfds_images(
 
     Returns:
       `(train, test)`, with `input [N, H, W, C]` float32 in [0, 1] (a `MappedArray` above 2 GiB)
-      and `label [N]` int32 in [0, classes).
+      and `label [N]` int32 in [0, classes). The names of the classes are those of TFDS.
 
     Raises:
       InputError: a malformed name, a name that TFDS does not have, or a cache that cannot be
@@ -111,7 +111,10 @@ def tfds_images(
     def part(split: str) -> Dataset:
         pixels = MappedArray(arrays[f"{split}_input"]).rescale(0, 255)
         label = arrays[f"{split}_label"].astype(np.int32)
-        return Dataset({"input": pixels, "label": label}, name, metadata["classes"])
+        # Entries of earlier versions have no names.
+        names = metadata.get("class_names")
+        arrays_of_part: dict[str, Any] = {"input": pixels, "label": label}
+        return Dataset(arrays_of_part, name, metadata["classes"], class_names=names)
 
     train = part("train")
     if "test_label" in arrays:

@@ -151,7 +151,7 @@ def _image_decoder(builder: Any, name: str) -> Callable[[Path], None]:
     return lambda out: _decode_images(builder, name, fields, out)
 
 
-def _decode_images(builder: Any, name: str, fields: tuple[str, str, int], out: Path) -> None:
+def _decode_images(builder: Any, name: str, fields: tuple[str, str, list[str]], out: Path) -> None:
     """Writes `train_input.npy`, `train_label.npy`, and the same for the test part if there is one.
 
     Args:
@@ -160,7 +160,7 @@ def _decode_images(builder: Any, name: str, fields: tuple[str, str, int], out: P
       fields: what `_image_fields` returns.
       out: the folder to write to.
     """
-    image, label, classes = fields
+    image, label, names = fields
     splits = builder.info.splits
     if "train" not in splits:
         raise DataUnavailable(f"{name}: has no split train, only {', '.join(sorted(splits))}")
@@ -181,11 +181,12 @@ def _decode_images(builder: Any, name: str, fields: tuple[str, str, int], out: P
             labels[first : rows.stop] = [row[label] for row in block]
         images.flush()
         np.save(out / f"{part}_label.npy", labels)
-    write_manifest(out, {"name": name, "classes": classes, "version": str(builder.version)})
+    metadata = {"name": name, "classes": len(names), "class_names": names}
+    write_manifest(out, {**metadata, "version": str(builder.version)})
 
 
-def _image_fields(builder: Any, name: str) -> tuple[str, str, int]:
-    """Returns the keys of image and label, and the number of classes."""
+def _image_fields(builder: Any, name: str) -> tuple[str, str, list[str]]:
+    """Returns the keys of image and label, and the names of the classes."""
     from tensorflow_datasets import features
 
     image_key, label_key = builder.info.supervised_keys or ("image", "label")
@@ -197,7 +198,7 @@ def _image_fields(builder: Any, name: str) -> tuple[str, str, int]:
         raise DataUnavailable(
             f"{name}: images are {image.np_dtype} {image.shape}, not uint8 of one size"
         )
-    return image_key, label_key, label.num_classes
+    return image_key, label_key, list(label.names)
 
 
 def _feature(builder: Any, key: Any) -> Any:

@@ -1,5 +1,6 @@
 """Short clips of moving digits, with labels that no single frame determines."""
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,9 @@ from jaxdl.errors import at_least, one_of
 
 #: Rows and columns per frame at speed 1: left, right, up, down.
 DIRECTIONS = np.array([[0, -1], [0, 1], [-1, 0], [1, 0]])
+
+#: Names of the labels, by question.
+CLASS_NAMES = {"direction": ("left", "right", "up", "down"), "count": ("1", "2", "3", "4")}
 
 #: Height and width of a digit, in pixels.
 SIDE = 8
@@ -101,7 +105,7 @@ def single_frames(clips: Dataset) -> Dataset:
         "input": images.reshape(-1, *images.shape[2:]),
         "label": np.repeat(np.asarray(clips["label"]), images.shape[1]),
     }
-    return Dataset(arrays, clips.name, clips.classes)
+    return dataclasses.replace(clips, arrays=arrays)
 
 
 def _direction_clips(
@@ -213,4 +217,4 @@ def _render(
         "label": label.astype(np.int32),
         "digit": images["label"][chosen].astype(np.int32),
     }
-    return Dataset(arrays, f"moving-digits-{question}", 4)
+    return Dataset(arrays, f"moving-digits-{question}", 4, class_names=CLASS_NAMES[question])

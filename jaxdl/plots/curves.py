@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import Images, draw_filters, draw_image_grid
+from jaxdl.plots.matrix import class_names
 from jaxdl.plots.page import BLUE, GREY, RED, page
 
 if TYPE_CHECKING:
@@ -270,6 +271,7 @@ def overview(
     records: Records,
     kernel: Float[np.ndarray, "h w C filters"],
     path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Draws images with predictions, the learning curves and the filters of the first layer.
 
@@ -283,6 +285,7 @@ def overview(
       records: see `learning_curves`.
       kernel: `[h, w, C, filters]`, C 1 or 3. The kernel of a dense layer has to be reshaped.
       path: path of the PNG file.
+      names: names of the classes; None means their numbers.
 
     Returns:
       The path.
@@ -299,18 +302,21 @@ def overview(
       'overview.png'
     """
     label = np.asarray(label)
-    predicted = np.asarray(probabilities).argmax(1)
-    names = available_metrics(records)
+    probabilities = np.asarray(probabilities)
+    predicted = probabilities.argmax(1)
+    names = class_names(names, probabilities.shape[1])
+    shown = available_metrics(records)
     with page(path, 11.0, 4.8, between=0.08) as figure:
-        rows: list[Any] = [["images"] * (len(names) + 1), [*names, "filters"]]
+        rows: list[Any] = [["images"] * (len(shown) + 1), [*shown, "filters"]]
         axes = figure.subplot_mosaic(rows, height_ratios=[1, 2.7])
-        for name in names:
+        for name in shown:
             draw_curves(axes[name], records, name)
         axes["filters"].set_anchor("N")
         draw_filters(axes["filters"], kernel)
         wrong = label != predicted
         titles = [
-            f"{t} → {p}" if w else str(p) for t, p, w in zip(label, predicted, wrong, strict=True)
+            f"{names[t]} → {names[p]}" if t != p else names[p]
+            for t, p in zip(label, predicted, strict=True)
         ]
         draw_image_grid(axes["images"], images, len(titles), titles)
         for i in np.flatnonzero(wrong):

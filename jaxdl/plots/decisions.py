@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.matrix import check_classes
 from jaxdl.plots.page import GREY, PALETTE, page
+from jaxdl.reports.checks import check_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import Images, draw_image_grid, grid_size
-from jaxdl.plots.matrix import check_classes, class_names
+from jaxdl.plots.matrix import class_names
 from jaxdl.plots.page import page
+from jaxdl.reports.checks import check_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

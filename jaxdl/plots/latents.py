@@ -1,7 +1,7 @@
 """Maps of two-dimensional latent spaces, and images decoded from posteriors."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import Images, image_grid
+from jaxdl.plots.matrix import class_names
 from jaxdl.plots.page import INK, page
 
 if TYPE_CHECKING:
@@ -21,23 +22,25 @@ def latent_map(
     label: Int[np.ndarray, " N"],
     path: str | os.PathLike[str],
     title: str = "",
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Draws codes as points in the colour of their class.
 
-    The number of a class marks the median of its codes.
+    The name of a class marks the median of its codes.
 
     Args:
       codes: `[N, 2]`, finite.
       label: `[N]`, classes in [0, K), K at most 20.
       path: path of the PNG file.
       title: title of the picture.
+      names: names of the classes; None means their numbers.
 
     Returns:
       The path.
 
     Raises:
-      InputError: another shape, codes that are not finite, different lengths, or a label outside
-        [0, 20).
+      InputError: another shape, codes that are not finite, different lengths, a label outside
+        [0, 20), or too few names.
 
     Example:
       >>> import tempfile
@@ -46,13 +49,14 @@ def latent_map(
       ...     latent_map(codes, np.array([0, 1]), f"{directory}/map.png").name
       'map.png'
     """
-    return latent_maps({title: codes}, label, path)
+    return latent_maps({title: codes}, label, path, names)
 
 
 def latent_maps(
     planes: Mapping[str, Float[np.ndarray, "N 2"]],
     label: Int[np.ndarray, " N"],
     path: str | os.PathLike[str],
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Draws several latent spaces of the same examples side by side.
 
@@ -60,6 +64,7 @@ def latent_maps(
       planes: `{title: codes [N, 2]}`.
       label: `[N]`, see `latent_map`.
       path: path of the PNG file.
+      names: names of the classes; None means their numbers.
 
     Returns:
       The path.
@@ -80,12 +85,16 @@ def latent_maps(
     with page(path, 5.2 * len(planes), 4.8) as figure:
         axes = figure.subplots(1, len(planes), squeeze=False)[0]
         for ax, (title, codes) in zip(axes, planes.items(), strict=True):
-            draw_latent_map(ax, codes, label, title)
+            draw_latent_map(ax, codes, label, title, names)
     return Path(path)
 
 
 def draw_latent_map(
-    ax: "Axes", codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"], title: str = ""
+    ax: "Axes",
+    codes: Float[np.ndarray, "N 2"],
+    label: Int[np.ndarray, " N"],
+    title: str = "",
+    names: Sequence[str] | None = None,
 ) -> None:
     """Draws the map on `ax`; see `latent_map` for the other arguments."""
     from matplotlib import colormaps
@@ -98,6 +107,14 @@ def draw_latent_map(
         raise InputError(
             "label", label.shape, f"integers in [0, 20), as many as codes, {len(codes)}"
         )
+    classes = int(label.max()) + 1
+    if names is not None and len(names) > classes:
+        # The last classes do not occur.
+        names = names[:classes]
+    shown = class_names(names, classes)
+    shape = "circle"
+    if max(map(len, shown)) > 2:
+        shape = "round"
     colors = colormaps["tab20" if label.max() >= 10 else "tab10"]
     # The points are in the order of the set, so that no class covers all others.
     ax.scatter(
@@ -111,12 +128,12 @@ def draw_latent_map(
     for each in np.unique(label):
         x, y = np.median(codes[label == each], 0)
         box = {
-            "boxstyle": "circle,pad=0.2",
+            "boxstyle": f"{shape},pad=0.2",
             "facecolor": "white",
             "edgecolor": colors(each),
             "linewidth": 1.4,
         }
-        ax.text(x, y, str(each), ha="center", va="center", fontsize=9, color=INK, bbox=box)
+        ax.text(x, y, shown[each], ha="center", va="center", fontsize=9, color=INK, bbox=box)
     ax.set(
         title=title,
         xlabel="first dimension of the code",

@@ -17,6 +17,10 @@ BLUE = "#0072B2"
 RED = "#D55E00"
 GREY = "#8A8F98"
 INK = "#2B2F36"
+
+#: Arguments of a legend inside of the axes, which hides the lines behind it.
+LEGEND: dict[str, Any] = {"frameon": True, "edgecolor": "none", "framealpha": 0.9}
+
 STYLE: dict[Any, Any] = {
     "figure.dpi": 150,
     "figure.facecolor": "white",

@@ -13,6 +13,12 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.functions import bind, predict_batched
 from jaxdl.plots.page import PALETTE
+from jaxdl.recipes.evaluation import (
+    class_labels,
+    classification_metrics,
+    draw_calibration_and_roc,
+    predict_set,
+)
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test, split_sets
 from jaxdl.recipes.regression import regress_sets
 from jaxdl.runs.options import Options, RunOptions
@@ -126,7 +132,10 @@ def classify_sets(
     model = model_for(classes)
     task = tasks.classify(model, **options)
     state, metrics = fit_and_test(run, training, model, task, sets)
-    draw(run, task, run.first_seed(state), sets["test"], images, first_layer)
+    predictions = predict_set(run, task, state, sets["test"])
+    metrics = metrics | classification_metrics(run, task, state, sets, predictions)
+    draw_calibration_and_roc(run, sets["test"], predictions[0], metrics)
+    draw(run, task, run.first_seed(state), sets["test"], predictions[0], images, first_layer)
     return run.finish(state, metrics, **sets)
 
 
@@ -147,6 +156,7 @@ def draw(
     task: tasks.Task,
     state: State,
     test: Dataset,
+    probabilities: np.ndarray,
     images: np.ndarray | None,
     first_layer: Callable | None,
 ) -> None:
@@ -157,19 +167,14 @@ def draw(
     """
     inputs = np.asarray(test["input"])
     pixels = inputs if images is None else np.asarray(images)
-    label = np.asarray(test["label"])
-    predict = bind(task.predict, state)
-    probabilities = predict_batched(predict, inputs)
+    label = class_labels(test)
+    names = test.class_names
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.confusion_matrix(
-        label,
-        probabilities.argmax(1),
-        probabilities.shape[1],
-        run.figure("confusion"),
-        test.class_names,
+        label, probabilities.argmax(1), probabilities.shape[1], run.figure("confusion"), names
     )
     if pixels.ndim == 4 and pixels.shape[-1] in (1, 3):
-        plots.mistakes(pixels, label, probabilities, run.figure("mistakes"), names=test.class_names)
+        plots.mistakes(pixels, label, probabilities, run.figure("mistakes"), names=names)
         if first_layer is None:
             return
         kernel = first_layer(inference(state).params, inputs.shape[1:])
@@ -182,8 +187,10 @@ def draw(
             run.records(),
             kernel,
             run.figure("overview"),
+            names,
         )
     elif inputs.shape[1:] == (2,) and probabilities.shape[1] <= len(PALETTE):
+        predict = bind(task.predict, state)
         plots.decision_map(
             lambda points: predict_batched(predict, points),
             inputs,

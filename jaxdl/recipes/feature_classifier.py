@@ -205,7 +205,7 @@ def load_classifier(
     features_and_labels = _features_and_labels(network(options, classes), state, classes)
     rows = spread_rows(test.size, MOST_IMAGES)
     arrays = {name: np.asarray(x)[rows] for name, x in test.arrays.items()}
-    test = Dataset(arrays, test.name, test.classes)
+    test = dataclasses.replace(test, arrays=arrays)
     train_features, _ = features_and_labels(np.asarray(train["input"]))
     test_features, _ = features_and_labels(np.asarray(test["input"]))
     rows = spread_rows(len(train_features), len(test_features))

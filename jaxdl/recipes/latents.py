@@ -206,23 +206,24 @@ def write_latent_grid(decode: Network, side: int, path: PathLike) -> None:
     plots.image_grid(images, path, side, title=title)
 
 
-def write_latent_maps(maps: Mapping[str, Codes], label: np.ndarray, path: PathLike) -> None:
+def write_latent_maps(maps: Mapping[str, Codes], test: Dataset, path: PathLike) -> None:
     """Draws the test codes of two dimensions, titled by the accuracy of their neighbours.
 
     Nothing is written for more classes than the map has colours for, or other dimensions.
 
     Args:
       maps: codes by the name of their encoder. The first 5,000 are shown.
-      label: classes of the test codes, `[M]`.
+      test: test set, with the `label` of each code and the names of the classes.
       path: path of the PNG file.
     """
+    label = np.asarray(test["label"])
     if label.max() >= MAP_CLASSES or any(each.test.shape[1] != 2 for each in maps.values()):
         return
     planes = {
         f"{name}: neighbour accuracy {codes.accuracy:.1%}": codes.test[:MAP_SIZE]
         for name, codes in maps.items()
     }
-    plots.latent_maps(planes, label[:MAP_SIZE], path)
+    plots.latent_maps(planes, label[:MAP_SIZE], path, test.class_names)
 
 
 def compare_with_components(
@@ -251,7 +252,7 @@ def compare_with_components(
     components = principal_components(train, test)
     label = np.asarray(test["label"])
     maps = {"autoencoder": codes[0], "two principal components": components}
-    write_latent_maps(maps, label, figure("latent_map"))
+    write_latent_maps(maps, test, figure("latent_map"))
     start = codes[0].test[np.unique(label, return_index=True)[1]]
     # The last row returns to the first class.
     end = np.roll(start, -1, 0)
@@ -310,14 +311,12 @@ def evaluate_latent_space(
     }
 
 
-def write_maps_of_runs(
-    results: Mapping[str, Mapping[str, Any]], label: np.ndarray, out: Path
-) -> Path:
+def write_maps_of_runs(results: Mapping[str, Mapping[str, Any]], test: Dataset, out: Path) -> Path:
     """Draws the codes that runs of `evaluate_latent_space` have saved, titled by their scores.
 
     Args:
       results: results of the runs, by their directory below `out`.
-      label: classes of the test codes, `[M]`.
+      test: test set, with the `label` of each code and the names of the classes.
       out: parent directory of the runs (`run_variants`).
 
     Returns:
@@ -329,4 +328,5 @@ def write_maps_of_runs(
         precision = result["metrics"]["samples/precision"]
         title = f"{name}: neighbour accuracy {accuracy:.1%}, precision {precision:.1%}"
         maps[title] = read_array(out / name / "samples" / "codes.npy")
-    return plots.latent_maps(maps, label[:MAP_SIZE], out / "latent_maps.png")
+    label = np.asarray(test["label"])[:MAP_SIZE]
+    return plots.latent_maps(maps, label, out / "latent_maps.png", test.class_names)

@@ -1,14 +1,15 @@
 """Regression: a run from sets with numbers to predict to the figures."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import numpy as np
 
-from jaxdl import data, plots, scores, tasks
+from jaxdl import data, plots, tasks
 from jaxdl.data.dataset import Dataset
-from jaxdl.functions import bind, predict_batched
+from jaxdl.recipes.evaluation import predict_set, regression_metrics
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.runs.options import Options
 from jaxdl.runs.run import Run
@@ -32,22 +33,19 @@ def regress_sets(
       model_for: `model_for(D) -> model`.
 
     Returns:
-      The result of `Run.finish`: besides `test/loss` and `test/mae` of rescaled targets
-      `test/r2` (`jaxdl.scores.r2`) and `test/error`, the mean absolute error in the unit of the
-      target.
+      The result of `Run.finish`: besides `test/loss` and `test/mae` of rescaled targets `test/r2`,
+      and `test/rmse` and `test/error` (the mean absolute error) in the unit of the target.
     """
     sets = dict(zip(sets, data.standardize(*sets.values(), field="target"), strict=True))
     model = model_for(sets["train"]["target"].shape[1])
     task = tasks.regress(model)
     state, metrics = fit_and_test(run, training, model, task, sets)
-    test = sets["test"]
-    mean, std = test.scaling["target"][-1]
-    outputs = [
-        predict_batched(bind(task.predict, member), test["input"]) for member in run.members(state)
-    ]
-    predictions = [mean + std * each for each in outputs]
-    target = mean + std * np.asarray(test["target"])
-    metrics["test/r2"] = run.per_seed([scores.r2(target, each) for each in predictions])
+    outputs = predict_set(run, task, state, sets["test"])
+    restored = sets["test"].preprocessing.restored
+    target = restored(np.asarray(sets["test"]["target"]))
+    predictions = [restored(each) for each in outputs]
+    test = dataclasses.replace(sets["test"], arrays={**sets["test"].arrays, "target": target})
+    metrics = metrics | regression_metrics(run, test, predictions)
     metrics["test/error"] = run.per_seed([abs(each - target).mean() for each in predictions])
     plots.learning_curves(run.records(), run.figure("curves"))
     plots.predicted_values(target, predictions[0], run.figure("predictions"))

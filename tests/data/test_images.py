@@ -1,5 +1,6 @@
 """Tests of TFDS image sets: a child process reads them into the cache, without TensorFlow."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxdl.data import images, load, mapped_array, prepare
+from jaxdl.data.cache import write_manifest
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import DataUnavailable, InputError
 from tests.data import tiny_tfds
@@ -42,6 +44,39 @@ def test_loaded_data_equals_the_prepared_data(prepared):
         assert data["label"].dtype == np.int32
         assert data.name == "mnist"
         assert data.classes == 10
+        assert data.class_names == tuple("0123456789")
+
+
+def test_an_entry_of_the_cache_without_names_is_read(prepared, tmp_path, monkeypatch):
+    """Earlier versions stored no names; their arrays and hashes are the same."""
+    cache = tmp_path / "cache"
+    shutil.copytree(prepared[1], cache)
+    folder = next(cache.glob("tfds/*/manifest.json")).parent
+    metadata = json.loads((folder / "manifest.json").read_text())["metadata"]
+    del metadata["class_names"]
+    write_manifest(folder, metadata)
+    monkeypatch.setattr(images, "run_prepare", no_child)
+    train, test = load("mnist", prepared[0], str(cache))
+    assert train.class_names is test.class_names is None
+    assert train.sha256 == load("mnist", *prepared)[0].sha256
+
+
+def test_names_that_do_not_fit_the_classes_are_refused(prepared, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(prepared[1], cache)
+    folder = next(cache.glob("tfds/*/manifest.json")).parent
+    metadata = json.loads((folder / "manifest.json").read_text())["metadata"]
+    write_manifest(folder, metadata | {"class_names": ["a"]})
+    with pytest.raises(InputError, match="^class_names: got"):
+        load("mnist", prepared[0], str(cache))
+
+
+def test_names_of_classes_come_from_tfds():
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_cls("fashion_mnist")(data_dir="/nowhere")
+    _, _, names = prepare._image_fields(builder, "fashion_mnist")
+    assert len(names) == 10 and names[:2] == ["T-shirt/top", "Trouser"]
 
 
 def test_the_second_call_reads_only_the_cache(prepared, monkeypatch, capfd):

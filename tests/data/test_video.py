@@ -172,6 +172,7 @@ def test_every_frame_has_the_label_of_its_clip():
     clips = moving_digits("count", 20, frames=5)[0]
     frames = single_frames(clips)
     assert (len(frames), frames.name, frames.classes) == (100, clips.name, clips.classes)
+    assert frames.class_names == clips.class_names == ("1", "2", "3", "4")
     for i, t in [(0, 0), (3, 4), (19, 2)]:
         np.testing.assert_array_equal(frames["input"][5 * i + t], clips["input"][i, t])
         assert frames["label"][5 * i + t] == clips["label"][i]

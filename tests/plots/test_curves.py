@@ -107,5 +107,6 @@ def test_overview(records, tmp_path):
         records,
         images.transpose(1, 2, 3, 0),
         tmp_path / "overview",
+        ["cat", "dog", "owl", "ant"],
     )
     assert pixels(path).shape[:2] == (720, 1650)

@@ -33,6 +33,17 @@ def test_a_file_is_written(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_names_mark_the_classes(tmp_path):
+    """A class that does not occur has no mark, also if it is the last one."""
+    ax = Figure().subplots()
+    names = [f"class {k}" for k in range(LABEL.max() + 3)]
+    draw_latent_map(ax, CODES, LABEL, "codes", names)
+    assert [text.get_text() for text in ax.texts] == [names[k] for k in np.unique(LABEL)]
+    pixels(latent_map(CODES, LABEL, tmp_path / "plane.png", names=names))
+    with pytest.raises(InputError, match="^names: got 1, allowed: as many as classes"):
+        latent_map(CODES, LABEL, tmp_path / "none.png", names=["a"])
+
+
 def test_maps_are_side_by_side(tmp_path):
     one, two = (pixels(latent_maps(planes, LABEL, tmp_path / "planes.png")) for planes in PLANES)
     assert (one.shape[0], 2 * one.shape[1]) == two.shape[:2]

@@ -1,35 +1,9 @@
-"""Tests of confusion matrices: the counts, and their picture."""
+"""Tests of pictures of confusion matrices."""
 
 import numpy as np
-import pytest
 
 from jaxdl import plots
 from tests.plots.pictures import axes, pixels, raises_input_error
-
-
-def test_confusion_agrees_with_brute_force():
-    rng = np.random.default_rng(0)
-    label = rng.integers(0, 5, 200)
-    prediction = rng.integers(0, 5, 200)
-    counts = plots.confusion(label, prediction, 6)
-    for i in range(6):
-        for j in range(6):
-            assert counts[i, j] == sum(
-                t == i and p == j for t, p in zip(label, prediction, strict=True)
-            )
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint64])
-@pytest.mark.parametrize("classes", [100, 300])
-def test_confusion_is_the_same_in_every_integer_dtype(dtype, classes):
-    rng = np.random.default_rng(0)
-    label, prediction = rng.integers(0, 100, (2, 500))
-    expected = np.zeros((classes, classes), int)
-    for i, j in zip(label, prediction, strict=True):
-        expected[i, j] += 1
-    np.testing.assert_array_equal(
-        plots.confusion(label.astype(dtype), prediction.astype(dtype), classes), expected
-    )
 
 
 def test_confusion_matrix_writes_the_counts_where_they_fit():
@@ -49,6 +23,30 @@ def test_confusion_matrix_writes_the_counts_where_they_fit():
     assert not ax.texts
 
 
+def test_shares_are_written_in_percent_of_each_row():
+    counts = np.array([[1, 1, 0], [0, 3, 2997], [0, 0, 0]])
+    ax = axes()
+    plots.draw_confusion_matrix(ax, counts, title="mine", shares=True)
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(0, 0): "50", (1, 0): "50", (1, 1): "0.1", (2, 1): "100"}
+    assert ax.get_title() == "mine"
+    assert "%" in ax.get_xlabel()
+
+
+def test_dollar_signs_in_names_are_no_formulas(tmp_path):
+    names = ["US$ and $", "$\\frac$"]
+    label = np.array([0, 1])
+    pixels(plots.confusion_matrix(label, label, 2, tmp_path / "c.png", names))
+
+
+def test_the_title_states_the_accuracy_unless_there_is_another(tmp_path):
+    ax = axes()
+    plots.draw_confusion_matrix(ax, np.array([[3, 1], [0, 4]]))
+    assert ax.get_title() == "87.50 % of 8 correct"
+    path = tmp_path / "c.png"
+    pixels(plots.confusion_matrix(np.array([0, 1]), np.array([0, 1]), 2, path, title="LSTM"))
+
+
 def test_confusion_matrix_with_a_class_that_never_occurs(tmp_path):
     path = plots.confusion_matrix(
         np.array([0, 0, 1]), np.array([0, 1, 1]), 3, tmp_path / "c.png", ["a", "b", "none"]
@@ -63,10 +61,6 @@ def test_bad_labels_and_names(tmp_path):
         plots.confusion_matrix(np.array([0, 2]), label, 2, path)
     with raises_input_error("prediction: got -1, allowed: integers in [0, 2)"):
         plots.confusion_matrix(label, np.array([0, -1]), 2, path)
-    with raises_input_error("label dtype: got 'float32', allowed: integers in [0, 2)"):
-        plots.confusion(label.astype(np.float32), label, 2)
-    with raises_input_error("prediction dtype: got 'bool', allowed: integers in [0, 2)"):
-        plots.confusion(label, label == 1, 2)
     with raises_input_error("prediction: got (3,), allowed: one for each label, (2,)"):
         plots.confusion_matrix(label, np.array([0, 1, 1]), 2, path)
     with raises_input_error("names: got 3, allowed: as many as classes, 2"):

@@ -73,11 +73,11 @@ def test_shifts_are_for_images():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("shape", "pictures"),
-    [((5,), {"curves", "confusion"}), ((6, 6, 2), {"curves", "confusion"})],
+    "shape",
+    [(5,), (6, 6, 2)],
     ids=["vectors", "two channels"],
 )
-def test_inputs_that_cannot_be_plotted(tmp_path, shape, pictures):
+def test_inputs_that_cannot_be_plotted(tmp_path, shape):
     draw = np.random.default_rng(0)
     np.savez(tmp_path / "mine.npz", x=draw.random((80, *shape)), y=np.arange(80) % 3)
     module = script("mlp")
@@ -91,6 +91,7 @@ def test_inputs_that_cannot_be_plotted(tmp_path, shape, pictures):
     )
     result = module.main(config.validate())
     assert result["data"]["train"]["name"] == "mine"
+    pictures = {"curves", "confusion", "calibration", "roc"}
     assert {path.stem for path in (tmp_path / "run" / "figures").iterdir()} == pictures
 
 

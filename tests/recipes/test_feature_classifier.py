@@ -1,5 +1,6 @@
 """The feature classifier: its scores for known images, and what it refuses."""
 
+import dataclasses
 import json
 import shutil
 
@@ -65,6 +66,13 @@ def test_unseen_real_images_are_as_good_as_the_floor(classifier):
     assert (metrics["precision_floor"], metrics["recall_floor"]) == floor
     assert metrics["agreement"] == pytest.approx(classifier.accuracy)
     assert collapse_warnings(metrics, 10) == []
+
+
+def test_its_test_set_keeps_the_names_of_its_classes():
+    names = tuple("abcdefghij")
+    test = dataclasses.replace(TEST, class_names=names)
+    loaded = load_classifier(RUN, str(trained_classifier()), TRAIN, test)
+    assert loaded.test.class_names == names and loaded.test.sha256 == TEST.sha256
 
 
 def test_memorized_images_are_near(classifier):

@@ -1,5 +1,6 @@
 """Codes, components and decoded pictures of two-dimensional latent spaces."""
 
+import dataclasses
 from functools import partial
 
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ def points(size: int) -> Dataset:
 
 TRAIN = points(90)
 TEST = points(30)
+NAMED = dataclasses.replace(TEST, class_names=("cat", "dog", "owl"))
 SETS = {"train": TRAIN, "test": TEST}
 
 
@@ -147,8 +149,9 @@ def test_the_latent_space_of_each_seed_is_evaluated(tmp_path, monkeypatch, fit_g
     shown = []
     monkeypatch.setattr(latents.plots, "latent_maps", lambda *arguments: shown.extend(arguments))
     result = {"metrics": {name: np.mean(value) for name, value in metrics.items()}}
-    latents.write_maps_of_runs({"plane": result}, np.asarray(TEST["label"]), tmp_path)
-    maps, label, path = shown
+    latents.write_maps_of_runs({"plane": result}, NAMED, tmp_path)
+    maps, label, path, names = shown
+    assert names == ("cat", "dog", "owl")
     accuracy = np.mean([each.accuracy for each in codes])
     assert list(maps) == [f"plane: neighbour accuracy {accuracy:.1%}, precision 50.0%"]
     np.testing.assert_array_equal(*maps.values(), saved)
@@ -164,11 +167,13 @@ def test_grids_and_samples_are_written(tmp_path):
 
 def test_no_map_without_colours_or_with_other_dimensions(tmp_path):
     codes = latents.encode_sets(halves, TRAIN, TEST)
-    label = np.asarray(TEST["label"])
-    latents.write_latent_maps({"a": codes}, label + 18, tmp_path / "classes.png")
+    many = Dataset({"label": np.asarray(TEST["label"]) + 18}, "many", 21)
+    latents.write_latent_maps({"a": codes}, many, tmp_path / "classes.png")
     wide = codes._replace(test=np.zeros((30, 3)))
-    latents.write_latent_maps({"a": wide}, label, tmp_path / "dimensions.png")
+    latents.write_latent_maps({"a": wide}, TEST, tmp_path / "dimensions.png")
     assert not list(tmp_path.iterdir())
+    latents.write_latent_maps({"a": codes}, NAMED, tmp_path / "names.png")
+    pixels(tmp_path / "names.png")
     latents.check_map(20)
     with pytest.raises(InputError, match="data: got '21 classes', allowed: at most 20: the latent"):
         latents.check_map(21)
