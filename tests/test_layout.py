@@ -61,6 +61,7 @@ ARROWS = {
         *("core", "data", "description", "errors", "functions", "rng", "tasks", "training"),
         "weights",
     },
+    "predict": {"data", "errors", "network", "output", "plots", "rng"},
     "runs": {
         *("core", "data", "environment", "errors", "network", "output", "plots", "rng", "tasks"),
         *("training", "weights"),

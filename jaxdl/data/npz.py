@@ -1,8 +1,9 @@
 """A classification set from an `.npz` file of the user; no code in the file is executed."""
 
+import contextlib
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -90,33 +91,67 @@ def _read_parts(path: Path) -> tuple[Arrays, Arrays | None, tuple[str, ...] | No
 
     The test set and the names are None if the file has none.
     """
+    with _opened(path, "data") as archive:
+        names = {part: _part_names(archive, path, part) for part in ("train", "test")}
+        used = {name for part in names.values() for name in part.values()}
+        named = [name for name in _members(archive) if name.lower() in CLASS_NAMES]
+        unused = sorted(_members(archive).keys() - used - set(named[:1]))
+        if used and unused:
+            allowed = (
+                "only inputs and labels for training and testing; "
+                "the option --validation takes a part of the training set"
+            )
+            raise InputError("data", f"{path} with {unused}", allowed)
+        train = _read_part(archive, path, names["train"])
+        test = _read_part(archive, path, names["test"])
+        class_names = _read_class_names(archive, path, named)
+    if train is None:
+        raise InputError("data", f"{path} with {unused}", "arrays input (or x) and label (or y)")
+    return train, test, class_names
+
+
+def read_input_array(path: Path) -> Shaped[np.ndarray, "N ..."]:
+    """Returns the inputs of an `.npz` file for a trained network; labels are ignored.
+
+    Args:
+      path: a file with one array, or with an array `input`, `image` or `x`. Of several, those of
+        the test set come first.
+
+    Raises:
+      InputError: a file that cannot be read, or without such an array.
+
+    Example:
+      >>> read_input_array(Path("nowhere.npz"))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: inputs: got 'nowhere.npz', allowed: an .npz file that exists
+    """
+    with _opened(path, "inputs") as archive:
+        names = sorted(_members(archive))
+        forms = ("test_{}", "{}_test", "{}", "train_{}", "{}_train")
+        wanted = [form.format(name) for form in forms for name in NAMES["input"]]
+        found = [name for each in wanted for name in names if name.lower() == each]
+        if len(names) == 1:
+            found = names
+        if not found:
+            raise InputError("inputs", f"{path} with {names}", "an array `input`, `image` or `x`")
+        return _read_array(archive, path, found[0])
+
+
+@contextlib.contextmanager
+def _opened(path: Path, field: str) -> Iterator[zipfile.ZipFile]:
+    """Yields an `.npz` file; errors of reading become one line."""
     if not path.is_file():
-        raise InputError("data", str(path), "an .npz file that exists")
+        raise InputError(field, str(path), "an .npz file that exists")
     try:
         with open_regular_file(path) as file, zipfile.ZipFile(file) as archive:
-            names = {part: _part_names(archive, path, part) for part in ("train", "test")}
-            used = {name for part in names.values() for name in part.values()}
-            named = [name for name in _members(archive) if name.lower() in CLASS_NAMES]
-            unused = sorted(_members(archive).keys() - used - set(named[:1]))
-            if used and unused:
-                allowed = (
-                    "only inputs and labels for training and testing; "
-                    "the option --validation takes a part of the training set"
-                )
-                raise InputError("data", f"{path} with {unused}", allowed)
-            train = _read_part(archive, path, names["train"])
-            test = _read_part(archive, path, names["test"])
-            class_names = _read_class_names(archive, path, named)
+            yield archive
     except OSError as error:
-        raise InputError("data", str(path), f"a file that can be read ({error.strerror})") from None
+        raise InputError(field, str(path), f"a file that can be read ({error.strerror})") from None
     except InputError:
         raise
     except Exception:
         # A damaged directory makes zipfile raise too many kinds of exceptions to list them.
-        raise InputError("data", str(path), "a file written by numpy.savez") from None
-    if train is None:
-        raise InputError("data", f"{path} with {unused}", "arrays input (or x) and label (or y)")
-    return train, test, class_names
+        raise InputError(field, str(path), "a file written by numpy.savez") from None
 
 
 def _read_class_names(

@@ -109,8 +109,8 @@ def load_table(path: Path, target: str = "") -> tuple[Dataset, Dataset]:
     return holdout(data)
 
 
-def read_table(path: Path) -> Table:
-    """Reads the cells of a table.
+def read_table(path: Path, least: int = 2) -> Table:
+    """Reads the cells of a table with at least `least` rows.
 
     Raises:
       InputError: see `load_table`.
@@ -143,8 +143,9 @@ def read_table(path: Path) -> Table:
     except csv.Error as error:
         where = f"{path}, line {reader.line_num}"
         raise InputError(where, str(error), "cells with closed quotation marks") from None
-    if len(rows) < 2:
-        raise InputError(str(path), f"{len(rows)} rows", "at least 2 below the names of columns")
+    if len(rows) < least:
+        allowed = f"at least {least} below the names of columns"
+        raise InputError(str(path), f"{len(rows)} rows", allowed)
     cells = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
     return Table(cells, lines, path)
 

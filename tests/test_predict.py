@@ -1,0 +1,196 @@
+"""Tests of `python -m jaxdl.predict`: inputs of every kind, outputs in every form, errors."""
+
+import csv
+import json
+
+import numpy as np
+import optax
+import pytest
+from PIL import Image
+
+import jaxdl
+from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews
+from jaxdl.data.encoding import TextEncoding
+from jaxdl.data.tables import load_table
+from jaxdl.models import MLP, Autoencoder, OneHot, Reshaped, SequenceNet
+from jaxdl.predict import main
+
+RANDOM = np.random.default_rng(0)
+PIXELS = RANDOM.integers(0, 256, (30, 6, 5, 1), np.uint8)
+NAMES = ("cat", "dog", "owl")
+
+
+def saved(directory, task, data, steps=2):
+    optimizers = [optax.adam(0.01)] * (2 if task.name == "gan" else 1)
+    net = jaxdl.learner(task.init, *task.updates(*optimizers))
+    state = jaxdl.train(net, data, key=jaxdl.root(0), steps=steps, batch_size=8)
+    jaxdl.save(directory, task, state, data)
+    return jaxdl.load(directory)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A classifier of images, its directory, and a folder with its images."""
+    directory = tmp_path_factory.mktemp("images")
+    label = RANDOM.integers(0, 3, 30).astype(np.int32)
+    data = Dataset({"input": PIXELS / np.float32(255), "label": label}, "a", 3, class_names=NAMES)
+    network = saved(directory / "run", jaxdl.tasks.classify(MLP((4,), 3)), data)
+    for i, image in enumerate(PIXELS):
+        path = directory / f"folder/{NAMES[label[i]]}/{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(path)
+    return directory, network
+
+
+def lines(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_images_have_a_line_with_the_label_and_its_probability(images, capsys):
+    directory, network = images
+    path = next((directory / "folder").rglob("7.png"))
+    assert main([str(directory / "run"), str(path)]) == 0
+    probabilities = network.predict(PIXELS[7:8])[0]
+    name, label, probability, *others = lines(capsys)[0].split("  ")
+    assert name == str(path)
+    assert label == NAMES[probabilities.argmax()]
+    assert probability == f"{100 * probabilities.max():.1f} %"
+    assert len(others) == 2
+
+
+@pytest.mark.parametrize("batch_size", [3, 500])
+def test_a_folder_becomes_a_table_of_all_probabilities(images, tmp_path, batch_size):
+    directory, network = images
+    out = tmp_path / "labels.csv"
+    arguments = [str(directory / "run"), str(directory / "folder"), "--out", str(out)]
+    assert main([*arguments, "--batch-size", str(batch_size)]) == 0
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 30
+    for row in rows:
+        number = int(row["input"].split("/")[-1].split(".")[0])
+        expected = network.predict(PIXELS[number][None])[0]
+        given = [float(row[f"p({name})"]) for name in NAMES]
+        np.testing.assert_allclose(given, expected, atol=1e-6)
+        assert row["label"] == NAMES[expected.argmax()]
+
+
+def test_arrays_become_json_or_arrays(images, tmp_path):
+    directory, network = images
+    np.savez(tmp_path / "x.npz", x_test=PIXELS, label=np.zeros(30))
+    expected = network.predict(PIXELS)
+    for ending in ("json", "npz"):
+        out = tmp_path / f"out.{ending}"
+        assert main([str(directory / "run"), str(tmp_path / "x.npz"), "--out", str(out)]) == 0
+    rows = json.loads((tmp_path / "out.json").read_text())
+    np.testing.assert_allclose([row["p(owl)"] for row in rows], expected[:, 2], atol=1e-6)
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_allclose(arrays["output"], expected, atol=1e-6)
+
+
+def test_images_of_another_size_are_scaled_on_request(images, tmp_path, capsys):
+    directory, _ = images
+    Image.fromarray(np.repeat(np.repeat(PIXELS[0, ..., 0], 4, 0), 4, 1)).save(tmp_path / "a.png")
+    arguments = [str(directory / "run"), str(tmp_path / "a.png")]
+    assert main(arguments) == 2
+    assert "error: data: got" in capsys.readouterr().err
+    assert main([*arguments, "--resize"]) == 0
+
+
+def test_texts_and_files_of_texts(tmp_path, capsys):
+    texts = ["good film", "bad film", "a good plot", "a bad plot"] * 5
+    reviews = Reviews(texts, np.arange(20) % 2, ("pos", "neg"))
+    vocabulary = Vocabulary.build(texts, "word")
+    data = encode_reviews(reviews, vocabulary, 4)
+    net = SequenceNet(OneHot(len(vocabulary)), jaxdl.nn.RNN("gru", 4), 2, pool="mean")
+    network = saved(tmp_path / "run", jaxdl.tasks.classify(net), data)
+    (tmp_path / "one.txt").write_text("a bad film")
+    assert main([str(tmp_path / "run"), "a good film", str(tmp_path / "one.txt")]) == 0
+    expected = network.predict(["a good film", "a bad film"])
+    for line, row in zip(lines(capsys), expected, strict=True):
+        assert line.split("  ")[1:3] == [network.classes[row.argmax()], f"{100 * row.max():.1f} %"]
+
+
+def test_a_language_model_continues_texts(tmp_path, capsys):
+    vocabulary = Vocabulary.build("to be or not to be")
+    ids = RANDOM.integers(2, len(vocabulary), (8, 9)).astype(np.int32)
+    arrays = {"input": ids[:, :-1], "label": ids[:, 1:]}
+    data = Dataset(arrays, "text", contiguous=True, text=TextEncoding(vocabulary, 8))
+    model = SequenceNet(OneHot(len(vocabulary)), jaxdl.nn.RNN("gru", 4), len(vocabulary))
+    saved(tmp_path / "run", jaxdl.tasks.language(model, carried=True), data)
+    arguments = [str(tmp_path / "run"), "to be", "or", "--length", "12"]
+    assert main(arguments) == 0
+    first = lines(capsys)
+    assert [line.split("|")[0] for line in first] == ["to be", "or"]
+    assert all(len(line.split("|")[1]) == 12 for line in first)
+    assert main(arguments) == 0 and lines(capsys) == first
+    assert main([*arguments, "--seed", "1"]) == 0 and lines(capsys) != first
+    assert main([*arguments, "--out", str(tmp_path / "out.json")]) == 0
+    rows = json.loads((tmp_path / "out.json").read_text())
+    assert [f"{row['input']}|{row['continuation']}" for row in rows] == first
+
+
+def test_a_table_of_numbers(tmp_path, capsys):
+    random = np.random.default_rng(1)
+    rows = [f"{a:.3f},{random.choice(['x', 'y'])},{3 * a:.3f}" for a in random.normal(size=40)]
+    (tmp_path / "train.csv").write_text("a,b,target\n" + "\n".join(rows))
+    train, _ = load_table(tmp_path / "train.csv")
+    network = saved(tmp_path / "run", jaxdl.tasks.regress(MLP((4,), 1)), train)
+    (tmp_path / "new.csv").write_text("b;a\nx;0.5\ny;-1\n")
+    assert main([str(tmp_path / "run"), str(tmp_path / "new.csv")]) == 0
+    expected = network.predict([{"a": 0.5, "b": "x"}, {"a": -1, "b": "y"}])
+    assert lines(capsys) == [
+        f"line {i + 2}  {value:.6g}" for i, value in enumerate(expected[:, 0].tolist())
+    ]
+    (tmp_path / "new.csv").write_text("b;a\nz;0.5\n")
+    assert main([str(tmp_path / "run"), str(tmp_path / "new.csv")]) == 2
+    assert "column 'b': got 'z', allowed: x, y" in capsys.readouterr().err
+
+
+def test_images_are_reconstructed_and_generated(tmp_path, capsys):
+    data = Dataset({"input": PIXELS / np.float32(255)}, "a")
+    np.savez(tmp_path / "x.npz", x=PIXELS)
+    decoder = Reshaped(MLP((4,), 30), (6, 5, 1))
+    task = jaxdl.tasks.reconstruct(Autoencoder(MLP((4,), 2), decoder))
+    network = saved(tmp_path / "ae", task, data)
+    out = tmp_path / "out.npz"
+    assert main([str(tmp_path / "ae"), str(tmp_path / "x.npz"), "--out", str(out)]) == 0
+    with np.load(out) as arrays:
+        np.testing.assert_allclose(arrays["output"], network.reconstruct(PIXELS), atol=1e-6)
+    saved(tmp_path / "gan", jaxdl.tasks.gan(decoder, MLP((4,), 1), latent=3), data)
+    for ending in ("png", "npz"):
+        out = tmp_path / f"samples.{ending}"
+        assert main([str(tmp_path / "gan"), "--samples", "7", "--out", str(out)]) == 0
+    with np.load(out) as arrays:
+        assert arrays["output"].shape == (7, 6, 5, 1)
+    with Image.open(tmp_path / "samples.png") as picture:
+        assert picture.width > 50
+    capsys.readouterr()
+    assert main([str(tmp_path / "gan"), "--samples", "7"]) == 2
+    assert "allowed: --out with a file that ends in .png or .npz" in capsys.readouterr().err
+    assert main([str(tmp_path / "gan"), str(tmp_path / "x.npz")]) == 2
+    assert "--samples N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "inputs: got 'none'"),
+        (["a text"], "this network reads no texts"),
+        (["nowhere.png"], "an image that can be read"),
+        (["nowhere.npz"], "an .npz file that exists"),
+        (["a.png", "b.npz"], "one kind: images"),
+        (["a.npz", "b.npz"], "one kind: images"),
+        (["--samples", "3"], "this network generates nothing"),
+        (["a.png", "--out", "labels.xlsx"], "a file that ends in .csv, .json, .npz"),
+        (["a.png", "--out", "nowhere/labels.csv"], "in a directory that exists"),
+        (["a.png", "--member", "1"], "member: got 1"),
+        (["a.png", "--batch-size", "0"], "batch_size: got 0"),
+        (["table.csv"], "a file that exists"),
+    ],
+)
+def test_errors_are_one_line(images, capsys, arguments, message):
+    assert main([str(images[0] / "run"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
