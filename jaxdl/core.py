@@ -19,7 +19,7 @@ import optax
 import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
 
-from jaxdl.errors import InputError, at_least, of_kind
+from jaxdl.errors import InputError, at_least, no_missing_arguments, of_kind
 from jaxdl.metrics import Metric, Metrics, mean, wide
 from jaxdl.replicas import mean_over_replicas, sum_over_replicas
 from jaxdl.xla import OPTIMIZER, materialize
@@ -160,7 +160,8 @@ def learner(
     Raises:
       InputError: no updates, something else than an `Update`, a loss or optimizer that is not one,
         or `times < 1`. Raised by `init`: an `on` that `params` does not have, or an `on` together
-        with a schedule-free optimizer. Raised while tracing: a loss that returns something else.
+        with a schedule-free optimizer. Raised while tracing: a loss that returns something else,
+        or an optimizer with a line search, such as `optax.lbfgs()`.
 
     Example:
       >>> import jaxdl
@@ -258,8 +259,10 @@ def _apply(
     # Once all gradients are computed, a CPU can update the parameters in place.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
+    allowed = "one that needs gradients and the loss, as optax.adam; a line search needs more"
+    complete = no_missing_arguments("Update.optimizer", allowed)
     # Some of Optax's code mixes dtypes, which strict promotion refuses.
-    with jax.named_scope(OPTIMIZER), jax.numpy_dtype_promotion("standard"):
+    with jax.named_scope(OPTIMIZER), jax.numpy_dtype_promotion("standard"), complete:
         delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
     params = _put(state.params, update.on, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])

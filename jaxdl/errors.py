@@ -3,9 +3,10 @@
 Each message is one line that names the field, its value and the values that are allowed.
 """
 
+import contextlib
 import difflib
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -256,6 +257,24 @@ def lengths_within(lengths: Any, size: int) -> None:
     if bad.any():
         row = int(bad.argmax())
         raise InputError(f"length[{row}]", int(values[row]), f"an integer in [1, {size}]")
+
+
+@contextlib.contextmanager
+def no_missing_arguments(field: str, allowed: str) -> Iterator[None]:
+    """Raises InputError in place of the TypeError of a call without all required arguments.
+
+    Example:
+      >>> with no_missing_arguments("optimizer", "one without a line search"):
+      ...     (lambda grads, value_fn: None)(0)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: optimizer: got "<lambda>() missing 1 required positional argument...
+    """
+    try:
+        yield
+    except TypeError as error:
+        if "required" not in str(error):
+            raise
+        raise InputError(field, str(error), allowed) from None
 
 
 def in_range(field: str, value: Any, low: float, high: float) -> None:

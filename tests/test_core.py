@@ -332,6 +332,21 @@ def test_what_is_no_update_or_loss_is_refused(updates, line):
     assert str(caught.value) == line
 
 
+@pytest.mark.parametrize("make", [optax.lbfgs, lambda: optax.scale_by_backtracking_linesearch(5)])
+def test_an_optimizer_with_a_line_search_is_refused(make):
+    with pytest.raises(InputError) as caught:
+        jaxdl.train(line(make()), points(), key=KEY, steps=1, batch_size=4)
+    message = str(caught.value)
+    assert message.startswith("Update.optimizer: got ") and "value_fn" in message
+    assert message.endswith("as optax.adam; a line search needs more")
+
+
+def test_lbfgs_without_a_line_search_is_taken():
+    net = line(optax.lbfgs(0.02, linesearch=None))
+    state = jaxdl.train(net, points(), key=KEY, steps=3, batch_size=20)
+    assert state.steps_done == 3
+
+
 def test_losses_that_are_no_metrics_have_numbered_names():
     def loss(params, extra, batch, key, *, train):
         return (sum(x.sum() for x in jax.tree.leaves(params)) ** 2, 1), (extra, {})

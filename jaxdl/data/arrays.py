@@ -174,6 +174,49 @@ def check_finite(
             raise InputError(f"{field}[{first + row}]", value, "finite numbers")
 
 
+def checked_scaling(
+    scaling: Any, arrays: Mapping[str, Any]
+) -> dict[str, tuple[tuple[np.ndarray, np.ndarray], ...]]:
+    """Returns pairs `(shift, scale)` of fields in float64; raises unless they fit the fields.
+
+    Args:
+      scaling: `{field: pairs}`, each of numbers or of one number per channel, `[C]`.
+      arrays: the fields `[N, ..., C]`.
+
+    Raises:
+      InputError: an unknown field; no pairs; numbers that are not finite, scales of 0, or another
+        number of them than channels.
+
+    Example:
+      >>> checked_scaling({"input": [(0, 255)]}, {"input": np.zeros((3, 2))})
+      {'input': ((array(0.), array(255.)),)}
+      >>> checked_scaling({"input": (0, 255)}, {"input": np.zeros((3, 2))})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: scaling['input']: got (0, 255), allowed: pairs (shift, scale), as ...
+    """
+    if not isinstance(scaling, Mapping):
+        raise InputError("scaling", scaling, "a dictionary {field: [(shift, scale)]}")
+    checked = {}
+    for field, steps in scaling.items():
+        if field not in arrays:
+            raise InputError("scaling", field, f"a field of the set: {', '.join(arrays)}")
+        shape = np.shape(arrays[field])[1:][-1:]
+        try:
+            pairs = [tuple(np.asarray(x, np.float64) for x in pair) for pair in steps]
+            fit = all(x.shape in ((), shape) and np.isfinite(x).all() for p in pairs for x in p)
+            fit = fit and all(len(pair) == 2 and pair[1].all() for pair in pairs)
+        except (TypeError, ValueError):
+            fit = False
+        if not fit:
+            allowed = (
+                "pairs (shift, scale), as [(mean, std)], each one finite number, or one for each "
+                f"of the {shape[0] if shape else 1} channels; no scale is 0"
+            )
+            raise InputError(f"scaling[{field!r}]", steps, allowed)
+        checked[field] = tuple(pairs)
+    return checked
+
+
 def check_mask(arrays: Mapping[str, Any]) -> None:
     """Raises unless the `mask` of a set is weights `[N]`, or `[N, T]` for steps; none is below 0.
 

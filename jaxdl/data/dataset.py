@@ -12,7 +12,14 @@ import numpy as np
 from jaxtyping import Array, Int, Key, Shaped
 
 from jaxdl.data import order
-from jaxdl.data.arrays import canonical, check_mask, check_range, frozen, values_that_count
+from jaxdl.data.arrays import (
+    canonical,
+    check_mask,
+    check_range,
+    checked_scaling,
+    frozen,
+    values_that_count,
+)
 from jaxdl.data.columns import Column
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
@@ -47,7 +54,8 @@ class Dataset:
 
     Raises:
       InputError: no fields, no rows, or fields with different numbers of rows; values that are not
-        real numbers or do not fit into JAX's 32 bits; a label out of range.
+        real numbers or do not fit into JAX's 32 bits; a label out of range; a scaling that does not
+        fit the fields.
 
     Example:
       >>> arrays = {"input": np.zeros((3, 2), np.float32), "label": np.array([0, 1, 1])}
@@ -73,6 +81,7 @@ class Dataset:
         if self.class_names is not None:
             names = checked_names(self.class_names, self.classes)
             object.__setattr__(self, "class_names", names)
+        object.__setattr__(self, "scaling", checked_scaling(self.scaling, arrays))
         check_labels(self)
         for field, array in arrays.items():
             if isinstance(array, np.ndarray):

@@ -30,7 +30,7 @@ def learning_curves(records: Records, path: str | os.PathLike[str]) -> Path:
     Args:
       records: `[{"step": 10, "train/loss": 0.5, ...}, ...]`, as `read_metrics` returns them.
         Missing metrics (accuracy, validation, learning rate) are left out of the picture. Without
-        any record, as of a run whose file was emptied, the panel is empty and has that title.
+        any record, as of a run whose file was emptied, the panel is empty.
       path: path of the PNG file.
 
     Returns:

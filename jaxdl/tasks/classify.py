@@ -51,7 +51,8 @@ def classify(
       `loss` and `accuracy`.
 
     Raises:
-      InputError: a label smoothing outside [0, 1), or an output that is not `[B, C]`.
+      InputError: a label smoothing outside [0, 1). Raised by the loss: an output that is not
+        `[B, C]`, or labels of another shape or dtype.
 
     Example:
       >>> import jaxdl
@@ -82,6 +83,7 @@ def classify(
             model, params, extra, inputs, dropout_key, train=train, **lengths_kwargs(batch)
         )
         logits = _logits_of_classes(logits)
+        _check_label(label, logits)
         smoothing = label_smoothing if train else 0.0
         entropy = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
         if label.ndim != 1:
@@ -103,6 +105,20 @@ def classify(
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})
+
+
+def _check_label(label: Array, logits: Float[Array, "B C"]) -> None:
+    """Raises InputError unless labels are integers `[B]`, or probabilities `[B, C]`."""
+    if label.shape == logits.shape:
+        return
+    if label.ndim == 1 and jnp.issubdtype(label.dtype, jnp.integer):
+        return
+    allowed = f"integers [B], or probabilities [B, {logits.shape[-1]}]"
+    if label.shape[1:] == (1,):
+        allowed = "integers [B], such as label[:, 0]"
+    elif label.ndim == 1:
+        allowed = "integers [B], such as label.astype(int)"
+    raise InputError("label", f"{label.dtype}{list(label.shape)}", allowed)
 
 
 def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Key, Num
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, of_kind
 from jaxdl.metrics import mean, total, wide
-from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.calls import call_kwargs, forwards
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import zero_invalid
 
@@ -129,6 +129,9 @@ def init_variables(
       `(params, extra)`. The collection "losses", whose values `with_sown_losses` adds to a loss, is
       not a part of them.
 
+    Raises:
+      InputError: a model that cannot be called with the flag for training and these arguments.
+
     Example:
       >>> import jaxdl, numpy as np
       >>> batch = {"input": np.ones((1, 2), np.float32)}
@@ -138,9 +141,15 @@ def init_variables(
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
     check_fields(batch, "input")
-    kwargs |= lengths_kwargs(batch)
-    with nn.intercept_methods(refuse_single_values):
-        extra = dict(model.init(key, batch["input"], **train_kwargs(model, train=False), **kwargs))
+    kwargs = call_kwargs(model, train=False, **lengths_kwargs(batch), **kwargs)
+    try:
+        with nn.intercept_methods(refuse_single_values):
+            extra = dict(model.init(key, batch["input"], **kwargs))
+    except TypeError as error:
+        if not forwards(model) or "unexpected keyword argument" not in str(error):
+            raise
+        allowed = "a module whose `**kwargs` fit the module that receives them; or named parameters"
+        raise InputError("model", str(error), allowed) from None
     extra.pop("losses", None)
     return extra.pop("params", {}), extra
 
@@ -224,8 +233,8 @@ def apply(
     """Returns the outputs of a model and its updated collections.
 
     Args:
-      model: any Linen module. Its flag for training is called `train`, `training` or
-        `deterministic`, if it has one.
+      model: any Linen module. Its flag for training is called `train`, `training`,
+        `deterministic` or `use_running_average`, if it has one.
       params: parameters of the model.
       extra: other collections of the model, which are updated in training only.
       inputs: `[B, ...]`.
@@ -260,12 +269,13 @@ def apply(
     if key is not None:
         # Linen takes the key of "params" for each stream that is not listed.
         rngs = {"dropout": key, "params": jax.random.fold_in(key, 1)}
-    flag = train_kwargs(model, train, kwargs.get("method", "__call__"))
+    method = kwargs.pop("method", "__call__")
+    kwargs = call_kwargs(model, train, method, **kwargs)
     variables = {"params": params, **extra}
     try:
         with nn.intercept_methods(refuse_single_values):
             y, updated = model.apply(
-                variables, inputs, rngs=rngs, mutable=sorted(mutable), **flag, **kwargs
+                variables, inputs, rngs=rngs, mutable=sorted(mutable), method=method, **kwargs
             )
     except ScopeParamShapeError as error:
         allowed = f"that of the training set; {str(error).partition(' (https')[0]}"
@@ -273,7 +283,7 @@ def apply(
     except flax.errors.InvalidRngError as error:
         allowed = "random numbers in training only, where the argument `train` is True"
         raise InputError("model", str(error), allowed) from None
-    if "method" not in kwargs:
+    if method == "__call__":
         _check_outputs(y)
     _check_structure(extra, updated)
     return y, {**extra, **updated}

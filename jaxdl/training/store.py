@@ -21,7 +21,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxdl.core import State
-from jaxdl.data.files import check_utf8
+from jaxdl.data.files import check_utf8, expand_path
 from jaxdl.data.owner import Owner, own
 from jaxdl.errors import CheckpointError, InputError, RunError, at_least
 from jaxdl.training.manifest import (
@@ -111,13 +111,13 @@ class Directory:
     One process trains with a directory at a time (`jaxdl.data.owner.own`); any may read it.
 
     Args:
-      path: the directory, created if missing.
+      path: the directory, created if missing; `~` is the home directory.
       last: number of newest steps that are kept besides the best and the last finite one, at
         least 1.
       warn: called with a message if damaged steps are skipped, and with the step used instead.
 
     Raises:
-      InputError: `last` below 1.
+      InputError: `last` below 1, or a path that no directory can have.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Directory:
     ):
         at_least("last", last, 1)
         self.warn = warn
-        self.path = Path(path).resolve()
+        self.path = expand_path(path, "store").resolve()
         self.last = last
         self.saving = 0
         self.pending: threading.Thread | None = None

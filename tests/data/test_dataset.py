@@ -8,6 +8,8 @@ import pytest
 
 from jaxdl.data import Dataset, check_batch_size, dataset, holdout, mapped_array, split
 from jaxdl.data.mapped_array import MappedArray
+from jaxdl.data.preprocessing import Preprocessing
+from jaxdl.errors import InputError
 from jaxdl.rng import root, stream
 
 RANDOM = np.random.RandomState(0)
@@ -149,3 +151,36 @@ def test_batch_sizes_up_to_the_set_pass():
     data = Dataset({"input": INPUT[:20]}, "random")
     for size in (1, 7, np.int32(20)):
         check_batch_size(data, size)
+
+
+PAIRS = (
+    "pairs (shift, scale), as [(mean, std)], each one finite number, or one for each of the 2 "
+    "channels; no scale is 0"
+)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "line"),
+    [
+        ([1], "scaling: got [1], allowed: a dictionary {field: [(shift, scale)]}"),
+        ({"inputs": []}, "scaling: got 'inputs', allowed: a field of the set: input, label"),
+        ({"input": (0, 1)}, f"scaling['input']: got (0, 1), allowed: {PAIRS}"),
+        ({"input": [(0,)]}, f"scaling['input']: got [(0,)], allowed: {PAIRS}"),
+        ({"input": [(0, 0)]}, f"scaling['input']: got [(0, 0)], allowed: {PAIRS}"),
+        ({"input": [("a", 1)]}, f"scaling['input']: got [('a', 1)], allowed: {PAIRS}"),
+        ({"input": [(0, np.nan)]}, f"scaling['input']: got [(0, nan)], allowed: {PAIRS}"),
+        ({"input": [([1, 2, 3], 1)]}, f"scaling['input']: got [([1, 2, 3], 1)], allowed: {PAIRS}"),
+    ],
+)
+def test_a_scaling_that_does_not_fit_is_refused(scaling, line):
+    with pytest.raises(InputError) as caught:
+        Dataset({"input": np.ones((3, 2)), "label": [0, 1, 0]}, "mine", scaling=scaling)
+    assert str(caught.value) == line
+
+
+def test_a_scaling_may_be_numbers_or_lists():
+    data = Dataset({"input": np.ones((3, 2))}, "mine", scaling={"input": [(1, [2.0, 4.0])]})
+    again = Preprocessing.from_json(data.preprocessing.to_json())
+    raw = np.array([[3.0, 5.0]], np.float32)
+    assert again(raw).tolist() == data.preprocessing(raw).tolist() == [[1.0, 1.0]]
+    assert data.take(np.array([0])).preprocessing.to_json() == data.preprocessing.to_json()

@@ -138,7 +138,7 @@ def test_lengths_are_passed_to_the_model_if_there_are_any():
         alone = TWO["input"][i : i + 1].at[:, int(n) :].set(0)
         np.testing.assert_allclose(short[i], task.predict(params, extra, alone)[0], rtol=1e-5)
     assert (short != task.predict(params, extra, TWO["input"])).any()
-    with pytest.raises(TypeError, match="lengths"):
+    with pytest.raises(InputError, match="a module with a parameter `lengths`"):
         classify(Linear()).init(KEY, {**BATCH, "length": LENGTHS})
 
 
@@ -235,6 +235,28 @@ def test_bad_values_are_refused(make, line):
     with pytest.raises(InputError) as caught:
         make()
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("label", "line"),
+    [
+        (
+            np.arange(8)[:, None] % 3,
+            "got 'int32[4, 1]', allowed: integers [B], such as label[:, 0]",
+        ),
+        (np.arange(8) > 3, "got 'bool[4]', allowed: integers [B], such as label.astype(int)"),
+        (np.ones(8, "f"), "got 'float32[4]', allowed: integers [B], such as label.astype(int)"),
+        (np.ones((8, 1), "f"), "got 'float32[4, 1]', allowed: integers [B], such as label[:, 0]"),
+        (np.eye(8), "got 'float32[4, 8]', allowed: integers [B], or probabilities [B, 3]"),
+    ],
+)
+def test_labels_of_a_set_in_another_form_are_one_line(label, line):
+    task = classify(jaxdl.models.MLP((), 3))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
+    data = jaxdl.data.Dataset({"input": np.eye(8, 4, dtype="f"), "label": label}, "mine")
+    with pytest.raises(InputError) as caught:
+        jaxdl.train(net, data, key=KEY, steps=1, batch_size=4, strategy=jaxdl.strategy("single"))
+    assert str(caught.value) == f"label: {line}"
 
 
 def test_one_output_per_step_is_refused():

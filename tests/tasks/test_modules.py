@@ -151,6 +151,84 @@ def test_the_flag_of_a_method():
     assert train_kwargs(Model(), True, "encode") == {"deterministic": False}
 
 
+class Averages(nn.Module):
+    """A module whose flag has the name of that of BatchNorm."""
+
+    @nn.compact
+    def __call__(self, x, use_running_average):
+        return nn.Dense(3)(nn.BatchNorm(momentum=0.5)(x, use_running_average))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Averages(), nn.Sequential([nn.BatchNorm(momentum=0.5), nn.Dense(3)])],
+    ids=["flag", "sequential"],
+)
+def test_running_averages_are_updated_in_training_only(model):
+    params, extra = init_variables(model, KEY, BATCH)
+    _, trained = apply(model, params, extra, BATCH["input"], KEY, train=True)
+    _, evaluated = apply(model, params, extra, BATCH["input"], KEY, train=False)
+    (mean,) = [x for path, x in jax.tree.leaves_with_path(trained) if "mean" in str(path)]
+    np.testing.assert_allclose(mean, 0.5 * X.mean(0), rtol=1e-5)
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), evaluated, extra))
+
+
+def test_a_flag_that_is_an_attribute_is_not_passed_again():
+    assert train_kwargs(nn.BatchNorm(use_running_average=True), True) == {}
+    assert train_kwargs(nn.Dropout(0.5, deterministic=False), False) == {}
+
+
+class Context(nn.Module):
+    @nn.compact
+    def __call__(self, x, context, train):
+        return nn.Dense(3)(x + context)
+
+
+class PositionalOnly(nn.Module):
+    @nn.compact
+    def __call__(self, x, train, /):
+        return nn.Dense(3)(x)
+
+
+class NoInputs(nn.Module):
+    def __call__(self):
+        return jnp.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "message"),
+    [
+        (Context(), {}, "model: got \"Context.__call__ missing a required argument: 'context'"),
+        (PositionalOnly(), {}, "model: got \"PositionalOnly.__call__ 'train' parameter is posit"),
+        (NoInputs(), {}, "model: got 'NoInputs.__call__ too many positional arguments', allowed"),
+        (
+            Tutorial(),
+            {"length": np.full(8, 2)},
+            "model: got \"Tutorial.__call__ got an unexpected keyword argument 'lengths'\", "
+            "allowed: a module with a parameter `lengths` for a set with a `length`",
+        ),
+        (
+            nn.Sequential([Training(), nn.Dense(3)]),
+            {"length": np.full(8, 2)},
+            "model: got \"Training.__call__ got an unexpected keyword argument 'lengths'\", ",
+        ),
+        (
+            Passing(Tutorial()),
+            {},
+            "model: got \"Tutorial.__call__() got an unexpected keyword argument 'train'\", "
+            "allowed: a module whose `**kwargs` fit the module that receives them",
+        ),
+    ],
+)
+def test_a_module_that_cannot_be_called_is_one_line(model, fields, message):
+    task = tasks.classify(model)
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
+    data = jaxdl.data.Dataset({**DATA.arrays, **fields}, "mine", classes=3)
+    with pytest.raises(InputError) as caught:
+        jaxdl.train(net, data, key=KEY, steps=1, batch_size=4)
+    assert str(caught.value).startswith(message)
+
+
 def test_a_further_stream_depends_on_the_key_and_not_on_that_of_dropout():
     model = Noisy()
     params, extra = init_variables(model, KEY, BATCH)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.errors import InputError
 from jaxdl.tasks.task import apply, init_variables, lengths_kwargs
 from tests.training.linear import KEY
 
@@ -48,7 +49,7 @@ def test_initial_variables_are_those_of_the_model():
     jax.tree.map(np.testing.assert_array_equal, {"params": params, **extra}, expected)
     assert list(extra) == ["notes"]
     assert init_variables(Identity(), KEY, {"input": jnp.asarray(X)}) == ({}, {})
-    with pytest.raises(TypeError, match="lengths"):
+    with pytest.raises(InputError, match="a parameter `lengths` for a set with a `length`"):
         init_variables(Identity(), KEY, {"input": jnp.asarray(X), "length": jnp.asarray(LENGTHS)})
 
 

@@ -398,6 +398,16 @@ def test_the_best_and_the_newest_survive_all_saves(values):
     assert len(stored) <= 4
 
 
+def test_the_path_may_begin_with_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    store = Directory("~/run")
+    assert store.path == tmp_path / "run"
+    store.open(abstract(state_at(0)))
+    store.close()
+    with pytest.raises(InputError, match="^store: got '~nobody-here/run', allowed: a path"):
+        Directory("~nobody-here/run")
+
+
 @pytest.mark.parametrize("last", [0, -1])
 def test_a_number_of_steps_below_1_is_refused(tmp_path, last):
     with pytest.raises(InputError) as caught:
