@@ -57,8 +57,8 @@ FIGURES = f"{VERSION} figures"
 TOLERANCE = {"metrics": 0.1, "norm": 0.01}
 
 #: Starts of the names of metrics that rounding can change by more. Those of generated samples count
-#: neighbours and classes. The precision of a class may depend on a single prediction. The validation
-#: set of a tiny training may determine no temperature.
+#: neighbours and classes. The precision of a class may depend on a single prediction. The
+#: validation set of a tiny training may determine no temperature.
 UNSTABLE = (
     "metrics/samples/",
     "metrics/temperature",
