@@ -92,6 +92,7 @@ def test_figures_differ_by_more_than_rounding():
         "norm/Dense_0: 10.0 is now 10.5"
     ]
     assert len(differences(stored, {"metrics/test/loss": 3.0})) == 3
+    assert not differences(stored, rounded | {"metrics/temperature": 3.0, "metrics/samples/x": 1.0})
 
 
 def test_a_changed_hash_is_reported_with_instructions():
