@@ -20,6 +20,7 @@ with quiet_interrupt():
     from jaxdl.predict import bind, predict_batched
     from jaxdl.rng import root, stream
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
+    from jaxdl.transfer import freeze, with_initial
     from jaxdl.version import __version__
     from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
 
@@ -35,6 +36,7 @@ __all__ = [
     "bind",
     "data",
     "evaluate",
+    "freeze",
     "inference",
     "learner",
     "losses",
@@ -55,4 +57,5 @@ __all__ = [
     "train",
     "training",
     "with_ema",
+    "with_initial",
 ]
