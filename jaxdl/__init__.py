@@ -22,6 +22,7 @@ with quiet_interrupt():
     from jaxdl.network import Network, load, save
     from jaxdl.rng import root, stream
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
+    from jaxdl.transfer import freeze, with_initial
     from jaxdl.version import __version__
     from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
 
@@ -38,6 +39,7 @@ __all__ = [
     "bind",
     "data",
     "evaluate",
+    "freeze",
     "inference",
     "learner",
     "load",
@@ -61,4 +63,5 @@ __all__ = [
     "train",
     "training",
     "with_ema",
+    "with_initial",
 ]

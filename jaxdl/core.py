@@ -21,7 +21,9 @@ from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least, no_missing_arguments, of_kind
 from jaxdl.metrics import Metric, Metrics, mean, wide
+from jaxdl.optimizer_states import learning_rates, schedule_free, strong
 from jaxdl.replicas import mean_over_replicas, sum_over_replicas
+from jaxdl.selection import Selection, check_frozen, keep_statistics, trained, with_trained
 from jaxdl.xla import OPTIMIZER, materialize
 
 Batch = Mapping[str, Array]
@@ -89,16 +91,19 @@ class Update(NamedTuple):
       loss: `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. The
         optimizer minimizes the mean, sum / count. The count is the weight of a part of a batch, and
         does not depend on `params`.
-      optimizer: any Optax transformation. Clipping, schedules and frozen parameters belong here.
+      optimizer: any Optax transformation. Clipping and schedules belong here.
       on: the top-level entry of `params` that the optimizer updates. None means all of them.
       times: number of repeats within one step, at least 1, such as the k critic updates of a GAN.
         The repeats share one optimizer state.
+      frozen: the layers that the optimizer does not update, see `jaxdl.freeze`. They have no
+        gradient, no optimizer state, and constant running statistics.
     """
 
     loss: Callable[..., tuple[Metric, tuple[Any, Metrics]]]
     optimizer: optax.GradientTransformation
     on: str | None = None
     times: int = 1
+    frozen: Selection | None = None
 
 
 class Learner(NamedTuple):
@@ -181,14 +186,6 @@ def learner(
     _check(init, updates)
     names = objective_names(updates)
 
-    def init_state(key: Key[Array, ""], batch: Batch) -> State:
-        params, extra = init(key, batch)
-        for update in updates:
-            _check_on(update, params)
-        with jax.named_scope(OPTIMIZER):
-            opt = _strong(tuple(each.optimizer.init(_take(params, each.on)) for each in updates))
-        return State(jnp.zeros((), jnp.int32), _strong(params), opt, _strong(extra))
-
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
         metrics: Metrics = {}
         key = jax.random.fold_in(key, state.step)
@@ -209,7 +206,39 @@ def learner(
             metrics |= update_metrics
         return sum_over_replicas(metrics)
 
-    return Learner(init_state, step, evaluate)
+    return Learner(Initial(init, updates), step, evaluate)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Initial:
+    """The `init` of a learner, before any wrapper.
+
+    Attributes:
+      variables: `variables(key, batch) -> (params, extra)`, the initial arrays of the model.
+      updates: the updates, whose optimizers get their first states for these arrays.
+
+    Example:
+      >>> def variables(key, batch):
+      ...     return {"w": jnp.zeros(())}, {}
+      >>> int(Initial(variables, ())(jax.random.key(0), {}).step)
+      0
+    """
+
+    variables: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
+    updates: tuple[Update, ...]
+
+    def __call__(self, key: Key[Array, ""], batch: Batch) -> State:
+        params, extra = self.variables(key, batch)
+        for update in self.updates:
+            _check_part(update, params)
+        with jax.named_scope(OPTIMIZER):
+            opt = strong(
+                tuple(
+                    each.optimizer.init(trained(params, each.on, each.frozen))
+                    for each in self.updates
+                )
+            )
+        return State(jnp.zeros((), jnp.int32), strong(params), opt, strong(extra))
 
 
 def inference(state: State) -> State:
@@ -235,7 +264,7 @@ def inference(state: State) -> State:
     state = state.replace(wrapped={})
     if "ema" in wrapped:
         return state.replace(params=wrapped["ema"])
-    for node in _schedule_free(state.opt):
+    for node in schedule_free(state.opt):
         state = state.replace(params=optax.contrib.schedule_free_eval_params(node, state.params))
     return state
 
@@ -246,16 +275,18 @@ def _apply(
     """Applies update `i` once: computes the gradient of its loss and calls its optimizer."""
 
     def objective(part: Params) -> tuple[Array, tuple[Any, Metrics]]:
-        params = _put(state.params, update.on, part)
+        params = with_trained(state.params, update.on, update.frozen, part)
         loss, extra, metrics = call_loss(update, name, params, state.extra, batch, key, train=True)
         value, count = metrics[loss]
         # With the mean count of all replicas, the mean of their gradients is that of the whole
         # batch, however the count is divided among them.
         return mean((value, mean_over_replicas(count))), (extra, metrics)
 
-    part = _take(state.params, update.on)
+    part = trained(state.params, update.on, update.frozen)
     (value, (extra, metrics)), grads = jax.value_and_grad(objective, has_aux=True)(part)
     value, grads, extra = mean_over_replicas((value, grads, extra))
+    if update.frozen is not None:
+        extra = keep_statistics(update.frozen, state.params, state.extra, extra)
     # Once all gradients are computed, a CPU can update the parameters in place.
     grads = materialize(grads)
     optimizer = optax.with_extra_args_support(update.optimizer)
@@ -264,9 +295,9 @@ def _apply(
     # Some of Optax's code mixes dtypes, which strict promotion refuses.
     with jax.named_scope(OPTIMIZER), jax.numpy_dtype_promotion("standard"), complete:
         delta, opt = optimizer.update(grads, state.opt[i], part, value=value)
-    params = _put(state.params, update.on, optax.apply_updates(part, delta))
+    params = with_trained(state.params, update.on, update.frozen, optax.apply_updates(part, delta))
     opts = (*state.opt[:i], opt, *state.opt[i + 1 :])
-    metrics = {**metrics, **_learning_rate(opt, update.on)}
+    metrics = {**metrics, **learning_rates(opt, update.on)}
     return state.replace(params=params, opt=opts, extra=extra), metrics
 
 
@@ -335,17 +366,6 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2
 
 
-def _learning_rate(opt: Any, on: str | None) -> Metrics:
-    """Reads the learning rate from the optimizer state, so the logged value is the one used."""
-    used = _nodes(opt, lambda node: "learning_rate" in getattr(node, "hyperparams", {}))
-    if not used:
-        return {}
-    name = "learning_rate"
-    if on is not None:
-        name = f"{on}_learning_rate"
-    return {name: (used[0].hyperparams["learning_rate"], jnp.ones(()))}
-
-
 def _check(init: Any, updates: tuple[Update, ...]) -> None:
     of_kind("init", init, Callable, "init(key, batch) -> (params, extra), such as task.init")
     if not updates:
@@ -359,41 +379,15 @@ def _check(init: Any, updates: tuple[Update, ...]) -> None:
         at_least("Update.times", update.times, 1)
 
 
-def _check_on(update: Update, params: Any) -> None:
-    if update.on is None:
-        return
-    if update.on not in params:
+def _check_part(update: Update, params: Any) -> None:
+    """Raises InputError unless an update has parameters, and an optimizer that can change them."""
+    if update.on is not None and update.on not in params:
         raise InputError("Update.on", update.on, f"None or one of {sorted(params)}")
-    if _schedule_free(update.optimizer.init(params[update.on])):
-        raise InputError(
-            "Update.on",
-            update.on,
-            "None with a schedule-free optimizer, which averages all parameters",
-        )
-
-
-def _take(params: Any, on: str | None) -> Params:
-    if on is None:
-        return params
-    return params[on]
-
-
-def _put(params: Any, on: str | None, part: Params) -> Params:
-    if on is None:
-        return part
-    return {**params, on: part}
-
-
-def _strong(tree: Any) -> Any:
-    """Removes weak types, with which the second step would be compiled again."""
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.asarray(x).dtype), tree)
-
-
-def _schedule_free(opt: Any) -> list:
-    """Returns the states of schedule-free optimizers in an optimizer state."""
-    return _nodes(opt, lambda node: isinstance(node, optax.contrib.ScheduleFreeState))
-
-
-def _nodes(tree: Any, match: Callable[[Any], bool]) -> list:
-    """Returns the nodes of a tree for which `match` returns True."""
-    return [node for node in jax.tree.leaves(tree, is_leaf=match) if match(node)]
+    if update.frozen is not None:
+        check_frozen(params, update.on, update.frozen)
+    part = trained(params, update.on, update.frozen)
+    if part is not params and schedule_free(update.optimizer.init(part)):
+        reason = "with a schedule-free optimizer, which averages all parameters"
+        if update.frozen is not None:
+            raise InputError("freeze", update.frozen.text(), f"no frozen layers {reason}")
+        raise InputError("Update.on", update.on, f"None {reason}")

@@ -4,7 +4,7 @@ The learning rate in the metrics of a learner is the rate that the optimizer use
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,7 +13,9 @@ import optax
 import optax.contrib
 from jaxtyping import Array
 
-from jaxdl.errors import InputError, at_least, in_range, is_traced, is_zero, one_of
+from jaxdl.errors import InputError, at_least, in_range, is_traced, is_zero, of_kind, one_of
+from jaxdl.optimizer_states import schedule_free
+from jaxdl.selection import check_name, is_inside, named_leaves, path_name
 
 
 def optimizer(
@@ -147,6 +149,71 @@ def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0
     in_range("warmup", warmup, 0, 1)
     made = _schedule(name, learning_rate, steps, warmup or _RISE.get(name, 0.0))
     return _promoting(lambda step: jnp.asarray(made(step), jnp.float32))
+
+
+def by_layer(
+    optimizers: Mapping[str, optax.GradientTransformation], default: optax.GradientTransformation
+) -> optax.GradientTransformationExtraArgs:
+    """Creates an optimizer with another optimizer, or learning rate, for some layers.
+
+        w_i <- w_i + f_i(g_i)    with the optimizer f_i of the layer
+
+    It is `optax.partition` with the names of layers. Each optimizer has only the parameters of its
+    layers, so `clip` of `optimizer` limits the norm of their gradient.
+
+    Args:
+      optimizers: an optimizer for each name of a layer, such as `conv_0` or `head/out`. A name
+        stands for all layers inside of it. If several names fit, the longest one counts. In an
+        update with `on`, names do not begin with that entry.
+      default: optimizer of all other layers.
+
+    Returns:
+      An Optax transformation. A learner reports the metric `learning_rate` of the default, and one
+      such as `conv_0_learning_rate` for each name.
+
+    Raises:
+      InputError: no names, or no optimizers. Raised by `init`: a name that no layer has, or a
+        schedule-free optimizer, which averages all parameters.
+
+    Source: Howard and Ruder (2018), Universal language model fine-tuning for text classification.
+
+    Example:
+      >>> made = by_layer({"conv_0": optimizer("sgd", 0.01)}, optimizer("sgd", 0.5))
+      >>> params = {"conv_0": {"bias": jnp.zeros(1)}, "head": {"bias": jnp.zeros(1)}}
+      >>> updates, _ = made.update(jax.tree.map(jnp.ones_like, params), made.init(params), params)
+      >>> [round(float(each["bias"][0]), 3) for each in updates.values()]
+      [-0.01, -0.5]
+    """
+    allowed = 'a dictionary such as {"conv_0": optax.adam(1e-4)}'
+    of_kind("optimizers", optimizers, Mapping, allowed)
+    if not optimizers or not all(isinstance(name, str) for name in optimizers):
+        raise InputError("optimizers", list(optimizers), allowed)
+    for name, each in {"default": default, **optimizers}.items():
+        if not all(hasattr(each, part) for part in ("init", "update")):
+            shown = getattr(each, "__name__", each)
+            raise InputError(name, shown, "a transformation, as optax.adam(1e-3)")
+
+    def layer_of(path: Any, _: Array) -> str:
+        array = path_name(path)
+        return max((name for name in optimizers if is_inside(array, name)), key=len, default="")
+
+    def layers(params: Any) -> Any:
+        return jax.tree_util.tree_map_with_path(layer_of, params)
+
+    made = optax.partition({**optimizers, "": default}, layers)
+
+    def init(params: Any) -> Any:
+        arrays = list(named_leaves(params))
+        for name in optimizers:
+            check_name("by_layer", name, arrays)
+        state = made.init(params)
+        if schedule_free(state):
+            raise InputError(
+                "by_layer", "a schedule-free optimizer", "others; it averages all parameters"
+            )
+        return state
+
+    return optax.GradientTransformationExtraArgs(init, made.update)
 
 
 _COUPLED: dict[str, Callable[[Any, float], optax.GradientTransformation]] = {

@@ -1,5 +1,6 @@
 """Functions that change a learner or an update by wrapping it, without subclasses."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State, Sweep, Update, call_loss, objective_names
+from jaxdl.core import Batch, Learner, Params, State, Sweep, Update, call_loss, objective_names
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
-from jaxdl.metrics import Metrics, mean
+from jaxdl.metrics import Metric, Metrics, mean
+from jaxdl.selection import trained, with_trained
 
 
 def with_ema(learner: Learner, decay: float) -> Learner:
@@ -231,18 +233,38 @@ def accumulate(update: Update, n: int) -> Update:
       >>> net = jaxdl.learner(task.init, accumulate(*task.updates(optax.sgd(0.1)), 4))
     """
     at_least("n", n, 1)
+    return update._replace(loss=Accumulated(update, n))
 
-    def loss(params, extra, batch, key, *, train):
-        if not train or n == 1:
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Accumulated:
+    """The loss of `accumulate`.
+
+    Attributes:
+      update: the wrapped update.
+      n: number of parts.
+    """
+
+    update: Update
+    n: int
+
+    def __call__(
+        self, params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool
+    ) -> tuple[Metric, tuple[Any, Metrics]]:
+        update = self.update
+        if not train or self.n == 1:
             return update.loss(params, extra, batch, key, train=train)
         (added,) = objective_names((update,))
-        fixed = jax.lax.stop_gradient(params)
+        changed = trained(params, update.on, update.frozen)
+        constant = jax.lax.stop_gradient(params)
+        fixed = trained(constant, update.on, update.frozen)
 
         def part(carry, inputs):
             extra, grads = carry
             i, batch = inputs
 
             def objective(p):
+                p = with_trained(constant, update.on, update.frozen, p)
                 part_key = jax.random.fold_in(key, i)
                 name, *aux = call_loss(update, added, p, extra, batch, part_key, train=True)
                 names.append(name)
@@ -255,18 +277,16 @@ def accumulate(update: Update, n: int) -> Update:
 
         names: list[str] = []
         start = extra, jax.tree.map(jnp.zeros_like, fixed)
-        inputs = jnp.arange(n), _parts(batch, n)
+        inputs = jnp.arange(self.n), _parts(batch, self.n)
         (extra, grads), metrics = jax.lax.scan(part, start, inputs)
         metrics = jax.tree.map(lambda m: m.sum(0, dtype=m.dtype), metrics)
         total, count = metrics[names[0]]
         # The learner differentiates this loss. The terms below add 0 to its sum and are linear in
         # the parameters, with the accumulated gradient as slope, so it gets that gradient.
-        slopes = jax.tree.map(lambda g, p, f: (g * (p - f)).sum(), grads, params, fixed)
+        slopes = jax.tree.map(lambda g, p, f: (g * (p - f)).sum(), grads, changed, fixed)
         total = total + sum(x.astype(total.dtype) for x in jax.tree.leaves(slopes))
         metrics[names[0]] = total, count
         return metrics[names[0]], (extra, metrics)
-
-    return update._replace(loss=loss)
 
 
 def _wrap(state: State, name: str, arrays: Any) -> State:

@@ -28,15 +28,20 @@ class Row(NamedTuple):
       data: a few random examples.
       exact_pmap: True if the `pmap` strategy computes the same step as one device, because no
         layer or noise depends on the whole batch.
+      wrap: changes the learner.
     """
 
     updates: Callable[[optax.GradientTransformation], tuple[Update, ...]]
     init: Callable
     data: Dataset
     exact_pmap: bool = False
+    wrap: Callable[[Learner], Learner] = lambda net: net
 
     def learner(self, optimizer: optax.GradientTransformation) -> Learner:
-        return jaxdl.learner(self.init, *self.updates(optimizer))
+        return self.learner_of(*self.updates(optimizer))
+
+    def learner_of(self, *updates: Update) -> Learner:
+        return self.wrap(jaxdl.learner(self.init, *updates))
 
 
 def random_set(seed: int, **fields: np.ndarray) -> Dataset:
@@ -52,6 +57,25 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
     )
     task = jaxdl.tasks.classify(model)
     return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
+
+
+def frozen() -> Row:
+    """Returns a classifier of images with a frozen stage, and BatchNorm in all layers."""
+    stages = (jaxdl.models.Stage(4, 3, pool="max"),)
+    made = classifier(jaxdl.models.CNN(stages, (5,), 3, norm="batch"), (6, 6, 1))
+
+    def updates(optimizer: optax.GradientTransformation) -> tuple[Update, ...]:
+        return (jaxdl.freeze(*made.updates(optimizer), ["conv_0", "norm_0"]),)
+
+    return made._replace(updates=updates)
+
+
+def pretrained() -> Row:
+    """Returns a classifier whose hidden layer starts from given weights."""
+    made = classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True)
+    kernel = np.random.default_rng(12).normal(0, 0.5, (5, 6)).astype(np.float32)
+    variables = {"params": {"dense_0": {"kernel": kernel, "bias": np.ones(6, np.float32)}}}
+    return made._replace(wrap=lambda net: jaxdl.with_initial(net, variables, ["dense_0"]))
 
 
 class Sowing(linen.Module):
@@ -183,4 +207,6 @@ ROWS: dict[str, Callable[[], Row]] = {
     "conditional_vae": lambda: vae(conditional=True),
     "gan": gan,
     "conditional_dcgan": conditional_dcgan,
+    "frozen": frozen,
+    "pretrained": pretrained,
 }

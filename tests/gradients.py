@@ -43,7 +43,7 @@ ALL: dict[str, Callable[[], Row]] = {**ROWS, "autoencoder": autoencoder}
 #: Rows without batch statistics or random draws.
 EXACT = (
     *("mlp", "lstm_language", "gru_language_carried", "birnn_classifier", "cnn1d_classifier"),
-    *("tcn_regression", "autoencoder", "auxiliary_loss"),
+    *("tcn_regression", "autoencoder", "auxiliary_loss", "pretrained"),
 )
 
 #: Rows whose inputs are sequences, which may have lengths.
@@ -95,7 +95,7 @@ def step(name: str, how: str, dtype: str) -> Callable:
 @cache
 def learner(name: str, n: int) -> Learner:
     updates = row(name).updates(recorder())
-    return jaxdl.learner(row(name).init, *(jaxdl.accumulate(update, n) for update in updates))
+    return row(name).learner_of(*(jaxdl.accumulate(update, n) for update in updates))
 
 
 def gradients(name: str, how: str, dtype: str, batch: dict) -> tuple[list[np.ndarray], Any]:

@@ -23,6 +23,7 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import Labels
 from jaxdl.models.conditional import check_label, label_kwargs, num_classes
 from jaxdl.nn import spectral
+from jaxdl.nn.norm import network
 from jaxdl.tasks.task import (
     Task,
     apply,
@@ -258,7 +259,8 @@ def _apply_network(
         x = augment_batch(networks.augment, jax.random.fold_in(key, 1), x)
         key = jax.random.fold_in(key, 0)
     kwargs = label_kwargs(net, label)
-    y, updated = apply(net, params[name], extra.get(name, {}), x, key, train=train, **kwargs)
+    with network(name):
+        y, updated = apply(net, params[name], extra.get(name, {}), x, key, train=train, **kwargs)
     if name == "discriminator" and y.size != x.shape[0]:
         raise InputError(name, list(y.shape), f"one score per example, [{x.shape[0]}, 1]")
     if updated:

@@ -2,10 +2,12 @@
 
 import math
 
+import jax.numpy as jnp
+import optax
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.optimizers import OPTIMIZERS, SCHEDULES, optimizer, schedule
+from jaxdl.optimizers import OPTIMIZERS, SCHEDULES, by_layer, optimizer, schedule
 
 RATE = "a finite number above 0"
 RATES = [0.0, -0.1, -0.0, math.nan, math.inf, -math.inf]
@@ -94,3 +96,34 @@ def test_unknown_optimizer(name, hint):
 def test_unknown_schedule(name, hint):
     allowed = "constant, cosine, exponential, one_cycle, polynomial, step, warmup_cosine"
     assert line_of(schedule, name, 0.1, 10) == f"schedule: got {name!r}, allowed: {allowed}{hint}"
+
+
+SGD = optax.sgd(0.1)
+BY_NAME = 'a dictionary such as {"conv_0": optax.adam(1e-4)}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (([SGD], SGD), f"optimizers: got <class 'list'>, allowed: {BY_NAME}"),
+        (({}, SGD), f"optimizers: got [], allowed: {BY_NAME}"),
+        (({0: SGD}, SGD), f"optimizers: got [0], allowed: {BY_NAME}"),
+        (
+            ({"head": optax.sgd}, SGD),
+            "head: got 'sgd', allowed: a transformation, as optax.adam(1e-3)",
+        ),
+        (({"head": SGD}, 0.1), "default: got 0.1, allowed: a transformation, as optax.adam(1e-3)"),
+        (
+            ({"haed": SGD}, SGD),
+            "by_layer: got 'haed', allowed: conv_0, head, head/out (did you mean 'head'?)",
+        ),
+        (
+            ({"head": optimizer("schedule_free", 0.1)}, SGD),
+            "by_layer: got 'a schedule-free optimizer', "
+            "allowed: others; it averages all parameters",
+        ),
+    ],
+)
+def test_optimizers_by_layer(arguments, line):
+    params = {"conv_0": {"bias": jnp.zeros(1)}, "head": {"out": {"bias": jnp.zeros(1)}}}
+    assert line_of(lambda: by_layer(*arguments).init(params)) == line
