@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key, Shaped
 from jaxdl.data import order
 from jaxdl.data.arrays import canonical, check_range, frozen, values_that_count
 from jaxdl.data.columns import Column
+from jaxdl.data.describe import describe
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
 from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
@@ -103,6 +104,10 @@ class Dataset:
     def preprocessing(self) -> Preprocessing:
         """The scaling of the fields, the names of the classes and the columns of a table."""
         return Preprocessing(self.scaling, self.class_names, self.columns)
+
+    def __str__(self) -> str:
+        """Returns fields, classes and columns as text (`jaxdl.data.describe`)."""
+        return describe(self)
 
     def __len__(self) -> int:
         return self.size

@@ -14,6 +14,7 @@ from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion, confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.page import page
 from jaxdl.plots.regression import predicted_values
+from jaxdl.plots.sets import show
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "prediction_titles",
     "posterior_samples",
     "reconstructions",
+    "show",
     "text_heatmap",
     "text_predictions",
     "worst",
