@@ -2,6 +2,7 @@
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.columns import Column, encode_rows
+from jaxdl.data.conversion import as_dataset
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.faults import find_faults
 from jaxdl.data.loading import load
@@ -46,6 +47,7 @@ __all__ = [
     "TextSets",
     "Vocabulary",
     "adding",
+    "as_dataset",
     "check_batch_size",
     "check_classification",
     "check_ids",
