@@ -36,6 +36,7 @@ from jaxdl.data.text import (
 from jaxdl.data.vectors import read_vectors
 from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
+from jaxdl.data.weights import class_weights
 
 __all__ = [
     "Column",
@@ -52,6 +53,7 @@ __all__ = [
     "check_classification",
     "check_ids",
     "chronological",
+    "class_weights",
     "contiguous_windows",
     "copy_memory",
     "encode_reviews",
@@ -67,8 +69,8 @@ __all__ = [
     "memoryless_error",
     "moving_digits",
     "paired",
-    "read_reviews",
     "read_preprocessing",
+    "read_reviews",
     "read_text",
     "read_vectors",
     "series",
