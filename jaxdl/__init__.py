@@ -27,13 +27,13 @@ with quiet_interrupt():
     from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
 
 __all__ = [
-    "__version__",
     "Learner",
     "Network",
     "Patience",
     "State",
     "Sweep",
     "Update",
+    "__version__",
     "accumulate",
     "augment",
     "bind",

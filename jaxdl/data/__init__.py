@@ -2,6 +2,7 @@
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.columns import Column, encode_rows
+from jaxdl.data.conversion import as_dataset
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.faults import find_faults
@@ -36,6 +37,7 @@ from jaxdl.data.text import (
 from jaxdl.data.vectors import read_vectors
 from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
+from jaxdl.data.weights import class_weights
 
 __all__ = [
     "Column",
@@ -48,10 +50,12 @@ __all__ = [
     "TextSets",
     "Vocabulary",
     "adding",
+    "as_dataset",
     "check_batch_size",
     "check_classification",
     "check_ids",
     "chronological",
+    "class_weights",
     "contiguous_windows",
     "copy_memory",
     "encode_reviews",

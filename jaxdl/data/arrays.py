@@ -202,7 +202,7 @@ def checked_scaling(
             raise InputError("scaling", field, f"a field of the set: {', '.join(arrays)}")
         shape = np.shape(arrays[field])[1:][-1:]
         try:
-            pairs = [tuple(np.asarray(x, np.float64) for x in pair) for pair in steps]
+            pairs = [[np.asarray(x, np.float64) for x in pair] for pair in steps]
             fit = all(x.shape in ((), shape) and np.isfinite(x).all() for p in pairs for x in p)
             fit = fit and all(len(pair) == 2 and pair[1].all() for pair in pairs)
         except (TypeError, ValueError):
@@ -213,7 +213,7 @@ def checked_scaling(
                 f"of the {shape[0] if shape else 1} channels; no scale is 0"
             )
             raise InputError(f"scaling[{field!r}]", steps, allowed)
-        checked[field] = tuple(pairs)
+        checked[field] = tuple((shift, scale) for shift, scale in pairs)
     return checked
 
 

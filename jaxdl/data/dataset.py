@@ -21,6 +21,7 @@ from jaxdl.data.arrays import (
     values_that_count,
 )
 from jaxdl.data.columns import Column
+from jaxdl.data.describe import describe
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
@@ -116,6 +117,10 @@ class Dataset:
         """The scaling of the fields, the names of the classes, and the encoding of inputs."""
         return Preprocessing(self.scaling, self.class_names, self.text, self.columns)
 
+    def __str__(self) -> str:
+        """Returns fields, classes and columns as text (`jaxdl.data.describe`)."""
+        return describe(self)
+
     def __len__(self) -> int:
         return self.size
 
@@ -151,7 +156,12 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
     """Splits a training set into a training and a validation part at random.
 
     The validation part is the first `round(fraction * N)` rows of a permutation. Its key is the
-    stream "split" of the stream "data" of `key`. Both parts preserve the order of the set.
+    stream "split" of the stream "data" of `key`. A set with classes is split by class: of each
+    class c the first `n_c` rows in the permutation are validated. Both parts preserve the order of
+    the set.
+
+        n_c = floor(fraction * N_c), plus 1 for the largest remainders, so that the sum is
+        round(fraction * N)
 
     Args:
       data: the training set.
@@ -188,7 +198,25 @@ def split(data: Dataset, key: Key[Array, ""], fraction: float) -> tuple[Dataset,
         )
     # The stream "data" itself orders the epochs, so the split has a separate stream below it.
     shuffled = np.asarray(jax.random.permutation(stream(stream(key, "data"), "split"), data.size))
-    return _partition(data, shuffled[:count])
+    chosen = shuffled[:count]
+    if data.classes is not None and "label" in data.arrays:
+        label = np.asarray(data["label"])
+        if label.ndim == 1 and label.dtype.kind in "iu":
+            chosen = _by_class(label, shuffled, fraction)
+    return _partition(data, chosen)
+
+
+def _by_class(
+    label: Int[np.ndarray, " N"], shuffled: Int[np.ndarray, " N"], fraction: float
+) -> Int[np.ndarray, " B"]:
+    """Returns `round(fraction * N)` rows, of each class the first ones of a permutation."""
+    classes, place, sizes = np.unique(label, return_inverse=True, return_counts=True)
+    wanted = fraction * sizes
+    counts = np.floor(wanted).astype(int)
+    missing = round(fraction * len(label)) - counts.sum()
+    counts[np.argsort(counts - wanted, kind="stable")[:missing]] += 1
+    order = place[shuffled]
+    return np.concatenate([shuffled[order == i][: counts[i]] for i in range(len(classes))])
 
 
 def holdout(data: Dataset, fraction: float = 0.2) -> tuple[Dataset, Dataset]:

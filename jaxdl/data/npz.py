@@ -244,7 +244,7 @@ def _checked_dataset(
     arrays: Arrays, name: str, classes: int | None, class_names: tuple[str, ...] | None
 ) -> Dataset:
     """Returns the set with float32 inputs and int32 labels; raises if it cannot be trained on."""
-    data = Dataset({**arrays, "input": _rescaled(arrays["input"])}, name, classes)
+    data = Dataset({**arrays, "input": rescaled(arrays["input"])}, name, classes)
     check_classification(data)
     if classes is not None and classes > MAX_CLASSES:
         raise InputError("label", classes - 1, f"an integer in [0, {MAX_CLASSES})")
@@ -252,8 +252,13 @@ def _checked_dataset(
     return Dataset({**data.arrays, "label": label}, name, classes, class_names=class_names)
 
 
-def _rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:
-    """Returns inputs as float32, pixels in [0, 1], and grey images with a channel axis."""
+def rescaled(array: Num[np.ndarray, "N ..."]) -> Float[np.ndarray, "N ..."]:
+    """Returns inputs as float32, pixels in [0, 1], and grey images with a channel axis.
+
+    Example:
+      >>> rescaled(np.full((1, 2, 2), 51, np.uint8)).shape
+      (1, 2, 2, 1)
+    """
     if array.dtype == np.uint8:
         array = np.divide(array, np.float32(255), dtype=np.float32)
     if array.dtype.kind in "fiub":

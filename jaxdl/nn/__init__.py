@@ -32,6 +32,7 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "initializer",
+    "length_mask",
     "lengths_of",
     "max_pool",
     "named",
@@ -40,5 +41,4 @@ __all__ = [
     "spectral_norm",
     "spectral_vectors",
     "tap",
-    "length_mask",
 ]

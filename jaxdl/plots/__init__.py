@@ -16,6 +16,7 @@ from jaxdl.plots.matrix import confusion_matrix, draw_confusion_matrix
 from jaxdl.plots.page import page
 from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, roc_curves
 from jaxdl.plots.regression import predicted_values
+from jaxdl.plots.sets import show
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 
 __all__ = [
@@ -48,12 +49,13 @@ __all__ = [
     "overview",
     "page",
     "pictures_gif",
+    "posterior_samples",
     "predicted_values",
     "prediction_titles",
-    "posterior_samples",
     "reconstructions",
     "reliability_diagram",
     "roc_curves",
+    "show",
     "text_heatmap",
     "text_predictions",
     "worst",

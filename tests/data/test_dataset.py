@@ -95,9 +95,8 @@ def test_split_is_disjoint_and_complete_and_has_the_requested_size(data, fractio
 
 def test_split_is_a_function_of_the_key_alone(data):
     same = [split(data, root(3), 0.3)[1]["row"].tolist() for _ in range(2)]
-    other = split(Dataset({"x": INPUT[::-1], "row": np.arange(50)}, "other"), root(3), 0.3)[1][
-        "row"
-    ].tolist()
+    arrays = {"x": INPUT[::-1], "row": np.arange(50), "label": LABEL}
+    other = split(Dataset(arrays, "other", 4), root(3), 0.3)[1]["row"].tolist()
     assert same[0] == same[1] == other
     assert split(data, root(4), 0.3)[1]["row"].tolist() != other
 
@@ -108,6 +107,45 @@ def test_split_uses_the_data_stream():
     assert (
         split(Dataset({"row": np.arange(50)}, "rows"), root(3), 0.3)[1]["row"].tolist() == expected
     )
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.25, 0.37, 0.9])
+@pytest.mark.parametrize("seed", range(5))
+def test_split_has_the_largest_remainders_of_each_class(seed, fraction):
+    """A loop over the permutation chooses the first rows of each class."""
+    random = np.random.RandomState(seed)
+    label = random.choice(6, 200, p=[0.5, 0.3, 0.1, 0.06, 0.04, 0.0])
+    data = Dataset({"label": label, "row": np.arange(200)}, "mine", 6)
+    train, validation = split(data, root(seed), fraction)
+    assert len(validation) == round(200 * fraction)
+    assert sorted([*train["row"], *validation["row"]]) == list(range(200))
+    exact = {c: fraction * (label == c).sum() for c in set(label.tolist())}
+    counts = {c: int(value) for c, value in exact.items()}
+    while sum(counts.values()) < round(200 * fraction):
+        remainder = {c: exact[c] - counts[c] for c in sorted(exact)}
+        counts[max(remainder, key=remainder.get)] += 1
+    key = stream(stream(root(seed), "data"), "split")
+    expected = []
+    for row in np.asarray(jax.random.permutation(key, 200)):
+        if counts[label[row]]:
+            counts[label[row]] -= 1
+            expected.append(row)
+    assert validation["row"].tolist() == sorted(expected)
+
+
+def test_split_of_equal_classes_has_equal_classes():
+    data = Dataset({"label": np.arange(100) % 10}, "mine", 10)
+    for part, count in zip(split(data, root(0), 0.2), (8, 2), strict=True):
+        assert np.bincount(part["label"]).tolist() == [count] * 10
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"label": LABEL % 2.0}, {"label": np.stack([LABEL, LABEL], 1)}, {"x": LABEL}]
+)
+def test_split_without_one_class_per_row_is_that_of_the_permutation(arrays):
+    data = Dataset({**arrays, "row": np.arange(50)}, "rows", 4)
+    expected = split(Dataset({"row": np.arange(50)}, "rows"), root(3), 0.3)[1]["row"]
+    assert split(data, root(3), 0.3)[1]["row"].tolist() == expected.tolist()
 
 
 def test_split_chooses_every_row_equally_often():
