@@ -49,7 +49,6 @@ ARROWS = {
     "wrappers": {"core", "errors", "finite", "metrics", "selection"},
     "data": {"core", "errors", "output", "rng", "xla"},
     "functions": {"core", "data", "errors"},
-    "export": {"errors", "version"},
     "nn": {"errors", "xla"},
     "transfer": {"core", "errors", "nn", "selection", "wrappers"},
     "models": {"errors", "nn"},
@@ -64,13 +63,18 @@ ARROWS = {
         *("core", "data", "description", "errors", "functions", "rng", "tasks", "training"),
         "weights",
     },
+    "export": {
+        *("core", "data", "errors", "functions", "models", "network", "output", "version"),
+        "weights",
+    },
     "predict": {"data", "errors", "network", "output", "plots", "rng"},
     "runs": {
         *("core", "data", "environment", "errors", "network", "output", "plots", "rng", "tasks"),
         *("training", "weights"),
     },
     "recipes": {
-        *("augment", "core", "data", "errors", "functions", "models", "nn", "optimizers", "plots"),
+        *("augment", "core", "data", "errors", "functions", "models", "network", "nn"),
+        *("optimizers", "plots", "transfer"),
         *("reports", "rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},

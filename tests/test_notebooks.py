@@ -1,5 +1,6 @@
-"""Notebooks: each one runs as a script, and its assertions hold."""
+"""Notebooks: each one is well-formed text, and runs as a script whose assertions hold."""
 
+import ast
 import runpy
 from pathlib import Path
 
@@ -10,6 +11,19 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path):
+def test_a_notebook_is_text_in_the_percent_format(path):
+    text = path.read_text()
+    assert text.startswith("# ---\n# jupyter:\n")
+    # The text of a cell is a comment, so the whole file is Python.
+    ast.parse(text)
+    kinds = [line for line in text.splitlines() if line.startswith("# %%")]
+    assert set(kinds) == {"# %%", "# %% [markdown]"}
+    assert text.count("<details>") == text.count("</details>")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         runpy.run_path(str(path))

@@ -14,12 +14,14 @@ from jaxdl.data.dataset import Dataset, split
 from jaxdl.data.faults import find_faults
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
+from jaxdl.network import load
 from jaxdl.recipes.failures import warn_of_failures
 from jaxdl.rng import root
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 from jaxdl.tasks import Task
 from jaxdl.training import Patience
+from jaxdl.transfer import freeze, with_initial
 from jaxdl.wrappers import accumulate, skip_nonfinite, with_ema
 
 
@@ -61,6 +63,12 @@ class TrainingOptions:
     0 disables early stopping. With several seeds their mean loss counts."""
     bfloat16: bool = False
     """If True, the network computes in bfloat16. Parameters stay float32."""
+    initial: str | None = None
+    """Directory of a finished run, from whose weights the training starts."""
+    skip_initial: tuple[str, ...] = ()
+    """Names of the layers that start at random nevertheless, such as out or head/out."""
+    freeze: tuple[str, ...] = ()
+    """Names of the layers that keep their weights and statistics, such as conv_0 norm_0."""
 
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range or does not fit the run."""
@@ -72,6 +80,8 @@ class TrainingOptions:
             raise InputError("ema", self.ema, allowed)
         if self.patience and not run.validation:
             raise InputError("patience", self.patience, "0, when there is no validation set")
+        if self.skip_initial and not self.initial:
+            raise InputError("skip_initial", self.skip_initial, "none, without --initial")
         if run.batch_size % self.accumulate:
             allowed = f"a divisor of the batch size {run.batch_size}"
             raise InputError("accumulate", self.accumulate, allowed)
@@ -100,7 +110,11 @@ class TrainingOptions:
     def make_learner(self, task: Task, *optimizers: optax.GradientTransformation) -> Learner:
         """Returns the learner of a task, whose `updates` use the optimizers."""
         updates = task.updates(*optimizers)
+        if self.freeze:
+            updates = tuple(freeze(update, self.freeze) for update in updates)
         net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
+        if self.initial:
+            net = with_initial(net, load(self.initial).variables, skip=self.skip_initial or None)
         if self.ema:
             net = with_ema(net, self.ema)
         if self.skip_nonfinite:

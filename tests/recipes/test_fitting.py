@@ -1,10 +1,13 @@
 """A run from its data to its result: warnings of faulty sets, and weights with preprocessing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import jaxdl
 from jaxdl.data import load
+from jaxdl.errors import InputError
 from jaxdl.models import MLP
 from jaxdl.recipes import TrainingOptions, fit_and_test
 from jaxdl.recipes.classification import prepared
@@ -18,17 +21,17 @@ X = RANDOM.random((60, 6), np.float32)
 Y = np.arange(60) % 3
 TEST_X = RANDOM.random((12, 6), np.float32)
 TEST_Y = np.arange(12) % 3
+TRAINING = TrainingOptions(learning_rate=0.03)
 OPTIONS = Options(RunOptions(batch_size=8, steps=2, validation=0.0))
 
 
-def result_of(path, out, standardize=False, **options):
+def result_of(path, out, standardize=False, training=TRAINING, **options):
     """Returns the result of a classifier of this set, as it is stored, and its last state."""
     states = []
 
     def experiment(run):
         sets = prepared(run.config.run, standardize)
         task = classify(MLP((2,), sets["train"].classes))
-        training = TrainingOptions(learning_rate=0.03)
         state, metrics = fit_and_test(run, training, None, task, sets)
         states.append(state)
         return run.finish(state, metrics, **sets)
@@ -105,3 +108,16 @@ def test_an_experiment_warns_of_a_fault(tmp_path):
     assert result["warnings"] == [
         "label: class 0 of 4 has no example; labels that start at 1 need y - 1"
     ]
+
+
+def test_a_run_starts_from_the_weights_of_another(tmp_path):
+    result_of("photos", tmp_path / "first", steps=5, batch_size=32)
+    first = jaxdl.load(tmp_path / "first").variables["params"]
+    options = {"initial": str(tmp_path / "first"), "skip_initial": ("out",), "freeze": ("dense_0",)}
+    training = dataclasses.replace(TRAINING, **options)
+    result_of("photos", tmp_path / "second", training=training, steps=5, batch_size=32)
+    second = jaxdl.load(tmp_path / "second").variables["params"]
+    np.testing.assert_array_equal(first["dense_0"]["kernel"], second["dense_0"]["kernel"])
+    assert (first["out"]["kernel"] != second["out"]["kernel"]).any()
+    with pytest.raises(InputError, match="^skip_initial: got"):
+        TrainingOptions(skip_initial=("out",)).validate(RunOptions())

@@ -1,0 +1,133 @@
+"""The functions of a trained network that can be exported, with an example of their inputs."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxdl.core import Params
+from jaxdl.data.preprocessing import Steps
+from jaxdl.errors import one_of
+from jaxdl.functions import bind
+from jaxdl.models.conditional import num_classes
+from jaxdl.network import Network
+
+#: Functions that draw random numbers, or that have arguments which are no arrays `[B, ...]`.
+NOT_EXPORTED = ("bound", "sample")
+
+
+class Exportable(NamedTuple):
+    """A function of arrays and an example of each.
+
+    Attributes:
+      function: a pure function of raw inputs: the scaling of the training set is a part of it.
+      examples: arrays `[2, ...]` of the shapes and dtypes that the function takes.
+    """
+
+    function: Callable[..., Any]
+    examples: tuple[np.ndarray, ...]
+
+
+def exportable(network: Network, name: str | None = None) -> dict[str, Exportable]:
+    """Returns the functions of a network that can be exported.
+
+    Args:
+      network: a trained network.
+      name: name of the only function to return. None means all of them.
+
+    Returns:
+      The functions by name. Inputs are raw numbers: pixels in [0, 1], ids of tokens, or columns of
+      a table as `jaxdl.data.encode_rows` returns them.
+
+    Raises:
+      InputError: a name that the network does not have.
+
+    Example:
+      >>> from jaxdl.network import Network
+      >>> sorted(Exportable._fields)
+      ['examples', 'function']
+    """
+    names = [each for each in network.functions if each not in NOT_EXPORTED]
+    if network.task.name == "language":
+        names = ["predict"]
+    if name is not None:
+        names = [one_of("function", name, names)]
+    return {each: _exportable(network, each) for each in names}
+
+
+def _exportable(network: Network, name: str) -> Exportable:
+    """Returns one function with its scaling, and its examples."""
+    apply = network.task.functions[name]
+    arguments = list(inspect.signature(apply).parameters)[2:]
+    examples = tuple(_examples(network, arguments))
+    before = network.preprocessing.scaling.get("input", ())
+    after: Steps = ()
+    if name == "predict":
+        after = network.preprocessing.scaling.get("target", ())
+
+    def function(params: Params, extra: Any, *inputs: Any) -> Any:
+        if arguments[0] == "inputs":
+            inputs = (_scaled(inputs[0], before), *inputs[1:])
+        outputs = apply(params, extra, *inputs)
+        if after:
+            outputs = _restored(outputs, after)
+        return outputs
+
+    # The names of the inputs become those of an ONNX graph.
+    names = ["params", "extra", *arguments[: len(examples)]]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(each, kind) for each in names]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function.__name__ = name
+    return Exportable(bind(function, network.state), examples)
+
+
+def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
+    """Returns an example of each argument that the network needs."""
+    field = network.fields["input"]
+    inputs = np.zeros((2, *field.shape), field.dtype)
+    found: list[np.ndarray] = []
+    for argument in arguments:
+        if argument == "inputs":
+            found.append(inputs)
+        elif argument == "lengths" and "length" in network.fields:
+            found.append(np.ones(2, np.int32))
+        elif argument == "label" and _is_conditional(network):
+            found.append(np.zeros(2, np.int32))
+        elif argument not in ("lengths", "label"):
+            found.append(_latent(network, inputs))
+    return found
+
+
+def _is_conditional(network: Network) -> bool:
+    modules = [each for each in network.task.arguments.values() if hasattr(each, "apply")]
+    return num_classes(*modules) is not None or getattr(network.model, "classes", None) is not None
+
+
+def _latent(network: Network, inputs: np.ndarray) -> np.ndarray:
+    """Returns an example of a latent vector, or of the code of an autoencoder."""
+    size = network.task.arguments.get("latent", getattr(network.model, "latent", None))
+    if size is not None:
+        return np.zeros((2, size), np.float32)
+    code = jax.eval_shape(network.functions["encode"], inputs)
+    return np.zeros(code.shape, code.dtype)
+
+
+def _scaled(x: Float[Array, "B ..."], steps: Steps) -> Float[Array, "B ..."]:
+    """Returns `(x - shift) / scale` for each pair."""
+    for shift, scale in steps:
+        pair = [jnp.broadcast_to(jnp.asarray(each, x.dtype), x.shape) for each in (shift, scale)]
+        x = (x - pair[0]) / pair[1]
+    return x
+
+
+def _restored(x: Float[Array, "B ..."], steps: Steps) -> Float[Array, "B ..."]:
+    """Returns `x * scale + shift` for each pair, from the last to the first."""
+    for shift, scale in reversed(steps):
+        pair = [jnp.broadcast_to(jnp.asarray(each, x.dtype), x.shape) for each in (shift, scale)]
+        x = x * pair[1] + pair[0]
+    return x
