@@ -27,7 +27,7 @@ def batch_specs(*examples: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
       InputError: no examples, or one that is not an array `[B, ...]`.
 
     Example:
-      >>> batch_specs(np.zeros((3, 5), np.float32))
+      >>> batch_specs(jax.numpy.zeros((3, 5)))
       (ShapeDtypeStruct(shape=(batch, 5), dtype=float32),)
     """
     if not examples:

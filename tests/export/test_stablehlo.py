@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_the_live_function(name, request):
     case = networks.ALL[name]()
     artefact = to_stablehlo(case.f, *(x[:3] for x in case.inputs))
     slow = request.node.get_closest_marker("slow") is not None
-    assert_same(artefact, case, (1, 2, 7, 100) if slow else (7,))
+    assert_same(artefact, case, (1, 100) if slow else (7,))
 
 
 def test_one_artefact_is_for_any_batch_size_and_three_platforms():
@@ -64,7 +64,7 @@ def test_a_trained_state_is_exported_with_the_weights_of_its_evaluation():
 
 
 def test_a_process_without_jaxdl_runs_the_loader_of_the_documents(tmp_path):
-    case = networks.FEW["bidirectional_lstm"]()
+    case = networks.ALL["bidirectional_lstm"]()
     (tmp_path / "predict.stablehlo").write_bytes(to_stablehlo(case.f, *case.inputs))
     np.savez(tmp_path / "inputs.npz", *(x[:7] for x in case.inputs))
     loader = re.findall(r"```python\n(import jax\n.*?)```", DOCS.read_text(), re.DOTALL)[0]
