@@ -14,7 +14,7 @@ The functions take raw inputs, because the scaling of the training set is a part
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jaxdl.data.files import expand_path
@@ -27,7 +27,7 @@ from jaxdl.output import guarded_output
 from jaxdl.weights import WEIGHTS, write_weights
 
 #: The forms that can be written, and the functions that make them.
-FORMS = {"stablehlo": to_stablehlo, "onnx": to_onnx}
+FORMS: dict[str, Callable[..., bytes]] = {"stablehlo": to_stablehlo, "onnx": to_onnx}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
