@@ -46,8 +46,8 @@ ARROWS = {
     "wrappers": {"core", "errors", "finite", "metrics"},
     "data": {"core", "errors", "output", "rng", "xla"},
     "predict": {"core", "data", "errors"},
-    "nn": {"errors", "xla"},
-    "models": {"errors", "nn"},
+    "nn": {"errors", "metrics", "xla"},
+    "models": {"errors", "metrics", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
     "training": {
         *("core", "data", "environment", "errors", "finite", "metrics", "output", "replicas"),

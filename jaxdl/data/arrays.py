@@ -202,7 +202,7 @@ def checked_scaling(
             raise InputError("scaling", field, f"a field of the set: {', '.join(arrays)}")
         shape = np.shape(arrays[field])[1:][-1:]
         try:
-            pairs = [tuple(np.asarray(x, np.float64) for x in pair) for pair in steps]
+            pairs: Any = [tuple(np.asarray(x, np.float64) for x in pair) for pair in steps]
             fit = all(x.shape in ((), shape) and np.isfinite(x).all() for p in pairs for x in p)
             fit = fit and all(len(pair) == 2 and pair[1].all() for pair in pairs)
         except (TypeError, ValueError):
