@@ -50,7 +50,7 @@ ARROWS = {
     "models": {"errors", "metrics", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
     "training": {
-        *("core", "data", "environment", "errors", "finite", "metrics", "output", "replicas"),
+        *("core", "data", "environment", "errors", "metrics", "output", "replicas"),
         *("rng", "xla"),
     },
     "runs": {"core", "data", "environment", "errors", "output", "plots", "rng", "training"},
