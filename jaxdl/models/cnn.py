@@ -11,10 +11,9 @@ from jaxtyping import Array, Float
 from jaxdl.errors import InputError, at_least, in_range, integers, of_kind, one_of
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
-from jaxdl.nn.activations import MONOTONIC, activation
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import MONOTONIC, Dropout, activation
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.tap import named, tapped
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxdl.errors import InputError, at_least, in_range, integers, one_of
 from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.pool import max_pool
 from jaxdl.nn.sequences import mask_steps, zero_invalid
 from jaxdl.nn.tap import named, tapped

@@ -12,9 +12,9 @@ from jaxtyping import Array, Float
 from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import normalize
-from jaxdl.nn.activations import activation
 from jaxdl.nn.conv_transpose import ConvTranspose
 from jaxdl.nn.dense import initializer
+from jaxdl.nn.elementwise import activation
 from jaxdl.nn.tap import named
 
 

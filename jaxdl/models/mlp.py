@@ -10,9 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, integers, one_of
 from jaxdl.metrics import wide
-from jaxdl.nn.activations import activation
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout, activation
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.tap import named
 

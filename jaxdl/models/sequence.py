@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.metrics import wide
 from jaxdl.nn.calls import train_kwargs
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
 from jaxdl.nn.tap import named
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.sequences import mask_steps
 
