@@ -78,9 +78,22 @@ def wide(x: Num[Array, "..."] | Bool[Array, "..."]) -> Float[Array, "..."]:
       >>> wide(jnp.ones(2, jnp.bfloat16)).dtype.name
       'float32'
     """
-    if jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits >= 32:
+    dtype = wide_dtype(x.dtype)
+    if dtype == x.dtype:
         return x
-    return x.astype(jnp.float32)
+    return x.astype(dtype)
+
+
+def wide_dtype(dtype: Any) -> Any:
+    """Returns the dtype of sums: float32 for integers, Booleans and 16-bit floats, else `dtype`.
+
+    Example:
+      >>> wide_dtype(jnp.bfloat16) == jnp.float32, wide_dtype(jnp.float64) == jnp.float64
+      (True, True)
+    """
+    if jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits >= 32:
+        return dtype
+    return jnp.float32
 
 
 def merge(a: Metrics, b: Metrics) -> Metrics:

@@ -45,7 +45,7 @@ print(f"test accuracy {100 * result['accuracy']:.1f} %")
 # %% [markdown]
 # ## The wrong way
 #
-# Somebody has raw images, and gets the weights. The first picture shows what happens to them.
+# A user has raw images and the weights. The first picture shows the predictions.
 
 # %%
 raw = (255 * test_set["input"]).round().astype(np.uint8)
@@ -71,8 +71,8 @@ without = show(predict(raw / np.float32(255)), "raw pixels into the network")
 #
 # $$x' = \frac{x - \mu}{\sigma},$$
 #
-# with the mean $\mu$ and the standard deviation $\sigma$ of the training set. Whoever has the
-# weights needs these two numbers as well. They are easily forgotten.
+# with the mean $\mu$ and the standard deviation $\sigma$ of the training set. A user of the weights
+# needs these two numbers as well. They are easily forgotten.
 #
 # ## The repair
 #

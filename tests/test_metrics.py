@@ -174,3 +174,17 @@ def test_integers_are_added_exactly_over_steps():
     large = 2**24 + 1
     rows = {"n": (np.full((1, 1000), large, np.int32), np.ones((1, 1000), np.float32))}
     assert metrics.total_rows([rows, rows])["n"][0].tolist() == [2000 * large]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        *((dtype, jnp.float32) for dtype in (bool, np.int32, np.uint8, jnp.bfloat16, np.float16)),
+        (np.float32, jnp.float32),
+    ],
+)
+def test_sums_have_at_least_32_bits(dtype, expected):
+    assert metrics.wide_dtype(jnp.dtype(dtype)) == expected
+    values = jnp.asarray(VALUES > 0).astype(dtype)
+    assert metrics.wide(values).dtype == expected
+    np.testing.assert_array_equal(metrics.wide(values).astype(bool), VALUES > 0)

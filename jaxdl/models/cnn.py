@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, integers, of_kind, one_of
+from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
-from jaxdl.nn.activations import MONOTONIC, activation
-from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import MONOTONIC, Dropout, activation
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.tap import named, tapped
 
@@ -163,7 +162,7 @@ class CNN(nn.Module):
         for i, stage in enumerate(self.stages):
             x = apply_stage(self, i, stage, x, train)
         if self.outputs is None:
-            return x.astype(accumulation_dtype(x.dtype))
+            return wide(x)
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:

@@ -11,9 +11,9 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxdl.errors import InputError, at_least, in_range, integers, one_of
 from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.pool import max_pool
-from jaxdl.nn.sequences import without_padding, zero_invalid
+from jaxdl.nn.sequences import mask_steps, zero_invalid
 from jaxdl.nn.tap import named, tapped
 
 
@@ -135,7 +135,7 @@ class CNN1D(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, T, D]")
         if carry is not None and not (isinstance(carry, tuple) and not carry):
             raise InputError("carry", type(carry), "None or (), since convolutions have no carry")
-        x, valid = without_padding(x, lengths)
+        x, valid = mask_steps(x, lengths)
         for i in range(len(self.features)):
             if self.residual:
                 h = self._residual_sum(i, x, valid, train)

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, integers, one_of
+from jaxdl.metrics import wide
 from jaxdl.models.mlp import normalize
-from jaxdl.nn.activations import activation
-from jaxdl.nn.arrays import accumulation_dtype
 from jaxdl.nn.conv_transpose import ConvTranspose
 from jaxdl.nn.dense import initializer
+from jaxdl.nn.elementwise import activation
 from jaxdl.nn.tap import named
 
 
@@ -144,7 +144,7 @@ class ConvDecoder(nn.Module):
             h = self._up(stage, i, last)(h)
             if not last:
                 h = self._norm_activation(h, str(i), train)
-        return h.astype(accumulation_dtype(h.dtype))
+        return wide(h)
 
     def _check(self, z: Array) -> None:
         rank = 2

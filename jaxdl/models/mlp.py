@@ -9,10 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, integers, one_of
-from jaxdl.nn.activations import activation
-from jaxdl.nn.arrays import accumulation_dtype
+from jaxdl.metrics import wide
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout, activation
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.tap import named
 
@@ -96,7 +95,7 @@ class MLP(nn.Module):
             h = named(self, f"activation_{i}", h)
             h = Dropout(self.dropout)(h, train)
         y = self._dense(self.outputs, "out")(h)
-        return y.astype(accumulation_dtype(y.dtype))
+        return wide(y)
 
     def _dense(self, width: int, name: str, use_bias: bool = True) -> nn.Module:
         init = initializer(self.kernel_init)
@@ -137,13 +136,13 @@ def normalize(
       >>> normalize(jnp.ones((2, 3)), None, "norm_0", train=True).shape
       (2, 3)
     """
-    wide = h.astype(accumulation_dtype(h.dtype))
+    y = wide(h)
     with nn.intercept_methods(refuse_single_values):
         if norm == "batch":
-            wide = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(wide)
+            y = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(y)
         elif norm == "layer":
-            wide = nn.LayerNorm(name=name)(wide)
-    return wide.astype(h.dtype)
+            y = nn.LayerNorm(name=name)(y)
+    return y.astype(h.dtype)
 
 
 def softmax_mlp() -> MLP:

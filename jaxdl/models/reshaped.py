@@ -6,8 +6,8 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, integers
-from jaxdl.nn.activations import activation
 from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.elementwise import activation
 from jaxdl.nn.tap import named
 
 

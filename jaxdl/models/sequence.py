@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
-from jaxdl.nn.arrays import accumulation_dtype
+from jaxdl.metrics import wide
 from jaxdl.nn.calls import train_kwargs
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
 from jaxdl.nn.tap import named
 
@@ -149,7 +149,7 @@ class SequenceNet(nn.Module):
             same_steps = y.shape[1] == x.shape[1]
             y = named(self, "pool", pool_steps(y, self.pool, lengths if same_steps else None))
         y = self.out(self.drop(y, train))
-        y = y.astype(accumulation_dtype(y.dtype))
+        y = wide(y)
         if lengths is not None:
             valid = (lengths >= 1) & (lengths <= x.shape[1])
             y = jnp.where(valid.reshape(-1, *[1] * (y.ndim - 1)), y, jnp.nan)

@@ -1,11 +1,10 @@
 """Layers that Linen lacks, or whose Linen versions are slow on a CPU."""
 
-from jaxdl.nn.activations import activation
 from jaxdl.nn.conv import Conv, conv2d, out_size
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout, activation
 from jaxdl.nn.embedding import Embedding
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
+from jaxdl.metrics import wide, wide_dtype
 from jaxdl.xla import materialize
 
 # The mesh axis that divides a batch. `jaxdl.training.strategies` uses the same name.
@@ -20,20 +21,6 @@ _BATCH_AXIS = "data"
 # 14x14x16 by 5x5x32 with strides 2 reaches 66 in blocks of 16, and 150 without blocks.
 _BLOCK_BYTES = 4 * 2**20
 _MIN_EXAMPLES = 16
-
-
-def accumulation_dtype(dtype: Any) -> Any:
-    """Returns the dtype for sums: float32 for half-precision numbers, else `dtype`.
-
-    Example:
-      >>> accumulation_dtype(jnp.bfloat16) == jnp.float32
-      True
-      >>> accumulation_dtype(jnp.float64) == jnp.float64
-      True
-    """
-    if dtype in (jnp.bfloat16, jnp.float16):
-        return jnp.float32
-    return dtype
 
 
 def match_varying_axes(*trees: Any) -> Any:
@@ -133,7 +120,10 @@ def _to_varying(a: Array) -> Array:
 
 
 def _widen(a: Array) -> Array:
-    return a.astype(accumulation_dtype(a.dtype))
+    """Returns floats in the dtype for sums; integers have no gradient."""
+    if jnp.issubdtype(a.dtype, jnp.floating):
+        return wide(a)
+    return a
 
 
 def _cast(tree: Any, dtypes: Any) -> Any:
@@ -197,7 +187,7 @@ def _add_bias(y: Array, bias: Array) -> Array:
 
 def _add_bias_backward(_: None, g: Array) -> tuple[Array, Array]:
     g = materialize(g)
-    g_bias = g.sum(tuple(range(g.ndim - 1)), dtype=accumulation_dtype(g.dtype))
+    g_bias = g.sum(tuple(range(g.ndim - 1)), dtype=wide_dtype(g.dtype))
     return g, g_bias.astype(g.dtype)
 
 

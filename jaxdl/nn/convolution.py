@@ -32,8 +32,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxdl.metrics import wide_dtype
 from jaxdl.nn.arrays import (
-    accumulation_dtype,
     match_varying_axes,
     shard_over_batch,
     sum_over_blocks,
@@ -178,7 +178,7 @@ def _bilinear(cpu: Callable, default: Callable, gradients: Callable) -> Callable
 
     def widened(a: Array, b: Array, geometry: Geometry) -> Array:
         # A CPU has a fast routine for float32 only.
-        wide = accumulation_dtype(a.dtype)
+        wide = wide_dtype(a.dtype)
         return cpu(a.astype(wide), b.astype(wide), geometry).astype(a.dtype)
 
     def forward(a: Array, b: Array, geometry: Geometry) -> tuple[Array, tuple[Array, Array]]:

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float, Num
 
 from jaxdl.errors import InputError, integers
-from jaxdl.nn.arrays import accumulation_dtype
+from jaxdl.metrics import wide
 from jaxdl.nn.conv import SIZES, Sizes
 
 # Windows of at most this many values find their first maximum by one comparison per value. Larger
@@ -78,7 +78,7 @@ def avg_pool(
         x = x.astype(jnp.float32)
     if stride == size:
         return _split_windows(x, size).mean((2, 4))
-    total = _combine_windows(jnp.add, x.astype(accumulation_dtype(x.dtype)), size, stride)
+    total = _combine_windows(jnp.add, wide(x), size, stride)
     return (total / (size[0] * size[1])).astype(x.dtype)
 
 

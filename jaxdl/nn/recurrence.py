@@ -34,7 +34,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.nn.arrays import accumulation_dtype, match_varying_axes, shard_over_batch
+from jaxdl.metrics import wide_dtype
+from jaxdl.nn.arrays import match_varying_axes, shard_over_batch
 from jaxdl.nn.tap import named_scan
 
 Carry = tuple[Float[Array, "B H"], ...]
@@ -267,9 +268,7 @@ def _run_backward(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):
     in_loop = cpu and x.nbytes + before[-1].nbytes + a.nbytes > _CACHE_BYTES
     zeros = None
     if in_loop:
-        zeros = jax.tree.map(
-            lambda w: jnp.zeros_like(x, accumulation_dtype(w.dtype), w.shape), weights
-        )
+        zeros = jax.tree.map(lambda w: jnp.zeros_like(x, wide_dtype(w.dtype), w.shape), weights)
 
     def step(state, inputs):
         g_carry, sums = state
@@ -298,7 +297,7 @@ def _products(weights: Weights, x: Array, h: Array, g_a: Array, cpu: bool) -> tu
     gates = weights.kernel.shape[1]
     g_p = g_a[..., :gates]
     g_u = g_a[..., -gates:]
-    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=accumulation_dtype(g_a.dtype))
+    g_bias = g_a.sum(tuple(range(g_a.ndim - 1)), dtype=wide_dtype(g_a.dtype))
     g_weights = Weights(_sum_over_rows(x, g_p, cpu), _sum_over_rows(h, g_u, cpu), g_bias)
     return g_weights, _product(g_p, weights.kernel.T).astype(x.dtype)
 
@@ -327,7 +326,7 @@ def _pre_activations(p: Array, u: Array, bias: Array) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, preferred_element_type=accumulation_dtype(a.dtype))
+    return jnp.matmul(a, b, preferred_element_type=wide_dtype(a.dtype))
 
 
 def _sum_over_rows(
@@ -341,5 +340,5 @@ def _sum_over_rows(
         b = b.reshape(-1, b.shape[-1])
     rows = tuple(range(a.ndim - 1))
     return lax.dot_general(
-        a, b, ((rows, rows), ((), ())), preferred_element_type=accumulation_dtype(a.dtype)
+        a, b, ((rows, rows), ((), ())), preferred_element_type=wide_dtype(a.dtype)
     )

@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
-from jaxdl.nn.sequences import without_padding
+from jaxdl.nn.sequences import mask_steps
 
 CELLS = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
@@ -110,7 +110,7 @@ class RNN(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "sequences of floats [B, T, D]")
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != self.layers):
             raise InputError("carry", type(carry), f"a tuple of {self.layers}, one per layer")
-        x, mask = without_padding(x, lengths)
+        x, mask = mask_steps(x, lengths)
         shared = (1,) if self.variational else ()
         ends = []
         for i, start in enumerate(carry or (None,) * self.layers):

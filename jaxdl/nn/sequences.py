@@ -75,7 +75,7 @@ def lengths_array(lengths: Any) -> Any:
     return lengths
 
 
-def without_padding(
+def mask_steps(
     x: Float[Array, "B T D"], lengths: Int[Array, " B"] | None
 ) -> tuple[Float[Array, "B T D"], Bool[Array, "B T"] | None]:
     """Returns sequences with zeros after their ends, and the mask of their steps.
@@ -94,7 +94,7 @@ def without_padding(
       InputError: another number of lengths, or a length that is known to be out of range.
 
     Example:
-      >>> x, mask = without_padding(jnp.ones((1, 3, 1)), jnp.array([2]))
+      >>> x, mask = mask_steps(jnp.ones((1, 3, 1)), jnp.array([2]))
       >>> x.ravel().tolist(), mask.astype(int).tolist()
       ([1.0, 1.0, 0.0], [[1, 1, 0]])
     """

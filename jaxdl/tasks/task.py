@@ -18,7 +18,7 @@ from jaxdl.errors import InputError, of_kind
 from jaxdl.metrics import mean, total, wide
 from jaxdl.nn.calls import call_kwargs, forwards
 from jaxdl.nn.norm import refuse_single_values
-from jaxdl.nn.sequences import zero_invalid
+from jaxdl.nn.sequences import length_mask, zero_invalid
 
 P = ParamSpec("P")
 
@@ -205,7 +205,7 @@ def without_padding(batch: Batch, *, carried: bool = False) -> Batch:
     batch = dict(batch)
     if "length" in batch:
         x = batch["input"]
-        batch["input"] = zero_invalid(x, jnp.arange(x.shape[1])[None] < batch["length"][:, None])
+        batch["input"] = zero_invalid(x, length_mask(batch["length"], x.shape[1]))
     if "mask" not in batch or carried:
         return batch
     valid = jnp.asarray(batch["mask"]).astype(bool)

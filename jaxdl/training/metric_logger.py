@@ -3,15 +3,17 @@
 import time
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array, Bool
 
 from jaxdl.core import State
 from jaxdl.errors import NonFinite
-from jaxdl.finite import finite_on_host
 from jaxdl.metrics import Metrics, means, read_rows, total_rows
 from jaxdl.training.plan import Stop
 from jaxdl.training.program import DispatchSize
@@ -176,6 +178,50 @@ def describe_nonfinite(metrics: Metrics, state: State) -> str:
     if failed:
         where = f"first leaf that is not finite: {failed}"
     return f"{', '.join(names)} is not finite; {where}"
+
+
+def finite_on_host(state: State) -> dict[str, Bool[np.ndarray, " N"]]:
+    """Tests each leaf of each run for NaN and infinity on the host, without a compiled program.
+
+    Args:
+      state: the state of N runs, or of a single one with N = 1.
+
+    Returns:
+      For each leaf by its path, True for each run that passes the test of `jaxdl.finite`.
+      In several processes the result is the same in all of them.
+
+    Example:
+      >>> params = {"w": jnp.array([1.0, jnp.inf])}
+      >>> state = State(jnp.zeros((), jnp.int32), params, (), {})
+      >>> {name: passed.tolist() for name, passed in finite_on_host(state).items()}
+      {'step': [True], 'params/w': [False]}
+    """
+    runs = state.step.size
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    passed: Any = np.ones((len(leaves), runs), bool)
+    for i, (path, leaf) in enumerate(leaves):
+        bad = np.isnan if path[0].name == "opt" else _is_not_finite
+        for part in _parts(leaf):
+            passed[i] &= ~bad(part.reshape(runs, -1)).any(1)
+    if jax.process_count() > 1:
+        passed = np.asarray(multihost_utils.process_allgather(passed)).all(0)
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+    return dict(zip(names, passed, strict=True))
+
+
+def _is_not_finite(x: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(x)
+
+
+def _parts(leaf: Array) -> Iterator[np.ndarray]:
+    """Yields the parts of a floating-point leaf that are on devices of this process."""
+    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return
+    if leaf.is_fully_addressable:
+        yield np.asarray(leaf)
+        return
+    for shard in leaf.addressable_shards:
+        yield np.asarray(shard.data)
 
 
 def _first_failed(passed: dict[str, np.ndarray]) -> str | None:

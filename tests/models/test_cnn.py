@@ -9,8 +9,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
 from jaxdl.nn import Conv
-from jaxdl.nn.activations import MONOTONIC, activation
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import MONOTONIC, Dropout, activation
 from jaxdl.nn.pool import max_pool
 from tests.models.random_variables import random_variables
 

@@ -10,7 +10,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.models.cnn1d import CNN1D, tcn
-from jaxdl.nn.dropout import Dropout
+from jaxdl.nn.elementwise import Dropout
 from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 4)), jnp.float32)
