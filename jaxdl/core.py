@@ -377,6 +377,7 @@ def _check(init: Any, updates: tuple[Update, ...]) -> None:
             name = getattr(update.optimizer, "__name__", update.optimizer)
             raise InputError("Update.optimizer", name, "a transformation, as optax.adam(1e-3)")
         at_least("Update.times", update.times, 1)
+        of_kind("Update.frozen", update.frozen, Selection | None, "None, or use jaxdl.freeze")
 
 
 def _check_part(update: Update, params: Any) -> None:

@@ -255,16 +255,16 @@ class Accumulated:
         if not train or self.n == 1:
             return update.loss(params, extra, batch, key, train=train)
         (added,) = objective_names((update,))
-        changed = trained(params, update.on, update.frozen)
+        changed = trained(params, None, update.frozen)
         constant = jax.lax.stop_gradient(params)
-        fixed = trained(constant, update.on, update.frozen)
+        fixed = trained(constant, None, update.frozen)
 
         def part(carry, inputs):
             extra, grads = carry
             i, batch = inputs
 
             def objective(p):
-                p = with_trained(constant, update.on, update.frozen, p)
+                p = with_trained(constant, None, update.frozen, p)
                 part_key = jax.random.fold_in(key, i)
                 name, *aux = call_loss(update, added, p, extra, batch, part_key, train=True)
                 names.append(name)

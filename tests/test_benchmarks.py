@@ -263,3 +263,12 @@ def test_dividing_a_batch_is_measured_in_one_process_and_two():
     scaling = script("benchmarks/scaling")
     for devices, processes, name in ((1, 1, "sharded"), (2, 1, "pmap"), (2, 2, "fsdp")):
         assert 0.05 < scaling.measure(devices, processes, name, 32 * devices) < 1000
+
+
+@pytest.mark.slow
+def test_turns_with_frozen_layers_are_measured():
+    frozen = script("benchmarks/frozen")
+    for head_only in (False, True):
+        run = frozen.turn(8, 2, head_only)
+        assert 0 < run() < 60
+        assert 0 < run() < 60

@@ -230,6 +230,10 @@ ONE = Update(pull_a, optax.sgd(0.1))
     [
         ((), "updates: got (), allowed: at least one Update(loss, optimizer)"),
         ((ONE._replace(times=0),), "Update.times: got 0, allowed: at least 1"),
+        (
+            (ONE._replace(frozen=["a"]),),
+            "Update.frozen: got <class 'list'>, allowed: None, or use jaxdl.freeze",
+        ),
         ((ONE._replace(on="c"),), "Update.on: got 'c', allowed: None or one of ['a', 'b']"),
         (
             (ONE._replace(on="a", optimizer=schedule_free_sgd(0.1)),),

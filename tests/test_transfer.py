@@ -500,12 +500,13 @@ def test_a_frozen_layer_between_trained_ones_has_no_gradient_of_its_weights():
     assert counts["dense_1"] == counts[None] - 1
 
 
-def test_each_network_of_a_gan_is_frozen_separately():
+@pytest.mark.parametrize("parts", [1, 2])
+def test_each_network_of_a_gan_is_frozen_separately(parts):
     """Both networks have a layer `dense_0` and a norm. Those of the discriminator are frozen."""
     names = ["discriminator/dense_0", "discriminator/norm_0"]
 
     def change(updates):
-        return jaxdl.freeze(updates[0], names), updates[1]
+        return jaxdl.freeze(jaxdl.accumulate(updates[0], parts), names), updates[1]
 
     _, learner = gan(change=change)
     state = learner.init(KEY, images())
