@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -169,9 +170,9 @@ def _header(text: str, path: Path) -> tuple[list[str], str]:
         raise InputError(where, header, allowed)
     if any(map(is_number, header)):
         raise InputError(where, header, "a line with the names of the columns, not numbers")
-    for name in header:
-        if header.count(name) > 1:
-            raise InputError(where, name, "different names of the columns")
+    name, count = Counter(header).most_common(1)[0]
+    if count > 1:
+        raise InputError(where, name, "different names of the columns")
     return header, delimiter
 
 
