@@ -200,6 +200,9 @@ def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[d
     for name, probabilities in zip(names, outputs.tolist(), strict=True):
         best = int(np.argmax(probabilities))
         row = {"input": name, "label": classes[best], "probability": probabilities[best]}
+        if network.task.arguments.get("multi_label"):
+            named = [c for c, p in zip(classes, probabilities, strict=True) if p > 0.5]
+            row = {"input": name, "label": " ".join(named)}
         rows.append(row | {f"p({c})": p for c, p in zip(classes, probabilities, strict=True)})
     return rows
 

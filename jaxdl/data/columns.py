@@ -16,6 +16,8 @@ MOST_VALUES = 256
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
+_CHARACTERS = re.compile(r"[0-9eE.+-]+")
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -154,6 +156,9 @@ def numbers(
       jaxdl.errors.InputError: row 1, column 'age': got 'x', allowed: a number, as in other rows
     """
     largest = float(np.finfo(np.float32).max)
+    values = _parsed(texts)
+    if values is not None and abs(values).max(initial=0) <= largest:
+        return values.astype(np.float32)
     for i, text in enumerate(texts):
         if is_number(text) and abs(float(text)) <= largest:
             continue
@@ -177,8 +182,7 @@ def column_of(name: str, texts: Sequence[str], where: Callable[[int], str]) -> C
       Column(name='color', values=('blue', 'red'))
     """
     check_present(name, texts, where)
-    count = sum(map(is_number, texts))
-    if count > len(texts) / 2:
+    if _parsed(texts) is not None or sum(map(is_number, texts)) > len(texts) / 2:
         numbers(name, texts, where)
         return Column(name)
     values = sorted(set(texts))
@@ -188,6 +192,21 @@ def column_of(name: str, texts: Sequence[str], where: Callable[[int], str]) -> C
             allowed += ", or write numbers with a decimal point"
         raise InputError(f"column {name!r}", f"{len(values)} different texts", allowed)
     return Column(name, tuple(values))
+
+
+def _parsed(texts: Sequence[str]) -> Float[np.ndarray, " N"] | None:
+    """Returns texts as numbers, or None unless all are finite decimal numbers.
+
+    This is much faster than `is_number` for each of them.
+    """
+    # Python's `float` also reads nan, 1_000 and digits of other scripts.
+    if not all(map(_CHARACTERS.fullmatch, texts)):
+        return None
+    try:
+        values = np.array(list(map(float, texts)), np.float64)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
 
 
 def is_number(text: str) -> bool:

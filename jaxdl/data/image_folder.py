@@ -109,14 +109,18 @@ def _dataset(
     pixels: UInt[np.ndarray, "N H W C"], part: Part, name: str, classes: Sequence[str]
 ) -> Dataset:
     """Returns the set of a part."""
-    scale = np.iinfo(pixels.dtype).max
-    fields: dict[str, np.ndarray | MappedArray]
-    fields = {"input": MappedArray(pixels).rescale(0, scale)}
+    images = MappedArray(pixels).rescale(0, np.iinfo(pixels.dtype).max)
+    fields: dict[str, np.ndarray | MappedArray] = {"input": images}
+    # A preprocessing divides pixels of 8 bits itself.
+    scaling = {}
+    if pixels.dtype == np.uint16:
+        scaling = {"input": images.steps}
     if part.names is None:
-        return Dataset(fields, name)
+        return Dataset(fields, name, scaling=scaling)
     number = {each: i for i, each in enumerate(classes)}
     fields["label"] = np.array([number[each] for each in part.names], np.int32)
-    return Dataset(fields, name, len(classes), class_names=tuple(classes))
+    names = tuple(classes)
+    return Dataset(fields, name, len(names), class_names=names, scaling=scaling)
 
 
 def find_images(folder: Path) -> dict[str, Part]:

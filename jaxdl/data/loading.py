@@ -35,7 +35,7 @@ def load(
           `cifar10`);
         - a path that ends in `.npz` (`jaxdl.data.npz.load_npz`);
         - a path that ends in `.csv` or `.tsv`, perhaps with `.gz` (`jaxdl.data.tables.load_table`).
-          `table.csv:price` predicts the column `price`;
+          `table.csv:price` predicts the column `price`, and `table.csv:price,rent` two of them;
         - a folder of images (`jaxdl.data.image_folder.load_image_folder`). `folder:64` crops and
           scales them to 64 x 64 pixels;
         - a folder with the idx files of MNIST (`jaxdl.data.idx.load_idx`).
@@ -49,7 +49,7 @@ def load(
     Returns:
       `(train, test)`. `input` is float32, images `[N, H, W, C]` in [0, 1] or vectors `[N, D]`.
       `label [N]` is int32 in [0, classes). Images in a folder without classes have no label, and a
-      table of real numbers has `target [N, 1]`.
+      table of real numbers has `target [N, K]`.
 
     Raises:
       InputError: an unknown name, or a bad file.

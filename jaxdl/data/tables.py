@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -67,11 +68,11 @@ def load_table(path: Path, target: str = "") -> tuple[Dataset, Dataset]:
     Args:
       path: a file in UTF-8, decompressed if its name ends in `.gz`.
       target: name of the column to predict. If empty, it is the column `label`, `class` or
-        `target`.
+        `target`. Several names of columns of numbers, divided by commas, give a regression.
 
     Returns:
       `(train, test)`, with `input [N, D]` float32, not scaled. Classes are `label [N]` int32 with
-      `class_names`, other numbers `target [N, 1]` float32. `columns` encodes further rows.
+      `class_names`, other numbers `target [N, K]` float32. `columns` encodes further rows.
 
     Raises:
       InputError: a file that cannot be read, rows of different lengths, an empty cell, or no column
@@ -84,21 +85,27 @@ def load_table(path: Path, target: str = "") -> tuple[Dataset, Dataset]:
       ...     _ = path.write_text("size,fur,label\\n" + "4,long,cat\\n9,short,dog\\n" * 5)
       ...     train, test = load_table(path)
       >>> test["input"].tolist(), test["label"].tolist(), test.class_names
-      ([[4.0, 1.0, 0.0], [9.0, 0.0, 1.0]], [0, 1], ('cat', 'dog'))
+      ([[9.0, 0.0, 1.0], [4.0, 1.0, 0.0]], [1, 0], ('cat', 'dog'))
     """
     table = read_table(path)
-    target = _target(table, target)
-    texts = table.cells[target]
-    check_present(target, texts, table.where)
+    targets = _targets(table, target)
+    for each in targets:
+        check_present(each, table.cells[each], table.where)
     columns = tuple(
-        column_of(name, cells, table.where) for name, cells in table.cells.items() if name != target
+        column_of(name, cells, table.where)
+        for name, cells in table.cells.items()
+        if name not in targets
     )
+    if not columns:
+        raise InputError("data", f"{path}:{target}", "at least one column that is not predicted")
     inputs = encode_cells(columns, table.cells, table.where)
     name = re.split(r"\.[ct]sv", path.name, flags=re.IGNORECASE)[0]
-    if _is_real(target, texts, table.where):
-        values = numbers(target, texts, table.where)[:, None]
-        return holdout(Dataset({"input": inputs, "target": values}, name, columns=columns))
-    label, names = _classes(target, texts)
+    first = table.cells[targets[0]]
+    if len(targets) > 1 or _is_real(targets[0], first, table.where):
+        values = [numbers(each, table.cells[each], table.where) for each in targets]
+        arrays = {"input": inputs, "target": np.stack(values, 1)}
+        return holdout(Dataset(arrays, name, columns=columns))
+    label, names = _classes(targets[0], first)
     data = Dataset(
         {"input": inputs, "label": label},
         name,
@@ -170,23 +177,26 @@ def _header(text: str, path: Path) -> tuple[list[str], str]:
         raise InputError(where, header, allowed)
     if any(map(is_number, header)):
         raise InputError(where, header, "a line with the names of the columns, not numbers")
-    for name in header:
-        if header.count(name) > 1:
-            raise InputError(where, name, "different names of the columns")
+    name, count = Counter(header).most_common(1)[0]
+    if count > 1:
+        raise InputError(where, name, "different names of the columns")
     return header, delimiter
 
 
-def _target(table: Table, target: str) -> str:
-    """Returns the name of the column to predict."""
+def _targets(table: Table, target: str) -> list[str]:
+    """Returns the names of the columns to predict."""
     names = list(table.cells)
     if target in names:
-        return target
+        return [target]
+    several = [each.strip() for each in target.split(",")]
+    if set(several) <= set(names) and len(set(several)) == len(several):
+        return several
     path = table.path
     if target:
         raise InputError("data", f"{path}:{target}", f"a column of the table: {', '.join(names)}")
     found = [name for name in names if name.lower() in TARGETS]
     if len(found) == 1:
-        return found[0]
+        return found
     allowed = f"one column {', '.join(TARGETS)}; or its name, such as '{path}:{names[-1]}'"
     raise InputError("data", f"{path} with the columns {', '.join(names)}", allowed)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +120,8 @@ def plain(text: str) -> str:
       '1 \\$ and 2 \\$'
     """
     printable = "".join(each if each.isprintable() else " " for each in text)
-    return printable.replace("$", r"\$")
+    # A second call changes nothing.
+    return re.sub(r"(?<!\\)\$", r"\\$", printable)
 
 
 def font_size(width: float, characters: int, largest: float) -> float:

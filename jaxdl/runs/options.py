@@ -33,7 +33,7 @@ class RunOptions:
     data: str = "digits"
     """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a path.
     Paths are a .npz or .csv file, or a folder of images by class or of idx files.
-    In photos:64 the images are scaled to 64 x 64 pixels.
+    In pictures:64 the images are scaled to 64 x 64 pixels.
     In table.csv:price the column price is predicted."""
     data_dir: str | None = None
     """Directory of prepared TFDS sets. Default: $TFDS_DATA_DIR, else ~/tensorflow_datasets."""

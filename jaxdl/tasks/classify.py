@@ -1,16 +1,16 @@
-"""Classification: one label per input, cross-entropy loss from logits."""
+"""Classification: one label per input, or several, with a cross-entropy loss from logits."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxdl import losses
 from jaxdl.augment import Augment, augment_batch
 from jaxdl.core import Batch, Params
-from jaxdl.errors import InputError, in_range
+from jaxdl.errors import InputError, in_range, is_zero
 from jaxdl.metrics import accuracy, total
 from jaxdl.tasks.task import (
     Task,
@@ -28,11 +28,22 @@ from jaxdl.tasks.task import (
 
 @recorded
 def classify(
-    model: nn.Module, *, label_smoothing: float = 0.0, augment: Augment | None = None
+    model: nn.Module,
+    *,
+    label_smoothing: float = 0.0,
+    augment: Augment | None = None,
+    multi_label: bool = False,
 ) -> Task:
     """Returns the functions that train and apply a classifier.
 
         L = -1/|B| sum_i m_i log softmax(f(x_i))[y_i]
+
+    With `multi_label` an example may have several classes, or none. Each class then has a
+    logit for a separate binary classification, with y_ic 1 or 0:
+
+        L = -1/(|B| C) sum_ic m_i [y_ic log s(f(x_i)_c) + (1 - y_ic) log(1 - s(f(x_i)_c))]
+
+    Here s is the sigmoid.
 
     Args:
       model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`. It is
@@ -42,17 +53,18 @@ def classify(
       label_smoothing: fraction of the target that is spread over all classes, in [0, 1). Only used
         in training.
       augment: `augment(key, input) -> input` for one example. Only used in training.
+      multi_label: if True, labels are `[B, C]` of 0 and 1, and each class has its probability.
 
     Returns:
       A `Task` with `loss` and
       `predict(params, extra, inputs [B, ...], lengths=None) -> probabilities [B, C]`. A batch has
       `input [B, ...]` and `label [B]` (integers, or probabilities `[B, C]`). It has `length [B]`
       for sequences of different lengths, and `mask [B]` if some rows do not count. The metrics are
-      `loss` and `accuracy`.
+      `loss` and `accuracy`, with `multi_label` the fraction of right labels at a threshold of 1/2.
 
     Raises:
-      InputError: a label smoothing outside [0, 1). Raised by the loss: an output that is not
-        `[B, C]`, or labels of another shape or dtype.
+      InputError: a label smoothing outside [0, 1), or with `multi_label`. Raised by the loss: an
+        output that is not `[B, C]`, or labels of another shape or dtype.
 
     Example:
       >>> import jaxdl
@@ -64,6 +76,8 @@ def classify(
     """
     check_model(model)
     in_range("label_smoothing", label_smoothing, 0, 1)
+    if multi_label and not is_zero(label_smoothing):
+        raise InputError("label_smoothing", label_smoothing, "0 with multi_label")
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         return init_variables(model, key, batch)
@@ -82,13 +96,11 @@ def classify(
         logits, extra = apply(
             model, params, extra, inputs, dropout_key, train=train, **lengths_kwargs(batch)
         )
-        logits = _logits_of_classes(logits)
-        _check_label(label, logits)
-        smoothing = label_smoothing if train else 0.0
-        entropy = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
-        if label.ndim != 1:
-            label = label.argmax(-1)
-        correct = jax.vmap(accuracy)(logits, label)
+        if multi_label:
+            entropy, correct = _binary(logits, label)
+        else:
+            smoothing = label_smoothing if train else 0.0
+            entropy, correct = _exclusive(_logits_of_classes(logits), label, smoothing)
         metrics = {"loss": total(entropy, mask), "accuracy": total(correct, mask)}
         return metrics["loss"], (extra, metrics)
 
@@ -102,6 +114,8 @@ def classify(
         if lengths is not None:
             kwargs["lengths"] = lengths
         logits, _ = apply(model, params, extra, inputs, None, train=False, **kwargs)
+        if multi_label:
+            return jax.nn.sigmoid(_checked(logits))
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})
@@ -121,12 +135,44 @@ def _check_label(label: Array, logits: Float[Array, "B C"]) -> None:
     raise InputError("label", f"{label.dtype}{list(label.shape)}", allowed)
 
 
+def _exclusive(
+    logits: Float[Array, "B C"], label: Num[Array, "B ..."], smoothing: float
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """Returns loss and accuracy of each example, which has one class."""
+    _check_label(label, logits)
+    entropy = jax.vmap(lambda x, y: losses.cross_entropy(x, y, smoothing))(logits, label)
+    if label.ndim != 1:
+        label = label.argmax(-1)
+    return entropy, jax.vmap(accuracy)(logits, label)
+
+
+def _binary(
+    logits: Float[Array, "B C"], label: Num[Array, "B C"]
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """Returns loss and accuracy of each example as a mean over the classes, each 0 or 1."""
+    logits = _checked(logits)
+    if label.shape != logits.shape:
+        allowed = f"{list(logits.shape)}, 0 or 1 for each class, as the outputs of the model"
+        raise InputError("label shape", list(label.shape), allowed)
+    entropy = jax.vmap(losses.binary_cross_entropy)(logits, label) / logits.shape[1]
+    correct = (logits > 0) == (label.astype(jnp.float32) > 0.5)
+    return entropy, correct.astype(jnp.float32).mean(1)
+
+
 def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
     """Extends a single logit x to the two logits (0, x), whose softmax is the sigmoid of x.
 
     Raises:
       InputError: an output of the model that is not `[B, C]`.
     """
+    logits = _checked(logits)
+    if logits.shape[-1] > 1:
+        return logits
+    return jnp.concatenate([jnp.zeros_like(logits), logits], -1)
+
+
+def _checked(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
+    """Returns the logits; raises for an output of the model that is not `[B, C]`."""
     if logits.ndim != 2:
         allowed = "[B, C], one vector of logits per example"
         if logits.ndim == 3:
@@ -135,6 +181,4 @@ def _logits_of_classes(logits: Float[Array, "B C"]) -> Float[Array, "B C"]:
                 "RNN(..., return_sequences=False)"
             )
         raise InputError("output of the model", logits.shape, allowed)
-    if logits.shape[-1] > 1:
-        return logits
-    return jnp.concatenate([jnp.zeros_like(logits), logits], -1)
+    return logits

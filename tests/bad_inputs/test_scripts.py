@@ -129,7 +129,12 @@ BAD = [
         "patience: got 3, allowed: 0, when there is no validation set",
     ),
     ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),
-    ("cnn", "--data ../secrets", f"data: got '../secrets', allowed: {DATA}"),
+    ("cnn", "--data a/b/secrets", f"data: got 'a/b/secrets', allowed: {DATA}"),
+    (
+        "cnn",
+        "--data ../secrets",
+        "data: got '../secrets', allowed: a folder, or a .npz or .csv file, that exists",
+    ),
     ("cnn", "--data missing.npz", "data: got 'missing.npz', allowed: an .npz file that exists"),
     (
         "cnn",

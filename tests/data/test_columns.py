@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxdl.data import Column, Dataset, Preprocessing, encode_rows
+from jaxdl.data import Column, Dataset, Preprocessing, columns, encode_rows
 from jaxdl.data.columns import MOST_VALUES, column_of, columns_from_json, is_number
 from jaxdl.errors import InputError
 
@@ -123,3 +123,17 @@ def test_a_column_is_of_numbers_or_of_categories():
 )
 def test_numbers_are_decimal(text, expected):
     assert is_number(text) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_numbers_are_those_that_are_numbers_one_by_one(seed):
+    random = np.random.RandomState(seed)
+    texts = [
+        "".join(random.choice(list("0123456789eE+-._n "), random.randint(1, 6))) for _ in range(99)
+    ]
+    texts = [text.strip() or "1" for text in texts]
+    good = [text for text in texts if is_number(text)]
+    expected = np.array([float(text) for text in good])
+    np.testing.assert_array_equal(columns._parsed(good), expected)
+    for text in set(texts) - set(good):
+        assert columns._parsed([*good[:2], text]) is None

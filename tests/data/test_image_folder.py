@@ -93,6 +93,9 @@ def test_images_without_classes(folder):
     assert got == {each.tobytes() for each in images.values()}
     again = load(folder)
     assert [data.sha256 for data in again] == [train.sha256, test.sha256]
+    raw = np.stack([images[f"{i}.png"] for i in range(10)])
+    got = {each.tobytes() for each in train.preprocessing(raw)}
+    assert {each.tobytes() for each in pixels} == got
 
 
 def test_parts_without_classes(folder):
@@ -114,8 +117,10 @@ def test_pixels_of_16_bits_keep_their_digits(folder):
     write(folder, "a/1.png", "a/2.png", "b/1.png", "b/2.png")
     deep = np.array([[1, 65535], [256, 4000]], np.uint16).repeat(2, 0).repeat(2, 1)[:, :3]
     write_image(folder / "a/1.png", deep)
-    data = np.concatenate([np.asarray(part["input"]) for part in load(folder)])
+    sets = load(folder)
+    data = np.concatenate([np.asarray(part["input"]) for part in sets])
     expected = (deep / np.float32(65535)).astype(np.float32)
+    np.testing.assert_array_equal(sets[0].preprocessing(deep), expected)
     assert any((each[..., 0] == expected).all() for each in data)
 
 

@@ -116,6 +116,20 @@ def test_real_numbers_are_a_regression(column, write):
     np.testing.assert_array_equal(np.sort(got), np.sort(expected))
 
 
+def test_several_columns_of_numbers_are_predicted_together(write):
+    rows = random_rows()
+    train, test = load(f"{write(text_of(rows))}:price,stars")
+    expected = np.array([[row["price"], row["stars"]] for row in rows], np.float32)
+    got = together((train, test), "target")
+    np.testing.assert_array_equal(sorted_rows(got), sorted_rows(expected))
+    assert [column.name for column in train.columns] == ["age", "color", "note", "kind"]
+    for wrong in ("price,kind", "price,rent", "price,price"):
+        with pytest.raises(InputError, match="allowed: a (number, as|column of the table)"):
+            load(f"{write(text_of(rows))}:{wrong}")
+    with pytest.raises(InputError, match="allowed: at least one column that is not predicted"):
+        load(f"{write(ROWS.replace('label', 'z').replace('a', '1').replace('b', '2'))}:x,y,z")
+
+
 @pytest.mark.parametrize("name", ["label", "Label", "CLASS", "target"])
 def test_a_target_is_found_by_its_name(name, write):
     rows = [{"x": i, name: "ab"[i % 2]} for i in range(10)]

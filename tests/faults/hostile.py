@@ -27,11 +27,17 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxdl.data import load
 from jaxdl.errors import JaxdlError
-from tests.faults import hostile_checkpoints, hostile_data, hostile_npz, hostile_runs
+from tests.faults import (
+    hostile_checkpoints,
+    hostile_data,
+    hostile_files,
+    hostile_npz,
+    hostile_runs,
+)
 from tests.faults.hostile_npz import Row
 from tests.runs.scripts import script
 
-PARTS = (hostile_npz, hostile_data, hostile_runs, hostile_checkpoints)
+PARTS = (hostile_npz, hostile_data, hostile_files, hostile_runs, hostile_checkpoints)
 
 #: By name, a function that prepares the case in an empty directory, and the expected outcome.
 #: The directory lies beside another one called `outside`.

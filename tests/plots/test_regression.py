@@ -29,5 +29,5 @@ def test_a_constant_target_and_other_shapes(tmp_path):
 
 
 def test_dollar_signs_are_no_formulas():
-    assert plain("5$") == r"5\$"
+    assert plain("5$") == r"5\$" == plain(plain("5$"))
     assert plain("a\nb\0") == "a b "

@@ -276,3 +276,53 @@ def test_one_output_per_step_is_refused():
         )
     task = classify(SequenceNet(None, RNN("gru", 4), 5, pool="last"))
     assert np.isfinite(scalar(task.loss)(params, extra, batch, KEY, train=True)[0])
+
+
+SEVERAL = {**BATCH, "label": jnp.asarray(RNG.integers(0, 2, (6, 4)), jnp.int32)}
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, jnp.float32, jnp.bool_])
+@pytest.mark.parametrize("mask", [None, MASKED["mask"]], ids=["whole", "masked"])
+def test_several_classes_per_example_match_numpy(dtype, mask):
+    task = classify(Linear(), multi_label=True)
+    batch = {**SEVERAL, "label": SEVERAL["label"].astype(dtype)}
+    rows = np.arange(6)
+    if mask is not None:
+        batch["mask"] = mask
+        rows = np.flatnonzero(np.asarray(mask))
+    params, extra = task.init(KEY, batch)
+
+    def loss(params):
+        return scalar(task.loss)(params, extra, batch, KEY, train=True)
+
+    (value, (_, metrics)), grads = jax.value_and_grad(loss, has_aux=True)(params)
+    x = np.asarray(batch["input"], np.float64)
+    p = 1 / (1 + np.exp(-x @ np.asarray(params["out"]["kernel"], np.float64)))
+    y = np.asarray(SEVERAL["label"])
+    expected = -np.where(y, np.log(p), np.log(1 - p))[rows].mean()
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    assert means(metrics)["accuracy"] == pytest.approx(((p > 0.5) == y)[rows].mean())
+    expected_grad = x[rows].T @ (p - y)[rows] / (4 * len(rows))
+    np.testing.assert_allclose(grads["out"]["kernel"], expected_grad, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(task.predict(params, extra, batch["input"]), p, rtol=1e-5)
+
+
+def test_several_classes_per_example_are_learned():
+    x = RNG.normal(size=(200, 3)).astype(np.float32)
+    data = jaxdl.data.Dataset({"input": x, "label": (x > 0).astype(np.int32)}, "signs", 3)
+    task = classify(MLP((), 3), multi_label=True)
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(0.1)))
+    state = jaxdl.train(net, data, key=jaxdl.root(0), steps=100, batch_size=40)
+    assert jaxdl.evaluate(net, state, data)["accuracy"] > 0.95
+
+
+def test_labels_of_another_shape_and_smoothing_are_refused_with_several_classes():
+    task = classify(Linear(), multi_label=True)
+    params, extra = task.init(KEY, BATCH)
+    with pytest.raises(InputError) as caught:
+        task.loss(params, extra, BATCH, KEY, train=True)
+    assert str(caught.value) == (
+        "label shape: got [6], allowed: [6, 4], 0 or 1 for each class, as the outputs of the model"
+    )
+    with pytest.raises(InputError, match="^label_smoothing: got 0.1, allowed: 0 with multi_label"):
+        classify(Linear(), multi_label=True, label_smoothing=0.1)
