@@ -57,12 +57,24 @@ def convert(graph: Graph, function: Any, inputs: Sequence[Value]) -> list[Value]
         return values[atom]
 
     outside = graph.layer
-    for eqn in jaxpr.eqns:
+    for eqn in _used_equations(jaxpr):
         graph.layer = "/".join(filter(None, [outside, str(eqn.source_info.name_stack)]))
         outputs = _equation(graph, eqn, [read(atom) for atom in eqn.invars])
         values |= dict(zip(eqn.outvars, outputs, strict=True))
     graph.layer = outside
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def _used_equations(jaxpr: Any) -> list[Any]:
+    """Returns the equations that outputs depend on; Linen's cells derive keys that none reads."""
+    needed = {id(v) for v in jaxpr.outvars}
+    kept = []
+    for eqn in reversed(jaxpr.eqns):
+        if needed.isdisjoint(map(id, eqn.outvars)):
+            continue
+        kept.append(eqn)
+        needed |= {id(v) for v in eqn.invars}
+    return kept[::-1]
 
 
 def _equation(graph: Graph, eqn: Any, inputs: list[Value]) -> list[Value]:

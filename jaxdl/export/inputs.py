@@ -1,8 +1,9 @@
 """Inputs of an exported function: shapes with a free batch size, and names."""
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -47,6 +48,23 @@ def _spec(i: int, x: Any, batch: Any) -> jax.ShapeDtypeStruct:
     if not shape:
         raise InputError(f"examples[{i}]", x, "an array [B, ...], with the batch as first axis")
     return jax.ShapeDtypeStruct((batch, *shape[1:]), jax.dtypes.canonicalize_dtype(dtype))
+
+
+@contextlib.contextmanager
+def any_batch_size() -> Iterator[None]:
+    """Raises InputError for a function that needs the batch size as a number to be traced.
+
+    Example:
+      >>> with any_batch_size():
+      ...     jax.eval_shape(lambda x: x * int(x.shape[0]), *batch_specs(jax.numpy.zeros(2)))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: f: got 'a function that needs the batch size', allowed: ...
+    """
+    try:
+        yield
+    except jax.errors.InconclusiveDimensionOperation:
+        allowed = "a function for any batch size, without numbers that are computed from it"
+        raise InputError("f", "a function that needs the batch size", allowed) from None
 
 
 def input_names(f: Callable[..., Any], count: int) -> list[str]:

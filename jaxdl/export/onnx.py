@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 from jaxdl.errors import InputError, at_least
 from jaxdl.export.convert import convert, described
 from jaxdl.export.graph import Graph, Value, constant, used_nodes
-from jaxdl.export.inputs import batch_specs, input_names, require
+from jaxdl.export.inputs import any_batch_size, batch_specs, input_names, require
 from jaxdl.version import __version__
 
 #: Version of the operators. From this one on, all reductions take their axes as an input.
@@ -52,7 +52,8 @@ def to_onnx(f: Callable[..., Any], *examples: Any, opset: int = OPSET) -> bytes:
         raise InputError("opset", opset, allowed)
     specs = batch_specs(*examples)
     names = input_names(f, len(specs))
-    closed, outputs = _trace(f, specs)
+    with any_batch_size():
+        closed, outputs = _trace(f, specs)
     output_names = _output_names(outputs)
     weights = [constant(x, name) for name, x in _weights(f)]
     inputs = [Value(x.shape, np.dtype(x.dtype), name) for name, x in zip(names, specs, strict=True)]

@@ -8,7 +8,7 @@ import jax
 import jax.export
 
 from jaxdl.errors import InputError, one_of
-from jaxdl.export.inputs import batch_specs, require
+from jaxdl.export.inputs import any_batch_size, batch_specs, require
 
 #: Platforms of an artefact.
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -53,7 +53,7 @@ def to_stablehlo(
     def function(*inputs: Any) -> Any:
         return f(*inputs)
 
-    with _without_paths():
+    with _without_paths(), any_batch_size():
         exported = jax.export.export(jax.jit(function), platforms=tuple(platforms))(*specs)
     return bytes(exported.serialize())
 

@@ -1,10 +1,12 @@
 """Calls, branches and loops, in onnxruntime against JAX."""
 
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.tree_util import Partial
 
 from jaxdl.errors import InputError
 from jaxdl.export import to_onnx
@@ -54,6 +56,14 @@ def test_calls_are_inlined():
         return jax.nn.relu(y) + lax.stop_gradient(x)
 
     assert_same(f, X)
+
+
+def test_a_recurrent_network_of_linen_whose_cells_derive_unused_keys():
+    both = linen.RNN(linen.OptimizedLSTMCell(5)), linen.RNN(linen.GRUCell(5))
+    model = linen.Bidirectional(*both)
+    with jax.numpy_rank_promotion("allow"):
+        variables = model.init(jax.random.key(0), X)
+        assert_same(Partial(model.apply, variables), X, sizes=(1, 4))
 
 
 def test_a_branch_on_a_constant_and_on_the_platform():

@@ -9,7 +9,7 @@ import pytest
 from jax.tree_util import Partial
 
 from jaxdl.errors import InputError
-from jaxdl.export.inputs import batch_specs, input_names, require
+from jaxdl.export.inputs import any_batch_size, batch_specs, input_names, require
 
 
 def test_all_inputs_share_one_batch_size():
@@ -52,6 +52,15 @@ def test_names_are_those_of_the_arguments_that_are_left():
     assert input_names(predict, 2) == ["params", "extra"]
     assert input_names(lambda x, *, y: x, 2) == ["x", "input_1"]
     assert input_names(max, 1) == ["input_0"]
+
+
+def test_a_function_that_needs_the_batch_size_is_one_line():
+    def f(x):
+        return jnp.zeros(int(x.shape[0]))
+
+    message = r"^f: got 'a function that needs the batch size', allowed: a function for any"
+    with pytest.raises(InputError, match=message), any_batch_size():
+        jax.eval_shape(f, *batch_specs(np.zeros((2, 3))))
 
 
 def test_a_missing_package_is_one_line(monkeypatch):

@@ -126,6 +126,8 @@ def test_wrong_arguments_are_one_line():
         to_stablehlo(jnp.sin, x, platforms=["gpu"])
     with pytest.raises(InputError, match=r"^platforms: got 'cpu', allowed: a sequence such as"):
         to_stablehlo(jnp.sin, x, platforms="cpu")
+    with pytest.raises(InputError, match=r"^f: got 'a function that needs the batch size', all"):
+        to_stablehlo(lambda x: jnp.zeros(int(x.shape[0])), x)
     with pytest.raises(InputError, match=r"^artefact: got '4 bytes .*', allowed: the bytes that"):
         from_stablehlo(b"text")
 
