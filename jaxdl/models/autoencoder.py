@@ -14,7 +14,7 @@ from jaxdl.models.conditional import label_kwargs, num_classes
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.mlp import MLP
 from jaxdl.models.reshaped import Reshaped
-from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.tap import train_kwargs
 
 Labels = Int[Array, " B"] | None
 

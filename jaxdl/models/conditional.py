@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.models.sequence import OneHot
-from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.tap import train_kwargs
 
 
 class Conditional(nn.Module):

@@ -6,9 +6,8 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, integers
-from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.elementwise import activation
-from jaxdl.nn.tap import named
+from jaxdl.nn.tap import named, train_kwargs
 
 
 class Reshaped(nn.Module):

@@ -9,10 +9,9 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.metrics import wide
-from jaxdl.nn.calls import train_kwargs
 from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
-from jaxdl.nn.tap import named
+from jaxdl.nn.tap import named, train_kwargs
 
 
 class OneHot(nn.Module):

@@ -8,8 +8,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Num
 
-from jaxdl.nn.calls import train_kwargs
-from jaxdl.nn.tap import tap
+from jaxdl.nn.tap import tap, train_kwargs
 
 
 def table(model: nn.Module, inputs: Num[Array | np.ndarray, "B ..."], **more: Any) -> str:

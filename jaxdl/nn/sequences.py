@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num, Shaped
 
 from jaxdl.errors import InputError, is_traced, lengths_within, one_of
-from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.tap import train_kwargs
 
 Pool = Literal["last", "mean", "max"]
 

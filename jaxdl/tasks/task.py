@@ -16,9 +16,9 @@ from jaxtyping import Array, Key, Num
 from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, of_kind
 from jaxdl.metrics import mean, total, wide
-from jaxdl.nn.calls import call_kwargs, forwards
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import length_mask, zero_invalid
+from jaxdl.nn.tap import call_kwargs, forwards
 
 P = ParamSpec("P")
 

@@ -11,7 +11,7 @@ import jaxdl
 from jaxdl import tasks
 from jaxdl.errors import InputError
 from jaxdl.nn import TimeDistributed, tap
-from jaxdl.nn.calls import train_kwargs
+from jaxdl.nn.tap import train_kwargs
 from jaxdl.tasks.task import apply, init_variables, without_padding
 from tests.training.linear import KEY
 
