@@ -219,5 +219,5 @@ def _draw(ax: "Axes", curves: Sequence[Curve], area: str, **style: Any) -> None:
 def _title(what: str, area: float, names: Sequence[str]) -> str:
     """Returns the title with the area of class 1 of two, or the mean over classes."""
     if len(names) == 2:
-        return f"{what} {area:.4f} for {names[1]}"
+        return f"{what} {area:.4f} for class {names[1]}"
     return f"{what} {area:.4f}, the mean of {len(names)} classes"
