@@ -113,15 +113,15 @@ def test_old_and_new_values_are_printed_side_by_side(stored, no_process, tmp_pat
     (command,) = commands
     assert command[1] == str(EXPERIMENTS / "mlp.py") and f"--out={tmp_path / 'again'}" in command
     output = capsys.readouterr().out
-    assert output.count("  the same\n") == 7
-    assert output.endswith("reproduced: all 7 values are the same\n")
+    assert output.count("  the same\n") == 17
+    assert output.endswith("reproduced: all 17 values are the same\n")
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "line"),
     [
-        ({}, 0, "reproduced: all 7 values are the same"),
-        ({"state_sha256": "0" * 64}, 1, "NOT reproduced: 1 of 7 values differ"),
+        ({}, 0, "reproduced: all 17 values are the same"),
+        ({"state_sha256": "0" * 64}, 1, "NOT reproduced: 1 of 17 values differ"),
         (
             {"environment": {"versions": {"jax": "0.9.0"}}, "state_sha256": "0" * 64},
             0,

@@ -98,7 +98,7 @@ def draw_reliability(ax: "Axes", found: dict[str, Reliability]) -> None:
         size = 10 + 60 * examples / examples.max()
         ax.scatter(confidence, accuracy, size, color, label=name or "network", zorder=3)
     ax.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.03))
-    ax.legend(loc="upper left", **LEGEND)
+    ax.legend(loc="best", **LEGEND)
 
 
 def draw_confidence(ax: "Axes", found: dict[str, Reliability]) -> None:

@@ -1,7 +1,7 @@
 """ROC curves and precision-recall curves: predictions at every threshold."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -105,14 +105,15 @@ def draw_roc_curves(
 ) -> None:
     """Draws ROC curves on `ax`; see `roc_curves` for the other arguments."""
     areas = roc_auc(probabilities, label, mask)
-    curves = {
-        k: Curve(names[k], *roc_curve(probabilities[:, k], label == k, mask), areas[k])
-        for k in np.flatnonzero(~np.isnan(areas)).tolist()
-    }
-    drawn = _drawn(curves, areas)
+
+    def curve_of(k: int) -> Curve:
+        """Returns the curve of one class."""
+        return Curve(names[k], *roc_curve(probabilities[:, k], label == k, mask), areas[k])
+
+    drawn = [curve_of(k) for k in _worst(areas)]
     if len(areas) > 2:
         # At a rate of 0 a curve is vertical, and the interpolation takes its upper end.
-        mean = np.mean([np.interp(GRID, curve.x, curve.y) for curve in curves.values()], 0)
+        mean = _mean(areas, lambda k: np.interp(GRID, *curve_of(k)[1:3]))
         x = np.concatenate([[0.0], GRID])
         drawn.append(Curve("mean", x, np.concatenate([[0.0], mean]), over_classes(areas)))
     _draw(ax, drawn, "AUC")
@@ -138,15 +139,17 @@ def draw_precision_recall_curves(
 ) -> None:
     """Draws precision-recall curves on `ax`; see `roc_curves` for the other arguments."""
     areas = average_precision(probabilities, label, mask)
-    curves = {}
-    for k in np.flatnonzero(~np.isnan(areas)).tolist():
+
+    def curve_of(k: int) -> Curve:
+        """Returns the curve of one class."""
         recall, precision = precision_recall_curve(probabilities[:, k], label == k, mask)
         # Of several thresholds with one recall, the highest has the largest precision.
         x, first = np.unique(recall[::-1], return_index=True)
-        curves[k] = Curve(names[k], x, precision[::-1][first], areas[k])
-    drawn = _drawn(curves, areas)
+        return Curve(names[k], x, precision[::-1][first], areas[k])
+
+    drawn = [curve_of(k) for k in _worst(areas)]
     if len(areas) > 2:
-        mean = np.mean([_step(curve) for curve in curves.values()], 0)
+        mean = _mean(areas, lambda k: _step(curve_of(k)))
         drawn.append(Curve("mean", GRID, mean, over_classes(areas)))
     _draw(ax, drawn, "AP", drawstyle="steps-pre")
     side = _side([float(np.maximum(1 - curve.x, 1 - curve.y).min()) for curve in drawn])
@@ -165,11 +168,23 @@ def draw_precision_recall_curves(
     ax.legend(loc="lower left", **LEGEND)
 
 
-def _drawn(curves: dict[int, Curve], areas: Float[np.ndarray, " K"]) -> list[Curve]:
-    """Returns the curves to draw: that of class 1 of two, or those with the smallest areas."""
+def _worst(areas: Float[np.ndarray, " K"]) -> list[int]:
+    """Returns the classes with a curve: class 1 of two, or those with the smallest areas."""
     if len(areas) == 2:
-        return [curves[1]]
-    return sorted(curves.values(), key=lambda curve: curve.area)[:MOST]
+        return [1]
+    present = int((~np.isnan(areas)).sum())
+    return np.argsort(areas)[: min(MOST, present)].tolist()
+
+
+def _mean(
+    areas: Float[np.ndarray, " K"], curve: Callable[[int], Float[np.ndarray, " G"]]
+) -> Float[np.ndarray, " G"]:
+    """Returns the mean of the curves of all classes that have an area, one after the other."""
+    present = np.flatnonzero(~np.isnan(areas)).tolist()
+    total = np.zeros(len(GRID))
+    for k in present:
+        total += curve(k)
+    return total / len(present)
 
 
 def _step(curve: Curve) -> Float[np.ndarray, " G"]:
@@ -204,5 +219,5 @@ def _draw(ax: "Axes", curves: Sequence[Curve], area: str, **style: Any) -> None:
 def _title(what: str, area: float, names: Sequence[str]) -> str:
     """Returns the title with the area of class 1 of two, or the mean over classes."""
     if len(names) == 2:
-        return f"{what} {area:.4f} for {names[1]}"
+        return f"{what} {area:.4f} for class {names[1]}"
     return f"{what} {area:.4f}, the mean of {len(names)} classes"

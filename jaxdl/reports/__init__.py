@@ -13,6 +13,7 @@ from jaxdl.reports.calibration import (
 )
 from jaxdl.reports.confusion import balanced_accuracy, confusion, precision_recall_f1
 from jaxdl.reports.probabilities import (
+    areas,
     average_precision,
     brier_score,
     over_classes,
@@ -25,6 +26,7 @@ from jaxdl.reports.report import classification_report, regression_report
 
 __all__ = [
     "Reliability",
+    "areas",
     "average_precision",
     "balanced_accuracy",
     "brier_score",

@@ -1,7 +1,8 @@
 """Scores and curves of predicted probabilities.
 
-Curves and the areas below them are those of scikit-learn. It gives a warning where a number is not
-defined, such as the area for a class that does not occur; here it is NaN or an error.
+Curves and the areas below them are equal to scikit-learn's. Here one sort of the probabilities of a
+class serves both areas, which is several times as fast. An area that is not defined, such as that
+of a class that does not occur, is NaN instead of a warning.
 """
 
 import numpy as np
@@ -97,13 +98,14 @@ def roc_curve(
       >>> [x.tolist() for x in rates]
       [[0.0, 0.0, 1.0, 1.0], [0.0, 0.5, 0.5, 1.0]]
     """
-    from sklearn import metrics
-
     probability, positive, weight = _binary(probability, positive, mask)
     if positive.all() or not positive.any():
         raise InputError("positive", f"only {positive[0]}", "examples of both classes")
-    false, true, _ = metrics.roc_curve(positive, probability, sample_weight=weight)
-    return false, true
+    false, true = _counts(probability, positive, weight)
+    bend = (np.diff(false[1:], 2) != 0) | (np.diff(true[1:], 2) != 0)
+    kept = np.ones(len(false), bool)
+    kept[2:-1] = bend
+    return false[kept] / false[-1], true[kept] / true[-1]
 
 
 def precision_recall_curve(
@@ -128,15 +130,13 @@ def precision_recall_curve(
       >>> [x.tolist() for x in curve]
       [[1.0, 0.0, 0.0], [0.5, 0.0, 1.0]]
     """
-    from sklearn import metrics
-
     probability, positive, weight = _binary(probability, positive, mask)
     if not positive.any():
         raise InputError("positive", "only False", "at least one example of the positive class")
-    precision, recall, _ = metrics.precision_recall_curve(
-        positive, probability, sample_weight=weight
-    )
-    return recall, precision
+    false, true = _counts(probability, positive, weight)
+    recall = true / true[-1]
+    precision = np.concatenate([[1.0], true[1:] / (true + false)[1:]])
+    return recall[::-1], precision[::-1]
 
 
 def roc_auc(
@@ -163,15 +163,7 @@ def roc_auc(
       >>> roc_auc(np.stack([1 - p, p], 1), np.array([0, 0, 1, 1])).tolist()
       [0.75, 0.75]
     """
-    from sklearn import metrics
-
-    p, label, weight = checked(probabilities, label, mask)
-    values = np.full(p.shape[1], np.nan)
-    for k in np.unique(label):
-        positive = label == k
-        if not positive.all():
-            values[k] = metrics.roc_auc_score(positive, p[:, k], sample_weight=weight)
-    return values
+    return areas(probabilities, label, mask)[0]
 
 
 def average_precision(
@@ -197,13 +189,55 @@ def average_precision(
       >>> average_precision(np.stack([1 - p, p], 1), np.array([0, 0, 1, 1])).round(3).tolist()
       [0.833, 0.833]
     """
-    from sklearn import metrics
+    return areas(probabilities, label, mask)[1]
 
+
+def areas(
+    probabilities: Probabilities, label: Labels, mask: Mask | None = None
+) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """Computes `roc_auc` and `average_precision` at once, in about the time of one of them.
+
+    Args:
+      probabilities: `[N, K]`, predicted probabilities of the classes.
+      label: `[N]`, true classes in [0, K).
+      mask: `[N]`, weights of the examples, at least 0. None means 1 for each.
+
+    Returns:
+      `(roc_auc, average_precision)`, `[K]` each.
+
+    Raises:
+      InputError: a bad argument.
+
+    Example:
+      >>> p = np.array([0.2, 0.6, 0.4, 0.9])
+      >>> roc, precision = areas(np.stack([1 - p, p], 1), np.array([0, 0, 1, 1]))
+      >>> roc.tolist(), precision.round(3).tolist()
+      ([0.75, 0.75], [0.833, 0.833])
+    """
     p, label, weight = checked(probabilities, label, mask)
-    values = np.full(p.shape[1], np.nan)
+    roc = np.full(p.shape[1], np.nan)
+    precision = np.full(p.shape[1], np.nan)
     for k in np.unique(label):
-        values[k] = metrics.average_precision_score(label == k, p[:, k], sample_weight=weight)
-    return values
+        false, true = _counts(p[:, k], label == k, weight)
+        if false[-1] > 0:
+            roc[k] = np.trapezoid(true, false) / (true[-1] * false[-1])
+        precision[k] = np.diff(true) @ (true[1:] / (true + false)[1:]) / true[-1]
+    return roc, precision
+
+
+def _counts(
+    probability: Float[np.ndarray, " N"],
+    positive: Bool[np.ndarray, " N"],
+    weight: Float[np.ndarray, " N"],
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]]:
+    """Returns the false and the true positives above each threshold, from none to all examples."""
+    order = np.argsort(-probability, kind="stable")
+    probability = probability[order]
+    # The last one of several equal probabilities.
+    last = np.append(probability[1:] != probability[:-1], True)
+    true = np.cumsum(np.where(positive, weight, 0.0)[order])[last]
+    false = np.cumsum(np.where(positive, 0.0, weight)[order])[last]
+    return np.append(0.0, false), np.append(0.0, true)
 
 
 def over_classes(values: Float[np.ndarray, " K"]) -> float:

@@ -10,13 +10,7 @@ from jaxdl.errors import InputError
 from jaxdl.reports.calibration import calibration_error
 from jaxdl.reports.checks import Labels, Mask, Probabilities, checked, checked_mask
 from jaxdl.reports.confusion import balanced_accuracy, confusion, precision_recall_f1
-from jaxdl.reports.probabilities import (
-    average_precision,
-    brier_score,
-    over_classes,
-    roc_auc,
-    top_k_accuracy,
-)
+from jaxdl.reports.probabilities import areas, brier_score, over_classes, top_k_accuracy
 
 
 def classification_report(
@@ -58,10 +52,7 @@ def classification_report(
     if len(names) != classes:
         raise InputError("class_names", len(names), f"as many as classes, {classes}")
     counts = confusion(label, p.argmax(1), classes, weight)
-    areas = {
-        "roc_auc": roc_auc(p, label, weight),
-        "average_precision": average_precision(p, label, weight),
-    }
+    found = dict(zip(("roc_auc", "average_precision"), areas(p, label, weight), strict=True))
     report: dict[str, Any] = {"accuracy": float(np.trace(counts) / counts.sum())}
     if classes > 5:
         report["top_5_accuracy"] = top_k_accuracy(p, label, 5, weight)
@@ -69,20 +60,20 @@ def classification_report(
     report["precision_macro"], _, report["f1_macro"] = precision_recall_f1(counts, "macro")
     report["f1_weighted"] = precision_recall_f1(counts, "weighted")[2]
     # With one class alone, a mean over classes would be that of nothing.
-    if not np.isnan(over_classes(areas["roc_auc"])):
-        report |= {name: over_classes(values) for name, values in areas.items()}
+    if not np.isnan(over_classes(found["roc_auc"])):
+        report |= {name: over_classes(values) for name, values in found.items()}
     report["brier"] = brier_score(p, label, weight)
     report["ece"] = calibration_error(p, label, mask=weight)
-    report["classes"] = _by_class(names, counts, areas)
+    report["classes"] = _by_class(names, counts, found)
     return report
 
 
 def _by_class(
-    names: Sequence[str], counts: np.ndarray, areas: dict[str, np.ndarray]
+    names: Sequence[str], counts: np.ndarray, found: dict[str, np.ndarray]
 ) -> list[dict[str, Any]]:
     """Returns the numbers of each class, without those that are not defined."""
     columns = dict(zip(("precision", "recall", "f1"), precision_recall_f1(counts), strict=True))
-    columns |= {"examples": counts.sum(1), **areas}
+    columns |= {"examples": counts.sum(1), **found}
     return [
         {
             "name": name,
@@ -97,7 +88,7 @@ def regression_report(
     target: Num[np.ndarray, "N ..."],
     mask: Mask | None = None,
 ) -> dict[str, float]:
-    """Computes the usual numbers of a regression model, those of scikit-learn.
+    """Computes the usual numbers of a regression model, equal to those of scikit-learn.
 
         R^2 = 1 - sum_n (f(x_n) - y_n)^2 / sum_n (y_n - mean y)^2
 
@@ -120,8 +111,6 @@ def regression_report(
       >>> regression_report(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0]))["mae"]
       0.3333333333333333
     """
-    from sklearn import metrics
-
     y = np.asarray(outputs, np.float64)
     t = np.asarray(target, np.float64)
     if y.shape != t.shape or y.ndim == 0:
@@ -136,9 +125,13 @@ def regression_report(
         if not np.isfinite(values[used]).all():
             raise InputError(name, "nan or infinite", "finite numbers")
     y, t = (values[used].reshape(used.sum(), -1) for values in (y, t))
-    functions = {
-        "r2": metrics.r2_score,
-        "mae": metrics.mean_absolute_error,
-        "rmse": metrics.root_mean_squared_error,
+    weight = weight[used]
+    squares = np.average((y - t) ** 2, 0, weight)
+    variance = np.average((t - np.average(t, 0, weight)[None]) ** 2, 0, weight)
+    constant = np.where(squares == 0, 1.0, 0.0)
+    r2 = np.where(variance == 0, constant, 1 - squares / np.where(variance == 0, 1.0, variance))
+    return {
+        "r2": float(r2.mean()),
+        "mae": float(np.average(abs(y - t), 0, weight).mean()),
+        "rmse": float(np.sqrt(squares).mean()),
     }
-    return {name: float(f(t, y, sample_weight=weight[used])) for name, f in functions.items()}

@@ -67,6 +67,8 @@ def test_areas_agree_with_scikit_learn():
     assert reports.over_classes(reports.roc_auc(p, label, weight)) == pytest.approx(
         expected, abs=1e-12
     )
+    expected = metrics.average_precision_score(label, p[:, 1], sample_weight=weight)
+    assert reports.average_precision(p, label, weight)[1] == pytest.approx(expected, abs=1e-12)
 
 
 def test_average_precision_against_a_loop_over_thresholds():
@@ -85,16 +87,19 @@ def test_average_precision_against_a_loop_over_thresholds():
     assert np.isnan(ours[1])
 
 
-def test_curves_at_each_threshold():
+@pytest.mark.parametrize("weighted", [False, True])
+def test_curves_agree_with_scikit_learn(weighted):
     p, label, weight = predictions(6, 2)
-    false, true = reports.roc_curve(p[:, 1], label == 1, weight)
-    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
-    area = np.trapezoid(true, false)
-    assert area == pytest.approx(reports.roc_auc(p, label, weight)[1], abs=1e-12)
-    recall, precision = reports.precision_recall_curve(p[:, 1], label == 1, weight)
-    assert (np.diff(recall) <= 0).all() and (recall[-1], precision[-1]) == (0, 1)
-    steps = (-np.diff(recall) * precision[:-1]).sum()
-    assert steps == pytest.approx(reports.average_precision(p, label, weight)[1], abs=1e-12)
+    kwargs = {}
+    if weighted:
+        kwargs = {"sample_weight": weight}
+    curve = reports.roc_curve(p[:, 1], label == 1, *kwargs.values())
+    for ours, theirs in zip(curve, metrics.roc_curve(label, p[:, 1], **kwargs), strict=False):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+    recall, precision = reports.precision_recall_curve(p[:, 1], label == 1, *kwargs.values())
+    expected = metrics.precision_recall_curve(label, p[:, 1], **kwargs)
+    np.testing.assert_allclose(precision, expected[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(recall, expected[1], rtol=0, atol=1e-12)
 
 
 def test_a_single_class():
