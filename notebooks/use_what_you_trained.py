@@ -25,6 +25,7 @@ import numpy as np
 import optax
 
 import jaxdl
+from jaxdl.export import exportable, to_stablehlo
 
 train_set, test_set = jaxdl.data.load("digits")
 print(train_set)
@@ -57,7 +58,9 @@ def show(probabilities, title, count=12):
     label = test_set["label"]
     guess = probabilities.argmax(1)
     right = (guess == label).mean()
-    titles = [f"{g}" if g == t else f"{g} ({t}?)" for g, t in zip(guess[:count], label[:count])]
+    titles = [str(digit) for digit in guess[:count]]
+    for i in np.flatnonzero(guess[:count] != label[:count]):
+        titles[i] = f"{guess[i]} ({label[i]}?)"
     figure, axes = plt.subplots(figsize=(8, 1.3))
     jaxdl.plots.draw_image_grid(axes, raw[:count] / 255, count, titles)
     axes.set_title(f"{title}: {100 * right:.1f} % of {len(label)} are right", y=1.15)
@@ -122,9 +125,6 @@ jaxdl.plots.draw_image_grid(axes, pair, 2, [f"a {label}", "gradient"])
 # images. `python -m jaxdl.export RUN` writes it for a run, and an ONNX file for other programs.
 
 # %%
-from jaxdl.export import to_stablehlo
-from jaxdl.export.networks import exportable
-
 function, examples = exportable(network)["predict"]
 program = to_stablehlo(function, *examples)
 (directory / "predict.stablehlo").write_bytes(program)
