@@ -6,13 +6,14 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.tree_util import Partial
 from jaxtyping import Array, Key
 
 from jaxdl import rng
@@ -116,7 +117,9 @@ class Network:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_names(self.task)]
 
-    def predict(self, inputs: Any, lengths: Any = None, *, batch_size: int = 500) -> np.ndarray:
+    def predict(
+        self, inputs: Any, lengths: Any = None, *, batch_size: int = 500, **more: Any
+    ) -> np.ndarray:
         """Returns the outputs for raw inputs: probabilities of a classifier, numbers in their unit.
 
         Args:
@@ -125,6 +128,7 @@ class Network:
             rows of a table are a list of dictionaries.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
           batch_size: number of examples in a batch.
+          **more: `[N, ...]`, further inputs of a module of the user by name.
 
         Returns:
           Class probabilities `[N, C]`, regression outputs in the unit of the target, or the
@@ -136,7 +140,7 @@ class Network:
         if "predict" not in self.task.functions:
             allowed = f"one with predict; this one has {', '.join(_names(self.task))}"
             raise InputError("network", self.task.name or "a task of yours", allowed)
-        return _Applied(self, "predict")(inputs, lengths, batch_size=batch_size)
+        return _Applied(self, "predict")(inputs, lengths, batch_size=batch_size, **more)
 
     def prepare(self, inputs: Any) -> list[np.ndarray]:
         """Returns raw inputs as the network reads them.
@@ -213,7 +217,8 @@ class _Applied:
     def __init__(self, network: Network, name: str) -> None:
         function = network.task.functions[name]
         self.__doc__ = function.__doc__
-        self.names = list(inspect.signature(function).parameters)[2:]
+        parameters = list(inspect.signature(function).parameters.values())[2:]
+        self.names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
         self.network = network
         self.name = name
 
@@ -223,13 +228,27 @@ class _Applied:
         if self.names[:1] != ["inputs"]:
             return function(*args, **kwargs)
         args = (*network.prepare(args[0]), *args[1:])
-        if not ROWS.issuperset(self.names) or kwargs:
+        if not ROWS.issuperset(self.names):
             return function(*args, **kwargs)
-        rows = [np.asarray(each) for each in args[: len(self.names)] if each is not None]
-        outputs = predict_batched(function, *rows, batch_size=batch_size)
+        rows = dict(zip(self.names, args, strict=False)) | kwargs
+        rows = {name: np.asarray(each) for name, each in rows.items() if each is not None}
+        for name in rows.keys() - ROWS:
+            rows[name] = network.preprocessing(rows[name], name)
+        # One compiled program for all calls with the same names.
+        named = Partial(_Named(tuple(rows)), function)
+        outputs = predict_batched(named, *rows.values(), batch_size=batch_size)
         if self.name == "predict" and "target" in network.fields:
             return network.preprocessing.restored(outputs)
         return outputs
+
+
+class _Named(NamedTuple):
+    """A call of a function with arrays by name."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, function: Callable[..., Any], *arrays: Any) -> Any:
+        return function(**dict(zip(self.names, arrays, strict=True)))
 
 
 def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:

@@ -211,6 +211,31 @@ def test_a_module_of_the_user_is_an_argument(tmp_path):
     assert jaxdl.load(tmp_path, task=task).task is task
 
 
+class Aged(nn.Module):
+    """A network of a user with a second input."""
+
+    @nn.compact
+    def __call__(self, x, age, train=False):
+        return nn.Dense(3)(x * age[:, None])
+
+
+def test_a_second_input_is_a_field_with_its_name(tmp_path):
+    x = RANDOM.normal(size=(40, 4)).astype(np.float32)
+    age = RANDOM.random(40, np.float32)
+    data = Dataset({"input": x, "age": age, "label": LABEL[:40]}, "aged", 3)
+    task = jaxdl.tasks.classify(Aged())
+    net, state = trained(task, data)
+    jaxdl.save(tmp_path, task, state, data)
+    network = jaxdl.load(tmp_path, model=Aged())
+    kernel, bias = (np.asarray(state.params["Dense_0"][name]) for name in ("kernel", "bias"))
+    logits = (x * age[:, None]) @ kernel + bias
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(network.predict(x, age=age, batch_size=7), expected, atol=1e-5)
+    assert network.evaluate(data) == jaxdl.evaluate(net, state, data)
+    with pytest.raises(InputError, match="a field of the set with its name"):
+        network.predict(x)
+
+
 def changed(source, target, change):
     """Copies a network with a changed description."""
     shutil.copytree(source, target)

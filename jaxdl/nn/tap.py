@@ -336,8 +336,8 @@ def call_kwargs(
         inspect.signature(getattr(type(target), method)).bind(target, None, **kwargs)
     except TypeError as error:
         allowed = (
-            "a module called as model(inputs, train=...), with the flag by name and defaults for "
-            "all further parameters; constants can be attributes of the module"
+            "a module called as model(inputs, train=...), with the flag by name, and for each "
+            "further parameter a default or a field of the set with its name"
         )
         if "'lengths'" in str(error):
             allowed = (

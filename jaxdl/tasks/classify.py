@@ -18,7 +18,7 @@ from jaxdl.tasks.task import (
     check_fields,
     check_model,
     init_variables,
-    lengths_kwargs,
+    more_inputs,
     one_update,
     recorded,
     with_sown_losses,
@@ -47,7 +47,8 @@ def classify(
 
     Args:
       model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`. It is
-        also given `lengths=` if the batch has lengths. Its collections other than `params`, such as
+        also given `lengths=` if the batch has lengths, and each field with the name of one of its
+        parameters, such as a second input. Its collections other than `params`, such as
         the `batch_stats` of BatchNorm, are stored in `extra`. A model with one logit `[B, 1]` is a
         binary classifier: the sigmoid of the logit is the probability of class 1.
       label_smoothing: fraction of the target that is spread over all classes, in [0, 1). Only used
@@ -57,10 +58,11 @@ def classify(
 
     Returns:
       A `Task` with `loss` and
-      `predict(params, extra, inputs [B, ...], lengths=None) -> probabilities [B, C]`. A batch has
-      `input [B, ...]` and `label [B]` (integers, or probabilities `[B, C]`). It has `length [B]`
-      for sequences of different lengths, and `mask [B]` if some rows do not count. The metrics are
-      `loss` and `accuracy`, with `multi_label` the fraction of right labels at a threshold of 1/2.
+      `predict(params, extra, inputs [B, ...], lengths=None, **more) -> probabilities [B, C]`. A
+      batch has `input [B, ...]` and `label [B]` (integers, or probabilities `[B, C]`). It has
+      `length [B]` for sequences of different lengths, and `mask [B]` if some rows do not count. The
+      metrics are `loss` and `accuracy`, with `multi_label` the fraction of right labels at a
+      threshold of 1/2.
 
     Raises:
       InputError: a label smoothing outside [0, 1), or with `multi_label`. Raised by the loss: an
@@ -94,7 +96,7 @@ def classify(
         if train and augment is not None:
             inputs = augment_batch(augment, augment_key, inputs)
         logits, extra = apply(
-            model, params, extra, inputs, dropout_key, train=train, **lengths_kwargs(batch)
+            model, params, extra, inputs, dropout_key, train=train, **more_inputs(model, batch)
         )
         if multi_label:
             entropy, correct = _binary(logits, label)
@@ -109,8 +111,9 @@ def classify(
         extra: Any,
         inputs: Float[Array, "B ..."],
         lengths: Int[Array, " B"] | None = None,
+        **more: Num[Array, "B ..."],
     ):
-        kwargs: dict[str, Any] = {}
+        kwargs: dict[str, Any] = dict(more)
         if lengths is not None:
             kwargs["lengths"] = lengths
         logits, _ = apply(model, params, extra, inputs, None, train=False, **kwargs)

@@ -4,7 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxdl import losses
 from jaxdl.core import Batch, Params
@@ -15,7 +15,7 @@ from jaxdl.tasks.task import (
     check_fields,
     check_model,
     init_variables,
-    lengths_kwargs,
+    more_inputs,
     one_update,
     recorded,
     with_sown_losses,
@@ -31,15 +31,15 @@ def regress(model: nn.Module) -> Task:
 
     Args:
       model: a Linen module called as `model(inputs [B, ...], train=bool) -> [B, D]`. It is also
-        given `lengths=` if the batch has lengths. Its collections other than `params` are stored in
-        `extra`.
+        given `lengths=` if the batch has lengths, and each field with the name of one of its
+        parameters, such as a second input. Its collections other than `params` are in `extra`.
 
     Returns:
       A `Task` with `loss` and
-      `predict(params, extra, inputs [B, ...], lengths=None) -> predictions [B, D]`. A batch has
-      `input [B, ...]` and `target [B, D]`. It has `length [B]` for sequences of different lengths,
-      and `mask [B]` if some rows do not count. The metrics are `loss`, the mean squared error, and
-      `mae`, the mean absolute error.
+      `predict(params, extra, inputs [B, ...], lengths=None, **more) -> predictions [B, D]`. A batch
+      has `input [B, ...]` and `target [B, D]`. It has `length [B]` for sequences of different
+      lengths, and `mask [B]` if some rows do not count. The metrics are `loss`, the mean squared
+      error, and `mae`, the mean absolute error.
 
     Example:
       >>> import jaxdl, jax.numpy as jnp
@@ -59,7 +59,7 @@ def regress(model: nn.Module) -> Task:
         check_fields(batch, "target")
         batch = without_padding(batch)
         y, extra = apply(
-            model, params, extra, batch["input"], key, train=train, **lengths_kwargs(batch)
+            model, params, extra, batch["input"], key, train=train, **more_inputs(model, batch)
         )
         mask = batch.get("mask")
         metrics = {
@@ -73,8 +73,9 @@ def regress(model: nn.Module) -> Task:
         extra: Any,
         inputs: Float[Array, "B ..."],
         lengths: Int[Array, " B"] | None = None,
+        **more: Num[Array, "B ..."],
     ):
-        kwargs: dict[str, Any] = {}
+        kwargs: dict[str, Any] = dict(more)
         if lengths is not None:
             kwargs["lengths"] = lengths
         return apply(model, params, extra, inputs, None, train=False, **kwargs)[0]

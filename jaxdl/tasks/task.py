@@ -22,6 +22,9 @@ from jaxdl.nn.tap import call_kwargs, forwards
 
 P = ParamSpec("P")
 
+#: Fields that a task reads itself, which are no further inputs of a model.
+OWN = ("input", "label", "target", "length", "mask")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
@@ -141,7 +144,7 @@ def init_variables(
       (['dense_0', 'norm_0', 'out'], ['batch_stats'])
     """
     check_fields(batch, "input")
-    kwargs = call_kwargs(model, train=False, **lengths_kwargs(batch), **kwargs)
+    kwargs = call_kwargs(model, train=False, **more_inputs(model, batch), **kwargs)
     try:
         with nn.intercept_methods(refuse_single_values):
             extra = dict(model.init(key, batch["input"], **kwargs))
@@ -168,16 +171,29 @@ def check_fields(batch: Batch, *names: str) -> None:
             raise InputError("fields", sorted(set(batch) - {"mask"}), allowed)
 
 
-def lengths_kwargs(batch: Batch) -> dict[str, Any]:
-    """Returns `{"lengths": batch["length"]}` if the batch has a `length`, else `{}`.
+def more_inputs(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a batch that a model reads besides `input`, as its arguments.
+
+    These are `lengths`, if the batch has a `length`, and each other field that has the name of a
+    parameter of the model.
+
+    Args:
+      model: a module called as `model(inputs, name=..., train=...)`.
+      batch: the fields.
 
     Example:
-      >>> lengths_kwargs({"input": 1}), lengths_kwargs({"input": 1, "length": 2})
-      ({}, {'lengths': 2})
+      >>> class Two(nn.Module):
+      ...     def __call__(self, image, age, train=False):
+      ...         return image + age
+      >>> more_inputs(Two(), {"input": 1, "age": 2, "image": 3, "label": 4, "length": 5})
+      {'lengths': 5, 'age': 2}
     """
-    if "length" not in batch:
-        return {}
-    return {"lengths": batch["length"]}
+    more = {}
+    if "length" in batch:
+        more["lengths"] = batch["length"]
+    # The first two parameters are `self` and the inputs.
+    names = list(inspect.signature(type(model).__call__).parameters)[2:]
+    return more | {name: batch[name] for name in names if name in batch and name not in OWN}
 
 
 def without_padding(batch: Batch, *, carried: bool = False) -> Batch:

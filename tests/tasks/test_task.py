@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.tasks.task import apply, init_variables, lengths_kwargs
+from jaxdl.models import MLP
+from jaxdl.tasks.task import apply, init_variables, more_inputs
 from tests.training.linear import KEY
 
 X = np.random.default_rng(0).normal(size=(13, 4)).astype(np.float32)
@@ -39,8 +40,8 @@ class Identity(nn.Module):
 
 
 def test_lengths_come_from_the_batch():
-    assert lengths_kwargs({"input": X}) == {}
-    assert lengths_kwargs({"input": X, "length": LENGTHS}) == {"lengths": LENGTHS}
+    assert more_inputs(MLP(), {"input": X}) == {}
+    assert more_inputs(MLP(), {"input": X, "length": LENGTHS}) == {"lengths": LENGTHS}
 
 
 def test_initial_variables_are_those_of_the_model():
