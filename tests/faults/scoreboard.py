@@ -134,6 +134,12 @@ ROWS: dict[str, Row] = {
         "",
         "--experiments mlp",
     ),
+    "loaded": Row(
+        "A finished run is loaded in another process and repeats its test metrics, bit for bit",
+        "tests.loaded",
+        (),
+        ("--experiments", "mlp"),
+    ),
     "golden": Row(
         "Random numbers, data orders and tiny trainings match the stored hashes", "tests.golden"
     ),
