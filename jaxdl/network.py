@@ -17,12 +17,13 @@ from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.core import Batch, Params, State, inference, learner
+from jaxdl.data.arrays import as_numbers
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
 from jaxdl.description import build_task, describe_task
-from jaxdl.errors import InputError, JaxdlError
+from jaxdl.errors import InputError, JaxdlError, lengths_within
 from jaxdl.functions import bind, predict_batched
 from jaxdl.tasks import Task
 from jaxdl.training import evaluate
@@ -35,6 +36,9 @@ from jaxdl.weights import (
     write_model,
     write_weights,
 )
+
+#: Images with numbers this many times larger than those of the training set have another unit.
+FAR = 16
 
 #: Names of the arguments of functions that are applied batch by batch.
 ROWS = frozenset({"inputs", "lengths", "label"})
@@ -120,9 +124,9 @@ class Network:
         """Returns the outputs for raw inputs: probabilities of a classifier, numbers in their unit.
 
         Args:
-          inputs: `[N, ...]`, as they were before the preprocessing of the training. Pixels may be
-            uint8 or in [0, 1], and grey images may lack the channel axis. Texts are a list, and
-            rows of a table are a list of dictionaries.
+          inputs: `[N, ...]`, as they were before the preprocessing of the training. If these were
+            in [0, 1], pixels may be so, or uint8, or uint16 of images. Grey images may lack the
+            channel axis. Texts are a list, and rows of a table are a list of dictionaries.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
           batch_size: number of examples in a batch.
 
@@ -136,7 +140,10 @@ class Network:
         if "predict" not in self.task.functions:
             allowed = f"one with predict; this one has {', '.join(_names(self.task))}"
             raise InputError("network", self.task.name or "a task of yours", allowed)
-        return _Applied(self, "predict")(inputs, lengths, batch_size=batch_size)
+        given = {"inputs": inputs}
+        if lengths is not None:
+            given["lengths"] = lengths
+        return _Applied(self, "predict")(**given, batch_size=batch_size)
 
     def prepare(self, inputs: Any) -> list[np.ndarray]:
         """Returns raw inputs as the network reads them.
@@ -148,8 +155,9 @@ class Network:
           `[inputs]`, or `[inputs, lengths]` for texts.
 
         Raises:
-          InputError: another number of axes than the training set has, texts or rows that the
-            training set does not have, or cells that `jaxdl.data.encode_rows` refuses.
+          InputError: another number of axes or of scaled channels than the training set has, images
+            in another unit, texts or rows that the training set does not have, or cells that
+            `jaxdl.data.encode_rows` refuses.
         """
         if isinstance(inputs, str):
             inputs = [inputs]
@@ -161,17 +169,36 @@ class Network:
                 raise InputError("inputs", "dictionaries", allowed)
             inputs = encode_rows(self.preprocessing.columns, inputs)
         spec = self.fields["input"]
-        x = np.asarray(inputs)
+        x = as_numbers("inputs", inputs)
         if x.ndim == len(spec.shape) and spec.shape[-1:] == (1,) and x.shape[1:] == spec.shape[:-1]:
             x = x[..., None]
         if x.ndim != len(spec.shape) + 1:
             allowed = f"[N, {', '.join(map(str, spec.shape))}]; write x[None] for one example"
             raise InputError("inputs shape", list(x.shape), allowed)
         if jnp.issubdtype(spec.dtype, jnp.floating):
+            self._check_scale(x)
             x = self.preprocessing(x)
             if x.dtype.kind in "iub":
                 x = x.astype(np.float32)
         return [x]
+
+    def _check_scale(self, x: np.ndarray) -> None:
+        """Raises for other channels than scaling needs, and for images in another unit."""
+        shape = self.fields["input"].shape
+        steps = self.preprocessing.scaling.get("input", ())
+        if any(each.size > 1 for pair in steps for each in pair) and x.shape[-1] != shape[-1]:
+            allowed = f"[N, {', '.join(map(str, shape))}]"
+            raise InputError("inputs shape", list(x.shape), allowed)
+        limits = self.preprocessing.range
+        if limits is None or len(shape) != 3 or not x.size:
+            return
+        is_divided = self.preprocessing.is_unit and x.dtype in (np.uint8, np.uint16)
+        largest = max(abs(float(x.min())), abs(float(x.max())))
+        if not is_divided and FAR * max(*map(abs, limits), 1 / FAR) < largest < np.inf:
+            allowed = f"pixels in [{limits[0]:.4g}, {limits[1]:.4g}], as in the training set"
+            if self.preprocessing.is_unit:
+                allowed = "pixels in [0, 1], or in uint8, such as x.astype(np.uint8)"
+            raise InputError("inputs", f"pixels up to {largest:.6g}", allowed)
 
     def _encoded(self, texts: list[str]) -> list[np.ndarray]:
         """Returns texts as ids, with their lengths if the network was trained with lengths."""
@@ -222,10 +249,20 @@ class _Applied:
         function = bind(network.task.functions[self.name], network.state)
         if self.names[:1] != ["inputs"]:
             return function(*args, **kwargs)
-        args = (*network.prepare(args[0]), *args[1:])
-        if not ROWS.issuperset(self.names) or kwargs:
+        given = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        known = len(args) <= len(self.names) and given.keys() <= set(self.names)
+        if "inputs" not in given or not known:
+            # Raises a TypeError, which names the argument.
             return function(*args, **kwargs)
-        rows = [np.asarray(each) for each in args[: len(self.names)] if each is not None]
+        given["inputs"], *lengths = network.prepare(given["inputs"])
+        if lengths and "lengths" in self.names and given.get("lengths") is None:
+            given["lengths"] = lengths[0]
+        if given.get("lengths") is not None:
+            lengths_within(np.asarray(given["lengths"]), given["inputs"].shape[1])
+        names = [name for name in self.names if given.get(name) is not None]
+        if not ROWS.issuperset(self.names) or names != self.names[: len(names)]:
+            return function(**given)
+        rows = [np.asarray(given[name]) for name in names]
         outputs = predict_batched(function, *rows, batch_size=batch_size)
         if self.name == "predict" and "target" in network.fields:
             return network.preprocessing.restored(outputs)

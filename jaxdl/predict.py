@@ -152,7 +152,12 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
             print(f"\r{done:,} of {len(raw.names):,}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty() and len(parts) > 1:
         print(file=sys.stderr)
-    return np.concatenate(parts)
+    outputs = np.concatenate(parts)
+    bad = ~np.isfinite(outputs).reshape(len(outputs), -1).all(1)
+    if bad.any():
+        allowed = "inputs like those of the training set, and a network whose training had no NaN"
+        raise InputError(f"output of {raw.names[bad.argmax()]}", "nan or infinite", allowed)
+    return outputs
 
 
 def _wanted(network: Network) -> str:
@@ -181,7 +186,8 @@ def _form(network: Network) -> Form:
     shape = network.fields["input"].shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise InputError("inputs", "images", f"{_wanted(network)}; it reads no images")
-    return Form(shape[0], shape[1], shape[2], bits=8)
+    # 8 bits become 16 without another rounding: 257 v / 65535 = v / 255.
+    return Form(shape[0], shape[1], shape[2], bits=16)
 
 
 def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import optax
@@ -73,6 +74,36 @@ def test_a_folder_becomes_a_table_of_all_probabilities(images, tmp_path, batch_s
         given = [float(row[f"p({name})"]) for name in NAMES]
         np.testing.assert_allclose(given, expected, atol=1e-6)
         assert row["label"] == NAMES[expected.argmax()]
+
+
+def test_images_of_16_bits_keep_their_unit(tmp_path):
+    deep = RANDOM.integers(0, 2**16, (20, 3, 2), np.uint16)
+    for i, image in enumerate(deep):
+        path = tmp_path / f"folder/{NAMES[i % 2]}/{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    Image.fromarray((deep[0] >> 8).astype(np.uint8)).save(tmp_path / "few.png")
+    data, _ = jaxdl.data.load(tmp_path / "folder", cache_dir=str(tmp_path / "cache"))
+    task = jaxdl.tasks.classify(MLP((4,), 2))
+    network = saved(tmp_path / "run", task, data)
+    out = tmp_path / "out.npz"
+    files = sorted(map(str, (tmp_path / "folder").rglob("*.png")))
+    assert main([str(tmp_path / "run"), *files, str(tmp_path / "few.png"), "--out", str(out)]) == 0
+    rows = [int(Path(file).stem) for file in files]
+    few = (deep[:1] >> 8) / np.float32(255)
+    expected = network.predict(np.concatenate([deep[rows] / np.float32(65535), few])[..., None])
+    np.testing.assert_array_equal(np.load(out)["output"], expected)
+
+
+def test_outputs_that_are_no_numbers_have_no_label(tmp_path, capsys):
+    ids = RANDOM.integers(0, 6, (20, 3)).astype(np.int32)
+    data = Dataset({"input": ids, "label": ids[:, 0] % 2}, "ids", 2)
+    net = SequenceNet(OneHot(6), jaxdl.nn.RNN("gru", 3), 2, pool="last")
+    saved(tmp_path, jaxdl.tasks.classify(net), data)
+    ids[4, 1] = 6
+    np.savez(tmp_path / "ids.npz", input=ids)
+    assert main([str(tmp_path), str(tmp_path / "ids.npz")]) == 2
+    assert "error: output of row 4: got 'nan or infinite'" in capsys.readouterr().err
 
 
 def test_arrays_become_json_or_arrays(images, tmp_path):
