@@ -140,10 +140,8 @@ class Network:
         if "predict" not in self.task.functions:
             allowed = f"one with predict; this one has {', '.join(_names(self.task))}"
             raise InputError("network", self.task.name or "a task of yours", allowed)
-        given = {"inputs": inputs}
-        if lengths is not None:
-            given["lengths"] = lengths
-        return _Applied(self, "predict")(**given, batch_size=batch_size)
+        rows = [inputs] if lengths is None else [inputs, lengths]
+        return _Applied(self, "predict")(*rows, batch_size=batch_size)
 
     def prepare(self, inputs: Any) -> list[np.ndarray]:
         """Returns raw inputs as the network reads them.
@@ -187,8 +185,7 @@ class Network:
         shape = self.fields["input"].shape
         steps = self.preprocessing.scaling.get("input", ())
         if any(each.size > 1 for pair in steps for each in pair) and x.shape[-1] != shape[-1]:
-            allowed = f"[N, {', '.join(map(str, shape))}]"
-            raise InputError("inputs shape", list(x.shape), allowed)
+            raise InputError("inputs shape", list(x.shape), f"[N, {str(list(shape))[1:]}")
         limits = self.preprocessing.range
         if limits is None or len(shape) != 3 or not x.size:
             return
@@ -250,9 +247,7 @@ class _Applied:
         if self.names[:1] != ["inputs"]:
             return function(*args, **kwargs)
         given = {**dict(zip(self.names, args, strict=False)), **kwargs}
-        known = len(args) <= len(self.names) and given.keys() <= set(self.names)
-        if "inputs" not in given or not known:
-            # Raises a TypeError, which names the argument.
+        if "inputs" not in given or len(args) > len(self.names) or given.keys() - {*self.names}:
             return function(*args, **kwargs)
         given["inputs"], *lengths = network.prepare(given["inputs"])
         if lengths and "lengths" in self.names and given.get("lengths") is None:

@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 from jaxdl import plots, rng
+from jaxdl.data.columns import encode_cells
 from jaxdl.data.decoding import Form, decode
 from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.data.raw import RawInputs, read_inputs
@@ -143,6 +144,8 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     if raw.kind == "texts" and network.preprocessing.text is None:
         allowed = f"{_wanted(network)}; this network reads no texts"
         raise InputError("inputs", raw.values[0][:80], allowed)
+    if raw.kind == "rows":
+        raw = _encoded_rows(network, raw)
     parts = []
     done = 0
     for part in _parts(network, raw, options):
@@ -160,11 +163,24 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     return outputs
 
 
+def _encoded_rows(network: Network, raw: RawInputs) -> RawInputs:
+    """Returns the rows of a table as an array; errors have the line of the file."""
+    columns = network.preprocessing.columns
+    if columns is None:
+        raise InputError("inputs", "a table", _wanted(network))
+    missing = [each.name for each in columns if each.name not in raw.values[0]]
+    if missing:
+        raise InputError("inputs", f"a table without {', '.join(missing)}", _wanted(network))
+    cells = {each.name: [row[each.name] for row in raw.values] for each in columns}
+    return raw._replace(kind="array", values=encode_cells(columns, cells, raw.names.__getitem__))
+
+
 def _wanted(network: Network) -> str:
     """Returns the inputs that a network takes, in words."""
     shape = list(network.fields["input"].shape)
     if network.preprocessing.columns is not None:
-        return "a .csv file with the columns of the training set"
+        names = ", ".join(each.name for each in network.preprocessing.columns)
+        return f"a .csv file with the columns {names}"
     if len(shape) == 3 and shape[-1] in (1, 3):
         return f"images of {shape[0]} x {shape[1]} pixels, or a .npz file"
     return f"a .npz file with an array [N, {', '.join(map(str, shape))}]"

@@ -95,6 +95,19 @@ def test_images_of_16_bits_keep_their_unit(tmp_path):
     np.testing.assert_array_equal(np.load(out)["output"], expected)
 
 
+def test_only_grey_pixels_of_an_rgb_file_are_grey(images, tmp_path, capsys):
+    directory, network = images
+    Image.fromarray(PIXELS[3].repeat(3, -1)).save(tmp_path / "a.png")
+    Image.fromarray(PIXELS[4, ..., 0]).save(tmp_path / "b.png")
+    out = tmp_path / "out.npz"
+    assert main([str(directory / "run"), str(tmp_path), "--out", str(out)]) == 0
+    np.testing.assert_array_equal(np.load(out)["output"], network.predict(PIXELS[3:5]))
+    Image.new("RGB", (5, 6), "red").save(tmp_path / "c.png")
+    capsys.readouterr()
+    assert main([str(directory / "run"), str(tmp_path)]) == 2
+    assert "c.png with colours', allowed: a grey image" in capsys.readouterr().err
+
+
 def test_outputs_that_are_no_numbers_have_no_label(tmp_path, capsys):
     ids = RANDOM.integers(0, 6, (20, 3)).astype(np.int32)
     data = Dataset({"input": ids, "label": ids[:, 0] % 2}, "ids", 2)
@@ -176,6 +189,23 @@ def test_a_table_of_numbers(tmp_path, capsys):
     (tmp_path / "new.csv").write_text("b;a\nz;0.5\n")
     assert main([str(tmp_path / "run"), str(tmp_path / "new.csv")]) == 2
     assert "column 'b': got 'z', allowed: x, y" in capsys.readouterr().err
+    # 2,000 rows are a part of the table.
+    many = ["b,a", *["x,1"] * 2500, "z,1"]
+    (tmp_path / "many.csv").write_text("\n".join(many))
+    (tmp_path / "few.csv").write_text("b,c\nx,1")
+    for name, message in (
+        ("many", "error: line 2502, column 'b': got 'z', allowed: x, y"),
+        ("few", "error: inputs: got 'a table without a', allowed: a .csv file with the columns a"),
+    ):
+        assert main([str(tmp_path / "run"), str(tmp_path / f"{name}.csv")]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(), (0, 6, 5, 1)])
+def test_an_array_without_rows_is_refused(images, tmp_path, shape, capsys):
+    np.savez(tmp_path / "none.npz", input=np.zeros(shape))
+    assert main([str(images[0] / "run"), str(tmp_path / "none.npz")]) == 2
+    assert "allowed: an array [N, ...] with N of at least 1" in capsys.readouterr().err
 
 
 def test_images_are_reconstructed_and_generated(tmp_path, capsys):
