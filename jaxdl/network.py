@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.core import Batch, Params, State, inference, learner
-from jaxdl.data.arrays import as_numbers
+from jaxdl.data.arrays import as_numbers, checked_scaling
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
@@ -354,8 +354,8 @@ def load(
     if task is None:
         task = build_task(stored["task"], **modules)
     fields = stored["fields"]
-    expected = _expected(task, fields)
-    variables, steps = read_weights(directory, expected, member)
+    checked_scaling(preprocessing.scaling, _batch(fields))
+    variables, steps = read_weights(directory, _expected(task, fields), member)
     result = read_result(directory)
     return Network(task, variables, preprocessing, fields, steps, result, member)
 
@@ -370,12 +370,9 @@ def _directory(path: str | os.PathLike[str]) -> Path:
 
 def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Returns shapes and dtypes of the variables that a task needs, without computing any."""
-    batch = {
-        field: jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype) for field, spec in fields.items()
-    }
     try:
         init = functools.partial(_init_without_carry, task)
-        params, extra = jax.eval_shape(init, jax.random.key(0), batch)
+        params, extra = jax.eval_shape(init, jax.random.key(0), _batch(fields))
     except JaxdlError:
         raise
     except Exception as error:
@@ -384,8 +381,11 @@ def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[st
     return {"params": params, **extra}
 
 
+def _batch(fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:
+    return {name: jax.ShapeDtypeStruct((1, *f.shape), f.dtype) for name, f in fields.items()}
+
+
 def _init_without_carry(task: Task, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-    """Returns the initial variables of a task, without recurrent states."""
     params, extra = task.init(key, batch)
     return params, without_carry(extra)
 

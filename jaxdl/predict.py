@@ -218,6 +218,8 @@ def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[d
             for name, row in zip(names, flat.tolist(), strict=True)
         ]
     classes = network.classes or tuple(map(str, range(outputs.shape[-1])))
+    if len(classes) != outputs.shape[-1]:
+        raise InputError("class_names", len(classes), f"{outputs.shape[-1]}, as many as outputs")
     rows = []
     for name, probabilities in zip(names, outputs.tolist(), strict=True):
         best = int(np.argmax(probabilities))

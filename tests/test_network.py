@@ -224,7 +224,7 @@ def test_a_language_model_continues_a_prompt(tmp_path):
     np.testing.assert_allclose(
         network.predict(ids), jaxdl.bind(task.predict, state)(ids), atol=1e-6
     )
-    with pytest.raises(TypeError, match="lengths"):
+    with pytest.raises(TypeError, match="arguments"):
         network.predict(ids, np.ones(20, int))
     given = network.generate(ids[:2], key, length=5)
     expected = jaxdl.bind(task.generate, state)(ids[:2], key, length=5)
@@ -270,6 +270,9 @@ CHANGES = {
     "wider": lambda stored: stored["task"]["model"].update(hidden=[5]),
     "huge": lambda stored: stored["task"]["model"].update(hidden=[2**40]),
     "deep": lambda stored: stored["task"]["model"].update(hidden=[1] * 40),
+    "too deep": lambda stored: stored["task"]["model"].update(hidden=[1] * 10**5),
+    "zero": lambda stored: stored["preprocessing"].update(scaling={"input": [[0, 0]]}),
+    "channels": lambda stored: stored["preprocessing"].update(scaling={"input": [[0, [1] * 5]]}),
     "foreign": lambda stored: stored["task"]["model"].update({"class": "subprocess.Popen"}),
     "task": lambda stored: stored["task"].update(task="exec"),
     "norm": lambda stored: stored["task"]["model"].update(norm=None),

@@ -140,6 +140,8 @@ class Preprocessing:
                 str(field): tuple((_finite(shift), _finite(scale)) for shift, scale in steps)
                 for field, steps in stored["scaling"].items()
             }
+            if not all(scale.all() for steps in scaling.values() for _, scale in steps):
+                raise ValueError("a scale of 0")
             names = stored["class_names"]
             text = stored["text"]
             limits = stored.get("range")
