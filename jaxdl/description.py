@@ -23,6 +23,9 @@ PLACE = ("parent", "name")
 #: Most numbers in the vectors of an embedding.
 MAX_VECTORS = 2**28
 
+#: Most parts of a list, such as layers. JAX needs minutes to trace many more.
+MAX_PARTS = 1000
+
 #: Functions that make a task, by name. A description names one of them, and no other code.
 TASKS: dict[str, Callable[..., Task]] = {
     "classify": tasks.classify,
@@ -114,7 +117,8 @@ def build(description: Any) -> Any:
       description: JSON values.
 
     Raises:
-      InputError: an unknown class, dtype or field, or values that the class refuses.
+      InputError: an unknown class, dtype or field, too long a list, or values that the class
+        refuses.
 
     Example:
       >>> build({"class": "os.system", "command": "true"})
@@ -122,6 +126,8 @@ def build(description: Any) -> Any:
       jaxdl.errors.InputError: class: got 'os.system', allowed: Autoencoder, CNN, CNN1D, ...
     """
     if isinstance(description, list):
+        if len(description) > MAX_PARTS:
+            raise InputError("model.json", f"a list of {len(description)}", f"at most {MAX_PARTS}")
         return tuple(build(each) for each in description)
     if not isinstance(description, Mapping):
         return description

@@ -6,25 +6,26 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.tree_util import Partial
 from jaxtyping import Array, Key
 
 from jaxdl import rng
+from jaxdl.applied import Applied
 from jaxdl.core import Batch, Params, State, inference, learner
+from jaxdl.data.arrays import as_numbers, checked_scaling
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
 from jaxdl.description import build_task, describe_task
 from jaxdl.errors import InputError, JaxdlError
-from jaxdl.functions import bind, predict_batched
+from jaxdl.functions import bind
 from jaxdl.tasks import Task
 from jaxdl.training import evaluate
 from jaxdl.weights import (
@@ -37,8 +38,8 @@ from jaxdl.weights import (
     write_weights,
 )
 
-#: Names of the arguments of functions that are applied batch by batch.
-ROWS = frozenset({"inputs", "lengths", "label"})
+#: Images with numbers this many times larger than those of the training set have another unit.
+FAR = 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class Network:
         if task is None or name not in task.functions or name.endswith("loss"):
             names = "" if task is None else ", ".join(_names(task))
             raise AttributeError(f"this network has no {name!r}, only {names}")
-        return _Applied(self, name)
+        return Applied(self, name)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_names(self.task)]
@@ -123,9 +124,9 @@ class Network:
         """Returns the outputs for raw inputs: probabilities of a classifier, numbers in their unit.
 
         Args:
-          inputs: `[N, ...]`, as they were before the preprocessing of the training. Pixels may be
-            uint8 or in [0, 1], and grey images may lack the channel axis. Texts are a list, and
-            rows of a table are a list of dictionaries.
+          inputs: `[N, ...]`, as they were before the preprocessing of the training. If these were
+            in [0, 1], pixels may be so, or uint8, or uint16 of images. Grey images may lack the
+            channel axis. Texts are a list, and rows of a table are a list of dictionaries.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
           batch_size: number of examples in a batch.
           **more: `[N, ...]`, further inputs of a module of the user by name.
@@ -140,7 +141,8 @@ class Network:
         if "predict" not in self.task.functions:
             allowed = f"one with predict; this one has {', '.join(_names(self.task))}"
             raise InputError("network", self.task.name or "a task of yours", allowed)
-        return _Applied(self, "predict")(inputs, lengths, batch_size=batch_size, **more)
+        rows = [inputs] if lengths is None else [inputs, lengths]
+        return Applied(self, "predict")(*rows, batch_size=batch_size, **more)
 
     def prepare(self, inputs: Any) -> list[np.ndarray]:
         """Returns raw inputs as the network reads them.
@@ -152,8 +154,9 @@ class Network:
           `[inputs]`, or `[inputs, lengths]` for texts.
 
         Raises:
-          InputError: another number of axes than the training set has, texts or rows that the
-            training set does not have, or cells that `jaxdl.data.encode_rows` refuses.
+          InputError: another number of axes or of scaled channels than the training set has, images
+            in another unit, texts or rows that the training set does not have, or cells that
+            `jaxdl.data.encode_rows` refuses.
         """
         if isinstance(inputs, str):
             inputs = [inputs]
@@ -165,17 +168,35 @@ class Network:
                 raise InputError("inputs", "dictionaries", allowed)
             inputs = encode_rows(self.preprocessing.columns, inputs)
         spec = self.fields["input"]
-        x = np.asarray(inputs)
+        x = as_numbers("inputs", inputs)
         if x.ndim == len(spec.shape) and spec.shape[-1:] == (1,) and x.shape[1:] == spec.shape[:-1]:
             x = x[..., None]
         if x.ndim != len(spec.shape) + 1:
             allowed = f"[N, {', '.join(map(str, spec.shape))}]; write x[None] for one example"
             raise InputError("inputs shape", list(x.shape), allowed)
         if jnp.issubdtype(spec.dtype, jnp.floating):
+            self._check_scale(x)
             x = self.preprocessing(x)
             if x.dtype.kind in "iub":
                 x = x.astype(np.float32)
         return [x]
+
+    def _check_scale(self, x: np.ndarray) -> None:
+        """Raises for other channels than scaling needs, and for images in another unit."""
+        shape = self.fields["input"].shape
+        steps = self.preprocessing.scaling.get("input", ())
+        if any(each.size > 1 for pair in steps for each in pair) and x.shape[-1] != shape[-1]:
+            raise InputError("inputs shape", list(x.shape), f"[N, {str(list(shape))[1:]}")
+        limits = self.preprocessing.range
+        if limits is None or len(shape) != 3 or not x.size:
+            return
+        is_divided = self.preprocessing.is_unit and x.dtype in (np.uint8, np.uint16)
+        largest = max(abs(float(x.min())), abs(float(x.max())))
+        if not is_divided and FAR * max(*map(abs, limits), 1 / FAR) < largest < np.inf:
+            allowed = f"pixels in [{limits[0]:.4g}, {limits[1]:.4g}], as in the training set"
+            if self.preprocessing.is_unit:
+                allowed = "pixels in [0, 1], or in uint8, such as x.astype(np.uint8)"
+            raise InputError("inputs", f"pixels up to {largest:.6g}", allowed)
 
     def _encoded(self, texts: list[str]) -> list[np.ndarray]:
         """Returns texts as ids, with their lengths if the network was trained with lengths."""
@@ -209,46 +230,6 @@ class Network:
         net = learner(init, *self.task.updates(*[optax.identity()] * count))
         state = self.state.replace(opt=(optax.EmptyState(),) * count)
         return evaluate(net, state, data, key=key, batch_size=batch_size)
-
-
-class _Applied:
-    """A function of a network, applied to raw inputs."""
-
-    def __init__(self, network: Network, name: str) -> None:
-        function = network.task.functions[name]
-        self.__doc__ = function.__doc__
-        parameters = list(inspect.signature(function).parameters.values())[2:]
-        self.names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
-        self.network = network
-        self.name = name
-
-    def __call__(self, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
-        network = self.network
-        function = bind(network.task.functions[self.name], network.state)
-        if self.names[:1] != ["inputs"]:
-            return function(*args, **kwargs)
-        args = (*network.prepare(args[0]), *args[1:])
-        if not ROWS.issuperset(self.names):
-            return function(*args, **kwargs)
-        rows = dict(zip(self.names, args, strict=False)) | kwargs
-        rows = {name: np.asarray(each) for name, each in rows.items() if each is not None}
-        for name in rows.keys() - ROWS:
-            rows[name] = network.preprocessing(rows[name], name)
-        # One compiled program for all calls with the same names.
-        named = Partial(_Named(tuple(rows)), function)
-        outputs = predict_batched(named, *rows.values(), batch_size=batch_size)
-        if self.name == "predict" and "target" in network.fields:
-            return network.preprocessing.restored(outputs)
-        return outputs
-
-
-class _Named(NamedTuple):
-    """A call of a function with arrays by name."""
-
-    names: tuple[str, ...]
-
-    def __call__(self, function: Callable[..., Any], *arrays: Any) -> Any:
-        return function(**dict(zip(self.names, arrays, strict=True)))
 
 
 def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:
@@ -341,8 +322,8 @@ def load(
     if task is None:
         task = build_task(stored["task"], **modules)
     fields = stored["fields"]
-    expected = _expected(task, fields)
-    variables, steps = read_weights(directory, expected, member)
+    checked_scaling(preprocessing.scaling, _batch(fields))
+    variables, steps = read_weights(directory, _expected(task, fields), member)
     result = read_result(directory)
     return Network(task, variables, preprocessing, fields, steps, result, member)
 
@@ -357,12 +338,9 @@ def _directory(path: str | os.PathLike[str]) -> Path:
 
 def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, Any]:
     """Returns shapes and dtypes of the variables that a task needs, without computing any."""
-    batch = {
-        field: jax.ShapeDtypeStruct((1, *spec.shape), spec.dtype) for field, spec in fields.items()
-    }
     try:
         init = functools.partial(_init_without_carry, task)
-        params, extra = jax.eval_shape(init, jax.random.key(0), batch)
+        params, extra = jax.eval_shape(init, jax.random.key(0), _batch(fields))
     except JaxdlError:
         raise
     except Exception as error:
@@ -371,8 +349,11 @@ def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[st
     return {"params": params, **extra}
 
 
+def _batch(fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[str, jax.ShapeDtypeStruct]:
+    return {name: jax.ShapeDtypeStruct((1, *f.shape), f.dtype) for name, f in fields.items()}
+
+
 def _init_without_carry(task: Task, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-    """Returns the initial variables of a task, without recurrent states."""
     params, extra = task.init(key, batch)
     return params, without_carry(extra)
 

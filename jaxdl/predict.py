@@ -25,6 +25,7 @@ import jax
 import numpy as np
 
 from jaxdl import plots, rng
+from jaxdl.data.columns import encode_cells
 from jaxdl.data.decoding import Form, decode
 from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.data.raw import RawInputs, read_inputs
@@ -143,6 +144,8 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     if raw.kind == "texts" and network.preprocessing.text is None:
         allowed = f"{_wanted(network)}; this network reads no texts"
         raise InputError("inputs", raw.values[0][:80], allowed)
+    if raw.kind == "rows":
+        raw = _encoded_rows(network, raw)
     parts = []
     done = 0
     for part in _parts(network, raw, options):
@@ -152,14 +155,32 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
             print(f"\r{done:,} of {len(raw.names):,}", end="", file=sys.stderr, flush=True)
     if sys.stderr.isatty() and len(parts) > 1:
         print(file=sys.stderr)
-    return np.concatenate(parts)
+    outputs = np.concatenate(parts)
+    bad = ~np.isfinite(outputs).reshape(len(outputs), -1).all(1)
+    if bad.any():
+        allowed = "inputs like those of the training set, and a network whose training had no NaN"
+        raise InputError(f"output of {raw.names[bad.argmax()]}", "nan or infinite", allowed)
+    return outputs
+
+
+def _encoded_rows(network: Network, raw: RawInputs) -> RawInputs:
+    """Returns the rows of a table as an array; errors have the line of the file."""
+    columns = network.preprocessing.columns
+    if columns is None:
+        raise InputError("inputs", "a table", _wanted(network))
+    missing = [each.name for each in columns if each.name not in raw.values[0]]
+    if missing:
+        raise InputError("inputs", f"a table without {', '.join(missing)}", _wanted(network))
+    cells = {each.name: [row[each.name] for row in raw.values] for each in columns}
+    return raw._replace(kind="array", values=encode_cells(columns, cells, raw.names.__getitem__))
 
 
 def _wanted(network: Network) -> str:
     """Returns the inputs that a network takes, in words."""
     shape = list(network.fields["input"].shape)
     if network.preprocessing.columns is not None:
-        return "a .csv file with the columns of the training set"
+        names = ", ".join(each.name for each in network.preprocessing.columns)
+        return f"a .csv file with the columns {names}"
     if len(shape) == 3 and shape[-1] in (1, 3):
         return f"images of {shape[0]} x {shape[1]} pixels, or a .npz file"
     return f"a .npz file with an array [N, {', '.join(map(str, shape))}]"
@@ -181,7 +202,8 @@ def _form(network: Network) -> Form:
     shape = network.fields["input"].shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise InputError("inputs", "images", f"{_wanted(network)}; it reads no images")
-    return Form(shape[0], shape[1], shape[2], bits=8)
+    # 8 bits become 16 without another rounding: 257 v / 65535 = v / 255.
+    return Form(shape[0], shape[1], shape[2], bits=16)
 
 
 def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[dict[str, Any]]:
@@ -196,6 +218,8 @@ def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[d
             for name, row in zip(names, flat.tolist(), strict=True)
         ]
     classes = network.classes or tuple(map(str, range(outputs.shape[-1])))
+    if len(classes) != outputs.shape[-1]:
+        raise InputError("class_names", len(classes), f"{outputs.shape[-1]}, as many as outputs")
     rows = []
     for name, probabilities in zip(names, outputs.tolist(), strict=True):
         best = int(np.argmax(probabilities))

@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxdl.data.files import parse_json_object, read_bytes, sync, write_atomically
@@ -17,6 +18,15 @@ from jaxdl.version import __version__
 #: The description of a network, and its arrays.
 MODEL = "model.json"
 WEIGHTS = "weights.safetensors"
+
+#: Dtypes by their names in the file.
+DTYPES = {
+    **{f"F{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
+    **{f"I{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
+    "BF16": np.dtype(jnp.bfloat16),
+    "BOOL": np.dtype(bool),
+}
 
 #: Version of the form of both files.
 FORMAT = 1
@@ -146,12 +156,11 @@ def read_weights(
 
 def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """Returns all arrays of a file, and the number of its steps and runs (0 for a single one)."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+    from safetensors import SafetensorError, deserialize
 
     try:
         content = read_bytes(path)
-        arrays = load(content)
+        arrays = {name: _array(**stored) for name, stored in deserialize(content)}
         size = int.from_bytes(content[:8], "little")
         metadata = parse_json_object(content[8 : 8 + size])["__metadata__"]
         numbers = {"steps": int(metadata["steps"]), "members": int(metadata["members"])}
@@ -167,6 +176,11 @@ def _read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     if not intact:
         raise InputError(str(path), "other contents than were written", "an undamaged copy")
     return arrays, numbers
+
+
+def _array(dtype: str, shape: Sequence[int], data: bytes) -> np.ndarray:
+    """Returns an array of a file; the reader of NumPy lacks some dtypes that it writes."""
+    return np.frombuffer(data, DTYPES[dtype]).reshape(shape)
 
 
 def _hash(arrays: Mapping[str, np.ndarray], steps: int, members: int) -> str:

@@ -49,6 +49,7 @@ ARROWS = {
     "wrappers": {"core", "errors", "finite", "metrics", "selection"},
     "data": {"core", "errors", "output", "rng", "xla"},
     "functions": {"core", "data", "errors"},
+    "applied": {"errors", "functions"},
     "nn": {"errors", "metrics", "xla"},
     "transfer": {"core", "errors", "nn", "selection", "wrappers"},
     "models": {"errors", "metrics", "nn"},
@@ -60,7 +61,17 @@ ARROWS = {
     "description": {"augment", "errors", "models", "nn", "tasks"},
     "weights": {"data", "errors", "training", "version"},
     "network": {
-        *("core", "data", "description", "errors", "functions", "rng", "tasks", "training"),
+        *(
+            "applied",
+            "core",
+            "data",
+            "description",
+            "errors",
+            "functions",
+            "rng",
+            "tasks",
+            "training",
+        ),
         "weights",
     },
     "export": {

@@ -12,7 +12,7 @@ import pytest
 import jaxdl
 from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews, standardize
 from jaxdl.errors import InputError
-from jaxdl.models import MLP, VAE, OneHot, Reshaped, SequenceNet
+from jaxdl.models import MLP, VAE, Conditional, OneHot, Reshaped, SequenceNet
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (60, 6, 5, 1), np.uint8)
@@ -74,6 +74,25 @@ def test_raw_inputs_come_in_several_forms(classifier):
         network.predict(np.full((2, 6, 5, 1), np.nan, np.float32))
 
 
+def test_images_in_another_unit_are_refused(classifier):
+    network = jaxdl.load(classifier[0])
+    for inputs in (PIXELS.astype(np.float32), PIXELS.astype(np.int64)):
+        with pytest.raises(InputError, match=r"^inputs: got 'pixels up to 25.', allowed: .* uint8"):
+            network.predict(inputs)
+    with pytest.raises(InputError, match="^inputs: got"):
+        network.predict([[1, 2], [3]])
+
+
+def test_scaled_channels_are_those_of_the_training_set(tmp_path):
+    colours = RANDOM.random((30, 2, 2, 3)).astype(np.float32)
+    (data,) = standardize(Dataset({"input": colours, "label": LABEL[:30]}, "few", 3))
+    task = jaxdl.tasks.classify(MLP((3,), 3))
+    _, state = trained(task, data)
+    jaxdl.save(tmp_path, task, state, data)
+    with pytest.raises(InputError, match=r"^inputs shape: got \[30, 2, 2, 1\], allowed: \[N, 2"):
+        jaxdl.load(tmp_path).predict(colours[..., :1])
+
+
 def test_two_files_are_enough_wherever_they_lie(classifier, tmp_path):
     for name in ("model.json", "weights.safetensors"):
         shutil.copy(classifier[0] / name, tmp_path / name)
@@ -127,6 +146,9 @@ def test_functions_of_a_vae(tmp_path):
     assert network.bound(PIXELS, jaxdl.root(1), 3).shape == (60,)
     key = jaxdl.root(4)
     assert network.evaluate(IMAGES, key=key) == jaxdl.evaluate(net, state, IMAGES, key=key)
+    np.testing.assert_array_equal(network.encode(inputs=PIXELS)[0], mean)
+    with pytest.raises(TypeError, match="inputs"):
+        network.encode()
     with pytest.raises(InputError, match="^network: got 'vae', allowed: .* has encode, decode"):
         network.predict(PIXELS)
 
@@ -169,6 +191,25 @@ def test_texts_are_raw_inputs(tmp_path):
     np.testing.assert_allclose(network.predict(texts), expected, atol=1e-6)
     np.testing.assert_allclose(network.predict(texts[3]), expected[3:4], atol=1e-6)
     assert network.preprocessing.text.vocabulary == vocabulary
+    one = network.predict(texts, np.ones(20, int))
+    rows = data["input"], np.ones(20, np.int32)
+    np.testing.assert_allclose(one, jaxdl.bind(task.predict, state)(*rows), atol=1e-6)
+    for length in (0, 5):
+        with pytest.raises(InputError, match=rf"^length\[0\]: got {length}, allowed: .* \[1, 4\]"):
+            network.predict(data["input"], np.full(20, length))
+
+
+def test_labels_are_given_by_place_or_by_name(tmp_path):
+    encoder = Conditional(MLP((4,), 4), 3)
+    model = VAE(encoder, Conditional(Reshaped(MLP((4,), 30), (6, 5, 1)), 3), latent=2)
+    task = jaxdl.tasks.vae(model)
+    _, state = trained(task, IMAGES)
+    jaxdl.save(tmp_path, task, state, IMAGES)
+    network = jaxdl.load(tmp_path)
+    expected = network.reconstruct(PIXELS, LABEL, batch_size=7)
+    np.testing.assert_array_equal(network.reconstruct(PIXELS, label=LABEL, batch_size=7), expected)
+    direct = jaxdl.bind(task.reconstruct, state)(IMAGES["input"], LABEL)
+    np.testing.assert_allclose(expected, direct, atol=1e-6)
 
 
 def test_a_language_model_continues_a_prompt(tmp_path):
@@ -180,6 +221,11 @@ def test_a_language_model_continues_a_prompt(tmp_path):
     jaxdl.save(tmp_path, task, state, data)
     network = jaxdl.load(tmp_path)
     key = jaxdl.root(3)
+    np.testing.assert_allclose(
+        network.predict(ids), jaxdl.bind(task.predict, state)(ids), atol=1e-6
+    )
+    with pytest.raises(TypeError, match="arguments"):
+        network.predict(ids, np.ones(20, int))
     given = network.generate(ids[:2], key, length=5)
     expected = jaxdl.bind(task.generate, state)(ids[:2], key, length=5)
     np.testing.assert_array_equal(given, expected)
@@ -249,6 +295,9 @@ CHANGES = {
     "wider": lambda stored: stored["task"]["model"].update(hidden=[5]),
     "huge": lambda stored: stored["task"]["model"].update(hidden=[2**40]),
     "deep": lambda stored: stored["task"]["model"].update(hidden=[1] * 40),
+    "too deep": lambda stored: stored["task"]["model"].update(hidden=[1] * 10**5),
+    "zero": lambda stored: stored["preprocessing"].update(scaling={"input": [[0, 0]]}),
+    "channels": lambda stored: stored["preprocessing"].update(scaling={"input": [[0, [1] * 5]]}),
     "foreign": lambda stored: stored["task"]["model"].update({"class": "subprocess.Popen"}),
     "task": lambda stored: stored["task"].update(task="exec"),
     "norm": lambda stored: stored["task"]["model"].update(norm=None),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import optax
@@ -75,6 +76,49 @@ def test_a_folder_becomes_a_table_of_all_probabilities(images, tmp_path, batch_s
         assert row["label"] == NAMES[expected.argmax()]
 
 
+def test_images_of_16_bits_keep_their_unit(tmp_path):
+    deep = RANDOM.integers(0, 2**16, (20, 3, 2), np.uint16)
+    for i, image in enumerate(deep):
+        path = tmp_path / f"folder/{NAMES[i % 2]}/{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    Image.fromarray((deep[0] >> 8).astype(np.uint8)).save(tmp_path / "few.png")
+    data, _ = jaxdl.data.load(tmp_path / "folder", cache_dir=str(tmp_path / "cache"))
+    task = jaxdl.tasks.classify(MLP((4,), 2))
+    network = saved(tmp_path / "run", task, data)
+    out = tmp_path / "out.npz"
+    files = sorted(map(str, (tmp_path / "folder").rglob("*.png")))
+    assert main([str(tmp_path / "run"), *files, str(tmp_path / "few.png"), "--out", str(out)]) == 0
+    rows = [int(Path(file).stem) for file in files]
+    few = (deep[:1] >> 8) / np.float32(255)
+    expected = network.predict(np.concatenate([deep[rows] / np.float32(65535), few])[..., None])
+    np.testing.assert_array_equal(np.load(out)["output"], expected)
+
+
+def test_only_grey_pixels_of_an_rgb_file_are_grey(images, tmp_path, capsys):
+    directory, network = images
+    Image.fromarray(PIXELS[3].repeat(3, -1)).save(tmp_path / "a.png")
+    Image.fromarray(PIXELS[4, ..., 0]).save(tmp_path / "b.png")
+    out = tmp_path / "out.npz"
+    assert main([str(directory / "run"), str(tmp_path), "--out", str(out)]) == 0
+    np.testing.assert_array_equal(np.load(out)["output"], network.predict(PIXELS[3:5]))
+    Image.new("RGB", (5, 6), "red").save(tmp_path / "c.png")
+    capsys.readouterr()
+    assert main([str(directory / "run"), str(tmp_path)]) == 2
+    assert "c.png with colours', allowed: a grey image" in capsys.readouterr().err
+
+
+def test_outputs_that_are_no_numbers_have_no_label(tmp_path, capsys):
+    ids = RANDOM.integers(0, 6, (20, 3)).astype(np.int32)
+    data = Dataset({"input": ids, "label": ids[:, 0] % 2}, "ids", 2)
+    net = SequenceNet(OneHot(6), jaxdl.nn.RNN("gru", 3), 2, pool="last")
+    saved(tmp_path, jaxdl.tasks.classify(net), data)
+    ids[4, 1] = 6
+    np.savez(tmp_path / "ids.npz", input=ids)
+    assert main([str(tmp_path), str(tmp_path / "ids.npz")]) == 2
+    assert "error: output of row 4: got 'nan or infinite'" in capsys.readouterr().err
+
+
 def test_arrays_become_json_or_arrays(images, tmp_path):
     directory, network = images
     np.savez(tmp_path / "x.npz", x_test=PIXELS, label=np.zeros(30))
@@ -145,6 +189,23 @@ def test_a_table_of_numbers(tmp_path, capsys):
     (tmp_path / "new.csv").write_text("b;a\nz;0.5\n")
     assert main([str(tmp_path / "run"), str(tmp_path / "new.csv")]) == 2
     assert "column 'b': got 'z', allowed: x, y" in capsys.readouterr().err
+    # 2,000 rows are a part of the table.
+    many = ["b,a", *["x,1"] * 2500, "z,1"]
+    (tmp_path / "many.csv").write_text("\n".join(many))
+    (tmp_path / "few.csv").write_text("b,c\nx,1")
+    for name, message in (
+        ("many", "error: line 2502, column 'b': got 'z', allowed: x, y"),
+        ("few", "error: inputs: got 'a table without a', allowed: a .csv file with the columns a"),
+    ):
+        assert main([str(tmp_path / "run"), str(tmp_path / f"{name}.csv")]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(), (0, 6, 5, 1)])
+def test_an_array_without_rows_is_refused(images, tmp_path, shape, capsys):
+    np.savez(tmp_path / "none.npz", input=np.zeros(shape))
+    assert main([str(images[0] / "run"), str(tmp_path / "none.npz")]) == 2
+    assert "allowed: an array [N, ...] with N of at least 1" in capsys.readouterr().err
 
 
 def test_images_are_reconstructed_and_generated(tmp_path, capsys):

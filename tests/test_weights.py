@@ -5,6 +5,7 @@ import os
 import struct
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,6 +42,15 @@ def test_weights_come_back_bit_equal(tmp_path):
     assert steps == 12
     assert jax.tree.structure(found) == jax.tree.structure(VARIABLES)
     jax.tree.map(np.testing.assert_array_equal, found, VARIABLES)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "bool", "uint8", "int8"])
+def test_each_dtype_of_a_parameter_comes_back(dtype, tmp_path):
+    variables = {"params": {"a": jnp.array([[1, 0], [3, 2]], dtype)}}
+    write_weights(tmp_path, variables, 1, None)
+    found, _ = read_weights(tmp_path, shapes(variables), 0)
+    assert found["params"]["a"].dtype == dtype
+    np.testing.assert_array_equal(found["params"]["a"], variables["params"]["a"])
 
 
 def test_each_member_comes_back(tmp_path):

@@ -24,7 +24,7 @@ from jaxdl.data.columns import Column
 from jaxdl.data.describe import describe
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
-from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names
+from jaxdl.data.preprocessing import Preprocessing, Steps, checked_names, input_range
 from jaxdl.errors import InputError, at_least, lengths_within, of_kind, one_of
 from jaxdl.rng import stream
 
@@ -115,7 +115,10 @@ class Dataset:
     @property
     def preprocessing(self) -> Preprocessing:
         """The scaling of the fields, the names of the classes, and the encoding of inputs."""
-        return Preprocessing(self.scaling, self.class_names, self.text, self.columns)
+        limits = None
+        if "input" in self.arrays:
+            limits = input_range(self.arrays["input"], self.scaling.get("input", ()))
+        return Preprocessing(self.scaling, self.class_names, self.text, self.columns, limits)
 
     def __str__(self) -> str:
         """Returns fields, classes and columns as text (`jaxdl.data.describe`)."""

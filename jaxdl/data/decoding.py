@@ -78,8 +78,9 @@ def decode(path: Path, form: Form, scaled: bool = False) -> UInt[np.ndarray, "H 
     """Returns the pixels of an image in the form of its set.
 
     The image is turned as its EXIF orientation states. Transparent pixels are composed on white.
-    Grey becomes RGB by three equal channels. Pixels of 8 bits become 16 bits as `257 v`, and 16
-    bits become 8 as `round(v / 257)`. This preserves the fraction of white.
+    Grey becomes RGB by three equal channels, and RGB with such channels becomes grey. Pixels of 8
+    bits become 16 bits as `257 v`, and 16 bits become 8 as `round(v / 257)`. This preserves the
+    fraction of white.
 
     Args:
       path: a PNG or JPEG file.
@@ -91,7 +92,7 @@ def decode(path: Path, form: Form, scaled: bool = False) -> UInt[np.ndarray, "H 
       `[height, width, channels]`, uint8 or uint16.
 
     Raises:
-      InputError: see `form_of`; also another height or width.
+      InputError: see `form_of`; also another height or width, or colours in a grey set.
 
     Example:
       >>> import tempfile
@@ -116,6 +117,11 @@ def decode(path: Path, form: Form, scaled: bool = False) -> UInt[np.ndarray, "H 
     pixels = _in_bits(pixels, form.bits)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], form.channels, -1)
+    if pixels.shape[-1] > form.channels:
+        if (pixels != pixels[..., :1]).any():
+            allowed = "a grey image, as the others; image.convert('L') of Pillow makes one"
+            raise InputError("data", f"{path} with colours", allowed)
+        pixels = pixels[..., :1]
     return pixels
 
 

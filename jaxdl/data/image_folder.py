@@ -111,16 +111,13 @@ def _dataset(
     """Returns the set of a part."""
     images = MappedArray(pixels).rescale(0, np.iinfo(pixels.dtype).max)
     fields: dict[str, np.ndarray | MappedArray] = {"input": images}
-    # A preprocessing divides pixels of 8 bits itself.
-    scaling = {}
-    if pixels.dtype == np.uint16:
-        scaling = {"input": images.steps}
+    # The division is no scaling of the set; a preprocessing divides pixels itself.
     if part.names is None:
-        return Dataset(fields, name, scaling=scaling)
+        return Dataset(fields, name)
     number = {each: i for i, each in enumerate(classes)}
     fields["label"] = np.array([number[each] for each in part.names], np.int32)
     names = tuple(classes)
-    return Dataset(fields, name, len(names), class_names=names, scaling=scaling)
+    return Dataset(fields, name, len(names), class_names=names)
 
 
 def find_images(folder: Path) -> dict[str, Part]:

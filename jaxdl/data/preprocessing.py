@@ -9,14 +9,18 @@ from jaxtyping import Float, Num
 
 from jaxdl.data.columns import Column, columns_from_json
 from jaxdl.data.encoding import TextEncoding
-from jaxdl.data.mapped_array import MappedArray
+from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.errors import InputError
 
 #: Pairs `(shift, scale)`, float64 `[C]` or scalars, in the order in which they are applied.
 Steps = tuple[tuple[np.ndarray, np.ndarray], ...]
 
-#: The scaling of pixels in uint8 to [0, 1].
+#: Scaling of pixels to [0, 1]: of all inputs in uint8, and of images in uint16.
 PIXELS = (np.zeros(()), np.full((), 255.0))
+DEEP_PIXELS = (np.zeros(()), np.full((), 65535.0))
+
+#: Rounding errors of a range that was scaled and scaled back.
+ROUNDING = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +36,8 @@ class Preprocessing:
       text: encoding of texts as ids; None if the set has no texts.
       columns: columns of the table that the inputs come from, for `jaxdl.data.encode_rows`. None
         for other inputs.
+      range: smallest and largest input of the set before the scaling; None if it is unknown, or
+        for integers. Inputs in [0, 1] are taken for pixels.
 
     Example:
       >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
@@ -47,25 +53,40 @@ class Preprocessing:
     class_names: tuple[str, ...] | None = None
     text: TextEncoding | None = None
     columns: tuple[Column, ...] | None = None
+    range: tuple[float, float] | None = None
 
     def __call__(
         self, values: Num[np.ndarray, "N ..."], field: str = "input"
     ) -> Num[np.ndarray, "N ..."]:
         """Returns the values of a field as the network was trained on them.
 
-        The bits are those of the set, for values of the same dtype. Pixels in uint8 are divided by
-        255 first, as in `jaxdl.data.load`.
+        The bits are those of the set, for values of the same dtype. If inputs of the set were in
+        [0, 1], pixels are divided first, as in `jaxdl.data.load`: those in uint8 by 255, and
+        images `[N, H, W, C]` in uint16 by 65535.
 
         Example:
           >>> Preprocessing()(np.array([[51]], np.uint8)).tolist()
           [[0.20000000298023224]]
+          >>> Preprocessing(range=(0.0, 255.0))(np.array([[51]], np.uint8)).tolist()
+          [[51]]
         """
         steps = self.scaling.get(field, ())
-        if np.asarray(values).dtype == np.uint8:
-            steps = (PIXELS, *steps)
+        dtype = np.asarray(values).dtype
+        if field == "input" and self.is_unit:
+            if dtype == np.uint8:
+                steps = (PIXELS, *steps)
+            elif dtype == np.uint16 and np.ndim(values) == 4:
+                steps = (DEEP_PIXELS, *steps)
         if not steps:
             return values
         return MappedArray(np.asarray(values), steps)[:]
+
+    @property
+    def is_unit(self) -> bool:
+        """True if inputs were in [0, 1] before the scaling, as pixels are, or are unknown."""
+        if self.range is None:
+            return True
+        return self.range[0] >= -ROUNDING and self.range[1] <= 1 + ROUNDING
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values for a JSON file, from which `from_json` reads exactly the same."""
@@ -82,7 +103,16 @@ class Preprocessing:
         columns = None
         if self.columns is not None:
             columns = [column.to_json() for column in self.columns]
-        return {"scaling": scaling, "class_names": names, "text": text, "columns": columns}
+        limits = None
+        if self.range is not None:
+            limits = list(self.range)
+        return {
+            "scaling": scaling,
+            "class_names": names,
+            "text": text,
+            "columns": columns,
+            "range": limits,
+        }
 
     def restored(
         self, values: Num[np.ndarray, "N ..."], field: str = "target"
@@ -110,15 +140,53 @@ class Preprocessing:
                 str(field): tuple((_finite(shift), _finite(scale)) for shift, scale in steps)
                 for field, steps in stored["scaling"].items()
             }
+            if not all(scale.all() for steps in scaling.values() for _, scale in steps):
+                raise ValueError("a scale of 0")
             names = stored["class_names"]
             text = stored["text"]
+            limits = stored.get("range")
+            if limits is not None:
+                low, high = _finite(limits).tolist()
+                limits = (float(low), float(high))
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise InputError("preprocessing", "other contents", "that of a run") from None
         if names is not None:
             names = checked_names(names)
         if text is not None:
             text = TextEncoding.from_json(text)
-        return cls(scaling, names, text, columns_from_json(stored.get("columns")))
+        return cls(scaling, names, text, columns_from_json(stored.get("columns")), limits)
+
+
+def input_range(
+    array: Num[np.ndarray, "N ..."] | MappedArray, steps: Steps
+) -> tuple[float, float] | None:
+    """Returns the smallest and the largest number of an array before its scaling.
+
+    Args:
+      array: the scaled array.
+      steps: pairs `(shift, scale)` that were applied to it.
+
+    Returns:
+      `(smallest, largest)`. None for integers, which are not scaled, or if some are not finite.
+
+    Example:
+      >>> input_range(np.array([[-1.0], [2.0]]), ((np.array([1.0]), np.array([2.0])),))
+      (-1.0, 5.0)
+    """
+    if array.dtype.kind in "biu":
+        return None
+    channels = 1
+    if any(each.size > 1 for pair in steps for each in pair):
+        channels = array.shape[-1]
+    limits = []
+    for _, block in blocks(array):
+        rows = block.reshape(-1, channels)
+        limits += [rows.min(0), rows.max(0)]
+    ends = np.stack(limits).astype(np.float64)
+    ends = Preprocessing({"input": steps}).restored(ends, "input")
+    if not np.isfinite(ends).all():
+        return None
+    return float(ends.min()), float(ends.max())
 
 
 def checked_names(names: Any, classes: int | None = None) -> tuple[str, ...]:

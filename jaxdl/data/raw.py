@@ -57,6 +57,8 @@ def read_inputs(items: Sequence[str]) -> RawInputs:
     path = expand_path(items[0], "inputs")
     if kind == "array":
         array = read_input_array(path)
+        if not array.ndim or not len(array):
+            raise InputError(str(path), list(array.shape), "an array [N, ...] with N of at least 1")
         return RawInputs([f"row {i}" for i in range(len(array))], kind, array)
     table = read_table(path, least=1)
     cells = zip(*table.cells.values(), strict=True)

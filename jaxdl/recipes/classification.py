@@ -124,8 +124,11 @@ def classify_sets(
       The result of `Run.finish`.
 
     Raises:
-      InputError: the sets have no classes.
+      InputError: the sets have no classes, or `multi_label`.
     """
+    if options.get("multi_label"):
+        # Reports and figures are those of one class per example.
+        raise InputError("multi_label", True, "False; use jaxdl.train with tasks.classify")
     classes = sets["train"].classes
     if classes is None:
         raise InputError("data", run.config.run.data, "a set with classes")

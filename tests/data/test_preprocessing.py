@@ -57,6 +57,10 @@ def test_a_forecast_is_in_the_unit_of_the_series():
         {"scaling": [], "class_names": None, "text": None},
         {"scaling": {"input": [[1]]}, "class_names": None, "text": None},
         {"scaling": {"input": [["a", 1]]}, "class_names": None, "text": None},
+        {"scaling": {}, "class_names": None, "text": None, "range": [0]},
+        {"scaling": {}, "class_names": None, "text": None, "range": 1},
+        {"scaling": {}, "class_names": None, "text": None, "range": [[0], [1]]},
+        {"scaling": {}, "class_names": None, "text": None, "range": {"0": 1}},
         {"scaling": {"input": [[[1, [2]], 1]]}, "class_names": None, "text": None},
         {"scaling": {"input": [[float("inf"), 1]]}, "class_names": None, "text": None},
         {"scaling": {}, "class_names": None, "text": {}},
@@ -85,3 +89,37 @@ def test_raw_pixels_become_the_inputs_of_the_set(tmp_path, scaled):
     if scaled:
         train, test = standardize(train, test)
     np.testing.assert_array_equal(train.preprocessing(pixels), train["input"])
+
+
+def test_only_inputs_between_0_and_1_are_pixels():
+    pixels = RANDOM.integers(0, 256, (20, 3, 4, 2), np.uint8)
+    (scaled,) = standardize(Dataset({"input": pixels}, "bytes"))
+    preprocessing = through_json(scaled.preprocessing)
+    np.testing.assert_allclose(preprocessing.range, (0, 255), atol=1e-4)
+    np.testing.assert_array_equal(preprocessing(pixels), scaled["input"])
+    ages = Dataset({"input": pixels[:, 0, 0].astype(np.float32)}, "ages")
+    np.testing.assert_array_equal(ages.preprocessing(pixels[:, 0, 0]), ages["input"])
+    np.testing.assert_array_equal(ages.preprocessing(pixels, "label"), pixels)
+
+
+@pytest.mark.parametrize("times", [0, 1])
+def test_pixels_of_16_bits_are_divided_by_65535(times):
+    deep = RANDOM.integers(0, 2**16, (20, 3, 4, 1), np.uint16)
+    data = Dataset({"input": deep / np.float32(65535)}, "deep")
+    for _ in range(times):
+        (data,) = standardize(data)
+    preprocessing = through_json(data.preprocessing)
+    np.testing.assert_array_equal(preprocessing(deep), data["input"])
+    # Of 8 bits and their 16 bits, the fractions of white are equal.
+    few = (deep >> 8).astype(np.uint8)
+    same = few.astype(np.uint16) * np.uint16(257)
+    np.testing.assert_array_equal(preprocessing(few), preprocessing(same))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_range_is_that_before_the_scaling(channels):
+    x = RANDOM.normal(5, 3, (30, 4, channels)).astype(np.float32)
+    (data,) = standardize(Dataset({"input": x}, "numbers"))
+    np.testing.assert_allclose(data.preprocessing.range, (x.min(), x.max()), rtol=1e-5)
+    assert Dataset({"input": x.astype(int)}, "ids").preprocessing.range is None
+    assert Dataset({"other": x}, "none").preprocessing.range is None

@@ -91,6 +91,18 @@ def test_a_run_without_validation_has_no_temperature(tmp_path):
     assert not {"temperature", "test/ece_scaled", "test/top_5_accuracy"} & metrics.keys()
 
 
+def test_several_classes_per_example_are_refused_before_the_training(tmp_path):
+    def experiment(run):
+        sets = spirals(run)
+        return classify_sets(
+            run, run.config.training, sets, lambda n: MLP((4,), n), multi_label=True
+        )
+
+    with pytest.raises(InputError, match="^multi_label: got True, allowed: False"):
+        finished(tmp_path, experiment)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
 def test_masked_examples_do_not_count(tmp_path):
     def experiment(run):
         return classify_sets(run, run.config.training, spirals(run, True), lambda n: MLP((4,), n))

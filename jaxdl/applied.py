@@ -1,0 +1,68 @@
+"""A function of a trained network, applied to raw inputs batch by batch."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.tree_util import Partial
+
+from jaxdl.errors import lengths_within
+from jaxdl.functions import bind, predict_batched
+
+#: Names of the arguments of functions that are applied batch by batch. Functions with others, such
+#: as a key, are called once.
+ROWS = frozenset({"inputs", "lengths", "label"})
+
+
+class Applied:
+    """A function of a network, such as `network.predict`, that takes raw inputs.
+
+    Args:
+      network: a `jaxdl.Network`.
+      name: name of an inference function of its task.
+    """
+
+    def __init__(self, network: Any, name: str) -> None:
+        function = network.task.functions[name]
+        self.__doc__ = function.__doc__
+        parameters = list(inspect.signature(function).parameters.values())[2:]
+        self.names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+        self.takes_more = len(self.names) < len(parameters)
+        self.network = network
+        self.name = name
+
+    def __call__(self, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
+        network = self.network
+        function = bind(network.task.functions[self.name], network.state)
+        if self.names[:1] != ["inputs"]:
+            return function(*args, **kwargs)
+        given = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        surplus = not self.takes_more and given.keys() - {*self.names}
+        if "inputs" not in given or len(args) > len(self.names) or surplus:
+            # The error of the function names the argument.
+            return function(*args, **kwargs)
+        given["inputs"], *lengths = network.prepare(given["inputs"])
+        if lengths and "lengths" in self.names and given.get("lengths") is None:
+            given["lengths"] = lengths[0]
+        if given.get("lengths") is not None:
+            lengths_within(np.asarray(given["lengths"]), given["inputs"].shape[1])
+        if not ROWS.issuperset(self.names):
+            return function(**given)
+        rows = {name: np.asarray(each) for name, each in given.items() if each is not None}
+        for name in [name for name in rows if name not in ROWS]:
+            rows[name] = network.preprocessing(rows[name], name)
+        call = Partial(_Named(tuple(rows)), function)
+        outputs = predict_batched(call, *rows.values(), batch_size=batch_size)
+        if self.name == "predict" and "target" in network.fields:
+            return network.preprocessing.restored(outputs)
+        return outputs
+
+
+class _Named(NamedTuple):
+    """A call of a function with arrays by name; equal names share a compiled program."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, function: Callable[..., Any], *arrays: Any) -> Any:
+        return function(**dict(zip(self.names, arrays, strict=True)))
