@@ -58,7 +58,7 @@ def read_inputs(items: Sequence[str]) -> RawInputs:
     if kind == "array":
         array = read_input_array(path)
         return RawInputs([f"row {i}" for i in range(len(array))], kind, array)
-    table = read_table(path, least=1)
+    table = read_table(path, least=1, columns=1)
     cells = zip(*table.cells.values(), strict=True)
     rows = [dict(zip(table.cells, row, strict=True)) for row in cells]
     return RawInputs([f"line {line}" for line in table.lines], kind, rows)

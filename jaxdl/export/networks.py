@@ -96,16 +96,27 @@ def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
             found.append(inputs)
         elif argument == "lengths" and "length" in network.fields:
             found.append(np.ones(2, np.int32))
-        elif argument == "label" and _is_conditional(network):
+        elif argument == "label" and conditional_classes(network) is not None:
             found.append(np.zeros(2, np.int32))
         elif argument not in ("lengths", "label"):
             found.append(_latent(network, inputs))
     return found
 
 
-def _is_conditional(network: Network) -> bool:
+def conditional_classes(network: Network) -> int | None:
+    """Returns the number of classes of a conditional network, or None for others.
+
+    Example:
+      >>> import jaxdl
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> conditional_classes(Network(task, {}, jaxdl.data.Preprocessing(), {})) is None
+      True
+    """
     modules = [each for each in network.task.arguments.values() if hasattr(each, "apply")]
-    return num_classes(*modules) is not None or getattr(network.model, "classes", None) is not None
+    classes = num_classes(*modules)
+    if classes is None:
+        return getattr(network.model, "classes", None)
+    return classes
 
 
 def _latent(network: Network, inputs: np.ndarray) -> np.ndarray:
