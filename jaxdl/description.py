@@ -194,7 +194,7 @@ def build_task(description: Mapping[str, Any], **modules: nn.Module) -> Task:
     of_kind("task", description, Mapping, "a task of jaxdl.tasks; write task=... with yours")
     arguments = dict(description)
     name: Any = arguments.pop("task", None)
-    of_kind("task", name, str, "the name of a task, a text")
+    of_kind("task", name, str, "the name of a task of jaxdl.tasks; write task=... with yours")
     task = TASKS[one_of("task", name, TASKS)]
     for field in modules:
         one_of("module", field, [key for key, value in arguments.items() if _is_module(value)])

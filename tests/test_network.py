@@ -155,6 +155,25 @@ def test_regression_has_the_unit_of_the_target(tmp_path):
     np.testing.assert_allclose(network.predict(x), data["target"], atol=0.1)
 
 
+def test_a_set_without_the_scaling_of_the_run_is_refused(classifier):
+    network = jaxdl.load(classifier[0])
+    with pytest.raises(InputError, match="^data: got 'images without the scaling of input'"):
+        network.evaluate(IMAGES)
+    arrays = {"input": network.prepare(PIXELS)[0], "label": LABEL}
+    scaled = Dataset(arrays, "images", 3, scaling=network.preprocessing.scaling)
+    expected = network.evaluate(classifier[4], key=jaxdl.root(0))
+    assert network.evaluate(scaled, key=jaxdl.root(0)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_network_as_text_has_no_arrays(classifier):
+    network = jaxdl.load(classifier[0])
+    numbers = sum(x.size for x in jax.tree.leaves(network.variables["params"]))
+    assert str(network) == (
+        f"Network(classify, {numbers} parameters, 3 steps; "
+        "fields input [6, 5, 1], label []; functions predict)"
+    )
+
+
 def test_texts_are_raw_inputs(tmp_path):
     texts = ["good film", "bad film", "a good plot", "a bad plot and a bad end"] * 5
     reviews = Reviews(texts, np.arange(20) % 2, ("pos", "neg"))

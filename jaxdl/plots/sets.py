@@ -55,7 +55,10 @@ def show(data: Any, path: str | os.PathLike[str], tokens: Sequence[str] | None =
       'digits.png'
     """
     if "input" not in getattr(data, "arrays", {}):
-        raise InputError("data", type(data).__name__, "a jaxdl.data.Dataset with a field input")
+        got = type(data).__name__
+        if hasattr(data, "arrays"):
+            got = f"the fields {', '.join(data.arrays)}"
+        raise InputError("data", got, "a jaxdl.data.Dataset with a field input")
     shape = data["input"].shape
     is_integer = np.issubdtype(data["input"].dtype, np.integer)
     draw: Callable[..., None]
