@@ -351,7 +351,8 @@ def test_out_of_another_config(capsys):
     launch(module.main, module.Config, mine)
     capsys.readouterr()
     there = "error: out: mine belongs to a run with other options: hidden (stored [4], given [8])"
-    assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [there]
+    remedy = "use the stored ones, another directory, or remove this one"
+    assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [f"{there}; {remedy}"]
 
 
 def test_a_set_that_does_not_exist(capfd):
