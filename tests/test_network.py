@@ -1,5 +1,6 @@
 """Tests of trained networks that are saved and loaded: their functions, inputs and errors."""
 
+import dataclasses
 import json
 import shutil
 
@@ -228,6 +229,9 @@ def test_a_module_of_the_user_is_an_argument(tmp_path):
     with pytest.raises(InputError, match="as the model needs"):
         jaxdl.load(tmp_path, model=MLP((3,), 3))
     assert jaxdl.load(tmp_path, task=task).task is task
+    jaxdl.save(tmp_path, dataclasses.replace(task, name=""), state, data)
+    with pytest.raises(InputError, match=r"^task: got 'a task of the user', .* task=\.\.\.\)"):
+        jaxdl.load(tmp_path)
 
 
 def changed(source, target, change):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.core import Params
 from jaxdl.data.preprocessing import Steps
-from jaxdl.errors import one_of
+from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
 from jaxdl.models.conditional import num_classes
 from jaxdl.network import Network
@@ -44,7 +44,7 @@ def exportable(network: Network, name: str | None = None) -> dict[str, Exportabl
       a table as `jaxdl.data.encode_rows` returns them.
 
     Raises:
-      InputError: a name that the network does not have.
+      InputError: a name that the network does not have, or a network without a field `input`.
 
     Example:
       >>> from jaxdl.network import Network
@@ -88,6 +88,9 @@ def _exportable(network: Network, name: str) -> Exportable:
 
 def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
     """Returns an example of each argument that the network needs."""
+    if "input" not in network.fields:
+        allowed = "a field input; write to_onnx(network.functions['predict'], *arrays)"
+        raise InputError("network", f"the fields {', '.join(network.fields)}", allowed)
     field = network.fields["input"]
     inputs = np.zeros((2, *field.shape), field.dtype)
     found: list[np.ndarray] = []

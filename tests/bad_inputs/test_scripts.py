@@ -128,7 +128,12 @@ BAD = [
         "--patience 3 --validation 0",
         "patience: got 3, allowed: 0, when there is no validation set",
     ),
-    ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),
+    (
+        "cnn",
+        "--data moons",
+        "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]; an MLP reads points and "
+        "tables",
+    ),
     ("cnn", "--data a/b/secrets", f"data: got 'a/b/secrets', allowed: {DATA}"),
     (
         "cnn",
