@@ -196,6 +196,7 @@ def _draw_histogram(ax: "Axes", values: np.ndarray, names: Sequence[str] | None)
         finite = values[np.isfinite(values)]
         ax.hist(finite, 30, color=BLUE)
         ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="y", integer=True)
         return
     counts = np.bincount(values, minlength=len(names))
     order = np.argsort(-counts, kind="stable")[:6]
