@@ -200,6 +200,9 @@ def build_task(description: Mapping[str, Any], **modules: nn.Module) -> Task:
     of_kind("task", description, Mapping, "a task of jaxdl.tasks; write task=... with yours")
     arguments = dict(description)
     name: Any = arguments.pop("task", None)
+    if name is None:
+        allowed = "one of jaxdl.tasks; in Python write jaxdl.load(directory, task=...)"
+        raise InputError("task", "a task of the user", allowed)
     of_kind("task", name, str, "the name of a task, a text")
     task = TASKS[one_of("task", name, TASKS)]
     for field in modules:

@@ -115,6 +115,13 @@ class Network:
             raise AttributeError(f"this network has no {name!r}, only {names}")
         return Applied(self, name)
 
+    def __repr__(self) -> str:
+        name = self.task.name or "a task of the user"
+        sizes = [np.size(x) for x in jax.tree.leaves(self.variables.get("params"))]
+        inputs = ", ".join(f"{key} {list(spec.shape)}" for key, spec in self.fields.items())
+        numbers = f"{sum(sizes):,} parameters, {self.steps:,} steps"
+        return f"Network({name}, {numbers}; fields {inputs}; functions {', '.join(self.functions)})"
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_names(self.task)]
 
@@ -174,6 +181,9 @@ class Network:
         if x.ndim != len(spec.shape) + 1:
             allowed = f"[N, {', '.join(map(str, spec.shape))}]; write x[None] for one example"
             raise InputError("inputs shape", list(x.shape), allowed)
+        if self.preprocessing.columns is not None and x.shape[1:] != spec.shape:
+            allowed = f"[N, {spec.shape[0]}], or dictionaries of the columns"
+            raise InputError("inputs shape", list(x.shape), allowed)
         if jnp.issubdtype(spec.dtype, jnp.floating):
             self._check_scale(x)
             x = self.preprocessing(x)
@@ -213,14 +223,24 @@ class Network:
         """Returns the metrics of a set, as `jaxdl.evaluate` does.
 
         Args:
-          data: a set after the preprocessing, such as the test set of the run.
+          data: a set after the preprocessing, such as the test set of the run. Raw inputs with the
+            scaling of the run are `Dataset({"input": network.prepare(x)[0], "label": y}, "new",
+            scaling=network.preprocessing.scaling)`.
           key: root key of random numbers, such as the noise of a VAE. None means that of the seed
             of the run, or seed 0.
           batch_size: number of examples in a batch.
 
         Returns:
           Means by name.
+
+        Raises:
+          InputError: a set without the scaling of the training set.
         """
+        missing = set(self.preprocessing.scaling) - set(getattr(data, "scaling", {}))
+        if missing and isinstance(data, Dataset):
+            got = f"{data.name} without the scaling of {', '.join(sorted(missing))}"
+            allowed = "a set that is scaled as the training set; see help(Network.evaluate)"
+            raise InputError("data", got, allowed)
         if key is None:
             seeds = self.result.get("seeds", [self.result.get("seed", 0)])
             key = rng.root(seeds[min(self.member, len(seeds) - 1)])
@@ -238,12 +258,11 @@ def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None
     Args:
       directory: the directory, which is created if missing. It gets `model.json` and
         `weights.safetensors`.
-      task: the task of `jaxdl.tasks` that was trained.
+      task: the task that was trained. One of yours is not written: `load(directory, task=task)`.
       state: the trained state; of several runs, all are written.
       data: the training set, whose preprocessing and fields are written.
 
     Raises:
-      InputError: a task that `jaxdl.tasks` has not made.
       RunError: a directory that cannot be written.
 
     Example: see `Network`.

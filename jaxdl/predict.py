@@ -25,11 +25,12 @@ import jax
 import numpy as np
 
 from jaxdl import plots, rng
-from jaxdl.data.columns import encode_cells
+from jaxdl.data.columns import encode_rows
 from jaxdl.data.decoding import Form, decode
 from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.data.raw import RawInputs, read_inputs
 from jaxdl.errors import InputError, JaxdlError, RunError, at_least, one_line
+from jaxdl.export.networks import conditional_classes
 from jaxdl.network import Network, load
 from jaxdl.output import guarded_output
 
@@ -99,8 +100,7 @@ def _run(options: argparse.Namespace) -> None:
         at_least("samples", options.samples, 1)
         if options.inputs:
             raise InputError("samples", options.samples, "no --samples, or no inputs")
-        images = network.sample(rng.root(options.seed), options.samples)
-        _write_images(np.asarray(images), out, f"{options.samples} generated images")
+        _write_samples(network, options, out)
         return
     raw = read_inputs(options.inputs)
     if use == "generate":
@@ -111,6 +111,18 @@ def _run(options: argparse.Namespace) -> None:
         _write_images(outputs, out, f"{len(outputs)} reconstructions")
         return
     _write_rows(_rows(network, raw.names, outputs), outputs, out)
+
+
+def _write_samples(network: Network, options: argparse.Namespace, out: Path | None) -> None:
+    """Generates images and writes them; a conditional network shows its classes in turn."""
+    title = f"{options.samples} generated images"
+    labels = []
+    classes = conditional_classes(network)
+    if classes is not None:
+        labels = [np.arange(options.samples, dtype=np.int32) % classes]
+        title += f", of the {classes} classes in turn"
+    images = network.sample(rng.root(options.seed), options.samples, *labels)
+    _write_images(np.asarray(images), out, title)
 
 
 def _use(network: Network, samples: int | None) -> str:
@@ -168,11 +180,8 @@ def _encoded_rows(network: Network, raw: RawInputs) -> RawInputs:
     columns = network.preprocessing.columns
     if columns is None:
         raise InputError("inputs", "a table", _wanted(network))
-    missing = [each.name for each in columns if each.name not in raw.values[0]]
-    if missing:
-        raise InputError("inputs", f"a table without {', '.join(missing)}", _wanted(network))
-    cells = {each.name: [row[each.name] for row in raw.values] for each in columns}
-    return raw._replace(kind="array", values=encode_cells(columns, cells, raw.names.__getitem__))
+    values = encode_rows(columns, raw.values, raw.names)
+    return raw._replace(kind="array", values=values)
 
 
 def _wanted(network: Network) -> str:
@@ -237,7 +246,11 @@ def _write_rows(rows: list[dict[str, Any]], outputs: np.ndarray, out: Path | Non
         for row in rows:
             shown = list(row.items())
             if "label" in row:
-                shown = shown[:3] + sorted(shown[3:], key=lambda each: -each[1])[1:SHOWN]
+                # The label of one class is the most likely one, which is shown already.
+                first = int("probability" in row)
+                places = 2 + first
+                others = sorted(shown[places:], key=lambda each: -each[1])
+                shown = shown[:places] + others[first:SHOWN]
             print("  ".join(one_line(_shown(*each)) for each in shown))
         return
     if out.suffix == ".npz":
@@ -256,7 +269,7 @@ def _write_rows(rows: list[dict[str, Any]], outputs: np.ndarray, out: Path | Non
 def _shown(name: str, value: Any) -> str:
     """Returns one part of a printed prediction."""
     if name in ("input", "label"):
-        return str(value)
+        return str(value) or "no class"
     if name.startswith("p"):
         number = f"{100 * value:.1f} %"
         return number if name == "probability" else f"({name[2:-1]} {number})"

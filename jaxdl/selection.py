@@ -45,12 +45,17 @@ class Selection(NamedTuple):
         texts = [f"{field}={list(names)}" for field, names in given.items() if names]
         return ", ".join(texts) or "all layers"
 
-    def check(self, arrays: Iterable[str]) -> None:
-        """Raises InputError for a name without arrays, with the nearest name that has some."""
+    def check(self, arrays: Iterable[str], function: str = "") -> None:
+        """Raises InputError for a name without arrays, with the nearest name that has some.
+
+        Args:
+          arrays: names of all arrays.
+          function: name of the function for the message; empty names the argument alone.
+        """
         arrays = list(arrays)
         for field, names in (("only", self.only or ()), ("skip", self.skip)):
             for name in names:
-                check_name(field, name, arrays)
+                check_name(f"{function} {field}".strip(), name, arrays)
 
 
 def select(only: Sequence[str] | None, skip: Sequence[str] | None) -> Selection:
@@ -199,7 +204,7 @@ def check_frozen(params: Any, on: str | None, frozen: Selection) -> None:
     names = list(named_leaves(params))
     if on is not None:
         names = [name for name in names if is_inside(name, on)]
-    frozen.check(names)
+    frozen.check(names, "freeze")
     if not jax.tree.leaves(trained(params, on, frozen)):
         raise InputError("freeze", frozen.text(), "fewer layers; some must train")
 

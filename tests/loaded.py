@@ -75,7 +75,8 @@ def differences(out: Path) -> list[str]:
     for run in runs:
         result = json.loads((run / "result.json").read_text())
         with np.load(run / TEST_SET) as arrays:
-            data = Dataset(dict(arrays), "test")
+            scaling = jaxdl.load(run).preprocessing.scaling
+            data = Dataset(dict(arrays), "test", scaling=scaling)
         members = result.get("members", [result])
         for i, member in enumerate(members):
             network = jaxdl.load(run, member=i)

@@ -78,7 +78,7 @@ ARROWS = {
         *("core", "data", "errors", "functions", "models", "network", "output", "version"),
         "weights",
     },
-    "predict": {"data", "errors", "network", "output", "plots", "rng"},
+    "predict": {"data", "errors", "export", "network", "output", "plots", "rng"},
     "runs": {
         *("core", "data", "environment", "errors", "network", "output", "plots", "rng", "tasks"),
         *("training", "weights"),

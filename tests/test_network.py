@@ -1,5 +1,6 @@
 """Tests of trained networks that are saved and loaded: their functions, inputs and errors."""
 
+import dataclasses
 import json
 import shutil
 
@@ -177,6 +178,25 @@ def test_regression_has_the_unit_of_the_target(tmp_path):
     np.testing.assert_allclose(network.predict(x), data["target"], atol=0.1)
 
 
+def test_a_set_without_the_scaling_of_the_run_is_refused(classifier):
+    network = jaxdl.load(classifier[0])
+    with pytest.raises(InputError, match="^data: got 'images without the scaling of input'"):
+        network.evaluate(IMAGES)
+    arrays = {"input": network.prepare(PIXELS)[0], "label": LABEL}
+    scaled = Dataset(arrays, "images", 3, scaling=network.preprocessing.scaling)
+    expected = network.evaluate(classifier[4], key=jaxdl.root(0))
+    assert network.evaluate(scaled, key=jaxdl.root(0)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_network_as_text_has_no_arrays(classifier):
+    network = jaxdl.load(classifier[0])
+    numbers = sum(x.size for x in jax.tree.leaves(network.variables["params"]))
+    assert str(network) == (
+        f"Network(classify, {numbers} parameters, 3 steps; "
+        "fields input [6, 5, 1], label []; functions predict)"
+    )
+
+
 def test_texts_are_raw_inputs(tmp_path):
     texts = ["good film", "bad film", "a good plot", "a bad plot and a bad end"] * 5
     reviews = Reviews(texts, np.arange(20) % 2, ("pos", "neg"))
@@ -255,6 +275,9 @@ def test_a_module_of_the_user_is_an_argument(tmp_path):
     with pytest.raises(InputError, match="as the model needs"):
         jaxdl.load(tmp_path, model=MLP((3,), 3))
     assert jaxdl.load(tmp_path, task=task).task is task
+    jaxdl.save(tmp_path, dataclasses.replace(task, name=""), state, data)
+    with pytest.raises(InputError, match=r"^task: got 'a task of the user', .* task=\.\.\.\)"):
+        jaxdl.load(tmp_path)
 
 
 class Aged(nn.Module):

@@ -13,7 +13,7 @@ import jaxdl
 from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.tables import load_table
-from jaxdl.models import MLP, Autoencoder, OneHot, Reshaped, SequenceNet
+from jaxdl.models import MLP, Autoencoder, Conditional, OneHot, Reshaped, SequenceNet
 from jaxdl.predict import main
 
 RANDOM = np.random.default_rng(0)
@@ -137,7 +137,8 @@ def test_images_of_another_size_are_scaled_on_request(images, tmp_path, capsys):
     Image.fromarray(np.repeat(np.repeat(PIXELS[0, ..., 0], 4, 0), 4, 1)).save(tmp_path / "a.png")
     arguments = [str(directory / "run"), str(tmp_path / "a.png")]
     assert main(arguments) == 2
-    assert "error: data: got" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "error: data: got" in error and "--resize" in error
     assert main([*arguments, "--resize"]) == 0
 
 
@@ -188,14 +189,14 @@ def test_a_table_of_numbers(tmp_path, capsys):
     ]
     (tmp_path / "new.csv").write_text("b;a\nz;0.5\n")
     assert main([str(tmp_path / "run"), str(tmp_path / "new.csv")]) == 2
-    assert "column 'b': got 'z', allowed: x, y" in capsys.readouterr().err
+    assert "line 2, column 'b': got 'z', allowed: x, y" in capsys.readouterr().err
     # 2,000 rows are a part of the table.
     many = ["b,a", *["x,1"] * 2500, "z,1"]
     (tmp_path / "many.csv").write_text("\n".join(many))
     (tmp_path / "few.csv").write_text("b,c\nx,1")
     for name, message in (
         ("many", "error: line 2502, column 'b': got 'z', allowed: x, y"),
-        ("few", "error: inputs: got 'a table without a', allowed: a .csv file with the columns a"),
+        ("few", "error: columns: got ['b', 'c'], allowed: also 'a'"),
     ):
         assert main([str(tmp_path / "run"), str(tmp_path / f"{name}.csv")]) == 2
         assert message in capsys.readouterr().err
@@ -206,6 +207,36 @@ def test_an_array_without_rows_is_refused(images, tmp_path, shape, capsys):
     np.savez(tmp_path / "none.npz", input=np.zeros(shape))
     assert main([str(images[0] / "run"), str(tmp_path / "none.npz")]) == 2
     assert "allowed: an array [N, ...] with N of at least 1" in capsys.readouterr().err
+
+
+def test_each_of_several_classes_has_its_probability(tmp_path, capsys):
+    x = RANDOM.normal(size=(30, 3)).astype(np.float32)
+    label = (x > 0).astype(np.int32)
+    data = Dataset({"input": x, "label": label}, "a", 3, class_names=NAMES)
+    task = jaxdl.tasks.classify(MLP((16,), 3), multi_label=True)
+    network = saved(tmp_path / "run", task, data, steps=150)
+    inputs = np.array([[2, -2, 1], [-3, -3, -3]], np.float32)
+    np.savez(tmp_path / "x.npz", input=inputs)
+    assert main([str(tmp_path / "run"), str(tmp_path / "x.npz")]) == 0
+    first, second = [line.split("  ") for line in lines(capsys)]
+    p = network.predict(inputs)
+    assert first[1] == " ".join(np.array(NAMES)[p[0] > 0.5]) == "cat owl"
+    order = np.argsort(-p[0])
+    assert first[2:] == [f"({NAMES[i]} {100 * p[0, i]:.1f} %)" for i in order]
+    assert second[1] == "no class"
+
+
+def test_a_conditional_network_generates_each_class_in_turn(tmp_path):
+    images = PIXELS / np.float32(255)
+    data = Dataset({"input": images, "label": np.arange(30) % 3}, "a", 3)
+    generator = Conditional(Reshaped(MLP((4,), 30), (6, 5, 1)), 3)
+    task = jaxdl.tasks.gan(generator, Conditional(MLP((4,), 1), 3), latent=3)
+    network = saved(tmp_path / "run", task, data)
+    out = tmp_path / "out.npz"
+    assert main([str(tmp_path / "run"), "--samples", "5", "--out", str(out)]) == 0
+    expected = network.sample(jaxdl.root(0), 5, np.array([0, 1, 2, 0, 1]))
+    with np.load(out) as arrays:
+        np.testing.assert_array_equal(arrays["output"], expected)
 
 
 def test_images_are_reconstructed_and_generated(tmp_path, capsys):

@@ -161,7 +161,7 @@ def test_what_is_no_list_of_names_is_refused(only, skip, line):
             PARAMS,
             "head",
             (["scale"], None),
-            "only: got 'scale', allowed: head, head/dense_0, head/out",
+            "freeze only: got 'scale', allowed: head, head/dense_0, head/out",
         ),
         (
             (1, 2),

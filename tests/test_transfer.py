@@ -581,7 +581,7 @@ def test_a_larger_network_in_two_stages():
     [
         (
             lambda: start(net(change=lambda update: jaxdl.freeze(update, ["dense_9"]))),
-            "only: got 'dense_9', allowed: dense_0, dense_1, norm_0, norm_1, out "
+            "freeze only: got 'dense_9', allowed: dense_0, dense_1, norm_0, norm_1, out "
             "(did you mean 'dense_1'?)",
         ),
         (
@@ -613,7 +613,7 @@ def test_a_larger_network_in_two_stages():
             lambda: gan(change=lambda updates: (jaxdl.freeze(updates[0], ["dense_0"]), updates[1]))[
                 1
             ].init(KEY, images()),
-            "only: got 'dense_0', allowed: discriminator, discriminator/dense_0, "
+            "freeze only: got 'dense_0', allowed: discriminator, discriminator/dense_0, "
             "discriminator/norm_0, discriminator/out (did you mean 'discriminator/dense_0'?)",
         ),
     ],

@@ -68,7 +68,9 @@ def columns_from_json(stored: Any) -> tuple[Column, ...] | None:
 
 
 def encode_rows(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[Column],
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str] | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """Returns rows of a table as inputs of a network.
 
@@ -78,13 +80,14 @@ def encode_rows(
       columns: columns of the table that the network was trained on.
       rows: the cells of each row by the name of their column, texts or numbers. Further cells are
         ignored.
+      names: the name of each row for messages, such as "line 2". None means "row 0" and so on.
 
     Returns:
       `[N, D]` float32, D the sum of the widths of the columns.
 
     Raises:
-      InputError: a missing cell, a text in place of a number, or an unknown category, with its row
-        and column.
+      InputError: a missing column; or a missing cell, a text in place of a number, or an unknown
+        category, with its row and column.
 
     Example:
       >>> columns = (Column("age"), Column("color", ("blue", "red")))
@@ -97,8 +100,13 @@ def encode_rows(
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise InputError(f"row {i}", type(row), "a dictionary {column: cell}")
+    given = {name for row in rows for name in row}
+    missing = [column.name for column in columns if column.name not in given]
+    if rows and missing:
+        allowed = f"also {', '.join(map(repr, missing))}, as in the training set"
+        raise InputError("columns", sorted(map(str, given)), allowed)
     cells = {column.name: [_text(row.get(column.name, "")) for row in rows] for column in columns}
-    return encode_cells(columns, cells, lambda i: f"row {i}")
+    return encode_cells(columns, cells, lambda i: f"row {i}" if names is None else names[i])
 
 
 def encode_cells(

@@ -112,7 +112,7 @@ def decode(path: Path, form: Form, scaled: bool = False) -> UInt[np.ndarray, "H 
             picture = ImageOps.fit(picture, size, Image.Resampling.BILINEAR)
         pixels = np.asarray(picture)
     if pixels.shape[:2] != (form.height, form.width):
-        allowed = f"{form.height} x {form.width} pixels, as the others of its folder"
+        allowed = f"{form.height} x {form.width} pixels, as the others; --resize crops and scales"
         raise InputError("data", f"{path} of {pixels.shape[0]} x {pixels.shape[1]}", allowed)
     pixels = _in_bits(pixels, form.bits)
     if pixels.ndim == 2:

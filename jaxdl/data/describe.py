@@ -45,7 +45,8 @@ def describe(data: "Dataset") -> str:
     parts = [title, _fields(data.arrays)]
     label = data.arrays.get("label")
     if data.classes is not None and label is not None and label.dtype.kind in "iu":
-        parts.append(_classes(np.asarray(label).reshape(-1), data.classes, data.class_names))
+        counts, total = _counts(np.asarray(label), data.classes)
+        parts.append(_classes(counts, total, data.class_names))
     if data.columns is not None:
         rows = [["column", "inputs", "values"]]
         for column in data.columns[:MOST_ROWS]:
@@ -86,13 +87,26 @@ def _range(array: Shaped[np.ndarray, "N ..."] | MappedArray) -> str:
     return text
 
 
-def _classes(label: np.ndarray, classes: int, names: Sequence[str] | None) -> str:
-    """Returns a line for each class."""
+def _counts(label: np.ndarray, classes: int) -> tuple[np.ndarray, int]:
+    """Returns how often each class occurs, and the number of examples or of steps.
+
+    A column of 0 and 1 for each class means that an example may have several classes.
+    """
+    is_multi_label = label.ndim == 2 and label.shape[1] == classes
+    if is_multi_label and label.min() >= 0 and label.max() <= 1:
+        return label.sum(0), len(label)
+    label = label.reshape(-1)
     counts = np.bincount(label[(label >= 0) & (label < classes)], minlength=classes)
+    return counts, len(label)
+
+
+def _classes(counts: np.ndarray, total: int, names: Sequence[str] | None) -> str:
+    """Returns a line for each class."""
+    classes = len(counts)
     rows = [["class", "name", "examples", "share"]]
     for i in range(min(classes, MOST_ROWS)):
         name = "" if names is None else names[i]
-        rows.append([f"{i}", name, f"{counts[i]:,}", f"{100 * counts[i] / len(label):.1f} %"])
+        rows.append([f"{i}", name, f"{counts[i]:,}", f"{100 * counts[i] / total:.1f} %"])
     if names is None:
         rows = [[number, *rest] for number, _, *rest in rows]
     width = len(rows[0])

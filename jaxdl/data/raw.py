@@ -60,7 +60,7 @@ def read_inputs(items: Sequence[str]) -> RawInputs:
         if not array.ndim or not len(array):
             raise InputError(str(path), list(array.shape), "an array [N, ...] with N of at least 1")
         return RawInputs([f"row {i}" for i in range(len(array))], kind, array)
-    table = read_table(path, least=1)
+    table = read_table(path, least=1, columns=1)
     cells = zip(*table.cells.values(), strict=True)
     rows = [dict(zip(table.cells, row, strict=True)) for row in cells]
     return RawInputs([f"line {line}" for line in table.lines], kind, rows)

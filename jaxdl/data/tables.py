@@ -116,8 +116,8 @@ def load_table(path: Path, target: str = "") -> tuple[Dataset, Dataset]:
     return holdout(data)
 
 
-def read_table(path: Path, least: int = 2) -> Table:
-    """Reads the cells of a table with at least `least` rows.
+def read_table(path: Path, least: int = 2, columns: int = 2) -> Table:
+    """Reads the cells of a table with at least `least` rows and `columns` columns.
 
     Raises:
       InputError: see `load_table`.
@@ -133,7 +133,7 @@ def read_table(path: Path, least: int = 2) -> Table:
         allowed = f"at most {MAX_TABLE}; write the numbers into a .npz file"
         raise InputError(str(path), f"{len(content)} bytes", allowed)
     text = decode_utf8(content, str(path))
-    header, delimiter = _header(text, path)
+    header, delimiter = _header(text, path, columns)
     rows = []
     lines = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -157,7 +157,7 @@ def read_table(path: Path, least: int = 2) -> Table:
     return Table(cells, lines, path)
 
 
-def _header(text: str, path: Path) -> tuple[list[str], str]:
+def _header(text: str, path: Path, least: int) -> tuple[list[str], str]:
     """Returns the names of the columns, and the delimiter that gives most of them."""
     headers = {}
     for delimiter in ",;\t":
@@ -169,7 +169,7 @@ def _header(text: str, path: Path) -> tuple[list[str], str]:
     delimiter = max(headers, key=lambda each: len(headers[each]))
     header = headers[delimiter]
     where = f"{path}, line 1"
-    if len(header) < 2:
+    if len(header) < least:
         allowed = "names of two or more columns, divided by commas, semicolons or tabs"
         raise InputError(where, header, allowed)
     if "" in header:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxdl.core import Params
 from jaxdl.data.preprocessing import Steps
-from jaxdl.errors import one_of
+from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
 from jaxdl.models.conditional import num_classes
 from jaxdl.network import Network
@@ -44,7 +44,7 @@ def exportable(network: Network, name: str | None = None) -> dict[str, Exportabl
       a table as `jaxdl.data.encode_rows` returns them.
 
     Raises:
-      InputError: a name that the network does not have.
+      InputError: a name that the network does not have, or a network without a field `input`.
 
     Example:
       >>> from jaxdl.network import Network
@@ -88,6 +88,9 @@ def _exportable(network: Network, name: str) -> Exportable:
 
 def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
     """Returns an example of each argument that the network needs."""
+    if "input" not in network.fields:
+        allowed = "a field input; write to_onnx(network.functions['predict'], *arrays)"
+        raise InputError("network", f"the fields {', '.join(network.fields)}", allowed)
     field = network.fields["input"]
     inputs = np.zeros((2, *field.shape), field.dtype)
     found: list[np.ndarray] = []
@@ -96,16 +99,27 @@ def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
             found.append(inputs)
         elif argument == "lengths" and "length" in network.fields:
             found.append(np.ones(2, np.int32))
-        elif argument == "label" and _is_conditional(network):
+        elif argument == "label" and conditional_classes(network) is not None:
             found.append(np.zeros(2, np.int32))
         elif argument not in ("lengths", "label"):
             found.append(_latent(network, inputs))
     return found
 
 
-def _is_conditional(network: Network) -> bool:
+def conditional_classes(network: Network) -> int | None:
+    """Returns the number of classes of a conditional network, or None for others.
+
+    Example:
+      >>> import jaxdl
+      >>> task = jaxdl.tasks.classify(jaxdl.models.MLP([8]))
+      >>> conditional_classes(Network(task, {}, jaxdl.data.Preprocessing(), {})) is None
+      True
+    """
     modules = [each for each in network.task.arguments.values() if hasattr(each, "apply")]
-    return num_classes(*modules) is not None or getattr(network.model, "classes", None) is not None
+    classes = num_classes(*modules)
+    if classes is None:
+        return getattr(network.model, "classes", None)
+    return classes
 
 
 def _latent(network: Network, inputs: np.ndarray) -> np.ndarray:

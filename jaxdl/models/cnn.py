@@ -190,7 +190,8 @@ class CNN(nn.Module):
 
     def _check(self, x: Array) -> None:
         if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
-            raise InputError("x", f"{x.dtype}{list(x.shape)}", "float images [B, H, W, C]")
+            allowed = "float images [B, H, W, C]; an MLP reads points and tables"
+            raise InputError("x", f"{x.dtype}{list(x.shape)}", allowed)
         height, width = x.shape[1:3]
         for i, stage in enumerate(self.stages):
             height = stage.size(height)

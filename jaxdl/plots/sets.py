@@ -55,7 +55,10 @@ def show(data: Any, path: str | os.PathLike[str], tokens: Sequence[str] | None =
       'digits.png'
     """
     if "input" not in getattr(data, "arrays", {}):
-        raise InputError("data", type(data).__name__, "a jaxdl.data.Dataset with a field input")
+        got = type(data).__name__
+        if hasattr(data, "arrays"):
+            got = f"the fields {', '.join(data.arrays)}"
+        raise InputError("data", got, "a jaxdl.data.Dataset with a field input")
     shape = data["input"].shape
     is_integer = np.issubdtype(data["input"].dtype, np.integer)
     draw: Callable[..., None]
@@ -193,6 +196,7 @@ def _draw_histogram(ax: "Axes", values: np.ndarray, names: Sequence[str] | None)
         finite = values[np.isfinite(values)]
         ax.hist(finite, 30, color=BLUE)
         ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="y", integer=True)
         return
     counts = np.bincount(values, minlength=len(names))
     order = np.argsort(-counts, kind="stable")[:6]

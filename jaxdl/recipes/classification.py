@@ -182,7 +182,8 @@ def draw(
             return
         kernel = first_layer(inference(state).params, inputs.shape[1:])
         plots.filters(kernel, run.figure("filters"))
-        few = slice(12)
+        # A folder of images is in the order of its classes.
+        few = np.linspace(0, len(label) - 1, min(len(label), 12)).round().astype(int)
         plots.overview(
             pixels[few],
             label[few],

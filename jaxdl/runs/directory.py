@@ -128,7 +128,10 @@ def check_out(out: Path, config: Options) -> dict[str, tuple[Any, Any]]:
         name: pair for name, pair in differences.items() if not _is_placement(name, pair, mapped)
     }
     if refused:
-        raise RunError(f"out: {out} belongs to a run with other options: {_pairs(refused)}")
+        remedy = "use the stored ones, another directory, or remove this one"
+        raise RunError(
+            f"out: {out} belongs to a run with other options: {_pairs(refused)}; {remedy}"
+        )
     # A finished run has no steps left that other settings could change.
     if not (out / "result.json").exists():
         settings = changed_settings(_started_in(out))

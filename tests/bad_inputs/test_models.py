@@ -73,7 +73,8 @@ CASES = [
     ),
     (
         lambda: init(lecture_cnn_3x3(), X[..., 0]),
-        "x: got 'float32[2, 8, 8]', allowed: float images [B, H, W, C]",
+        "x: got 'float32[2, 8, 8]', allowed: float images [B, H, W, C]; an MLP reads points and "
+        "tables",
     ),
     (lambda: init(lecture_cnn_3x3(), X[:, :5, :5]), f"image: got (5, 5), allowed: {NOTHING}"),
     (lambda: conv2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),

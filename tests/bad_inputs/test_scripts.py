@@ -128,7 +128,12 @@ BAD = [
         "--patience 3 --validation 0",
         "patience: got 3, allowed: 0, when there is no validation set",
     ),
-    ("cnn", "--data moons", "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]"),
+    (
+        "cnn",
+        "--data moons",
+        "x: got 'float32[1, 2]', allowed: float images [B, H, W, C]; an MLP reads points and "
+        "tables",
+    ),
     ("cnn", "--data a/b/secrets", f"data: got 'a/b/secrets', allowed: {DATA}"),
     (
         "cnn",
@@ -351,7 +356,8 @@ def test_out_of_another_config(capsys):
     launch(module.main, module.Config, mine)
     capsys.readouterr()
     there = "error: out: mine belongs to a run with other options: hidden (stored [4], given [8])"
-    assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [there]
+    remedy = "use the stored ones, another directory, or remove this one"
+    assert refused("mlp", [*mine[:3], "8", *mine[4:]], capsys) == [f"{there}; {remedy}"]
 
 
 def test_a_set_that_does_not_exist(capfd):

@@ -70,6 +70,12 @@ def test_labels_of_steps_are_counted_and_masked_ones_left_out():
     assert cells(str(data))["1"] == ["2", "50.0 %"]
 
 
+def test_examples_with_several_classes_count_for_each_of_them():
+    label = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 1]])
+    rows = cells(str(Dataset({"label": label}, "mine", 3)))
+    assert [rows[name] for name in "012"] == [["2", "50.0 %"], ["0", "0.0 %"], ["3", "75.0 %"]]
+
+
 def test_columns_of_cells_are_aligned():
     rows = [["a", "bb"], ["ccc", "d"]]
     assert aligned(rows) == "a    bb\nccc  d"

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 import jaxdl
-from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews, standardize
+from jaxdl.data import Dataset, Preprocessing, Reviews, Vocabulary, encode_reviews, standardize
+from jaxdl.errors import InputError
 from jaxdl.export import from_stablehlo, to_onnx, to_stablehlo
 from jaxdl.export.__main__ import main
 from jaxdl.export.networks import exportable
 from jaxdl.models import MLP, VAE, Autoencoder, Conditional, OneHot, Reshaped, SequenceNet
+from jaxdl.network import Network
 from tests.test_predict import saved
 
 pytest.importorskip("onnx", reason="needs jaxdl[export]")
@@ -127,3 +129,12 @@ def test_errors_are_one_line(tmp_path, capsys, words, message):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert main([str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_network_of_other_fields_is_refused():
+    task = jaxdl.tasks.Task(lambda key, batch: ({}, {}), lambda optimizer: (), {"predict": abs})
+    network = Network(task, {"params": {}}, Preprocessing(), {"image": np.zeros(3)})
+    with pytest.raises(
+        InputError, match="^network: got 'the fields image', allowed: a field input"
+    ):
+        exportable(network)

@@ -162,7 +162,8 @@ def test_other_options_are_refused_by_name(whole):
     with pytest.raises(RunError) as raised:
         run_experiment(options(out, batch_size=8, seed=3), experiment)
     text = "batch_size (stored 16, given 8), seed (stored 0, given 3)"
-    assert str(raised.value) == f"out: {out} belongs to a run with other options: {text}"
+    line = f"out: {out} belongs to a run with other options: {text}; use the stored ones, "
+    assert str(raised.value) == f"{line}another directory, or remove this one"
     assert (out / "config.json").read_bytes() == before
 
 
@@ -176,7 +177,7 @@ def test_options_that_do_not_define_the_run_may_differ(whole, monkeypatch):
 @pytest.mark.parametrize("steps", [7, 12])
 def test_another_number_of_steps_is_refused(whole, steps):
     out, _ = whole
-    with pytest.raises(RunError, match=rf"steps \(stored 8, given {steps}\)$"):
+    with pytest.raises(RunError, match=rf"steps \(stored 8, given {steps}\);"):
         run_experiment(options(out, steps=steps), experiment)
 
 
