@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -181,6 +182,13 @@ def fit_and_test(
     if optimizers is not None:
         made = optimizers(steps)
     net = training.make_learner(task, *made)
+    if training.initial or training.freeze:
+        # Names of layers are checked before the run has a directory.
+        batch = {
+            field: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
+            for field, x in train.arrays.items()
+        }
+        jax.eval_shape(net.init, root(0), batch)
     if model is not None:
         print(table(model, train["input"][:1]))
     patience = None

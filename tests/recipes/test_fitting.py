@@ -119,5 +119,9 @@ def test_a_run_starts_from_the_weights_of_another(tmp_path):
     second = jaxdl.load(tmp_path / "second").variables["params"]
     np.testing.assert_array_equal(first["dense_0"]["kernel"], second["dense_0"]["kernel"])
     assert (first["out"]["kernel"] != second["out"]["kernel"]).any()
+    typo = dataclasses.replace(TRAINING, freeze=("dense",))
+    with pytest.raises(InputError, match="freeze"):
+        result_of("photos", tmp_path / "third", training=typo, steps=5, batch_size=32)
+    assert not (tmp_path / "third").exists()
     with pytest.raises(InputError, match="^skip_initial: got"):
         TrainingOptions(skip_initial=("out",)).validate(RunOptions())
