@@ -277,7 +277,7 @@ def test_other_options_give_another_directory():
 def test_the_default_directory_depends_on_the_flat_options_alone():
     """A regression test: directories of older runs are found again."""
     config = with_options(script("mlp").Config(), cpu_devices=1)
-    assert hashed_out("mlp", config).name == "mlp-digits-33b49c93"
+    assert hashed_out("mlp", config).name == "mlp-digits-b74f8879"
 
 
 @pytest.mark.parametrize("config", CONFIGS[1:], ids=lambda config: config.__module__)
