@@ -19,8 +19,9 @@ with quiet_interrupt():
     )
     from jaxdl.core import Learner, State, Sweep, Update, inference, learner
     from jaxdl.functions import bind, predict_batched
-    from jaxdl.network import Network, load, save
+    from jaxdl.network import Network, load
     from jaxdl.rng import root, stream
+    from jaxdl.saving import save
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
     from jaxdl.transfer import freeze, with_initial
     from jaxdl.version import __version__

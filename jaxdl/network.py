@@ -1,4 +1,4 @@
-"""A trained network as the product of a run: two files, from which `load` makes its functions."""
+"""A trained network: two files (`jaxdl.saving`), from which `load` makes its functions."""
 
 import dataclasses
 import functools
@@ -17,15 +17,16 @@ from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.applied import Applied
-from jaxdl.core import Batch, Params, State, inference, learner
+from jaxdl.core import Batch, Params, State, learner
 from jaxdl.data.arrays import as_numbers, checked_scaling
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
-from jaxdl.description import build_task, describe_task
+from jaxdl.description import build_task
 from jaxdl.errors import InputError, JaxdlError
 from jaxdl.functions import bind
+from jaxdl.saving import without_carry
 from jaxdl.tasks import Task
 from jaxdl.training import evaluate
 from jaxdl.weights import (
@@ -34,8 +35,6 @@ from jaxdl.weights import (
     read_model,
     read_result,
     read_weights,
-    write_model,
-    write_weights,
 )
 
 #: Images with numbers this many times larger than those of the training set have another unit.
@@ -65,7 +64,7 @@ class Network:
       >>> net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-2)))
       >>> state = jaxdl.train(net, data, key=jaxdl.root(0), steps=100)
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     save(directory, task, state, data)
+      ...     jaxdl.save(directory, task, state, data)
       ...     network = load(directory)
       >>> network.predict(test["input"][:5]).shape, network.model.hidden
       ((5, 10), (32,))
@@ -191,6 +190,25 @@ class Network:
                 x = x.astype(np.float32)
         return [x]
 
+    def prepared(self, data: Dataset) -> Dataset:
+        """Returns a set of raw examples as the network reads it, such as for `evaluate`.
+
+        Args:
+          data: a set with raw inputs, and with a target in its own unit.
+
+        Returns:
+          The set with the scaling of the training set.
+
+        Raises:
+          InputError: inputs that do not fit the training set; a set that is scaled already.
+        """
+        if data.scaling:
+            raise InputError("data", f"{data.name}, which is scaled", "a set of raw inputs")
+        arrays: dict[str, Any] = {**data.arrays, "input": self.prepare(data["input"])[0]}
+        for field in self.preprocessing.scaling.keys() & data.arrays.keys() - {"input"}:
+            arrays[field] = self.preprocessing(np.asarray(data[field]), field)
+        return dataclasses.replace(data, arrays=arrays, scaling=self.preprocessing.scaling)
+
     def _check_scale(self, x: np.ndarray) -> None:
         """Raises for other channels than scaling needs, and for images in another unit."""
         shape = self.fields["input"].shape
@@ -223,9 +241,8 @@ class Network:
         """Returns the metrics of a set, as `jaxdl.evaluate` does.
 
         Args:
-          data: a set after the preprocessing, such as the test set of the run. Raw inputs with the
-            scaling of the run are `Dataset({"input": network.prepare(x)[0], "label": y}, "new",
-            scaling=network.preprocessing.scaling)`.
+          data: a set after the preprocessing, such as the test set of the run, or
+            `network.prepared(raw)` for a set of raw examples.
           key: root key of random numbers, such as the noise of a VAE. None means that of the seed
             of the run, or seed 0.
           batch_size: number of examples in a batch.
@@ -239,7 +256,7 @@ class Network:
         missing = set(self.preprocessing.scaling) - set(getattr(data, "scaling", {}))
         if missing and isinstance(data, Dataset):
             got = f"{data.name} without the scaling of {', '.join(sorted(missing))}"
-            allowed = "a set that is scaled as the training set; see help(Network.evaluate)"
+            allowed = "a set that is scaled as the training set; write network.prepared(data)"
             raise InputError("data", got, allowed)
         if key is None:
             seeds = self.result.get("seeds", [self.result.get("seed", 0)])
@@ -250,62 +267,6 @@ class Network:
         net = learner(init, *self.task.updates(*[optax.identity()] * count))
         state = self.state.replace(opt=(optax.EmptyState(),) * count)
         return evaluate(net, state, data, key=key, batch_size=batch_size)
-
-
-def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:
-    """Writes a trained network into a directory, from which `load` reads it.
-
-    Args:
-      directory: the directory, which is created if missing. It gets `model.json` and
-        `weights.safetensors`.
-      task: the task that was trained. One of yours is not written: `load(directory, task=task)`.
-      state: the trained state; of several runs, all are written.
-      data: the training set, whose preprocessing and fields are written.
-
-    Raises:
-      RunError: a directory that cannot be written.
-
-    Example: see `Network`.
-    """
-    directory = Path(directory)
-    write_model(directory, model_description(task, data))
-    save_weights(directory, state)
-
-
-def save_weights(directory: Path, state: State) -> None:
-    """Writes the weights that evaluation uses: averaged ones where there are any."""
-    # In a compiled program, as in an evaluation, whose rounding it then has.
-    members = [_inference(member) for member in state.members()]
-    variables = [
-        jax.device_get({"params": each.params, **without_carry(each.extra)}) for each in members
-    ]
-    stacked = variables[0]
-    if state.step.ndim:
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
-    write_weights(directory, stacked, state.steps_done, len(members) if state.step.ndim else None)
-
-
-@jax.jit
-def _inference(state: State) -> State:
-    return inference(state)
-
-
-def without_carry(extra: Any) -> dict[str, Any]:
-    """Returns the collections without recurrent states, which belong to a batch of training."""
-    return {name: value for name, value in extra.items() if name != "carry"}
-
-
-def model_description(task: Task, data: Dataset) -> dict[str, Any]:
-    """Returns the contents of `model.json`: task, fields of an example, and preprocessing."""
-    described = {"task": None}
-    if task.name:
-        described = describe_task(task)
-    fields = {
-        field: {"shape": list(array.shape[1:]), "dtype": array.dtype.name}
-        for field, array in data.arrays.items()
-    }
-    preprocessing = data.preprocessing.to_json()
-    return {"task": described, "fields": fields, "preprocessing": preprocessing}
 
 
 def load(
@@ -359,7 +320,7 @@ def _expected(task: Task, fields: Mapping[str, jax.ShapeDtypeStruct]) -> dict[st
     """Returns shapes and dtypes of the variables that a task needs, without computing any."""
     try:
         init = functools.partial(_init_without_carry, task)
-        params, extra = jax.eval_shape(init, jax.random.key(0), _batch(fields))
+        params, extra = jax.eval_shape(init, rng.root(0), _batch(fields))
     except JaxdlError:
         raise
     except Exception as error:

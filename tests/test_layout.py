@@ -60,19 +60,10 @@ ARROWS = {
     },
     "description": {"augment", "errors", "models", "nn", "tasks"},
     "weights": {"data", "errors", "training", "version"},
+    "saving": {"core", "data", "description", "tasks", "weights"},
     "network": {
-        *(
-            "applied",
-            "core",
-            "data",
-            "description",
-            "errors",
-            "functions",
-            "rng",
-            "tasks",
-            "training",
-        ),
-        "weights",
+        *("applied", "core", "data", "description", "errors", "functions", "rng", "saving"),
+        *("tasks", "training", "weights"),
     },
     "export": {
         *("core", "data", "errors", "functions", "models", "network", "output", "version"),
@@ -80,7 +71,7 @@ ARROWS = {
     },
     "predict": {"data", "errors", "export", "network", "output", "plots", "rng"},
     "runs": {
-        *("core", "data", "environment", "errors", "network", "output", "plots", "rng", "tasks"),
+        *("core", "data", "environment", "errors", "output", "plots", "rng", "saving", "tasks"),
         *("training", "weights"),
     },
     "recipes": {

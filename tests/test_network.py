@@ -180,6 +180,10 @@ def test_regression_has_the_unit_of_the_target(tmp_path):
 
 def test_a_set_without_the_scaling_of_the_run_is_refused(classifier):
     network = jaxdl.load(classifier[0])
+    given = network.evaluate(network.prepared(IMAGES))
+    assert given == pytest.approx(network.evaluate(classifier[4]))
+    with pytest.raises(InputError, match="allowed: a set of raw inputs"):
+        network.prepared(classifier[4])
     with pytest.raises(InputError, match="^data: got 'images without the scaling of input'"):
         network.evaluate(IMAGES)
     arrays = {"input": network.prepare(PIXELS)[0], "label": LABEL}

@@ -21,7 +21,6 @@ from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
 from jaxdl.environment import environment
 from jaxdl.errors import InputError
-from jaxdl.network import model_description, save_weights
 from jaxdl.output import log_to_file
 from jaxdl.plots import image_grid, pictures_gif
 from jaxdl.runs.card import model_card, print_result
@@ -37,6 +36,7 @@ from jaxdl.runs.directory import (
     write_text,
 )
 from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
+from jaxdl.saving import model_description, save_weights
 from jaxdl.tasks import Task
 from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys

@@ -1,0 +1,69 @@
+"""Writing a trained network into two files: its description and its weights."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxdl.core import State, inference
+from jaxdl.data.dataset import Dataset
+from jaxdl.description import describe_task
+from jaxdl.tasks import Task
+from jaxdl.weights import write_model, write_weights
+
+
+def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:
+    """Writes a trained network into a directory, from which `load` reads it.
+
+    Args:
+      directory: the directory, which is created if missing. It gets `model.json` and
+        `weights.safetensors`.
+      task: the task that was trained. One of yours is not written: `load(directory, task=task)`.
+      state: the trained state; of several runs, all are written.
+      data: the training set, whose preprocessing and fields are written.
+
+    Raises:
+      RunError: a directory that cannot be written.
+
+    Example: see `Network`.
+    """
+    directory = Path(directory)
+    write_model(directory, model_description(task, data))
+    save_weights(directory, state)
+
+
+def save_weights(directory: Path, state: State) -> None:
+    """Writes the weights that evaluation uses: averaged ones where there are any."""
+    # In a compiled program, as in an evaluation, whose rounding it then has.
+    members = [_inference(member) for member in state.members()]
+    variables = [
+        jax.device_get({"params": each.params, **without_carry(each.extra)}) for each in members
+    ]
+    stacked = variables[0]
+    if state.step.ndim:
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
+    write_weights(directory, stacked, state.steps_done, len(members) if state.step.ndim else None)
+
+
+@jax.jit
+def _inference(state: State) -> State:
+    return inference(state)
+
+
+def without_carry(extra: Any) -> dict[str, Any]:
+    """Returns the collections without recurrent states, which belong to a batch of training."""
+    return {name: value for name, value in extra.items() if name != "carry"}
+
+
+def model_description(task: Task, data: Dataset) -> dict[str, Any]:
+    """Returns the contents of `model.json`: task, fields of an example, and preprocessing."""
+    described = {"task": None}
+    if task.name:
+        described = describe_task(task)
+    fields = {
+        field: {"shape": list(array.shape[1:]), "dtype": array.dtype.name}
+        for field, array in data.arrays.items()
+    }
+    preprocessing = data.preprocessing.to_json()
+    return {"task": described, "fields": fields, "preprocessing": preprocessing}
