@@ -66,8 +66,8 @@ ARROWS = {
         *("tasks", "training", "weights"),
     },
     "export": {
-        *("core", "data", "errors", "functions", "models", "network", "output", "version"),
-        "weights",
+        *("core", "data", "errors", "functions", "models", "network", "output", "tasks"),
+        *("version", "weights"),
     },
     "predict": {"data", "errors", "export", "network", "output", "plots", "rng"},
     "runs": {

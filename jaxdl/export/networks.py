@@ -15,6 +15,7 @@ from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
 from jaxdl.models.conditional import num_classes
 from jaxdl.network import Network
+from jaxdl.tasks.task import more_inputs
 
 #: Functions that draw random numbers, or that have arguments which are no arrays `[B, ...]`.
 NOT_EXPORTED = ("bound", "sample")
@@ -35,21 +36,22 @@ class Exportable(NamedTuple):
 def exportable(network: Network, name: str | None = None) -> dict[str, Exportable]:
     """Returns the functions of a network that can be exported.
 
-    Args:
-      network: a trained network.
-      name: name of the only function to return. None means all of them.
+        Args:
+          network: a trained network.
+          name: name of the only function to return. None means all of them.
 
-    Returns:
-      The functions by name. Inputs are raw numbers: pixels in [0, 1], ids of tokens, or columns of
-      a table as `jaxdl.data.encode_rows` returns them.
+        Returns:
+          The functions by name. Inputs are raw numbers: pixels in [0, 1], ids of tokens, or columns of
+          a table as `jaxdl.data.encode_rows` returns them.
 
-    Raises:
-      InputError: a name that the network does not have, or a network without a field `input`.
+        Raises:
+          InputError: a name that the network does not have, or a network without a field `input`.
 
-    Example:
-      >>> from jaxdl.network import Network
-      >>> sorted(Exportable._fields)
-      ['examples', 'function']
+        Example:
+          >>> from jaxdl.network import Network
+    from jaxdl.tasks.task import more_inputs
+          >>> sorted(Exportable._fields)
+          ['examples', 'function']
     """
     names = [each for each in network.functions if each not in NOT_EXPORTED]
     if network.task.name == "language":
@@ -62,48 +64,58 @@ def exportable(network: Network, name: str | None = None) -> dict[str, Exportabl
 def _exportable(network: Network, name: str) -> Exportable:
     """Returns one function with its scaling, and its examples."""
     apply = network.task.functions[name]
-    arguments = list(inspect.signature(apply).parameters)[2:]
-    examples = tuple(_examples(network, arguments))
-    before = network.preprocessing.scaling.get("input", ())
+    arguments = inspect.signature(apply).parameters
+    examples = _examples(network, [*arguments.values()][2:])
+    scaling = network.preprocessing.scaling
+    before = {field: scaling.get(field, ()) for field in examples}
+    if "inputs" in examples:
+        before["inputs"] = scaling.get("input", ())
     after: Steps = ()
     if name == "predict":
-        after = network.preprocessing.scaling.get("target", ())
+        after = scaling.get("target", ())
 
     def function(params: Params, extra: Any, *inputs: Any) -> Any:
-        if arguments[0] == "inputs":
-            inputs = (_scaled(inputs[0], before), *inputs[1:])
-        outputs = apply(params, extra, *inputs)
+        named = {
+            field: _scaled(x, before[field]) for field, x in zip(examples, inputs, strict=True)
+        }
+        outputs = apply(params, extra, **named)
         if after:
             outputs = _restored(outputs, after)
         return outputs
 
     # The names of the inputs become those of an ONNX graph.
-    names = ["params", "extra", *arguments[: len(examples)]]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(each, kind) for each in names]
+    parameters = [inspect.Parameter(each, kind) for each in ("params", "extra", *examples)]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__name__ = name
-    return Exportable(bind(function, network.state), examples)
+    return Exportable(bind(function, network.state), tuple(examples.values()))
 
 
-def _examples(network: Network, arguments: list[str]) -> list[np.ndarray]:
-    """Returns an example of each argument that the network needs."""
+def _examples(network: Network, arguments: list[inspect.Parameter]) -> dict[str, np.ndarray]:
+    """Returns an example of each argument that the network needs, by name."""
     if "input" not in network.fields:
         allowed = "a field input; write to_onnx(network.functions['predict'], *arrays)"
         raise InputError("network", f"the fields {', '.join(network.fields)}", allowed)
-    field = network.fields["input"]
-    inputs = np.zeros((2, *field.shape), field.dtype)
-    found: list[np.ndarray] = []
+    inputs = _rows(network.fields["input"])
+    found: dict[str, np.ndarray] = {}
     for argument in arguments:
-        if argument == "inputs":
-            found.append(inputs)
-        elif argument == "lengths" and "length" in network.fields:
-            found.append(np.ones(2, np.int32))
-        elif argument == "label" and conditional_classes(network) is not None:
-            found.append(np.zeros(2, np.int32))
-        elif argument not in ("lengths", "label"):
-            found.append(_latent(network, inputs))
+        if argument.name == "inputs":
+            found["inputs"] = inputs
+        elif argument.name == "lengths" and "length" in network.fields:
+            found["lengths"] = np.ones(2, np.int32)
+        elif argument.name == "label" and conditional_classes(network) is not None:
+            found["label"] = np.zeros(2, np.int32)
+        elif argument.kind is argument.VAR_KEYWORD:
+            more = more_inputs(network.model, network.fields)
+            found |= {field: _rows(spec) for field, spec in more.items() if field != "lengths"}
+        elif argument.name not in ("lengths", "label"):
+            found[argument.name] = _latent(network, inputs)
     return found
+
+
+def _rows(field: jax.ShapeDtypeStruct) -> np.ndarray:
+    """Returns two examples of a field."""
+    return np.zeros((2, *field.shape), field.dtype)
 
 
 def conditional_classes(network: Network) -> int | None:

@@ -1,7 +1,9 @@
 """Tests of exported networks: both forms equal the loaded network on raw inputs."""
 
+import flax.linen as nn
 import jax
 import numpy as np
+import optax
 import pytest
 
 import jaxdl
@@ -70,6 +72,32 @@ NAMES = {
     "vae": {"encode", "decode", "reconstruct"},
     "gan": {"generate", "score"},
 }
+
+
+class Aged(nn.Module):
+    """A network of a user with a second input."""
+
+    @nn.compact
+    def __call__(self, x, age, train=False):
+        return nn.Dense(3)(x.reshape(-1, 30) * age[:, None])
+
+
+def test_a_second_input_is_an_input_of_the_file(tmp_path):
+    age = RANDOM.random(30, np.float32)
+    data = Dataset({**SCALED.arrays, "age": age}, "aged", 3, scaling=SCALED.scaling)
+    task = jaxdl.tasks.classify(Aged())
+    optimizer = task.updates(optax.sgd(0.1))
+    net = jaxdl.learner(task.init, *optimizer)
+    state = jaxdl.train(net, data, key=jaxdl.root(0), steps=2, batch_size=8)
+    jaxdl.save(tmp_path, task, state, data)
+    network = jaxdl.load(tmp_path, model=Aged())
+    function, examples = exportable(network)["predict"]
+    expected = network.predict(IMAGES, age=age)
+    program = from_stablehlo(to_stablehlo(function, *examples))
+    np.testing.assert_allclose(program(IMAGES, age), expected, atol=1e-6)
+    session = onnxruntime.InferenceSession(to_onnx(function, *examples))
+    (given,) = session.run(None, {"inputs": IMAGES, "age": age})
+    np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -22,7 +22,7 @@ from tests.runs.runs import LEARNER, experiment, experiment_sets, options, stop
 
 def test_pmap_is_another_run(tmp_path):
     claim(tmp_path, options(tmp_path))
-    with pytest.raises(RunError, match=r"strategy \(stored 'single', given 'pmap'\)$"):
+    with pytest.raises(RunError, match=r"strategy \(stored 'single', given 'pmap'\)"):
         check_out(tmp_path, options(tmp_path, strategy="pmap"))
 
 
