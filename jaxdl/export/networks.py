@@ -36,22 +36,21 @@ class Exportable(NamedTuple):
 def exportable(network: Network, name: str | None = None) -> dict[str, Exportable]:
     """Returns the functions of a network that can be exported.
 
-        Args:
-          network: a trained network.
-          name: name of the only function to return. None means all of them.
+    Args:
+      network: a trained network.
+      name: name of the only function to return. None means all of them.
 
-        Returns:
-          The functions by name. Inputs are raw numbers: pixels in [0, 1], ids of tokens, or columns of
-          a table as `jaxdl.data.encode_rows` returns them.
+    Returns:
+      The functions by name. Inputs are raw numbers: pixels in [0, 1], ids of tokens, or columns of
+      a table as `jaxdl.data.encode_rows` returns them.
 
-        Raises:
-          InputError: a name that the network does not have, or a network without a field `input`.
+    Raises:
+      InputError: a name that the network does not have, or a network without a field `input`.
 
-        Example:
-          >>> from jaxdl.network import Network
-    from jaxdl.tasks.task import more_inputs
-          >>> sorted(Exportable._fields)
-          ['examples', 'function']
+    Example:
+      >>> from jaxdl.network import Network
+      >>> sorted(Exportable._fields)
+      ['examples', 'function']
     """
     names = [each for each in network.functions if each not in NOT_EXPORTED]
     if network.task.name == "language":
