@@ -12,8 +12,7 @@ from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.models.conditional import num_classes
 from jaxdl.nn import tap
-from jaxdl.runs.options import Options
-from jaxdl.runs.run import Run
+from jaxdl.tasks.task import more_inputs
 
 #: KL divergence in nats per example below which the latents of a VAE carry no information.
 COLLAPSED = 0.05
@@ -23,28 +22,31 @@ DEAD = 0.95
 EXAMPLES = 250
 
 
-def warn_of_failures(
-    run: Run[Options],
+def find_failures(
+    records: Sequence[Mapping[str, float]],
     model: nn.Module | None,
-    state: State,
+    members: Sequence[State],
     metrics: Mapping[str, Any],
     test: Dataset,
-) -> None:
-    """Adds a warning to a run for each sign of a failed training.
+) -> list[str]:
+    """Returns a line for each sign of a failed training.
 
     They are a loss that never fell, an accuracy at chance, a collapsed posterior, and a layer of
-    dead units. A smoke test is too short for them, so it has no such warnings.
+    dead units. A smoke test is too short for them.
 
     Args:
-      run: run after its training.
+      records: metrics of the training by step, as `Run.records` returns them.
       model: model whose activations are examined. None means that none are.
-      state: trained state.
+      members: trained state of each seed.
       metrics: metrics of the test set, `test/...`.
       test: test set.
+
+    Example:
+      >>> losses = [{"train/loss": 2.3}] * 3
+      >>> find_failures(losses, None, [], {}, Dataset({"input": np.zeros(3)}, "none"))
+      ['the training loss never fell below its first value, 2.3']
     """
-    if run.config.run.smoke:
-        return
-    messages = [never_fell([each["train/loss"] for each in run.records() if "train/loss" in each])]
+    messages = [never_fell([each["train/loss"] for each in records if "train/loss" in each])]
     if "test/accuracy" in metrics and "label" in test.arrays and "mask" not in test.arrays:
         worst = float(np.min(metrics["test/accuracy"]))
         messages.append(at_chance(worst, np.asarray(test["label"])))
@@ -52,10 +54,8 @@ def warn_of_failures(
         messages.append(collapsed(float(np.min(metrics["test/kl"]))))
     # Another process may have a part of the state.
     if model is not None and jax.process_count() == 1:
-        messages += [dead_layers(model, member, test) for member in run.members(state)]
-    for message in messages:
-        if message:
-            run.warn(message)
+        messages += [dead_layers(model, member, test) for member in members]
+    return [message for message in messages if message]
 
 
 def never_fell(losses: Sequence[float]) -> str:
@@ -138,8 +138,7 @@ def dead_layers(model: nn.Module, state: State, test: Dataset) -> str:
     parts: list[Any] = [getattr(model, name, None) for name in ("encoder", "decoder")]
     if num_classes(model, *parts):
         kwargs["label"] = test["label"][:EXAMPLES]
-    if "length" in test.arrays:
-        kwargs["lengths"] = test["length"][:EXAMPLES]
+    kwargs |= more_inputs(model, {name: x[:EXAMPLES] for name, x in test.arrays.items()})
 
     def largest(variables: Any, inputs: Any, kwargs: Any) -> dict[str, Any]:
         seen = tap(model, variables, train=False, **kwargs)(inputs)[1]

@@ -16,7 +16,7 @@ from jaxdl.data.faults import find_faults
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
 from jaxdl.network import load
-from jaxdl.recipes.failures import warn_of_failures
+from jaxdl.recipes.failures import find_failures
 from jaxdl.rng import root
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -196,5 +196,8 @@ def fit_and_test(
         patience = Patience("loss", training.patience)
     state = run.fit(net, train, sets.get("validation"), patience, on_validation, task)
     metrics = run.test(net, state, sets["test"])
-    warn_of_failures(run, model, state, metrics, sets["test"])
+    if not run.config.run.smoke:
+        members = run.members(state)
+        for sign in find_failures(run.records(), model, members, metrics, sets["test"]):
+            run.warn(sign)
     return state, metrics
