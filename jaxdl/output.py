@@ -147,9 +147,9 @@ def log_to_file(logger: str, path: str | os.PathLike[str]) -> Iterator[None]:
         # The process ends. Until then its other threads write to the file.
         raise
     except BaseException:
-        _restore_log(log, propagate, handlers)
+        restore_log(log, propagate, handlers)
         raise
-    _restore_log(log, propagate, handlers)
+    restore_log(log, propagate, handlers)
 
 
 def log_unraisable(unraisable: Any) -> None:
@@ -173,10 +173,16 @@ def log_thread_exception(failure: threading.ExceptHookArgs) -> None:
     logging.getLogger("jaxdl").error("exception in %s", name, exc_info=error)
 
 
-def _restore_log(log: logging.Logger, propagate: bool, handlers: list[logging.Handler]) -> None:
-    """Closes the file of a logger, and gives it back its handlers."""
-    for handler in log.handlers:
-        handler.close()
+def restore_log(log: logging.Logger, propagate: bool, handlers: list[logging.Handler]) -> None:
+    """Closes the file of a logger, if it has one, and gives it back its handlers.
+
+    Example:
+      >>> log = logging.getLogger("jaxdl")
+      >>> restore_log(log, log.propagate, log.handlers)
+    """
+    if log.handlers is not handlers:
+        for handler in log.handlers:
+            handler.close()
     log.propagate = propagate
     log.handlers = handlers
 

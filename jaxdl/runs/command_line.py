@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import io
 import itertools
+import logging
 import math
 import re
 import signal
@@ -18,7 +19,7 @@ import jax
 from jaxdl.data.cache import cache_root
 from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, one_line
-from jaxdl.output import guarded_output, log_thread_exception, log_to_file
+from jaxdl.output import guarded_output, log_thread_exception, log_to_file, restore_log
 from jaxdl.runs import backend
 from jaxdl.runs.options import C, Options, flat_options, run_directory, with_options
 from jaxdl.training.shutdown import (
@@ -58,6 +59,8 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
     handlers = replace_handlers(end_process)
     unraisable_hook = sys.unraisablehook
     thread_hook = threading.excepthook
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(log, log.propagate, log.handlers) for log in loggers]
     sys.unraisablehook = end_if_swallowed
     threading.excepthook = log_thread_exception
     try:
@@ -80,6 +83,8 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
         else:
             sys.unraisablehook = unraisable_hook
             threading.excepthook = thread_hook
+            for each in before:
+                restore_log(*each)
 
 
 def _prepared(main: Callable[[C], Any], config: type[C], arguments: list[str] | None) -> C:

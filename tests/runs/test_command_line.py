@@ -1,6 +1,7 @@
 """The door of a script: errors of the system in one line, signals, and output that fails."""
 
 import io
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from jaxdl import plots
 from jaxdl.output import log_thread_exception
 from jaxdl.runs import Options, launch, run_experiment, with_options
-from jaxdl.runs.command_line import _message
+from jaxdl.runs.command_line import LOGGERS, _message
 from jaxdl.training.shutdown import end_if_swallowed
 from tests.runs import runs
 from tests.runs.runs import Config, options
@@ -240,3 +241,16 @@ def test_repeated_signals_leave_no_traceback(tmp_path, name, count, swallowed):
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.Signals[name]
     assert b"Traceback" not in errors and b"ignored" not in errors
+
+
+@pytest.mark.parametrize("error", [FULL, KeyboardInterrupt()], ids=["full disk", "Ctrl-C"])
+def test_a_call_gives_the_loggers_back(tmp_path, error):
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(log.propagate, log.handlers) for log in loggers]
+
+    def main(config):
+        raise error
+
+    with pytest.raises(SystemExit):
+        launch(main, Config, ["--out", str(tmp_path / "run")])
+    assert [(log.propagate, log.handlers) for log in loggers] == before
