@@ -102,7 +102,8 @@ def trial(process: subprocess.Popen, out: Path, n: int, error: str, expected: st
     assert again.code == 0, f"{where}: cannot be resumed: {shown(again.output)}"
     assert sha256(out) == expected, f"{where}: other bits"
     left = [path.name for path in out.rglob("*") if path.name == "lock"]
-    assert not left, f"{where}: {left} is left"
+    # A lock that could not be removed is left, and is free for the next run.
+    assert not left or "unlink" in faulty.failed, f"{where}: {left} is left"
     return faulty
 
 
