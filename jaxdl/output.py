@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -89,6 +89,32 @@ def guarded_output() -> Iterator[None]:
         for name, stream in streams.items():
             if _can_flush(stream):
                 setattr(sys, name, stream)
+
+
+def command(run: Callable[[], int | None]) -> int:
+    """Runs a command with output that cannot fail; returns its exit code.
+
+    Args:
+      run: the command, which returns its exit code. None means 0.
+
+    Returns:
+      The exit code. It is 2 for a `JaxdlError`, which is printed as one line, and 130 for Ctrl-C.
+
+    Example:
+      >>> command(lambda: None), command(lambda: 1)
+      (0, 1)
+    """
+    # `quiet_interrupt` must precede the import of JAX, which this one needs.
+    from jaxdl.errors import JaxdlError
+
+    try:
+        with guarded_output():
+            return run() or 0
+    except JaxdlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 @contextlib.contextmanager

@@ -29,10 +29,10 @@ from jaxdl.data.columns import encode_rows
 from jaxdl.data.decoding import Form, decode
 from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.data.raw import RawInputs, read_inputs
-from jaxdl.errors import InputError, JaxdlError, RunError, at_least, one_line
+from jaxdl.errors import InputError, RunError, at_least, one_line
 from jaxdl.export.networks import conditional_classes
 from jaxdl.network import Network, load
-from jaxdl.output import guarded_output
+from jaxdl.output import command
 
 #: Endings of the files that `--out` may name.
 ENDINGS = {
@@ -49,15 +49,7 @@ SHOWN = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `python -m jaxdl.predict`; returns its exit code, 2 for an error in one line."""
     options = _parser().parse_args(arguments)
-    try:
-        with guarded_output():
-            _run(options)
-    except JaxdlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return command(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

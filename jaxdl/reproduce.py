@@ -17,8 +17,8 @@ from typing import Any
 
 from jaxdl.data.files import expand_path
 from jaxdl.environment import changed_settings
-from jaxdl.errors import InputError, JaxdlError, RunError, of_kind, one_of
-from jaxdl.output import guarded_output
+from jaxdl.errors import InputError, RunError, of_kind, one_of
+from jaxdl.output import command
 from jaxdl.runs.command_line import parsed
 from jaxdl.runs.comparison import Comparison, compare_results, report
 from jaxdl.runs.directory import are_conversions, read_json
@@ -229,14 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--experiments", default="experiments", help="directory of the experiments' scripts"
     )
-    try:
-        with guarded_output():
-            return int(not reproduce(**vars(parser.parse_args(arguments))).promise_kept)
-    except JaxdlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    options = vars(parser.parse_args(arguments))
+    return command(lambda: int(not reproduce(**options).promise_kept))
 
 
 if __name__ == "__main__":

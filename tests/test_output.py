@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
+from jaxdl.errors import InputError
 from jaxdl.output import (
     Guarded,
+    command,
     guarded_output,
     log_thread_exception,
     log_to_file,
@@ -167,3 +169,15 @@ def test_other_handlers_are_left_as_they_are(signals):
     thread.start()
     thread.join()
     assert found == [signal.default_int_handler]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [(InputError("a", 1, "2"), 2, "error: a: got 1, allowed: 2\n"), (KeyboardInterrupt(), 130, "")],
+)
+def test_a_command_ends_with_a_line_and_an_exit_code(error, code, line, capsys):
+    def run():
+        raise error
+
+    assert command(run) == code
+    assert capsys.readouterr().err == line

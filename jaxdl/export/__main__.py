@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jaxdl.data.files import expand_path
-from jaxdl.errors import JaxdlError, RunError
+from jaxdl.errors import RunError
 from jaxdl.export.networks import exportable
 from jaxdl.export.onnx import to_onnx
 from jaxdl.export.stablehlo import to_stablehlo
 from jaxdl.network import load
-from jaxdl.output import guarded_output
+from jaxdl.output import command
 from jaxdl.weights import WEIGHTS, write_weights
 
 #: The forms that can be written, and the functions that make them.
@@ -33,15 +33,7 @@ FORMS: dict[str, Callable[..., bytes]] = {"stablehlo": to_stablehlo, "onnx": to_
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `python -m jaxdl.export`; returns its exit code, 2 for an error in one line."""
     options = _parser().parse_args(arguments)
-    try:
-        with guarded_output():
-            _run(options)
-    except JaxdlError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return command(lambda: _run(options))
 
 
 def _parser() -> argparse.ArgumentParser:
