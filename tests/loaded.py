@@ -36,7 +36,11 @@ OPTIONS: dict[str, list[list[str]]] = {
         ["--optimizer", "muon", "--norm", "weight", "--bfloat16"],
         ["--data", "moons"],
     ],
-    "cnn": [["--network", "lecture-3x3", "--shift", "1"], ["--standardize", "--seeds", "2"]],
+    "cnn": [
+        ["--network", "lecture-3x3", "--shift", "1"],
+        ["--network", "resnet20"],
+        ["--standardize", "--seeds", "2"],
+    ],
     "gan": [["--ema", "0.9"]],
     "vae": [["--conditional", "--network", "conv", "--kl-warmup", "0.5"], []],
     "sentiment": [["--seeds", "2"]],

@@ -122,6 +122,7 @@ SLOW = [
         PICTURES,
     ),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
+    ("cnn", ["--network", "resnet20", "--freeze", "conv_0", "norm_0", "skip_4"], PICTURES),
     (
         "mlp",
         ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"],

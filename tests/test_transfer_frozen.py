@@ -14,7 +14,7 @@ from jaxdl import models, nn, tasks
 from jaxdl.errors import CheckpointError, InputError
 from jaxdl.metrics import mean, means
 from jaxdl.training import InMemory, Pmapped, Sharded, state_sha256
-from tests.contract import SIZE, language, random_set
+from tests.contract import ROWS, SIZE, language, random_set
 from tests.transferred import (
     ADAM,
     DENSE,
@@ -58,6 +58,17 @@ def test_frozen_layers_keep_their_bits_for_50_steps(change, frozen):
     state = jaxdl.train(learner, row().data, key=KEY, steps=50, batch_size=8)
     assert equal(state, trained()) == frozen
     assert state.steps_done == 50
+
+
+def test_layers_of_a_residual_stage_are_frozen_by_name():
+    made = ROWS["residual_batchnorm"]()
+    (update,) = made.updates(ADAM)
+    names = ["conv_0a", "norm_0a", "skip_0", "norm_skip_0"]
+    learner = jaxdl.learner(made.init, jaxdl.freeze(update, names))
+    before, after = (
+        jaxdl.train(learner, made.data, key=KEY, steps=steps, batch_size=8) for steps in (1, 4)
+    )
+    assert equal(before, after) == {name for name in arrays(before) if name.split("/")[1] in names}
 
 
 @pytest.mark.parametrize("strategy", [Sharded, Pmapped], ids=["sharded", "pmap"])

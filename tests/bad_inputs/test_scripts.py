@@ -221,7 +221,7 @@ BAD = [
         "cnn",
         "--network lenet",
         "invalid choice 'lenet' for argument '--network'. "
-        "Expected one of ('best', 'lecture-5x5', 'lecture-3x3').",
+        "Expected one of ('best', 'lecture-5x5', 'lecture-3x3', 'resnet20', 'plain20').",
     ),
 ]
 

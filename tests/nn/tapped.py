@@ -86,7 +86,7 @@ MODELS = {
         IMAGES,
         {},
     ),
-    "two_convolutions": (CNN((Stage(8, convs=2),), (), 2), IMAGES, {}),
+    "two_convolutions": (CNN((Stage(3, convs=2),), (), 2, "tanh"), IMAGES, {}),
     "maps": (CNN((Stage(3),), outputs=None), IMAGES, {}),
     "conv_decoder": (
         ConvDecoder((UpStage(3), UpStage(1)), (2, 2, 4), (5,), norm="batch"),
@@ -199,9 +199,9 @@ POINTS = {
         "pool_2": lambda a: a["activation_2"].mean((1, 2), keepdims=True),
     },
     "two_convolutions": {
-        "activation_0a": lambda a: relu(a["conv_0a"]),
-        "activation_0": lambda a: relu(a["conv_0b"]),
-        "pool_0": lambda a: pool(relu(a["conv_0b"])),
+        "activation_0a": lambda a: np.tanh(a["conv_0a"]),
+        "activation_0": lambda a: np.tanh(a["conv_0b"]),
+        "pool_0": lambda a: pool(np.tanh(a["conv_0b"])),
     },
     "maps": {
         "activation_0": lambda a: relu(a["conv_0"]),
