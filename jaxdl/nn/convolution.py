@@ -197,7 +197,7 @@ def _bilinear(cpu: Callable, default: Callable, gradients: Callable) -> Callable
                     parts.append(f(*arrays[:i], change, *arrays[i + 1 :], geometry))
             return sum(parts[1:], parts[0])
 
-        def transposed(arrays: tuple[Array, Array], g: Array) -> tuple[Any, Any]:
+        def transposed(arrays: tuple[Array, Array], g: Array) -> Any:
             found = gradients(*arrays, materialize(g), geometry)
             return tuple(
                 None if change is None else gradient

@@ -1,4 +1,4 @@
-"""Linear functions with a transpose of their own, for derivatives in both modes.
+"""Linear functions with a given transpose, for derivatives in both modes.
 
 `jax.custom_vjp` gives a function its own gradient and closes forward mode. A rule of
 `jax.custom_jvp` keeps both modes open if its tangent is a linear function. JAX transposes this
