@@ -4,7 +4,7 @@ from jaxdl.nn.conv import Conv, conv2d, out_size
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.elementwise import Dropout, activation
+from jaxdl.nn.elementwise import Dropout, PReLU, activation
 from jaxdl.nn.embedding import Embedding
 from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
@@ -22,6 +22,7 @@ __all__ = [
     "ConvTranspose",
     "Dropout",
     "Embedding",
+    "PReLU",
     "SimpleRNN",
     "TimeDistributed",
     "WeightNormDense",
