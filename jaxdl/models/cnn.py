@@ -13,7 +13,7 @@ from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
 from jaxdl.nn.conv import Conv, Padding, out_size
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.elementwise import MONOTONIC, Dropout, activation
+from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
 from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.tap import named, tapped
 
@@ -179,7 +179,7 @@ class CNN(nn.Module):
             name=f"conv_{i}",
         )(x)
         x = normalize(x, norm, f"norm_{i}", train)
-        if stage.pool == "max" and self.activation in MONOTONIC and not tapped(self):
+        if stage.pool == "max" and is_monotonic(self.activation) and not tapped(self):
             # Pooling first gives the same numbers with fewer evaluations of the activation.
             x = activation(self.activation)(stage.pooled(x))
         else:
