@@ -21,11 +21,12 @@ shared the machine:
 """
 
 import dataclasses
+import functools
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5, resnet20
 from jaxdl.recipes import ClassificationOptions, TrainingOptions, run_classification
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
@@ -38,8 +39,9 @@ class Config(Options):
     training: TrainingOptions = TrainingOptions()
     classification: ClassificationOptions = ClassificationOptions()
 
-    network: Literal["best", "lecture-5x5", "lecture-3x3"] = "best"
-    """best: three stages of 3x3 kernels with BatchNorm; the others: networks of the lectures."""
+    network: Literal["best", "lecture-5x5", "lecture-3x3", "resnet20", "plain20"] = "best"
+    """best: three stages of 3x3 kernels with BatchNorm; lecture-*: networks of the lectures;
+    resnet20: a residual network of 20 layers; plain20: the same without skip connections."""
     remat: bool = False
     """If True, only the input of each stage is stored; the backward pass recomputes the rest.
     This takes less memory and more time."""
@@ -50,10 +52,15 @@ class Config(Options):
 def network(config: Config, classes: int) -> CNN:
     """Returns the network that the options describe."""
     dtype = config.training.dtype
-    if config.network == "lecture-5x5":
-        return lecture_cnn_5x5().clone(outputs=classes, dtype=dtype, remat=config.remat)
-    if config.network == "lecture-3x3":
-        return lecture_cnn_3x3().clone(outputs=classes, dtype=dtype, remat=config.remat)
+    presets = {
+        "lecture-5x5": lecture_cnn_5x5,
+        "lecture-3x3": lecture_cnn_3x3,
+        "resnet20": resnet20,
+        "plain20": functools.partial(resnet20, residual=False),
+    }
+    if config.network in presets:
+        preset = presets[config.network]()
+        return preset.clone(outputs=classes, dtype=dtype, remat=config.remat)
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
     return CNN(stages, (128,), classes, dropout=0.3, norm="batch", dtype=dtype, remat=config.remat)
 

@@ -59,6 +59,13 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
     return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
 
 
+def residual(norm: str | None) -> Row:
+    """Returns a classifier with a projected skip connection and global average pooling."""
+    stage = models.Stage(4, 3, 2, 1, pool="global_average", convs=2, residual=True)
+    model = models.CNN((stage,), (), 3, norm=norm)
+    return classifier(model, (6, 6, 1), exact_pmap=norm is None)
+
+
 def frozen() -> Row:
     """Returns a classifier of images with a frozen stage, and BatchNorm in all layers."""
     stages = (jaxdl.models.Stage(4, 3, pool="max"),)
@@ -195,6 +202,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cnn_batchnorm": lambda: classifier(
         jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)
     ),
+    "residual": lambda: residual(None),
+    "residual_batchnorm": lambda: residual("batch"),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
     "birnn_classifier": lambda: sequence_classifier(

@@ -21,6 +21,8 @@ MODULES = [
     MLP((), np.int64(2)),
     CNN((Stage(3), Stage(2, padding="VALID", pool=None)), (4,), 3, remat=True),
     models.lecture_cnn_5x5(),
+    models.resnet20(4),
+    CNN((Stage(3, padding=[(1, 0), 2]),), outputs=None),
     models.tcn((3, 3)),
     CNN1D((3,), dropout=np.float32(0.25).item()),
     *models.dcgan((8, 8, 1), 4),

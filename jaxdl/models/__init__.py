@@ -1,7 +1,7 @@
 """The networks, as Flax Linen modules; one kind per file."""
 
 from jaxdl.models.autoencoder import VAE, Autoencoder, conv_autoencoder, encoder_decoder
-from jaxdl.models.cnn import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models.cnn import CNN, lecture_cnn_3x3, lecture_cnn_5x5, resnet20
 from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage
@@ -9,6 +9,7 @@ from jaxdl.models.dcgan import dcgan
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
+from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
+    "resnet20",
     "softmax_mlp",
     "table",
     "tcn",

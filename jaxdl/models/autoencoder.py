@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least, integers, one_of
-from jaxdl.models.cnn import CNN, Stage
+from jaxdl.models.cnn import CNN
 from jaxdl.models.conditional import label_kwargs, num_classes
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.mlp import MLP
 from jaxdl.models.reshaped import Reshaped
+from jaxdl.models.stage import Stage
 from jaxdl.nn.tap import train_kwargs
 
 Labels = Int[Array, " B"] | None

@@ -1,4 +1,4 @@
-"""Convolutional networks: stages of convolution and pooling, followed by a dense head."""
+"""Convolutional networks: stages of convolutions and pooling, followed by a dense head."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,79 +8,26 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, in_range, integers, of_kind, one_of
+from jaxdl.errors import InputError, at_least, integers, one_of
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
-from jaxdl.nn.conv import Conv, Padding, out_size
+from jaxdl.models.stage import Stage
+from jaxdl.nn.conv import Conv
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
-from jaxdl.nn.pool import avg_pool, max_pool
 from jaxdl.nn.tap import named, tapped
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """A convolution with its norm, activation, pooling and dropout.
-
-    Attributes:
-      features: number of kernels, at least 1.
-      kernel: height and width of the kernels.
-      strides: stride of the convolution in both directions.
-      padding: "SAME" or "VALID".
-      pool: "max", "average" or None.
-      window: height, width and stride of the pooling.
-      dropout: dropout rate of the result, in [0, 1).
-      use_norm: if False, this stage has a bias instead of the network's `norm`.
-
-    Raises:
-      InputError: an invalid field.
-
-    Example:
-      >>> Stage(32).size(28), Stage(32, 5, padding="VALID", pool=None).size(28)
-      (14, 24)
-    """
-
-    features: int
-    kernel: int = 3
-    strides: int = 1
-    padding: Padding = "SAME"
-    pool: Literal["max", "average"] | None = "max"
-    window: int = 2
-    dropout: float = 0.0
-    use_norm: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("features", "kernel", "strides", "window"):
-            at_least(name, getattr(self, name), 1)
-        one_of("padding", self.padding, ("SAME", "VALID"))
-        in_range("dropout", self.dropout, 0, 1)
-        of_kind("use_norm", self.use_norm, bool, "True or False")
-        if self.pool is not None:
-            one_of("pool", self.pool, ("max", "average"))
-
-    def size(self, size: int) -> int:
-        """Returns the height or width after the stage, below 1 if the input is too small.
-
-        The formula `(W - F + 2P)/S + 1` applies twice: to the convolution and to the pooling.
-        """
-        size = out_size(size, self.kernel, self.strides, self.padding)
-        if self.pool is None:
-            return size
-        return out_size(size, self.window, self.window, "VALID")
-
-    def pooled(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J C"]:
-        """Applies the stage's pooling."""
-        if self.pool is None:
-            return x
-        if self.pool == "max":
-            return max_pool(x, self.window)
-        return avg_pool(x, self.window)
 
 
 class CNN(nn.Module):
     """A convolutional network.
 
-        h_0 = x,    h_i = dropout(pool(f(norm(h_{i-1} * K_i + b_i)))),    y = MLP(h_n)
+        h_0 = x,    h_i = stage_i(h_{i-1}),    y = MLP(h_n)
+
+    A stage with one convolution computes `dropout(pool(f(norm(h_{i-1} * K_i + b_i))))`. `Stage` has
+    the equations of several convolutions and of skip connections.
+
+    Layers are `conv_i` and `norm_i` for one convolution in stage i, else `conv_ia`, `norm_ia`,
+    `conv_ib` and so on. A projection is `skip_i` with `norm_skip_i`.
 
     Source: LeCun et al. 1998, Gradient-based learning applied to document recognition.
 
@@ -166,27 +113,50 @@ class CNN(nn.Module):
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
+        names = stage.names(i)
+        f = activation(self.activation)
+        h = x
+        for name in names:
+            strides = stage.strides if name == names[0] else 1
+            h = self._conv(f"conv_{name}", stage, stage.kernel, strides, stage.padding)(h)
+            h = self._normalized(h, stage, f"norm_{name}", train)
+            if name != names[-1]:
+                h = named(self, f"activation_{name}", f(h))
+        if stage.residual:
+            h = h + self._skip(i, stage, x, train).astype(h.dtype)
+        if stage.pool == "max" and is_monotonic(self.activation) and not tapped(self):
+            # Pooling first gives the same numbers with fewer evaluations of the activation.
+            h = f(stage.pooled(h))
+        else:
+            h = named(self, f"activation_{i}", f(h))
+            if stage.pool is not None:
+                h = named(self, f"pool_{i}", stage.pooled(h))
+        return Dropout(stage.dropout)(h, train)
+
+    def _conv(self, name: str, stage: Stage, kernel: int, strides: int, padding: Any) -> Conv:
+        """Returns a convolution of a stage, with a bias unless the norm has one."""
         norm = self.norm if stage.use_norm else None
-        x = Conv(
+        return Conv(
             stage.features,
-            (stage.kernel, stage.kernel),
-            (stage.strides, stage.strides),
-            stage.padding,
-            use_bias=norm is None,  # BatchNorm has a bias.
+            (kernel, kernel),
+            (strides, strides),
+            padding,
+            use_bias=norm is None,
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             bias_init=nn.initializers.constant(self.bias_init),
-            name=f"conv_{i}",
-        )(x)
-        x = normalize(x, norm, f"norm_{i}", train)
-        if stage.pool == "max" and is_monotonic(self.activation) and not tapped(self):
-            # Pooling first gives the same numbers with fewer evaluations of the activation.
-            x = activation(self.activation)(stage.pooled(x))
-        else:
-            x = named(self, f"activation_{i}", activation(self.activation)(x))
-            if stage.pool is not None:
-                x = named(self, f"pool_{i}", stage.pooled(x))
-        return Dropout(stage.dropout)(x, train)
+            name=name,
+        )
+
+    def _normalized(self, h: Array, stage: Stage, name: str, train: bool) -> Array:
+        return normalize(h, self.norm if stage.use_norm else None, name, train)
+
+    def _skip(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
+        """Returns what a skip connection adds: the input, or its projection to another shape."""
+        if stage.strides == 1 and x.shape[-1] == stage.features:
+            return x
+        x = self._conv(f"skip_{i}", stage, 1, stage.strides, "VALID")(x)
+        return self._normalized(x, stage, f"norm_skip_{i}", train)
 
     def _check(self, x: Array) -> None:
         if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
@@ -194,8 +164,8 @@ class CNN(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", allowed)
         height, width = x.shape[1:3]
         for i, stage in enumerate(self.stages):
-            height = stage.size(height)
-            width = stage.size(width)
+            height = stage.size(height, 0)
+            width = stage.size(width, 1)
             if min(height, width) < 1:
                 raise InputError(
                     "image",
@@ -256,3 +226,47 @@ def lecture_cnn_3x3() -> CNN:
     """
     stages = (Stage(32, padding="VALID", pool=None), Stage(64, padding="VALID", dropout=0.25))
     return CNN(stages, (128,), dropout=0.5, kernel_init="glorot_uniform")
+
+
+def resnet20(outputs: int = 10, features: int = 16, residual: bool = True) -> CNN:
+    """Returns the residual network of 20 layers for small images, or its plain twin.
+
+    A 3x3 convolution is followed by nine blocks of two 3x3 convolutions: three blocks of each width
+    F, 2F and 4F. The first block of 2F and of 4F has stride 2. BatchNorm follows every convolution,
+    and global average pooling precedes the only dense layer. So images of any size have the
+    same parameters: 272,474 for RGB images, and 269,722 without skip connections.
+
+    The paper's networks for small images have no projections: where the shape changes, they add
+    every second pixel with zeros as new features (option A). The two projections here
+    (option B, with BatchNorm) have 2,752 parameters.
+
+    Source: He et al. 2016, Deep residual learning for image recognition, section 4.2.
+
+    Args:
+      outputs: number of outputs per image, one per class.
+      features: F, the number of kernels of the first blocks.
+      residual: if False, the same convolutions without skip connections.
+
+    Returns:
+      A `CNN`. Its fields change by `clone`, as in `resnet20().clone(remat=True)`.
+
+    Raises:
+      InputError: outputs or features below 1.
+
+    Example:
+      >>> import jax
+      >>> x = jnp.zeros((1, 32, 32, 3))
+      >>> def count(model):
+      ...     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+      ...     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+      >>> count(resnet20()), count(resnet20(residual=False))
+      (272474, 269722)
+    """
+    at_least("features", features, 1)
+    stages = [Stage(features, padding=1, pool=None)]
+    for width in (features, 2 * features, 4 * features):
+        strides = 1 if width == features else 2
+        block = Stage(width, 3, strides, 1, pool=None, convs=2, residual=residual)
+        stages += [block] + 2 * [dataclasses.replace(block, strides=1)]
+    stages[-1] = dataclasses.replace(stages[-1], pool="global_average")
+    return CNN(tuple(stages), outputs=outputs, norm="batch")

@@ -6,9 +6,10 @@ from typing import Any, Literal
 import flax.linen as nn
 
 from jaxdl.errors import InputError, integers
-from jaxdl.models.cnn import CNN, Stage
+from jaxdl.models.cnn import CNN
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.reshaped import Reshaped
+from jaxdl.models.stage import Stage
 
 
 def dcgan(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, MLP, Stage, lecture_cnn_3x3
+from jaxdl.models import CNN, MLP, Stage, lecture_cnn_3x3, resnet20
 from jaxdl.nn import activation, avg_pool, conv2d, initializer, max_pool
 
 X = jnp.zeros((2, 8, 8, 1))
@@ -60,10 +60,25 @@ CASES = [
     (lambda: Stage(8, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
     (
         lambda: Stage(8, pool="avg"),
-        "pool: got 'avg', allowed: average, max (did you mean 'average'?)",
+        "pool: got 'avg', allowed: average, global_average, max (did you mean 'average'?)",
     ),
     (lambda: Stage(8, dropout=2), "dropout: got 2, allowed: a number in [0, 1)"),
     (lambda: Stage(8, use_norm="batch"), "use_norm: got 'batch', allowed: True or False"),
+    (lambda: Stage(8, residual=1), "residual: got 1, allowed: True or False"),
+    (lambda: Stage(8, convs=0), "convs: got 0, allowed: at least 1"),
+    (lambda: Stage(8, convs=27), "convs: got 27, allowed: at most 26"),
+    (
+        lambda: Stage(8, padding=(1, 2, 3)),
+        "padding: got (1, 2, 3), allowed: SAME, VALID, one integer, or an integer or pair for each "
+        "of 2 axes",
+    ),
+    (lambda: Stage(8, padding=-1), "padding: got -1, allowed: at least 0"),
+    (
+        lambda: Stage(8, padding="VALID", residual=True),
+        "padding: got 'VALID', allowed: 'SAME', or numbers of zeros that add up to 2 along each "
+        "axis, with residual=True",
+    ),
+    (lambda: resnet20(features=0), "features: got 0, allowed: at least 1"),
     (lambda: CNN(((8, 3),)), "stages: got ((8, 3),), allowed: a sequence of Stage"),
     (lambda: CNN((Stage(8),), (-4,)), "dense: got -4, allowed: at least 1"),
     (lambda: CNN((Stage(8),), dropout=1), "dropout: got 1, allowed: a number in [0, 1)"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5
+from jaxdl.models import CNN, Stage, lecture_cnn_3x3, lecture_cnn_5x5, resnet20
 from jaxdl.nn import Conv
 from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
 from jaxdl.nn.pool import max_pool
@@ -249,13 +249,67 @@ def test_weights_and_biases_start_as_told(key):
     assert (model.kernel_init, model.bias_init, model.dropout) == ("truncated_normal", 0.1, 0.5)
 
 
+def count(model, x):
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(("channels", "first"), [(3, 432), (1, 144)])
+def test_resnet20_has_the_size_of_its_layers(channels, first):
+    x = jnp.zeros((1, 32, 32, channels))
+    widths = (16, 32, 64)
+    within = sum(9 * width**2 for width in widths)
+    between = 9 * (16 * 32 + 32 * 64)
+    # Six convolutions of each width, the first of which may be a change of width.
+    convs = first + 6 * within - 9 * (32**2 + 64**2) + between
+    norms = 2 * (16 + 6 * sum(widths))
+    head = 64 * 10 + 10
+    projections = 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert count(resnet20(residual=False), x) == convs + norms + head
+    assert count(resnet20(), x) == convs + norms + head + projections
+    assert channels == 1 or count(resnet20(), x) == 272_474
+
+
+def test_resnet20_has_twenty_layers_and_its_twin_the_same(key):
+    x = jnp.zeros((2, 16, 12, 1))
+    one, other = (
+        jax.eval_shape(lambda model=model: model.init(key, x, train=False))["params"]
+        for model in (resnet20(7, 4), resnet20(7, 4, residual=False))
+    )
+    skips = {"skip_4", "norm_skip_4", "skip_7", "norm_skip_7"}
+    assert {name: one[name] for name in set(one) - skips} == other
+    assert skips < set(one)
+    layers = [name for name in other if name.startswith("conv")] + list(other["head"])
+    assert len(layers) == 20
+    assert other["head"]["out"]["kernel"].shape == (16, 7)
+
+
+def test_resnet20_trains_in_every_layer():
+    x = jnp.asarray(np.random.default_rng(3).uniform(size=(8, 8, 8, 1)), jnp.float32)
+    model = resnet20(3, 2)
+    variables = random_variables(model, x)
+
+    @jax.jit
+    def gradients(params):
+        def loss(params):
+            arrays = {"params": params, "batch_stats": variables["batch_stats"]}
+            y, _ = model.apply(arrays, x, train=True, mutable=["batch_stats"])
+            return jnp.sin(y).sum()
+
+        return jax.grad(loss)(params)
+
+    for leaf in jax.tree.leaves(gradients(variables["params"])):
+        assert np.isfinite(leaf).all()
+        assert np.abs(leaf).max() > 0
+
+
 @pytest.mark.slow
 def test_rematerialised_stages_give_the_same_for_less_memory(key):
     x = jnp.asarray(np.random.default_rng(5).normal(size=(32, 16, 16, 1)), jnp.float32)
     stages = (
         Stage(16, pool=None, dropout=0.2),
         Stage(16, pool=None),
-        Stage(16, pool=None),
+        Stage(16, pool=None, convs=2, residual=True),
         Stage(16),
     )
     plain, again = (CNN(stages, norm="batch", remat=remat) for remat in (False, True))

@@ -11,6 +11,10 @@ MODELS = {
     "mlp": (MLP((7, 5), 3, norm="layer"), (4, 4)),
     "softmax regression": (MLP((), 3), (4,)),
     "cnn": (CNN((Stage(6), Stage(4, 5, pool=None)), (9,), norm="batch"), (8, 8, 1)),
+    "residual": (
+        CNN((Stage(4, 3, 2, 1, pool=None, convs=2, residual=True),), norm="batch"),
+        (8, 8, 1),
+    ),
     "lecture": (lecture_cnn_3x3(), (28, 28, 1)),
 }
 
@@ -44,3 +48,12 @@ def test_layers_stand_in_the_order_of_their_calls_with_their_outputs():
     assert "[2, 8, 8, 6]" in lines[0]
     assert "[2, 4, 4, 4]" in lines[2]
     assert "[2, 10]" in lines[-1]
+
+
+def test_a_residual_stage_has_its_convolutions_then_its_projection():
+    model, shape = MODELS["residual"]
+    lines = table(model, np.zeros((2, *shape), np.float32)).splitlines()[1:-1]
+    layers = [line.split()[0] for line in lines]
+    names = ["conv_0a", "norm_0a", "conv_0b", "norm_0b", "skip_0", "norm_skip_0", "head/out"]
+    assert layers == names
+    assert all("[2, 4, 4, 4]" in line for line in lines[:-1])

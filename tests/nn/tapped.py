@@ -71,6 +71,22 @@ MODELS = {
         {},
     ),
     "smooth_cnn": (CNN((Stage(3, 2, 2), Stage(2)), (), 2, "tanh"), IMAGES, {}),
+    "residual": (
+        CNN(
+            (
+                Stage(3, pool=None),
+                Stage(3, convs=2, residual=True),
+                Stage(4, 3, 2, 1, pool="global_average", convs=2, residual=True),
+            ),
+            (),
+            2,
+            norm="batch",
+            remat=True,
+        ),
+        IMAGES,
+        {},
+    ),
+    "two_convolutions": (CNN((Stage(8, convs=2),), (), 2), IMAGES, {}),
     "maps": (CNN((Stage(3),), outputs=None), IMAGES, {}),
     "conv_decoder": (
         ConvDecoder((UpStage(3), UpStage(1)), (2, 2, 4), (5,), norm="batch"),
@@ -117,6 +133,7 @@ CHAINS = [
     "weight_norm",
     "cnn",
     "smooth_cnn",
+    "two_convolutions",
     "maps",
     "conv_decoder",
     "autoencoder",
@@ -171,6 +188,20 @@ POINTS = {
         "pool_0": lambda a: pool(np.tanh(a["conv_0"])),
         "activation_1": lambda a: np.tanh(a["conv_1"]),
         "pool_1": lambda a: pool(np.tanh(a["conv_1"])),
+    },
+    "residual": {
+        "activation_0": lambda a: relu(a["norm_0"]),
+        "activation_1a": lambda a: relu(a["norm_1a"]),
+        "activation_1": lambda a: relu(a["norm_1b"] + a["activation_0"]),
+        "pool_1": lambda a: pool(a["activation_1"]),
+        "activation_2a": lambda a: relu(a["norm_2a"]),
+        "activation_2": lambda a: relu(a["norm_2b"] + a["norm_skip_2"]),
+        "pool_2": lambda a: a["activation_2"].mean((1, 2), keepdims=True),
+    },
+    "two_convolutions": {
+        "activation_0a": lambda a: relu(a["conv_0a"]),
+        "activation_0": lambda a: relu(a["conv_0b"]),
+        "pool_0": lambda a: pool(relu(a["conv_0b"])),
     },
     "maps": {
         "activation_0": lambda a: relu(a["conv_0"]),
