@@ -39,8 +39,8 @@ class Config(Options):
     hidden: tuple[int, ...] = (512,)
     """Widths of the hidden layers; none gives softmax regression, the single-layer perceptron."""
     activation: str = "relu"
-    """Activation of the hidden layers: step, sign, linear, piecewise_linear, sigmoid, tanh, relu,
-    leaky_relu, elu, gelu, silu or softplus."""
+    """Activation of the hidden layers, see jaxdl.nn.activation: step, sigmoid, tanh, relu, gelu,
+    silu, "leaky_relu(0.2)" and others."""
     dropout: float = 0.0
     """Dropout rate of the hidden layers, in [0, 1)."""
     norm: str | None = None

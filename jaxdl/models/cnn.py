@@ -14,7 +14,7 @@ from jaxdl.models.mlp import MLP, normalize
 from jaxdl.models.stage import Stage
 from jaxdl.nn.conv import Conv
 from jaxdl.nn.dense import initializer
-from jaxdl.nn.elementwise import MONOTONIC, Dropout, activation
+from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
 from jaxdl.nn.tap import named, tapped
 
 
@@ -124,7 +124,7 @@ class CNN(nn.Module):
                 h = named(self, f"activation_{name}", f(h))
         if stage.residual:
             h = h + self._skip(i, stage, x, train).astype(h.dtype)
-        if stage.pool == "max" and self.activation in MONOTONIC and not tapped(self):
+        if stage.pool == "max" and is_monotonic(self.activation) and not tapped(self):
             # Pooling first gives the same numbers with fewer evaluations of the activation.
             h = f(stage.pooled(h))
         else:

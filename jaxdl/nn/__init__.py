@@ -4,9 +4,9 @@ from jaxdl.nn.conv import Conv, conv2d, out_size
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.elementwise import Dropout, activation
+from jaxdl.nn.elementwise import Dropout, PReLU, activation
 from jaxdl.nn.embedding import Embedding
-from jaxdl.nn.pool import avg_pool, max_pool
+from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
 from jaxdl.nn.sequences import TimeDistributed, length_mask, lengths_of, pool_steps
@@ -22,10 +22,12 @@ __all__ = [
     "ConvTranspose",
     "Dropout",
     "Embedding",
+    "PReLU",
     "SimpleRNN",
     "TimeDistributed",
     "WeightNormDense",
     "activation",
+    "adaptive_avg_pool",
     "avg_pool",
     "conv1d",
     "conv2d",
@@ -33,6 +35,7 @@ __all__ = [
     "initializer",
     "length_mask",
     "lengths_of",
+    "lp_pool",
     "max_pool",
     "named",
     "out_size",

@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from jaxdl.metrics import wide, wide_dtype
+from jaxdl.nn.linear import linear_call
 from jaxdl.xla import materialize
 
 # The mesh axis that divides a batch. `jaxdl.training.strategies` uses the same name.
@@ -180,15 +181,21 @@ def add_bias(y: Float[Array, "B *N D"], bias: Float[Array, " D"]) -> Float[Array
     return shard_over_batch(lambda *a: _add_bias(*match_varying_axes(*a)), (0, None), 0, y, bias)
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def _add_bias(y: Array, bias: Array) -> Array:
     return y + bias.reshape((1,) * (y.ndim - 1) + bias.shape)
 
 
-def _add_bias_backward(_: None, g: Array) -> tuple[Array, Array]:
-    g = materialize(g)
-    g_bias = g.sum(tuple(range(g.ndim - 1)), dtype=wide_dtype(g.dtype))
-    return g, g_bias.astype(g.dtype)
+@_add_bias.defjvp
+def _add_bias_jvp(
+    arrays: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    def tangent(_: None, changes: tuple[Array, Array]) -> Array:
+        return _add_bias(*changes)
 
+    def transposed(_: None, g: Array) -> tuple[Array, Array]:
+        g = materialize(g)
+        g_bias = g.sum(tuple(range(g.ndim - 1)), dtype=wide_dtype(g.dtype))
+        return g, g_bias.astype(g.dtype)
 
-_add_bias.defvjp(lambda y, bias: (_add_bias(y, bias), None), _add_bias_backward)
+    return _add_bias(*arrays), linear_call(tangent, transposed, None, tangents)

@@ -99,7 +99,7 @@ def conv2d(
 
         y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]
 
-    The function is differentiable in reverse mode, in both arguments.
+    The function is differentiable to any order in both arguments.
 
     Args:
       x: `[B, H, W, C]` images, float.

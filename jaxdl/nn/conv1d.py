@@ -44,7 +44,7 @@ def conv1d(
 
         y[b,t,d] = sum_{k,c} x[b, t S + k L - P, c] kernel[k,c,d]
 
-    The function is differentiable in reverse mode, in both arguments.
+    The function is differentiable to any order in both arguments.
 
     Source: van den Oord et al. 2016, WaveNet (causal and dilated).
 

@@ -23,7 +23,7 @@ def conv_transpose2d(
 
     The kernel is not flipped, as in `jax.lax.conv_transpose`. The adjoint of `conv2d` with the
     same strides and padding uses the kernel `kernel[::-1, ::-1].swapaxes(2, 3)`. The function is
-    differentiable in reverse mode, in both arguments.
+    differentiable to any order in both arguments.
 
     Source: Dumoulin, Visin 2016, A guide to convolution arithmetic for deep learning.
 

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
 from jaxdl.metrics import wide_dtype
@@ -38,6 +39,7 @@ from jaxdl.nn.arrays import (
     shard_over_batch,
     sum_over_blocks,
 )
+from jaxdl.nn.linear import linear_call
 from jaxdl.xla import materialize, noinline
 
 Pair = tuple[int, int]
@@ -162,12 +164,14 @@ def conv_kernel_grad(
 
 
 def _bilinear(cpu: Callable, default: Callable, gradients: Callable) -> Callable:
-    """Returns `f(a, b, geometry)` with a lowering for a CPU, another default, and gradients.
+    """Returns `f(a, b, geometry)` with a lowering for a CPU, another default, and derivatives.
+
+        df = f(da, b) + f(a, db)
 
     `gradients(a, b, g, geometry)` returns the gradients of `a` and `b`.
     """
 
-    @partial(jax.custom_vjp, nondiff_argnums=(2,))
+    @partial(jax.custom_jvp, nondiff_argnums=(2,))
     def f(a: Array, b: Array, geometry: Geometry) -> Array:
         return lax.platform_dependent(
             a,
@@ -181,10 +185,28 @@ def _bilinear(cpu: Callable, default: Callable, gradients: Callable) -> Callable
         wide = wide_dtype(a.dtype)
         return cpu(a.astype(wide), b.astype(wide), geometry).astype(a.dtype)
 
-    def forward(a: Array, b: Array, geometry: Geometry) -> tuple[Array, tuple[Array, Array]]:
-        return f(a, b, geometry), (a, b)
+    def jvp(
+        geometry: Geometry, arrays: tuple[Array, Array], tangents: tuple[Any, Any]
+    ) -> tuple[Array, Array]:
+        changes = tuple(None if type(t) is SymbolicZero else t for t in tangents)
 
-    f.defvjp(forward, lambda geometry, saved, g: gradients(*saved, materialize(g), geometry))
+        def tangent(arrays: tuple[Array, Array], changes: tuple[Any, Any]) -> Any:
+            parts = []
+            for i, change in enumerate(changes):
+                if change is not None:
+                    parts.append(f(*arrays[:i], change, *arrays[i + 1 :], geometry))
+            return sum(parts[1:], parts[0])
+
+        def transposed(arrays: tuple[Array, Array], g: Array) -> Any:
+            found = gradients(*arrays, materialize(g), geometry)
+            return tuple(
+                None if change is None else gradient
+                for change, gradient in zip(changes, found, strict=True)
+            )
+
+        return f(*arrays, geometry), linear_call(tangent, transposed, arrays, changes)
+
+    f.defjvp(jvp, symbolic_zeros=True)
     return f
 
 

@@ -1,145 +1,205 @@
-"""Elementwise layers: activations by name; dropout with half as many random bits as Linen's."""
+"""Elementwise layers: activations by name, PReLU, and a fast dropout.
 
+The dropout needs half as many random bits as Linen's.
+"""
+
+import math
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from flax.linen.dtypes import promote_dtype
+from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, in_range, integers, is_zero, one_of
+from jaxdl.nn.activations import (
+    gelu,
+    gelu_tanh,
+    hard_sigmoid,
+    linear,
+    piecewise_linear,
+    selu,
+    sign,
+    silu,
+    step,
+    thresholded_relu,
+)
 
 Activation = Callable[[Float[Array, "*S"]], Float[Array, "*S"]]
 
-#: Activations with `max(f(x)) == f(max(x))` exactly, and the same gradient if all values differ.
-#: The computed values of tanh, elu and softplus are not monotonic, because of rounding.
-#: step and sign map different values to equal ones, which changes the gradient.
-MONOTONIC = frozenset({"leaky_relu", "linear", "piecewise_linear", "relu"})
 
+class _Kind(NamedTuple):
+    """An activation of the table.
 
-@jax.custom_jvp
-def step(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Computes the binary threshold `1 if x >= 0 else 0`, with a straight-through gradient.
-
-    The true gradient is 0 everywhere, so nothing could be trained with it. This function replaces
-    it by the gradient of the identity where `|x| <= 1`, and by 0 elsewhere.
-
-    Source: Hinton 2012, Neural networks for machine learning, lecture 9; Bengio, Léonard,
-    Courville 2013, Estimating or propagating gradients through stochastic neurons.
-
-    Args:
-      x: any shape, float.
-
-    Returns:
-      An array with the shape and dtype of `x`.
-
-    Example:
-      >>> step(jnp.array([-0.5, 0.0, 3.0])).tolist()
-      [0.0, 1.0, 1.0]
-      >>> jax.vmap(jax.grad(step))(jnp.array([-0.5, 0.0, 3.0])).tolist()
-      [1.0, 1.0, 0.0]
+    Attributes:
+      function: `f(x, *numbers)`.
+      numbers: the default numbers.
+      is_monotonic: function of the numbers, see `is_monotonic`.
     """
-    return (x >= 0).astype(x.dtype)
+
+    function: Callable[..., Array]
+    numbers: tuple[float, ...] = ()
+    is_monotonic: Callable[..., bool] = lambda *_: False
 
 
-@jax.custom_jvp
-def sign(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Returns `-1`, `0` or `1`, with the straight-through gradient of `step`.
-
-    Source: as for `step`; Rosenblatt 1958, The perceptron.
-
-    Args:
-      x: any shape, float.
-
-    Returns:
-      An array with the shape and dtype of `x`.
-
-    Example:
-      >>> sign(jnp.array([-0.5, 0.0, 3.0])).tolist()
-      [-1.0, 0.0, 1.0]
-    """
-    return jnp.sign(x)
+def _always(*_: float) -> bool:
+    return True
 
 
-step.defjvps(lambda dx, y, x: _straight_through(dx, x))
-sign.defjvps(lambda dx, y, x: _straight_through(dx, x))
+def _not_negative(number: float, *_: float) -> bool:
+    return number >= 0
 
 
-def linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Returns `x` unchanged.
-
-    Example:
-      >>> linear(2.0)
-      2.0
-    """
-    return x
-
-
-def piecewise_linear(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Computes `clip((x + 1) / 2, 0, 1)`, a sigmoid of three straight pieces.
-
-    Args:
-      x: any shape, float.
-
-    Returns:
-      An array with the shape and dtype of `x`, in [0, 1].
-
-    Example:
-      >>> piecewise_linear(jnp.array([-2.0, 0.0, 0.5, 3.0])).tolist()
-      [0.0, 0.5, 0.75, 1.0]
-    """
-    return jnp.clip((x + 1) / 2, 0, 1)
-
-
-def gelu(x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Computes `x Phi(x)`, where Phi is the normal distribution function.
-
-    This is the exact function, not its tanh approximation.
-
-    Source: Hendrycks, Gimpel 2016, Gaussian error linear units.
-
-    Args:
-      x: any shape, float.
-
-    Returns:
-      An array with the shape and dtype of `x`.
-
-    Example:
-      >>> round(float(gelu(jnp.array(1.0))), 4)
-      0.8413
-    """
-    return jax.nn.gelu(x, approximate=False)
+_KINDS = {
+    "step": _Kind(step),
+    "sign": _Kind(sign),
+    "linear": _Kind(linear, (), _always),
+    "piecewise_linear": _Kind(piecewise_linear, (), _always),
+    "sigmoid": _Kind(jax.nn.sigmoid),
+    "tanh": _Kind(jax.nn.tanh),
+    "relu": _Kind(jax.nn.relu, (), _always),
+    "relu6": _Kind(jax.nn.relu6, (), _always),
+    "leaky_relu": _Kind(jax.nn.leaky_relu, (0.01,), _not_negative),
+    "thresholded_relu": _Kind(thresholded_relu, (1.0,), _not_negative),
+    "elu": _Kind(jax.nn.elu, (1.0,)),
+    "celu": _Kind(jax.nn.celu, (1.0,)),
+    "selu": _Kind(selu, (1.6732632423543772, 1.0507009873554805)),
+    "gelu": _Kind(gelu),
+    "gelu_tanh": _Kind(gelu_tanh),
+    "silu": _Kind(silu, (1.0,)),
+    "swish": _Kind(silu, (1.0,)),
+    "mish": _Kind(jax.nn.mish),
+    "hard_sigmoid": _Kind(hard_sigmoid, (1 / 6, 0.5), _not_negative),
+    "hard_swish": _Kind(jax.nn.hard_swish),
+    "softplus": _Kind(jax.nn.softplus),
+    "softsign": _Kind(jax.nn.soft_sign),
+}
 
 
 def activation(name: str) -> Activation:
     """Returns the activation called `name`.
 
+    Numbers may follow in parentheses, such as `leaky_relu(0.2)`. Without them, the default ones
+    apply.
+
     Args:
-      name: step, sign, linear, piecewise_linear, sigmoid, tanh, relu, leaky_relu (slope 0.01),
-        elu (alpha 1), gelu, silu or softplus.
+      name: step, sign, linear, piecewise_linear, sigmoid, tanh, relu, relu6, gelu, gelu_tanh, mish,
+        hard_swish, softplus or softsign. The following have numbers: leaky_relu (slope 0.01),
+        thresholded_relu (threshold 1), elu and celu (alpha 1), selu (alpha 1.673..., scale
+        1.050...), silu or swish (beta 1), and hard_sigmoid (slope 1/6, offset 0.5).
 
     Returns:
       An elementwise function.
 
     Raises:
-      InputError: an unknown name; the message has the nearest known one.
+      InputError: an unknown name, for which the message has the nearest known one, or another
+        count of numbers.
 
     Example:
       >>> activation("relu")(jnp.array([-1.0, 2.0])).tolist()
       [0.0, 2.0]
+      >>> activation("leaky_relu(0.5)")(jnp.array([-1.0, 2.0])).tolist()
+      [-0.5, 2.0]
     """
-    known: list[Any] = [step, sign, linear, piecewise_linear, sigmoid, tanh]
-    known += [relu, leaky_relu, elu, gelu, silu, softplus]
-    names = [function.__name__ for function in known]
-    return known[names.index(one_of("activation", name, names))]
+    kind, numbers = _parse(name)
+    if not numbers:
+        return kind.function
+    return partial(_with_numbers, kind.function, numbers)
 
 
-def _straight_through(dx: Array, x: Array) -> Array:
-    """Returns the tangent where `|x| <= 1`, and 0 elsewhere."""
-    return jnp.where(jnp.abs(x) <= 1, dx, jnp.zeros_like(dx))
+def is_monotonic(name: str) -> bool:
+    """Returns True if the activation may come after max pooling instead of before it.
+
+    Then `max(f(x)) == f(max(x))` exactly, with the same gradient if all values differ. The computed
+    values of tanh, elu and softplus are not monotonic, because of rounding. step and sign map
+    different values to equal ones, which changes the gradient.
+
+    Args:
+      name: the name of an activation, see `activation`.
+
+    Raises:
+      InputError: as for `activation`.
+
+    Example:
+      >>> is_monotonic("relu"), is_monotonic("leaky_relu(-0.1)")
+      (True, False)
+    """
+    kind, numbers = _parse(name)
+    return kind.is_monotonic(*(numbers or kind.numbers))
+
+
+def _parse(name: str) -> tuple[_Kind, tuple[float, ...]]:
+    """Returns the kind of an activation, and the numbers in parentheses."""
+    text = name if isinstance(name, str) else ""
+    found = re.fullmatch(r"(\w+)\((.*)\)", text.strip())
+    if found is None:
+        return _KINDS[one_of("activation", name, _KINDS)], ()
+    kind = _KINDS[one_of("activation", found[1], _KINDS)]
+    try:
+        numbers = tuple(map(float, found[2].split(",")))
+    except ValueError:
+        numbers = ()
+    if not numbers or len(numbers) != len(kind.numbers) or not all(map(math.isfinite, numbers)):
+        default = ",".join(f"{number:.6g}" for number in kind.numbers)
+        allowed = f"{found[1]}({default}) with these or other finite numbers"
+        if not kind.numbers:
+            allowed = f"{found[1]}, which has no numbers"
+        raise InputError("activation", name, allowed)
+    return kind, numbers
+
+
+def _with_numbers(
+    function: Callable[..., Array], numbers: tuple[float, ...], x: Float[Array, "*S"]
+) -> Float[Array, "*S"]:
+    return function(x, *numbers)
+
+
+class PReLU(nn.Module):
+    """A leaky ReLU with a trained slope for each channel.
+
+        y_c = x_c if x_c > 0 else a_c x_c
+
+    Optimizers apply weight decay to arrays of two or more axes only, so not to slopes.
+
+    Source: He et al. 2015, Delving deep into rectifiers.
+
+    Attributes:
+      shared: if True, one slope for all channels.
+      dtype: dtype of the computation; None means that of input and parameters.
+      param_dtype: dtype of the slopes.
+      slope_init: initializer of `slope`, a, `[C]`, or `[1]` if shared. The default is 0.25, as in
+        PyTorch.
+
+    Raises:
+      InputError: an input of integers or without channels, raised by a call.
+
+    Example:
+      >>> x = jnp.array([[-4.0, 2.0]])
+      >>> y, variables = PReLU().init_with_output(jax.random.key(0), x)
+      >>> y.tolist(), variables["params"]["slope"].tolist()
+      ([[-1.0, 2.0]], [0.25, 0.25])
+    """
+
+    shared: bool = False
+    dtype: Any = None
+    param_dtype: Any = jnp.float32
+    slope_init: Initializer = nn.initializers.constant(0.25)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
+        """Applies the slopes of the channels, which are the last axis."""
+        if not x.ndim or not jnp.issubdtype(x.dtype, jnp.floating):
+            raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [..., C]")
+        channels = 1 if self.shared else x.shape[-1]
+        slope = self.param("slope", self.slope_init, (channels,), self.param_dtype)
+        x, slope = promote_dtype(x, slope, dtype=self.dtype)
+        return jnp.where(x > 0, x, x * slope.reshape(*[1] * (x.ndim - 1), channels))
 
 
 # The rate is rounded to multiples of 1 / _LEVELS.

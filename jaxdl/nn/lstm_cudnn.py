@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.nn.recurrence import Carry, Weights
+from jaxdl.nn.linear import linear_call
+from jaxdl.nn.recurrence import Carry, Weights, lstm_cell, scan_cell
 
 
 def unsupported_reason(
@@ -84,38 +85,58 @@ def lstm_cudnn(
     Returns:
       `(ys, (c, h))`.
     """
-    c, h = carry
-    ys, h, c = _cudnn(x, h[None], c[None], pack(weights))
-    return ys, (c[0], h[0])
+    return _lstm(weights, x, carry)
 
 
-@jax.custom_vjp
-def _cudnn(x: Array, h: Array, c: Array, packed: Array) -> tuple[Array, Array, Array]:
-    return _forward(x, h, c, packed)[0]
+@jax.custom_jvp
+def _lstm(weights: Weights, x: Array, carry: Carry) -> tuple[Array, Carry]:
+    return _forward(weights, x, carry)[0]
 
 
-def _forward(*args: Array):
+@_lstm.defjvp
+def _lstm_jvp(primals: Any, tangents: Any) -> Any:
+    result, saved = _forward(*primals)
+    return result, linear_call(_tangent, _backward, (primals, saved), tangents)
+
+
+def _forward(weights: Weights, x: Array, carry: Carry) -> tuple[Any, Any]:
     from jax.experimental import rnn
 
     @jax.custom_batching.sequential_vmap
-    def run(x, h, c, packed):
+    def run(x: Array, h: Array, c: Array, packed: Array) -> Any:
         lengths = jnp.full(x.shape[0], x.shape[1], jnp.int32)
         return rnn.lstm_fwd(x, h, c, packed, lengths, *_options(x, h))
 
-    return run(*args)
+    c, h = carry
+    (ys, h, c), saved = run(x, h[None], c[None], pack(weights))
+    return (ys, (c[0], h[0])), saved
 
 
-def _backward(saved: tuple[Array, ...], gradients: tuple[Array, Array, Array]):
+def _backward(residuals: Any, gradients: Any) -> Any:
+    """Returns the gradients of weights, `x` and carry, computed by cuDNN."""
     from jax.experimental import rnn
 
     @jax.custom_batching.sequential_vmap
-    def run(saved, gradients):
+    def run(saved: Any, gradients: Any) -> Any:
         return rnn.lstm_bwd(*_options(*saved[:2]), saved, gradients)[:4]
 
-    return run(saved, gradients)
+    (weights, _, _), saved = residuals
+    g_ys, (g_c, g_h) = gradients
+    g_x, g_h, g_c, g_packed = run(saved, (g_ys, g_h[None], g_c[None]))
+    (g_weights,) = jax.linear_transpose(pack, weights)(g_packed)
+    return g_weights, g_x, (g_c[0], g_h[0])
 
 
-_cudnn.defvjp(_forward, _backward)
+def _tangent(residuals: Any, changes: Any) -> Any:
+    """Returns the changes of the result. cuDNN has no forward mode, so a loop computes them."""
+    primals, _ = residuals
+    return jax.jvp(_plain, primals, changes)[1]
+
+
+def _plain(weights: Weights, x: Array, carry: Carry) -> tuple[Array, Carry]:
+    """Computes the same as cuDNN by a loop over time."""
+    ys, carry = scan_cell(lstm_cell, weights, x.swapaxes(0, 1), carry)
+    return ys.swapaxes(0, 1), carry
 
 
 def _options(x: Array, h: Array) -> tuple[int, int, int, float, bool, None]:

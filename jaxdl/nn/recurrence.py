@@ -1,4 +1,4 @@
-"""Recurrences over time with custom gradients: the cells, and one loop that runs all of them.
+"""Recurrences over time with their own derivatives: the cells, and one loop that runs them.
 
 A cell is a pointwise function `cell(a, carry) -> carry` of its pre-activations and its carry, with
 `a_t = x_t W + h_{t-1} R + b`. Its argument `name` names its gates for `jaxdl.nn.tap`. The forward
@@ -36,6 +36,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxdl.metrics import wide_dtype
 from jaxdl.nn.arrays import match_varying_axes, shard_over_batch
+from jaxdl.nn.linear import linear_call
 from jaxdl.nn.tap import named_scan
 
 Carry = tuple[Float[Array, "B H"], ...]
@@ -143,7 +144,7 @@ def scan_cell(
 
         carry_t = cell(x_t W + h_{t-1} R + b, carry_{t-1}),    y_t = h_t
 
-    The function is differentiable in reverse mode, to any order, in weights, `x` and `carry`.
+    The function is differentiable to any order in weights, `x` and `carry`.
 
     Args:
       cell: a pointwise function of `(a, carry)`; the last entry of a carry is h.
@@ -208,28 +209,27 @@ def scan_named_cell(
     return ys, end
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 5))
+@partial(jax.custom_jvp, nondiff_argnums=(0, 5))
 def _scan_cell(cell, weights, x, carry, mask, reverse):
     ys, end, _ = _forward(cell, weights, x, carry, mask, reverse, save=False)
     return ys, end
 
 
-def _scan_forward(cell, weights, x, carry, mask, reverse):
+@_scan_cell.defjvp
+def _scan_jvp(cell, reverse, primals, tangents):
+    weights, x, carry, mask = primals
     ys, end, saved = _forward(cell, weights, x, carry, mask, reverse, save=True)
-    return (ys, end), (weights, x, mask, saved)
+    run = partial(_run_tangent, cell, reverse)
+    transposed = partial(_backward, cell, reverse)
+    tangent = linear_call(run, transposed, (weights, x, mask, saved), tangents[:3])
+    return (ys, end), tangent
 
 
-def _scan_backward(cell, reverse, residuals, gradients):
+def _backward(cell, reverse, residuals, gradients):
     run = partial(_run_backward, cell, reverse)
     cpu = partial(run, cpu=True)
     default = partial(run, cpu=False)
-    g_weights, g_x, g_carry = lax.platform_dependent(
-        *residuals, *gradients, cpu=cpu, default=default
-    )
-    return g_weights, g_x, g_carry, None
-
-
-_scan_cell.defvjp(_scan_forward, _scan_backward)
+    return lax.platform_dependent(*residuals, *gradients, cpu=cpu, default=default)
 
 
 def _forward(cell, weights, x, carry, mask, reverse, save):
@@ -260,6 +260,23 @@ def _run_forward(cell, reverse, save, weights, x, carry, mask, *, cpu):
         inputs = _product(x, kernel)
     end, (ys, saved) = lax.scan(step, carry, (inputs, mask), reverse=reverse)
     return ys, end, saved
+
+
+def _run_tangent(cell, reverse, residuals, changes):
+    """Returns the changes of ys and of the final carry, for small changes of all inputs."""
+    weights, x, mask, (a, before) = residuals
+    d_weights, d_x, d_carry = changes
+
+    def step(d_carry, inputs):
+        x, d_x, a, carry, m = inputs
+        d_p = _product(d_x, weights.kernel) + _product(x, d_weights.kernel)
+        d_u = _product(d_carry[-1], weights.recurrent_kernel)
+        d_u += _product(carry[-1], d_weights.recurrent_kernel)
+        d_a = _pre_activations(d_p, d_u, d_weights.bias).astype(a.dtype)
+        return jax.jvp(partial(_pointwise, cell, mask=m), (a, carry), (d_a, d_carry))[1]
+
+    d_end, d_ys = lax.scan(step, d_carry, (x, d_x, a, before, mask), reverse=reverse)
+    return d_ys, d_end
 
 
 def _run_backward(cell, reverse, weights, x, mask, saved, g_ys, g_end, *, cpu):

@@ -50,7 +50,7 @@ class RecurrentLayer(nn.Module):
 
         carry_t = cell(x_t W + h_{t-1} R + b, carry_{t-1}),    y_t = h_t
 
-    It is differentiable in reverse mode only. The initializers are those of Keras.
+    The initializers are those of Keras.
 
     Attributes:
       features: H, the size of h.

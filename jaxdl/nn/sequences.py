@@ -36,7 +36,8 @@ def length_mask(lengths: Int[Array, " B"], size: int) -> Bool[Array, "B T"]:
     """
     lengths = lengths_array(lengths)
     lengths_within(lengths, size)
-    return jnp.arange(size)[None] < lengths[:, None]
+    steps = jnp.arange(size)[None]
+    return steps < lengths[:, None].astype(steps.dtype)
 
 
 def zero_invalid(x: Shaped[Array, "B ..."], valid: Bool[Array, "B ..."]) -> Shaped[Array, "B ..."]:
@@ -188,7 +189,8 @@ def _pool_valid_steps(ys: Array, how: Pool, lengths: Array) -> Array:
         return jnp.where(valid, ys, -jnp.inf).max(1)
     count = lengths
     if how == "last":
-        valid = valid & (jnp.arange(ys.shape[1])[None] == lengths[:, None] - 1)[..., None]
+        steps = jnp.arange(ys.shape[1])[None]
+        valid = valid & (steps == lengths[:, None].astype(steps.dtype) - 1)[..., None]
         count = jnp.ones_like(lengths)
     return jnp.where(valid, ys, 0).sum(1) / jnp.asarray(count)[:, None].astype(ys.dtype)
 

@@ -12,6 +12,7 @@ from jaxdl.models import CNN, OneHot, Stage, dcgan, encoder_decoder
 IMAGES = jnp.zeros((2, 8, 8, 3))
 STEPS = jnp.zeros((2, 5, 3))
 PAIR = "one integer, or a pair for height and width"
+WINDOW = "one integer, or a pair for height and width, or (F,) for sequences"
 PADS = "SAME, VALID, one integer, or an integer or pair for each of 2 axes"
 FLOATS = "floats, such as x.astype(jnp.float32)"
 SHAPE = "height, width and channels"
@@ -53,9 +54,26 @@ CASES = [
         lambda: nn.conv_transpose2d(IMAGES[:, :1, :1], jnp.zeros((4, 4, 3, 1)), padding=1),
         "padding: got ((1, 1), (1, 1)), allowed: larger; the output would be empty",
     ),
-    (lambda: nn.max_pool(IMAGES, (2, 2, 2)), f"window: got (2, 2, 2), allowed: {PAIR}"),
+    (lambda: nn.max_pool(IMAGES, (2, 2, 2)), f"window: got (2, 2, 2), allowed: {WINDOW}"),
+    (lambda: nn.max_pool(IMAGES, 2, padding=-1), "padding: got -1, allowed: at least 0"),
+    (lambda: nn.max_pool(IMAGES, 2, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
+    (lambda: nn.max_pool(IMAGES, 2, dilation=0), "dilation: got 0, allowed: at least 1"),
+    (
+        lambda: nn.avg_pool(IMAGES, 2, padding=2),
+        "padding: got ((2, 2), (2, 2)), allowed: less; a window would hold no value of the image",
+    ),
+    (
+        lambda: nn.max_pool(IMAGES, 4, dilation=3),
+        "window: got (10, 10), allowed: at most the image size, 8x8",
+    ),
+    (lambda: nn.lp_pool(IMAGES, 2, p=0.5), "p: got 0.5, allowed: a number in [1, inf)"),
+    (lambda: nn.adaptive_avg_pool(IMAGES, 0), "sizes: got 0, allowed: at least 1"),
+    (
+        lambda: nn.adaptive_avg_pool(IMAGES, (2,)),
+        "x: got (2, 8, 8, 3), allowed: sequences [B, T, C] or [T, C]",
+    ),
     (lambda: nn.avg_pool(IMAGES, 2, (1, 1, 1)), f"strides: got (1, 1, 1), allowed: {PAIR}"),
-    (lambda: nn.avg_pool(IMAGES, "2"), f"window: got '2', allowed: {PAIR}"),
+    (lambda: nn.avg_pool(IMAGES, "2"), f"window: got '2', allowed: {WINDOW}"),
     (
         lambda: nn.max_pool(IMAGES.astype(bool), 2),
         "x dtype: got 'bool', allowed: floats or integers",

@@ -11,8 +11,9 @@ from jaxdl.nn import activation, avg_pool, conv2d, initializer, max_pool
 X = jnp.zeros((2, 8, 8, 1))
 KERNEL = jnp.zeros((3, 3, 1, 4))
 ACTIVATIONS = (
-    "elu, gelu, leaky_relu, linear, piecewise_linear, relu, "
-    "sigmoid, sign, silu, softplus, step, tanh"
+    "celu, elu, gelu, gelu_tanh, hard_sigmoid, hard_swish, leaky_relu, linear, mish, "
+    "piecewise_linear, relu, relu6, selu, "
+    "sigmoid, sign, silu, softplus, softsign, step, swish, tanh, thresholded_relu"
 )
 INITIALIZERS = (
     "glorot_normal, glorot_uniform, he_normal, he_uniform, "
@@ -38,7 +39,7 @@ CASES = [
     (lambda: MLP((8, 0)), "hidden: got 0, allowed: at least 1"),
     (lambda: MLP(8), "hidden: got 8, allowed: a sequence of widths, () for none"),
     (lambda: MLP(outputs=0), "outputs: got 0, allowed: at least 1"),
-    (lambda: MLP(activation="swish"), f"activation: got 'swish', allowed: {ACTIVATIONS}"),
+    (lambda: MLP(activation="x"), f"activation: got 'x', allowed: {ACTIVATIONS}"),
     (
         lambda: MLP(norm="bacth"),
         "norm: got 'bacth', allowed: batch, layer, weight (did you mean 'batch'?)",
@@ -104,7 +105,10 @@ CASES = [
         lambda: conv2d(X[:, :2], KERNEL, (1, 1), "VALID"),
         "kernel: got (3, 3, 1, 4), allowed: at most the image size, 2x8",
     ),
-    (lambda: max_pool(X[0], 2), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
+    (
+        lambda: max_pool(X[0, 0], 2),
+        "x: got (8, 1), allowed: images [B, H, W, C] or [H, W, C]",
+    ),
     (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the image size, 8x8"),
     (lambda: max_pool(X, 0), "window: got 0, allowed: at least 1"),
     (lambda: max_pool(X, 2, 0), "strides: got 0, allowed: at least 1"),

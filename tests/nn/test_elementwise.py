@@ -1,6 +1,4 @@
-"""Activations against PyTorch and closed forms; dropout against its distribution."""
-
-import math
+"""Activations by name; PReLU against PyTorch; dropout against its distribution."""
 
 import jax
 import jax.numpy as jnp
@@ -8,62 +6,79 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.nn import Dropout, activation
+from jaxdl.nn import Dropout, PReLU, activation
+from jaxdl.nn.elementwise import is_monotonic
 
-X = np.random.default_rng(0).normal(scale=2.0, size=200).astype(np.float32)
-erf = np.vectorize(math.erf)
-
-FORMULAS = {
-    "step": lambda x: np.where(x >= 0, 1.0, 0.0),
-    "sign": lambda x: np.where(x > 0, 1.0, -1.0),
-    "linear": lambda x: x,
-    "piecewise_linear": lambda x: np.minimum(np.maximum(x / 2 + 0.5, 0), 1),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": lambda x: (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x)),
-    "relu": lambda x: np.where(x > 0, x, 0.0),
-    "leaky_relu": lambda x: np.where(x > 0, x, 0.01 * x),
-    "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
-    "gelu": lambda x: x * (1 + erf(x / math.sqrt(2))) / 2,
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "softplus": lambda x: np.log(1 + np.exp(x)),
-}
+KEY = jax.random.key(7)
 
 
-@pytest.mark.parametrize("name", FORMULAS)
-def test_matches_the_formula(name):
-    y = activation(name)(jnp.asarray(X))
-    np.testing.assert_allclose(y, FORMULAS[name](X.astype(np.float64)), rtol=1e-5, atol=1e-6)
-    assert activation(name)(jnp.asarray(X, jnp.bfloat16)).dtype == jnp.bfloat16
+def test_numbers_follow_in_parentheses():
+    x = jnp.array([-2.0, 0.5, 3.0])
+    for name in ("leaky_relu(0.2)", " leaky_relu( 2e-1 )"):
+        np.testing.assert_allclose(activation(name)(x), [-0.4, 0.5, 3.0], rtol=1e-6)
+    np.testing.assert_allclose(activation("hard_sigmoid(0.25, 0.75)")(x), [0.25, 0.875, 1])
+    for name in ("leaky_relu", "elu", "celu", "silu", "hard_sigmoid", "selu"):
+        numbers = {"hard_sigmoid": (1 / 6, 0.5), "selu": (1.6732632423543772, 1.0507009873554805)}
+        number = {"leaky_relu": (0.01,)}.get(name, numbers.get(name, (1.0,)))
+        given = activation(f"{name}({','.join(map(repr, number))})")
+        np.testing.assert_allclose(given(x), activation(name)(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "name", ["sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus"]
+    ("name", "line"),
+    [
+        ("leaky_rel(0.2)", "(did you mean 'leaky_relu'?)"),
+        ("rleu", "(did you mean 'relu'?)"),
+        ("relu(1)", "activation: got 'relu(1)', allowed: relu, which has no numbers"),
+        (
+            "hard_sigmoid(0.2)",
+            "activation: got 'hard_sigmoid(0.2)', allowed: hard_sigmoid(0.166667,0.5) with these "
+            "or other finite numbers",
+        ),
+        ("elu()", "allowed: elu(1) with these or other finite numbers"),
+        ("elu(a)", "allowed: elu(1) with these or other finite numbers"),
+        ("elu(nan)", "allowed: elu(1) with these or other finite numbers"),
+        ("elu(1.0", "(did you mean 'elu'?)"),
+        (None, "activation: got None, allowed: "),
+    ],
 )
-def test_value_and_gradient_match_pytorch(name):
+def test_other_names_and_numbers_are_refused(name, line):
+    for function in (activation, is_monotonic):
+        with pytest.raises(InputError) as error:
+            function(name)
+        assert line in str(error.value)
+
+
+def test_monotonic_depends_on_the_numbers():
+    yes = {"relu", "relu6", "linear", "leaky_relu(0)", "hard_sigmoid", "thresholded_relu(0.5)"}
+    no = {"leaky_relu(-0.1)", "hard_sigmoid(-1,0)", "thresholded_relu(-1)", "tanh", "step", "mish"}
+    assert {name for name in yes | no if is_monotonic(name)} == yes
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_prelu_is_pytorchs(shared):
     torch = pytest.importorskip("torch")
-    x = torch.tensor(X, requires_grad=True)
-    f = getattr(torch, name, None) or getattr(torch.nn.functional, name)
-    expected = f(x)
-    expected.sum().backward()
-    y, grads = jax.vmap(jax.value_and_grad(activation(name)))(jnp.asarray(X))
-    np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(grads, x.grad.numpy(), rtol=1e-5, atol=1e-6)
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(4, 5, 6, 3)).astype(np.float32)
+    slope = rng.normal(size=1 if shared else 3).astype(np.float32)
+    g = rng.normal(size=x.shape).astype(np.float32)
+    layer = PReLU(shared)
+    assert layer.init(KEY, x)["params"]["slope"].tolist() == [0.25] * len(slope)
+    y, back = jax.vjp(lambda x, slope: layer.apply({"params": {"slope": slope}}, x), x, slope)
+    tx, ts = (torch.tensor(a, requires_grad=True) for a in (x, slope))
+    ty = torch.nn.functional.prelu(tx.permute(0, 3, 1, 2), ts).permute(0, 2, 3, 1)
+    ty.backward(torch.tensor(g))
+    np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-6)
+    for ours, theirs in zip(back(jnp.asarray(g)), (tx.grad, ts.grad), strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["step", "sign"])
-def test_straight_through_gradient_is_that_of_the_clipped_identity(name):
-    g = jax.jit(jax.vmap(jax.grad(lambda x: 3.0 * activation(name)(x))))(jnp.asarray(X))
-    inside = np.abs(X) <= 1
-    assert 0 < inside.sum() < inside.size
-    np.testing.assert_array_equal(g, np.where(inside, 3.0, 0.0))
-
-
-def test_piecewise_linear_has_three_slopes():
-    g = jax.vmap(jax.grad(activation("piecewise_linear")))(jnp.array([-2.0, -0.5, 0.7, 1.5]))
-    assert g.tolist() == [0.0, 0.5, 0.5, 0.0]
-
-
-KEY = jax.random.key(7)
+def test_prelu_has_a_dtype_and_refuses_integers():
+    y, variables = PReLU(dtype=jnp.bfloat16).init_with_output(KEY, jnp.ones((2, 3)))
+    assert y.dtype == jnp.bfloat16 and variables["params"]["slope"].dtype == jnp.float32
+    with pytest.raises(InputError) as error:
+        PReLU().init(KEY, jnp.ones((2, 3), jnp.int32))
+    assert str(error.value) == "x: got 'int32[2, 3]', allowed: floats [..., C]"
 
 
 def apply_dropout(rate, shape, seed=0, dtype=jnp.float32):
