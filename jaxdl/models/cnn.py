@@ -2,19 +2,20 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers, one_of
+from jaxdl.errors import InputError, at_least, integers
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
 from jaxdl.models.stage import Stage
 from jaxdl.nn.conv import Conv
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
+from jaxdl.nn.norm import Norm, check_norm, replaces_bias
 from jaxdl.nn.tap import named, tapped
 
 
@@ -38,8 +39,8 @@ class CNN(nn.Module):
         feature maps of the last stage.
       activation: name of the activation, see `jaxdl.nn.activation`.
       dropout: dropout rate of the head's hidden layers, in [0, 1).
-      norm: None, or "batch" (collection `batch_stats`). It applies to the head and to stages with
-        `use_norm`.
+      norm: None, a `jaxdl.nn.Norm`, or its kind, such as "batch" (collection `batch_stats`). It
+        applies to the head's hidden layers and to stages with `use_norm`.
       kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
       bias_init: initial value of every bias.
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
@@ -65,7 +66,7 @@ class CNN(nn.Module):
     outputs: int | None = 10
     activation: str = "relu"
     dropout: float = 0.0
-    norm: Literal["batch"] | None = None
+    norm: Norm | str | None = None
     kernel_init: str = "he_normal"
     bias_init: float = 0.0
     dtype: Any = None
@@ -76,8 +77,7 @@ class CNN(nn.Module):
             isinstance(s, Stage) for s in self.stages
         ):
             raise InputError("stages", self.stages, "a sequence of Stage")
-        if self.norm is not None:
-            one_of("norm", self.norm, ("batch",))
+        check_norm(self.norm)
         self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.outputs is None and (self.dense or self.dropout):
             raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
@@ -141,7 +141,7 @@ class CNN(nn.Module):
             (kernel, kernel),
             (strides, strides),
             padding,
-            use_bias=norm is None,
+            use_bias=not replaces_bias(norm),
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             bias_init=nn.initializers.constant(self.bias_init),
