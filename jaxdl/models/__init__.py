@@ -6,10 +6,12 @@ from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.dcgan import dcgan
+from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.table import table
+from jaxdl.models.vgg import vgg, vgg16, vgg19
 
 __all__ = [
     "CNN",
@@ -19,6 +21,8 @@ __all__ = [
     "Autoencoder",
     "Conditional",
     "ConvDecoder",
+    "EfficientNet",
+    "InvertedResidual",
     "OneHot",
     "Reshaped",
     "SequenceNet",
@@ -26,10 +30,14 @@ __all__ = [
     "UpStage",
     "conv_autoencoder",
     "dcgan",
+    "efficientnet_lite0",
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
     "softmax_mlp",
     "table",
     "tcn",
+    "vgg",
+    "vgg16",
+    "vgg19",
 ]
