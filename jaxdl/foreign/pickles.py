@@ -62,12 +62,12 @@ class Storage(NamedTuple):
     Attributes:
       dtype: name of the dtype.
       key: name of the storage.
-      count: number of numbers.
+      size: number of numbers.
     """
 
     dtype: str
     key: str
-    count: int
+    size: int
 
 
 class Tensor(NamedTuple):

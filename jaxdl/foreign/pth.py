@@ -110,7 +110,7 @@ def _read_old(file: IO[bytes], path: Path) -> dict[str, RawArray]:
     for key in keys:
         file.seek(begin)
         count = int.from_bytes(file.read(8), "little")
-        if key not in counts or count != counts[key].count:
+        if key not in counts or count != counts[key].size:
             raise InputError(str(path), "a storage without a tensor, or of another size", ALLOWED)
         end = begin + 8 + count * _dtype(counts[key].dtype, "<").itemsize
         if end > size:
