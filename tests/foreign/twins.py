@@ -6,10 +6,12 @@ The weights and the biases are random. The network is a plain `torch.nn.Sequenti
 from collections import OrderedDict
 from pathlib import Path
 
-import h5py
 import numpy as np
+import pytest
 import safetensors.numpy
-import torch
+
+h5py = pytest.importorskip("h5py")
+torch = pytest.importorskip("torch")
 
 #: Widths of VGG16, and those of a small twin.
 FULL = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
