@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -45,6 +46,9 @@ class CNN(nn.Module):
       bias_init: initial value of every bias.
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
         Parameters are float32.
+      head_size: height and width of the maps that the head reads. Adaptive average pooling computes
+        them from those of the last stage, so one head fits images of any size. None means no such
+        pooling.
       remat: if True, training stores only the input of each stage and recomputes the stage for its
         gradient. This takes more time and less memory. It has no effect on a CPU, whose compiler
         merges both computations.
@@ -71,6 +75,7 @@ class CNN(nn.Module):
     bias_init: float = 0.0
     dtype: Any = None
     remat: bool = False
+    head_size: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.stages, Sequence) or not all(
@@ -81,6 +86,8 @@ class CNN(nn.Module):
         self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.outputs is None and (self.dense or self.dropout):
             raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
+        if self.head_size is not None:
+            at_least("head_size", self.head_size, 1)
         activation(self.activation)
         initializer(self.kernel_init)
         super().__post_init__()
@@ -110,6 +117,8 @@ class CNN(nn.Module):
             x = apply_stage(self, i, stage, x, train)
         if self.outputs is None:
             return wide(x)
+        if self.head_size is not None:
+            x = named(self, "pool_head", _adaptive_pool(x, self.head_size))
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
@@ -180,6 +189,16 @@ def _head(cnn: CNN, **module_arguments: Any) -> MLP:
         for field in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
     }
     return MLP(cnn.dense, **shared, dtype=cnn.dtype, **module_arguments)
+
+
+def _adaptive_pool(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B S S C"]:
+    """Returns means over windows from floor(i H / S) to ceil((i + 1) H / S), for i below S."""
+    for axis in (1, 2):
+        length = x.shape[axis]
+        windows = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
+        parts = [jax.lax.slice_in_dim(x, *window, axis=axis) for window in windows]
+        x = jnp.concatenate([part.mean(axis, keepdims=True) for part in parts], axis)
+    return x
 
 
 def lecture_cnn_5x5() -> CNN:
