@@ -47,6 +47,8 @@ ACTIVATIONS: dict[str, tuple[str, Attributes]] = {
     "Tanh": ("tanh", {}),
     "ThresholdedRelu": ("thresholded_relu", {"alpha": 1.0}),
 }
+#: Cases whose outputs have four digits.
+ROUNDED = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
 #: Operators that are close to a layer's, and the reason that none computes them.
 MISSING = {
     "CausalConvWithState": "a convolution per channel (groups), with a state",
@@ -333,5 +335,7 @@ def cases() -> list[Case]:
         # An empty name stands for an input that is not given.
         values = iter(given)
         inputs = [next(values) if name else None for name in node.input]
-        found.append(Case(test.name, partial(compute, attributes, *inputs), expected))
+        tolerance = 5e-4 if test.name in ROUNDED else 2e-5
+        computed = partial(compute, attributes, *inputs)
+        found.append(Case(test.name, computed, expected, tolerance))
     return found
