@@ -54,7 +54,7 @@ def mlp(activation: str = "relu", norm: str | None = None) -> Case:
     return classifier(models.MLP((6, 5), 3, activation, norm=norm), normal(4))
 
 
-def cnn(norm: str | None = None, then: str | None = None, **stage) -> Case:
+def cnn(norm: nn.Norm | str | None = None, then: str | None = None, **stage) -> Case:
     stages = (models.Stage(4, 3, **stage), models.Stage(6, 3, pool=then, strides=2))
     return classifier(models.CNN(stages, (8,), 3, norm=norm), normal(*IMAGES))
 
@@ -74,9 +74,9 @@ def words() -> Case:
     return classifier(model, integers(0, 7, STEPS), integers(1, STEPS + 1))
 
 
-def language(embed, body) -> Case:
+def language(embed, body, tied: bool = False) -> Case:
     ids = integers(0, 6, STEPS)
-    task = tasks.language(models.SequenceNet(embed, body, 6))
+    task = tasks.language(models.SequenceNet(embed, body, 6, tied=tied))
     return case(task, "predict", {"input": ids[:2], "label": ids[:2]}, ids)
 
 
@@ -120,7 +120,9 @@ def regression() -> Case:
 
 
 ACTIVATIONS = ("step", "sign", "linear", "piecewise_linear", "sigmoid", "tanh", "relu")
-ACTIVATIONS += ("leaky_relu", "elu", "gelu", "silu", "softplus")
+ACTIVATIONS += ("leaky_relu", "elu", "gelu", "silu", "softplus", "relu6", "celu", "selu")
+ACTIVATIONS += ("gelu_tanh", "mish", "hard_sigmoid", "hard_swish", "softsign", "thresholded_relu")
+ACTIVATIONS += ("leaky_relu(0.2)", "elu(0.5)", "celu(2)", "silu(1.5)")
 
 ALL: dict[str, Callable[[], Case]] = {
     "mlp": lambda: mlp("elu", "batch"),
@@ -133,6 +135,9 @@ ALL: dict[str, Callable[[], Case]] = {
     **{f"mlp_{name}": lambda name=name: mlp(name) for name in ACTIVATIONS},
     "mlp_layer_norm": lambda: mlp(norm="layer"),
     "mlp_weight_norm": lambda: mlp(norm="weight"),
+    "mlp_rms_norm": lambda: mlp(norm="rms"),
+    "cnn_group_norm": lambda: cnn(nn.Norm("group", groups=2)),
+    "tied_language": lambda: language(nn.Embedding(6, 5), nn.RNN("gru", 5), tied=True),
     "regression": regression,
     "softmax_regression": lambda: classifier(models.MLP((), 3), normal(4)),
     "lecture_cnn_5x5": lambda: classifier(models.lecture_cnn_5x5(), normal(*IMAGES)),
