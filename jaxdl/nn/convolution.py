@@ -6,6 +6,7 @@ Accelerators use XLA's own gradients. A CPU has a fast routine for only one form
 and XLA rewrites other forms into it only outside of loops. Inside a loop, any other form is 9 to
 100 times slower. So for a CPU this module writes all three maps in the fast form:
 `[B, H, W, C]` by `[F, G, C, D]` gives `[B, I, J, D]`, without flipped kernels and without groups.
+`jaxdl/nn/correlation.py` has this form, and those for groups.
 
 The table has GFLOP/s inside a loop at batch 128, on two cores of an AMD EPYC and, in parentheses,
 on one core. Its matrix products reach 210 (105). The first number of each pair is for 26x26x32 by
@@ -47,6 +48,7 @@ from jaxdl.nn.correlation import (
     over_groups,
     pad,
     sum_of_taps,
+    transposed_kernel,
     under_tap,
 )
 from jaxdl.xla import materialize
@@ -70,12 +72,14 @@ def conv_forward(
 ) -> Float[Array, "B I J D"]:
     """Computes the convolution.
 
-        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]
+        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f L - P, j S + g L - P, c] kernel[f,g,c,d]
+
+    With groups, the sum is over the channels of the group of d.
 
     Args:
       x: `[B, H, W, C]`, float.
-      kernel: `[F, G, C, D]`, of the same dtype.
-      geometry: sizes, strides and padding.
+      kernel: `[F, G, C / groups, D]`, of the same dtype.
+      geometry: sizes, strides, padding, dilation and groups.
 
     Returns:
       `[B, I, J, D]`, of the dtype of `x`.
@@ -96,14 +100,14 @@ def conv_input_grad(
 ) -> Float[Array, "B H W C"]:
     """Computes the gradient of a convolution with respect to its input.
 
-        x[b, i S + f - P, j S + g - P, c] += sum_d y[b,i,j,d] kernel[f,g,c,d]
+        x[b, i S + f L - P, j S + g L - P, c] += sum_d y[b,i,j,d] kernel[f,g,c,d]
 
     It is the adjoint of `conv_forward` in the images, and so also a transposed convolution.
 
     Args:
       y: `[B, I, J, D]`, float, the gradient of the result.
-      kernel: `[F, G, C, D]`, of the same dtype.
-      geometry: sizes, strides and padding of the convolution; values outside the image are dropped.
+      kernel: `[F, G, C / groups, D]`, of the same dtype.
+      geometry: that of the convolution; values outside the image are dropped.
 
     Returns:
       `[B, H, W, C]`, of the dtype of `y`.
@@ -124,17 +128,17 @@ def conv_kernel_grad(
 ) -> Float[Array, "F G C D"]:
     """Computes the gradient of a convolution with respect to its kernel.
 
-        kernel[f,g,c,d] = sum_{b,i,j} x[b, i S + f - P, j S + g - P, c] y[b,i,j,d]
+        kernel[f,g,c,d] = sum_{b,i,j} x[b, i S + f L - P, j S + g L - P, c] y[b,i,j,d]
 
     It is the adjoint of `conv_forward` in the kernel.
 
     Args:
       x: `[B, H, W, C]`, the input of the convolution.
       y: `[B, I, J, D]`, the gradient of the result.
-      geometry: sizes, strides and padding of the convolution.
+      geometry: that of the convolution.
 
     Returns:
-      `[F, G, C, D]`, of the dtype of `x`.
+      `[F, G, C / groups, D]`, of the dtype of `x`.
 
     Example:
       >>> geometry = Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))
@@ -228,7 +232,7 @@ def _cpu_conv_input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
             taps = kernel[first_row::down, first_column::right]
             # Without the barrier XLA would merge the flip into the convolution, and so change its
             # form.
-            flipped = lax.optimization_barrier(_transposed(taps[::-1, ::-1], groups))
+            flipped = lax.optimization_barrier(transposed_kernel(taps[::-1, ::-1], groups))
             pads = (row_pads, column_pads)
             phase = Geometry(y.shape[1:3], taps.shape[:2], (1, 1), pads, gaps, groups)
             row.append(correlate(y, flipped, phase))
@@ -237,16 +241,6 @@ def _cpu_conv_input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
     batch, i, down, j, right, channels = x.shape
     x = x.reshape(batch, i * down, j * right, channels)
     return x[:, : geometry.size[0], : geometry.size[1]]
-
-
-def _transposed(kernel: Array, groups: int) -> Array:
-    """Exchanges the inputs and the outputs of a kernel `[F, G, C, D]` in each group."""
-    if groups == 1:
-        return kernel.swapaxes(2, 3)
-    f, g, c, d = kernel.shape
-    size = d // groups
-    grouped = kernel.reshape(f, g, c, groups, size)
-    return grouped.swapaxes(2, 4).reshape(f, g, size, groups * c)
 
 
 def _phases(geometry: Geometry, axis: int) -> list[tuple[int, Pair]]:

@@ -139,6 +139,21 @@ def correlate(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return over_groups(single, geometry.groups, x, kernel)
 
 
+def transposed_kernel(kernel: Array, groups: int) -> Array:
+    """Exchanges inputs and outputs in each group of a kernel: `[F, G, C / groups, D]` of both.
+
+    Example:
+      >>> transposed_kernel(jnp.zeros((3, 3, 2, 12)), 4).shape
+      (3, 3, 3, 8)
+    """
+    if groups == 1:
+        return kernel.swapaxes(2, 3)
+    f, g, c, d = kernel.shape
+    size = d // groups
+    grouped = kernel.reshape(f, g, c, groups, size)
+    return grouped.swapaxes(2, 4).reshape(f, g, size, groups * c)
+
+
 def few_taps(window: Sequence[int], channels: int) -> bool:
     """Returns True if a sum over the taps of a group is faster than a convolution per group."""
     return channels <= _MAX_GROUP_CHANNELS and math.prod(window) * channels <= _MAX_GROUP_WINDOW
