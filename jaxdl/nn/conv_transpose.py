@@ -69,8 +69,8 @@ def conv_transpose2d(
     check_arrays(x, kernel, "images [B, H, W, C]", "F, G", groups)
     stride = integers("strides", strides, 2, SIZES[2])
     gaps = integers("dilation", dilation, 2, SIZES[2])
-    more = check_output_padding(output_padding, 2)
-    pads = pads_of(padding, PADDINGS, 2)
+    more = integers("output_padding", output_padding, 2, SIZES[2], low=0)
+    pads: Any = pads_of(padding, PADDINGS, 2)
     if isinstance(pads, str):
         pads = (pads, pads)
     window = kernel.shape[:2]
@@ -157,7 +157,8 @@ class ConvTranspose(ConvLayer):
     output_padding: Sizes = (0, 0)
 
     def __post_init__(self) -> None:
-        self.output_padding = check_output_padding(self.output_padding, self.axes)
+        value = self.output_padding
+        self.output_padding = integers("output_padding", value, self.axes, SIZES[self.axes], low=0)
         super().__post_init__()
 
     @nn.compact
@@ -169,16 +170,3 @@ class ConvTranspose(ConvLayer):
         """
         options = (self.strides, self.padding, self.dilation, self.groups, self.output_padding)
         return self._convolve(conv_transpose2d, x, self.kernel_size, *options)
-
-
-def check_output_padding(value: Any, axes: int) -> tuple[int, ...]:
-    """Returns the output padding of a layer as one integer per axis.
-
-    Raises:
-      InputError: another type or number of integers, or a negative one.
-
-    Example:
-      >>> check_output_padding(1, 2)
-      (1, 1)
-    """
-    return integers("output_padding", value, axes, SIZES[axes], low=0)

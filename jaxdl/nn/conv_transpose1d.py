@@ -3,13 +3,15 @@
 Sequences become images that are one column wide, for the function of `jaxdl.nn.convolution`.
 """
 
+from typing import Any
+
 import flax.linen as nn
 from jaxtyping import Array, Float
 
 from jaxdl.errors import integers
 from jaxdl.nn.arrays import batch_optional
 from jaxdl.nn.conv import SIZES, ConvLayer, Padding, Pads, Sizes, check_arrays, pads_of
-from jaxdl.nn.conv_transpose import PADDINGS, check_output_padding, larger_axis
+from jaxdl.nn.conv_transpose import PADDINGS, larger_axis
 from jaxdl.nn.convolution import conv_input_grad
 from jaxdl.nn.correlation import Geometry, transposed_kernel
 
@@ -57,8 +59,8 @@ def conv_transpose1d(
     check_arrays(x, kernel, "sequences [B, T, C]", "K", groups)
     (stride,) = integers("strides", strides, 1, SIZES[1])
     (gap,) = integers("dilation", dilation, 1, SIZES[1])
-    (more,) = check_output_padding(output_padding, 1)
-    pads = pads_of(padding, PADDINGS, 1)
+    (more,) = integers("output_padding", output_padding, 1, SIZES[1], low=0)
+    pads: Any = pads_of(padding, PADDINGS, 1)
     if not isinstance(pads, str):
         (pads,) = pads
     taps = kernel.shape[0]
@@ -104,7 +106,8 @@ class ConvTranspose1D(ConvLayer):
     axes = 1
 
     def __post_init__(self) -> None:
-        self.output_padding = check_output_padding(self.output_padding, self.axes)
+        value = self.output_padding
+        self.output_padding = integers("output_padding", value, self.axes, SIZES[self.axes], low=0)
         super().__post_init__()
 
     @nn.compact
