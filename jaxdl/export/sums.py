@@ -131,17 +131,18 @@ def _transposed_convolution(
     graph: Graph, p: Any, x: Value, kernel: Value, spread: Sequence[int], fields: dict[str, Any]
 ) -> Value:
     """Convolves images with zeros between their values, `[B, C, H, W]`."""
-    if any(n != 1 for n in p["window_strides"]) or p["feature_group_count"] != 1:
-        raise graph.refused("strides or groups of a transposed convolution", "neither of them")
+    if any(n != 1 for n in p["window_strides"]):
+        raise graph.refused("strides of a transposed convolution", "lhs_dilation alone")
     strides = list(p["lhs_dilation"])
-    # The operator of ONNX takes a flipped kernel, [C, D, F, G], and crops instead of padding.
+    # The operator of ONNX takes a flipped kernel, [C, D / groups, F, G], and crops instead of
+    # padding.
     flipped = graph.slice(
         kernel,
         (0, 0, *(f - 1 for f in kernel.shape[2:])),
         (*kernel.shape[:2], *(-1 for _ in spread)),
         [1, 1, *(-1 for _ in spread)],
     )
-    flipped = graph.transpose(flipped, [1, 0, *range(2, len(x.shape))])
+    flipped = _exchanged(graph, flipped, p["feature_group_count"])
     crops = [n - low for n, (low, _) in zip(spread, p["padding"], strict=True)]
     crops += [n - high for n, (_, high) in zip(spread, p["padding"], strict=True)]
     axes = len(spread)
@@ -157,6 +158,17 @@ def _transposed_convolution(
     lows = [0, 0, *(max(0, -n) for n in crops[:axes])]
     highs = [0, 0, *(max(0, -n) for n in crops[axes:])]
     return padded(graph, y, lows, highs, graph.like(y, 0))
+
+
+def _exchanged(graph: Graph, kernel: Value, groups: int) -> Value:
+    """Exchanges inputs and outputs in each group of a kernel, `[D, C / groups, ...]`."""
+    features, channels, *window = kernel.shape
+    if groups == 1:
+        return graph.transpose(kernel, [1, 0, *range(2, len(kernel.shape))])
+    size = features // groups
+    parts = graph.reshape(kernel, (groups, size, channels, *window))
+    parts = graph.transpose(parts, [0, 2, 1, *range(3, len(parts.shape))])
+    return graph.reshape(parts, (groups * channels, size, *window))
 
 
 def _cropped(graph: Graph, x: Value, lows: Sequence[int], highs: Sequence[int]) -> Value:

@@ -3,6 +3,7 @@
 from jaxdl.nn.conv import Conv, conv2d, out_size
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
+from jaxdl.nn.conv_transpose1d import ConvTranspose1D, conv_transpose1d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.elementwise import Dropout, PReLU, activation
 from jaxdl.nn.embedding import Embedding
@@ -21,6 +22,7 @@ __all__ = [
     "Conv",
     "Conv1D",
     "ConvTranspose",
+    "ConvTranspose1D",
     "Dropout",
     "Embedding",
     "Norm",
@@ -33,6 +35,7 @@ __all__ = [
     "avg_pool",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
     "conv_transpose2d",
     "initializer",
     "length_mask",

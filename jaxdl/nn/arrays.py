@@ -1,7 +1,8 @@
 """Array functions shared by the layers: sums in blocks, biases, and batches over devices."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,8 @@ _BATCH_AXIS = "data"
 # 14x14x16 by 5x5x32 with strides 2 reaches 66 in blocks of 16, and 150 without blocks.
 _BLOCK_BYTES = 4 * 2**20
 _MIN_EXAMPLES = 16
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def match_varying_axes(*trees: Any) -> Any:
@@ -129,6 +132,33 @@ def _widen(a: Array) -> Array:
 
 def _cast(tree: Any, dtypes: Any) -> Any:
     return jax.tree.map(lambda a, dtype: a.astype(dtype), tree, dtypes)
+
+
+def batch_optional(rank: int) -> Callable[[Function], Function]:
+    """Returns a decorator for a function of a batch, which then also accepts one example.
+
+    Args:
+      rank: number of axes of a batch. An array with one axis less is one example.
+
+    Returns:
+      A decorator of functions `f(x, ...)`. The result for one example has no batch axis.
+
+    Example:
+      >>> double = batch_optional(2)(lambda x: 2 * x)
+      >>> double(jnp.ones(3)).shape, double(jnp.ones((1, 3))).shape
+      ((3,), (1, 3))
+    """
+
+    def decorate(f: Function) -> Function:
+        @wraps(f)
+        def call(x: Any, *args: Any, **options: Any) -> Any:
+            if x.ndim != rank - 1:
+                return f(x, *args, **options)
+            return f(x[None], *args, **options)[0]
+
+        return cast(Function, call)
+
+    return decorate
 
 
 def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:

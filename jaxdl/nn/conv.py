@@ -17,8 +17,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, integers, one_of
-from jaxdl.nn.arrays import add_bias
-from jaxdl.nn.convolution import Geometry, Pair, conv_forward
+from jaxdl.nn.arrays import add_bias, batch_optional
+from jaxdl.nn.convolution import conv_forward
+from jaxdl.nn.correlation import Geometry, Pair
 from jaxdl.nn.dense import normalize_weights
 
 Sizes = int | Sequence[int]
@@ -89,57 +90,74 @@ def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
     return (size - window) // stride + 1
 
 
+@batch_optional(4)
 def conv2d(
-    x: Float[Array, "B H W C"],
-    kernel: Float[Array, "F G C D"],
+    x: Float[Array, "*B H W C"],
+    kernel: Float[Array, "F G C/groups D"],
     strides: Sizes = 1,
     padding: Padding | Pads = "SAME",
-) -> Float[Array, "B I J D"]:
+    dilation: Sizes = 1,
+    groups: int = 1,
+) -> Float[Array, "*B I J D"]:
     """Computes the cross-correlation of images with a kernel, usually called a convolution.
 
-        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]
+        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f L - P, j S + g L - P, c] kernel[f,g,c,d]
+
+    With groups, channels and features are divided into as many consecutive parts. The sum is over
+    the channels of the part of d. With one channel per group the convolution is depthwise.
 
     The function is differentiable to any order in both arguments.
 
     Args:
-      x: `[B, H, W, C]` images, float.
-      kernel: `[F, G, C, D]`, of the same dtype.
+      x: `[B, H, W, C]` images, float; or one image `[H, W, C]`, which gives `[I, J, D]`.
+      kernel: `[F, G, C / groups, D]`, of the same dtype.
       strides: S for height and width, or one number for both.
       padding: "SAME" or "VALID", as in `out_size`; or numbers of zeros: one for all sides, or for
         each of height and width one number P or a pair (before, after).
+      dilation: L for height and width, the distance between two taps of the kernel; or one number.
+      groups: number of groups, a divisor of C and of D.
 
     Returns:
       `[B, I, J, D]`, of the dtype of `x`.
 
     Raises:
       InputError: a wrong rank or dtype, different numbers of channels, an unknown padding, a stride
-        below 1, or a kernel that does not fit.
+        or dilation below 1, groups that do not divide, or a kernel that does not fit.
 
     Example:
       >>> x = jnp.arange(9.0).reshape(1, 3, 3, 1)
       >>> conv2d(x, jnp.ones((2, 2, 1, 1)), padding="VALID")[0, :, :, 0].tolist()
       [[8.0, 12.0], [20.0, 24.0]]
+      >>> conv2d(jnp.ones((8, 8, 6)), jnp.ones((3, 3, 1, 12)), dilation=2, groups=6).shape
+      (8, 8, 12)
     """
-    check_arrays(x, kernel, "images [B, H, W, C]", "F, G")
+    check_arrays(x, kernel, "images [B, H, W, C]", "F, G", groups)
     stride = integers("strides", strides, 2, SIZES[2])
+    gaps = integers("dilation", dilation, 2, SIZES[2])
     pads = pads_of(padding, ("SAME", "VALID"), 2)
     size = x.shape[1:3]
+    window = kernel.shape[:2]
+    spread = tuple((f - 1) * gap + 1 for f, gap in zip(window, gaps, strict=True))
     if isinstance(pads, str):
-        pads = tuple(lax.padtype_to_pads(size, kernel.shape[:2], stride, pads))
+        pads = tuple(lax.padtype_to_pads(size, spread, stride, pads))
     padded = [n + sum(pad) for n, pad in zip(size, pads, strict=True)]
-    if any(f > n for f, n in zip(kernel.shape[:2], padded, strict=True)):
-        raise InputError("kernel", kernel.shape, f"at most the image size, {padded[0]}x{padded[1]}")
-    return conv_forward(x, kernel, Geometry(size, kernel.shape[:2], stride, pads))
+    if any(f > n for f, n in zip(spread, padded, strict=True)):
+        allowed = f"at most the image size, {padded[0]}x{padded[1]}"
+        if spread != window:
+            allowed += f"; with its dilation it is {spread[0]}x{spread[1]}"
+        raise InputError("kernel", kernel.shape, allowed)
+    return conv_forward(x, kernel, Geometry(size, window, stride, pads, gaps, groups))
 
 
-def check_arrays(x: Array, kernel: Array, inputs: str, window: str) -> None:
+def check_arrays(x: Array, kernel: Array, inputs: str, window: str, groups: int = 1) -> None:
     """Raises `InputError` unless the arrays of a convolution are valid.
 
     Args:
       x: the inputs, channels last.
-      kernel: the kernel, `[*window, C, D]`.
+      kernel: the kernel, `[*window, C / groups, D]`.
       inputs: name and axes of the inputs, such as "images [B, H, W, C]".
       window: axes of the window, such as "F, G".
+      groups: number of groups.
 
     Example:
       >>> check_arrays(jnp.zeros((1, 3, 2)), jnp.zeros((5, 1, 1)), "sequences [B, T, C]", "K")
@@ -147,19 +165,36 @@ def check_arrays(x: Array, kernel: Array, inputs: str, window: str) -> None:
       jaxdl.errors.InputError: kernel: got (5, 1, 1), allowed: [K, 2, D]
     """
     if x.ndim != inputs.count(",") + 1:
-        raise InputError("x", x.shape, inputs)
+        raise InputError("x", x.shape, f"{inputs} or [{inputs.partition('B, ')[2]}")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError("x dtype", x.dtype.name, "floats, such as x.astype(jnp.float32)")
-    if kernel.ndim != x.ndim or kernel.shape[-2] != x.shape[-1]:
-        raise InputError("kernel", kernel.shape, f"[{window}, {x.shape[-1]}, D]")
+    check_groups(groups, x.shape[-1], "channels")
+    channels = x.shape[-1] // groups
+    if kernel.ndim != x.ndim or kernel.shape[-2] != channels:
+        raise InputError("kernel", kernel.shape, f"[{window}, {channels}, D]")
+    check_groups(groups, kernel.shape[-1], "features")
     if kernel.dtype != x.dtype:
         raise InputError("kernel dtype", kernel.dtype.name, f"that of x, {x.dtype.name}")
     if 0 in kernel.shape[:-2]:
         raise InputError("kernel", kernel.shape, "at least 1 value along each axis of the window")
 
 
+def check_groups(groups: Any, count: int, name: str) -> None:
+    """Raises `InputError` unless the number of groups divides that of channels or features.
+
+    Example:
+      >>> check_groups(4, 6, "channels")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: groups: got 4, allowed: a divisor of the 6 channels: 1, 2, 3, 6
+    """
+    at_least("groups", groups, 1)
+    if count % groups:
+        divisors = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0)
+        raise InputError("groups", groups, f"a divisor of the {count} {name}: {divisors}")
+
+
 class ConvLayer(nn.Module):
-    """The common part of `Conv`, `ConvTranspose` and `Conv1D`.
+    """The common part of the layers `Conv`, `Conv1D`, `ConvTranspose` and `ConvTranspose1D`.
 
         y = convolve(x, w) + b,    w_d = kernel_d
         with weight normalization:    w_d = scale_d kernel_d / ||kernel_d||
@@ -168,12 +203,14 @@ class ConvLayer(nn.Module):
 
     Attributes:
       features: D, the number of kernels.
+      groups: number of groups of channels, each with as many features; a divisor of C and of D.
+        The number of channels itself makes the convolution depthwise.
       use_bias: if True, adds one number per feature.
       weight_norm: if True, the norm of the weights is a separate parameter, `scale`, `[D]`, which
         starts at `||kernel_d||`.
       dtype: dtype of the computation; None means that of input and parameters.
       param_dtype: dtype of the parameters.
-      kernel_init: initializer of `kernel`, `[*kernel_size, C, D]`.
+      kernel_init: initializer of `kernel`, `[*kernel_size, C / groups, D]`.
       bias_init: initializer of `bias`, `[D]`.
       size_fields: names of the fields with one size per axis; a constant of the class.
       axes: number of axes of the window; a constant of the class.
@@ -182,6 +219,7 @@ class ConvLayer(nn.Module):
 
     features: int
     _: KW_ONLY
+    groups: int = 1
     use_bias: bool = True
     weight_norm: bool = False
     dtype: Any = None
@@ -189,13 +227,14 @@ class ConvLayer(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
 
-    size_fields: ClassVar[tuple[str, ...]] = ("kernel_size", "strides")
+    size_fields: ClassVar[tuple[str, ...]] = ("kernel_size", "strides", "dilation")
     axes: ClassVar[int] = 2
     paddings: ClassVar[tuple[str, ...]] = ("SAME", "VALID")
 
     def __post_init__(self) -> None:
         fields: Any = self
         at_least("features", self.features, 1)
+        check_groups(self.groups, self.features, "features")
         for name in self.size_fields:
             setattr(self, name, integers(name, getattr(self, name), self.axes, SIZES[self.axes]))
         pads_of(fields.padding, self.paddings, self.axes)
@@ -205,7 +244,9 @@ class ConvLayer(nn.Module):
         """Computes `convolve(x, w, *args)` plus the bias, with a kernel of this window."""
         if 0 in x.shape[-1:]:
             raise InputError("x", x.shape, "at least 1 channel")
-        shape = (*window, *x.shape[-1:], self.features)
+        for count in x.shape[-1:]:
+            check_groups(self.groups, count, "channels")
+        shape = (*window, *(count // self.groups for count in x.shape[-1:]), self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         bias = None
         if self.use_bias:
@@ -232,6 +273,7 @@ class Conv(ConvLayer):
       kernel_size: height and width of a kernel, or one number for both.
       strides: the distance between two positions of the kernel, for height and width.
       padding: "SAME", "VALID" or numbers of zeros, as in `conv2d`.
+      dilation: the distance between two taps of the kernel, for height and width.
 
     Raises:
       InputError: an invalid field, raised when the module is created.
@@ -247,12 +289,14 @@ class Conv(ConvLayer):
     kernel_size: Sizes = (3, 3)
     strides: Sizes = (1, 1)
     padding: Padding | Pads = "SAME"
+    dilation: Sizes = (1, 1)
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J D"]:
-        """Convolves images `[B, H, W, C]` to `[B, I, J, features]`.
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B I J D"]:
+        """Convolves images `[B, H, W, C]` to `[B, I, J, features]`, or one image `[H, W, C]`.
 
         Raises:
           InputError: as for `conv2d`.
         """
-        return self._convolve(conv2d, x, self.kernel_size, self.strides, self.padding)
+        options = (self.strides, self.padding, self.dilation, self.groups)
+        return self._convolve(conv2d, x, self.kernel_size, *options)

@@ -25,51 +25,58 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, integers
+from jaxdl.nn.arrays import batch_optional
 from jaxdl.nn.conv import SIZES, ConvLayer, Pads, Sizes, check_arrays, pads_of
-from jaxdl.nn.convolution import Geometry, conv_forward
+from jaxdl.nn.convolution import conv_forward
+from jaxdl.nn.correlation import Geometry, Pair
 
 Padding1D = Literal["SAME", "VALID", "CAUSAL"]
 
 PADDINGS = ("SAME", "VALID", "CAUSAL")
 
 
+@batch_optional(3)
 def conv1d(
-    x: Float[Array, "B T C"],
-    kernel: Float[Array, "K C D"],
+    x: Float[Array, "*B T C"],
+    kernel: Float[Array, "K C/groups D"],
     dilation: Sizes = 1,
     strides: Sizes = 1,
     padding: Padding1D | Pads = "SAME",
-) -> Float[Array, "B U D"]:
+    groups: int = 1,
+) -> Float[Array, "*B U D"]:
     """Computes the cross-correlation of sequences with a kernel, usually called a convolution.
 
         y[b,t,d] = sum_{k,c} x[b, t S + k L - P, c] kernel[k,c,d]
+
+    Groups are those of `jaxdl.nn.conv2d`.
 
     The function is differentiable to any order in both arguments.
 
     Source: van den Oord et al. 2016, WaveNet (causal and dilated).
 
     Args:
-      x: `[B, T, C]` sequences, float; steps outside count as 0.
-      kernel: `[K, C, D]`, of the same dtype.
+      x: `[B, T, C]` sequences, float, or one sequence `[T, C]`; steps outside count as 0.
+      kernel: `[K, C / groups, D]`, of the same dtype.
       dilation: L, the distance in steps between two taps of the kernel.
       strides: S, the distance in steps between two positions of the kernel.
       padding: "VALID" means P = 0 and no step outside. "SAME" gives ceil(T/S) outputs, with half
         of the padding before the sequence. "CAUSAL" means P = (K - 1) L, so that y_t depends on x
         up to step t S. A number is P, also after the sequence; `[(before, after)]` has both.
+      groups: number of groups, a divisor of C and of D.
 
     Returns:
       `[B, U, D]`, of the dtype of `x`.
 
     Raises:
       InputError: a wrong rank or dtype, different numbers of channels, an unknown padding, a
-        dilation or stride below 1, or a kernel that does not fit.
+        dilation or stride below 1, groups that do not divide, or a kernel that does not fit.
 
     Example:
       >>> x = jnp.arange(1.0, 6.0).reshape(1, 5, 1)
       >>> conv1d(x, jnp.ones((2, 1, 1)), dilation=2, padding="CAUSAL").ravel().tolist()
       [1.0, 2.0, 4.0, 6.0, 8.0]
     """
-    check_arrays(x, kernel, "sequences [B, T, C]", "K")
+    check_arrays(x, kernel, "sequences [B, T, C]", "K", groups)
     (gap,) = integers("dilation", dilation, 1, SIZES[1])
     (stride,) = integers("strides", strides, 1, SIZES[1])
     pads = pads_of(padding, PADDINGS, 1)
@@ -83,7 +90,7 @@ def conv1d(
     if window > size + before + after:
         allowed = f"at most the sequence length: (K - 1) L + 1 <= {size + before + after}"
         raise InputError("kernel", kernel.shape, allowed)
-    return _conv_as_image(x, kernel, gap, stride, int(before), int(after))
+    return _conv_as_image(x, kernel, gap, stride, (int(before), int(after)), groups)
 
 
 class Conv1D(ConvLayer):
@@ -122,20 +129,21 @@ class Conv1D(ConvLayer):
     paddings = PADDINGS
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B U D"]:
-        """Convolves sequences `[B, T, C]` to `[B, U, features]`.
+    def __call__(self, x: Float[Array, "*B T C"]) -> Float[Array, "*B U D"]:
+        """Convolves sequences `[B, T, C]` to `[B, U, features]`, or one sequence `[T, C]`.
 
         Raises:
           InputError: as for `conv1d`.
         """
-        sizes = (self.dilation, self.strides)
-        return self._convolve(conv1d, x, self.kernel_size, *sizes, self.padding)
+        options = (self.dilation, self.strides, self.padding, self.groups)
+        return self._convolve(conv1d, x, self.kernel_size, *options)
 
 
 def _conv_as_image(
-    x: Array, kernel: Array, dilation: int, strides: int, before: int, after: int
+    x: Array, kernel: Array, dilation: int, strides: int, pads: Pair, groups: int
 ) -> Array:
     """Convolves images of `dilation` steps per row with a kernel that is one column wide."""
+    before, after = pads
     batch, size, channels = x.shape
     taps, _, features = kernel.shape
     count = size + before + after - (taps - 1) * dilation
@@ -148,8 +156,10 @@ def _conv_as_image(
     row_stride = 1
     if dilation == 1:
         row_stride = strides
-    pads = (low, used - rows - low + taps - 1)
-    geometry = Geometry((rows, dilation), (taps, 1), (row_stride, 1), (pads, (0, 0)))
+    row_pads = (low, used - rows - low + taps - 1)
+    geometry = Geometry(
+        (rows, dilation), (taps, 1), (row_stride, 1), (row_pads, (0, 0)), groups=groups
+    )
     y = conv_forward(x.reshape(batch, rows, dilation, channels), kernel[:, None], geometry)
     y = y.reshape(batch, y.shape[1] * dilation, features)[:, :count]
     if dilation == 1:

@@ -6,6 +6,7 @@ Accelerators use XLA's own gradients. A CPU has a fast routine for only one form
 and XLA rewrites other forms into it only outside of loops. Inside a loop, any other form is 9 to
 100 times slower. So for a CPU this module writes all three maps in the fast form:
 `[B, H, W, C]` by `[F, G, C, D]` gives `[B, I, J, D]`, without flipped kernels and without groups.
+`jaxdl/nn/correlation.py` has this form, and those for groups.
 
 The table has GFLOP/s inside a loop at batch 128, on two cores of an AMD EPYC and, in parentheses,
 on one core. Its matrix products reach 210 (105). The first number of each pair is for 26x26x32 by
@@ -23,9 +24,7 @@ on one core. Its matrix products reach 210 (105). The first number of each pair 
 
 import itertools
 import math
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, NamedTuple
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -37,10 +36,20 @@ from jaxdl.nn.arrays import (
     shard_over_batch,
     sum_over_blocks,
 )
+from jaxdl.nn.correlation import (
+    DIMENSION_NUMBERS,
+    Geometry,
+    Pair,
+    correlate,
+    depthwise_kernel_grad,
+    few_taps,
+    over_groups,
+    pad,
+    sum_of_taps,
+    transposed_kernel,
+    under_tap,
+)
 from jaxdl.nn.linear import bilinear
-from jaxdl.xla import noinline
-
-Pair = tuple[int, int]
 
 # With at most this many values F G C under the kernel, `conv_input_grad` is one product and a sum
 # of shifted columns. From 14x14x64 to 28x28x1 by 5x5, with strides 2 and batch 128, this takes
@@ -55,43 +64,20 @@ _MAX_SMALL_WINDOW = 32
 #   28x28x32 by 1x1x64: 10.0 and 6.1
 _MAX_FEW_CHANNELS = 3
 
-_DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
-
-
-class Geometry(NamedTuple):
-    """Sizes, strides and padding of a convolution.
-
-    Attributes:
-      size: H and W of the image.
-      window: F and G of the kernel.
-      strides: S for height and width, at least 1.
-      pads: numbers of zeros before (P) and after, for height and width; negative numbers crop.
-    """
-
-    size: tuple[int, ...]
-    window: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[Pair, ...]
-
-    @property
-    def positions(self) -> tuple[int, int]:
-        """I and J, the numbers of kernel positions along height and width."""
-        axes = zip(self.size, self.window, self.strides, self.pads, strict=True)
-        down, right = (1 + (n + sum(pad) - f) // s for n, f, s, pad in axes)
-        return down, right
-
 
 def conv_forward(
     x: Float[Array, "B H W C"], kernel: Float[Array, "F G C D"], geometry: Geometry
 ) -> Float[Array, "B I J D"]:
     """Computes the convolution.
 
-        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f - P, j S + g - P, c] kernel[f,g,c,d]
+        y[b,i,j,d] = sum_{f,g,c} x[b, i S + f L - P, j S + g L - P, c] kernel[f,g,c,d]
+
+    With groups, the sum is over the channels of the group of d.
 
     Args:
       x: `[B, H, W, C]`, float.
-      kernel: `[F, G, C, D]`, of the same dtype.
-      geometry: sizes, strides and padding.
+      kernel: `[F, G, C / groups, D]`, of the same dtype.
+      geometry: sizes, strides, padding, dilation and groups.
 
     Returns:
       `[B, I, J, D]`, of the dtype of `x`.
@@ -112,14 +98,14 @@ def conv_input_grad(
 ) -> Float[Array, "B H W C"]:
     """Computes the gradient of a convolution with respect to its input.
 
-        x[b, i S + f - P, j S + g - P, c] += sum_d y[b,i,j,d] kernel[f,g,c,d]
+        x[b, i S + f L - P, j S + g L - P, c] += sum_d y[b,i,j,d] kernel[f,g,c,d]
 
     It is the adjoint of `conv_forward` in the images, and so also a transposed convolution.
 
     Args:
       y: `[B, I, J, D]`, float, the gradient of the result.
-      kernel: `[F, G, C, D]`, of the same dtype.
-      geometry: sizes, strides and padding of the convolution; values outside the image are dropped.
+      kernel: `[F, G, C / groups, D]`, of the same dtype.
+      geometry: that of the convolution; values outside the image are dropped.
 
     Returns:
       `[B, H, W, C]`, of the dtype of `y`.
@@ -140,17 +126,17 @@ def conv_kernel_grad(
 ) -> Float[Array, "F G C D"]:
     """Computes the gradient of a convolution with respect to its kernel.
 
-        kernel[f,g,c,d] = sum_{b,i,j} x[b, i S + f - P, j S + g - P, c] y[b,i,j,d]
+        kernel[f,g,c,d] = sum_{b,i,j} x[b, i S + f L - P, j S + g L - P, c] y[b,i,j,d]
 
     It is the adjoint of `conv_forward` in the kernel.
 
     Args:
       x: `[B, H, W, C]`, the input of the convolution.
       y: `[B, I, J, D]`, the gradient of the result.
-      geometry: sizes, strides and padding of the convolution.
+      geometry: that of the convolution.
 
     Returns:
-      `[F, G, C, D]`, of the dtype of `x`.
+      `[F, G, C / groups, D]`, of the dtype of `x`.
 
     Example:
       >>> geometry = Geometry((1, 4), (1, 2), (1, 2), ((0, 0), (0, 0)))
@@ -163,40 +149,33 @@ def conv_kernel_grad(
 
 def _xla_conv_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return lax.conv_general_dilated(
-        x, kernel, geometry.strides, geometry.pads, dimension_numbers=_DIMENSION_NUMBERS
+        x,
+        kernel,
+        geometry.strides,
+        geometry.pads,
+        rhs_dilation=geometry.dilation,
+        dimension_numbers=DIMENSION_NUMBERS,
+        feature_group_count=geometry.groups,
     )
 
 
 def _xla_conv_input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
-    x = jnp.zeros_like(y, shape=(y.shape[0], *geometry.size, kernel.shape[2]))
+    channels = kernel.shape[2] * geometry.groups
+    x = jnp.zeros_like(y, shape=(y.shape[0], *geometry.size, channels))
     return jax.vjp(lambda x: _xla_conv_forward(x, kernel, geometry), x)[1](y)[0]
 
 
 def _xla_conv_kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
-    kernel = jnp.zeros_like(x, shape=(*geometry.window, x.shape[-1], y.shape[-1]))
+    channels = x.shape[-1] // geometry.groups
+    kernel = jnp.zeros_like(x, shape=(*geometry.window, channels, y.shape[-1]))
     return jax.vjp(lambda kernel: _xla_conv_forward(x, kernel, geometry), kernel)[1](y)[0]
 
 
 def _cpu_conv_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
     small_window = 0 < math.prod(kernel.shape[:3]) <= _MAX_SMALL_WINDOW
-    if small_window and 0 < kernel.shape[2] <= _MAX_FEW_CHANNELS:
-        return _sum_of_taps(x, kernel, geometry)
-    return _correlate(x, kernel, geometry.pads, geometry.strides)
-
-
-@partial(noinline, static_argnums=2)
-def _sum_of_taps(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Sums the shifted images, each multiplied by one tap of the kernel."""
-    down, right = geometry.strides
-    i, j = geometry.positions
-    x = _pad(x, geometry.pads)
-    taps = kernel[:, :, :, None, None, None]
-    total = jnp.zeros((1, 1, 1, 1), x.dtype)
-    for f, g, c in itertools.product(*map(range, kernel.shape[:3])):
-        rows = slice(f, f + (i - 1) * down + 1, down)
-        columns = slice(g, g + (j - 1) * right + 1, right)
-        total += x[:, rows, columns, c : c + 1] * taps[f, g, c]
-    return total
+    if geometry.groups == 1 and small_window and 0 < kernel.shape[2] <= _MAX_FEW_CHANNELS:
+        return sum_of_taps(x, kernel, geometry)
+    return correlate(x, kernel, geometry)
 
 
 def _cpu_conv_input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -207,134 +186,97 @@ def _cpu_conv_input_grad(y: Array, kernel: Array, geometry: Geometry) -> Array:
     46.
     """
     f, g, c, d = kernel.shape
-    if f * g * c <= _MAX_SMALL_WINDOW:
+    groups = geometry.groups
+    if groups == 1 and f * g * c <= _MAX_SMALL_WINDOW:
         columns = (y.reshape(-1, d) @ kernel.reshape(-1, d).T).reshape(*y.shape[:3], f * g, c)
         image = jnp.zeros_like(y, shape=(y.shape[0], *geometry.size, c))
         return jax.vjp(partial(_patches, geometry=geometry), image)[1](columns)[0]
     row_phases = _phases(geometry, 0)
     column_phases = _phases(geometry, 1)
+    common = [math.gcd(*pair) for pair in zip(geometry.strides, geometry.dilation, strict=True)]
+    down, right = (s // q for s, q in zip(geometry.strides, common, strict=True))
+    gaps = tuple(gap // q for gap, q in zip(geometry.dilation, common, strict=True))
     rows = []
     for first_row, row_pads in row_phases:
         row = []
         for first_column, column_pads in column_phases:
-            taps = kernel[first_row :: geometry.strides[0], first_column :: geometry.strides[1]]
+            taps = kernel[first_row::down, first_column::right]
             # Without the barrier XLA would merge the flip into the convolution, and so change its
             # form.
-            flipped = lax.optimization_barrier(taps[::-1, ::-1].swapaxes(2, 3))
-            row.append(_correlate(y, flipped, (row_pads, column_pads)))
+            flipped = lax.optimization_barrier(transposed_kernel(taps[::-1, ::-1], groups))
+            pads = (row_pads, column_pads)
+            phase = Geometry(y.shape[1:3], taps.shape[:2], (1, 1), pads, gaps, groups)
+            row.append(correlate(y, flipped, phase))
         rows.append(jnp.stack(row, 3))
     x = jnp.stack(rows, 2)
-    _, i, down, j, right, _ = x.shape
-    return x.reshape(-1, i * down, j * right, c)[:, : geometry.size[0], : geometry.size[1]]
+    batch, i, down, j, right, channels = x.shape
+    x = x.reshape(batch, i * down, j * right, channels)
+    return x[:, : geometry.size[0], : geometry.size[1]]
 
 
 def _phases(geometry: Geometry, axis: int) -> list[tuple[int, Pair]]:
-    """Returns for each r < S its first tap, and the padding of `y` that gives every `n S + r`."""
+    """Returns for each r < S its first tap, and the padding of `y` that gives every `n S + r`.
+
+    A tap f reads `n S + r` if S divides `r + P - f L`. These are every (S / q)-th tap, with
+    q = gcd(S, L), and two of them are L / q positions of `y` apart.
+    """
     size = geometry.size[axis]
     window = geometry.window[axis]
     stride = geometry.strides[axis]
+    gap = geometry.dilation[axis]
     before = geometry.pads[axis][0]
+    common = math.gcd(stride, gap)
     count = -(-size // stride)
     phases = []
     for r in range(stride):
-        first = (r + before) % stride
-        shift = (r + before) // stride
-        taps = len(range(first, window, stride))
-        low = taps - 1 - shift
-        phases.append((first, (low, count + taps - 1 - low - geometry.positions[axis])))
+        reading = (f for f in range(window) if (r + before - f * gap) % stride == 0)
+        first = next(reading, window)
+        shift = (r + before - first * gap) // stride
+        taps = len(range(first, window, stride // common))
+        reach = (taps - 1) * gap // common
+        low = reach - shift
+        phases.append((first, (low, count + reach - low - geometry.positions[axis])))
     return phases
 
 
 def _cpu_conv_kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:
     """Computes `conv_kernel_grad` as a convolution of `x` with the kernel `y`.
 
-    Batch and channels exchange their roles, so the convolution sums over the batch.
+    Batch and channels exchange their roles, so the convolution sums over the batch. Strides and
+    dilation exchange theirs.
     """
-    sizes = zip(geometry.positions, geometry.strides, geometry.window, strict=True)
-    last = [(n - 1) * s + f for n, s, f in sizes]
+    if geometry.groups > 1:
+        if geometry.groups == x.shape[-1] and few_taps(geometry.window, 1):
+            return depthwise_kernel_grad(x, y, geometry)
+        single = partial(_cpu_conv_kernel_grad, geometry=geometry._replace(groups=1))
+        return over_groups(single, geometry.groups, x, y)
+    sizes = zip(
+        geometry.positions, geometry.strides, geometry.window, geometry.dilation, strict=True
+    )
+    last = [(n - 1) * s + (f - 1) * gap + 1 for n, s, f, gap in sizes]
     pads = tuple(
         (low, n - size - low)
         for (low, _), n, size in zip(geometry.pads, last, geometry.size, strict=True)
+    )
+    exchanged = Geometry(
+        geometry.size, geometry.positions, geometry.dilation, pads, geometry.strides
     )
 
     def block(x: Array, y: Array) -> Array:
         images, kernel = lax.optimization_barrier(
             (x.transpose(3, 1, 2, 0), y.transpose(1, 2, 0, 3))
         )
-        return _correlate(images, kernel, pads, dilation=geometry.strides)
+        return correlate(images, kernel, exchanged)
 
     return sum_over_blocks(block, x, y).transpose(1, 2, 0, 3)
 
 
 def _patches(x: Array, geometry: Geometry) -> Array:
     """Returns the values under the kernel at each position, `[B, I, J, FG, C]`."""
-    x = _pad(x, geometry.pads)
-    down, right = geometry.strides
-    i, j = geometry.positions
+    x = pad(x, geometry.pads)
     corners = itertools.product(*map(range, geometry.window))
-    shifted = [
-        x[:, f : f + (i - 1) * down + 1 : down, g : g + (j - 1) * right + 1 : right]
-        for f, g in corners
-    ]
+    shifted = [x[:, *under_tap(geometry, f, g)] for f, g in corners]
     return jnp.stack(shifted, -2)
-
-
-def _pad(x: Array, pads: Any) -> Array:
-    """Pads height and width with zeros; negative numbers crop."""
-    config = ((0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0))
-    return lax.pad(x, jnp.zeros((), x.dtype), config)
-
-
-def _correlate(
-    x: Array,
-    kernel: Array,
-    pads: Any,
-    strides: tuple[int, ...] = (1, 1),
-    dilation: tuple[int, ...] = (1, 1),
-) -> Array:
-    """Computes a convolution in the form that is fast on a CPU; an empty kernel gives zeros."""
-    pads = tuple(pads)
-    x = _pad(x, [(min(low, 0), min(high, 0)) for low, high in pads])
-    pads = tuple((max(low, 0), max(high, 0)) for low, high in pads)
-    if 0 in kernel.shape or 0 in x.shape:
-        axes = zip(x.shape[1:3], pads, kernel.shape[:2], strides, dilation, strict=True)
-        size = (1 + (n + sum(pad) - (f - 1) * d - 1) // s for n, pad, f, s, d in axes)
-        return jnp.zeros_like(x, shape=(x.shape[0], *size, kernel.shape[-1]))
-    return _without_groups(pads, strides, dilation)(x, kernel)
-
-
-@cache
-def _without_groups(
-    pads: tuple[Pair, ...], strides: tuple[int, ...], dilation: tuple[int, ...]
-) -> Callable[[Array, Array], Array]:
-    """Returns a convolution that becomes a loop over kernels under `vmap`.
-
-    Without this rule JAX would batch kernels by a convolution with groups, which is slow on a CPU.
-    """
-
-    @jax.custom_batching.custom_vmap
-    def convolve(x: Array, kernel: Array) -> Array:
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            strides,
-            pads,
-            rhs_dilation=dilation,
-            dimension_numbers=_DIMENSION_NUMBERS,
-        )
-
-    @convolve.def_vmap
-    def convolve_batch(
-        count: int, batched: list[bool], x: Array, kernel: Array
-    ) -> tuple[Array, bool]:
-        if batched == [True, False]:
-            y = convolve(x.reshape(-1, *x.shape[2:]), kernel)
-            return y.reshape(count, -1, *y.shape[1:]), True
-        if batched == [False, True]:
-            return lax.map(lambda kernel: convolve(x, kernel), kernel), True
-        return lax.map(lambda pair: convolve(*pair), (x, kernel)), True
-
-    return convolve
 
 
 _conv_forward = bilinear(

@@ -22,8 +22,6 @@ UP = [4.0, 7.0, 10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 7.0, 4.0]
 
 #: Tests that need a property that no layer has.
 MISSING = {
-    "test_single_input_conv": "inputs without a batch axis",
-    "test_single_input_conv_transpose": "inputs without a batch axis",
     "test_multibatch_input_conv": "two batch axes",
     "test_multibatch_input_conv_transpose": "two batch axes",
     "test_single_input_masked_conv": "masked kernels",
@@ -33,7 +31,6 @@ MISSING = {
     "test_circular_conv_local_1d_custom": "kernels without shared weights",
     "test_circular_conv_local_1d_dilation": "kernels without shared weights",
     "test_circular_conv_local_2d_custom": "kernels without shared weights",
-    "test_group_conv": "groups",
     "test_circular_conv_1d_constant": "circular padding",
     "test_circular_conv_2d_constant": "circular padding",
     "test_circular_conv_1d_custom": "circular padding",
@@ -96,17 +93,27 @@ def _conv_cases() -> list[Case]:
         full = [np.full((1, 6, 4), 9.0 + use_bias), (3, 3, 4)]
         layer = nn.Conv1D(4, 3, **valid)
         found.append(Case(f"test_conv[{name}]", partial(outputs, layer, x), full))
+        single = [full[0][0], full[1]]
+        found.append(Case(f"test_single_input_conv[{name}]", partial(outputs, layer, x[0]), single))
         up = nn.ConvTranspose(4, (1, 3), **valid)
         rows = np.repeat(np.array(UP)[None, None, :, None], 4, -1) - (not use_bias)
         expected = [rows, (1, 3, 3, 4)]
         found.append(
             Case(f"test_conv_transpose[{name}]", partial(outputs, up, x[:, None]), expected)
         )
+        up = nn.ConvTranspose1D(4, 3, **valid)
+        expected = [rows[0, 0], (3, 3, 4)]
+        found.append(
+            Case(f"test_single_input_conv_transpose[{name}]", partial(outputs, up, x[0]), expected)
+        )
     causal = np.repeat(np.array([5.0, 9.0, *[13.0] * 6])[None, :, None], 4, -1)
     layer = nn.Conv1D(4, 3, padding="CAUSAL", **ONES)
     expected = [causal, (3, 4, 4)]
     found.append(Case("test_causal_conv1d", partial(outputs, layer, jnp.ones((1, 8, 4))), expected))
-    for kind in (nn.Conv1D, nn.Conv, nn.ConvTranspose):
+    layer = nn.Conv1D(4, 3, padding="VALID", groups=2, **ONES)
+    expected = [np.full((1, 6, 4), 7.0), (3, 2, 4)]
+    found.append(Case("test_group_conv", partial(outputs, layer, jnp.ones((1, 8, 4))), expected))
+    for kind in (nn.Conv1D, nn.Conv, nn.ConvTranspose, nn.ConvTranspose1D):
         shape = (1, *(8,) * kind.axes, 3)
         one, several = (
             partial(outputs, kind(4, size), jnp.ones(shape)) for size in (3, (3,) * kind.axes)
@@ -189,6 +196,7 @@ def _conv_grid() -> list[Case]:
         mine = getattr(nn, name)(4, size, strides, **more)
         theirs = getattr(linen, name)(4, size, pair, **more)
         found.append(_same(f"{name} {size} {strides} {padding} {use_bias}", mine, theirs, image))
+    found += _dilated_and_grouped_grid()
     steps = itertools.product(
         (1, 3, 4), (1, 2), (1, 2, 3), ("SAME", "VALID", "CAUSAL", 2, ((0, 3),))
     )
@@ -196,6 +204,28 @@ def _conv_grid() -> list[Case]:
         mine = nn.Conv1D(4, size, dilation, strides, padding)
         theirs = linen.Conv(4, (size,), strides, padding, kernel_dilation=dilation)
         name = f"Conv1D {size} {strides} {dilation} {padding}"
+        found.append(_same(name, mine, theirs, sequence))
+    return found
+
+
+def _dilated_and_grouped_grid() -> list[Case]:
+    found = []
+    image = normal(0, 2, 9, 8, 6)
+    for size, strides, dilation, groups, padding in itertools.product(
+        ((3, 3), (1, 2)), (1, 2), (1, 2, 3), (1, 2, 6), ("SAME", ((0, 4), (4, 1)))
+    ):
+        mine = nn.Conv(12, size, strides, padding, dilation, groups=groups)
+        more = {"kernel_dilation": dilation, "feature_group_count": groups}
+        theirs = linen.Conv(12, size, strides, padding, **more)
+        name = f"Conv {size} {strides} {padding} dilation {dilation} groups {groups}"
+        found.append(_same(name, mine, theirs, image))
+    sequence = normal(1, 2, 7, 3)
+    for size, strides, dilation, padding in itertools.product(
+        (1, 3, 4), (1, 2, 3), (1, 2), ("SAME", "VALID", 2, ((1, 3),))
+    ):
+        mine = nn.ConvTranspose1D(4, size, strides, padding, dilation)
+        theirs = linen.ConvTranspose(4, (size,), (strides,), padding, (dilation,))
+        name = f"ConvTranspose1D {size} {strides} {padding} dilation {dilation}"
         found.append(_same(name, mine, theirs, sequence))
     return found
 

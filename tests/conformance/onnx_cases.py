@@ -51,7 +51,6 @@ ACTIVATIONS: dict[str, tuple[str, Attributes]] = {
 ROUNDED = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
 #: Operators that are close to a layer's, and the reason that none computes them.
 MISSING = {
-    "CausalConvWithState": "a convolution per channel (groups), with a state",
     "NegativeLogLikelihoodLoss": "log probabilities as input; `cross_entropy` takes logits",
 }
 
@@ -92,40 +91,58 @@ def same_pads(a: Attributes, size: Any, window: Any, strides: Any) -> list[tuple
 
 
 def conv(a: Attributes, x: Any, w: Any) -> Any:
-    require(a.get("group", 1) == 1, "groups")
-    require(set(a.get("dilations", [1])) == {1}, "dilated kernels of images")
     require(x.ndim == 4, f"{x.ndim - 2} axes")
     strides = a.get("strides", [1, 1])
-    pads = same_pads(a, x.shape[2:], w.shape[2:], strides)
+    gaps = a.get("dilations", [1, 1])
+    spread = [(f - 1) * gap + 1 for f, gap in zip(w.shape[2:], gaps, strict=True)]
+    pads = same_pads(a, x.shape[2:], spread, strides)
     kernel = jnp.asarray(w).transpose(2, 3, 1, 0)
-    return [first(nn.conv2d(last(x), kernel, strides, pads))]
+    return [first(nn.conv2d(last(x), kernel, strides, pads, gaps, a.get("group", 1)))]
 
 
 def conv_transpose(a: Attributes, x: Any, w: Any) -> Any:
-    require(a.get("group", 1) == 1, "groups")
-    require(set(a.get("dilations", [1])) == {1}, "dilated kernels of images")
-    require(x.ndim in (3, 4), f"{x.ndim - 2} axes")
-    if x.ndim == 3:
-        return [conv_transpose(a, x[:, :, None], w[:, :, None])[0][:, :, 0]]
-    strides = a.get("strides", [1, 1])
-    more = a.get("output_padding", [0, 0])
-    pads = a.get("pads", [0, 0, 0, 0])
-    pads = list(zip(pads[:2], pads[2:], strict=True))
+    axes = x.ndim - 2
+    require(axes < 3, "three axes, in this case only; layers are for one and two")
+    strides = a.get("strides", [1] * axes)
+    gaps = a.get("dilations", [1] * axes)
+    more = a.get("output_padding", [0] * axes)
+    pads = a.get("pads", [0] * 2 * axes)
+    pads = list(zip(pads[:axes], pads[axes:], strict=True))
+    reach = [(f - 1) * gap for f, gap in zip(w.shape[2:], gaps, strict=True)]
     shape = a.get("output_shape")
     if a.get("auto_pad") == b"SAME_UPPER":
         shape = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
     if shape is not None:
-        sizes = zip(x.shape[2:], strides, more, w.shape[2:], shape, strict=True)
-        sums = [s * (n - 1) + m + f - out for n, s, m, f, out in sizes]
+        sizes = zip(x.shape[2:], strides, more, reach, shape, strict=True)
+        sums = [s * (n - 1) + m + r + 1 - out for n, s, m, r, out in sizes]
         pads = [(n - n // 2, n // 2) for n in sums]
         if a.get("auto_pad") == b"SAME_UPPER":
             pads = [(after, before) for before, after in pads]
-    around = [
-        (f - 1 - low, f - 1 - high + m)
-        for f, (low, high), m in zip(w.shape[2:], pads, more, strict=True)
-    ]
-    kernel = jnp.asarray(w).transpose(2, 3, 0, 1)[::-1, ::-1]
-    return [first(nn.conv_transpose2d(last(x), kernel, strides, around))]
+    around = [(r - low, r - high) for r, (low, high) in zip(reach, pads, strict=True)]
+    groups = a.get("group", 1)
+    kernel = jnp.asarray(w).reshape(groups, -1, *w.shape[1:])
+    kernel = jnp.moveaxis(kernel, (0, 1, 2), (-2, -3, -1))
+    kernel = kernel.reshape(*kernel.shape[:-2], -1)[(slice(None, None, -1),) * axes]
+    f = {1: nn.conv_transpose1d, 2: nn.conv_transpose2d}[axes]
+    return [first(f(last(x), kernel, strides, around, gaps, groups, more))]
+
+
+def causal_conv_with_state(
+    a: Attributes, x: Any, w: Any, bias: Any = None, past: Any = None
+) -> Any:
+    kept = w.shape[2] - 1
+    if past is None:
+        past = np.zeros((*x.shape[:2], kept), x.dtype)
+    steps = np.concatenate([past, x], 2)
+    # Results of float16 are rounded once, after the activation.
+    kernel = jnp.asarray(w, jnp.float32).transpose(2, 1, 0)
+    inputs = last(steps).astype(jnp.float32)
+    y = first(nn.conv1d(inputs, kernel, padding="VALID", groups=x.shape[1]))
+    if bias is not None:
+        y = y + jnp.asarray(bias, jnp.float32)[:, None]
+    if a.get("activation") in (b"silu", b"swish"):
+        y = nn.activation("silu")(y)
+    return [y.astype(x.dtype), steps[:, :, steps.shape[2] - kept :]]
 
 
 def pool(f: Any, outputs: int, a: Attributes, x: Any) -> Any:
@@ -289,6 +306,7 @@ def function(op: str, outputs: list[str]) -> Any:
     known = {
         "Conv": conv,
         "ConvTranspose": conv_transpose,
+        "CausalConvWithState": causal_conv_with_state,
         "MaxPool": partial(pool, nn.max_pool, count),
         "AveragePool": partial(pool, nn.avg_pool, count),
         "LpPool": partial(pool, nn.lp_pool, count),

@@ -73,6 +73,13 @@ def test_products():
         {"window_strides": (1, 1), "padding": [(2, 2), (1, 1)], "lhs_dilation": (2, 2)},
         {"window_strides": (1, 1), "padding": [(5, 1), (0, 4)], "lhs_dilation": (3, 1)},
         {"window_strides": (2, 2), "padding": "SAME", "feature_group_count": 2},
+        {
+            "window_strides": (1, 1),
+            "padding": [(2, 2), (5, 1)],
+            "lhs_dilation": (2, 3),
+            "rhs_dilation": (1, 2),
+            "feature_group_count": 2,
+        },
     ],
 )
 def test_convolutions(options):
@@ -82,6 +89,21 @@ def test_convolutions(options):
         return lax.conv_general_dilated(
             x, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
         )
+
+    assert_same(f, IMAGES, sizes=(1, 3))
+
+
+def test_layers_with_groups_and_dilation():
+    def f(x):
+        return {
+            "depthwise": nn.conv2d(x, normal(3, 3, 1, 8), 2, groups=4),
+            "groups": nn.conv2d(x, normal(3, 2, 2, 6), 1, 1, (1, 2), 2),
+            "dilated": nn.conv2d(x, normal(3, 3, 4, 2), dilation=2),
+            "up": nn.conv_transpose2d(x, normal(3, 2, 2, 6), 2, 2, (2, 1), 2, 1),
+            "up_depthwise": nn.conv_transpose2d(x, normal(3, 3, 1, 8), 2, groups=4),
+            "causal": nn.conv1d(x[:, 0], normal(3, 1, 4), 2, padding="CAUSAL", groups=4),
+            "steps": nn.conv_transpose1d(x[:, 0], normal(3, 2, 6), 2, "VALID", groups=2),
+        }
 
     assert_same(f, IMAGES, sizes=(1, 3))
 
