@@ -1,7 +1,7 @@
 """Convolutional networks over time: stages that shorten a sequence, and residual blocks."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxdl.errors import InputError, at_least, in_range, integers, one_of
+from jaxdl.models.mlp import normalize
 from jaxdl.nn.conv1d import Conv1D
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout
+from jaxdl.nn.norm import Norm, norm_of
 from jaxdl.nn.pool import max_pool
 from jaxdl.nn.sequences import mask_steps, zero_invalid
 from jaxdl.nn.tap import named, tapped
@@ -45,7 +47,9 @@ class CNN1D(nn.Module):
         centred at the output's step.
       dilated: if True, the taps of a kernel in block i are 2^i steps apart; else one step.
       residual: if True, each block has two convolutions and a skip connection.
-      norm: "weight" for weight normalization of the blocks' convolutions, or None.
+      norm: norm of the blocks' convolutions: "weight" for weight normalization, "layer" or "rms"
+        for statistics over the features of a step, a `jaxdl.nn.Norm` of these kinds, or None. The
+        statistics of the other kinds would depend on padding.
       dropout: dropout rate, in [0, 1). With `residual` it applies to whole channels, over all steps
         of a sequence.
       kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
@@ -70,7 +74,7 @@ class CNN1D(nn.Module):
     causal: bool = False
     dilated: bool = False
     residual: bool = False
-    norm: Literal["weight"] | None = None
+    norm: Norm | str | None = None
     dropout: float = 0.0
     kernel_init: str = "he_normal"
     dtype: Any = None
@@ -85,7 +89,8 @@ class CNN1D(nn.Module):
         if self.causal and self.pool > 1:
             raise InputError("pool", self.pool, "1, for a causal network")
         if self.norm is not None:
-            one_of("norm", self.norm, ("weight",))
+            kind = self.norm.kind if isinstance(self.norm, Norm) else self.norm
+            one_of("norm", kind, ("layer", "rms", "weight"))
         in_range("dropout", self.dropout, 0, 1)
         initializer(self.kernel_init)
         super().__post_init__()
@@ -151,7 +156,7 @@ class CNN1D(nn.Module):
         return x, ()
 
     def _conv(self, name: str, i: int, x: Array, valid: Array | None) -> Array:
-        """Applies a convolution of block `i`; the result is 0 at invalid steps."""
+        """Applies a convolution of block `i` and its norm; the result is 0 at invalid steps."""
         layer = Conv1D(
             self.features[i],
             self.kernel_size,
@@ -162,7 +167,10 @@ class CNN1D(nn.Module):
             kernel_init=initializer(self.kernel_init),
             name=name,
         )
-        return _zero_invalid(layer(x), valid)
+        h = layer(x)
+        if norm_of(self.norm) is not None:
+            h = normalize(h, self.norm, name.replace("conv", "norm"), train=False)
+        return _zero_invalid(h, valid)
 
     def _residual_sum(self, i: int, x: Array, valid: Array | None, train: bool) -> Array:
         """Returns the sum of the two convolutions of block `i` and its skip connection."""
@@ -206,7 +214,7 @@ def _zero_invalid(
 def tcn(
     features: Sequence[int],
     kernel_size: int = 7,
-    norm: Literal["weight"] | None = "weight",
+    norm: Norm | str | None = "weight",
     **fields: Any,
 ) -> CNN1D:
     """Returns a temporal convolutional network: causal residual blocks, block i with dilation 2^i.
@@ -217,7 +225,7 @@ def tcn(
     Args:
       features: width of each block, beginning at the input.
       kernel_size: number of steps under a kernel.
-      norm: "weight" for weight normalization, or None.
+      norm: as for `CNN1D`.
       **fields: other fields of `CNN1D`, such as `dropout`.
 
     Returns:

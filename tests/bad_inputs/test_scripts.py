@@ -17,8 +17,9 @@ from jaxdl.runs import launch
 from tests.runs.scripts import EXPERIMENTS, script
 
 ACTIVATIONS = (
-    "elu, gelu, leaky_relu, linear, piecewise_linear, relu, "
-    "sigmoid, sign, silu, softplus, step, tanh"
+    "celu, elu, gelu, gelu_tanh, hard_sigmoid, hard_swish, leaky_relu, linear, mish, "
+    "piecewise_linear, relu, relu6, selu, "
+    "sigmoid, sign, silu, softplus, softsign, step, swish, tanh, thresholded_relu"
 )
 OPTIMIZERS = (
     "adadelta, adagrad, adam, adamw, lion, momentum, muon, nadam, "
@@ -56,7 +57,8 @@ BAD = [
     (
         "mlp",
         "--norm bach",
-        "norm: got 'bach', allowed: batch, layer, weight (did you mean 'batch'?)",
+        "norm: got 'bach', allowed: batch, group, instance, layer, rms, weight "
+        "(did you mean 'batch'?)",
     ),
     ("mlp", "--dropout 1.5", f"dropout: got 1.5, allowed: {SHARE}"),
     ("mlp", "--dropout -0.1", f"dropout: got -0.1, allowed: {SHARE}"),

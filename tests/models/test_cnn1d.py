@@ -11,6 +11,7 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.nn.elementwise import Dropout
+from jaxdl.nn.norm import Norm
 from tests.models.random_variables import random_variables
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 4)), jnp.float32)
@@ -24,6 +25,8 @@ KINDS = {
     "residual": CNN1D((4, 5), 3, 1, residual=True, dilated=True),
     "residual_pooled": CNN1D((4, 5), 3, 2, residual=True),
     "tcn": tcn((5, 5), 3),
+    "layer_norm": CNN1D((5, 4), 3, 2, norm="layer"),
+    "rms_norm": tcn((4, 5), 3, norm=Norm("rms", epsilon=0.1)),
 }
 each_kind = pytest.mark.parametrize("model", KINDS.values(), ids=KINDS)
 
@@ -95,7 +98,18 @@ def causal(params, x, dilation):
     return y
 
 
-@pytest.mark.parametrize(("features", "norm"), [((5, 5), "weight"), ((4, 6, 3), None)])
+def normed(params, h):
+    """Normalizes each step `[T, D]` as "layer" does, if there are parameters."""
+    if not params:
+        return h
+    h = h - h.mean(1, keepdims=True)
+    h = h / np.sqrt((h**2).mean(1, keepdims=True) + 1e-6)
+    return h * np.asarray(params["scale"]) + np.asarray(params["bias"])
+
+
+@pytest.mark.parametrize(
+    ("features", "norm"), [((5, 5), "weight"), ((4, 6, 3), None), ((5, 4), "layer")]
+)
 def test_a_tcn_is_the_loop_over_its_blocks(features, norm):
     model = tcn(features, kernel_size=3, norm=norm)
     variables = random_variables(model, X)
@@ -104,8 +118,9 @@ def test_a_tcn_is_the_loop_over_its_blocks(features, norm):
     for x, y in zip(X, ys, strict=True):
         h = np.asarray(x, np.float64)
         for i in range(len(features)):
-            u = relu(causal(params[f"conv_{i}a"], h, 2**i))
-            v = relu(causal(params[f"conv_{i}b"], u, 2**i))
+            a, b = (params.get(f"norm_{i}{part}") for part in "ab")
+            u = relu(normed(a, causal(params[f"conv_{i}a"], h, 2**i)))
+            v = relu(normed(b, causal(params[f"conv_{i}b"], u, 2**i)))
             if f"skip_{i}" in params:
                 h = causal(params[f"skip_{i}"], h, 1)
             h = relu(v + h)
@@ -117,6 +132,7 @@ def test_a_tcn_is_the_loop_over_its_blocks(features, norm):
     }
     assert {name for name in params if name.startswith("skip")} == skips
     assert ("scale" in params["conv_0a"]) == (norm == "weight")
+    assert ("norm_0a" in params) == (norm == "layer")
 
 
 def test_a_tcn_is_pytorchs_layers_with_their_gradients():
@@ -281,7 +297,11 @@ def called(x, *args):
         (lambda: CNN1D((8,), pool=0), "pool: got 0, allowed: at least 1"),
         (lambda: CNN1D((8,), causal=True), "pool: got 2, allowed: 1, for a causal network"),
         (lambda: CNN1D((8,), dropout=1.0), "dropout: got 1.0, allowed: a number in [0, 1)"),
-        (lambda: tcn((8,), norm="layer"), "norm: got 'layer', allowed: weight"),
+        (lambda: tcn((8,), norm="batch"), "norm: got 'batch', allowed: layer, rms, weight"),
+        (
+            lambda: CNN1D((8,), norm=Norm("group")),
+            "norm: got 'group', allowed: layer, rms, weight",
+        ),
         (lambda: called(X[0]), "x: got 'float32[12, 4]', allowed: floats [B, T, D]"),
         (
             lambda: called(X, jnp.array([1, 13, 2])),

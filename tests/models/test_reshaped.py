@@ -86,5 +86,5 @@ def test_a_number_is_no_shape():
 
 
 def test_an_activation_that_nobody_knows():
-    with pytest.raises(InputError, match="^activation: got 'wiggly', allowed: elu, "):
+    with pytest.raises(InputError, match="^activation: got 'wiggly', allowed: celu, elu, "):
         Reshaped(MLP(), (5,), "wiggly")
