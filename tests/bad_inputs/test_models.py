@@ -73,6 +73,9 @@ CASES = [
         "of 2 axes",
     ),
     (lambda: Stage(8, padding=-1), "padding: got -1, allowed: at least 0"),
+    (lambda: Stage(8, pool_strides=0), "pool_strides: got 0, allowed: at least 1"),
+    (lambda: Stage(8, pool_padding="FULL"), "pool_padding: got 'FULL', allowed: SAME, VALID"),
+    (lambda: Stage(8, pool_padding=2), "pool_padding: got 2, allowed: less than the window, 2"),
     (
         lambda: Stage(8, padding="VALID", residual=True),
         "padding: got 'VALID', allowed: 'SAME', or numbers of zeros that add up to 2 along each "

@@ -140,6 +140,7 @@ ALL: dict[str, Callable[[], Case]] = {
     "resnet20": lambda: classifier(models.resnet20(3, 2), normal(*IMAGES)),
     "residual": lambda: cnn(padding=1, convs=2, residual=True),
     "cnn_global_average": lambda: cnn(padding=((0, 2), (1, 0)), convs=2, then="global_average"),
+    "cnn_pool_padding": lambda: cnn(window=3, pool_strides=2, pool_padding=1),
     "cnn_strides": lambda: cnn(pool=None, strides=2),
     "cnn_average": lambda: cnn(pool="average"),
     "simple_rnn": lambda: rnn("simple", None, return_sequences=False),

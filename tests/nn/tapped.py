@@ -146,8 +146,8 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def leaky_relu(x):
-    return np.maximum(x, 0.01 * x)
+def leaky_relu(x, slope=0.01):
+    return np.maximum(x, slope * x)
 
 
 def pool(maps, reduce=np.max):
@@ -232,9 +232,9 @@ POINTS = {
         "activation": lambda a: sigmoid(a["body"]),
     },
     "discriminator": {
-        "activation_0": lambda a: leaky_relu(a["conv_0"]),
-        "activation_1": lambda a: leaky_relu(a["norm_1"]),
-        "head/activation_0": lambda a: leaky_relu(a["head/norm_0"]),
+        "activation_0": lambda a: leaky_relu(a["conv_0"], 0.2),
+        "activation_1": lambda a: leaky_relu(a["norm_1"], 0.2),
+        "head/activation_0": lambda a: leaky_relu(a["head/norm_0"], 0.2),
     },
     "tcn": {
         **{
