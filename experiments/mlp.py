@@ -44,7 +44,7 @@ class Config(Options):
     dropout: float = 0.0
     """Dropout rate of the hidden layers, in [0, 1)."""
     norm: str | None = None
-    """Normalization: batch, layer or weight."""
+    """Normalization: batch, layer, rms, group or weight."""
     kernel_init: str = "he_normal"
     """Initializer of the kernels."""
 

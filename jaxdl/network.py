@@ -1,4 +1,4 @@
-"""A trained network: two files (`jaxdl.saving`), from which `load` makes its functions."""
+"""A trained network: the files from which `load` makes its functions."""
 
 import dataclasses
 import functools
@@ -25,8 +25,9 @@ from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
 from jaxdl.description import build_task
 from jaxdl.errors import InputError, JaxdlError
+from jaxdl.foreign import is_weights, read_network
 from jaxdl.functions import bind
-from jaxdl.saving import without_carry
+from jaxdl.saving import network_description, without_carry
 from jaxdl.tasks import Task
 from jaxdl.training import evaluate
 from jaxdl.weights import (
@@ -35,6 +36,8 @@ from jaxdl.weights import (
     read_model,
     read_result,
     read_weights,
+    write_model,
+    write_weights,
 )
 
 #: Images with numbers this many times larger than those of the training set have another unit.
@@ -132,7 +135,8 @@ class Network:
         Args:
           inputs: `[N, ...]`, as they were before the preprocessing of the training. If these were
             in [0, 1], pixels may be so, or uint8, or uint16 of images. Grey images may lack the
-            channel axis. Texts are a list, and rows of a table are a list of dictionaries.
+            channel axis. Texts are a list, and rows of a table are a list of dictionaries. If the
+            preprocessing has a crop, images may have any size, also different ones in a list.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
           batch_size: number of examples in a batch.
           **more: `[N, ...]`, further inputs of a module of the user by name.
@@ -164,6 +168,8 @@ class Network:
             in another unit, texts or rows that the training set does not have, or cells that
             `jaxdl.data.encode_rows` refuses.
         """
+        if self.preprocessing.crop is not None:
+            inputs = self.preprocessing.crop(inputs)
         if isinstance(inputs, str):
             inputs = [inputs]
         if _are_all(inputs, str):
@@ -208,6 +214,21 @@ class Network:
         for field in self.preprocessing.scaling.keys() & data.arrays.keys() - {"input"}:
             arrays[field] = self.preprocessing(np.asarray(data[field]), field)
         return dataclasses.replace(data, arrays=arrays, scaling=self.preprocessing.scaling)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes the network into a directory, from which `load` reads it.
+
+        Args:
+          directory: the directory, which is created if missing. It gets `model.json` and
+            `weights.safetensors`.
+
+        Raises:
+          RunError: a directory that cannot be written.
+        """
+        directory = Path(directory).expanduser()
+        described = network_description(self.task, self.fields, self.preprocessing)
+        write_model(directory, described)
+        write_weights(directory, self.variables, self.steps, None)
 
     def _check_scale(self, x: np.ndarray) -> None:
         """Raises for other channels than scaling needs, and for images in another unit."""
@@ -276,13 +297,18 @@ def load(
     task: Task | None = None,
     **modules: nn.Module,
 ) -> Network:
-    """Returns the trained network of a run.
+    """Returns the trained network of a run, or that of a weights file of another library.
 
-    The directory needs two files, `model.json` and `weights.safetensors`, which may be copied
-    elsewhere. Nothing in them is executed: a description names classes of the library only.
+    The directory of a run needs two files, `model.json` and `weights.safetensors`, which may be
+    copied elsewhere. Nothing in a file is executed: a description names classes of the library
+    only.
+
+    A file ending in `.safetensors`, `.npz`, `.h5`, `.pth` or `.pt` has the weights of a network
+    that another library has trained: VGG11 to VGG19 of torchvision, timm or Keras, or
+    EfficientNet-Lite0. Its names of arrays decide the network and its preprocessing.
 
     Args:
-      path: the directory of a finished run, or a file in it.
+      path: the directory of a finished run, or a file in it; or a weights file.
       member: index of the seed, if several were trained in one program.
       task: the task, if `jaxdl.tasks` has not made it.
       **modules: modules of the user by the name of the task's argument, such as `model=Mine()`.
@@ -297,6 +323,10 @@ def load(
     Example: see `Network`.
     """
     directory = _directory(path)
+    if is_weights(directory):
+        if member or task is not None or modules:
+            raise InputError("path", str(path), "a run, with a member, a task or modules")
+        return Network(*read_network(directory))
     stored = read_model(directory)
     preprocessing = Preprocessing.from_json(stored["preprocessing"])
     if task is None:

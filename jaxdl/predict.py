@@ -7,9 +7,11 @@
     python -m jaxdl.predict runs/text "the first words" --length 200
     python -m jaxdl.predict runs/vae digits.npz --out reconstructions.png
     python -m jaxdl.predict runs/gan --samples 64 --out samples.png
+    python -m jaxdl.predict vgg16.pth photo.jpg
 
 RUN is the directory of a finished run, or another one with its `model.json` and
-`weights.safetensors`. Inputs are raw: the preprocessing of the training is applied.
+`weights.safetensors`, or a weights file of another library. Inputs are raw: the preprocessing of
+the training is applied.
 """
 
 import argparse
@@ -26,7 +28,7 @@ import numpy as np
 
 from jaxdl import plots, rng
 from jaxdl.data.columns import encode_rows
-from jaxdl.data.decoding import Form, decode
+from jaxdl.data.decoding import Form, decode, form_of
 from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.data.raw import RawInputs, read_inputs
 from jaxdl.errors import InputError, RunError, at_least, one_line
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", help="directory of a finished run")
+    parser.add_argument("run", help="directory of a finished run, or a weights file")
     parser.add_argument(
         "inputs",
         nargs="*",
@@ -182,6 +184,8 @@ def _wanted(network: Network) -> str:
     if network.preprocessing.columns is not None:
         names = ", ".join(each.name for each in network.preprocessing.columns)
         return f"a .csv file with the columns {names}"
+    if network.preprocessing.crop is not None:
+        return "photographs, or a .npz file"
     if len(shape) == 3 and shape[-1] in (1, 3):
         return f"images of {shape[0]} x {shape[1]} pixels, or a .npz file"
     return f"a .npz file with an array [N, {', '.join(map(str, shape))}]"
@@ -193,9 +197,21 @@ def _parts(network: Network, raw: RawInputs, options: argparse.Namespace) -> Ite
     for first in range(0, len(raw.names), size):
         part = raw.values[first : first + size]
         if raw.kind == "images":
-            form = _form(network)
-            part = np.stack([decode(path, form, options.resize) for path in part])
+            part = _images(network, part, options.resize)
         yield part
+
+
+def _images(network: Network, paths: Sequence[Path], resize: bool) -> np.ndarray:
+    """Returns the pixels of images; photographs are cropped one by one, which needs less memory."""
+    crop = network.preprocessing.crop
+    if crop is None:
+        form = _form(network)
+        return np.stack([decode(path, form, resize) for path in paths])
+    images = []
+    for path in paths:
+        height, width, *_ = form_of(path)
+        images.append(crop([decode(path, Form(height, width, channels=3, bits=8))])[0])
+    return np.stack(images)
 
 
 def _form(network: Network) -> Form:

@@ -1,5 +1,6 @@
 """Writing a trained network into two files: its description and its weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
+from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.description import describe_task
 from jaxdl.tasks import Task
 from jaxdl.weights import write_model, write_weights
@@ -58,12 +60,22 @@ def without_carry(extra: Any) -> dict[str, Any]:
 
 def model_description(task: Task, data: Dataset) -> dict[str, Any]:
     """Returns the contents of `model.json`: task, fields of an example, and preprocessing."""
+    fields = {
+        field: jax.ShapeDtypeStruct(array.shape[1:], array.dtype)
+        for field, array in data.arrays.items()
+    }
+    return network_description(task, fields, data.preprocessing)
+
+
+def network_description(
+    task: Task, fields: Mapping[str, jax.ShapeDtypeStruct], preprocessing: Preprocessing
+) -> dict[str, Any]:
+    """Returns the contents of `model.json` of a network: task, fields, and preprocessing."""
     described = {"task": None}
     if task.name:
         described = describe_task(task)
-    fields = {
-        field: {"shape": list(array.shape[1:]), "dtype": array.dtype.name}
-        for field, array in data.arrays.items()
+    specs = {
+        field: {"shape": list(spec.shape), "dtype": spec.dtype.name}
+        for field, spec in fields.items()
     }
-    preprocessing = data.preprocessing.to_json()
-    return {"task": described, "fields": fields, "preprocessing": preprocessing}
+    return {"task": described, "fields": specs, "preprocessing": preprocessing.to_json()}

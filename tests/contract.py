@@ -115,6 +115,16 @@ def language(carried: bool) -> Row:
     return Row(task.updates, task.init, data, exact_pmap=True)
 
 
+def tied_language() -> Row:
+    """Returns a language model whose outputs share the weights of the embedding."""
+    rng = np.random.default_rng(13)
+    tokens = rng.integers(0, 5, (SIZE, 8)).astype(np.int32)
+    data = random_set(13, input=tokens[:, :-1], label=tokens[:, 1:])
+    net = models.SequenceNet(nn.Embedding(5, 4), nn.RNN("gru", 4), 5, tied=True)
+    task = jaxdl.tasks.language(net)
+    return Row(task.updates, task.init, data, exact_pmap=True)
+
+
 def sequence_classifier(body: linen.Module, pool: str | None) -> Row:
     """Returns a classifier of sequences of different lengths, with two classes and a sigmoid."""
     rng = np.random.default_rng(5)
@@ -206,6 +216,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "residual_batchnorm": lambda: residual("batch"),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
+    "tied_language": tied_language,
     "birnn_classifier": lambda: sequence_classifier(
         nn.RNN("simple", 4, bidirectional=True), "mean"
     ),

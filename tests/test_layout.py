@@ -61,9 +61,10 @@ ARROWS = {
     "description": {"augment", "errors", "models", "nn", "tasks"},
     "weights": {"data", "errors", "training", "version"},
     "saving": {"core", "data", "description", "tasks", "weights"},
+    "foreign": {"data", "errors", "models", "tasks", "weights"},
     "network": {
-        *("applied", "core", "data", "description", "errors", "functions", "rng", "saving"),
-        *("tasks", "training", "weights"),
+        *("applied", "core", "data", "description", "errors", "foreign", "functions", "rng"),
+        *("saving", "tasks", "training", "weights"),
     },
     "export": {
         *("core", "data", "errors", "functions", "models", "network", "output", "tasks"),

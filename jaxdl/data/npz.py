@@ -210,10 +210,30 @@ def _read_part(archive: zipfile.ZipFile, path: Path, names: dict[str, str]) -> A
 
 def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.ndarray, "N ..."]:
     """Returns an array of the file after a check of its declared size."""
-    member = _members(archive)[name]
-    source = f"{name} of {path}"
+    return read_member(archive, _members(archive)[name], f"{name} of {path}")
+
+
+def read_member(archive: zipfile.ZipFile, member: str, source: str) -> Shaped[np.ndarray, "N ..."]:
+    """Returns an array of an open `.npz` file after a check of its declared size.
+
+    Args:
+      archive: the file.
+      member: name of the member.
+      source: name of the array in error messages.
+
+    Raises:
+      InputError: as for `member_place`, or a damaged array.
+
+    Example:
+      >>> import io
+      >>> with zipfile.ZipFile(io.BytesIO(), "w") as archive:
+      ...     archive.writestr("x.npy", b"not an array")
+      ...     read_member(archive, "x.npy", "x")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: x: got 'no array', allowed: a file written by numpy.savez
+    """
     try:
-        _check_size(archive, member, source)
+        member_place(archive, member, source)
         with archive.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except InputError:
@@ -224,20 +244,46 @@ def _read_array(archive: zipfile.ZipFile, path: Path, name: str) -> Shaped[np.nd
         raise InputError(source, type(error).__name__, "an undamaged array") from None
 
 
-def _check_size(archive: zipfile.ZipFile, member: str, source: str) -> None:
-    """Raises if the declared size of an array is impossible, before memory is allocated for it."""
+def member_place(
+    archive: zipfile.ZipFile, member: str, source: str
+) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Returns shape, order, dtype and place of an array of an open `.npz` file.
+
+    Args:
+      archive: the file.
+      member: name of the member.
+      source: name of the array in error messages.
+
+    Returns:
+      The shape, True for Fortran's order, the dtype, and the place of the first number in the
+      member, in bytes.
+
+    Raises:
+      InputError: no array, Python objects, or a size that does not fit that of the member, before
+        memory is allocated for it.
+
+    Example:
+      >>> import io
+      >>> file = io.BytesIO()
+      >>> np.savez(file, x=np.zeros((2, 3)))
+      >>> with zipfile.ZipFile(file) as archive:
+      ...     member_place(archive, "x.npy", "x")
+      ((2, 3), False, dtype('float64'), 128)
+    """
     info = archive.getinfo(member)
     remedy = "store it with numpy.savez, which does not compress"
     check_amplification(source, info.file_size, info.compress_size, remedy)
     with archive.open(member) as file:
         if file.read(6) != np.lib.format.MAGIC_PREFIX:
             raise InputError(source, "no array", "a file written by numpy.savez")
-        shape, _, dtype = _HEADERS[tuple(file.read(2))](file)
-        size = info.file_size - file.tell()
+        shape, is_fortran, dtype = _HEADERS[tuple(file.read(2))](file)
+        place = file.tell()
+    size = info.file_size - place
     if dtype.hasobject:
         raise InputError(source, "Python objects", "numbers; objects are never loaded")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
         raise InputError(source, f"{size} bytes", f"the size of {dtype}{list(shape)}")
+    return shape, is_fortran, dtype, place
 
 
 def _checked_dataset(

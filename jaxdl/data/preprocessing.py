@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxdl.data.columns import Column, columns_from_json
+from jaxdl.data.crop import CenterCrop
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.mapped_array import MappedArray, blocks
 from jaxdl.errors import InputError
@@ -38,6 +39,8 @@ class Preprocessing:
         for other inputs.
       range: smallest and largest input of the set before the scaling; None if it is unknown, or
         for integers. Inputs in [0, 1] are taken for pixels.
+      crop: resizing and crop of photographs, which come before the scaling. None means that images
+        have the size of the training set.
 
     Example:
       >>> scaling = {"input": ((np.array([1.0]), np.array([2.0])),)}
@@ -54,6 +57,7 @@ class Preprocessing:
     text: TextEncoding | None = None
     columns: tuple[Column, ...] | None = None
     range: tuple[float, float] | None = None
+    crop: CenterCrop | None = None
 
     def __call__(
         self, values: Num[np.ndarray, "N ..."], field: str = "input"
@@ -112,6 +116,7 @@ class Preprocessing:
             "text": text,
             "columns": columns,
             "range": limits,
+            "crop": None if self.crop is None else dataclasses.asdict(self.crop),
         }
 
     def restored(
@@ -148,13 +153,18 @@ class Preprocessing:
             if limits is not None:
                 low, high = _finite(limits).tolist()
                 limits = (float(low), float(high))
+            crop = stored.get("crop")
+            if crop is not None:
+                crop = CenterCrop(**crop)
+        except InputError:
+            raise
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             raise InputError("preprocessing", "other contents", "that of a run") from None
         if names is not None:
             names = checked_names(names)
         if text is not None:
             text = TextEncoding.from_json(text)
-        return cls(scaling, names, text, columns_from_json(stored.get("columns")), limits)
+        return cls(scaling, names, text, columns_from_json(stored.get("columns")), limits, crop)
 
 
 def input_range(

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("run", help="directory of a finished run")
+    parser.add_argument("run", help="directory of a finished run, or a weights file")
     parser.add_argument(
         "--to",
         nargs="+",
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         help="forms to write; default: all",
     )
     parser.add_argument("--function", help="name of the only function; default: all of the network")
-    parser.add_argument("--out", help="directory of the files; default: RUN/export")
+    parser.add_argument("--out", help="directory of the files; default: RUN/export, or FILE-export")
     parser.add_argument("--member", type=int, default=0, help="index of the seed; default: 0")
     return parser
 
@@ -63,6 +63,8 @@ def _run(options: argparse.Namespace) -> None:
     network = load(run, member=options.member)
     functions = exportable(network, options.function)
     out = run / "export"
+    if not run.is_dir():
+        out = run.with_name(f"{run.stem}-export")
     if options.out is not None:
         out = expand_path(options.out, "out")
     try:

@@ -6,11 +6,13 @@ from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.dcgan import dcgan
+from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
+from jaxdl.models.vgg import vgg, vgg16, vgg19
 
 __all__ = [
     "CNN",
@@ -20,6 +22,8 @@ __all__ = [
     "Autoencoder",
     "Conditional",
     "ConvDecoder",
+    "EfficientNet",
+    "InvertedResidual",
     "OneHot",
     "Reshaped",
     "SequenceNet",
@@ -27,6 +31,7 @@ __all__ = [
     "UpStage",
     "conv_autoencoder",
     "dcgan",
+    "efficientnet_lite0",
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
@@ -34,4 +39,7 @@ __all__ = [
     "softmax_mlp",
     "table",
     "tcn",
+    "vgg",
+    "vgg16",
+    "vgg19",
 ]

@@ -2,19 +2,21 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers, one_of
+from jaxdl.errors import InputError, at_least, integers
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
 from jaxdl.models.stage import Stage
 from jaxdl.nn.conv import Conv
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
+from jaxdl.nn.norm import Norm, check_norm, replaces_bias
 from jaxdl.nn.tap import named, tapped
 
 
@@ -38,12 +40,15 @@ class CNN(nn.Module):
         feature maps of the last stage.
       activation: name of the activation, see `jaxdl.nn.activation`.
       dropout: dropout rate of the head's hidden layers, in [0, 1).
-      norm: None, or "batch" (collection `batch_stats`). It applies to the head and to stages with
-        `use_norm`.
+      norm: None, a `jaxdl.nn.Norm`, or its kind, such as "batch" (collection `batch_stats`). It
+        applies to the head's hidden layers and to stages with `use_norm`.
       kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
       bias_init: initial value of every bias.
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
         Parameters are float32.
+      head_size: height and width of the maps that the head reads. Adaptive average pooling computes
+        them from those of the last stage, so one head fits images of any size. None means no such
+        pooling.
       remat: if True, training stores only the input of each stage and recomputes the stage for its
         gradient. This takes more time and less memory. It has no effect on a CPU, whose compiler
         merges both computations.
@@ -65,22 +70,24 @@ class CNN(nn.Module):
     outputs: int | None = 10
     activation: str = "relu"
     dropout: float = 0.0
-    norm: Literal["batch"] | None = None
+    norm: Norm | str | None = None
     kernel_init: str = "he_normal"
     bias_init: float = 0.0
     dtype: Any = None
     remat: bool = False
+    head_size: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.stages, Sequence) or not all(
             isinstance(s, Stage) for s in self.stages
         ):
             raise InputError("stages", self.stages, "a sequence of Stage")
-        if self.norm is not None:
-            one_of("norm", self.norm, ("batch",))
+        check_norm(self.norm)
         self.dense = integers("dense", self.dense, None, "a sequence of widths, () for none")
         if self.outputs is None and (self.dense or self.dropout):
             raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
+        if self.head_size is not None:
+            at_least("head_size", self.head_size, 1)
         activation(self.activation)
         initializer(self.kernel_init)
         super().__post_init__()
@@ -110,6 +117,8 @@ class CNN(nn.Module):
             x = apply_stage(self, i, stage, x, train)
         if self.outputs is None:
             return wide(x)
+        if self.head_size is not None:
+            x = named(self, "pool_head", _adaptive_pool(x, self.head_size))
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
@@ -141,7 +150,7 @@ class CNN(nn.Module):
             (kernel, kernel),
             (strides, strides),
             padding,
-            use_bias=norm is None,
+            use_bias=not replaces_bias(norm),
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             bias_init=nn.initializers.constant(self.bias_init),
@@ -180,6 +189,16 @@ def _head(cnn: CNN, **module_arguments: Any) -> MLP:
         for field in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
     }
     return MLP(cnn.dense, **shared, dtype=cnn.dtype, **module_arguments)
+
+
+def _adaptive_pool(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B S S C"]:
+    """Returns means over windows from floor(i H / S) to ceil((i + 1) H / S), for i below S."""
+    for axis in (1, 2):
+        length = x.shape[axis]
+        windows = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
+        parts = [jax.lax.slice_in_dim(x, *window, axis=axis) for window in windows]
+        x = jnp.concatenate([part.mean(axis, keepdims=True) for part in parts], axis)
+    return x
 
 
 def lecture_cnn_5x5() -> CNN:

@@ -3,18 +3,19 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers, one_of
+from jaxdl.errors import InputError, at_least, integers
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import normalize
 from jaxdl.nn.conv_transpose import ConvTranspose
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import activation
+from jaxdl.nn.norm import Norm, check_norm, replaces_bias
 from jaxdl.nn.tap import named
 
 
@@ -74,7 +75,8 @@ class ConvDecoder(nn.Module):
       start: height, width and features of the first feature maps; None if the input is maps.
       dense: widths of the hidden dense layers before the first feature maps.
       activation: name of the activation, see `jaxdl.nn.activation`.
-      norm: None, or "batch" (collection `batch_stats`) after every stage except the last.
+      norm: None, a `jaxdl.nn.Norm`, or its kind, such as "batch" (collection `batch_stats`); after
+        every layer except the last.
       kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
         Parameters are float32.
@@ -95,7 +97,7 @@ class ConvDecoder(nn.Module):
     start: Sequence[int] | None = None
     dense: Sequence[int] = ()
     activation: str = "relu"
-    norm: Literal["batch"] | None = None
+    norm: Norm | str | None = None
     kernel_init: str = "he_normal"
     dtype: Any = None
 
@@ -116,8 +118,7 @@ class ConvDecoder(nn.Module):
             )
         activation(self.activation)
         initializer(self.kernel_init)
-        if self.norm is not None:
-            one_of("norm", self.norm, ("batch",))
+        check_norm(self.norm)
         super().__post_init__()
 
     @nn.compact
@@ -165,14 +166,15 @@ class ConvDecoder(nn.Module):
 
     def _dense(self, width: int, name: str) -> nn.Dense:
         init = initializer(self.kernel_init)
-        return nn.Dense(width, self.norm is None, dtype=self.dtype, kernel_init=init, name=name)
+        use_bias = not replaces_bias(self.norm)
+        return nn.Dense(width, use_bias, dtype=self.dtype, kernel_init=init, name=name)
 
     def _up(self, stage: UpStage, i: int, last: bool) -> ConvTranspose:
         return ConvTranspose(
             stage.features,
             (stage.kernel, stage.kernel),
             (stage.strides, stage.strides),
-            use_bias=last or self.norm is None,  # BatchNorm has a bias.
+            use_bias=last or not replaces_bias(self.norm),
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),
             name=f"up_{i}",

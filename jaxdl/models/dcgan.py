@@ -1,7 +1,7 @@
 """The two networks of a deep convolutional GAN."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 
@@ -10,13 +10,14 @@ from jaxdl.models.cnn import CNN
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage, three_sizes
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.stage import Stage
+from jaxdl.nn.norm import Norm
 
 
 def dcgan(
     shape: Sequence[int],
     features: int = 64,
     dense: Sequence[int] = (),
-    norm: Literal["batch"] | None = None,
+    norm: Norm | str | None = None,
     dtype: Any = None,
 ) -> tuple[nn.Module, nn.Module]:
     """Returns a generator and a discriminator of images.
@@ -32,7 +33,7 @@ def dcgan(
         convolutional layer has twice as many.
       dense: widths of the hidden dense layers after the discriminator's convolutions. The generator
         has them in reverse order.
-      norm: the norm of the discriminator, None or "batch".
+      norm: the norm of the discriminator, as that of a `CNN`.
       dtype: dtype of the computation; None means the dtype of the input.
 
     Returns:

@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, in_range, integers, one_of
+from jaxdl.errors import InputError, at_least, in_range, integers
 from jaxdl.metrics import wide
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.elementwise import Dropout, activation
-from jaxdl.nn.norm import refuse_single_values
+from jaxdl.nn.norm import Norm, check_norm, norm_of, refuse_single_values, replaces_bias
 from jaxdl.nn.tap import named
 
 
@@ -33,8 +33,9 @@ class MLP(nn.Module):
       outputs: number of outputs per example, one per class.
       activation: name of the activation, see `jaxdl.nn.activation`.
       dropout: dropout rate of the hidden layers, in [0, 1).
-      norm: None, "batch" (collection `batch_stats`), "layer", or "weight" on every layer. The bias
-        of "batch" replaces that of the dense layer.
+      norm: None, "weight" on every layer, a `jaxdl.nn.Norm`, or its kind: "batch" (collection
+        `batch_stats`), "layer", "rms" or "group". The bias of "batch" replaces that of the dense
+        layer.
       kernel_init: name of the kernel initializer, see `jaxdl.nn.initializer`.
       bias_init: initial value of every bias.
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
@@ -56,7 +57,7 @@ class MLP(nn.Module):
     outputs: int = 10
     activation: str = "relu"
     dropout: float = 0.0
-    norm: Literal["batch", "layer", "weight"] | None = None
+    norm: Norm | str | None = None
     kernel_init: str = "he_normal"
     bias_init: float = 0.0
     dtype: Any = None
@@ -67,8 +68,7 @@ class MLP(nn.Module):
         in_range("dropout", self.dropout, 0, 1)
         activation(self.activation)
         initializer(self.kernel_init)
-        if self.norm is not None:
-            one_of("norm", self.norm, ("batch", "layer", "weight"))
+        check_norm(self.norm, "weight")
         super().__post_init__()
 
     @nn.compact
@@ -90,7 +90,7 @@ class MLP(nn.Module):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "floats [B, ...]")
         h = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         for i, width in enumerate(self.hidden):
-            h = self._dense(width, f"dense_{i}", self.norm != "batch")(h)
+            h = self._dense(width, f"dense_{i}", not replaces_bias(self.norm))(h)
             h = activation(self.activation)(normalize(h, self.norm, f"norm_{i}", train))
             h = named(self, f"activation_{i}", h)
             h = Dropout(self.dropout)(h, train)
@@ -111,7 +111,7 @@ class MLP(nn.Module):
 
 
 def normalize(
-    h: Float[Array, "B ..."], norm: str | None, name: str, train: bool
+    h: Float[Array, "B ..."], norm: Norm | str | None, name: str, train: bool
 ) -> Float[Array, "B ..."]:
     """Applies the norm of a hidden layer or a stage; to be called inside a module.
 
@@ -121,8 +121,7 @@ def normalize(
 
     Args:
       h: `[B, ..., D]`, float; each of the D features has a scale and a bias.
-      norm: "batch" for statistics over all axes except D, with running ones of momentum 0.9;
-        "layer" for statistics over D; anything else for no norm.
+      norm: a `Norm` or its kind; None or "weight" for no norm.
       name: name of the norm's layer.
       train: if True, "batch" uses the statistics of the batch.
 
@@ -130,18 +129,17 @@ def normalize(
       An array of the same shape and dtype.
 
     Raises:
-      InputError: statistics of one value, as in `jaxdl.nn.norm`.
+      InputError: statistics of one value, as in `jaxdl.nn.norm`, or groups that do not divide D.
 
     Example:
       >>> normalize(jnp.ones((2, 3)), None, "norm_0", train=True).shape
       (2, 3)
     """
     y = wide(h)
-    with nn.intercept_methods(refuse_single_values):
-        if norm == "batch":
-            y = nn.BatchNorm(use_running_average=not train, momentum=0.9, name=name)(y)
-        elif norm == "layer":
-            y = nn.LayerNorm(name=name)(y)
+    found = norm_of(norm)
+    if found is not None:
+        with nn.intercept_methods(refuse_single_values):
+            y = found.layer(name, train, h.shape[-1])(y)  # type: ignore[operator]
     return y.astype(h.dtype)
 
 

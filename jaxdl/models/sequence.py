@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.metrics import wide
 from jaxdl.nn.elementwise import Dropout
+from jaxdl.nn.embedding import Embedding
 from jaxdl.nn.sequences import Pool, lengths_array, pool_steps
 from jaxdl.nn.tap import named, train_kwargs
 
@@ -68,6 +69,8 @@ class SequenceNet(nn.Module):
       pool: "last", "mean" or "max" over the valid steps; None means the output of the body.
       dropout: dropout rate of the body's output, in [0, 1).
       dtype: dtype of the output layer's computation; None means the dtype of its input.
+      tied: if True, W is the transposed table of `embed`, a `jaxdl.nn.Embedding`, and there is no
+        b. Each output is then the score of an id, and the body has as many features as the table.
 
     Raises:
       InputError: an invalid field, raised when the module is created.
@@ -87,16 +90,23 @@ class SequenceNet(nn.Module):
     pool: Pool | None = None
     dropout: float = 0.0
     dtype: Any = None
+    tied: bool = False
 
     def __post_init__(self) -> None:
         at_least("outputs", self.outputs, 1)
+        if self.tied and not isinstance(self.embed, Embedding):
+            raise InputError("tied", True, "False, or a jaxdl.nn.Embedding as embed")
+        if self.tied and self.outputs != self.embed.vocabulary:  # type: ignore[union-attr]
+            allowed = f"{self.embed.vocabulary}, the vocabulary"  # type: ignore[union-attr]
+            raise InputError("outputs", self.outputs, f"{allowed} of the tied embedding")
         in_range("dropout", self.dropout, 0, 1)
         if self.pool is not None:
             one_of("pool", self.pool, ("last", "mean", "max"))
         super().__post_init__()
 
     def setup(self) -> None:
-        self.out = nn.Dense(self.outputs, dtype=self.dtype)
+        if not self.tied:
+            self.out = nn.Dense(self.outputs, dtype=self.dtype)
         self.drop = Dropout(self.dropout)
 
     def __call__(
@@ -147,12 +157,21 @@ class SequenceNet(nn.Module):
             # A body that shortens the sequence has already set its invalid steps to 0.
             same_steps = y.shape[1] == x.shape[1]
             y = named(self, "pool", pool_steps(y, self.pool, lengths if same_steps else None))
-        y = self.out(self.drop(y, train))
-        y = wide(y)
+        y = wide(self._output(self.drop(y, train)))
         if lengths is not None:
             valid = (lengths >= 1) & (lengths <= x.shape[1])
             y = jnp.where(valid.reshape(-1, *[1] * (y.ndim - 1)), y, jnp.nan)
         return y, carry
+
+    def _output(self, y: Array) -> Array:
+        """Applies the output layer."""
+        if not self.tied:
+            return self.out(y)
+        assert isinstance(self.embed, Embedding)
+        if y.shape[-1] != self.embed.features:
+            allowed = f"{y.shape[-1]}, the features of the body, if the outputs are tied"
+            raise InputError("embed features", self.embed.features, allowed)
+        return self.embed.attend(y, self.dtype)
 
     def _check_pool(self, y: Array, x: Array, lengths: Array | None) -> None:
         if y.ndim != 3:

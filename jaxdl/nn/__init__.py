@@ -6,6 +6,7 @@ from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.elementwise import Dropout, PReLU, activation
 from jaxdl.nn.embedding import Embedding
+from jaxdl.nn.norm import Norm
 from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
@@ -22,6 +23,7 @@ __all__ = [
     "ConvTranspose",
     "Dropout",
     "Embedding",
+    "Norm",
     "PReLU",
     "SimpleRNN",
     "TimeDistributed",

@@ -1,20 +1,142 @@
-"""Interceptors of Linen's norms: frozen BatchNorm, and the refusal of single values.
+"""Norms of models, and interceptors of Linen's norms: frozen BatchNorm, refused single values.
 
 The norm of a single value does not depend on the input:
 
 (x - mean) / sqrt(var + eps) = 0    for mean = x, var = 0
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, at_least, in_range, one_of
+
+#: Classes of Linen and their epsilon, by the kind of a norm.
+_LAYERS: dict[str, tuple[type, float]] = {
+    "batch": (nn.BatchNorm, 1e-5),
+    "layer": (nn.LayerNorm, 1e-6),
+    "rms": (nn.RMSNorm, 1e-6),
+    "group": (nn.GroupNorm, 1e-6),
+    "instance": (nn.InstanceNorm, 1e-6),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Norm:
+    """A norm of a model, with its numbers; a model also takes the kind alone, such as "batch".
+
+        (h - mean) / sqrt(var + eps) scale + bias
+
+    Source: Ioffe, Szegedy 2015 (batch); Ba et al. 2016 (layer); Zhang, Sennrich 2019 (rms); Wu, He
+    2018 (group); Ulyanov et al. 2016 (instance).
+
+    Attributes:
+      kind: the numbers that share a mean and a variance, among `h [B, ..., D]`: "batch" for those
+        of a feature, with running statistics for evaluation; "layer" for those of a position;
+        "rms" for the same without mean and bias; "group" for those of an example and a group of
+        features; "instance" for those of an example and a feature.
+      epsilon: eps, at least 0; None means 1e-5 for "batch" and 1e-6 for the others.
+      momentum: m of "batch", in [0, 1): running = m running + (1 - m) batch.
+      groups: number of groups of "group", a divisor of D.
+
+    Raises:
+      InputError: an unknown kind, or a number out of range.
+
+    Example:
+      >>> Norm("group", groups=8)
+      Norm(kind='group', epsilon=None, momentum=0.9, groups=8)
+    """
+
+    kind: Literal["batch", "layer", "rms", "group", "instance"]
+    epsilon: float | None = None
+    momentum: float = 0.9
+    groups: int = 32
+
+    def __post_init__(self) -> None:
+        one_of("norm", self.kind, _LAYERS)
+        if self.epsilon is not None:
+            in_range("epsilon", self.epsilon, 0, math.inf)
+        in_range("momentum", self.momentum, 0, 1)
+        at_least("groups", self.groups, 1)
+
+    def layer(self, name: str, train: bool, features: int) -> nn.Module:
+        """Returns the layer of Linen; to be called inside a module.
+
+        Args:
+          name: name of the layer.
+          train: if True, "batch" uses the statistics of the batch.
+          features: D.
+
+        Raises:
+          InputError: groups that do not divide the features.
+
+        Example:
+          >>> Norm("group", groups=2).layer("norm_0", True, 4).num_groups
+          2
+        """
+        module, epsilon = _LAYERS[self.kind]
+        fields: dict[str, Any] = {}
+        if self.kind == "batch":
+            fields = {"use_running_average": not train, "momentum": self.momentum}
+        if self.kind == "group":
+            if features % self.groups:
+                allowed = f"a divisor of the {features} features of {name}"
+                raise InputError("groups", self.groups, allowed)
+            fields = {"num_groups": self.groups}
+        if self.epsilon is not None:
+            epsilon = self.epsilon
+        return module(epsilon=epsilon, name=name, **fields)
+
+
+def norm_of(norm: Norm | str | None) -> Norm | None:
+    """Returns the norm that a model's field `norm` stands for.
+
+    Args:
+      norm: a `Norm`, or its kind; "weight" and None stand for no norm of activations.
+
+    Raises:
+      InputError: an unknown kind.
+
+    Example:
+      >>> norm_of("layer"), norm_of("weight")
+      (Norm(kind='layer', epsilon=None, momentum=0.9, groups=32), None)
+    """
+    if isinstance(norm, Norm):
+        return norm
+    if norm is None or norm == "weight":
+        return None
+    return Norm(norm)  # type: ignore[arg-type]
+
+
+def check_norm(norm: Any, *more: str) -> None:
+    """Raises `InputError` unless a field is None, a `Norm`, the kind of one, or one of `more`.
+
+    Example:
+      >>> check_norm("bacth", "weight")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: norm: got 'bacth', allowed: batch, group, instance, layer, rms, ...
+    """
+    if norm is None or isinstance(norm, Norm):
+        return
+    one_of("norm", norm, [*_LAYERS, *more])
+
+
+def replaces_bias(norm: Norm | str | None) -> bool:
+    """Returns True if a bias before the norm of a model has no effect.
+
+    Example:
+      >>> replaces_bias("batch"), replaces_bias("layer"), replaces_bias(None)
+      (True, False, False)
+    """
+    found = norm_of(norm)
+    return found is not None and found.kind in ("batch", "instance")
+
 
 #: `is_frozen(layer) -> bool`, from the name of a layer in the parameters of a task.
 _is_frozen: ContextVar[Callable[[str], bool]] = ContextVar("is_frozen", default=lambda _: False)

@@ -42,7 +42,8 @@ CASES = [
     (lambda: MLP(activation="x"), f"activation: got 'x', allowed: {ACTIVATIONS}"),
     (
         lambda: MLP(norm="bacth"),
-        "norm: got 'bacth', allowed: batch, layer, weight (did you mean 'batch'?)",
+        "norm: got 'bacth', allowed: batch, group, instance, layer, rms, weight "
+        "(did you mean 'batch'?)",
     ),
     (
         lambda: MLP(kernel_init="normal"),
@@ -85,7 +86,10 @@ CASES = [
     (lambda: CNN(((8, 3),)), "stages: got ((8, 3),), allowed: a sequence of Stage"),
     (lambda: CNN((Stage(8),), (-4,)), "dense: got -4, allowed: at least 1"),
     (lambda: CNN((Stage(8),), dropout=1), "dropout: got 1, allowed: a number in [0, 1)"),
-    (lambda: CNN((Stage(8),), norm="layer"), "norm: got 'layer', allowed: batch"),
+    (
+        lambda: CNN((Stage(8),), norm="weight"),
+        "norm: got 'weight', allowed: batch, group, instance, layer, rms",
+    ),
     (
         lambda: CNN((Stage(8),), activation="rel"),
         f"activation: got 'rel', allowed: {ACTIVATIONS} (did you mean 'relu'?)",

@@ -58,7 +58,9 @@ def test_without_outputs_there_is_no_head(head):
     )
 
 
-@pytest.mark.parametrize("wrong", [{"activation": "rel"}, {"kernel_init": "he"}, {"norm": "layer"}])
+@pytest.mark.parametrize(
+    "wrong", [{"activation": "rel"}, {"kernel_init": "he"}, {"norm": "weight"}]
+)
 def test_without_outputs_the_stages_fields_are_checked_as_with(wrong):
     lines = []
     for outputs in (3, None):

@@ -196,7 +196,10 @@ BAD = [
         "dense: got (3,), allowed: () without `start`, where the input is feature maps",
     ),
     (lambda: ConvDecoder(TWO, (2, 3, 4), (3, 0)), "dense: got 0, allowed: at least 1"),
-    (lambda: ConvDecoder(TWO, norm="layer"), "norm: got 'layer', allowed: batch"),
+    (
+        lambda: ConvDecoder(TWO, norm="weight"),
+        "norm: got 'weight', allowed: batch, group, instance, layer, rms",
+    ),
     (lambda: ConvDecoder(TWO, activation="rel"), line_of(lambda: activation("rel"))),
     (lambda: ConvDecoder(TWO, kernel_init="normal"), line_of(lambda: initializer("normal"))),
     (

@@ -248,3 +248,63 @@ def test_wrong_parts_and_fields_are_named():
         message(net("gru"), inputs=jnp.ones((2, 3)))
         == "ids dtype: got 'float32', allowed: integers"
     )
+
+
+def test_tied_outputs_and_their_gradients_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    model = SequenceNet(Embedding(V, 4), RNN("simple", 4), V, tied=True)
+    variables = random_variables(model, IDS)
+    params = variables["params"]
+    assert set(params) == {"embed", "body"}
+    g = RNG.normal(size=(B, T, V)).astype(np.float32)
+    embed = torch.nn.Embedding(V, 4)
+    body = torch.nn.RNN(4, 4, batch_first=True)
+    out = torch.nn.Linear(4, V, bias=False)
+    out.weight = embed.weight
+    cell = params["body"]["simple_0"]
+    with torch.no_grad():
+        embed.weight.copy_(torch.tensor(np.array(params["embed"]["embedding"])))
+        body.weight_ih_l0.copy_(torch.tensor(np.array(cell["kernel"]).T))
+        body.weight_hh_l0.copy_(torch.tensor(np.array(cell["recurrent_kernel"]).T))
+        body.bias_ih_l0.copy_(torch.tensor(np.array(cell["bias"])))
+        body.bias_hh_l0.zero_()
+    expected = out(body(embed(torch.tensor(np.array(IDS))))[0])
+    expected.backward(torch.tensor(g))
+    y, back = jax.vjp(lambda params: model.apply({"params": params}, IDS, train=False), params)
+    close(y, expected.detach().numpy())
+    (gradients,) = back(jnp.asarray(g))
+    found = gradients["embed"]["embedding"]
+    np.testing.assert_allclose(found, embed.weight.grad.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_tied_outputs_compute_in_their_dtype():
+    model = SequenceNet(Embedding(V, 4), tcn((4,), 2), V, tied=True)
+    variables = random_variables(model, IDS)
+    exact = model.apply(variables, IDS, train=False)
+    rounded = model.clone(dtype=jnp.bfloat16).apply(variables, IDS, train=False)
+    assert rounded.dtype == jnp.float32
+    assert 0 < float(jnp.abs(exact - rounded).max()) < 0.05 * float(jnp.abs(exact).max())
+
+
+def test_tied_outputs_need_a_table_that_fits():
+    body = RNN("gru", 4)
+    cases = [
+        (
+            lambda: SequenceNet(OneHot(V), body, V, tied=True),
+            "tied: got True, allowed: False, or a jaxdl.nn.Embedding as embed",
+        ),
+        (
+            lambda: SequenceNet(Embedding(V, 4), body, V + 1, tied=True),
+            "outputs: got 6, allowed: 5, the vocabulary of the tied embedding",
+        ),
+        (
+            lambda: SequenceNet(Embedding(V, 3), body, V, tied=True).init(
+                jax.random.key(0), IDS, False
+            ),
+            "embed features: got 3, allowed: 4, the features of the body, if the outputs are tied",
+        ),
+    ]
+    for make, line in cases:
+        with pytest.raises(InputError) as caught:
+            make()
+        assert str(caught.value) == line

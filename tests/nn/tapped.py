@@ -114,6 +114,7 @@ MODELS = {
         STEPS,
         LENGTHS,
     ),
+    "tied": (SequenceNet(Embedding(5, 3), RNN("gru", 3), 5, tied=True), IDS, {}),
     "gru": (SequenceNet(None, RNN("gru", 3, 2, return_sequences=False), 2), STEPS, LENGTHS),
     "tcn": (SequenceNet(Embedding(5, 3), tcn((3, 4), 2), 2, "last"), IDS, LENGTHS),
     "conv1d": (

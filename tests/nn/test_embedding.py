@@ -144,6 +144,44 @@ def test_training_changes_the_trained_rows_only(key, train_rows):
     np.testing.assert_array_equal(changed, expected)
 
 
+@pytest.mark.parametrize("padding", [None, 0])
+@pytest.mark.parametrize("train_rows", ["all", "none", "unknown"])
+def test_attend_is_the_product_with_all_rows(key, train_rows, padding):
+    layer = Embedding(V, D, padding, VECTORS, train_rows)
+    variables = layer.init(key, IDS)
+    h = jnp.asarray(np.random.default_rng(3).normal(size=(2, 3, D)), jnp.float32)
+    apply = jax.jit(lambda variables, h: layer.apply(variables, h, method="attend"))
+    table = whole_table(layer, variables)
+    np.testing.assert_allclose(apply(variables, h), h @ table.T, rtol=1e-5, atol=1e-6)
+
+    def loss(params, h):
+        return jnp.sin(apply({**variables, "params": params}, h)).sum()
+
+    params = variables.get("params", {})
+    g_params, g_h = jax.grad(loss, (0, 1))(params, h)
+    slope = np.cos(h @ table.T)
+    np.testing.assert_allclose(g_h, slope @ table, rtol=1e-4, atol=1e-5)
+    expected = np.einsum("abv,abd->vd", slope, h)
+    if padding is not None:
+        expected[padding] = 0
+    rows = {"all": np.ones(V, bool), "none": np.zeros(V, bool), "unknown": ~KNOWN}[train_rows]
+    if train_rows != "none":
+        found = g_params["embedding"]
+        np.testing.assert_allclose(found, expected[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_attend_has_a_dtype_and_refuses_other_features(key):
+    layer = Embedding(V, D, dtype=jnp.bfloat16)
+    variables = layer.init(key, IDS)
+    h = jnp.ones((2, D))
+    assert layer.apply(variables, h, method="attend").dtype == jnp.bfloat16
+    assert layer.apply(variables, h, jnp.float32, method="attend").dtype == jnp.float32
+    with pytest.raises(InputError) as error:
+        layer.apply(variables, h[:, 1:], method="attend")
+    allowed = "floats [..., 4], the features of the embedding"
+    assert str(error.value) == f"h: got 'float32[2, 3]', allowed: {allowed}"
+
+
 def test_modules_with_vectors_can_be_compared_and_hashed():
     layer = Embedding(V, D, vectors=VECTORS)
     assert layer == layer.clone() and hash(layer) == hash(layer.clone())

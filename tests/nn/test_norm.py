@@ -1,4 +1,4 @@
-"""Norms of single values are refused, in every place where a task applies a model."""
+"""Norms against PyTorch, and norms of single values, which are refused in every task."""
 
 import flax.linen as nn
 import jax
@@ -9,8 +9,17 @@ import pytest
 
 import jaxdl
 from jaxdl.errors import InputError
-from jaxdl.models import CNN, MLP, Stage
-from jaxdl.nn.norm import frozen_norms, network, refuse_single_values
+from jaxdl.models import CNN, MLP, ConvDecoder, Stage, UpStage
+from jaxdl.models.mlp import normalize
+from jaxdl.nn.norm import (
+    Norm,
+    check_norm,
+    frozen_norms,
+    network,
+    norm_of,
+    refuse_single_values,
+    replaces_bias,
+)
 
 BATCH = (
     "2 or more values per channel in training: a larger batch_size, also of each device under "
@@ -98,6 +107,168 @@ def test_devices_of_one_axis_share_their_statistics():
     np.testing.assert_allclose(y.mean((0, 1)), np.zeros(3), atol=1e-6)
     with pytest.raises(InputError, match="2 or more values per channel"):
         jax.vmap(apply, axis_name="i")(x[:1])
+
+
+class One(nn.Module):
+    """A norm alone."""
+
+    norm: Norm | str
+
+    @nn.compact
+    def __call__(self, x, train):
+        return normalize(x, self.norm, "norm", train)
+
+
+def torch_norm(norm, features):
+    """Returns PyTorch's layer of channels-first images."""
+    torch = pytest.importorskip("torch")
+    made = norm_of(norm)
+    epsilon = made.epsilon or {"batch": 1e-5}.get(made.kind, 1e-6)
+    if made.kind == "batch":
+        return torch.nn.BatchNorm2d(features, epsilon, momentum=1 - made.momentum)
+    if made.kind == "group":
+        return torch.nn.GroupNorm(made.groups, features, epsilon)
+    if made.kind == "instance":
+        return torch.nn.InstanceNorm2d(features, epsilon, affine=True)
+    last = {"layer": torch.nn.LayerNorm, "rms": torch.nn.RMSNorm}[made.kind](features, epsilon)
+
+    def apply(x):
+        return last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    apply.weight = last.weight
+    apply.bias = getattr(last, "bias", None)
+    return apply
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        "batch",
+        "layer",
+        "rms",
+        "instance",
+        Norm("group", groups=3),
+        Norm("batch", epsilon=0.1, momentum=0.7),
+        *(Norm(kind, epsilon=0.1) for kind in ("layer", "rms", "instance")),
+        Norm("group", 0.1, groups=2),
+    ],
+)
+def test_norms_and_their_gradients_match_pytorch(norm):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    x = rng.normal(1, 2, (4, 5, 3, 6)).astype(np.float32)
+    g = rng.normal(size=x.shape).astype(np.float32)
+    theirs = torch_norm(norm, 6)
+    model = One(norm)
+    variables = random_variables(model, x)
+    params = variables["params"]["norm"]
+    if "batch_stats" in variables:
+        variables["batch_stats"] = {"norm": {"mean": jnp.zeros(6), "var": jnp.ones(6)}}
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(np.array(params["scale"])))
+        if "bias" in params:
+            theirs.bias.copy_(torch.tensor(np.array(params["bias"])))
+    tx = torch.tensor(x, requires_grad=True)
+    ty = theirs(tx.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    ty.backward(torch.tensor(g))
+
+    def apply(x, params):
+        changed = {**variables, "params": {"norm": params}}
+        return model.apply(changed, x, train=True, mutable=["batch_stats"])
+
+    y, back, updated = jax.vjp(apply, jnp.asarray(x), params, has_aux=True)
+    np.testing.assert_allclose(y, ty.detach().numpy(), rtol=1e-4, atol=1e-5)
+    g_x, g_params = back(jnp.asarray(g))
+    np.testing.assert_allclose(g_x, tx.grad.numpy(), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(g_params["scale"], theirs.weight.grad.numpy(), rtol=1e-4, atol=1e-4)
+    if "batch_stats" in variables:
+        stats = updated["batch_stats"]["norm"]
+        n = 4 * 5 * 3
+        m = norm_of(norm).momentum
+        mean = theirs.running_mean.numpy()
+        np.testing.assert_allclose(stats["mean"], mean, rtol=1e-5, atol=1e-6)
+        # The running variance is biased here and unbiased in PyTorch.
+        var = m + (theirs.running_var.numpy() - m) * (n - 1) / n
+        np.testing.assert_allclose(stats["var"], var, rtol=1e-5)
+
+
+def test_a_kind_stands_for_its_default_numbers():
+    for kind in ("batch", "layer", "rms", "instance"):
+        x = jnp.asarray(np.random.default_rng(4).normal(size=(3, 4, 4, 2)), jnp.float32)
+        by_name = jax.make_jaxpr(lambda x, kind=kind: One(kind).init(jax.random.key(0), x, True))(x)
+        by_norm = jax.make_jaxpr(
+            lambda x, kind=kind: One(Norm(kind)).init(jax.random.key(0), x, True)
+        )(x)
+        assert str(by_name) == str(by_norm)
+    assert norm_of(None) is None and norm_of("weight") is None
+
+
+def test_a_bias_before_batch_and_instance_norms_has_no_effect():
+    assert [kind for kind in ("batch", "layer", "rms", "instance") if replaces_bias(kind)] == [
+        "batch",
+        "instance",
+    ]
+    model = CNN((Stage(4, pool=None),), (), 2, norm="layer")
+    x = jnp.zeros((1, 4, 4, 1))
+    assert "bias" in model.init(jax.random.key(0), x, False)["params"]["conv_0"]
+
+
+MODELS = [
+    (lambda norm: MLP((4,), 2, norm=norm), (3, 5)),
+    (lambda norm: CNN((Stage(4),), (8,), 2, norm=norm), (3, 6, 6, 1)),
+    (lambda norm: CNN((Stage(4),), (8,), 2, norm=norm, remat=True), (3, 6, 6, 1)),
+    (lambda norm: ConvDecoder((UpStage(4), UpStage(1)), (2, 2, 4), norm=norm), (3, 5)),
+]
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "rms", Norm("group", groups=2)])
+@pytest.mark.parametrize(("make", "shape"), MODELS)
+def test_models_accept_every_norm(make, shape, norm):
+    model = make(norm)
+    x = jnp.asarray(np.random.default_rng(5).normal(size=shape), jnp.float32)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=True))
+    norms = {name for name in shapes["params"] if name.startswith("norm")}
+    assert norms
+    assert all("scale" in shapes["params"][name] for name in norms)
+    described = jaxdl.description.describe(model)
+    assert jaxdl.description.build(described) == model
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        (
+            lambda: Norm("bacth"),
+            "norm: got 'bacth', allowed: batch, group, instance, layer, rms "
+            "(did you mean 'batch'?)",
+        ),
+        (
+            lambda: check_norm("wieght", "weight"),
+            "norm: got 'wieght', allowed: batch, group, instance, layer, rms, weight "
+            "(did you mean 'weight'?)",
+        ),
+        (lambda: Norm("batch", momentum=1.0), "momentum: got 1.0, allowed: a number in [0, 1)"),
+        (lambda: Norm("batch", epsilon=-1.0), "epsilon: got -1.0, allowed: a number in [0, inf)"),
+        (lambda: Norm("group", groups=0), "groups: got 0, allowed: at least 1"),
+        (
+            lambda: trace(MLP((6,), 2, norm=Norm("group", groups=4)), (2, 3)),
+            "groups: got 4, allowed: a divisor of the 6 features of norm_0",
+        ),
+        (
+            lambda: trace(MLP((4,), 2, norm="instance"), (2, 3)),
+            "norm_0: got [2, 4], allowed: 2 or more values per channel: larger maps, or no norm",
+        ),
+        (
+            lambda: trace(MLP((4,), 2, norm=Norm("group", groups=4)), (2, 3)),
+            "norm_0: got [2, 4], allowed: 2 or more values per group: fewer groups, larger maps, "
+            "or no norm",
+        ),
+    ],
+)
+def test_errors_are_one_line(make, line):
+    with pytest.raises(InputError) as error:
+        make()
+    assert str(error.value) == line
 
 
 def data(count):

@@ -1,0 +1,113 @@
+"""Tests of the reader of pickles: it makes values of a few kinds and runs no code."""
+
+import collections
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.foreign.pickles import MAX_TEXT, unpickled
+
+VALUES = [
+    {"a": 1, "b": (1, 2, 3, 4), "c": [None, True, False, 2.5], 7: -(2**70)},
+    collections.OrderedDict(a=(), b=(1,), c=(1, 2), d="text"),
+    collections.OrderedDict(),
+    [[], {}, "x" * 300, 300, 70_000],
+]
+
+
+def read(content):
+    return unpickled(io.BytesIO(content), "x.pth")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_plain_values_are_those_of_pickle(value, protocol):
+    assert read(pickle.dumps(value, protocol)) == value
+
+
+def test_several_pickles_follow_each_other():
+    file = io.BytesIO(pickle.dumps(1, 2) + pickle.dumps("b", 2) + b"rest")
+    assert unpickled(file, "x") == 1
+    assert unpickled(file, "x") == "b"
+    assert file.read() == b"rest"
+
+
+class Evil:
+    def __reduce__(self):
+        return eval, ("open('/tmp/evil-was-here', 'w')",)
+
+
+class Stateful:
+    pass
+
+
+HOSTILE = {
+    "reduce": pickle.dumps(Evil(), 2),
+    "reduce in protocol 4": pickle.dumps({"a": Evil()}, 4),
+    "os.system": b"cos\nsystem\nX\x04\x00\x00\x00true\x85R.",
+    "instance": b"(S'true'\nios\nsystem\n.",
+    "object": b"(cos\nsystem\nS'true'\no.",
+    "new object": pickle.dumps(Stateful(), 4),
+    "extension": b"\x82\x01.",
+    "numpy": pickle.dumps(np.zeros(3), 2),
+    "attributes": b"ccollections\nOrderedDict\n)R(K\x01K\x02lb.",
+    "call of a number": b"K\x01)R.",
+    "call of a storage": b"ctorch\nFloatStorage\n)R.",
+    "a builtin": b"c__builtin__\neval\n.",
+    "submodule": b"ctorch.os\nsystem\n.",
+    "name with spaces": b"ctorch\nFloatStorage os\n.",
+    "long text": b"X\xff\xff\xff\x7fabc.",
+    "long number": b"\x8b\xff\xff\xff\x7fabc.",
+    "negative size": b"\x8b\xff\xff\xff\xffabc.",
+    "no end": b"]",
+    "empty": b"",
+    "stack is empty": b".",
+    "mark": b"(.",
+    "unknown operation": b"\xff.",
+    "memory that was not set": b"h\x05.",
+    "keys that are tuples": b"}(K\x01\x85K\x02u.",
+    "odd items": b"}(K\x01u.",
+    "append to a text": b"X\x01\x00\x00\x00aK\x01a.",
+    "tensor of texts": b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x02K\x03K\x04tR.",
+    "tensor without arguments": b"ctorch._utils\n_rebuild_tensor_v2\n)R.",
+    "parameter of a number": b"ctorch._utils\n_rebuild_parameter\nK\x01\x85R.",
+    "persistent number": b"K\x01Q.",
+    "persistent text": b"Pos\n.",
+    "bytes": pickle.dumps(b"abc", 4),
+    "set": pickle.dumps({1, 2}, 4),
+    "control characters": b"c\x1b[2J\nx\n.",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_other_contents_are_refused_in_one_line(name):
+    with pytest.raises(InputError) as raised:
+        read(HOSTILE[name])
+    message = str(raised.value)
+    assert message.isprintable()
+    assert "x.pth: got " in message
+
+
+def test_a_name_in_a_file_is_never_imported(monkeypatch):
+    def refused(*args, **kwargs):
+        raise AssertionError("an import")
+
+    monkeypatch.setattr("builtins.__import__", refused)
+    content = b"cantigravity\nx\n."
+    with pytest.raises(InputError, match="antigravity.x"):
+        read(content)
+
+
+def test_a_long_pickle_is_refused():
+    content = b"]" + (b"X\x00\x00\x10\x00" + b"a" * MAX_TEXT + b"a") * 20 + b"."
+    with pytest.raises(InputError, match="too long"):
+        read(content)
+
+
+def test_shared_containers_take_no_time():
+    """A tuple of pairs of the same tuple, 60 levels deep, would have 2^60 parts."""
+    content = b")" + b"q\x00h\x00\x86" * 60 + b"."
+    assert isinstance(read(content), tuple)
