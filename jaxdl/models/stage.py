@@ -29,17 +29,15 @@ class Stage:
     stage's strides, followed by the norm.
 
     Source: Simonyan, Zisserman 2015, Very deep convolutional networks (several convolutions per
-    stage); He et al. 2016, Deep residual learning for image recognition; Lin, Chen, Yan 2014,
-    Network in network (global average pooling).
+    stage); He et al. 2016, Deep residual learning for image recognition.
 
     Attributes:
       features: number of kernels, at least 1.
       kernel: height and width of the kernels.
       strides: stride of the first convolution in both directions; the others have 1.
       padding: "SAME", "VALID" or numbers of zeros, as in `jaxdl.nn.conv2d`.
-      pool: "max", "average", "global_average" or None. "global_average" is the mean over all
-        positions, so the network's outputs have the same shape for every size of image.
-      window: height and width of the windows of "max" and "average".
+      pool: "max", "average" or None.
+      window: height and width of the windows of the pooling.
       dropout: dropout rate of the result, in [0, 1).
       use_norm: if False, this stage has a bias instead of the network's `norm`.
       convs: n, the number of convolutions, from 1 to 26.
@@ -63,7 +61,7 @@ class Stage:
     kernel: int = 3
     strides: int = 1
     padding: Padding | Pads = "SAME"
-    pool: Literal["max", "average", "global_average"] | None = "max"
+    pool: Literal["max", "average"] | None = "max"
     window: int = 2
     dropout: float = 0.0
     use_norm: bool = True
@@ -89,7 +87,7 @@ class Stage:
         for name in ("use_norm", "residual"):
             of_kind(name, getattr(self, name), bool, "True or False")
         if self.pool is not None:
-            one_of("pool", self.pool, ("max", "average", "global_average"))
+            one_of("pool", self.pool, ("max", "average"))
         if self.convs > len(LETTERS):
             raise InputError("convs", self.convs, f"at most {len(LETTERS)}")
         if self.residual and not self._keeps_size:
@@ -122,8 +120,6 @@ class Stage:
                 return size
         if self.pool is None:
             return size
-        if self.pool == "global_average":
-            return 1
         stride = self.pool_strides or self.window
         return _size(size, self.window, stride, self.pool_padding, axis)
 
@@ -133,9 +129,7 @@ class Stage:
             return x
         if self.pool == "max":
             return max_pool(x, self.window, self.pool_strides, self.pool_padding)
-        if self.pool == "average":
-            return avg_pool(x, self.window, self.pool_strides, self.pool_padding)
-        return avg_pool(x, x.shape[1:3])
+        return avg_pool(x, self.window, self.pool_strides, self.pool_padding)
 
     def names(self, i: int) -> list[str]:
         """Returns the names of the convolutions of stage `i`, in their order.

@@ -61,7 +61,7 @@ CASES = [
     (lambda: Stage(8, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
     (
         lambda: Stage(8, pool="avg"),
-        "pool: got 'avg', allowed: average, global_average, max (did you mean 'average'?)",
+        "pool: got 'avg', allowed: average, max (did you mean 'average'?)",
     ),
     (lambda: Stage(8, dropout=2), "dropout: got 2, allowed: a number in [0, 1)"),
     (lambda: Stage(8, use_norm="batch"), "use_norm: got 'batch', allowed: True or False"),
