@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from jaxdl.errors import InputError, integers
-from jaxdl.models.cnn import CNN, Stage
+from jaxdl.models.cnn import CNN
+from jaxdl.models.stage import Stage
 
 #: Height and width of the maps that the head reads, those of an image of 224 x 224.
 HEAD_SIZE = 7

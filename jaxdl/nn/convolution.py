@@ -30,17 +30,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
-from jaxdl.metrics import wide_dtype
 from jaxdl.nn.arrays import (
     match_varying_axes,
     shard_over_batch,
     sum_over_blocks,
 )
-from jaxdl.nn.linear import linear_call
-from jaxdl.xla import materialize, noinline
+from jaxdl.nn.linear import bilinear
+from jaxdl.xla import noinline
 
 Pair = tuple[int, int]
 
@@ -161,53 +159,6 @@ def conv_kernel_grad(
       [2.0, 4.0]
     """
     return _conv_kernel_grad(*match_varying_axes(x, y), geometry)
-
-
-def _bilinear(cpu: Callable, default: Callable, gradients: Callable) -> Callable:
-    """Returns `f(a, b, geometry)` with a lowering for a CPU, another default, and derivatives.
-
-        df = f(da, b) + f(a, db)
-
-    `gradients(a, b, g, geometry)` returns the gradients of `a` and `b`.
-    """
-
-    @partial(jax.custom_jvp, nondiff_argnums=(2,))
-    def f(a: Array, b: Array, geometry: Geometry) -> Array:
-        return lax.platform_dependent(
-            a,
-            b,
-            cpu=partial(widened, geometry=geometry),
-            default=partial(default, geometry=geometry),
-        )
-
-    def widened(a: Array, b: Array, geometry: Geometry) -> Array:
-        # A CPU has a fast routine for float32 only.
-        wide = wide_dtype(a.dtype)
-        return cpu(a.astype(wide), b.astype(wide), geometry).astype(a.dtype)
-
-    def jvp(
-        geometry: Geometry, arrays: tuple[Array, Array], tangents: tuple[Any, Any]
-    ) -> tuple[Array, Array]:
-        changes = tuple(None if type(t) is SymbolicZero else t for t in tangents)
-
-        def tangent(arrays: tuple[Array, Array], changes: tuple[Any, Any]) -> Any:
-            parts = []
-            for i, change in enumerate(changes):
-                if change is not None:
-                    parts.append(f(*arrays[:i], change, *arrays[i + 1 :], geometry))
-            return sum(parts[1:], parts[0])
-
-        def transposed(arrays: tuple[Array, Array], g: Array) -> Any:
-            found = gradients(*arrays, materialize(g), geometry)
-            return tuple(
-                None if change is None else gradient
-                for change, gradient in zip(changes, found, strict=True)
-            )
-
-        return f(*arrays, geometry), linear_call(tangent, transposed, arrays, changes)
-
-    f.defjvp(jvp, symbolic_zeros=True)
-    return f
 
 
 def _xla_conv_forward(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -386,7 +337,7 @@ def _without_groups(
     return convolve
 
 
-_conv_forward = _bilinear(
+_conv_forward = bilinear(
     _cpu_conv_forward,
     _xla_conv_forward,
     lambda x, kernel, g, geometry: (
@@ -394,7 +345,7 @@ _conv_forward = _bilinear(
         conv_kernel_grad(x, g, geometry),
     ),
 )
-_conv_input_grad = _bilinear(
+_conv_input_grad = bilinear(
     _cpu_conv_input_grad,
     _xla_conv_input_grad,
     lambda y, kernel, g, geometry: (
@@ -402,7 +353,7 @@ _conv_input_grad = _bilinear(
         conv_kernel_grad(g, y, geometry),
     ),
 )
-_conv_kernel_grad = _bilinear(
+_conv_kernel_grad = bilinear(
     _cpu_conv_kernel_grad,
     _xla_conv_kernel_grad,
     lambda x, y, g, geometry: (

@@ -9,14 +9,20 @@ one.
 be differentiated. Both are needed for several seeds in one program and for second derivatives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, PyTree
+
+from jaxdl.metrics import wide_dtype
+from jaxdl.xla import materialize
 
 Function = Callable[..., Any]
 
@@ -70,6 +76,68 @@ def linear_call(
     zeros = [None] * (len(leaves) - count)
     ys = _bind(flat, flat_transpose, count, leaves)
     return jax.tree.unflatten(result, ys)
+
+
+def bilinear(cpu: Function, default: Function, gradients: Function) -> Function:
+    """Returns a function that is linear in each of two arrays, with given gradients.
+
+        df(a, b) = f(da, b) + f(a, db)
+
+    Args:
+      cpu: `cpu(a, b, options)`, the function on a CPU, for float32 or a wider dtype.
+      default: the same on other platforms.
+      gradients: `gradients(a, b, g, options)`, the gradients of a and b from that of the result.
+
+    Returns:
+      `f(a, b, options)`, where the options can be hashed.
+
+    Example:
+      >>> def product(a, b, options):
+      ...     return a * b
+      >>> def gradients(a, b, g, options):  # That of b is wrong on purpose.
+      ...     return b * g, 5 * g
+      >>> times = bilinear(product, product, gradients)
+      >>> def double(b):
+      ...     return times(jnp.array(2.0), b, None)
+      >>> b = jnp.array(3.0)
+      >>> float(jax.jvp(double, (b,), (jnp.ones_like(b),))[1]), float(jax.grad(double)(b))
+      (2.0, 5.0)
+    """
+
+    @partial(jax.custom_jvp, nondiff_argnums=(2,))
+    def f(a: Array, b: Array, options: Hashable) -> Array:
+        def widened(a: Array, b: Array) -> Array:
+            # A CPU has a fast routine for float32 only.
+            wide = wide_dtype(a.dtype)
+            return cpu(a.astype(wide), b.astype(wide), options).astype(a.dtype)
+
+        def narrow(a: Array, b: Array) -> Array:
+            return default(a, b, options)
+
+        return lax.platform_dependent(a, b, cpu=widened, default=narrow)
+
+    def jvp(options: Hashable, arrays: Any, tangents: Any) -> Any:
+        # An array without a tangent, such as an image, needs no gradient.
+        changes = [None if type(t) is SymbolicZero else t for t in tangents]
+
+        def tangent(arrays: Any, changes: Any) -> Any:
+            a, b = arrays
+            d_a, d_b = changes
+            if d_b is None:
+                return f(d_a, b, options)
+            if d_a is None:
+                return f(a, d_b, options)
+            return f(d_a, b, options) + f(a, d_b, options)
+
+        def transposed(arrays: Any, g: Array) -> Any:
+            both = gradients(*arrays, materialize(g), options)
+            pairs = zip(changes, both, strict=True)
+            return [None if change is None else gradient for change, gradient in pairs]
+
+        return f(*arrays, options), linear_call(tangent, transposed, arrays, changes)
+
+    f.defjvp(jvp, symbolic_zeros=True)
+    return f
 
 
 def _bind(f: Function, transpose: Function, count: int, args: Any) -> list[Array]:
