@@ -100,6 +100,21 @@ class Norm(linen.Module):
         return normalize(x, self.kind, "norm", train)
 
 
+def test_norms_of_positions_and_groups():
+    x = 1e-3 * np.random.default_rng(4).normal(size=(2, 3, 64))
+    given = jnp.asarray(x, jnp.float32)
+    groups = x.reshape(2, 3, 32, 2)
+    centered = groups - groups.mean((1, 3), keepdims=True)
+    expected = {
+        "rms": x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6),
+        "group": (centered / np.sqrt(groups.var((1, 3), keepdims=True) + 1e-6)).reshape(x.shape),
+        "instance": (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6),
+    }
+    for kind, norm in expected.items():
+        y, _ = Norm(kind).init_with_output(jax.random.key(0), given, True)
+        np.testing.assert_allclose(y, norm, rtol=1e-3, atol=1e-4)
+
+
 def test_norms():
     x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 3)), jnp.float32)
     exact = np.asarray(x, np.float64)
@@ -125,6 +140,18 @@ def test_activations():
     np.testing.assert_allclose(nn.activation("gelu")(jnp.asarray(x)), expected, atol=1e-6)
     slope = float(nn.activation("leaky_relu")(jnp.asarray(-1.0)))
     assert slope == pytest.approx(-0.01)
+    hard = nn.activation("hard_sigmoid")(jnp.asarray(x))
+    np.testing.assert_allclose(hard, np.clip(x / 6 + 0.5, 0, 1), atol=1e-6)
+    variables = nn.PReLU().init(jax.random.key(0), jnp.ones((2, 3)))
+    assert variables["params"]["slope"].tolist() == [0.25] * 3
+
+
+def test_pooling():
+    x = jnp.array([[2.0], [-4.0]])
+    means = [nn.avg_pool(x, (3,), 1, 1, count_padding=count) for count in (False, True)]
+    np.testing.assert_allclose(jnp.stack(means)[:, 0, 0], [-1.0, -2 / 3], rtol=1e-6)
+    norm = nn.lp_pool(x, (2,), p=3)
+    np.testing.assert_allclose(norm, [[72 ** (1 / 3)]], rtol=1e-6)
 
 
 def test_padding():

@@ -1,5 +1,6 @@
 """Recurrent layers over whole sequences, almost as fast on a CPU as their matrix products."""
 
+from collections.abc import Callable
 from dataclasses import KW_ONLY
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -13,7 +14,8 @@ from flax.linen.initializers import Initializer
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, of_kind, one_of
+from jaxdl.nn.arrays import match_varying_axes
 from jaxdl.nn.lstm_cudnn import count_nvidia_gpus, lstm_cudnn, unsupported_reason
 from jaxdl.nn.recurrence import (
     Carry,
@@ -26,7 +28,7 @@ from jaxdl.nn.recurrence import (
     scan_named_cell,
 )
 from jaxdl.nn.sequences import zero_invalid
-from jaxdl.nn.tap import tapped
+from jaxdl.nn.tap import named_scan, tapped
 
 Mask = Float[Array, "B T"] | Bool[Array, "B T"]
 
@@ -232,20 +234,25 @@ class LSTM(RecurrentLayer):
 
 
 class GRU(RecurrentLayer):
-    """A gated recurrent unit layer, in the form of PyTorch and cuDNN.
+    """A gated recurrent unit layer, by default in the form of PyTorch and cuDNN.
 
         (r, z, n) = x_t W + b,    (r', z', n') = h_{t-1} R
         u_t = tanh(n + s(r + r') (n' + b')),    h_t = (1 - s(z + z')) u_t + s(z + z') h_{t-1}
 
-    In this form the reset gate multiplies the product with R. Its carry is h. W, R and b hold the
-    gates in this order. With PyTorch's parameters, W and R are the transposed `weight_ih` and
-    `weight_hh`. b is `bias_ih` plus the first two thirds of `bias_hh`, and b' is the last third.
-    The other fields and the call are those of `RecurrentLayer`.
+    In this form the reset gate multiplies the product with R. With `reset_after=False` it
+    multiplies h, as in the paper: n' = (s(r + r') h_{t-1}) R, and b' = 0.
+
+    Its carry is h. W, R and b hold the gates in this order. With PyTorch's parameters, W and R are
+    the transposed `weight_ih` and `weight_hh`. b is `bias_ih` plus the first two thirds of
+    `bias_hh`, and b' is the last third. The other fields and the call are those of
+    `RecurrentLayer`.
 
     Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
 
     Attributes:
       bias_init: initializer of `bias`, b, `[3 H]`, and of `recurrent_bias`, b', `[H]`.
+      reset_after: if False, the reset gate multiplies h before the product, and there is no
+        `recurrent_bias`. This loop is differentiated by JAX. Training takes more time and memory.
 
     Example:
       >>> layer, x = GRU(3), jnp.ones((2, 5, 4))
@@ -254,10 +261,16 @@ class GRU(RecurrentLayer):
       ((2, 5, 3), (2, 3), True)
     """
 
+    _: KW_ONLY
+    reset_after: bool = True
+
     kind = CellKind(gru_cell, 3)
 
     def _weights(self, x: Array) -> tuple[Array, Weights]:
+        of_kind("reset_after", self.reset_after, bool, "True or False")
         x, (kernel, recurrent_kernel, bias) = super()._weights(x)
+        if not self.reset_after:
+            return x, Weights(kernel, recurrent_kernel, bias)
         recurrent_bias = self.param(
             "recurrent_bias", self.bias_init, (self.features,), self.param_dtype
         ).astype(x.dtype)
@@ -265,3 +278,41 @@ class GRU(RecurrentLayer):
         # last 3 H.
         kernel, bias = (jnp.roll(a, self.features, -1) for a in (kernel, bias))
         return x, Weights(kernel, recurrent_kernel, jnp.concatenate([bias, recurrent_bias]))
+
+    def _run(
+        self, weights: Weights, x: Array, carry: Carry, mask: Bool[Array, "T B"] | None
+    ) -> tuple[Array, Carry]:
+        if self.reset_after:
+            return super()._run(weights, x, carry, mask)
+        weights, x, carry = match_varying_axes(weights, x, carry)
+        step = partial(_reset_before_step, weights)
+        inputs = x.swapaxes(0, 1), mask
+        if tapped(self):
+            end, ys = named_scan(self, step, carry, inputs, mask, self.reverse)
+        else:
+            plain = partial(step, lambda name, value: value)
+            end, ys = lax.scan(plain, carry, inputs, reverse=self.reverse)
+        return ys.swapaxes(0, 1), end
+
+
+def _reset_before_step(
+    weights: Weights,
+    name: Callable[[str, Array], Array],
+    carry: Carry,
+    inputs: tuple[Float[Array, "B D"], Bool[Array, " B"] | None],
+) -> tuple[Carry, Float[Array, "B H"]]:
+    """Computes one step of a GRU whose reset gate multiplies h; returns the carry and y."""
+    x, valid = inputs
+    (h,) = carry
+    size = h.shape[-1]
+    p = x @ weights.kernel + weights.bias[None]
+    u = h @ weights.recurrent_kernel[:, : 2 * size]
+    r, z = jnp.split(jax.nn.sigmoid(p[:, : 2 * size] + u), 2, -1)
+    kept = name("reset", r) * h
+    n = jnp.tanh(p[:, 2 * size :] + kept @ weights.recurrent_kernel[:, 2 * size :])
+    n = name("candidate", n)
+    new = name("h", n + name("update", z) * (h - n))
+    if valid is None:
+        return (new,), new
+    y = jnp.where(valid[:, None], new, jnp.zeros_like(new))
+    return (jnp.where(valid[:, None], new, h),), y

@@ -49,10 +49,7 @@ MISSING = {
     "test_reflect_conv_1d_custom": "padding by reflection",
     "test_reflect_conv_2d_custom": "padding by reflection",
     "test_pool_custom_reduce": "pooling by another function",
-    "test_avg_pool_no_batch": "inputs without a batch axis",
-    "test_avg_pool_padding_same": "pooling with padding",
     "test_pooling_variable_batch_dims": "two batch axes",
-    "test_pooling_no_batch_dims": "inputs without a batch axis",
     "test_rnn_multiple_batch_dims": "two batch axes",
     "test_rnn_unroll": "an unrolled loop",
     "test_rnn_time_major": "time as first axis",
@@ -142,7 +139,23 @@ def _other_cases() -> list[Case]:
 
     mean = partial(value_and_gradient, lambda x: nn.avg_pool(x, 2, 1), twos)
     most = partial(value_and_gradient, lambda x: nn.max_pool(x, 2, 1), ramp)
+    alone = partial(value_and_gradient, lambda x: nn.avg_pool(x, 2, 1), twos[0])
+    four = jnp.arange(1.0, 5.0).reshape(1, 2, 2, 1)
+    sums = np.array([10.0, 6.0, 7.0, 4.0]).reshape(1, 2, 2, 1)
+    counts = np.array([4.0, 2.0, 2.0, 1.0]).reshape(1, 2, 2, 1)
+    padded = [
+        Case(
+            f"test_avg_pool_padding_same[{counted}]",
+            lambda counted=counted: [nn.avg_pool(four, 2, 1, "SAME", count_padding=counted)],
+            [sums / (4 if counted else counts)],
+        )
+        for counted in (True, False)
+    ]
+    image = partial(nn.max_pool, jnp.zeros((32, 32, 3)), (2, 2), (2, 2))
     return [
+        *padded,
+        Case("test_avg_pool_no_batch", alone, [np.full((2, 2, 1), 2.0), shares[0]]),
+        Case("test_pooling_no_batch_dims", lambda: [image()], [np.zeros((16, 16, 3))]),
         Case("test_avg_pool", mean, [np.full((1, 2, 2, 1), 2.0), shares]),
         Case("test_max_pool", most, [largest, routed]),
         Case("test_embed", partial(embed, jnp.asarray(rows)), [rows[None]]),
@@ -196,11 +209,18 @@ def _same(name: str, mine: Any, theirs: Any, x: Any) -> Case:
 def _pool_grid() -> list[Case]:
     found = []
     x = normal(2, 2, 7, 6, 3)
-    pools = itertools.product(("max_pool", "avg_pool"), ((2, 2), (3, 2), (7, 6)), ((1, 1), (2, 3)))
-    for name, window, strides in pools:
-        mine = partial(getattr(nn, name), x, window, strides)
-        theirs = getattr(linen, name)(x, window, strides)
-        found.append(Case(f"{name} {window} {strides}", lambda f=mine: [f()], [theirs]))
+    pools = itertools.product(
+        ("max_pool", "avg_pool"),
+        ((2, 2), (3, 2), (7, 6)),
+        ((1, 1), (2, 3)),
+        ("VALID", "SAME", ((0, 1), (1, 0))),
+    )
+    for name, window, strides, padding in pools:
+        more = {"count_padding": True} if name == "avg_pool" else {}
+        mine = partial(getattr(nn, name), x, window, strides, padding, **more)
+        theirs = getattr(linen, name)(x, window, strides, padding)
+        label = f"{name} {window} {strides} {padding}"
+        found.append(Case(label, lambda f=mine: [f()], [theirs]))
     return found
 
 

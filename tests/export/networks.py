@@ -74,9 +74,9 @@ def words() -> Case:
     return classifier(model, integers(0, 7, STEPS), integers(1, STEPS + 1))
 
 
-def language(embed, body) -> Case:
+def language(embed, body, tied: bool = False) -> Case:
     ids = integers(0, 6, STEPS)
-    task = tasks.language(models.SequenceNet(embed, body, 6))
+    task = tasks.language(models.SequenceNet(embed, body, 6, tied=tied))
     return case(task, "predict", {"input": ids[:2], "label": ids[:2]}, ids)
 
 
@@ -120,7 +120,9 @@ def regression() -> Case:
 
 
 ACTIVATIONS = ("step", "sign", "linear", "piecewise_linear", "sigmoid", "tanh", "relu")
-ACTIVATIONS += ("leaky_relu", "elu", "gelu", "silu", "softplus")
+ACTIVATIONS += ("leaky_relu", "elu", "gelu", "silu", "softplus", "relu6", "celu", "selu")
+ACTIVATIONS += ("gelu_tanh", "mish", "hard_sigmoid", "hard_swish", "softsign", "thresholded_relu")
+ACTIVATIONS += ("leaky_relu(0.2)", "elu(0.5)", "celu(2)", "silu(1.5)")
 
 ALL: dict[str, Callable[[], Case]] = {
     "mlp": lambda: mlp("elu", "batch"),
@@ -133,6 +135,9 @@ ALL: dict[str, Callable[[], Case]] = {
     **{f"mlp_{name}": lambda name=name: mlp(name) for name in ACTIVATIONS},
     "mlp_layer_norm": lambda: mlp(norm="layer"),
     "mlp_weight_norm": lambda: mlp(norm="weight"),
+    "mlp_rms_norm": lambda: mlp(norm="rms"),
+    "cnn_group_norm": lambda: cnn(nn.Norm("group", groups=2)),
+    "tied_language": lambda: language(nn.Embedding(6, 5), nn.RNN("gru", 5), tied=True),
     "regression": regression,
     "softmax_regression": lambda: classifier(models.MLP((), 3), normal(4)),
     "lecture_cnn_5x5": lambda: classifier(models.lecture_cnn_5x5(), normal(*IMAGES)),
@@ -140,7 +145,6 @@ ALL: dict[str, Callable[[], Case]] = {
     "resnet20": lambda: classifier(models.resnet20(3, 2), normal(*IMAGES)),
     "residual": lambda: cnn(padding=1, convs=2, residual=True),
     "cnn_padding": lambda: cnn(padding=((0, 2), (1, 0)), convs=2),
-    "cnn_group_norm": lambda: cnn(nn.Norm("group", groups=2)),
     "cnn_instance_norm": lambda: cnn("instance", convs=2, residual=True),
     "cnn_pool_padding": lambda: cnn(window=3, pool_strides=2, pool_padding=1),
     "cnn_strides": lambda: cnn(pool=None, strides=2),

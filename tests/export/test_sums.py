@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxdl import nn
 from jaxdl.errors import InputError
 from jaxdl.export import to_onnx
 from tests.export.runtime import assert_same
@@ -107,6 +108,20 @@ def test_pooling():
 
     with jax.numpy_dtype_promotion("standard"):
         assert_same(f, IMAGES, sizes=(1, 3))
+
+
+def test_padded_and_dilated_pooling():
+    def f(x):
+        return {
+            "max": nn.max_pool(x, 3, 2, 1),
+            "same": nn.max_pool(x, (2, 3), padding="SAME", dilation=2),
+            "mean": nn.avg_pool(x, 3, 2, ((1, 0), (0, 1)), ceil=True),
+            "norm": nn.lp_pool(x, 2, p=2.5),
+            "adaptive": nn.adaptive_avg_pool(x, (3, 2)),
+            "time": nn.max_pool(x[:, 0], (2,), 1, 1),
+        }
+
+    assert_same(f, IMAGES, sizes=(1, 3))
 
 
 def test_other_windows_are_refused():

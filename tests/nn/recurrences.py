@@ -13,7 +13,12 @@ B = 4
 T = 5
 D = 4
 H = 3
-LAYERS = {"rnn": SimpleRNN, "lstm": LSTM, "gru": GRU}
+LAYERS = {
+    "rnn": SimpleRNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "gru_reset_before": partial(GRU, reset_after=False),
+}
 each_layer = pytest.mark.parametrize("name", LAYERS)
 
 
@@ -71,6 +76,9 @@ def step(np, name, p, x, carry):
     u = carry @ R
     r = s(a[:H] + u[:H])
     z = s(a[H : 2 * H] + u[H : 2 * H])
+    if name == "gru_reset_before":
+        n = np.tanh(a[2 * H :] + (r * carry) @ R[:, 2 * H :])
+        return (1 - z) * n + z * carry
     n = np.tanh(a[2 * H :] + r * (u[2 * H :] + p["recurrent_bias"]))
     return (1 - z) * n + z * carry
 

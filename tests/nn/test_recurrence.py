@@ -155,7 +155,7 @@ def test_bfloat16_is_less_accurate_and_parameters_stay_float32(name, variant, ch
         assert 0 < float(jnp.abs(a - b).max()) < 0.1 * float(jnp.abs(b).max()) + 0.02
 
 
-@each_layer
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_there_is_one_loop_and_a_product_before_it_except_on_a_cpu(name):
     x = normal(90, B, T, D)
     variables = parameters(name)

@@ -2,13 +2,14 @@
 
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.nn import LSTM
+from jaxdl.nn import GRU, LSTM, tap
 from tests.nn.recurrences import (
     HOLES,
     LAYERS,
@@ -49,7 +50,7 @@ def test_matches_the_equations_in_numpy(name, reverse):
             close((ys[b], row(end, b)), expected)
 
 
-@each_layer
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_agrees_with_pytorch(name):
     torch = pytest.importorskip("torch")
     x = normal(40, B, T, D)
@@ -171,6 +172,29 @@ def test_errors_name_the_argument(name):
         carry = (bad, bad)
     assert message(layer, x, carry) == "carry: got (4, 4), allowed: [B, H], (4, 3)"
     assert message(layer, x, None, jnp.ones((T, B))) == "mask: got (5, 4), allowed: [B, T], (4, 5)"
+
+
+def test_a_tapped_reset_gate_has_its_effect_before_the_product():
+    name = "gru_reset_before"
+    layer = nn.Sequential([LAYERS[name](H)])
+    x = normal(80, B, T, D)
+    variables = {"params": {"layers_0": parameters(name)["params"]}}
+    f = tap(layer, variables)
+    (ys, _), seen = f(x)
+    close(ys, run(name, parameters(name), x)[0])
+    r, z, n, h = (seen[f"layers_0/{gate}"] for gate in ("reset", "update", "candidate", "h"))
+    before = jnp.concatenate([jnp.zeros((B, 1, H)), h[:, :-1]], 1)
+    p = parameters(name)["params"]
+    a = x @ p["kernel"] + p["bias"][None, None]
+    expected = jnp.tanh(a[..., 2 * H :] + (r * before) @ p["recurrent_kernel"][:, 2 * H :])
+    close(n, expected)
+    close(h, (1 - z) * n + z * before)
+
+
+def test_the_place_of_the_reset_gate_is_a_flag():
+    x = normal(0, B, T, D)
+    assert message(GRU(H, reset_after=1), x) == "reset_after: got 1, allowed: True or False"
+    assert "recurrent_bias" not in parameters("gru_reset_before")["params"]
 
 
 def test_errors_of_the_implementation_name_the_argument(monkeypatch):
