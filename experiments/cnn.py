@@ -9,7 +9,9 @@
         --optimizer adamw --weight-decay 0.05 --label-smoothing 0.1 --shift 2 --ema 0.999 \\
         --seeds 3 --validation 0
 
-Test accuracy of the digits: 98.9 %, in 19 s on two cores of an AMD EPYC.
+Test accuracy of the digits: 98.9 %, in 19 s on two cores of an AMD EPYC. With `--network resnet20`
+it is 96.9 %, with `--network plain20` 92.2 %. These took two and three minutes on two cores
+that other work shared.
 
 Test accuracy of MNIST with 3 seeds, on one core of an Intel Xeon at 2.6 GHz while other work
 shared the machine:

@@ -59,11 +59,11 @@ def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = F
     return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
 
 
-def residual(norm: str | None) -> Row:
+def residual(norm: nn.Norm | str | None) -> Row:
     """Returns a classifier with a projected skip connection and global average pooling."""
-    stage = models.Stage(4, 3, 2, 1, pool="global_average", convs=2, residual=True)
-    model = models.CNN((stage,), (), 3, norm=norm)
-    return classifier(model, (6, 6, 1), exact_pmap=norm is None)
+    stage = models.Stage(4, 3, 2, 1, pool=None, convs=2, residual=True)
+    model = models.CNN((stage,), (), 3, norm=norm, head_size=1)
+    return classifier(model, (6, 6, 1), exact_pmap=norm != "batch")
 
 
 def frozen() -> Row:
@@ -214,6 +214,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     ),
     "residual": lambda: residual(None),
     "residual_batchnorm": lambda: residual("batch"),
+    "residual_groupnorm": lambda: residual(nn.Norm("group", groups=2)),
+    "residual_instancenorm": lambda: residual("instance"),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
     "tied_language": tied_language,

@@ -53,7 +53,8 @@ def test_names_of_the_stored_hashes(golden):
     assert {name.split("/")[1] for name in stored[FIGURES]} == set(NAMES)
     trainings = [hashes for entry, hashes in stored.items() if " on " in entry]
     for hashes in trainings:
-        assert hashes.keys() == stored[FIGURES].keys()
+        # A change of an experiment removes its hashes on the processors that it was not run on.
+        assert hashes.keys() <= stored[FIGURES].keys()
     everywhere = stored[EVERYWHERE]
     for hashes in (golden, everywhere, *trainings):
         assert all(len(each) == 64 for each in hashes.values())

@@ -47,8 +47,8 @@ class CNN(nn.Module):
       dtype: dtype of the computation, such as `jnp.bfloat16`; None means the dtype of the input.
         Parameters are float32.
       head_size: height and width of the maps that the head reads. Adaptive average pooling computes
-        them from those of the last stage, so one head fits images of any size. None means no such
-        pooling.
+        them from those of the last stage, so one head fits images of any size. 1 is global average
+        pooling. None means no such pooling.
       remat: if True, training stores only the input of each stage and recomputes the stage for its
         gradient. This takes more time and less memory. It has no effect on a CPU, whose compiler
         merges both computations.
@@ -267,7 +267,7 @@ def resnet20(outputs: int = 10, features: int = 16, residual: bool = True) -> CN
       residual: if False, the same convolutions without skip connections.
 
     Returns:
-      A `CNN`. Its fields change by `clone`, as in `resnet20().clone(remat=True)`.
+      A `CNN`. Its fields change by `clone`, as in `resnet20().clone(norm="instance")`.
 
     Raises:
       InputError: outputs or features below 1.
@@ -287,5 +287,4 @@ def resnet20(outputs: int = 10, features: int = 16, residual: bool = True) -> CN
         strides = 1 if width == features else 2
         block = Stage(width, 3, strides, 1, pool=None, convs=2, residual=residual)
         stages += [block] + 2 * [dataclasses.replace(block, strides=1)]
-    stages[-1] = dataclasses.replace(stages[-1], pool="global_average")
-    return CNN(tuple(stages), outputs=outputs, norm="batch")
+    return CNN(tuple(stages), outputs=outputs, norm="batch", head_size=1)

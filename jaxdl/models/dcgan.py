@@ -22,10 +22,10 @@ def dcgan(
 ) -> tuple[nn.Module, nn.Module]:
     """Returns a generator and a discriminator of images.
 
-    The generator has BatchNorm in every layer except the last. The discriminator may have it in
-    every layer except the first. BatchNorm there would remove the brightness of a batch,
-    so generated images could stay too pale. A discriminator with BatchNorm cannot be trained with a
-    gradient penalty.
+    The generator has ReLUs, the discriminator leaky ReLUs of slope 0.2. The generator has BatchNorm
+    in every layer except the last. The discriminator may have it in every layer except the first.
+    BatchNorm there would remove the brightness of a batch, so generated images could stay too pale.
+    A discriminator with BatchNorm cannot be trained with a gradient penalty.
 
     Args:
       shape: height, width and channels of the images. Height and width are multiples of 4.
@@ -69,5 +69,5 @@ def dcgan(
         dtype=dtype,
     )
     generator = Reshaped(decoder, tuple(shape), "sigmoid")
-    discriminator = CNN(stages, dense, 1, "leaky_relu", norm=norm, dtype=dtype)
+    discriminator = CNN(stages, dense, 1, "leaky_relu(0.2)", norm=norm, dtype=dtype)
     return generator, discriminator

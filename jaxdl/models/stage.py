@@ -29,22 +29,23 @@ class Stage:
     stage's strides, followed by the norm.
 
     Source: Simonyan, Zisserman 2015, Very deep convolutional networks (several convolutions per
-    stage); He et al. 2016, Deep residual learning for image recognition; Lin, Chen, Yan 2014,
-    Network in network (global average pooling).
+    stage); He et al. 2016, Deep residual learning for image recognition.
 
     Attributes:
       features: number of kernels, at least 1.
       kernel: height and width of the kernels.
       strides: stride of the first convolution in both directions; the others have 1.
       padding: "SAME", "VALID" or numbers of zeros, as in `jaxdl.nn.conv2d`.
-      pool: "max", "average", "global_average" or None. "global_average" is the mean over all
-        positions, so the network's outputs have the same shape for every size of image.
-      window: height, width and stride of the pooling; "global_average" ignores it.
+      pool: "max", "average" or None.
+      window: height and width of the windows of the pooling.
       dropout: dropout rate of the result, in [0, 1).
       use_norm: if False, this stage has a bias instead of the network's `norm`.
       convs: n, the number of convolutions, from 1 to 26.
       residual: if True, adds a skip connection. The convolutions then must keep height and width,
         up to the strides.
+      pool_strides: distance between two windows of the pooling; None means `window`.
+      pool_padding: "VALID", "SAME" or numbers of values, as in `jaxdl.nn.max_pool`. They must be
+        smaller than the window.
 
     Raises:
       InputError: an invalid field.
@@ -60,25 +61,33 @@ class Stage:
     kernel: int = 3
     strides: int = 1
     padding: Padding | Pads = "SAME"
-    pool: Literal["max", "average", "global_average"] | None = "max"
+    pool: Literal["max", "average"] | None = "max"
     window: int = 2
     dropout: float = 0.0
     use_norm: bool = True
     convs: int = 1
     residual: bool = False
+    pool_strides: int | None = None
+    pool_padding: Padding | Pads = "VALID"
 
     def __post_init__(self) -> None:
         for name in ("features", "kernel", "strides", "window", "convs"):
             at_least(name, getattr(self, name), 1)
-        pads = self._pads
-        if not isinstance(self.padding, str | int):
-            # Tuples can be hashed and compared, unlike lists and arrays.
-            object.__setattr__(self, "padding", pads)
+        if self.pool_strides is not None:
+            at_least("pool_strides", self.pool_strides, 1)
+        for name in ("padding", "pool_padding"):
+            padding = getattr(self, name)
+            pads = _pads_of(padding, name)
+            if not isinstance(padding, str | int):
+                # Tuples can be hashed and compared, unlike lists and arrays.
+                object.__setattr__(self, name, pads)
+        if not isinstance(pads, str) and max(map(max, pads)) >= self.window:
+            raise InputError("pool_padding", padding, f"less than the window, {self.window}")
         in_range("dropout", self.dropout, 0, 1)
         for name in ("use_norm", "residual"):
             of_kind(name, getattr(self, name), bool, "True or False")
         if self.pool is not None:
-            one_of("pool", self.pool, ("max", "average", "global_average"))
+            one_of("pool", self.pool, ("max", "average"))
         if self.convs > len(LETTERS):
             raise InputError("convs", self.convs, f"at most {len(LETTERS)}")
         if self.residual and not self._keeps_size:
@@ -88,13 +97,9 @@ class Stage:
             raise InputError("padding", self.padding, f"{allowed}, with residual=True")
 
     @property
-    def _pads(self) -> str | tuple[Pair, ...]:
-        return pads_of(self.padding, ("SAME", "VALID"), 2)
-
-    @property
     def _keeps_size(self) -> bool:
         """True if a convolution of stride 1 has as many positions as its input."""
-        pads = self._pads
+        pads = _pads_of(self.padding)
         if isinstance(pads, str):
             return pads == "SAME" or self.kernel == 1
         return all(before + after == self.kernel - 1 for before, after in pads)
@@ -109,33 +114,22 @@ class Stage:
           axis: 0 for the height, 1 for the width; it matters for a `padding` of pairs.
         """
         for j in range(self.convs):
-            size = self._conv_size(size, self.strides if j == 0 else 1, axis)
+            stride = self.strides if j == 0 else 1
+            size = _size(size, self.kernel, stride, self.padding, axis)
             if size < 1:
                 return size
         if self.pool is None:
             return size
-        if self.pool == "global_average":
-            return 1
-        return out_size(size, self.window, self.window, "VALID")
-
-    def _conv_size(self, size: int, stride: int, axis: int) -> int:
-        pads = self._pads
-        if pads == "SAME":
-            return out_size(size, self.kernel, stride, "SAME")
-        if not isinstance(pads, str):
-            before, after = pads[axis]
-            size += before + after
-        return out_size(size, self.kernel, stride, "VALID")
+        stride = self.pool_strides or self.window
+        return _size(size, self.window, stride, self.pool_padding, axis)
 
     def pooled(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J C"]:
         """Applies the stage's pooling."""
         if self.pool is None:
             return x
         if self.pool == "max":
-            return max_pool(x, self.window)
-        if self.pool == "average":
-            return avg_pool(x, self.window)
-        return avg_pool(x, x.shape[1:3])
+            return max_pool(x, self.window, self.pool_strides, self.pool_padding)
+        return avg_pool(x, self.window, self.pool_strides, self.pool_padding)
 
     def names(self, i: int) -> list[str]:
         """Returns the names of the convolutions of stage `i`, in their order.
@@ -147,3 +141,17 @@ class Stage:
         if self.convs == 1:
             return [str(i)]
         return [f"{i}{letter}" for letter in LETTERS[: self.convs]]
+
+
+def _pads_of(padding: Padding | Pads, field: str = "padding") -> str | tuple[Pair, ...]:
+    return pads_of(padding, ("SAME", "VALID"), 2, field)
+
+
+def _size(size: int, window: int, stride: int, padding: Padding | Pads, axis: int) -> int:
+    """Returns the number of positions of a window along one axis, with any padding."""
+    pads = _pads_of(padding)
+    if pads == "SAME":
+        return out_size(size, window, stride, "SAME")
+    if not isinstance(pads, str):
+        size += sum(pads[axis])
+    return out_size(size, window, stride, "VALID")

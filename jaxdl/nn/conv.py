@@ -30,7 +30,9 @@ Padding = Literal["SAME", "VALID"]
 SIZES = {1: "one integer", 2: "one integer, or a pair for height and width"}
 
 
-def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, ...]:
+def pads_of(
+    padding: Any, names: Sequence[str], axes: int, field: str = "padding"
+) -> str | tuple[Pair, ...]:
     """Returns a padding by name, or the numbers of zeros before and after each axis.
 
     Args:
@@ -38,6 +40,7 @@ def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, 
         (before, after). Linen accepts the same.
       names: the names that are allowed.
       axes: number of axes.
+      field: name of the value in errors.
 
     Returns:
       The name, or one pair for each axis.
@@ -50,7 +53,7 @@ def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, 
       (((1, 1), (1, 1)), ((0, 1), (2, 2)))
     """
     if isinstance(padding, str):
-        return one_of("padding", padding, names)
+        return one_of(field, padding, names)
     allowed = f"{', '.join(names)}, one integer, or an integer or pair for each of {axes} axes"
     items = padding
     if isinstance(padding, np.ndarray):
@@ -58,8 +61,8 @@ def pads_of(padding: Any, names: Sequence[str], axes: int) -> str | tuple[Pair, 
     if isinstance(items, Integral):
         items = (items,) * axes
     if not isinstance(items, Sequence) or len(items) != axes:
-        raise InputError("padding", padding, allowed)
-    return tuple(integers("padding", item, 2, allowed, low=0) for item in items)
+        raise InputError(field, padding, allowed)
+    return tuple(integers(field, item, 2, allowed, low=0) for item in items)
 
 
 def out_size(size: int, window: int, stride: int, padding: Padding) -> int:

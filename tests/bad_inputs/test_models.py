@@ -61,7 +61,7 @@ CASES = [
     (lambda: Stage(8, padding="same"), "padding: got 'same', allowed: SAME, VALID"),
     (
         lambda: Stage(8, pool="avg"),
-        "pool: got 'avg', allowed: average, global_average, max (did you mean 'average'?)",
+        "pool: got 'avg', allowed: average, max (did you mean 'average'?)",
     ),
     (lambda: Stage(8, dropout=2), "dropout: got 2, allowed: a number in [0, 1)"),
     (lambda: Stage(8, use_norm="batch"), "use_norm: got 'batch', allowed: True or False"),
@@ -74,6 +74,9 @@ CASES = [
         "of 2 axes",
     ),
     (lambda: Stage(8, padding=-1), "padding: got -1, allowed: at least 0"),
+    (lambda: Stage(8, pool_strides=0), "pool_strides: got 0, allowed: at least 1"),
+    (lambda: Stage(8, pool_padding="FULL"), "pool_padding: got 'FULL', allowed: SAME, VALID"),
+    (lambda: Stage(8, pool_padding=2), "pool_padding: got 2, allowed: less than the window, 2"),
     (
         lambda: Stage(8, padding="VALID", residual=True),
         "padding: got 'VALID', allowed: 'SAME', or numbers of zeros that add up to 2 along each "

@@ -54,8 +54,8 @@ def mlp(activation: str = "relu", norm: str | None = None) -> Case:
     return classifier(models.MLP((6, 5), 3, activation, norm=norm), normal(4))
 
 
-def cnn(norm: nn.Norm | str | None = None, then: str | None = None, **stage) -> Case:
-    stages = (models.Stage(4, 3, **stage), models.Stage(6, 3, pool=then, strides=2))
+def cnn(norm: nn.Norm | str | None = None, **stage) -> Case:
+    stages = (models.Stage(4, 3, **stage), models.Stage(6, 3, pool=None, strides=2))
     return classifier(models.CNN(stages, (8,), 3, norm=norm), normal(*IMAGES))
 
 
@@ -144,7 +144,9 @@ ALL: dict[str, Callable[[], Case]] = {
     "lecture_cnn_3x3": lambda: classifier(models.lecture_cnn_3x3(), normal(*IMAGES)),
     "resnet20": lambda: classifier(models.resnet20(3, 2), normal(*IMAGES)),
     "residual": lambda: cnn(padding=1, convs=2, residual=True),
-    "cnn_global_average": lambda: cnn(padding=((0, 2), (1, 0)), convs=2, then="global_average"),
+    "cnn_padding": lambda: cnn(padding=((0, 2), (1, 0)), convs=2),
+    "cnn_instance_norm": lambda: cnn("instance", convs=2, residual=True),
+    "cnn_pool_padding": lambda: cnn(window=3, pool_strides=2, pool_padding=1),
     "cnn_strides": lambda: cnn(pool=None, strides=2),
     "cnn_average": lambda: cnn(pool="average"),
     "simple_rnn": lambda: rnn("simple", None, return_sequences=False),

@@ -46,6 +46,28 @@ def test_the_discriminators_biases_tell_how_bright_a_batch_is():
     assert jnp.abs(bright - dark).max() > 0.05 * bright.std()
 
 
+def test_the_discriminator_is_pytorchs_with_the_papers_slope():
+    torch = pytest.importorskip("torch")
+    _, net = dcgan(SHAPE, 3, (5,))
+    x = np.random.default_rng(1).normal(size=(4, *SHAPE)).astype(np.float32)
+    params = jax.tree.map(np.array, random_variables(net, x)["params"])
+
+    def convolved(x, layer):
+        kernel = torch.tensor(layer["kernel"]).permute(3, 2, 0, 1)
+        y = torch.nn.functional.conv2d(x, kernel, torch.tensor(layer["bias"]), 2, 1)
+        return torch.nn.functional.leaky_relu(y, 0.2)
+
+    h = torch.tensor(x).permute(0, 3, 1, 2)
+    h = convolved(convolved(h, params["conv_0"]), params["conv_1"]).permute(0, 2, 3, 1).flatten(1)
+    for name in ("dense_0", "out"):
+        layer = params["head"][name]
+        h = h @ torch.tensor(layer["kernel"]) + torch.tensor(layer["bias"])
+        if name == "dense_0":
+            h = torch.nn.functional.leaky_relu(h, 0.2)
+    y = net.apply({"params": params}, x, train=False)
+    np.testing.assert_allclose(y, h.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_sides_that_do_not_fit():
     with pytest.raises(
         InputError, match=r"shape: got \(8, 10, 1\), allowed: sides that are multiples of 4"

@@ -1,5 +1,6 @@
 """Stages against a NumPy loop and PyTorch's layers: several convolutions, skips, pooling, sizes."""
 
+import dataclasses
 import json
 
 import jax
@@ -9,7 +10,7 @@ import pytest
 
 from jaxdl.description import build, describe
 from jaxdl.models import CNN, Stage
-from jaxdl.nn import Conv
+from jaxdl.nn import Conv, avg_pool, max_pool
 from tests.models.random_variables import random_variables
 
 X = np.random.default_rng(0).normal(size=(4, 9, 8, 3)).astype(np.float32)
@@ -22,7 +23,16 @@ BLOCKS = {
     "both": Stage(4, 5, 3, ((2, 2), (1, 3)), pool="max", convs=2, residual=True),
     "one": Stage(4, 3, 2, pool="average", residual=True),
     "three": Stage(2, padding="VALID", pool=None, convs=3),
-    "even": Stage(3, 2, padding=((1, 0), (0, 1)), pool="global_average", convs=2, residual=True),
+    "even": Stage(3, 2, padding=((1, 0), (0, 1)), pool=None, convs=2, residual=True),
+}
+
+#: Stages of one convolution with other windows of pooling.
+POOLS = {
+    "overlapping": Stage(2, pool_strides=1),
+    "same": Stage(2, pool="average", window=3, pool_strides=2, pool_padding="SAME"),
+    "numbers": Stage(2, window=3, pool_strides=2, pool_padding=1),
+    "pairs": Stage(2, pool="average", window=2, pool_padding=[(1, 0), (0, 1)]),
+    "gaps": Stage(2, pool_strides=3),
 }
 
 each_block = pytest.mark.parametrize("name", BLOCKS)
@@ -66,8 +76,6 @@ def convolve(x, layer, stride, pads):
 def pooled(stage, x):
     if stage.pool is None:
         return x
-    if stage.pool == "global_average":
-        return x.mean((1, 2), keepdims=True)
     b, h, w, c = x.shape
     x = x[:, : h // 2 * 2, : w // 2 * 2].reshape(b, h // 2, 2, w // 2, 2, c)
     return x.max((2, 4)) if stage.pool == "max" else x.mean((2, 4))
@@ -135,9 +143,9 @@ def test_layers_are_named_by_stage_and_letter(name):
     assert set(params) == expected
 
 
-@each_block
+@pytest.mark.parametrize("name", [*BLOCKS, *POOLS])
 def test_stages_know_their_size(name):
-    stage = BLOCKS[name]
+    stage = (BLOCKS | POOLS)[name]
     y = jax.eval_shape(
         lambda: CNN((stage,), outputs=None).init_with_output(jax.random.key(0), X, False)
     )[0]
@@ -154,6 +162,20 @@ def test_padding_by_numbers_is_that_of_the_convolution(padding):
     np.testing.assert_array_equal(y, Conv(4, 3, strides=2, padding=padding).apply(layer, X))
     assert y.shape[1:3] == (stage.size(9, 0), stage.size(8, 1))
     assert hash(stage) == hash(Stage(4, 3, 2, padding, pool=None))
+    assert build(json.loads(json.dumps(describe(stage)))) == stage
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pooling_has_its_own_strides_and_padding(name):
+    stage = POOLS[name]
+    model = CNN((stage,), outputs=None)
+    variables = random_variables(model, X)
+    maps = CNN((dataclasses.replace(stage, pool=None),), outputs=None)
+    h = maps.apply(variables, X, train=False)
+    pools = {"max": max_pool, "average": avg_pool}
+    expected = pools[stage.pool](h, stage.window, stage.pool_strides, stage.pool_padding)
+    y = model.apply(variables, X, train=False)
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
     assert build(json.loads(json.dumps(describe(stage)))) == stage
 
 
@@ -239,7 +261,7 @@ def test_a_block_whose_last_scale_is_zero_adds_nothing():
 
 
 def test_a_network_with_global_pooling_accepts_images_of_any_size():
-    model = CNN((Stage(4, pool=None), Stage(5, pool="global_average")), outputs=2)
+    model = CNN((Stage(4, pool=None), Stage(5, pool=None)), outputs=2, head_size=1)
     variables = random_variables(model, X)
     maps = CNN((Stage(4, pool=None), Stage(5, pool=None)), outputs=None)
     for x in (X, X[:, :5], X[:, 2:3, 3:4]):

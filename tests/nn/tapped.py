@@ -76,12 +76,13 @@ MODELS = {
             (
                 Stage(3, pool=None),
                 Stage(3, convs=2, residual=True),
-                Stage(4, 3, 2, 1, pool="global_average", convs=2, residual=True),
+                Stage(4, 3, 2, 1, pool=None, convs=2, residual=True),
             ),
             (),
             2,
             norm="batch",
             remat=True,
+            head_size=1,
         ),
         IMAGES,
         {},
@@ -147,8 +148,8 @@ def relu(x):
     return np.maximum(x, 0)
 
 
-def leaky_relu(x):
-    return np.maximum(x, 0.01 * x)
+def leaky_relu(x, slope=0.01):
+    return np.maximum(x, slope * x)
 
 
 def pool(maps, reduce=np.max):
@@ -197,7 +198,7 @@ POINTS = {
         "pool_1": lambda a: pool(a["activation_1"]),
         "activation_2a": lambda a: relu(a["norm_2a"]),
         "activation_2": lambda a: relu(a["norm_2b"] + a["norm_skip_2"]),
-        "pool_2": lambda a: a["activation_2"].mean((1, 2), keepdims=True),
+        "pool_head": lambda a: a["activation_2"].mean((1, 2), keepdims=True),
     },
     "two_convolutions": {
         "activation_0a": lambda a: np.tanh(a["conv_0a"]),
@@ -233,9 +234,9 @@ POINTS = {
         "activation": lambda a: sigmoid(a["body"]),
     },
     "discriminator": {
-        "activation_0": lambda a: leaky_relu(a["conv_0"]),
-        "activation_1": lambda a: leaky_relu(a["norm_1"]),
-        "head/activation_0": lambda a: leaky_relu(a["head/norm_0"]),
+        "activation_0": lambda a: leaky_relu(a["conv_0"], 0.2),
+        "activation_1": lambda a: leaky_relu(a["norm_1"], 0.2),
+        "head/activation_0": lambda a: leaky_relu(a["head/norm_0"], 0.2),
     },
     "tcn": {
         **{
