@@ -127,7 +127,10 @@ class CNN(nn.Module):
         h = x
         for name in names:
             strides = stage.strides if name == names[0] else 1
-            h = self._conv(f"conv_{name}", stage, stage.kernel, strides, stage.padding)(h)
+            options = {"dilation": stage.dilation, "groups": stage.groups}
+            h = self._conv(f"conv_{name}", stage, stage.kernel, strides, stage.padding, **options)(
+                h
+            )
             h = self._normalized(h, stage, f"norm_{name}", train)
             if name != names[-1]:
                 h = named(self, f"activation_{name}", f(h))
@@ -142,7 +145,9 @@ class CNN(nn.Module):
                 h = named(self, f"pool_{i}", stage.pooled(h))
         return Dropout(stage.dropout)(h, train)
 
-    def _conv(self, name: str, stage: Stage, kernel: int, strides: int, padding: Any) -> Conv:
+    def _conv(
+        self, name: str, stage: Stage, kernel: int, strides: int, padding: Any, **options: int
+    ) -> Conv:
         """Returns a convolution of a stage, with a bias unless the norm has one."""
         norm = self.norm if stage.use_norm else None
         return Conv(
@@ -150,6 +155,7 @@ class CNN(nn.Module):
             (kernel, kernel),
             (strides, strides),
             padding,
+            **options,
             use_bias=not replaces_bias(norm),
             dtype=self.dtype,
             kernel_init=initializer(self.kernel_init),

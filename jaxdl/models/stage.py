@@ -46,6 +46,9 @@ class Stage:
       pool_strides: distance between two windows of the pooling; None means `window`.
       pool_padding: "VALID", "SAME" or numbers of values, as in `jaxdl.nn.max_pool`. They must be
         smaller than the window.
+      dilation: L, the distance between two taps of a kernel, which spans (F - 1) L + 1 values.
+      groups: number of groups of channels of every convolution but the projection, as in
+        `jaxdl.nn.conv2d`; a divisor of `features` and of the number of channels before.
 
     Raises:
       InputError: an invalid field.
@@ -69,9 +72,11 @@ class Stage:
     residual: bool = False
     pool_strides: int | None = None
     pool_padding: Padding | Pads = "VALID"
+    dilation: int = 1
+    groups: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("features", "kernel", "strides", "window", "convs"):
+        for name in ("features", "kernel", "strides", "window", "convs", "dilation", "groups"):
             at_least(name, getattr(self, name), 1)
         if self.pool_strides is not None:
             at_least("pool_strides", self.pool_strides, 1)
@@ -90,11 +95,16 @@ class Stage:
             one_of("pool", self.pool, ("max", "average"))
         if self.convs > len(LETTERS):
             raise InputError("convs", self.convs, f"at most {len(LETTERS)}")
+        if self.features % self.groups:
+            raise InputError("groups", self.groups, f"a divisor of the {self.features} features")
         if self.residual and not self._keeps_size:
-            allowed = (
-                f"'SAME', or numbers of zeros that add up to {self.kernel - 1} along each axis"
-            )
+            allowed = f"'SAME', or numbers of zeros that add up to {self._span - 1} along each axis"
             raise InputError("padding", self.padding, f"{allowed}, with residual=True")
+
+    @property
+    def _span(self) -> int:
+        """Number of values from the first to the last tap of a kernel."""
+        return (self.kernel - 1) * self.dilation + 1
 
     @property
     def _keeps_size(self) -> bool:
@@ -102,7 +112,7 @@ class Stage:
         pads = _pads_of(self.padding)
         if isinstance(pads, str):
             return pads == "SAME" or self.kernel == 1
-        return all(before + after == self.kernel - 1 for before, after in pads)
+        return all(before + after == self._span - 1 for before, after in pads)
 
     def size(self, size: int, axis: int = 0) -> int:
         """Returns the height or width after the stage, below 1 if the input is too small.
@@ -115,7 +125,7 @@ class Stage:
         """
         for j in range(self.convs):
             stride = self.strides if j == 0 else 1
-            size = _size(size, self.kernel, stride, self.padding, axis)
+            size = _size(size, self._span, stride, self.padding, axis)
             if size < 1:
                 return size
         if self.pool is None:

@@ -74,6 +74,8 @@ CASES = [
         "of 2 axes",
     ),
     (lambda: Stage(8, padding=-1), "padding: got -1, allowed: at least 0"),
+    (lambda: Stage(8, dilation=0), "dilation: got 0, allowed: at least 1"),
+    (lambda: Stage(8, groups=3), "groups: got 3, allowed: a divisor of the 8 features"),
     (lambda: Stage(8, pool_strides=0), "pool_strides: got 0, allowed: at least 1"),
     (lambda: Stage(8, pool_padding="FULL"), "pool_padding: got 'FULL', allowed: SAME, VALID"),
     (lambda: Stage(8, pool_padding=2), "pool_padding: got 2, allowed: less than the window, 2"),

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxdl.description import build, describe
+from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage
 from jaxdl.nn import Conv, avg_pool, max_pool
 from tests.models.random_variables import random_variables
@@ -24,6 +26,13 @@ BLOCKS = {
     "one": Stage(4, 3, 2, pool="average", residual=True),
     "three": Stage(2, padding="VALID", pool=None, convs=3),
     "even": Stage(3, 2, padding=((1, 0), (0, 1)), pool=None, convs=2, residual=True),
+}
+
+#: Stages of one convolution with dilation or groups.
+SPREAD = {
+    "dilated": Stage(4, 3, 2, dilation=2, pool=None),
+    "dilated valid": Stage(4, padding="VALID", dilation=3, pool=None),
+    "depthwise": Stage(6, 2, 1, ((1, 0), (2, 1)), dilation=2, groups=3, pool=None),
 }
 
 #: Stages of one convolution with other windows of pooling.
@@ -143,9 +152,9 @@ def test_layers_are_named_by_stage_and_letter(name):
     assert set(params) == expected
 
 
-@pytest.mark.parametrize("name", [*BLOCKS, *POOLS])
+@pytest.mark.parametrize("name", [*BLOCKS, *POOLS, *SPREAD])
 def test_stages_know_their_size(name):
-    stage = (BLOCKS | POOLS)[name]
+    stage = (BLOCKS | POOLS | SPREAD)[name]
     y = jax.eval_shape(
         lambda: CNN((stage,), outputs=None).init_with_output(jax.random.key(0), X, False)
     )[0]
@@ -163,6 +172,35 @@ def test_padding_by_numbers_is_that_of_the_convolution(padding):
     assert y.shape[1:3] == (stage.size(9, 0), stage.size(8, 1))
     assert hash(stage) == hash(Stage(4, 3, 2, padding, pool=None))
     assert build(json.loads(json.dumps(describe(stage)))) == stage
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_dilation_and_groups_are_those_of_linen(name):
+    stage = SPREAD[name]
+    model = CNN((stage,), outputs=None, activation="linear")
+    variables = random_variables(model, X)
+    linen = nn.Conv(
+        stage.features,
+        (stage.kernel,) * 2,
+        stage.strides,
+        stage.padding,
+        kernel_dilation=stage.dilation,
+        feature_group_count=stage.groups,
+    )
+    expected = linen.apply({"params": variables["params"]["conv_0"]}, X)
+    y = model.apply(variables, X, train=False)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dilated_block_of_groups_keeps_its_size():
+    stage = Stage(6, padding=2, pool=None, convs=2, residual=True, dilation=2, groups=3)
+    model = CNN((stage,), outputs=None)
+    variables = random_variables(model, X)
+    assert model.apply(variables, X, train=False).shape == (4, 9, 8, 6)
+    assert variables["params"]["conv_0a"]["kernel"].shape == (3, 3, 1, 6)
+    assert variables["params"]["skip_0"]["kernel"].shape == (1, 1, 3, 6)
+    with pytest.raises(InputError, match="^padding: got 1, allowed: .* add up to 4 along"):
+        dataclasses.replace(stage, padding=1)
 
 
 @pytest.mark.parametrize("name", POOLS)
