@@ -195,6 +195,9 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cnn_batchnorm": lambda: classifier(
         jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)
     ),
+    "efficientnet": lambda: classifier(
+        jaxdl.models.EfficientNet((jaxdl.models.InvertedResidual(3, 2),), 3, 4, 3), (6, 6, 1)
+    ),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
     "birnn_classifier": lambda: sequence_classifier(

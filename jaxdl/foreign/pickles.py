@@ -91,7 +91,7 @@ class _Refused(Exception):
 
 
 def unpickled(file: IO[bytes], source: str, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the object of the pickle that begins at the place of an open file.
+    r"""Returns the object of the pickle that begins at the place of an open file.
 
     Args:
       file: an open file. Afterwards its place is behind the pickle.
@@ -111,7 +111,7 @@ def unpickled(file: IO[bytes], source: str, storages: dict[str, Storage] | None 
       {'a': 3}
       >>> unpickled(io.BytesIO(b"cos\nsystem\nX\x04\x00\x00\x00true\x85R."), "x.pth")
       Traceback (most recent call last):
-      jaxdl.errors.InputError: x.pth: got 'os.system', allowed: a state_dict of PyTorch ...
+      jaxdl.errors.InputError: x.pth: got 'os.system', allowed: a state_dict of PyTorch, ...
     """
     machine = _Machine(storages)
     allowed = "a state_dict of PyTorch, written by torch.save(model.state_dict(), path)"

@@ -28,9 +28,7 @@ def reference(photo, size, resize, filter):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 60), st.integers(1, 60), st.integers(1, 30), st.integers(0, 9), st.booleans()
-)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 30), st.integers(0, 9), st.booleans())
 def test_crops_are_those_of_pillow(height, width, size, more, is_cubic):
     if max(height, width) > 20 * min(height, width) or height == width == size:
         return

@@ -18,7 +18,7 @@ def test_a_kernel_of_bgr_images_is_flipped():
 
 def test_names_are_sorted_by_their_numbers():
     names = [f"model_{i}/conv2d_{j}" for i in (2, 10) for j in (1, 9, 11)]
-    assert sorted(reversed(names), key=natural) == names
+    assert sorted(names[::-1], key=natural) == names
 
 
 def test_photographs_are_scaled_as_by_the_formula():

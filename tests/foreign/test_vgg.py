@@ -80,8 +80,8 @@ def test_weights_without_a_classifier_are_a_body(twin, files, tmp_path):
     features = {key: value for key, value in arrays.items() if key.startswith("features")}
     path = tmp_path / "body.weights.h5"
     twins.write_keras_3(path, twins.keras(features))
-    for path in (path, write(tmp_path, features)):
-        body = jaxdl.load(path)
+    for file in (path, write(tmp_path, features)):
+        body = jaxdl.load(file)
         assert body.model.outputs is None
         assert body.predict([PHOTO]).shape == (1, 7, 7, 8)
 

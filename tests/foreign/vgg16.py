@@ -65,7 +65,8 @@ def errors(network, path):
     logits, activations = function(images)
     ours = [*(activations[name] for name in names), logits]
     found = []
-    for name, y, expected in zip([*names, "logits"], ours, twins.reference(network, images)):
+    correct = twins.reference(network, images)
+    for name, y, expected in zip([*names, "logits"], ours, correct, strict=True):
         difference = np.abs(np.asarray(y) - expected).max()
         found.append(float(difference / np.abs(expected).max()))
         print(f"{name:20} {found[-1]:.1e}", flush=True)
