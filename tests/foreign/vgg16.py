@@ -3,8 +3,8 @@
     python -m tests.foreign.vgg16                  # activations, then every kind of file
     python -m tests.foreign.vgg16 --only old.pth   # one file
 
-The weights and biases are random. Each file has 528 MiB and is read in a process of its own, from
-memory of the system if that holds it. The peak is the largest resident memory, above that before
+The weights and biases are random. Each file has 528 MiB and is read in another process, from the
+memory of the system if it is there. The peak is the largest resident memory, above that before
 the reading, in sizes of the file.
 """
 
