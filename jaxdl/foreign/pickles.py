@@ -251,6 +251,8 @@ class _Machine:
 _PUSHED = (
     *("BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    # Texts of Python 2, which wrote many of the older files.
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
 )
 _CONSTANTS: Mapping[str, Any] = {
     "NONE": lambda: None,
