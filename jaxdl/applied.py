@@ -15,6 +15,12 @@ from jaxdl.functions import bind, predict_batched
 ROWS = frozenset({"inputs", "lengths", "label"})
 
 
+#: Most examples of a batch, and most numbers of its inputs, if the caller gives no batch size. The
+#: maps of a large convolutional network need 50 times the memory of its inputs.
+MAX_ROWS = 500
+MAX_NUMBERS = 2**21
+
+
 class Applied:
     """A function of a network, such as `network.predict`, that takes raw inputs.
 
@@ -32,7 +38,7 @@ class Applied:
         self.network = network
         self.name = name
 
-    def __call__(self, *args: Any, batch_size: int = 500, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         network = self.network
         function = bind(network.task.functions[self.name], network.state)
         if self.names[:1] != ["inputs"]:
@@ -52,6 +58,9 @@ class Applied:
         rows = {name: np.asarray(each) for name, each in given.items() if each is not None}
         for name in [name for name in rows if name not in ROWS]:
             rows[name] = network.preprocessing(rows[name], name)
+        if batch_size is None:
+            size = max(1, np.asarray(given["inputs"][:1]).size)
+            batch_size = max(1, min(MAX_ROWS, MAX_NUMBERS // size))
         call = Partial(_Named(tuple(rows)), function)
         outputs = predict_batched(call, *rows.values(), batch_size=batch_size)
         if self.name == "predict" and "target" in network.fields:

@@ -128,7 +128,7 @@ class Network:
         return [*super().__dir__(), *_names(self.task)]
 
     def predict(
-        self, inputs: Any, lengths: Any = None, *, batch_size: int = 500, **more: Any
+        self, inputs: Any, lengths: Any = None, *, batch_size: int | None = None, **more: Any
     ) -> np.ndarray:
         """Returns the outputs for raw inputs: probabilities of a classifier, numbers in their unit.
 
@@ -138,7 +138,7 @@ class Network:
             channel axis. Texts are a list, and rows of a table are a list of dictionaries. If the
             preprocessing has a crop, images may have any size, also different ones in a list.
           lengths: `[N]`, number of steps of each sequence. None means all of them.
-          batch_size: number of examples in a batch.
+          batch_size: number of examples in a batch; None means 500, or fewer large ones.
           **more: `[N, ...]`, further inputs of a module of the user by name.
 
         Returns:

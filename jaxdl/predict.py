@@ -27,6 +27,7 @@ import jax
 import numpy as np
 
 from jaxdl import plots, rng
+from jaxdl.applied import MAX_ROWS
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.decoding import Form, decode, form_of
 from jaxdl.data.files import expand_path, write_atomically
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", help="file of the predictions; default: the terminal")
     parser.add_argument("--member", type=int, default=0, help="index of the seed; default: 0")
-    parser.add_argument("--batch-size", type=int, default=500, help="default: 500")
+    parser.add_argument("--batch-size", type=int, help="default: 500, or fewer large examples")
     parser.add_argument(
         "--resize",
         action="store_true",
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     """Loads the network, and does what its task is for."""
-    at_least("batch_size", options.batch_size, 1)
+    if options.batch_size is not None:
+        at_least("batch_size", options.batch_size, 1)
     network = load(expand_path(options.run, "run"), member=options.member)
     use = _use(network, options.samples)
     out = None
@@ -193,7 +195,7 @@ def _wanted(network: Network) -> str:
 
 def _parts(network: Network, raw: RawInputs, options: argparse.Namespace) -> Iterator[Any]:
     """Yields the inputs in parts, so that a large folder of images needs little memory."""
-    size = 4 * options.batch_size
+    size = 4 * (options.batch_size or MAX_ROWS)
     for first in range(0, len(raw.names), size):
         part = raw.values[first : first + size]
         if raw.kind == "images":

@@ -216,6 +216,9 @@ ROWS: dict[str, Callable[[], Row]] = {
     "residual_batchnorm": lambda: residual("batch"),
     "residual_groupnorm": lambda: residual(nn.Norm("group", groups=2)),
     "residual_instancenorm": lambda: residual("instance"),
+    "efficientnet": lambda: classifier(
+        jaxdl.models.EfficientNet((jaxdl.models.InvertedResidual(3, 2),), 3, 4, 3), (6, 6, 1)
+    ),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
     "tied_language": tied_language,

@@ -70,7 +70,7 @@ ARROWS = {
         *("core", "data", "errors", "functions", "models", "network", "output", "tasks"),
         *("version", "weights"),
     },
-    "predict": {"data", "errors", "export", "network", "output", "plots", "rng"},
+    "predict": {"applied", "data", "errors", "export", "network", "output", "plots", "rng"},
     "runs": {
         *("core", "data", "environment", "errors", "output", "plots", "rng", "saving", "tasks"),
         *("training", "weights"),

@@ -31,7 +31,7 @@ def efficientnet_layout(arrays: Mapping[str, Stored], path: Path) -> Layout | No
       path: the file, for messages.
 
     Example:
-      >>> efficientnet_layout({"w": np.zeros(3)}, Path("x")) is None
+      >>> efficientnet_layout({}, Path("x")) is None
       True
     """
     if "_conv_stem.weight" not in arrays or "_blocks.0._depthwise_conv.weight" not in arrays:

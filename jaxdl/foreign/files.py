@@ -71,7 +71,7 @@ def _read_safetensors(path: Path) -> dict[str, Stored]:
             dtype = DTYPES[entry["dtype"]]
             shape = tuple(entry["shape"])
             field = f"{path}: {name}"
-            if not 0 <= begin <= end <= size:
+            if not 8 + length <= begin <= end <= size:
                 raise InputError(field, f"bytes {begin} to {end} of {size}", allowed)
             arrays[name] = raw_array(field, path, begin, end, dtype, shape)
     except InputError:

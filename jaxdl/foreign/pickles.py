@@ -91,7 +91,7 @@ class _Refused(Exception):
 
 
 def unpickled(file: IO[bytes], source: str, storages: dict[str, Storage] | None = None) -> Any:
-    """Returns the object of the pickle that begins at the place of an open file.
+    r"""Returns the object of the pickle that begins at the place of an open file.
 
     Args:
       file: an open file. Afterwards its place is behind the pickle.
@@ -111,7 +111,7 @@ def unpickled(file: IO[bytes], source: str, storages: dict[str, Storage] | None 
       {'a': 3}
       >>> unpickled(io.BytesIO(b"cos\nsystem\nX\x04\x00\x00\x00true\x85R."), "x.pth")
       Traceback (most recent call last):
-      jaxdl.errors.InputError: x.pth: got 'os.system', allowed: a state_dict of PyTorch ...
+      jaxdl.errors.InputError: x.pth: got 'os.system', allowed: a state_dict of PyTorch, ...
     """
     machine = _Machine(storages)
     allowed = "a state_dict of PyTorch, written by torch.save(model.state_dict(), path)"
@@ -251,6 +251,8 @@ class _Machine:
 _PUSHED = (
     *("BININT", "BININT1", "BININT2", "LONG1", "INT", "LONG", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    # Texts of Python 2, which wrote many of the older files.
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),
 )
 _CONSTANTS: Mapping[str, Any] = {
     "NONE": lambda: None,

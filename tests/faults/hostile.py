@@ -33,11 +33,19 @@ from tests.faults import (
     hostile_files,
     hostile_npz,
     hostile_runs,
+    hostile_weights,
 )
 from tests.faults.hostile_npz import Row
 from tests.runs.scripts import script
 
-PARTS = (hostile_npz, hostile_data, hostile_files, hostile_runs, hostile_checkpoints)
+PARTS = (
+    hostile_npz,
+    hostile_data,
+    hostile_files,
+    hostile_runs,
+    hostile_checkpoints,
+    hostile_weights,
+)
 
 #: By name, a function that prepares the case in an empty directory, and the expected outcome.
 #: The directory lies beside another one called `outside`.

@@ -35,6 +35,15 @@ def test_several_pickles_follow_each_other():
     assert file.read() == b"rest"
 
 
+def test_texts_and_dictionaries_of_python_2_are_read():
+    """The bytes are those of `pickle.dumps(OrderedDict([("a", 1L), ("b", "c")]), 2)`."""
+    content = (
+        b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01(]q\x02(U\x01aq\x03\x8a\x01\x01e"
+        b"]q\x04(U\x01bq\x05T\x01\x00\x00\x00cq\x06ee\x85q\x07Rq\x08."
+    )
+    assert read(content) == {"a": 1, "b": "c"}
+
+
 class Evil:
     def __reduce__(self):
         return eval, ("open('/tmp/evil-was-here', 'w')",)

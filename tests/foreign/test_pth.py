@@ -132,7 +132,7 @@ def test_changed_bytes_are_read_or_refused(tmp_path, new):
 def with_tensor(path, offset=0, shape=(2, 3), strides=(3, 1), count=6):
     """Writes a file of the new form with one tensor of these numbers."""
     numbers = b"".join(
-        (pickle.dumps(each, 2)[2:-1] for each in (offset, tuple(shape), tuple(strides)))
+        pickle.dumps(each, 2)[2:-1] for each in (offset, tuple(shape), tuple(strides))
     )
     storage = (
         b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu"

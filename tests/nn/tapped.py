@@ -14,6 +14,8 @@ from jaxdl.models import (
     Autoencoder,
     Conditional,
     ConvDecoder,
+    EfficientNet,
+    InvertedResidual,
     OneHot,
     Reshaped,
     SequenceNet,
@@ -21,6 +23,7 @@ from jaxdl.models import (
     UpStage,
     dcgan,
     tcn,
+    vgg,
 )
 from jaxdl.nn import RNN, Embedding, TimeDistributed, tap
 from tests.models.random_variables import random_variables
@@ -59,6 +62,8 @@ GENERATOR, DISCRIMINATOR = dcgan((8, 8, 2), 2, (5,), norm="batch")
 HALVES = Conditional(MLP((5,), 4, "tanh"), 3, 2), Conditional(Reshaped(MLP((5,), 6), (3, 2)), 3, 2)
 
 
+BLOCKS = (InvertedResidual(3, expansion=1), InvertedResidual(4, 2, 5, 2, 2))
+
 #: A model, its input, and the further arguments of its call.
 MODELS = {
     "mlp": (MLP((5, 4), 3, "tanh", norm="layer"), VECTORS, {}),
@@ -89,6 +94,8 @@ MODELS = {
     ),
     "two_convolutions": (CNN((Stage(3, convs=2),), (), 2, "tanh"), IMAGES, {}),
     "maps": (CNN((Stage(3),), outputs=None), IMAGES, {}),
+    "vgg": (vgg(((3,), (4, 5)), (6,), 3, head_size=1), IMAGES, {}),
+    "efficientnet": (EfficientNet(BLOCKS, stem=3, top=6, outputs=3), IMAGES, {}),
     "conv_decoder": (
         ConvDecoder((UpStage(3), UpStage(1)), (2, 2, 4), (5,), norm="batch"),
         VECTORS,
@@ -137,6 +144,7 @@ CHAINS = [
     "smooth_cnn",
     "two_convolutions",
     "maps",
+    "vgg",
     "conv_decoder",
     "autoencoder",
     "generator",
@@ -150,6 +158,10 @@ def relu(x):
 
 def leaky_relu(x, slope=0.01):
     return np.maximum(x, slope * x)
+
+
+def relu6(x):
+    return np.clip(x, 0, 6)
 
 
 def pool(maps, reduce=np.max):
@@ -208,6 +220,24 @@ POINTS = {
     "maps": {
         "activation_0": lambda a: relu(a["conv_0"]),
         "pool_0": lambda a: pool(relu(a["conv_0"])),
+    },
+    "vgg": {
+        **{f"activation_{i}": lambda a, i=i: relu(a[f"conv_{i}"]) for i in range(3)},
+        "pool_0": lambda a: pool(relu(a["conv_0"])),
+        "pool_2": lambda a: pool(relu(a["conv_2"])),
+        "pool_head": lambda a: a["pool_2"].mean((1, 2), keepdims=True),
+        "head/activation_0": lambda a: relu(a["head/dense_0"]),
+    },
+    "efficientnet": {
+        "activation_stem": lambda a: relu6(a["norm_stem"]),
+        "block_0/activation_depthwise": lambda a: relu6(a["block_0/norm_depthwise"]),
+        **{
+            f"block_{i}/activation_{part}": lambda a, name=f"block_{i}/norm_{part}": relu6(a[name])
+            for i in (1, 2)
+            for part in ("expand", "depthwise")
+        },
+        "activation_top": lambda a: relu6(a["norm_top"]),
+        "pool_head": lambda a: a["activation_top"].mean((1, 2)),
     },
     "conv_decoder": {
         "activation_dense_0": lambda a: relu(a["norm_dense_0"]),
