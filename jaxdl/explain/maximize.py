@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxdl.errors import InputError, at_least, in_range, one_of
 from jaxdl.explain.layers import Layer, as_partial, check_finite, check_units, layer_shape
 from jaxdl.explain.parametrization import NOISE, parametrization
-from jaxdl.explain.receptive import check_image_shape, receptive_fields
+from jaxdl.explain.receptive import check_image_shape, passing_nan, receptive_fields
 from jaxdl.explain.transformations import random_warp
 from jaxdl.rng import check_key, fold, stream
 
@@ -77,6 +77,7 @@ class Maximized(NamedTuple):
     Attributes:
       images: `[N, H, W, C]` in [0, 1], rounded to 8 bits.
       activation: `[N]`, largest value of the unit over all positions, for this image.
+      position: `[N]`, its position, in row-major order.
       is_live: `[N]`, False for a unit whose gradient was 0 in every step.
 
     Example: see `maximize`.
@@ -84,6 +85,7 @@ class Maximized(NamedTuple):
 
     images: Float[np.ndarray, "N H W C"]
     activation: Float[np.ndarray, " N"]
+    position: Int[np.ndarray, " N"]
     is_live: Bool[np.ndarray, " N"]
 
 
@@ -172,7 +174,7 @@ def check_field(f: Layer, shape: tuple[int, int, int]) -> None:
         return
     if len(outputs) != 3:
         return
-    inside, corner = np.asarray(_framed(as_partial(f), large))
+    inside, corner = np.asarray(passing_nan(_framed, "large")(as_partial(f), large))
     if inside or not corner:
         return
     field = receptive_fields(f, large, batch_size=8).size
@@ -183,7 +185,6 @@ def check_field(f: Layer, shape: tuple[int, int, int]) -> None:
     raise InputError("shape", tuple(shape), shown)
 
 
-@partial(jax.jit, static_argnames="large")
 def _framed(f: Partial, large: tuple[int, int, int]) -> Bool[Array, " 2"]:
     """Returns if a unit depends on the middle third only, and if one is free of the corner."""
     height, width, _ = large
@@ -239,14 +240,13 @@ def _ascend(
     options: Ascent,
     shift: int,
 ) -> Any:
-    """Returns images `[N, H, W, C]`, activations and whether a gradient was not 0."""
+    """Returns the fields of `Maximized`."""
     image_of = parametrization(options.parametrization, shape, options.decorrelate)
     optimizer = OPTIMIZERS[options.optimizer](options.learning_rate)
     is_warped = shift > 0 or options.scale > 0 or options.rotation > 0
 
-    def scores(images: Float[Array, "N H W C"], score: Any) -> Float[Array, " N"]:
-        maps = jax.vmap(lambda y, unit: y[..., unit])(f(images), units)
-        return jax.vmap(score)(maps.astype(jnp.float32))
+    def maps_of(images: Float[Array, "N H W C"]) -> Float[Array, "N ..."]:
+        return jax.vmap(lambda y, unit: y[..., unit])(f(images), units).astype(jnp.float32)
 
     def warped(key: Key[Array, ""], z: Float[Array, "..."]) -> Float[Array, "H W C"]:
         image = image_of.image(z)
@@ -258,7 +258,8 @@ def _ascend(
     def loss(z: Float[Array, "N ..."], step: Int[Array, ""]) -> Float[Array, ""]:
         # Examples are independent, so the gradient of the sum is that of each score.
         now = jax.vmap(lambda key: fold(fold(key, 1), step))(keys)
-        return -scores(jax.vmap(warped)(now, z), SCORES[options.score]).sum()
+        maps = maps_of(jax.vmap(warped)(now, z))
+        return -jax.vmap(SCORES[options.score])(maps).sum()
 
     def ascend(carry: Any, step: Int[Array, ""]) -> Any:
         z, state, is_live = carry
@@ -272,4 +273,5 @@ def _ascend(
     steps = jnp.arange(options.steps, dtype=jnp.int32)
     (z, _, is_live), _ = jax.lax.scan(ascend, carry, steps)
     images = jnp.round(255 * jax.vmap(image_of.image)(z)) / 255
-    return images, scores(images, _max), is_live
+    maps = maps_of(images).reshape(len(units), -1)
+    return images, maps.max(1), maps.argmax(1).astype(jnp.int32), is_live

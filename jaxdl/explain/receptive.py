@@ -1,7 +1,8 @@
 """Receptive fields: the part of an image that a unit depends on, exactly and for any network."""
 
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxtyping import Array, Int
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.explain.layers import Layer, as_partial, check_finite, layer_shape
+from jaxdl.xla import accepted_options
 
 
 class Boxes(NamedTuple):
@@ -80,7 +82,8 @@ def receptive_fields(f: Layer, shape: tuple[int, int, int], batch_size: int = 64
             # Lines of the last batch are repeated, which changes no minimum and no maximum.
             lines = np.minimum(np.arange(start, start + min(batch_size, size)), size - 1)
             lines = lines.astype(np.int32)
-            first, end = _extend(as_partial(f), first, end, lines, shape=shape, axis=axis)
+            extend = passing_nan(_extend, "shape", "axis")
+            first, end = extend(as_partial(f), first, end, lines, shape=shape, axis=axis)
         is_reached = np.asarray(end) > 0
         edges += [np.where(is_reached, first, 0), np.asarray(end)]
     return Boxes(*edges)
@@ -98,7 +101,26 @@ def check_image_shape(shape: tuple[int, ...]) -> None:
         raise InputError("shape", tuple(shape), "that of one image, (H, W, C)")
 
 
-@partial(jax.jit, static_argnames=("shape", "axis"))
+@cache
+def passing_nan(f: Callable[..., Any], *static_argnames: str) -> Callable[..., Any]:
+    """Returns a compiled function in which the maximum of NaN and a number is NaN.
+
+    YNNPACK, which XLA uses on a CPU for sums and maxima of many values, loses NaN in maxima.
+
+    Args:
+      f: a function at the top of a module.
+      *static_argnames: see `jax.jit`.
+
+    Example:
+      >>> x = jnp.full((4, 8, 8, 16), 0.5).at[0, 3].set(jnp.nan)
+      >>> pool = passing_nan(lambda x: x.reshape(4, 4, 2, 4, 2, 16).max((2, 4)))
+      >>> int(jnp.isnan(pool(x)).sum())
+      64
+    """
+    options = accepted_options(xla_cpu_experimental_ynn_fusion_type="")
+    return jax.jit(f, static_argnames=static_argnames, compiler_options=options)
+
+
 def _extend(
     f: Partial,
     first: Int[Array, "... U"],
