@@ -45,6 +45,7 @@ def layers(
       conv_0 (8, 8, 4)
       activation_0 (8, 8, 4)
       pool_0 (4, 4, 4)
+      Dropout_0 (4, 4, 4)
       head/out (3,)
       head (3,)
     """

@@ -136,6 +136,8 @@ def _extend(
         return jnp.where(is_line, jnp.nan, 0.5)
 
     is_reached = jnp.isnan(f(jax.vmap(probe)(lines)))
-    firsts = jax.vmap(lambda reached, line: jnp.where(reached, line, shape[axis]))(is_reached, lines)
+    firsts = jax.vmap(lambda reached, line: jnp.where(reached, line, shape[axis]))(
+        is_reached, lines
+    )
     ends = jax.vmap(lambda reached, line: jnp.where(reached, line + 1, 0))(is_reached, lines)
     return jnp.minimum(first, firsts.min(0)), jnp.maximum(end, ends.max(0))

@@ -2,13 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 
 def warp(
     image: Float[Array, "H W C"],
-    angle: Float[Array, ""],
-    scale: Float[Array, ""],
+    angle: float | Float[Array, ""],
+    scale: float | Float[Array, ""],
     shift: Float[Array, " 2"],
     fill: float = 0.5,
 ) -> Float[Array, "H W C"]:
@@ -64,9 +64,9 @@ def warp(
 def random_warp(
     key: Key[Array, ""],
     image: Float[Array, "H W C"],
-    shift: int,
-    scale: float,
-    rotation: float,
+    shift: int | Int[Array, ""],
+    scale: float | Float[Array, ""],
+    rotation: float | Float[Array, ""],
     fill: float = 0.5,
 ) -> Float[Array, "H W C"]:
     """Returns an image after a random shift, scaling and rotation.
@@ -88,7 +88,5 @@ def random_warp(
     """
     shifts = jax.random.randint(jax.random.fold_in(key, 0), (2,), -shift, shift + 1)
     factor = jax.random.uniform(jax.random.fold_in(key, 1), (), minval=1 - scale, maxval=1 + scale)
-    degrees = jax.random.uniform(
-        jax.random.fold_in(key, 2), (), minval=-rotation, maxval=rotation
-    )
+    degrees = jax.random.uniform(jax.random.fold_in(key, 2), (), minval=-rotation, maxval=rotation)
     return warp(image, jnp.deg2rad(degrees), factor, shifts.astype(jnp.float32), fill)

@@ -85,7 +85,7 @@ def unit_images(
     width = columns * row_width + (columns - 1) * 2 * WIDE + 0.2
     height = rows * row_height + 0.75
     with page(path, width, height) as figure:
-        ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        ax = figure.subplots()
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(height, 0))
         text = plain(title)
@@ -97,7 +97,9 @@ def unit_images(
             left = 0.1 + column * (row_width + 2 * WIDE)
             top = 0.66 + row * row_height
             is_dead = dead is not None and bool(dead[i])
-            _draw_unit(ax, left, top, units[i], made[i], made_values[i], crops[i], values[i], is_dead)
+            _draw_unit(
+                ax, left, top, units[i], made[i], made_values[i], crops[i], values[i], is_dead
+            )
     return Path(path)
 
 
@@ -236,12 +238,10 @@ def layer_maps(
     if title is None:
         title = f"{units:,} maps in {len(shown)} layers; the strongest of each layer for one image"
     with page(path, width, height) as figure:
-        ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        ax = figure.subplots()
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(height, 0))
-        ax.text(
-            0.1, 0.22, plain(title), va="center", fontsize=font_size(width, len(title), 10.5)
-        )
+        ax.text(0.1, 0.22, plain(title), va="center", fontsize=font_size(width, len(title), 10.5))
         _draw_map(ax, label, 0.45, unit_range(image), {"cmap": "gray", "vmin": 0, "vmax": 1})
         for row, (name, each) in enumerate(shown.items()):
             top = 0.45 + row * step
