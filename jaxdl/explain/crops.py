@@ -89,7 +89,8 @@ def best_crops(
         best = _merge(as_partial(f), best, batch, numbers, np.int32(rows))
     value, image, position = map(np.asarray, best)
     if not np.isfinite(value).all():
-        raise InputError("activations", value[~np.isfinite(value)][0], "finite ones; see weights")
+        shown = float(value[~np.isfinite(value)][0])
+        raise InputError("activations", shown, "finite ones, of finite weights and images")
     edges = [edge.reshape(-1, units) for edge in boxes]
     box = np.stack([edge[position, np.arange(units)[:, None]] for edge in edges], -1)
     return Crops(value, image, position, box, boxes.size)
@@ -217,7 +218,8 @@ def _merge(
     """Returns the best crops of those so far and of a batch, whose first `rows` images count."""
     y = f(batch)
     maps = y.reshape(y.shape[0], -1, y.shape[-1]).astype(jnp.float32)
-    value = maps.max(1).T
+    # On a CPU the maximum of many numbers may ignore NaN.
+    value = jnp.where(jnp.isnan(maps).any(1), jnp.nan, maps.max(1)).T
     position = maps.argmax(1).astype(jnp.int32).T
     counts = jnp.arange(numbers.size, dtype=jnp.int32) < rows
     value = jnp.where(jnp.broadcast_to(counts, value.shape), value, -jnp.inf)

@@ -95,6 +95,8 @@ def maximize(
     key: Key[Array, ""],
     shape: tuple[int, int, int],
     ascent: Ascent | None = None,
+    *,
+    clipped: bool = False,
     batch_size: int = 16,
 ) -> Maximized:
     """Returns images that excite units, made by gradient ascent from noise.
@@ -113,6 +115,8 @@ def maximize(
       key: root key of the random numbers.
       shape: shape of the images, `(H, W, C)`, at least the receptive field.
       ascent: options; None means `Ascent()`.
+      clipped: if True, images smaller than the receptive field are allowed, as for a network that
+        was trained on images of this shape.
       batch_size: number of units that are computed at the same time.
 
     Returns:
@@ -135,7 +139,8 @@ def maximize(
     at_least("batch_size", batch_size, 1)
     chosen = check_units(units, f, shape)
     check_finite(f, shape)
-    check_field(f, shape)
+    if not clipped:
+        check_field(f, shape)
     options = ascent or Ascent()
     shift = options.shift
     if shift is None:
@@ -178,9 +183,9 @@ def check_field(f: Layer, shape: tuple[int, int, int]) -> None:
     if inside or not corner:
         return
     field = receptive_fields(f, large, batch_size=8).size
-    least = tuple(max(pair) for pair in zip(field, shape[:2], strict=True))
-    if least == large[:2]:
-        least = field
+    if height >= field[0] and width >= field[1]:
+        # With strides, the field of no position may lie exactly inside of the frame.
+        return
     shown = f"at least {(*field, channels)}, the receptive field of the layer"
     raise InputError("shape", tuple(shape), shown)
 
@@ -209,8 +214,8 @@ def _normalized(learning_rate: float) -> optax.GradientTransformation:
 
 
 def _adam(learning_rate: float) -> optax.GradientTransformation:
-    # Gradients can be smaller than the usual 1e-8. With a longer memory of their squares a saturated
-    # pixel hardly moves again.
+    # Gradients can be smaller than the usual 1e-8. With a longer memory of their squares a
+    # saturated pixel hardly moves again.
     return optax.adam(learning_rate, b2=0.95, eps=1e-12)
 
 
@@ -267,7 +272,9 @@ def _ascend(
     def ascend(carry: Any, step: Int[Array, ""]) -> Any:
         z, state, is_live = carry
         gradient = jax.grad(loss)(z, step)
-        update, state = jax.vmap(optimizer.update)(gradient, state, z)
+        # Some of Optax's code mixes dtypes, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            update, state = jax.vmap(optimizer.update)(gradient, state, z)
         is_live |= (gradient != 0).any(tuple(range(1, z.ndim)))
         return (z + update, state, is_live), None
 

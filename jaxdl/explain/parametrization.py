@@ -82,8 +82,9 @@ def parametrization(
     spectrum = jnp.asarray(spectrum * np.sqrt(height * width) / 4, jnp.float32)
 
     def image(z: Float[Array, "2 H K C"]) -> Float[Array, "H W C"]:
-        scaled = jax.lax.complex(z[0], z[1]) * spectrum[..., None]
-        return squashed(jnp.fft.irfft2(scaled, s=(height, width), axes=(0, 1)))
+        scaled = z * spectrum[None, ..., None]
+        waves = jax.lax.complex(scaled[0], scaled[1])
+        return squashed(jnp.fft.irfft2(waves, s=(height, width), axes=(0, 1)))
 
     def init(key: Key[Array, ""]) -> Float[Array, "2 H K C"]:
         return NOISE[name] * jax.random.normal(key, (2, *spectrum.shape, channels))

@@ -46,8 +46,8 @@ def receptive_fields(f: Layer, shape: tuple[int, int, int], batch_size: int = 64
 
         unit depends on row r    <=>    f(image with NaN in row r) is NaN at this unit
 
-    0 * NaN is NaN, and ReLU, maxima and norms pass NaN on. So the H + W images with NaN in one row or
-    column show every connection, whatever the weights are. A norm over positions, such as
+    0 * NaN is NaN, and ReLU, maxima and norms pass NaN on. So the H + W images with NaN in one row
+    or column show every connection, whatever the weights are. A norm over positions, such as
     GroupNorm, connects each unit to the whole image.
 
     Args:

@@ -37,7 +37,7 @@ def bound(module, shape=SHAPE, seed=0):
 
 
 class Stack(nn.Module):
-    """Convolutions and poolings in order: "conv", "max" or "sum", size, stride, dilation, padding."""
+    """Layers in order: "conv", "max" or "sum", size, stride, dilation and padding."""
 
     steps: tuple
 

@@ -102,7 +102,7 @@ def test_a_dead_unit_is_marked():
     bias = params["conv_0"]["bias"].at[2].set(-1e6)
     params["conv_0"] = {**params["conv_0"], "bias": bias}
     f = explain.layer(MODEL, {"params": params}, "activation_0")
-    made = explain.maximize(f, range(5), root(0), SHAPE, WARPED)
+    made = explain.maximize(f, range(5), root(0), SHAPE, Ascent(score="mean", steps=12, shift=1))
     assert made.is_live.tolist() == [True, True, False, True, True]
     assert made.activation[2] == 0
 
@@ -117,6 +117,8 @@ def test_images_smaller_than_the_field_are_refused():
     with pytest.raises(InputError, match=r"^shape: got .8, 9, 2., allowed: at least .12, 12, 2."):
         explain.maximize(f, 0, root(0), (8, 9, 2), WARPED)
     assert explain.maximize(f, 0, root(0), (12, 12, 2), WARPED).images.shape == (1, 12, 12, 2)
+    small = explain.maximize(f, 0, root(0), (8, 9, 2), WARPED, clipped=True)
+    assert small.images.shape == (1, 8, 9, 2)
 
 
 def test_a_function_of_one_size_or_of_the_whole_image_passes():
