@@ -2,7 +2,8 @@
 
     python experiments/what_it_sees.py
     python experiments/what_it_sees.py --data mnist --epochs 3
-    python experiments/what_it_sees.py --score mean --parametrization pixels --optimizer normalized
+    python experiments/what_it_sees.py --score mean --parametrization pixels \\
+        --optimizer-of-images normalized --no-warps
     python experiments/what_it_sees.py --load runs/mine --layers conv_1 --units 0 3 5
     python experiments/what_it_sees.py --load weights.pth --size 96 --images photographs
 
@@ -54,8 +55,9 @@ class Config(Options):
     """Side of the made images in pixels; default: that of the images."""
     ascent_steps: int = 256
     """Steps of the ascent that makes an image."""
-    score: Literal["center", "mean", "max"] = "center"
-    """Number of a unit's map that is maximized: the middle value, the mean or the largest."""
+    score: Literal["auto", "center", "mean", "max"] = "auto"
+    """Number of a unit's map that is maximized: the middle value, the mean or the largest.
+    auto means center, and max if the middle unit depends on the whole image."""
     parametrization: Literal["fourier", "pixels"] = "fourier"
     """fourier: waves with the spectrum of photographs; pixels: each pixel alone."""
     optimizer_of_images: Literal["adam", "normalized"] = "adam"
@@ -75,16 +77,12 @@ class Config(Options):
 
     def ascent(self) -> Ascent:
         """Returns the options of the made images."""
-        options: dict[str, Any] = {}
+        ascent = Ascent(self.parametrization, self.optimizer_of_images, steps=self.ascent_steps)
+        if self.score != "auto":
+            ascent = dataclasses.replace(ascent, score=self.score)
         if not self.warps:
-            options = {"shift": 0, "scale": 0.0, "rotation": 0.0}
-        return Ascent(
-            self.parametrization,
-            self.optimizer_of_images,
-            self.score,
-            steps=self.ascent_steps,
-            **options,
-        )
+            ascent = dataclasses.replace(ascent, shift=0, scale=0.0, rotation=0.0)
+        return ascent
 
     def for_smoke(self) -> Self:
         return dataclasses.replace(super().for_smoke(), ascent_steps=4)

@@ -1,6 +1,6 @@
 """Images that excite units most, by gradient ascent from noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -30,7 +30,8 @@ class Ascent:
       parametrization: "fourier", with the spectrum of photographs, or "pixels".
       optimizer: "adam", or "normalized": steps along the gradient, divided by its root mean square.
       score: number of a unit's map, which is maximized: "center", the value at the middle
-        position; "mean", which gives textures; or "max".
+        position; "mean", which gives textures; or "max". None means "center", and "max" if the
+        receptive field of the middle position spans the image.
       steps: number of steps.
       learning_rate: size of a step.
       shift: largest random shift in pixels; None means 1/16 of the receptive field's smaller side.
@@ -50,7 +51,7 @@ class Ascent:
 
     parametrization: Literal["fourier", "pixels"] = "fourier"
     optimizer: Literal["adam", "normalized"] = "adam"
-    score: Literal["center", "mean", "max"] = "center"
+    score: Literal["center", "mean", "max"] | None = None
     steps: int = 256
     learning_rate: float = 0.1
     shift: int | None = None
@@ -62,7 +63,8 @@ class Ascent:
     def __post_init__(self) -> None:
         one_of("parametrization", self.parametrization, NOISE)
         one_of("optimizer", self.optimizer, OPTIMIZERS)
-        one_of("score", self.score, SCORES)
+        if self.score is not None:
+            one_of("score", self.score, SCORES)
         at_least("steps", self.steps, 1)
         if self.shift is not None:
             at_least("shift", self.shift, 0)
@@ -141,19 +143,36 @@ def maximize(
     check_finite(f, shape)
     if not clipped:
         check_field(f, shape)
-    options = ascent or Ascent()
-    shift = options.shift
-    if shift is None:
-        shift = min(receptive_fields(f, shape).size) // 16
+    options = _completed(f, shape, ascent or Ascent())
     size = min(batch_size, len(chosen))
     parts = []
     for first in range(0, len(chosen), size):
         part = chosen[first : first + size]
         padded = np.array(part + part[:1] * (size - len(part)), np.int32)
         keys = jax.vmap(partial(fold, stream(key, "maximize")))(padded)
-        made = _ascend(as_partial(f), padded, keys, tuple(shape), options, shift)
+        made = _ascend(as_partial(f), padded, keys, tuple(shape), options)
         parts.append([np.asarray(x)[: len(part)] for x in made])
     return Maximized(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _completed(f: Layer, shape: tuple[int, int, int], ascent: Ascent) -> Ascent:
+    """Returns the options with the defaults that depend on the receptive field."""
+    if ascent.shift is not None and ascent.score is not None:
+        return ascent
+    boxes = receptive_fields(f, shape)
+    positions = boxes.top.shape[:-1]
+    middle = tuple(size // 2 for size in positions)
+    height = (boxes.bottom - boxes.top)[middle].max()
+    width = (boxes.right - boxes.left)[middle].max()
+    score = ascent.score
+    if score is None:
+        score = "center"
+        if height == shape[0] or width == shape[1]:
+            score = "max"
+    shift = ascent.shift
+    if shift is None:
+        shift = min(boxes.size) // 16
+    return replace(ascent, score=score, shift=shift)
 
 
 def check_field(f: Layer, shape: tuple[int, int, int]) -> None:
@@ -237,18 +256,21 @@ def _center(values: Float[Array, "..."]) -> Float[Array, ""]:
 SCORES = {"mean": _mean, "max": _max, "center": _center}
 
 
-@partial(jax.jit, static_argnames=("shape", "options", "shift"))
+@partial(jax.jit, static_argnames=("shape", "options"))
 def _ascend(
     f: Partial,
     units: Int[Array, " N"],
     keys: Key[Array, " N"],
     shape: tuple[int, int, int],
     options: Ascent,
-    shift: int,
 ) -> Any:
     """Returns the fields of `Maximized`."""
     image_of = parametrization(options.parametrization, shape, options.decorrelate)
     optimizer = OPTIMIZERS[options.optimizer](options.learning_rate)
+    assert options.shift is not None
+    assert options.score is not None
+    shift = options.shift
+    score = SCORES[options.score]
     is_warped = shift > 0 or options.scale > 0 or options.rotation > 0
 
     def maps_of(images: Float[Array, "N H W C"]) -> Float[Array, "N ..."]:
@@ -267,7 +289,7 @@ def _ascend(
         rest = 1 - step / options.steps
         now = jax.vmap(lambda key: fold(fold(key, 1), step))(keys)
         maps = maps_of(jax.vmap(partial(warped, rest=rest))(now, z))
-        return -jax.vmap(SCORES[options.score])(maps).sum()
+        return -jax.vmap(score)(maps).sum()
 
     def ascend(carry: Any, step: Int[Array, ""]) -> Any:
         z, state, is_live = carry
