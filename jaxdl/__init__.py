@@ -6,6 +6,7 @@ with quiet_interrupt():
     from jaxdl import (
         augment,
         data,
+        explain,
         losses,
         metrics,
         models,
@@ -40,6 +41,7 @@ __all__ = [
     "bind",
     "data",
     "evaluate",
+    "explain",
     "freeze",
     "inference",
     "learner",

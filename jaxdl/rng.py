@@ -79,7 +79,7 @@ def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
     """Returns the stream of a key with a name, `fold_in(key, crc32(name))`.
 
     A stream depends on its name only, so a new stream changes no other one. The names in use are
-    "init", "data" (and "split" below it), "train", "eval" and "sample".
+    "init", "data" (and "split" below it), "train", "eval", "sample" and "maximize".
 
     Args:
       key: a typed key, usually the root key of a run, or keys `[N]`.

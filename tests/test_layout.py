@@ -51,6 +51,7 @@ ARROWS = {
     "functions": {"core", "data", "errors"},
     "applied": {"errors", "functions"},
     "nn": {"errors", "metrics", "xla"},
+    "explain": {"errors", "nn", "rng", "xla"},
     "transfer": {"core", "errors", "nn", "selection", "wrappers"},
     "models": {"errors", "metrics", "nn"},
     "tasks": {"augment", "core", "errors", "losses", "metrics", "models", "nn", "replicas"},
@@ -76,8 +77,8 @@ ARROWS = {
         *("training", "weights"),
     },
     "recipes": {
-        *("augment", "core", "data", "errors", "functions", "models", "network", "nn"),
-        *("optimizers", "plots", "transfer"),
+        *("augment", "core", "data", "errors", "explain", "functions", "models", "network"),
+        *("nn", "optimizers", "plots", "transfer"),
         *("reports", "rng", "runs", "scores", "tasks", "training", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},

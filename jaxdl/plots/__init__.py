@@ -18,6 +18,7 @@ from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, r
 from jaxdl.plots.regression import predicted_values
 from jaxdl.plots.sets import show
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
+from jaxdl.plots.units import layer_maps, unit_images
 
 __all__ = [
     "confusion_matrix",
@@ -44,6 +45,7 @@ __all__ = [
     "image_grid",
     "latent_map",
     "latent_maps",
+    "layer_maps",
     "learning_curves",
     "mistakes",
     "overview",
@@ -58,5 +60,6 @@ __all__ = [
     "show",
     "text_heatmap",
     "text_predictions",
+    "unit_images",
     "worst",
 ]
