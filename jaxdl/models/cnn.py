@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,6 +16,7 @@ from jaxdl.nn.conv import Conv
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout, activation, is_monotonic
 from jaxdl.nn.norm import Norm, check_norm, replaces_bias
+from jaxdl.nn.pool import adaptive_avg_pool
 from jaxdl.nn.tap import named, tapped
 
 
@@ -118,7 +118,7 @@ class CNN(nn.Module):
         if self.outputs is None:
             return wide(x)
         if self.head_size is not None:
-            x = named(self, "pool_head", _adaptive_pool(x, self.head_size))
+            x = named(self, "pool_head", adaptive_avg_pool(x, self.head_size))
         return _head(self, name="head")(x, train)
 
     def _stage(self, i: int, stage: Stage, x: Array, train: bool) -> Array:
@@ -146,7 +146,7 @@ class CNN(nn.Module):
         return Dropout(stage.dropout)(h, train)
 
     def _conv(
-        self, name: str, stage: Stage, kernel: int, strides: int, padding: Any, **options: int
+        self, name: str, stage: Stage, kernel: int, strides: int, padding: Any, **options: Any
     ) -> Conv:
         """Returns a convolution of a stage, with a bias unless the norm has one."""
         norm = self.norm if stage.use_norm else None
@@ -195,16 +195,6 @@ def _head(cnn: CNN, **module_arguments: Any) -> MLP:
         for field in ("outputs", "activation", "dropout", "norm", "kernel_init", "bias_init")
     }
     return MLP(cnn.dense, **shared, dtype=cnn.dtype, **module_arguments)
-
-
-def _adaptive_pool(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B S S C"]:
-    """Returns means over windows from floor(i H / S) to ceil((i + 1) H / S), for i below S."""
-    for axis in (1, 2):
-        length = x.shape[axis]
-        windows = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
-        parts = [jax.lax.slice_in_dim(x, *window, axis=axis) for window in windows]
-        x = jnp.concatenate([part.mean(axis, keepdims=True) for part in parts], axis)
-    return x
 
 
 def lecture_cnn_5x5() -> CNN:
