@@ -149,7 +149,7 @@ def maximize(
     for first in range(0, len(chosen), size):
         part = chosen[first : first + size]
         padded = np.array(part + part[:1] * (size - len(part)), np.int32)
-        keys = jax.vmap(partial(fold, stream(key, "maximize")))(padded)
+        keys = jax.vmap(partial(fold, stream(key, "maximize")))(jnp.asarray(padded))
         made = _ascend(as_partial(f), padded, keys, tuple(shape), options)
         parts.append([np.asarray(x)[: len(part)] for x in made])
     return Maximized(*map(np.concatenate, zip(*parts, strict=True)))

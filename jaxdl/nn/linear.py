@@ -118,7 +118,8 @@ def bilinear(cpu: Function, default: Function, gradients: Function) -> Function:
 
     def jvp(options: Hashable, arrays: Any, tangents: Any) -> Any:
         # An array without a tangent, such as an image, needs no gradient.
-        changes = [None if type(t) is SymbolicZero else t for t in tangents]
+        moving = [type(t) is not SymbolicZero for t in tangents]
+        changes = [t if moves else None for moves, t in zip(moving, tangents, strict=True)]
 
         def tangent(arrays: Any, changes: Any) -> Any:
             a, b = arrays
@@ -131,8 +132,10 @@ def bilinear(cpu: Function, default: Function, gradients: Function) -> Function:
 
         def transposed(arrays: Any, g: Array) -> Any:
             both = gradients(*arrays, materialize(g), options)
-            pairs = zip(changes, both, strict=True)
-            return [None if change is None else gradient for change, gradient in pairs]
+            # The closure outlives this trace, so it holds no array.
+            return [
+                gradient if moves else None for moves, gradient in zip(moving, both, strict=True)
+            ]
 
         return f(*arrays, options), linear_call(tangent, transposed, arrays, changes)
 

@@ -41,17 +41,6 @@ def test_the_head_reads_means_over_windows(shape, size):
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_adaptive_pooling_is_that_of_pytorch():
-    torch = pytest.importorskip("torch")
-    from jaxdl.models.cnn import _adaptive_pool
-
-    x = RNG.normal(size=(2, 9, 13, 3)).astype(np.float32)
-    maps = torch.from_numpy(x).permute(0, 3, 1, 2)
-    expected = torch.nn.functional.adaptive_avg_pool2d(maps, 7).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_allclose(_adaptive_pool(jnp.asarray(x), 7), expected, atol=1e-6)
-    np.testing.assert_array_equal(_adaptive_pool(jnp.asarray(x[:, :7, :7]), 7), x[:, :7, :7])
-
-
 @pytest.mark.parametrize(
     ("make", "convolutions", "count"),
     [
