@@ -6,16 +6,16 @@ taps, which is one loop over the result. More channels become a loop over groups
 is a convolution without groups.
 
 The table has the time in ms inside a loop, compiled with `jit`, at batch 32 for 3x3 windows and
-stride 1. The two cores of an AMD EPYC also ran other programs, so only large ratios count. A pair
-is `conv_forward` and `conv_kernel_grad`.
+stride 1. Its rounds alternated on two cores of an AMD EPYC that were busy with other programs, so
+only ratios count. A pair is `conv_forward` and `conv_kernel_grad`.
 
                                      56x56x32         14x14x128      28x28x64
                                      in 32 groups     in 32 groups   in 4 groups
-    sum over taps, or of products       1.4,    18       5,  -          -
-    loop over groups                     76,   100      30, 16         25, 14
-    an operation for each group          76,   124      25, 20         24, 44
-    a dense kernel with zeros            14,   134      42, 70         35, 132
-    XLA's convolution with groups        95, 13900       -  -           -
+    this file                          15,    68        11, 18         28,  25
+    loop over groups                  504,   218        41, 14         32,  24
+    an operation for each group       437,   197        31, 19         30,  60
+    a dense kernel with zeros          51,   361        38, 92         47, 220
+    XLA's convolution with groups     384, 11000        69,  -        180,   -
 
 A dilated convolution takes as long as one without: 26 and 28 ms for 28x28x64 by 3x3x64x64.
 """
@@ -43,9 +43,9 @@ DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
 _MAX_GROUP_CHANNELS = 4
 _MAX_GROUP_WINDOW = 256
 
-# The number of examples whose products are added before they are stored. The kernel gradient of
-# the first column takes 18 ms in blocks of 8 examples, 45 ms in blocks of 16, and 57 ms for all
-# examples at once.
+# The number of examples whose products are added before they are stored. In alternating rounds, the
+# kernel gradient of the first column took 18 ms in blocks of 8 examples, 45 ms in blocks of 16, and
+# 57 ms for all examples at once.
 _PRODUCTS = 8
 
 
