@@ -31,6 +31,9 @@ def _broadcast(graph: Graph, eqn: Any, x: Value, *sizes: Value) -> Value:
 
 
 def _reshape(graph: Graph, eqn: Any, x: Value, *sizes: Value) -> Value:
+    order = eqn.params["dimensions"]
+    if order is not None:
+        x = graph.transpose(x, order)
     return graph.reshape(x, eqn.params["new_sizes"])
 
 

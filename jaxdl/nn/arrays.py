@@ -161,12 +161,13 @@ def batch_optional(rank: int) -> Callable[[Function], Function]:
     return decorate
 
 
-def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
+def sum_over_blocks(f: Callable[..., Array], *arrays: Array, examples: int | None = None) -> Array:
     """Sums `f` over blocks of consecutive examples that fit into a CPU's cache.
 
     Args:
       f: a function of as many arrays; it must be a sum over the examples.
       *arrays: `[B, ...]` each.
+      examples: number of examples of a block; None means as many as fit.
 
     Returns:
       The result of `f` for all examples.
@@ -177,6 +178,8 @@ def sum_over_blocks(f: Callable[..., Array], *arrays: Array) -> Array:
     """
     count = arrays[0].shape[0]
     size = max(_MIN_EXAMPLES, _BLOCK_BYTES * count // max(1, sum(a.nbytes for a in arrays)))
+    if examples is not None:
+        size = examples
     if count <= size:
         return f(*arrays)
 

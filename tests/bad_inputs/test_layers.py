@@ -37,6 +37,26 @@ CASES = [
     (lambda: nn.ConvTranspose(4, strides=0), "strides: got 0, allowed: at least 1"),
     (lambda: nn.Conv1D(4, (3, 3)), "kernel_size: got (3, 3), allowed: one integer"),
     (lambda: nn.Conv1D(4, 3, 0), "dilation: got 0, allowed: at least 1"),
+    (
+        lambda: call(nn.Conv(6, groups=2), IMAGES),
+        "groups: got 2, allowed: a divisor of the 3 channels: 1, 3",
+    ),
+    (
+        lambda: nn.Conv(4, groups=3),
+        "groups: got 3, allowed: a divisor of the 4 features: 1, 2, 4",
+    ),
+    (lambda: nn.Conv(4, groups=0), "groups: got 0, allowed: at least 1"),
+    (lambda: nn.Conv(4, dilation=1.5), f"dilation: got 1.5, allowed: {PAIR}"),
+    (
+        lambda: nn.conv2d(IMAGES, jnp.zeros((3, 3, 3, 6)), groups=3),
+        "kernel: got (3, 3, 3, 6), allowed: [F, G, 1, D]",
+    ),
+    (
+        lambda: nn.conv2d(IMAGES, jnp.zeros((3, 3, 3, 6)), 1, "VALID", 4),
+        "kernel: got (3, 3, 3, 6), allowed: at most the image size, 8x8; with its dilation it is "
+        "9x9",
+    ),
+    (lambda: nn.ConvTranspose1D(4, (3, 3)), "kernel_size: got (3, 3), allowed: one integer"),
     (lambda: call(nn.Conv(4), IMAGES[..., :0]), "x: got (2, 8, 8, 0), allowed: at least 1 channel"),
     (
         lambda: nn.conv2d(IMAGES.astype(complex), jnp.zeros((3, 3, 3, 1), complex)),
@@ -52,7 +72,7 @@ CASES = [
     ),
     (
         lambda: nn.conv_transpose2d(IMAGES[:, :1, :1], jnp.zeros((4, 4, 3, 1)), padding=1),
-        "padding: got ((1, 1), (1, 1)), allowed: larger; the output would be empty",
+        "padding: got (1, 1), allowed: larger; the output would be empty",
     ),
     (lambda: nn.max_pool(IMAGES, (2, 2, 2)), f"window: got (2, 2, 2), allowed: {WINDOW}"),
     (lambda: nn.max_pool(IMAGES, 2, padding=-1), "padding: got -1, allowed: at least 0"),

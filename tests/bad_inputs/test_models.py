@@ -102,7 +102,10 @@ CASES = [
         "tables",
     ),
     (lambda: init(lecture_cnn_3x3(), X[:, :5, :5]), f"image: got (5, 5), allowed: {NOTHING}"),
-    (lambda: conv2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
+    (
+        lambda: conv2d(X[0, 0], KERNEL),
+        "x: got (8, 1), allowed: images [B, H, W, C] or [H, W, C]",
+    ),
     (lambda: conv2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),
     (
         lambda: conv2d(X.reshape(2, 4, 8, 2), KERNEL),

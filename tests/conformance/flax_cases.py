@@ -212,7 +212,7 @@ def _dilated_and_grouped_grid() -> list[Case]:
     found = []
     image = normal(0, 2, 9, 8, 6)
     for size, strides, dilation, groups, padding in itertools.product(
-        ((3, 3), (1, 2)), (1, 2), (1, 2, 3), (1, 2, 6), ("SAME", ((0, 4), (4, 1)))
+        ((3, 2),), (1, 2), (1, 3), (1, 2, 6), ("SAME", ((0, 4), (4, 1)))
     ):
         mine = nn.Conv(12, size, strides, padding, dilation, groups=groups)
         more = {"kernel_dilation": dilation, "feature_group_count": groups}
@@ -221,7 +221,7 @@ def _dilated_and_grouped_grid() -> list[Case]:
         found.append(_same(name, mine, theirs, image))
     sequence = normal(1, 2, 7, 3)
     for size, strides, dilation, padding in itertools.product(
-        (1, 3, 4), (1, 2, 3), (1, 2), ("SAME", "VALID", 2, ((1, 3),))
+        (1, 4), (1, 3), (1, 2), ("SAME", "VALID", ((1, 3),))
     ):
         mine = nn.ConvTranspose1D(4, size, strides, padding, dilation)
         theirs = linen.ConvTranspose(4, (size,), (strides,), padding, (dilation,))

@@ -134,14 +134,13 @@ def causal_conv_with_state(
     if past is None:
         past = np.zeros((*x.shape[:2], kept), x.dtype)
     steps = np.concatenate([past, x], 2)
-    # Results of float16 are rounded once, after the activation.
-    kernel = jnp.asarray(w, jnp.float32).transpose(2, 1, 0)
-    inputs = last(steps).astype(jnp.float32)
-    y = first(nn.conv1d(inputs, kernel, padding="VALID", groups=x.shape[1]))
+    kernel = jnp.asarray(w).transpose(2, 1, 0)
+    y = first(nn.conv1d(last(steps), kernel, padding="VALID", groups=x.shape[1]))
     if bias is not None:
-        y = y + jnp.asarray(bias, jnp.float32)[:, None]
+        y = y + jnp.asarray(bias)[:, None]
     if a.get("activation") in (b"silu", b"swish"):
-        y = nn.activation("silu")(y)
+        # ONNX computes it in float32.
+        y = nn.activation("silu")(y.astype(jnp.float32))
     return [y.astype(x.dtype), steps[:, :, steps.shape[2] - kept :]]
 
 

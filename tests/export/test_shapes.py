@@ -19,6 +19,7 @@ def test_axes_and_parts():
         batch = x.shape[0]
         return {
             "reshape": [x.reshape(batch, 30), x.reshape(-1, 6), x.reshape(batch, 3, 10)],
+            "reordered": lax.reshape(x, (batch, 3, 10), (0, 2, 1)),
             "transpose": x.transpose(2, 0, 1),
             "squeeze": x[:, :1].squeeze(1),
             "concatenate": jnp.concatenate([x, x[:, :2]], 1),

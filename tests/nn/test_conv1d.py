@@ -262,6 +262,47 @@ def test_inside_shard_map_gradients_are_summed(devices, check):
     )
 
 
+@pytest.mark.parametrize("groups", [3, 6])
+@pytest.mark.parametrize(("dilation", "strides", "pads"), [(1, 2, (2, 2)), (3, 1, (6, 0))])
+def test_groups_agree_with_pytorch(groups, dilation, strides, pads):
+    torch = pytest.importorskip("torch")
+    x = normal(30, 3, 14, 6)
+    kernel = normal(31, 3, 6 // groups, 12)
+    tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
+    ty = torch.nn.functional.conv1d(
+        torch.nn.functional.pad(tx.permute(0, 2, 1), pads),
+        tk.permute(2, 1, 0),
+        stride=strides,
+        dilation=dilation,
+        groups=groups,
+    ).permute(0, 2, 1)
+    g = normal(32, *ty.shape)
+    ty.backward(torch.tensor(np.array(g)))
+    convolve = partial(conv1d, dilation=dilation, strides=strides, padding=[pads], groups=groups)
+
+    @jax.jit
+    def results(x, kernel, g):
+        y, back = jax.vjp(convolve, x, kernel)
+        return (y, *back(g)), convolve(x[0], kernel)
+
+    found, single = results(x, kernel, g)
+    for actual, expected in zip(found, (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(single, found[0][0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_layer_has_the_groups_of_linens(key):
+    x = normal(33, 2, 9, 6)
+    layer = Conv1D(12, 3, padding="CAUSAL", groups=6)
+    linen = nn.Conv(12, (3,), padding="CAUSAL", feature_group_count=6)
+    variables = jax.jit(linen.init)(key, x)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(layer.init)(key, x), variables)
+    for inputs in (x, x[0]):
+        np.testing.assert_allclose(
+            layer.apply(variables, inputs), linen.apply(variables, inputs), rtol=1e-5, atol=1e-5
+        )
+
+
 X = jnp.zeros((2, 8, 3))
 KERNEL = jnp.zeros((3, 3, 4))
 
@@ -269,7 +310,15 @@ KERNEL = jnp.zeros((3, 3, 4))
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda: conv1d(X[0], KERNEL), "x: got (8, 3), allowed: sequences [B, T, C]"),
+        (lambda: conv1d(X[0, 0], KERNEL), "x: got (3,), allowed: sequences [B, T, C] or [T, C]"),
+        (
+            lambda: conv1d(X, KERNEL[:, :1], groups=3),
+            "groups: got 3, allowed: a divisor of the 4 features: 1, 2, 4",
+        ),
+        (
+            lambda: Conv1D(4, 3, groups=8),
+            "groups: got 8, allowed: a divisor of the 4 features: 1, 2, 4",
+        ),
         (lambda: conv1d(X, KERNEL[:, :2]), "kernel: got (3, 2, 4), allowed: [K, 3, D]"),
         (lambda: conv1d(X, KERNEL[0]), "kernel: got (3, 4), allowed: [K, 3, D]"),
         (lambda: conv1d(X, KERNEL, 0), "dilation: got 0, allowed: at least 1"),

@@ -1,5 +1,7 @@
 """Transposed convolution against its definition, Linen, PyTorch and its adjoint."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -263,7 +265,20 @@ def test_inside_shard_map_gradients_are_summed(devices, window, check):
 X = jnp.zeros((2, 8, 8, 1))
 KERNEL = jnp.zeros((3, 3, 1, 4))
 BAD = [
-    (lambda: conv_transpose2d(X[0], KERNEL), "x: got (8, 8, 1), allowed: images [B, H, W, C]"),
+    (
+        lambda: conv_transpose2d(X[0, 0], KERNEL),
+        "x: got (8, 1), allowed: images [B, H, W, C] or [H, W, C]",
+    ),
+    (
+        lambda: conv_transpose2d(X, KERNEL, groups=2),
+        "groups: got 2, allowed: a divisor of the 1 channels: 1",
+    ),
+    (
+        lambda: conv_transpose2d(X, KERNEL, 2, output_padding=2),
+        "output_padding: got 2, allowed: less than strides or dilation, 2; padding adds more zeros",
+    ),
+    (lambda: ConvTranspose(4, output_padding=-1), "output_padding: got -1, allowed: at least 0"),
+    (lambda: conv_transpose2d(X, KERNEL, dilation=0), "dilation: got 0, allowed: at least 1"),
     (lambda: conv_transpose2d(X, KERNEL[:, :, 0]), "kernel: got (3, 3, 4), allowed: [F, G, 1, D]"),
     (
         lambda: conv_transpose2d(X.reshape(2, 4, 8, 2), KERNEL),
@@ -279,6 +294,70 @@ BAD = [
         "padding: got 'same', allowed: SAME, VALID",
     ),
 ]
+
+
+# (image, kernel, strides, padding as in PyTorch, output padding, dilation, groups)
+GENERAL = [
+    ((3, 5, 4, 6), (3, 2, 2, 6), (2, 3), (1, 0), (1, 2), (1, 2), 3),
+    ((2, 4, 5, 4), (3, 3, 1, 8), (2, 2), (1, 1), (1, 1), (1, 1), 4),
+    ((2, 3, 4, 12), (2, 3, 6, 2), (1, 2), (2, 2), (0, 1), (2, 3), 2),
+    ((1, 5, 3, 5), (3, 3, 5, 4), (3, 1), (0, 2), (2, 1), (2, 2), 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("image", "shape", "strides", "pads", "more", "dilation", "groups"), GENERAL
+)
+def test_groups_dilation_and_output_padding_agree_with_pytorch(
+    image, shape, strides, pads, more, dilation, groups
+):
+    torch = pytest.importorskip("torch")
+    x = normal(30, *image)
+    kernel = normal(31, *shape)
+    reach = [(f - 1) * gap for f, gap in zip(shape, dilation, strict=False)]
+    around = [(r - p, r - p) for r, p in zip(reach, pads, strict=True)]
+    up = partial(
+        conv_transpose2d,
+        strides=strides,
+        padding=around,
+        dilation=dilation,
+        groups=groups,
+        output_padding=more,
+    )
+    tx, tk = (torch.tensor(np.array(a), requires_grad=True) for a in (x, kernel))
+    weight = tk.flip(0, 1).unflatten(3, (groups, -1)).permute(3, 2, 4, 0, 1).flatten(0, 1)
+    ty = torch.nn.functional.conv_transpose2d(
+        tx.permute(0, 3, 1, 2),
+        weight,
+        stride=strides,
+        padding=pads,
+        output_padding=more,
+        dilation=dilation,
+        groups=groups,
+    ).permute(0, 2, 3, 1)
+    g = normal(32, *ty.shape)
+    ty.backward(torch.tensor(np.array(g)))
+
+    @jax.jit
+    def results(x, kernel, g):
+        y, back = jax.vjp(up, x, kernel)
+        return (y, *back(g)), up(x[0], kernel)
+
+    found, single = results(x, kernel, g)
+    for actual, expected in zip(found, (ty.detach(), tx.grad, tk.grad), strict=True):
+        np.testing.assert_allclose(actual, expected.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(single, found[0][0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_layer_has_groups_dilation_and_output_padding(key):
+    x = normal(33, 2, 4, 5, 6)
+    layer = ConvTranspose(4, 3, 2, 1, dilation=2, groups=2, output_padding=1)
+    variables = jax.jit(layer.init)(key, x)
+    kernel = variables["params"]["kernel"]
+    assert kernel.shape == (3, 3, 3, 4)
+    expected = conv_transpose2d(x, kernel, 2, 1, 2, 2, 1)
+    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-6)
+    np.testing.assert_allclose(layer.apply(variables, x[1]), expected[1], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("call", "line"), BAD, ids=[line.split(",")[0] for _, line in BAD])
