@@ -19,12 +19,17 @@ from jaxdl.explain.transformations import random_warp
 from jaxdl.rng import check_key, fold, stream
 
 
+#: Fraction of the steps after which an image is not shifted, scaled and rotated any more.
+SETTLED = 0.75
+
+
 @dataclass(frozen=True)
 class Ascent:
     """Options of a gradient ascent on an image.
 
     `Ascent("pixels", "normalized", "mean", shift=0, scale=0, rotation=0)` is the plain ascent from
-    noise. Random shifts, scalings and rotations shrink linearly to none at the last step.
+    noise. Random shifts, scalings and rotations shrink linearly, and the last quarter of the steps
+    has none.
 
     Attributes:
       parametrization: "fourier", with the spectrum of photographs, or "pixels".
@@ -149,7 +154,7 @@ def maximize(
     for first in range(0, len(chosen), size):
         part = chosen[first : first + size]
         padded = np.array(part + part[:1] * (size - len(part)), np.int32)
-        keys = jax.vmap(partial(fold, stream(key, "maximize")))(padded)
+        keys = jax.vmap(partial(fold, stream(key, "maximize")))(jnp.asarray(padded))
         made = _ascend(as_partial(f), padded, keys, tuple(shape), options)
         parts.append([np.asarray(x)[: len(part)] for x in made])
     return Maximized(*map(np.concatenate, zip(*parts, strict=True)))
@@ -286,7 +291,7 @@ def _ascend(
 
     def loss(z: Float[Array, "N ..."], step: Int[Array, ""]) -> Float[Array, ""]:
         # Examples are independent, so the gradient of the sum is that of each score.
-        rest = 1 - step / options.steps
+        rest = jnp.maximum(1 - step / (SETTLED * options.steps), 0)
         now = jax.vmap(lambda key: fold(fold(key, 1), step))(keys)
         maps = maps_of(jax.vmap(partial(warped, rest=rest))(now, z))
         return -jax.vmap(score)(maps).sum()
