@@ -57,7 +57,7 @@ class Ascent:
     parametrization: Literal["fourier", "pixels"] = "fourier"
     optimizer: Literal["adam", "normalized"] = "adam"
     score: Literal["center", "mean", "max"] | None = None
-    steps: int = 256
+    steps: int = 512
     learning_rate: float = 0.1
     shift: int | None = None
     scale: float = 0.1
