@@ -53,7 +53,7 @@ class Config(Options):
     """Indices of the units; none means the first 16 of each layer."""
     size: int | None = None
     """Side of the made images in pixels; default: that of the images."""
-    ascent_steps: int = 256
+    ascent_steps: int = 512
     """Steps of the ascent that makes an image."""
     score: Literal["auto", "center", "mean", "max"] = "auto"
     """Number of a unit's map that is maximized: the middle value, the mean or the largest.

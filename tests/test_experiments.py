@@ -39,6 +39,7 @@ SMOKE = [
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
     ("row_by_row", ["--features", "8"], {*CLASSIFIER_PICTURES, "mistakes"}),
     ("autoencoder", ["--hidden", "16"], AUTOENCODER_PICTURES),
+    ("what_it_sees", ["--units", "0", "2", "--layers", "conv_1"], {"maps", "filters", "conv_1"}),
 ]
 
 #: More such cases, which take long to compile.
@@ -123,6 +124,11 @@ SLOW = [
     ),
     ("cnn", ["--network", "lecture-5x5", "--bfloat16"], PICTURES),
     ("cnn", ["--network", "resnet20", "--freeze", "conv_0", "norm_0", "skip_4"], PICTURES),
+    (
+        "what_it_sees",
+        ["--seeds", "2", "--units", "1", "--score", "mean", "--no-warps"],
+        {"maps", "filters", "conv_0", "conv_1", "conv_2"},
+    ),
     (
         "mlp",
         ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"],
@@ -254,6 +260,20 @@ def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys
     # Finished runs are not repeated, but the pictures are written again.
     launch(module.main, module.Config, command)
     assert capsys.readouterr().out.count("is finished already") == len(runs)
+
+
+@pytest.mark.slow
+def test_a_loaded_network_is_drawn_and_images_made_for_it_exceed_all_others(tmp_path, capsys):
+    """The run that is loaded was trained by the same script, to the documented result."""
+    metrics = run("what_it_sees", tmp_path / "run")["metrics"]
+    for name in ("conv_0", "conv_1", "conv_2"):
+        assert metrics[f"{name}/exceeding"] >= 0.9
+    module = script("what_it_sees")
+    words = ["--load", str(tmp_path / "run"), "--layers", "conv_2", "--units", "3"]
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "loaded")])
+    pictures = {path.name for path in (tmp_path / "loaded").iterdir()}
+    assert pictures == {"maps.png", "filters.png", "conv_2.png"}
+    assert "conv_2/exceeding" in capsys.readouterr().out
 
 
 @pytest.mark.slow

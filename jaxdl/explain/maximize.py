@@ -19,12 +19,17 @@ from jaxdl.explain.transformations import random_warp
 from jaxdl.rng import check_key, fold, stream
 
 
+#: Fraction of the steps after which an image is not shifted, scaled and rotated any more.
+SETTLED = 0.75
+
+
 @dataclass(frozen=True)
 class Ascent:
     """Options of a gradient ascent on an image.
 
     `Ascent("pixels", "normalized", "mean", shift=0, scale=0, rotation=0)` is the plain ascent from
-    noise. Random shifts, scalings and rotations shrink linearly to none at the last step.
+    noise. Random shifts, scalings and rotations shrink linearly, and the last quarter of the steps
+    has none.
 
     Attributes:
       parametrization: "fourier", with the spectrum of photographs, or "pixels".
@@ -52,7 +57,7 @@ class Ascent:
     parametrization: Literal["fourier", "pixels"] = "fourier"
     optimizer: Literal["adam", "normalized"] = "adam"
     score: Literal["center", "mean", "max"] | None = None
-    steps: int = 256
+    steps: int = 512
     learning_rate: float = 0.1
     shift: int | None = None
     scale: float = 0.1
@@ -286,7 +291,7 @@ def _ascend(
 
     def loss(z: Float[Array, "N ..."], step: Int[Array, ""]) -> Float[Array, ""]:
         # Examples are independent, so the gradient of the sum is that of each score.
-        rest = 1 - step / options.steps
+        rest = jnp.maximum(1 - step / (SETTLED * options.steps), 0)
         now = jax.vmap(lambda key: fold(fold(key, 1), step))(keys)
         maps = maps_of(jax.vmap(partial(warped, rest=rest))(now, z))
         return -jax.vmap(score)(maps).sum()

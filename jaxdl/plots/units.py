@@ -22,6 +22,8 @@ Images = Float[np.ndarray, "N H W C"]
 CELL = 0.56
 GAP = 0.06
 WIDE = 0.16
+#: Color of the part of a receptive field that lies outside of its image.
+OUTSIDE = "#C3D0E0"
 #: Height of the number above a cell, and width of the label of a unit, in inches.
 NUMBER = 0.15
 LABEL = 0.62
@@ -41,7 +43,8 @@ def unit_images(
     """Draws for each unit the image that was made for it, beside the crops that excite it most.
 
     Above each image is the activation of the unit. It is blue for a made image that excites the
-    unit more than every crop, and red for another one.
+    unit at least as much as every crop, and red for another one. NaN pixels, outside of an image,
+    are light blue.
 
     Args:
       units: N indices of units.
@@ -82,7 +85,7 @@ def unit_images(
     row_width = LABEL + CELL + WIDE + count * (CELL + GAP)
     row_height = CELL + NUMBER + GAP
     rows = math.ceil(len(units) / columns)
-    width = columns * row_width + (columns - 1) * 2 * WIDE + 0.2
+    width = max(columns * row_width + (columns - 1) * 2 * WIDE + 0.2, 4.0)
     height = rows * row_height + 0.75
     with page(path, width, height) as figure:
         ax = figure.subplots()
@@ -157,8 +160,12 @@ def _draw_cell(
         top + NUMBER + (CELL + scale * height) / 2,
         top + NUMBER + (CELL - scale * height) / 2,
     )
-    ax.imshow(as_picture(image), "gray", vmin=0, vmax=1, extent=box, aspect="auto", zorder=2)
-    _draw_frame(ax, box, color)
+    shown = as_picture(image)
+    if shown.ndim == 3:
+        is_inside = ~np.isnan(shown).any(-1, keepdims=True)
+        shown = np.concatenate([np.nan_to_num(shown), is_inside], -1)
+    _draw_frame(ax, box, color, OUTSIDE)
+    ax.imshow(shown, "gray", vmin=0, vmax=1, extent=box, aspect="auto", zorder=2)
     ax.text(
         left + CELL / 2,
         top + NUMBER - 0.03,
@@ -171,21 +178,24 @@ def _draw_cell(
     )
 
 
-def _draw_frame(ax: "Axes", box: tuple[float, float, float, float], color: str) -> None:
+def _draw_frame(
+    ax: "Axes", box: tuple[float, float, float, float], color: str, background: str = "none"
+) -> None:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = box
-    frame = Rectangle(
-        (left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=0.6
+    corner = (left, top)
+    size = (right - left, bottom - top)
+    ax.add_patch(Rectangle(corner, *size, facecolor=background, edgecolor="none", zorder=1))
+    ax.add_patch(
+        Rectangle(corner, *size, facecolor="none", edgecolor=color, linewidth=0.6, zorder=3)
     )
-    frame.set_zorder(3)
-    ax.add_patch(frame)
 
 
 def _short(value: float) -> str:
     """Returns a number with three digits and a true minus sign."""
-    text = f"{value:.3g}"
-    if abs(value) >= 1000:
+    text = f"{value:#.3g}"
+    if abs(value) >= 100:
         text = f"{value:,.0f}"
     return text.replace("-", "−")
 

@@ -185,8 +185,10 @@ def see_units(
             np.stack(edges, -1)[:, None],
             boxes.size,
         )
-        made_crops = np.concatenate([explain.cut(made.images, own, i) for i in range(len(chosen))])
-    real = [explain.cut(images, crops, unit) for unit in chosen]
+        made_crops = np.concatenate(
+            [explain.cut(made.images, own, i, np.nan) for i in range(len(chosen))]
+        )
+    real = [explain.cut(images, crops, unit, np.nan) for unit in chosen]
     return Units(name, chosen, made, made_crops, crops, real)
 
 
@@ -213,7 +215,7 @@ def draw_units(seen: Units, path: str | os.PathLike[str], data: str = "real imag
         seen.crops.value[seen.units],
         path,
         title,
-        dead=~seen.is_live,
+        dead=(~seen.is_live).tolist(),
     )
 
 
