@@ -15,7 +15,7 @@ only ratios count. A pair is `conv_forward` and `conv_kernel_grad`.
     loop over groups                  504,   218        41, 14         32,  24
     an operation for each group       437,   197        31, 19         30,  60
     a dense kernel with zeros          51,   361        38, 92         47, 220
-    XLA's convolution with groups     384, 11000        69,  -        180,   -
+    XLA's convolution with groups     384, 13900        69,  -        180,   -
 
 A dilated convolution takes as long as one without: 26 and 28 ms for 28x28x64 by 3x3x64x64.
 """

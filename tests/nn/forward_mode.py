@@ -16,11 +16,13 @@ from typing import Any
 if __name__ == "__main__":
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxdl import nn
+from jaxdl.models.mlp import normalize
 
 #: Largest relative error by the dtype of the computation.
 LIMITS = {"float32": 1e-4, "float64": 1e-8}
@@ -64,26 +66,54 @@ def normalized(params: Any) -> Any:
     return nn.spectral_norm(params, vectors)[0]
 
 
+class Normalized(linen.Module):
+    """The norm of a stage."""
+
+    kind: str
+
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        return normalize(x, nn.Norm(self.kind, groups=1), "norm", train=True)
+
+
+def normalized_maps(kind: str) -> tuple[Callable, Any]:
+    return layer(Normalized(kind), IMAGES)
+
+
 #: A function of one tree and the tree, for everything that is exported.
 LAYERS: dict[str, Callable[[], tuple[Callable, Any]]] = {
     "Conv": lambda: layer(nn.Conv(4), IMAGES),
     "Conv1D": lambda: layer(nn.Conv1D(4, 3, 2), STEPS),
+    "Conv with groups": lambda: layer(nn.Conv(6, groups=3, dilation=2), IMAGES),
+    "ConvTranspose1D": lambda: layer(nn.ConvTranspose1D(2, 3, 2), STEPS),
     "ConvTranspose": lambda: layer(nn.ConvTranspose(2, 4, 2), IMAGES),
     "Dropout": lambda: layer(nn.Dropout(0.5), VECTORS, True, rngs={"dropout": KEY}),
     "GRU": lambda: layer(nn.GRU(4), STEPS),
+    "GRU before the product": lambda: layer(nn.GRU(4, reset_after=False), STEPS),
+    "GroupNorm": lambda: normalized_maps("group"),
+    "InstanceNorm": lambda: normalized_maps("instance"),
     "LSTM": lambda: layer(nn.LSTM(4), STEPS),
+    "PReLU": lambda: layer(nn.PReLU(), VECTORS),
     "RNN": lambda: layer(nn.RNN("lstm", 4, 2, True), STEPS, False),
     "SimpleRNN": lambda: layer(nn.SimpleRNN(4, reverse=True), STEPS),
     "TimeDistributed": lambda: layer(nn.TimeDistributed(nn.WeightNormDense(2)), STEPS, False),
     "WeightNormDense": lambda: layer(nn.WeightNormDense(3), VECTORS),
+    "adaptive_avg_pool": lambda: function(lambda x: nn.adaptive_avg_pool(x, 4), IMAGES),
+    "avg_pool with padding": lambda: function(lambda x: nn.avg_pool(x, 3, 2, "SAME"), IMAGES),
     "avg_pool": lambda: function(lambda x: nn.avg_pool(x, 3, 2), IMAGES),
     "conv1d": lambda: function(nn.conv1d, STEPS, kernel(3, 3, 2)),
     "conv2d": lambda: function(lambda x, k: nn.conv2d(x, k, 2), IMAGES, kernel(5, 5, 3, 4)),
+    "conv2d per channel": lambda: function(
+        lambda x, k: nn.conv2d(x, k, 2, groups=3), IMAGES, kernel(3, 3, 1, 6)
+    ),
     "conv2d of few channels": lambda: function(nn.conv2d, IMAGES, kernel(3, 3, 3, 2)),
     "conv_transpose2d": lambda: function(
         lambda x, k: nn.conv_transpose2d(x, k, 2), IMAGES, kernel(3, 3, 3, 4)
     ),
+    "conv_transpose1d": lambda: function(nn.conv_transpose1d, STEPS, kernel(3, 3, 2)),
     "lengths in an LSTM": lambda: layer(nn.LSTM(4), STEPS, None, nn.length_mask(LENGTHS, 9)),
+    "lp_pool": lambda: function(lambda x: nn.lp_pool(x, 2, p=3), IMAGES),
+    "max_pool with padding": lambda: function(lambda x: nn.max_pool(x, 3, 2, 1), IMAGES),
     "max_pool": lambda: function(lambda x: nn.max_pool(x, 2), IMAGES),
     "max_pool with overlap": lambda: function(lambda x: nn.max_pool(x, 3, 2), IMAGES),
     "pool_steps": lambda: function(lambda x: nn.pool_steps(x, "mean", LENGTHS), STEPS),

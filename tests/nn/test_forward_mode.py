@@ -9,7 +9,7 @@ from tests.nn import forward_mode
 #: Exported names that are no layer, or whose derivatives are those of another name.
 OTHERS = {
     *("Embedding", "activation", "initializer", "length_mask", "lengths_of", "named", "out_size"),
-    *("spectral_vectors", "tap"),
+    *("Norm", "spectral_vectors", "tap"),
 }
 
 
