@@ -29,6 +29,9 @@ ZIP_LENGTHS = 26
 #: Names under which training scripts store the `state_dict` in a checkpoint.
 STATE = ("state_dict", "model_state_dict", "model")
 
+#: Beginning of all names in a checkpoint of `torch.nn.DataParallel`.
+PARALLEL = "module."
+
 ALLOWED = "an undamaged file of torch.save"
 
 
@@ -128,7 +131,10 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
             state = state[name]
     if type(state) is not dict or not any(isinstance(each, Tensor) for each in state.values()):
         raise InputError(str(path), "no state_dict", "torch.save(model.state_dict(), path)")
-    return {str(name): each for name, each in state.items() if isinstance(each, Tensor)}
+    tensors = {str(name): each for name, each in state.items() if isinstance(each, Tensor)}
+    if all(name.startswith(PARALLEL) for name in tensors):
+        return {name.removeprefix(PARALLEL): each for name, each in tensors.items()}
+    return tensors
 
 
 def _placed(

@@ -97,6 +97,8 @@ def vgg_layout(arrays: Mapping[str, Stored], path: Path) -> Layout | None:
 
 def _torch(arrays: Mapping[str, Stored], path: Path) -> Layout:
     """Returns the layout of torchvision or timm; that of a body, if the classifier is NaN."""
+    if any(key.endswith(".running_mean") for key in arrays):
+        raise InputError(str(path), "a VGG network with BatchNorm", "one without, such as vgg16")
     layers = {key.rpartition(".")[0] for key in arrays}
     name, blocks = _nearest(layers, _torchvision_names)
     dense: tuple[str, ...] = ()

@@ -70,6 +70,12 @@ def test_the_state_dict_of_a_checkpoint_is_read(tmp_path, new, key):
     np.testing.assert_array_equal(arrays["weight"][:], model.weight.detach().numpy())
 
 
+def test_the_prefix_of_data_parallel_is_removed(tmp_path):
+    model = torch.nn.DataParallel(torch.nn.Linear(3, 2))
+    arrays = read_pth(saved(tmp_path / "x.pth", model.state_dict(), True))
+    assert list(arrays) == ["weight", "bias"]
+
+
 class Evil:
     def __init__(self, path):
         self.path = path

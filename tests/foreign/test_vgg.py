@@ -131,6 +131,10 @@ def with_integers(arrays):
     arrays["features.7.bias"] = np.zeros(7, np.int32)
 
 
+def with_norm(arrays):
+    arrays["features.1.running_mean"] = np.zeros(4, np.float32)
+
+
 def with_flat(arrays):
     arrays["classifier.0.weight"] = np.zeros((12, 8 * 50), np.float32)
 
@@ -143,6 +147,7 @@ def with_flat(arrays):
         (with_shape, r"features.7.weight: got 'float32\[7, 6, 5, 5\]', allowed: floats \[7, 6, 3"),
         (with_nan, "features.7.weight: got 'nan or infinite numbers', allowed: finite weights"),
         (with_integers, r"features.7.bias: got 'int32\[7\]', allowed: floats \[7\]"),
+        (with_norm, "got 'a VGG network with BatchNorm', allowed: one without, such as vgg16"),
         (with_flat, r"classifier.0.weight: got \[12, 400\], allowed: weights of S x S maps"),
     ],
 )
