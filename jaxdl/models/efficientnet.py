@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.metrics import wide
+from jaxdl.models.mlp import normalize
 from jaxdl.nn.conv import Conv
-from jaxdl.nn.elementwise import Dropout
-from jaxdl.nn.norm import refuse_single_values
+from jaxdl.nn.elementwise import Dropout, activation
+from jaxdl.nn.norm import Norm, check_norm
 from jaxdl.nn.tap import named
 
 
@@ -68,8 +68,8 @@ class EfficientNet(nn.Module):
       top: number of kernels of the last convolution.
       outputs: number of classes. None means no head: the outputs are the maps after `top`.
       dropout: dropout rate of the head, in [0, 1).
-      momentum: share of the running statistics that a step of training keeps.
-      epsilon: number that the norms add to variances.
+      activation: name of f, see `jaxdl.nn.activation`.
+      norm: the norm after every convolution, a `Norm` or its kind.
       dtype: dtype of the computation; None means that of the input. Parameters are float32.
 
     Raises:
@@ -77,6 +77,7 @@ class EfficientNet(nn.Module):
 
     Example:
       >>> model = EfficientNet((InvertedResidual(8),), stem=4, top=16, outputs=3)
+      >>> import jax
       >>> x = jnp.zeros((2, 16, 16, 3))
       >>> variables = model.init(jax.random.key(0), x, train=False)
       >>> model.apply(variables, x, train=False).shape
@@ -88,8 +89,8 @@ class EfficientNet(nn.Module):
     top: int = 1280
     outputs: int | None = 1000
     dropout: float = 0.2
-    momentum: float = 0.99
-    epsilon: float = 1e-3
+    activation: str = "relu6"
+    norm: Norm | str = Norm("batch", epsilon=1e-3, momentum=0.99)
     dtype: Any = None
 
     def __post_init__(self) -> None:
@@ -103,8 +104,9 @@ class EfficientNet(nn.Module):
             at_least(field, getattr(self, field), 1)
         if self.outputs is not None:
             at_least("outputs", self.outputs, 1)
-        for field in ("dropout", "momentum"):
-            in_range(field, getattr(self, field), 0, 1)
+        in_range("dropout", self.dropout, 0, 1)
+        activation(self.activation)
+        check_norm(self.norm)
         super().__post_init__()
 
     @nn.compact
@@ -124,8 +126,9 @@ class EfficientNet(nn.Module):
         """
         if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "float images [B, H, W, C]")
+        f = activation(self.activation)
         x = Conv(self.stem, 3, 2, use_bias=False, dtype=self.dtype, name="conv_stem")(x)
-        x = relu6(self, "activation_stem", _normalize(self, x, "norm_stem", train))
+        x = named(self, "activation_stem", f(normalize(x, self.norm, "norm_stem", train)))
         i = 0
         for stage in self.stages:
             for repeat in range(stage.blocks):
@@ -135,15 +138,15 @@ class EfficientNet(nn.Module):
                     stage.kernel,
                     stage.strides if first else 1,
                     stage.expansion,
-                    self.momentum,
-                    self.epsilon,
+                    self.activation,
+                    self.norm,
                     self.dtype,
                     name=f"block_{i}",
                 )
                 x = block(x, train)
                 i += 1
         x = Conv(self.top, 1, use_bias=False, dtype=self.dtype, name="conv_top")(x)
-        x = relu6(self, "activation_top", _normalize(self, x, "norm_top", train))
+        x = named(self, "activation_top", f(normalize(x, self.norm, "norm_top", train)))
         if self.outputs is None:
             return wide(x)
         x = Dropout(self.dropout)(named(self, "pool_head", x.mean((1, 2))), train)
@@ -157,49 +160,34 @@ class _Block(nn.Module):
     kernel: int
     strides: int
     expansion: int
-    momentum: float
-    epsilon: float
+    activation: str
+    norm: Norm | str
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B I J D"]:
+        f = activation(self.activation)
         h = x
         if self.expansion > 1:
             width = x.shape[-1] * self.expansion
             h = Conv(width, 1, use_bias=False, dtype=self.dtype, name="expand")(h)
-            h = relu6(self, "activation_expand", _normalize(self, h, "norm_expand", train))
-        h = nn.Conv(
-            h.shape[-1],
-            (self.kernel, self.kernel),
-            (self.strides, self.strides),
-            feature_group_count=h.shape[-1],
+            h = named(self, "activation_expand", f(normalize(h, self.norm, "norm_expand", train)))
+        channels = h.shape[-1]
+        h = Conv(
+            channels,
+            self.kernel,
+            self.strides,
+            groups=channels,
             use_bias=False,
             dtype=self.dtype,
             name="depthwise",
         )(h)
-        h = relu6(self, "activation_depthwise", _normalize(self, h, "norm_depthwise", train))
+        h = named(self, "activation_depthwise", f(normalize(h, self.norm, "norm_depthwise", train)))
         h = Conv(self.features, 1, use_bias=False, dtype=self.dtype, name="project")(h)
-        h = _normalize(self, h, "norm_project", train)
+        h = normalize(h, self.norm, "norm_project", train)
         if self.strides == 1 and h.shape == x.shape:
             h = h + x.astype(h.dtype)
         return h
-
-
-def relu6(module: nn.Module, name: str, x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Computes `min(max(x, 0), 6)`, with a name for `jaxdl.nn.tap`.
-
-    Example:
-      >>> relu6(nn.Dense(1), "activation", jnp.array([-1.0, 2.0, 7.0])).tolist()
-      [0.0, 2.0, 6.0]
-    """
-    return named(module, name, jax.nn.relu6(x))
-
-
-def _normalize(module: Any, x: Array, name: str, train: bool) -> Array:
-    """Applies BatchNorm in float32 or a wider dtype."""
-    norm = nn.BatchNorm(not train, momentum=module.momentum, epsilon=module.epsilon, name=name)
-    with nn.intercept_methods(refuse_single_values):
-        return norm(wide(x)).astype(x.dtype)
 
 
 def efficientnet_lite0(outputs: int | None = 1000, dropout: float = 0.2) -> EfficientNet:

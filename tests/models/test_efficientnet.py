@@ -53,7 +53,7 @@ def test_a_description_builds_the_same_network():
 @pytest.mark.parametrize(
     "fields",
     [{"stages": 3}, {"stages": (3,)}, {"stem": 0}, {"top": 0}, {"outputs": 0}]
-    + [{"dropout": 1.0}, {"momentum": 1.5}],
+    + [{"dropout": 1.0}, {"norm": "bach"}],
 )
 def test_impossible_fields_are_refused(fields):
     with pytest.raises(InputError):
