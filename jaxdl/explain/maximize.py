@@ -18,7 +18,6 @@ from jaxdl.explain.receptive import check_image_shape, passing_nan, receptive_fi
 from jaxdl.explain.transformations import random_warp
 from jaxdl.rng import check_key, fold, stream
 
-
 #: Fraction of the steps after which an image is not shifted, scaled and rotated any more.
 SETTLED = 0.75
 
