@@ -4,19 +4,20 @@
     python experiments/what_it_sees.py --data mnist --epochs 3
     python experiments/what_it_sees.py --score mean --parametrization pixels \\
         --optimizer-of-images normalized --no-warps
-    python experiments/what_it_sees.py --load runs/mine --layers conv_1 --units 0 3 5
-    python experiments/what_it_sees.py --load weights.pth --size 96 --images photographs
+    python experiments/what_it_sees.py --run runs/mine --layers conv_1 --units 0 3 5
+    python experiments/what_it_sees.py --weights weights.pth --size 96 --images photographs
 
-The first commands train a CNN. `--load` takes a finished run, or a file with weights that
+The first commands train a CNN. `--run` and `--weights` are one option. It takes a finished run, or a file with weights that
 `jaxdl.load` reads. Each layer is one picture: for each unit the made image, the nine crops that
 excite it most, and their activations.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import tyro
 
 from jaxdl import data, load, root, tasks
 from jaxdl.core import inference
@@ -43,7 +44,7 @@ class Config(Options):
     run: RunOptions = RunOptions(epochs=20.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3)
 
-    load: str | None = None
+    load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
     images: str | None = None
     """Folder of images, in place of --data, for a loaded network."""

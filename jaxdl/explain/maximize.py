@@ -290,7 +290,7 @@ def _ascend(
 
     def loss(z: Float[Array, "N ..."], step: Int[Array, ""]) -> Float[Array, ""]:
         # Examples are independent, so the gradient of the sum is that of each score.
-        rest = jnp.maximum(1 - step / (SETTLED * options.steps), 0)
+        rest = jnp.maximum(1 - step.astype(jnp.float32) / (SETTLED * options.steps), 0)
         now = jax.vmap(lambda key: fold(fold(key, 1), step))(keys)
         maps = maps_of(jax.vmap(partial(warped, rest=rest))(now, z))
         return -jax.vmap(score)(maps).sum()

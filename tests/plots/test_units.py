@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The axes of each figure that is drawn."""
+    """The axes of each new figure."""
     all_axes = []
     subplots = Figure.subplots
 
