@@ -7,9 +7,9 @@
     python experiments/what_it_sees.py --run runs/mine --layers conv_1 --units 0 3 5
     python experiments/what_it_sees.py --weights weights.pth --size 96 --images photographs
 
-The first commands train a CNN. `--run` and `--weights` are one option. It takes a finished run, or a file with weights that
-`jaxdl.load` reads. Each layer is one picture: for each unit the made image, the nine crops that
-excite it most, and their activations.
+The first commands train a CNN. `--run` and `--weights` are one option: a finished run, or a file
+with weights that `jaxdl.load` reads. Each layer is one picture: for each unit the made image, the
+nine crops that excite it most, and their activations.
 """
 
 import dataclasses
