@@ -170,7 +170,8 @@ assert share >= 0.9
 # %% [markdown]
 # ## Why the image is warped while it is made
 #
-# An image for one of the ten outputs has 64 free pixels. The plain ascent uses each of them. With random shifts, rotations and scalings a pixel alone counts less, and the image
+# An image for one of the ten outputs has 64 free pixels. The plain ascent uses each of them. With
+# random shifts, rotations and scalings a pixel alone counts less, and the image
 # becomes smoother:
 #
 # $$x^\star = \arg\max_x \mathbb{E}_t \, f(t(x))_u.$$
