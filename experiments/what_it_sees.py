@@ -16,6 +16,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import jax
 import numpy as np
 import tyro
 
@@ -27,6 +28,7 @@ from jaxdl.models import CNN, Stage
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.seeing import (
     Units,
+    check_layers,
     convolutions,
     draw_network,
     draw_units,
@@ -148,6 +150,10 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     """Trains a CNN, evaluates it, and draws the first seed's units."""
     train, _, sets = image_sets(run.config.run)
     model = network(train.classes or 1).clone(dtype=run.config.training.dtype)
+    shape = sets["train"]["input"].shape[1:]
+    image = np.zeros((1, *shape), np.float32)
+    abstract = jax.eval_shape(lambda: model.init(root(0), image, train=False))
+    check_layers(model, abstract, shape, run.config.layers, run.config.units)
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, run.config.training, model, task, sets)
     final = inference(run.first_seed(state))
@@ -178,6 +184,7 @@ def look_into_loaded(config: Config) -> dict[str, Any]:
     shape = net.fields["input"].shape
     if net.model is None or len(shape) != 3:
         raise InputError("load", config.load, "a network of images with one module")
+    check_layers(net.model, net.variables, shape, config.layers, config.units)
     images = photographs(config, shape)
     _, out = run_directory(config, look_into_loaded)
     out.mkdir(parents=True, exist_ok=True)

@@ -40,11 +40,11 @@ variables = {"params": state.params}
 print(jaxdl.evaluate(net, state, test_set))
 
 
-def show(path):
-    """Shows a picture file."""
+def show(path, inches=11):
+    """Shows a picture file with this width."""
     picture = plt.imread(path)
     height, width = picture.shape[:2]
-    figure = plt.figure(figsize=(11, 11 * height / width))
+    figure = plt.figure(figsize=(inches, inches * height / width))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(picture)
     axes.set_axis_off()
@@ -60,7 +60,7 @@ def show(path):
 # %%
 pictures = Path(tempfile.mkdtemp())
 draw_network(model, variables, images[:1], lambda name: pictures / f"{name}.png")
-show(pictures / "filters.png")
+show(pictures / "filters.png", 4)
 show(pictures / "maps.png")
 
 # %% [markdown]
@@ -162,7 +162,7 @@ assert values[0] < values[1]
 
 # %%
 seen = see_units(model, variables, "conv_1", images, jaxdl.root(0), units=range(16))
-show(draw_units(seen, pictures / "conv_1.png"))
+show(draw_units(seen, pictures / "conv_1.png", f"{len(images):,} digits"))
 share = seen.exceeds[seen.is_live].mean()
 print(f"{100 * share:.0f} % of the units prefer the made image")
 assert share >= 0.9
@@ -170,8 +170,8 @@ assert share >= 0.9
 # %% [markdown]
 # ## Why the image is warped while it is made
 #
-# The image of the network's last layer for the class 3 has 64 free pixels. The plain ascent uses
-# each of them. With random shifts, rotations and scalings a pixel alone counts less, and the image
+# An image for one of the ten outputs has 64 free pixels. The plain ascent uses each of them. With
+# random shifts, rotations and scalings a pixel alone counts less, and the image
 # becomes smoother:
 #
 # $$x^\star = \arg\max_x \mathbb{E}_t \, f(t(x))_u.$$
