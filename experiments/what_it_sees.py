@@ -25,7 +25,9 @@ from jaxdl.core import inference
 from jaxdl.errors import InputError, at_least
 from jaxdl.explain import Ascent
 from jaxdl.models import CNN, Stage
+from jaxdl.network import Network
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes.images import photograph_crops
 from jaxdl.recipes.seeing import (
     Units,
     check_layers,
@@ -49,7 +51,8 @@ class Config(Options):
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
     images: str | None = None
-    """Folder of images, in place of --data, for a loaded network."""
+    """Folder of images for a loaded network. Default: --data, or the set of its training, or
+    two photographs for imported weights."""
     layers: tuple[str, ...] = ()
     """Names of the layers; none means the convolutions."""
     units: tuple[int, ...] = ()
@@ -164,12 +167,22 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     return run.finish(state, metrics, **sets)
 
 
-def photographs(config: Config, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the images of `--images` or `--data`, of the shape that the network reads."""
+def images_for(config: Config, net: Network) -> np.ndarray:
+    """Returns images of the shape that a loaded network reads.
+
+    They are those of `--images` or `--data`. By default they are the images that the network was
+    trained on, and squares of two photographs for imported weights.
+    """
+    shape = net.fields["input"].shape
+    name = config.run.data
+    is_default = name == Config().run.data
     if config.images is not None:
-        train, _ = data.load(f"{config.images}:{shape[0]}", config.run.data_dir)
-    else:
-        train, _ = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
+        name = f"{config.images}:{shape[0]}"
+    elif is_default and net.preprocessing.crop is not None:
+        return photograph_crops(shape[0])
+    elif is_default:
+        name = net.result.get("config", {}).get("data", name)
+    train, _ = data.load(name, config.run.data_dir, config.run.cache_dir)
     images = np.asarray(train["input"])
     if images.ndim != 4 or images.shape[-1] != shape[-1]:
         allowed = f"images with {shape[-1]} channels, as the network reads"
@@ -185,7 +198,7 @@ def look_into_loaded(config: Config) -> dict[str, Any]:
     if net.model is None or len(shape) != 3:
         raise InputError("load", config.load, "a network of images with one module")
     check_layers(net.model, net.variables, shape, config.layers, config.units)
-    images = photographs(config, shape)
+    images = images_for(config, net)
     _, out = run_directory(config, look_into_loaded)
     out.mkdir(parents=True, exist_ok=True)
 
