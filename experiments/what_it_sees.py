@@ -1,7 +1,7 @@
 """Units of a convolutional network: the crops that excite them, and images made for them.
 
     python experiments/what_it_sees.py
-    python experiments/what_it_sees.py --data mnist --epochs 3
+    python experiments/what_it_sees.py --data mnist --epochs 2
     python experiments/what_it_sees.py --score mean --parametrization pixels \\
         --optimizer-of-images normalized --no-warps
     python experiments/what_it_sees.py --load runs/mine --layers conv_1 --units 0 3 5
@@ -10,6 +10,10 @@
 The first commands train a CNN. `--load` takes a finished run, or a file with weights that
 `jaxdl.load` reads. Each layer is one picture: for each unit the made image, the nine crops that
 excite it most, and their activations.
+
+The share of live units that the made image excites at least as much as every training image, for
+the first 16 units of the three convolutions: 100, 94 and 100 % on the digits (first command, 89 s
+on two shared cores), 100, 100 and 100 % on MNIST with two epochs.
 """
 
 import dataclasses
