@@ -1,6 +1,7 @@
 """EfficientNet-Lite: inverted residual blocks of depthwise convolutions."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,10 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.metrics import wide
+from jaxdl.models.mlp import normalize
 from jaxdl.nn.conv import Conv
 from jaxdl.nn.elementwise import Dropout
-from jaxdl.nn.norm import refuse_single_values
+from jaxdl.nn.norm import Norm
 from jaxdl.nn.tap import named
 
 
@@ -103,9 +105,13 @@ class EfficientNet(nn.Module):
             at_least(field, getattr(self, field), 1)
         if self.outputs is not None:
             at_least("outputs", self.outputs, 1)
-        for field in ("dropout", "momentum"):
-            in_range(field, getattr(self, field), 0, 1)
+        in_range("dropout", self.dropout, 0, 1)
+        self._norm()  # Raises if a number is out of range.
         super().__post_init__()
+
+    def _norm(self) -> Norm:
+        in_range("epsilon", self.epsilon, 0, math.inf)
+        return Norm("batch", self.epsilon, self.momentum)
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B ..."]:
@@ -124,8 +130,9 @@ class EfficientNet(nn.Module):
         """
         if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
             raise InputError("x", f"{x.dtype}{list(x.shape)}", "float images [B, H, W, C]")
+        norm = self._norm()
         x = Conv(self.stem, 3, 2, use_bias=False, dtype=self.dtype, name="conv_stem")(x)
-        x = relu6(self, "activation_stem", _normalize(self, x, "norm_stem", train))
+        x = _relu6(self, "activation_stem", normalize(x, norm, "norm_stem", train))
         i = 0
         for stage in self.stages:
             for repeat in range(stage.blocks):
@@ -135,15 +142,14 @@ class EfficientNet(nn.Module):
                     stage.kernel,
                     stage.strides if first else 1,
                     stage.expansion,
-                    self.momentum,
-                    self.epsilon,
+                    norm,
                     self.dtype,
                     name=f"block_{i}",
                 )
                 x = block(x, train)
                 i += 1
         x = Conv(self.top, 1, use_bias=False, dtype=self.dtype, name="conv_top")(x)
-        x = relu6(self, "activation_top", _normalize(self, x, "norm_top", train))
+        x = _relu6(self, "activation_top", normalize(x, norm, "norm_top", train))
         if self.outputs is None:
             return wide(x)
         x = Dropout(self.dropout)(named(self, "pool_head", x.mean((1, 2))), train)
@@ -157,49 +163,37 @@ class _Block(nn.Module):
     kernel: int
     strides: int
     expansion: int
-    momentum: float
-    epsilon: float
+    norm: Norm
     dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], train: bool) -> Float[Array, "B I J D"]:
         h = x
+        norm = self.norm
         if self.expansion > 1:
             width = x.shape[-1] * self.expansion
             h = Conv(width, 1, use_bias=False, dtype=self.dtype, name="expand")(h)
-            h = relu6(self, "activation_expand", _normalize(self, h, "norm_expand", train))
-        h = nn.Conv(
+            h = _relu6(self, "activation_expand", normalize(h, norm, "norm_expand", train))
+        h = Conv(
             h.shape[-1],
-            (self.kernel, self.kernel),
-            (self.strides, self.strides),
-            feature_group_count=h.shape[-1],
+            self.kernel,
+            self.strides,
+            groups=h.shape[-1],
             use_bias=False,
             dtype=self.dtype,
             name="depthwise",
         )(h)
-        h = relu6(self, "activation_depthwise", _normalize(self, h, "norm_depthwise", train))
+        h = _relu6(self, "activation_depthwise", normalize(h, norm, "norm_depthwise", train))
         h = Conv(self.features, 1, use_bias=False, dtype=self.dtype, name="project")(h)
-        h = _normalize(self, h, "norm_project", train)
+        h = normalize(h, norm, "norm_project", train)
         if self.strides == 1 and h.shape == x.shape:
             h = h + x.astype(h.dtype)
         return h
 
 
-def relu6(module: nn.Module, name: str, x: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Computes `min(max(x, 0), 6)`, with a name for `jaxdl.nn.tap`.
-
-    Example:
-      >>> relu6(nn.Dense(1), "activation", jnp.array([-1.0, 2.0, 7.0])).tolist()
-      [0.0, 2.0, 6.0]
-    """
+def _relu6(module: nn.Module, name: str, x: Array) -> Array:
+    """Computes `min(max(x, 0), 6)`, with a name for `jaxdl.nn.tap`."""
     return named(module, name, jax.nn.relu6(x))
-
-
-def _normalize(module: Any, x: Array, name: str, train: bool) -> Array:
-    """Applies BatchNorm in float32 or a wider dtype."""
-    norm = nn.BatchNorm(not train, momentum=module.momentum, epsilon=module.epsilon, name=name)
-    with nn.intercept_methods(refuse_single_values):
-        return norm(wide(x)).astype(x.dtype)
 
 
 def efficientnet_lite0(outputs: int | None = 1000, dropout: float = 0.2) -> EfficientNet:

@@ -69,6 +69,10 @@ class MLP(nn.Module):
         activation(self.activation)
         initializer(self.kernel_init)
         check_norm(self.norm, "weight")
+        found = norm_of(self.norm)
+        if self.hidden and found is not None and found.kind == "instance":
+            allowed = "layer or another norm; dense layers have one value per example and feature"
+            raise InputError("norm", found.kind, allowed)
         super().__post_init__()
 
     @nn.compact

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, in_range, integers, one_of
 
 #: Classes of Linen and their epsilon, by the kind of a norm.
 _LAYERS: dict[str, tuple[type, float]] = {
@@ -63,7 +63,9 @@ class Norm:
         if self.epsilon is not None:
             in_range("epsilon", self.epsilon, 0, math.inf)
         in_range("momentum", self.momentum, 0, 1)
-        at_least("groups", self.groups, 1)
+        (groups,) = integers("groups", self.groups, 1, "one integer")
+        # Linen refuses NumPy's integers.
+        object.__setattr__(self, "groups", groups)
 
     def layer(self, name: str, train: bool, features: int) -> nn.Module:
         """Returns the layer of Linen; to be called inside a module.
