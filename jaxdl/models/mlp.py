@@ -68,11 +68,7 @@ class MLP(nn.Module):
         in_range("dropout", self.dropout, 0, 1)
         activation(self.activation)
         initializer(self.kernel_init)
-        check_norm(self.norm, "weight")
-        found = norm_of(self.norm)
-        if self.hidden and found is not None and found.kind == "instance":
-            allowed = "layer or another norm; dense layers have one value per example and feature"
-            raise InputError("norm", found.kind, allowed)
+        check_norm(self.norm, "weight", dense=self.hidden)
         super().__post_init__()
 
     @nn.compact

@@ -7,7 +7,7 @@ The norm of a single value does not depend on the input:
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -116,17 +116,26 @@ def norm_of(norm: Norm | str | None) -> Norm | None:
     return Norm(norm)  # type: ignore[arg-type]
 
 
-def check_norm(norm: Any, *more: str) -> None:
+def check_norm(norm: Any, *more: str, dense: Sequence[int] = ()) -> None:
     """Raises `InputError` unless a field is None, a `Norm`, the kind of one, or one of `more`.
+
+    Args:
+      norm: the field.
+      *more: further names that are allowed.
+      dense: widths of dense layers that the norm follows. They refuse "instance", which would
+        normalize single values.
 
     Example:
       >>> check_norm("bacth", "weight")
       Traceback (most recent call last):
       jaxdl.errors.InputError: norm: got 'bacth', allowed: batch, group, instance, layer, rms, ...
     """
-    if norm is None or isinstance(norm, Norm):
+    if norm is None:
         return
-    one_of("norm", norm, [*_LAYERS, *more])
+    if not isinstance(norm, Norm):
+        one_of("norm", norm, [*_LAYERS, *more])
+    if dense and "instance" in (norm, getattr(norm, "kind", None)):
+        raise InputError("norm", norm, "another norm, such as 'layer', for hidden dense layers")
 
 
 def replaces_bias(norm: Norm | str | None) -> bool:
