@@ -16,6 +16,9 @@ import numpy as np
 #: Maximum number of characters in a message.
 MAX_MESSAGE_LENGTH = 2000
 
+# The largest size of an array's axis in XLA.
+_MAX_SIZE = 2**31 - 1
+
 
 class JaxdlError(Exception):
     """Base class of all errors that jaxdl raises on purpose.
@@ -118,7 +121,7 @@ def one_of(field: str, value: str, known: Iterable[str]) -> str:
       jaxdl.errors.InputError: optimizer: got 'adm', allowed: adam, sgd (did you mean 'adam'?)
     """
     names = sorted(known)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return value
     allowed = ", ".join(names)
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
@@ -157,7 +160,8 @@ def integers(
       A tuple of `count` integers.
 
     Raises:
-      InputError: another type, another number of integers, or an integer below `low`.
+      InputError: another type, another number of integers, or an integer below `low` or above
+        2^31 - 1.
 
     Example:
       >>> integers("strides", 2, 2, "one integer or a pair"), integers("hidden", [8, 4], None, "")
@@ -180,6 +184,8 @@ def integers(
             at_least(field, item, low)
         elif isinstance(item, bool) or not isinstance(item, Integral):
             raise InputError(field, value, allowed)
+        if item > _MAX_SIZE:
+            raise InputError(field, item, f"at most {_MAX_SIZE}")
     return tuple(map(operator.index, items))
 
 

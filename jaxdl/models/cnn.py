@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers
+from jaxdl.errors import InputError, at_least, integers, of_kind
 from jaxdl.metrics import wide
 from jaxdl.models.mlp import MLP, normalize
 from jaxdl.models.stage import Stage
@@ -88,6 +88,7 @@ class CNN(nn.Module):
             raise InputError("outputs", None, "a number, with a head's dense layers or dropout")
         if self.head_size is not None:
             at_least("head_size", self.head_size, 1)
+        of_kind("remat", self.remat, bool, "True or False")
         activation(self.activation)
         initializer(self.kernel_init)
         super().__post_init__()

@@ -118,7 +118,7 @@ class ConvDecoder(nn.Module):
             )
         activation(self.activation)
         initializer(self.kernel_init)
-        check_norm(self.norm)
+        check_norm(self.norm, dense=self.dense)
         super().__post_init__()
 
     @nn.compact

@@ -68,7 +68,7 @@ class MLP(nn.Module):
         in_range("dropout", self.dropout, 0, 1)
         activation(self.activation)
         initializer(self.kernel_init)
-        check_norm(self.norm, "weight")
+        check_norm(self.norm, "weight", dense=self.hidden)
         super().__post_init__()
 
     @nn.compact

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Num
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
 from jaxdl.metrics import wide
 from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.embedding import Embedding
@@ -94,6 +94,7 @@ class SequenceNet(nn.Module):
 
     def __post_init__(self) -> None:
         at_least("outputs", self.outputs, 1)
+        of_kind("tied", self.tied, bool, "True or False")
         if self.tied and not isinstance(self.embed, Embedding):
             raise InputError("tied", True, "False, or a jaxdl.nn.Embedding as embed")
         if self.tied and self.outputs != self.embed.vocabulary:  # type: ignore[union-attr]

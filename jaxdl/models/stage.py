@@ -2,14 +2,13 @@
 
 import dataclasses
 import string
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
-from jaxdl.nn.conv import Padding, Pads, out_size, pads_of
-from jaxdl.nn.convolution import Pair
 from jaxdl.nn.pool import avg_pool, max_pool
+from jaxdl.nn.sizes import PADDINGS, Padding, Pads, out_size, pads_of
 
 #: Letters of the convolutions of one stage, as in `conv_0a` and `conv_0b`.
 LETTERS = string.ascii_lowercase
@@ -82,7 +81,7 @@ class Stage:
             at_least("pool_strides", self.pool_strides, 1)
         for name in ("padding", "pool_padding"):
             padding = getattr(self, name)
-            pads = _pads_of(padding, name)
+            pads = pads_of(padding, PADDINGS, 2, name)
             if not isinstance(padding, str | int):
                 # Tuples can be hashed and compared, unlike lists and arrays.
                 object.__setattr__(self, name, pads)
@@ -109,7 +108,7 @@ class Stage:
     @property
     def _keeps_size(self) -> bool:
         """True if a convolution of stride 1 has as many positions as its input."""
-        pads = _pads_of(self.padding)
+        pads = pads_of(self.padding, PADDINGS, 2)
         if isinstance(pads, str):
             return pads == "SAME" or self.kernel == 1
         return all(before + after == self._span - 1 for before, after in pads)
@@ -125,13 +124,14 @@ class Stage:
         """
         for j in range(self.convs):
             stride = self.strides if j == 0 else 1
-            size = _size(size, self._span, stride, self.padding, axis)
+            padding = _along(self.padding, axis)
+            size = out_size(size, self.kernel, stride, padding, self.dilation)
             if size < 1:
                 return size
         if self.pool is None:
             return size
         stride = self.pool_strides or self.window
-        return _size(size, self.window, stride, self.pool_padding, axis)
+        return out_size(size, self.window, stride, _along(self.pool_padding, axis))
 
     def pooled(self, x: Float[Array, "B H W C"]) -> Float[Array, "B I J C"]:
         """Applies the stage's pooling."""
@@ -153,15 +153,9 @@ class Stage:
         return [f"{i}{letter}" for letter in LETTERS[: self.convs]]
 
 
-def _pads_of(padding: Padding | Pads, field: str = "padding") -> str | tuple[Pair, ...]:
-    return pads_of(padding, ("SAME", "VALID"), 2, field)
-
-
-def _size(size: int, window: int, stride: int, padding: Padding | Pads, axis: int) -> int:
-    """Returns the number of positions of a window along one axis, with any padding."""
-    pads = _pads_of(padding)
-    if pads == "SAME":
-        return out_size(size, window, stride, "SAME")
-    if not isinstance(pads, str):
-        size += sum(pads[axis])
-    return out_size(size, window, stride, "VALID")
+def _along(padding: Padding | Pads, axis: int) -> Any:
+    """Returns the padding of one axis, as `out_size` takes it."""
+    pads = pads_of(padding, PADDINGS, 2)
+    if isinstance(pads, str):
+        return pads
+    return pads[axis : axis + 1]

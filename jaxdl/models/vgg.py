@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from jaxdl.errors import InputError, integers
+from jaxdl.errors import InputError, integers, of_kind
 from jaxdl.models.cnn import CNN
 from jaxdl.models.stage import Stage
 
@@ -50,9 +50,11 @@ def vgg(
       >>> [stage.features for stage in model.stages]
       [4, 8, 8]
     """
+    allowed = "a sequence of blocks, each a sequence of widths"
+    of_kind("blocks", blocks, Sequence, allowed)
     stages = []
     for block in blocks:
-        widths = integers("blocks", block, None, "for each block a sequence of widths")
+        widths = integers("blocks", block, None, allowed)
         if not widths:
             raise InputError("blocks", blocks, "at least one width for each block")
         stages += [Stage(width, pool=None) for width in widths[:-1]]

@@ -1,6 +1,6 @@
 """Layers that Linen lacks, or whose Linen versions are slow on a CPU."""
 
-from jaxdl.nn.conv import Conv, conv2d, out_size
+from jaxdl.nn.conv import Conv, conv2d
 from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.conv_transpose1d import ConvTranspose1D, conv_transpose1d
@@ -12,6 +12,7 @@ from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
 from jaxdl.nn.rnn import RNN
 from jaxdl.nn.sequences import TimeDistributed, length_mask, lengths_of, pool_steps
+from jaxdl.nn.sizes import out_size
 from jaxdl.nn.spectral import spectral_norm, spectral_vectors
 from jaxdl.nn.tap import named, tap
 

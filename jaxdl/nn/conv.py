@@ -4,93 +4,20 @@ JAX differentiates XLA's convolution into operations that a CPU runs 9 to 100 ti
 a loop than outside. The gradients of `jaxdl.nn.convolution` have no such slowdown.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY
-from numbers import Integral
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from flax.linen.dtypes import promote_dtype
-from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers, one_of
+from jaxdl.errors import InputError, at_least, integers, of_kind
 from jaxdl.nn.arrays import add_bias, batch_optional
 from jaxdl.nn.convolution import conv_forward
-from jaxdl.nn.correlation import Geometry, Pair
 from jaxdl.nn.dense import normalize_weights
-
-Sizes = int | Sequence[int]
-Pads = int | Sequence[int | tuple[int, int]]
-Padding = Literal["SAME", "VALID"]
-
-#: Descriptions of sizes, by their number of axes.
-SIZES = {1: "one integer", 2: "one integer, or a pair for height and width"}
-
-
-def pads_of(
-    padding: Any, names: Sequence[str], axes: int, field: str = "padding"
-) -> str | tuple[Pair, ...]:
-    """Returns a padding by name, or the numbers of zeros before and after each axis.
-
-    Args:
-      padding: one of `names`; one integer for all sides; or for each axis one integer or a pair
-        (before, after). Linen accepts the same.
-      names: the names that are allowed.
-      axes: number of axes.
-      field: name of the value in errors.
-
-    Returns:
-      The name, or one pair for each axis.
-
-    Raises:
-      InputError: anything else, or a negative number.
-
-    Example:
-      >>> pads_of(1, ("SAME",), 2), pads_of([(0, 1), 2], ("SAME",), 2)
-      (((1, 1), (1, 1)), ((0, 1), (2, 2)))
-    """
-    if isinstance(padding, str):
-        return one_of(field, padding, names)
-    allowed = f"{', '.join(names)}, one integer, or an integer or pair for each of {axes} axes"
-    items = padding
-    if isinstance(padding, np.ndarray):
-        items = padding.tolist()
-    if isinstance(items, Integral):
-        items = (items,) * axes
-    if not isinstance(items, Sequence) or len(items) != axes:
-        raise InputError(field, padding, allowed)
-    return tuple(integers(field, item, 2, allowed, low=0) for item in items)
-
-
-def out_size(size: int, window: int, stride: int, padding: Padding) -> int:
-    """Returns the number of window positions along one axis.
-
-        (W - F + 2P)/S + 1,    rounded down
-
-    Args:
-      size: W, the width (or height) of the image.
-      window: F, the width of the window.
-      stride: S, the distance between two positions.
-      padding: "VALID" means P = 0; "SAME" means the padding that gives `ceil(W/S)` positions.
-
-    Returns:
-      The number of positions; 0 or less if the window does not fit.
-
-    Raises:
-      InputError: a window or stride below 1, or another padding.
-
-    Example:
-      >>> out_size(28, 5, 1, "VALID"), out_size(28, 5, 1, "SAME"), out_size(28, 2, 2, "VALID")
-      (24, 28, 14)
-    """
-    at_least("window", window, 1)
-    at_least("stride", stride, 1)
-    if one_of("padding", padding, ("SAME", "VALID")) == "SAME":
-        return -(-size // stride)
-    return (size - window) // stride + 1
+from jaxdl.nn.sizes import PADDINGS, SIZES, Padding, Pads, Sizes, geometry_of, pads_of
 
 
 @batch_optional(4)
@@ -135,21 +62,8 @@ def conv2d(
       (8, 8, 12)
     """
     check_arrays(x, kernel, "images [B, H, W, C]", "F, G", groups)
-    stride = integers("strides", strides, 2, SIZES[2])
-    gaps = integers("dilation", dilation, 2, SIZES[2])
-    pads = pads_of(padding, ("SAME", "VALID"), 2)
-    size = x.shape[1:3]
-    window = kernel.shape[:2]
-    spread = tuple((f - 1) * gap + 1 for f, gap in zip(window, gaps, strict=True))
-    if isinstance(pads, str):
-        pads = tuple(lax.padtype_to_pads(size, spread, stride, pads))
-    padded = [n + sum(pad) for n, pad in zip(size, pads, strict=True)]
-    if any(f > n for f, n in zip(spread, padded, strict=True)):
-        allowed = f"at most the image size, {padded[0]}x{padded[1]}"
-        if spread != window:
-            allowed += f"; with its dilation it is {spread[0]}x{spread[1]}"
-        raise InputError("kernel", kernel.shape, allowed)
-    return conv_forward(x, kernel, Geometry(size, window, stride, pads, gaps, groups))
+    geometry = geometry_of(x.shape[1:3], kernel.shape[:2], strides, padding, dilation, groups)
+    return conv_forward(x, kernel, geometry)
 
 
 def check_arrays(x: Array, kernel: Array, inputs: str, window: str, groups: int = 1) -> None:
@@ -232,7 +146,7 @@ class ConvLayer(nn.Module):
 
     size_fields: ClassVar[tuple[str, ...]] = ("kernel_size", "strides", "dilation")
     axes: ClassVar[int] = 2
-    paddings: ClassVar[tuple[str, ...]] = ("SAME", "VALID")
+    paddings: ClassVar[tuple[str, ...]] = PADDINGS
 
     def __post_init__(self) -> None:
         fields: Any = self
@@ -241,6 +155,8 @@ class ConvLayer(nn.Module):
         for name in self.size_fields:
             setattr(self, name, integers(name, getattr(self, name), self.axes, SIZES[self.axes]))
         pads_of(fields.padding, self.paddings, self.axes)
+        for name in ("use_bias", "weight_norm"):
+            of_kind(name, getattr(self, name), bool, "True or False")
         super().__post_init__()
 
     def _convolve(self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any) -> Array:

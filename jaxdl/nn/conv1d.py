@@ -24,11 +24,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, integers
 from jaxdl.nn.arrays import batch_optional
-from jaxdl.nn.conv import SIZES, ConvLayer, Pads, Sizes, check_arrays, pads_of
+from jaxdl.nn.conv import ConvLayer, check_arrays
 from jaxdl.nn.convolution import conv_forward
-from jaxdl.nn.correlation import Geometry, Pair
+from jaxdl.nn.sizes import Geometry, Pads, Sizes, geometry_of
 
 Padding1D = Literal["SAME", "VALID", "CAUSAL"]
 
@@ -77,20 +76,10 @@ def conv1d(
       [1.0, 2.0, 4.0, 6.0, 8.0]
     """
     check_arrays(x, kernel, "sequences [B, T, C]", "K", groups)
-    (gap,) = integers("dilation", dilation, 1, SIZES[1])
-    (stride,) = integers("strides", strides, 1, SIZES[1])
-    pads = pads_of(padding, PADDINGS, 1)
-    size = x.shape[1]
-    window = (kernel.shape[0] - 1) * gap + 1
-    if pads == "CAUSAL":
-        pads = ((window - 1, 0),)
-    elif isinstance(pads, str):
-        pads = tuple(lax.padtype_to_pads((size,), (window,), (stride,), pads))
-    ((before, after),) = pads
-    if window > size + before + after:
-        allowed = f"at most the sequence length: (K - 1) L + 1 <= {size + before + after}"
-        raise InputError("kernel", kernel.shape, allowed)
-    return _conv_as_image(x, kernel, gap, stride, (int(before), int(after)), groups)
+    size = x.shape[1:2]
+    window = kernel.shape[:1]
+    geometry = geometry_of(size, window, strides, padding, dilation, groups, names=PADDINGS)
+    return _conv_as_image(x, kernel, geometry)
 
 
 class Conv1D(ConvLayer):
@@ -139,13 +128,13 @@ class Conv1D(ConvLayer):
         return self._convolve(conv1d, x, self.kernel_size, *options)
 
 
-def _conv_as_image(
-    x: Array, kernel: Array, dilation: int, strides: int, pads: Pair, groups: int
-) -> Array:
+def _conv_as_image(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """Convolves images of `dilation` steps per row with a kernel that is one column wide."""
-    before, after = pads
     batch, size, channels = x.shape
     taps, _, features = kernel.shape
+    (dilation,) = geometry.dilation
+    (strides,) = geometry.strides
+    ((before, after),) = geometry.pads
     count = size + before + after - (taps - 1) * dilation
     low, lead = divmod(before, dilation)
     rows = -(-(lead + size) // dilation)
@@ -157,10 +146,14 @@ def _conv_as_image(
     if dilation == 1:
         row_stride = strides
     row_pads = (low, used - rows - low + taps - 1)
-    geometry = Geometry(
-        (rows, dilation), (taps, 1), (row_stride, 1), (row_pads, (0, 0)), groups=groups
+    image = Geometry(
+        (rows, dilation),
+        (taps, 1),
+        (row_stride, 1),
+        (row_pads, (0, 0)),
+        groups=geometry.groups,
     )
-    y = conv_forward(x.reshape(batch, rows, dilation, channels), kernel[:, None], geometry)
+    y = conv_forward(x.reshape(batch, rows, dilation, channels), kernel[:, None], image)
     y = y.reshape(batch, y.shape[1] * dilation, features)[:, :count]
     if dilation == 1:
         return y

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 
 from jaxdl.errors import integers
 from jaxdl.nn.arrays import batch_optional
-from jaxdl.nn.conv import SIZES, ConvLayer, Padding, Pads, Sizes, check_arrays, pads_of
-from jaxdl.nn.conv_transpose import PADDINGS, larger_axis
+from jaxdl.nn.conv import ConvLayer, check_arrays
+from jaxdl.nn.conv_transpose import larger_axis
 from jaxdl.nn.convolution import conv_input_grad
-from jaxdl.nn.correlation import Geometry, transposed_kernel
+from jaxdl.nn.correlation import transposed_kernel
+from jaxdl.nn.sizes import PADDINGS, SIZES, Geometry, Padding, Pads, Sizes, pads_of
 
 
 @batch_optional(3)

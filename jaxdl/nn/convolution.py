@@ -38,8 +38,6 @@ from jaxdl.nn.arrays import (
 )
 from jaxdl.nn.correlation import (
     DIMENSION_NUMBERS,
-    Geometry,
-    Pair,
     correlate,
     depthwise_kernel_grad,
     few_taps,
@@ -50,6 +48,7 @@ from jaxdl.nn.correlation import (
     under_tap,
 )
 from jaxdl.nn.linear import bilinear
+from jaxdl.nn.sizes import Geometry, Pair
 
 # With at most this many values F G C under the kernel, `conv_input_grad` is one product and a sum
 # of shifted columns. From 14x14x64 to 28x28x1 by 5x5, with strides 2 and batch 128, this takes

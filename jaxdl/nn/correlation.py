@@ -24,7 +24,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +31,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxdl.nn.arrays import sum_over_blocks
+from jaxdl.nn.sizes import Geometry, Pair
 from jaxdl.xla import noinline
-
-Pair = tuple[int, int]
 
 #: The axes of images, kernels and results.
 DIMENSION_NUMBERS = ("NHWC", "HWIO", "NHWC")
@@ -47,33 +45,6 @@ _MAX_GROUP_WINDOW = 256
 # kernel gradient of the first column took 18 ms in blocks of 8 examples, 45 ms in blocks of 16, and
 # 57 ms for all examples at once.
 _PRODUCTS = 8
-
-
-class Geometry(NamedTuple):
-    """Sizes, strides, padding, dilation and groups of a convolution.
-
-    Attributes:
-      size: H and W of the image.
-      window: F and G of the kernel.
-      strides: S for height and width, at least 1.
-      pads: numbers of zeros before (P) and after, for height and width; negative numbers crop.
-      dilation: L for height and width, the distance between two taps of the kernel, at least 1.
-      groups: number of groups of channels, each of which has its own features.
-    """
-
-    size: tuple[int, ...]
-    window: tuple[int, ...]
-    strides: tuple[int, ...]
-    pads: tuple[Pair, ...]
-    dilation: tuple[int, ...] = (1, 1)
-    groups: int = 1
-
-    @property
-    def positions(self) -> tuple[int, int]:
-        """I and J, the numbers of kernel positions along height and width."""
-        axes = zip(self.size, self.window, self.strides, self.pads, self.dilation, strict=True)
-        down, right = (1 + (n + sum(pad) - (f - 1) * d - 1) // s for n, f, s, pad, d in axes)
-        return down, right
 
 
 def pad(x: Float[Array, "B H W C"], pads: Sequence[Pair]) -> Array:

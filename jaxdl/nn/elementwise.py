@@ -17,7 +17,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, in_range, integers, is_zero, one_of
+from jaxdl.errors import InputError, in_range, integers, is_zero, of_kind, one_of
 from jaxdl.nn.activations import (
     gelu,
     gelu_tanh,
@@ -177,7 +177,8 @@ class PReLU(nn.Module):
         PyTorch.
 
     Raises:
-      InputError: an input of integers or without channels, raised by a call.
+      InputError: a field `shared` that is no bool, raised when the module is created. Raised by a
+        call: an input of integers or without axes.
 
     Example:
       >>> x = jnp.array([[-4.0, 2.0]])
@@ -190,6 +191,10 @@ class PReLU(nn.Module):
     dtype: Any = None
     param_dtype: Any = jnp.float32
     slope_init: Initializer = nn.initializers.constant(0.25)
+
+    def __post_init__(self) -> None:
+        of_kind("shared", self.shared, bool, "True or False")
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:

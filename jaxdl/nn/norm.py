@@ -7,7 +7,7 @@ The norm of a single value does not depend on the input:
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, in_range, integers, one_of
 
 #: Classes of Linen and their epsilon, by the kind of a norm.
 _LAYERS: dict[str, tuple[type, float]] = {
@@ -63,7 +63,9 @@ class Norm:
         if self.epsilon is not None:
             in_range("epsilon", self.epsilon, 0, math.inf)
         in_range("momentum", self.momentum, 0, 1)
-        at_least("groups", self.groups, 1)
+        (groups,) = integers("groups", self.groups, 1, "one integer")
+        # Linen refuses NumPy's integers.
+        object.__setattr__(self, "groups", groups)
 
     def layer(self, name: str, train: bool, features: int) -> nn.Module:
         """Returns the layer of Linen; to be called inside a module.
@@ -114,17 +116,26 @@ def norm_of(norm: Norm | str | None) -> Norm | None:
     return Norm(norm)  # type: ignore[arg-type]
 
 
-def check_norm(norm: Any, *more: str) -> None:
+def check_norm(norm: Any, *more: str, dense: Sequence[int] = ()) -> None:
     """Raises `InputError` unless a field is None, a `Norm`, the kind of one, or one of `more`.
+
+    Args:
+      norm: the field.
+      *more: further names that are allowed.
+      dense: widths of dense layers that the norm follows. They refuse "instance", which would
+        normalize single values.
 
     Example:
       >>> check_norm("bacth", "weight")
       Traceback (most recent call last):
       jaxdl.errors.InputError: norm: got 'bacth', allowed: batch, group, instance, layer, rms, ...
     """
-    if norm is None or isinstance(norm, Norm):
+    if norm is None:
         return
-    one_of("norm", norm, [*_LAYERS, *more])
+    if not isinstance(norm, Norm):
+        one_of("norm", norm, [*_LAYERS, *more])
+    if dense and "instance" in (norm, getattr(norm, "kind", None)):
+        raise InputError("norm", norm, "another norm, such as 'layer', for hidden dense layers")
 
 
 def replaces_bias(norm: Norm | str | None) -> bool:

@@ -254,6 +254,9 @@ class GRU(RecurrentLayer):
       reset_after: if False, the reset gate multiplies h before the product, and there is no
         `recurrent_bias`. This loop is differentiated by JAX. Training takes more time and memory.
 
+    Raises:
+      InputError: a field `reset_after` that is no bool, raised when the module is created.
+
     Example:
       >>> layer, x = GRU(3), jnp.ones((2, 5, 4))
       >>> (ys, h), variables = layer.init_with_output(jax.random.key(0), x)
@@ -266,8 +269,11 @@ class GRU(RecurrentLayer):
 
     kind = CellKind(gru_cell, 3)
 
-    def _weights(self, x: Array) -> tuple[Array, Weights]:
+    def __post_init__(self) -> None:
         of_kind("reset_after", self.reset_after, bool, "True or False")
+        super().__post_init__()
+
+    def _weights(self, x: Array) -> tuple[Array, Weights]:
         x, (kernel, recurrent_kernel, bias) = super()._weights(x)
         if not self.reset_after:
             return x, Weights(kernel, recurrent_kernel, bias)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax.linen.initializers import Initializer
 from jaxtyping import Array, Float, Int
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
 from jaxdl.nn.dense import initializer
 from jaxdl.nn.elementwise import Dropout
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
@@ -47,6 +47,7 @@ class RNN(nn.Module):
       kernel_init: initializer of the first layer's `kernel`, `[D, ...]`, or its name. The default
         assumes inputs of mean square 1. A one-hot vector has only one of D numbers that is not 0,
         and with `normal(0.5)` it trains several times as fast.
+      reset_after: a field of `jaxdl.nn.GRU`; False needs the cell "gru".
 
     Raises:
       InputError: an invalid field, raised when the module is created.
@@ -67,6 +68,7 @@ class RNN(nn.Module):
     variational: bool = False
     dtype: Any = None
     kernel_init: str | Initializer = "glorot_uniform"
+    reset_after: bool = True
 
     def __post_init__(self) -> None:
         one_of("cell", self.cell, CELLS)
@@ -74,6 +76,9 @@ class RNN(nn.Module):
         at_least("layers", self.layers, 1)
         in_range("dropout", self.dropout, 0, 1)
         initializer(self.kernel_init)
+        of_kind("reset_after", self.reset_after, bool, "True or False")
+        if not self.reset_after and self.cell != "gru":
+            raise InputError("reset_after", False, 'True; only the cell "gru" has a reset gate')
         super().__post_init__()
 
     @property
@@ -123,9 +128,10 @@ class RNN(nn.Module):
 
     def _layer(self, i: int, x: Array, carry: Any, mask: Array | None) -> tuple[Array, Any]:
         """Runs layer `i`; returns its outputs and its final carry."""
-        make: Any = partial(
-            CELLS[self.cell], self.features, dtype=self.dtype, kernel_init=self._kernel_init(i)
-        )
+        fields: dict[str, Any] = {"dtype": self.dtype, "kernel_init": self._kernel_init(i)}
+        if self.cell == "gru":
+            fields["reset_after"] = self.reset_after
+        make: Any = partial(CELLS[self.cell], self.features, **fields)
         if not self.bidirectional:
             return make(name=f"{self.cell}_{i}")(x, carry, mask)
         if carry is not None and (not isinstance(carry, tuple) or len(carry) != 2):

@@ -1,41 +1,36 @@
-"""Windows of images and sequences: their sizes, padding and number of values."""
+"""Windows of pooling, of images and sequences, and their numbers of values."""
 
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array
 
-from jaxdl.errors import InputError, integers
-from jaxdl.nn.conv import SIZES, Padding, Pads, Sizes, pads_of
-from jaxdl.nn.convolution import Pair
+from jaxdl.errors import InputError, integers, of_kind
+from jaxdl.nn.sizes import Geometry, Padding, Pads, Pair, Sizes, geometry_of
 
 WINDOW = "one integer, or a pair for height and width, or (F,) for sequences"
 
+# The fields of a `Geometry` with a size of 1 for the height of sequences.
+_SIZE_FIELDS = ("size", "window", "strides", "dilation")
+
 
 class Windows(NamedTuple):
-    """The windows of images, each field for height and width.
+    """The windows of images, along height and width.
 
     Attributes:
-      size: numbers of values of a window.
-      strides: distances between two windows.
-      dilation: distances between two values of a window.
-      pads: values before and after the image, which include those beyond the end.
+      geometry: the sizes, where the padding includes values beyond the end.
       counts: numbers of values of the image in each window, along each axis.
       padded_counts: the same numbers, with the padding but without values beyond it.
       batch: the batch axes of the argument, none or one.
       axes: the number of its axes of a window, one for sequences.
     """
 
-    size: Pair
-    strides: Pair
-    dilation: Pair
-    pads: tuple[Pair, Pair]
+    geometry: Geometry
     counts: tuple[np.ndarray, np.ndarray]
     padded_counts: tuple[np.ndarray, np.ndarray]
     batch: tuple[int, ...]
@@ -44,7 +39,8 @@ class Windows(NamedTuple):
     @property
     def is_split(self) -> bool:
         """True if windows neither overlap nor have gaps."""
-        return self.strides == self.size and self.dilation == (1, 1)
+        geometry = self.geometry
+        return geometry.strides == geometry.window and geometry.dilation == (1, 1)
 
     def result(self, y: Array) -> Array:
         """Returns a result `[B, I, J, C]` with the axes of the argument."""
@@ -78,52 +74,45 @@ def windows_of(
 
     Example:
       >>> images, windows = windows_of(jnp.ones((5, 2)), (2,), None, "VALID", 1, True)
-      >>> images.shape, windows.pads, windows.counts[1].tolist()
+      >>> images.shape, windows.geometry.pads, windows.counts[1].tolist()
       ((1, 1, 5, 2), ((0, 0), (0, 1)), [2, 2, 1])
     """
     axes = axes_of("window", window)
     check_images(x, axes)
     size = integers("window", window, axes, WINDOW)
-    stride = size
-    if strides is not None:
-        stride = integers("strides", strides, axes, SIZES[axes])
-    steps = integers("dilation", dilation, axes, SIZES[axes])
-    pads = pads_of(padding, ("SAME", "VALID"), axes)
+    of_kind("ceil", ceil, bool, "True or False")
     given = x.shape[-1 - axes : -1]
-    extent = tuple((f - 1) * d + 1 for f, d in zip(size, steps, strict=True))
-    if isinstance(pads, str):
-        pads = tuple(lax.padtype_to_pads(given, extent, stride, pads))
-    padded = [n + sum(pad) for n, pad in zip(given, pads, strict=True)]
-    if any(e > n for e, n in zip(extent, padded, strict=True)):
-        raise InputError("window", extent, f"at most the image size, {'x'.join(map(str, padded))}")
-    found = [_along(*a, ceil) for a in zip(given, size, stride, steps, pads, strict=True)]
+    stride = size if strides is None else strides
+    geometry = geometry_of(given, size, stride, padding, dilation, field="window")
+    found = [_along(geometry, axis, ceil) for axis in range(axes)]
     if not all(counts.all() for _, counts, _ in found):
-        raise InputError("padding", pads, "less; a window would hold no value of the image")
+        raise InputError("padding", padding, "less; a window would hold no value of the image")
     if axes == 1:
-        size, stride, steps = ((1, *pair) for pair in (size, stride, steps))
         one = np.ones(1, int)
         found.insert(0, ((0, 0), one, one))
+        fields: Any = {name: (1, *getattr(geometry, name)) for name in _SIZE_FIELDS}
+        geometry = geometry._replace(**fields)
     batch = x.shape[: -1 - axes]
     images = x
     if x.ndim != 4:
         images = x.reshape(math.prod(batch), *[1] * (2 - axes), *x.shape[-1 - axes :])
-    around, counts, padded_counts = zip(*found, strict=True)
-    return images, Windows(size, stride, steps, around, counts, padded_counts, batch, axes)
+    pads, counts, padded_counts = zip(*found, strict=True)
+    geometry = geometry._replace(pads=pads)
+    return images, Windows(geometry, counts, padded_counts, batch, axes)
 
 
-def _along(
-    n: int, size: int, stride: int, step: int, pad: Pair, ceil: bool
-) -> tuple[Pair, np.ndarray, np.ndarray]:
+def _along(geometry: Geometry, axis: int, ceil: bool) -> tuple[Pair, np.ndarray, np.ndarray]:
     """Returns the values before and after one axis, and the counts of its windows."""
-    before, after = pad
-    extent = (size - 1) * step + 1
-    positions, rest = divmod(n + before + after - extent, stride)
-    positions += 1
+    n = geometry.size[axis]
+    stride = geometry.strides[axis]
+    before, after = geometry.pads[axis]
+    positions = geometry.positions[axis]
+    rest = (n + before + after - geometry.spans[axis]) % stride
     # As in PyTorch, no window begins beyond the image.
     if ceil and rest and positions * stride < n + before:
         positions += 1
     starts = np.arange(positions) * stride - before
-    places = starts[:, None] + np.arange(size) * step
+    places = starts[:, None] + np.arange(geometry.window[axis]) * geometry.dilation[axis]
     counts = ((places >= 0) & (places < n)).sum(1)
     padded_counts = (places < n + after).sum(1)
     return (before, max(after, int(places[-1, -1]) + 1 - n)), counts, padded_counts

@@ -14,6 +14,9 @@ STEPS = jnp.zeros((2, 5, 3))
 PAIR = "one integer, or a pair for height and width"
 WINDOW = "one integer, or a pair for height and width, or (F,) for sequences"
 PADS = "SAME, VALID, one integer, or an integer or pair for each of 2 axes"
+FLAG = "True or False"
+NONE = "<class 'NoneType'>"
+VALUES = "at least 1 value along each axis of the windows"
 FLOATS = "floats, such as x.astype(jnp.float32)"
 SHAPE = "height, width and channels"
 
@@ -53,8 +56,7 @@ CASES = [
     ),
     (
         lambda: nn.conv2d(IMAGES, jnp.zeros((3, 3, 3, 6)), 1, "VALID", 4),
-        "kernel: got (3, 3, 3, 6), allowed: at most the image size, 8x8; with its dilation it is "
-        "9x9",
+        "kernel: got (3, 3), allowed: at most the padded size, 8x8; with its dilation it is 9x9",
     ),
     (lambda: nn.ConvTranspose1D(4, (3, 3)), "kernel_size: got (3, 3), allowed: one integer"),
     (lambda: call(nn.Conv(4), IMAGES[..., :0]), "x: got (2, 8, 8, 0), allowed: at least 1 channel"),
@@ -80,11 +82,32 @@ CASES = [
     (lambda: nn.max_pool(IMAGES, 2, dilation=0), "dilation: got 0, allowed: at least 1"),
     (
         lambda: nn.avg_pool(IMAGES, 2, padding=2),
-        "padding: got ((2, 2), (2, 2)), allowed: less; a window would hold no value of the image",
+        "padding: got 2, allowed: less; a window would hold no value of the image",
     ),
     (
         lambda: nn.max_pool(IMAGES, 4, dilation=3),
-        "window: got (10, 10), allowed: at most the image size, 8x8",
+        "window: got (4, 4), allowed: at most the padded size, 8x8; with its dilation it is 10x10",
+    ),
+    (lambda: nn.max_pool(IMAGES, 2, ceil=1), f"ceil: got 1, allowed: {FLAG}"),
+    (
+        lambda: nn.avg_pool(IMAGES, 2, count_padding=None),
+        f"count_padding: got {NONE}, allowed: {FLAG}",
+    ),
+    (lambda: nn.adaptive_avg_pool(IMAGES[:, :0], 2), f"x: got (2, 0, 8, 3), allowed: {VALUES}"),
+    (
+        lambda: jax.jit(lambda p: nn.lp_pool(IMAGES, 2, p=p))(2.0),
+        "p: got 'a traced value', allowed: a number that is known before the compilation",
+    ),
+    (lambda: nn.max_pool(IMAGES, 2**31), "window: got 2147483648, allowed: at most 2147483647"),
+    (lambda: nn.Conv(4, strides=10**30), f"strides: got {10**30}, allowed: at most 2147483647"),
+    (lambda: nn.Conv(4, use_bias=1), f"use_bias: got 1, allowed: {FLAG}"),
+    (lambda: nn.Conv1D(4, 3, weight_norm="no"), f"weight_norm: got 'no', allowed: {FLAG}"),
+    (lambda: nn.PReLU(shared=2), f"shared: got 2, allowed: {FLAG}"),
+    (lambda: nn.GRU(4, reset_after=0), f"reset_after: got 0, allowed: {FLAG}"),
+    (lambda: nn.RNN("gru", 4, reset_after="no"), f"reset_after: got 'no', allowed: {FLAG}"),
+    (
+        lambda: nn.RNN("lstm", 4, reset_after=False),
+        'reset_after: got False, allowed: True; only the cell "gru" has a reset gate',
     ),
     (lambda: nn.lp_pool(IMAGES, 2, p=0.5), "p: got 0.5, allowed: a number in [1, inf)"),
     (lambda: nn.adaptive_avg_pool(IMAGES, 0), "sizes: got 0, allowed: at least 1"),
@@ -131,6 +154,7 @@ CASES = [
     (lambda: nn.pool_steps(STEPS, "max", [5]), "length: got (1,), allowed: [B], (2,)"),
     (lambda: call(nn.WeightNormDense(0), STEPS), "features: got 0, allowed: at least 1"),
     (lambda: nn.out_size(8, 3, 0, "SAME"), "stride: got 0, allowed: at least 1"),
+    (lambda: nn.out_size("8", 3, 1, "SAME"), "size: got '8', allowed: an integer, at least 0"),
     (lambda: nn.out_size(8, 3, 1, "same"), "padding: got 'same', allowed: SAME, VALID"),
     (lambda: CNN((Stage(4),), 64), "dense: got 64, allowed: a sequence of widths, () for none"),
     (lambda: OneHot(-1), "vocabulary: got -1, allowed: at least 1"),

@@ -54,6 +54,10 @@ CASES = [
         lambda: init(MLP(), jnp.zeros((2, 3), jnp.uint8)),
         "x: got 'uint8[2, 3]', allowed: floats [B, ...]",
     ),
+    (
+        lambda: MLP((4,), norm="instance"),
+        "norm: got 'instance', allowed: another norm, such as 'layer', for hidden dense layers",
+    ),
     (lambda: Stage(0), "features: got 0, allowed: at least 1"),
     (lambda: Stage(8, kernel=0), "kernel: got 0, allowed: at least 1"),
     (lambda: Stage(8, strides=-1), "strides: got -1, allowed: at least 1"),
@@ -115,13 +119,13 @@ CASES = [
     (lambda: conv2d(X, KERNEL, (0, 1)), "strides: got 0, allowed: at least 1"),
     (
         lambda: conv2d(X[:, :2], KERNEL, (1, 1), "VALID"),
-        "kernel: got (3, 3, 1, 4), allowed: at most the image size, 2x8",
+        "kernel: got (3, 3), allowed: at most the padded size, 2x8",
     ),
     (
         lambda: max_pool(X[0, 0], 2),
         "x: got (8, 1), allowed: images [B, H, W, C] or [H, W, C]",
     ),
-    (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the image size, 8x8"),
+    (lambda: avg_pool(X, (9, 2)), "window: got (9, 2), allowed: at most the padded size, 8x8"),
     (lambda: max_pool(X, 0), "window: got 0, allowed: at least 1"),
     (lambda: max_pool(X, 2, 0), "strides: got 0, allowed: at least 1"),
 ]

@@ -329,7 +329,7 @@ KERNEL = jnp.zeros((3, 3, 4))
         ),
         (
             lambda: conv1d(X, KERNEL, 4, 1, "VALID"),
-            "kernel: got (3, 3, 4), allowed: at most the sequence length: (K - 1) L + 1 <= 8",
+            "kernel: got (3,), allowed: at most the padded size, 8; with its dilation it is 9",
         ),
     ],
 )

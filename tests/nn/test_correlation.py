@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxdl.nn.convolution import conv_forward, conv_input_grad, conv_kernel_grad
-from jaxdl.nn.correlation import Geometry, few_taps, transposed_kernel
+from jaxdl.nn.correlation import few_taps, transposed_kernel
+from jaxdl.nn.sizes import Geometry
 
 
 def loop(x, kernel, y, geometry):

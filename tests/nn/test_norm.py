@@ -255,8 +255,8 @@ def test_models_accept_every_norm(make, shape, norm):
             "groups: got 4, allowed: a divisor of the 6 features of norm_0",
         ),
         (
-            lambda: trace(MLP((4,), 2, norm="instance"), (2, 3)),
-            "norm_0: got [2, 4], allowed: 2 or more values per channel: larger maps, or no norm",
+            lambda: CNN((Stage(4),), (4,), norm="instance"),
+            "norm: got 'instance', allowed: another norm, such as 'layer', for hidden dense layers",
         ),
         (
             lambda: trace(MLP((4,), 2, norm=Norm("group", groups=4)), (2, 3)),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.nn import GRU, LSTM, tap
+from jaxdl.nn import LSTM, tap
 from tests.nn.recurrences import (
     HOLES,
     LAYERS,
@@ -192,8 +192,6 @@ def test_a_tapped_reset_gate_has_its_effect_before_the_product():
 
 
 def test_the_place_of_the_reset_gate_is_a_flag():
-    x = normal(0, B, T, D)
-    assert message(GRU(H, reset_after=1), x) == "reset_after: got 1, allowed: True or False"
     assert "recurrent_bias" not in parameters("gru_reset_before")["params"]
 
 

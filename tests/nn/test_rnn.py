@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.nn import RNN
+from jaxdl.nn import GRU, RNN
 from tests.nn.recurrences import LENGTHS, B, D, H, T, close, hidden, loop, normal, random_like
 
 CELLS = {"simple": "rnn", "lstm": "lstm", "gru": "gru"}
@@ -222,3 +222,20 @@ def test_padding_of_nan_changes_no_output_and_no_gradient(cell):
     expected = both(variables, x)
     filled = both(variables, jnp.where(valid[..., None], x, jnp.nan))
     jax.tree.map(np.testing.assert_array_equal, filled, expected)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_place_of_the_reset_gate_is_that_of_each_layer(bidirectional):
+    x = jax.random.normal(jax.random.key(0), (2, 5, 3))
+    model = RNN("gru", 4, 2, bidirectional, reset_after=False)
+    (ys, _), variables = model.init_with_output(jax.random.key(1), x, False)
+    assert all("recurrent_bias" not in layer for layer in variables["params"].values())
+    h = x
+    for i in range(2):
+        parts = []
+        for end in ("", "_backward")[: 1 + bidirectional]:
+            layer = GRU(4, reverse=bool(end), reset_after=False)
+            params = variables["params"][f"gru_{i}{end}"]
+            parts.append(layer.apply({"params": params}, h)[0])
+        h = jnp.concatenate(parts, -1)
+    np.testing.assert_array_equal(ys, h)

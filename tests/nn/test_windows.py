@@ -41,7 +41,7 @@ def test_counts_are_those_of_each_window(seed, ceil):
     assert images.shape == (1, 1, N, 2)
     extent = (size - 1) * step + 1
     last = (len(counts) - 1) * stride + extent
-    assert windows.pads == ((0, 0), (pad[0], max(pad[1], last - N - pad[0])))
+    assert windows.geometry.pads == ((0, 0), (pad[0], max(pad[1], last - N - pad[0])))
 
 
 def test_results_have_the_axes_of_the_argument():
