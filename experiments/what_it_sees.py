@@ -1,7 +1,7 @@
 """Units of a convolutional network: the crops that excite them, and images made for them.
 
     python experiments/what_it_sees.py
-    python experiments/what_it_sees.py --data mnist --epochs 3
+    python experiments/what_it_sees.py --data mnist --epochs 2
     python experiments/what_it_sees.py --score mean --parametrization pixels \\
         --optimizer-of-images normalized --no-warps
     python experiments/what_it_sees.py --run runs/mine --layers conv_1 --units 0 3 5
@@ -10,12 +10,19 @@
 The first commands train a CNN. `--run` and `--weights` are one option: a finished run, or a file
 with weights that `jaxdl.load` reads. Each layer is one picture: for each unit the made image, the
 nine crops that excite it most, and their activations.
+
+Share of live units that the made image excites at least as much as every training image. The
+first 16 units of the three convolutions count:
+
+- digits, first command: 100 %, 94 % and 100 %, in 89 s on two shared cores.
+- MNIST, second command: 100 %, 100 % and 100 %.
 """
 
 import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import jax
 import numpy as np
 import tyro
 
@@ -24,9 +31,12 @@ from jaxdl.core import inference
 from jaxdl.errors import InputError, at_least
 from jaxdl.explain import Ascent
 from jaxdl.models import CNN, Stage
+from jaxdl.network import Network
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes.images import photograph_crops
 from jaxdl.recipes.seeing import (
     Units,
+    check_layers,
     convolutions,
     draw_network,
     draw_units,
@@ -47,7 +57,8 @@ class Config(Options):
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
     images: str | None = None
-    """Folder of images, in place of --data, for a loaded network."""
+    """Folder of images for a loaded network. Default: --data, or the set of its training, or
+    two photographs for imported weights."""
     layers: tuple[str, ...] = ()
     """Names of the layers; none means the convolutions."""
     units: tuple[int, ...] = ()
@@ -148,6 +159,10 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     """Trains a CNN, evaluates it, and draws the first seed's units."""
     train, _, sets = image_sets(run.config.run)
     model = network(train.classes or 1).clone(dtype=run.config.training.dtype)
+    shape = sets["train"]["input"].shape[1:]
+    image = np.zeros((1, *shape), np.float32)
+    abstract = jax.eval_shape(lambda: model.init(root(0), image, train=False))
+    check_layers(model, abstract, shape, run.config.layers, run.config.units)
     task = tasks.classify(model)
     state, metrics = fit_and_test(run, run.config.training, model, task, sets)
     final = inference(run.first_seed(state))
@@ -158,12 +173,22 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     return run.finish(state, metrics, **sets)
 
 
-def photographs(config: Config, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the images of `--images` or `--data`, of the shape that the network reads."""
+def images_for(config: Config, net: Network) -> np.ndarray:
+    """Returns images of the shape that a loaded network reads.
+
+    They are those of `--images` or `--data`. By default they are the images that the network was
+    trained on, and squares of two photographs for imported weights.
+    """
+    shape = net.fields["input"].shape
+    name = config.run.data
+    is_default = name == Config().run.data
     if config.images is not None:
-        train, _ = data.load(f"{config.images}:{shape[0]}", config.run.data_dir)
-    else:
-        train, _ = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
+        name = f"{config.images}:{shape[0]}"
+    elif is_default and net.preprocessing.crop is not None:
+        return photograph_crops(shape[0])
+    elif is_default:
+        name = net.result.get("config", {}).get("data", name)
+    train, _ = data.load(name, config.run.data_dir, config.run.cache_dir)
     images = np.asarray(train["input"])
     if images.ndim != 4 or images.shape[-1] != shape[-1]:
         allowed = f"images with {shape[-1]} channels, as the network reads"
@@ -178,7 +203,8 @@ def look_into_loaded(config: Config) -> dict[str, Any]:
     shape = net.fields["input"].shape
     if net.model is None or len(shape) != 3:
         raise InputError("load", config.load, "a network of images with one module")
-    images = photographs(config, shape)
+    check_layers(net.model, net.variables, shape, config.layers, config.units)
+    images = images_for(config, net)
     _, out = run_directory(config, look_into_loaded)
     out.mkdir(parents=True, exist_ok=True)
 

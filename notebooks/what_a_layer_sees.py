@@ -11,8 +11,7 @@
 # # What a layer sees
 #
 # A convolutional network turns an image into maps, and maps into other maps. This notebook shows
-# these maps, the part of an image that a unit depends on, the crops that excite it, and images
-# that
+# these maps, the part of an image that a unit depends on, the crops that excite it, and images that
 # are made for it. It takes a minute on two cores.
 
 # %%
@@ -40,11 +39,11 @@ variables = {"params": state.params}
 print(jaxdl.evaluate(net, state, test_set))
 
 
-def show(path):
-    """Shows a picture file."""
+def show(path, inches=11):
+    """Shows a picture file with this width."""
     picture = plt.imread(path)
     height, width = picture.shape[:2]
-    figure = plt.figure(figsize=(11, 11 * height / width))
+    figure = plt.figure(figsize=(inches, inches * height / width))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(picture)
     axes.set_axis_off()
@@ -54,13 +53,12 @@ def show(path):
 # ## Filters and maps
 #
 # The first layer has 16 filters of 3 x 3 weights. Red weights add, blue ones subtract. Below them
-# is
-# one digit at every layer.
+# is one digit at every layer.
 
 # %%
 pictures = Path(tempfile.mkdtemp())
 draw_network(model, variables, images[:1], lambda name: pictures / f"{name}.png")
-show(pictures / "filters.png")
+show(pictures / "filters.png", 4)
 show(pictures / "maps.png")
 
 # %% [markdown]
@@ -81,8 +79,7 @@ assert f(images[:2]).shape == (2, 4, 4, 32)
 # ## The receptive field
 #
 # A unit of `conv_1` at one position depends on few pixels. To find them, one row of an image
-# becomes
-# NaN. Each number that is computed from it becomes NaN, too, because 0 times NaN is NaN.
+# becomes NaN. Each number that is computed from it becomes NaN, too, because 0 times NaN is NaN.
 
 # %%
 broken = images[:1].copy()
@@ -135,8 +132,7 @@ assert abs(activation - crops.value[unit, 0]) < 1e-4
 # %% [markdown]
 # ## A wrong prediction
 #
-# The crops of this unit are bright. Does it look for bright pixels? Then a white image would
-# excite
+# The crops of this unit are bright. Does it look for bright pixels? Then a white image would excite
 # it more than any digit.
 
 # %%
@@ -157,12 +153,11 @@ assert values[0] < values[1]
 # ## An image for each unit
 #
 # On the left is the made image, on the right are the crops. Blue numbers are made images that
-# excite
-# the unit at least as much as all 1,438 digits.
+# excite the unit at least as much as all 1,438 digits.
 
 # %%
 seen = see_units(model, variables, "conv_1", images, jaxdl.root(0), units=range(16))
-show(draw_units(seen, pictures / "conv_1.png"))
+show(draw_units(seen, pictures / "conv_1.png", f"{len(images):,} digits"))
 share = seen.exceeds[seen.is_live].mean()
 print(f"{100 * share:.0f} % of the units prefer the made image")
 assert share >= 0.9
@@ -170,9 +165,8 @@ assert share >= 0.9
 # %% [markdown]
 # ## Why the image is warped while it is made
 #
-# The image of the network's last layer for the class 3 has 64 free pixels. The plain ascent uses
-# each of them. With random shifts, rotations and scalings a pixel alone counts less, and the image
-# becomes smoother:
+# An image for one of the ten outputs has 64 free pixels. The plain ascent uses each of them. With
+# random shifts, rotations and scalings a pixel alone counts less, and the image becomes smoother:
 #
 # $$x^\star = \arg\max_x \mathbb{E}_t \, f(t(x))_u.$$
 
@@ -197,8 +191,7 @@ figure.tight_layout()
 assert roughness(made["warped"].images) < roughness(made["plain"].images)
 
 # %% [markdown]
-# Neither row is a row of digits. The network only separates ten classes. Whatever raises the
-# number
+# Neither row is a row of digits. The network only separates ten classes. Whatever raises the number
 # of a class above all others is enough, and that is less than a digit.
 
 # %%
@@ -209,11 +202,9 @@ assert (np.asarray(probabilities).argmax(1) == np.arange(10)).all()
 # %% [markdown]
 # ## Imported weights
 #
-# Networks that were trained on photographs have richer layers. `jaxdl.load` reads files of
-# weights,
-# and the same functions apply. The next cell needs such a file: `WEIGHTS=vgg16.pth`. The crops
-# are of
-# two photographs.
+# Networks that were trained on photographs have richer layers. `jaxdl.load` reads files of weights,
+# and the same functions apply. The next cell needs such a file: `WEIGHTS=vgg16.pth`. The crops are
+# of two photographs.
 
 # %%
 if "WEIGHTS" in os.environ:
@@ -229,34 +220,30 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# **1.** How large is the receptive field of `conv_2`, without the borders of the image? Compute
-# it by
-# the formula, then measure it.
+# **1.** How large is the receptive field of `conv_2`, without the borders of the image? Compute it
+# by the formula, then measure it.
 #
 # <details><summary>Answer</summary>
 #
 # $R = 1 + 2 + 1 + 2 \cdot 2 + 2 + 2 \cdot 4 = 18$: two pixels for each of the 3 x 3 windows, times
 # the strides before it, and one or two for the two poolings. `explain.receptive_fields` of `wide`
-# for
-# `"conv_2"` and images of 40 x 40 gives `(18, 18)`.
+# for `"conv_2"` and images of 40 x 40 gives `(18, 18)`.
 #
 # </details>
 #
-# **2.** A unit of the first layer is $w \cdot x + b$. Which image in $[0, 1]$ excites it most,
-# and by
-# how much? Compare with `explain.maximize`.
+# **2.** A unit of the first layer is $w \cdot x + b$. Which image in $[0, 1]$ excites it most, and
+# by how much? Compare with `explain.maximize`.
 #
 # <details><summary>Answer</summary>
 #
 # The image with 1 where the weight is positive and 0 elsewhere, so $\sum_i \max(w_i, 0) + b$. The
-# made image reaches this number, because it is rounded to 8 bits and its pixels are 0 or 1. A
-# digit can reach it, too, but not exceed it.
+# made image reaches this number, because it is rounded to 8 bits and its pixels are 0 or 1. A digit
+# can reach it, too, but not exceed it.
 #
 # </details>
 #
 # **3.** Make images with `Ascent(score="mean")`. Why do they show a texture, and why is their
-# largest
-# activation lower?
+# largest activation lower?
 #
 # <details><summary>Answer</summary>
 #

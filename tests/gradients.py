@@ -44,6 +44,7 @@ ALL: dict[str, Callable[[], Row]] = {**ROWS, "autoencoder": autoencoder}
 EXACT = (
     *("mlp", "lstm_language", "gru_language_carried", "birnn_classifier", "cnn1d_classifier"),
     *("tcn_regression", "autoencoder", "auxiliary_loss", "pretrained"),
+    *("residual", "residual_groupnorm", "residual_instancenorm", "tied_language"),
 )
 
 #: Rows whose inputs are sequences, which may have lengths.

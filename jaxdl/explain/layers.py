@@ -29,7 +29,7 @@ def layers(
 
     Args:
       model: any Linen module.
-      variables: its parameters and collections.
+      variables: its parameters and collections, or their shapes and dtypes.
       shape: shape of one input, such as `(28, 28, 1)`.
       prepare: see `layer`.
 
@@ -51,13 +51,13 @@ def layers(
     """
     names: list[str] = []
 
-    def values(images: Float[Array, "B ..."]) -> Any:
+    def values(variables: Any, images: Float[Array, "B ..."]) -> Any:
         seen = tap(model, variables, train=False)(_prepared(prepare, images))[1]
         # JAX returns a dictionary in the alphabetic order of its keys.
         names.extend(seen)
         return seen
 
-    shapes = jax.eval_shape(values, _image(shape))
+    shapes = jax.eval_shape(values, variables, _image(shape))
     return {name: shapes[name].shape[1:] for name in names}
 
 

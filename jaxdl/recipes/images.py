@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
@@ -51,6 +52,37 @@ def image_sets(
     if not (low >= 0 and high <= 1):
         raise InputError("data", f"{run.data} in [{low:.3g}, {high:.3g}]", "pixels in [0, 1]")
     return train, test, split_sets(run, train, test)
+
+
+def photograph_crops(size: int, step: int = 40) -> Float[np.ndarray, "N S S 3"]:
+    """Returns squares of the two photographs of scikit-learn, a palace and a flower.
+
+    Source: scikit-learn, `load_sample_images`, CC BY 2.0.
+
+    Args:
+      size: height and width of a square in pixels. Photographs that are smaller are enlarged.
+      step: distance between two squares in pixels.
+
+    Returns:
+      `[N, size, size, 3]` in [0, 1].
+
+    Example:
+      >>> photograph_crops(224).shape
+      (132, 224, 224, 3)
+    """
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    found = []
+    for photograph in load_sample_images().images:
+        image = Image.fromarray(photograph)
+        enlarged = max(1.0, size / min(image.size))
+        pixels = np.asarray(image.resize([round(side * enlarged) for side in image.size]))
+        height, width, _ = pixels.shape
+        for top in range(0, height - size + 1, step):
+            for left in range(0, width - size + 1, step):
+                found.append(pixels[top : top + size, left : left + size])
+    return np.stack(found) / np.float32(255)
 
 
 def repeat_first(data: Dataset, count: int) -> Dataset:

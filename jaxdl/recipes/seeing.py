@@ -133,6 +133,45 @@ def convolutions(model: nn.Module, variables: Any, shape: tuple[int, ...]) -> li
     return names or [name for name in maps if "conv" in name.lower()] or maps
 
 
+def check_layers(
+    model: nn.Module,
+    variables: Any,
+    shape: tuple[int, ...],
+    names: Sequence[str],
+    units: Sequence[int] = (),
+) -> None:
+    """Raises for a layer that a network does not have, or units that a layer does not have.
+
+    Args:
+      model: any module.
+      variables: its parameters and collections, or their shapes and dtypes.
+      shape: shape of an image.
+      names: names of layers.
+      units: indices that each of these layers must have.
+
+    Raises:
+      InputError: an unknown layer or unit.
+
+    Example:
+      >>> import jax
+      >>> from jaxdl.models import Stage
+      >>> model = CNN((Stage(4),))
+      >>> variables = jax.eval_shape(
+      ...     lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False)
+      ... )
+      >>> check_layers(model, variables, (8, 8, 1), ["conv_0"], [4])
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: units: got 4, allowed: at most 3; conv_0 has 4 units
+    """
+    shapes = explain.layers(model, variables, shape)
+    for name in names:
+        one_of("layers", name, shapes)
+        count = shapes[name][-1]
+        for unit in units:
+            if unit >= count:
+                raise InputError("units", unit, f"at most {count - 1}; {name} has {count} units")
+
+
 def see_units(
     model: nn.Module,
     variables: Any,

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_sample_images
 
 from jaxdl.errors import InputError
 from jaxdl.recipes import classifier_of_classes, image_sets
+from jaxdl.recipes.images import photograph_crops
 from jaxdl.runs import RunOptions
 from tests.data.folders import write_digits
 
@@ -61,3 +63,11 @@ def test_images_of_points_and_too_few_are_refused(options, tmp_path):
     np.savez(tmp_path / "few.npz", x=np.zeros((20, 4, 4, 1)), y=np.arange(20) % 2)
     with pytest.raises(InputError, match="at least 20 in the test set"):
         image_sets(RunOptions(data=str(tmp_path / "few.npz")), labelled=False)
+
+
+def test_squares_of_photographs_cover_them_at_any_size():
+    squares = photograph_crops(200, step=100)
+    photographs = load_sample_images().images
+    np.testing.assert_allclose(squares[0], photographs[0][:200, :200] / 255, atol=1e-6)
+    np.testing.assert_allclose(squares[-1], photographs[1][200:400, 400:600] / 255, atol=1e-6)
+    assert photograph_crops(500, step=1000).shape == (2, 500, 500, 3)

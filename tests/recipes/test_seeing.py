@@ -12,6 +12,7 @@ from jaxdl.explain import Ascent
 from jaxdl.models import MLP
 from jaxdl.recipes.seeing import (
     body,
+    check_layers,
     convolutions,
     draw_network,
     draw_units,
@@ -82,6 +83,15 @@ def test_the_size_of_made_images_is_free_for_the_body():
     assert seen.made.images.shape == (1, 24, 24, 2)
     with pytest.raises(InputError, match="^shape: got .6, 6, 2., allowed: at least .12, 12, 2."):
         see_units(MODEL, weights, "conv_1", x, root(0), units=[0], size=6, ascent=QUICK)
+
+
+def test_layers_and_units_are_checked_before_a_training():
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables())
+    check_layers(MODEL, abstract, SHAPE, ["conv_0", "head/out"], [2])
+    with pytest.raises(InputError, match="^layers: got 'conv_9'.*did you mean 'conv_"):
+        check_layers(MODEL, abstract, SHAPE, ["conv_9"])
+    with pytest.raises(InputError, match="^units: got 4, allowed: at most 3; conv_2 has 4 units"):
+        check_layers(MODEL, abstract, SHAPE, ["conv_1", "conv_2"], [4])
 
 
 def test_bad_layers_and_networks_are_refused(tmp_path):
