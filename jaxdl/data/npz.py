@@ -271,6 +271,9 @@ def member_place(
       ((2, 3), False, dtype('float64'), 128)
     """
     info = archive.getinfo(member)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # zipfile decompresses others without a limit, whatever size they declare.
+        raise InputError(source, "an unusual compression", "a file written by numpy.savez")
     remedy = "store it with numpy.savez, which does not compress"
     check_amplification(source, info.file_size, info.compress_size, remedy)
     with archive.open(member) as file:

@@ -85,6 +85,7 @@ def best_crops(
         jnp.zeros((units, kept), jnp.int32),
     )
     for first, rows, batch in batches(images, batch_size):
+        check_pixels(batch)
         numbers = first + np.arange(len(batch), dtype=np.int32)
         best = _merge(as_partial(f), best, batch, numbers, np.int32(rows))
     value, image, position = map(np.asarray, best)
@@ -119,7 +120,11 @@ def cut(
       >>> cut(images, crops, 0).tolist()
       [[[[0.9375]]]]
     """
+    at_least("unit", unit, 0)
     check_units(unit, lambda x: jnp.zeros((1, len(crops.value))), np.shape(images)[1:])
+    if len(images) <= crops.image.max():
+        allowed = f"those of best_crops, at least {crops.image.max() + 1}"
+        raise InputError("images", f"{len(images)} images", allowed)
     height, width, channels = np.shape(images)[1:]
     count = crops.value.shape[1]
     canvas = np.full((count, *crops.size, channels), fill, np.float32)
@@ -153,23 +158,37 @@ def only_box(
 
 
 def check_images(images: Any) -> None:
-    """Raises unless images are floats `[N, H, W, C]`, and the first of them lie in [0, 1].
+    """Raises unless images are an array of floats `[N, H, W, C]`.
 
     Example:
-      >>> check_images(np.full((1, 2, 2, 1), 255.0))
+      >>> check_images(np.zeros((2, 2, 1)))
       Traceback (most recent call last):
-      jaxdl.errors.InputError: images: got pixels in [255, 255], allowed: pixels in [0, 1]; ...
+      jaxdl.errors.InputError: images: got [2, 2, 1], allowed: images [N, H, W, C]; write ...
     """
+    if not hasattr(images, "dtype"):
+        allowed = "an array; write np.asarray(images, np.float32)"
+        raise InputError("images", type(images).__name__, allowed)
     shape = list(np.shape(images))
     if len(shape) != 4 or min(shape) < 1:
         raise InputError("images", shape, "images [N, H, W, C]; write image[None] for one")
     if not np.issubdtype(images.dtype, np.floating):
         allowed = "floats in [0, 1]; write images / np.float32(255)"
         raise InputError("images", f"{images.dtype}", allowed)
-    some = np.asarray(images[:64])
-    if not (some.min() >= 0 and some.max() <= 1):
+
+
+def check_pixels(images: Float[np.ndarray, "N H W C"]) -> None:
+    """Raises unless all pixels lie in [0, 1].
+
+    Example:
+      >>> check_pixels(np.full((1, 2, 2, 1), 255.0))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: images: got pixels in [255, 255], allowed: pixels in [0, 1]; ...
+    """
+    low = images.min()
+    high = images.max()
+    if not (low >= 0 and high <= 1):
         allowed = "pixels in [0, 1]; write images / np.float32(255), and prepare=... for others"
-        raise InputError("images", _Range(some.min(), some.max()), allowed)
+        raise InputError("images", _Range(low, high), allowed)
 
 
 def batches(
@@ -191,7 +210,7 @@ def batches(
 
 
 class _Range:
-    """The value in the message of `check_images`."""
+    """The value in the message of `check_pixels`."""
 
     def __init__(self, low: Any, high: Any) -> None:
         self.text = f"pixels in [{low:.4g}, {high:.4g}]"

@@ -1,12 +1,15 @@
 """The layers of a network: their names with shapes, and one layer as a function of images."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ScopeParamShapeError
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
@@ -57,7 +60,8 @@ def layers(
         names.extend(seen)
         return seen
 
-    shapes = jax.eval_shape(values, variables, _image(shape))
+    with fitting(shape):
+        shapes = jax.eval_shape(values, variables, _image(shape))
     return {name: shapes[name].shape[1:] for name in names}
 
 
@@ -84,8 +88,8 @@ def feature_maps(
     def values(variables: Any, images: Float[Array, "B ..."]) -> Any:
         return tap(model, variables, train=False)(_prepared(prepare, images))[1]
 
-    seen = jax.jit(values)(variables, jnp.asarray(images))
     names = layers(model, variables, np.shape(images)[1:], prepare)
+    seen = jax.jit(values)(variables, jnp.asarray(images))
     return {name: np.asarray(seen[name]) for name in names}
 
 
@@ -149,12 +153,32 @@ def layer_shape(f: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
       >>> layer_shape(lambda x: x.mean((1, 2)), (8, 8, 3))
       (3,)
     """
-    y = jax.eval_shape(f, _image(shape))
+    with fitting(shape):
+        y = jax.eval_shape(f, _image(shape))
     allowed = "a function of images with outputs [B, ..., U], such as explain.layer(...)"
     if not hasattr(y, "shape") or y.ndim < 2 or not jnp.issubdtype(y.dtype, jnp.floating):
         shown = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", y)
         raise InputError("layer", shown, allowed)
     return y.shape[1:]
+
+
+@contextlib.contextmanager
+def fitting(shape: Any) -> Iterator[None]:
+    """Raises InputError for weights that fit no input of a shape.
+
+    Example:
+      >>> with fitting((8, 8, 3)):
+      ...     nn.Dense(2).apply({"params": {"kernel": jnp.zeros((3, 1))}}, jnp.zeros((1, 3)))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: shape: got (8, 8, 3), allowed: that of an input of the network, ...
+    """
+    if not isinstance(shape, tuple | list) or not all(isinstance(n, Integral) for n in shape):
+        raise InputError("shape", shape, "integers, such as (28, 28, 1)")
+    try:
+        yield
+    except ScopeParamShapeError:
+        allowed = "that of an input of the network, which has weights for other sizes or channels"
+        raise InputError("shape", tuple(shape), allowed) from None
 
 
 def check_units(units: Any, f: Layer, shape: tuple[int, ...]) -> list[int]:

@@ -11,7 +11,7 @@ import optax
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
 from jaxdl.explain.layers import Layer, as_partial, check_finite, check_units, layer_shape
 from jaxdl.explain.parametrization import NOISE, parametrization
 from jaxdl.explain.receptive import check_image_shape, passing_nan, receptive_fields
@@ -20,6 +20,9 @@ from jaxdl.rng import check_key, fold, stream
 
 #: Fraction of the steps after which an image is not shifted, scaled and rotated any more.
 SETTLED = 0.75
+
+#: Most pixels of a random shift, which is a 32-bit integer.
+MAX_SHIFT = 2**20
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,12 @@ class Ascent:
         at_least("steps", self.steps, 1)
         if self.shift is not None:
             at_least("shift", self.shift, 0)
+            in_range("shift", self.shift, 0, MAX_SHIFT)
         in_range("scale", self.scale, 0, 1)
         in_range("rotation", self.rotation, 0, 360)
         in_range("learning_rate", self.learning_rate, 0, float("inf"))
+        if not 0 <= self.fill <= 1:
+            raise InputError("fill", self.fill, "a color in [0, 1]")
 
 
 class Maximized(NamedTuple):
@@ -142,6 +148,8 @@ def maximize(
     """
     check_key(key)
     check_image_shape(shape)
+    shape = (*shape,)
+    of_kind("ascent", ascent, Ascent | None, "explain.Ascent(...), or None")
     at_least("batch_size", batch_size, 1)
     chosen = check_units(units, f, shape)
     check_finite(f, shape)

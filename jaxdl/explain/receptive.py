@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Int
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.explain.layers import Layer, as_partial, check_finite, layer_shape
+from jaxdl.explain.layers import Layer, as_partial, check_finite, fitting, layer_shape
 from jaxdl.xla import accepted_options
 
 
@@ -70,6 +70,7 @@ def receptive_fields(f: Layer, shape: tuple[int, int, int], batch_size: int = 64
       ((3, 3), [3, 6, 0, 2])
     """
     check_image_shape(shape)
+    shape = (*shape,)
     at_least("batch_size", batch_size, 1)
     outputs = layer_shape(f, shape)
     check_finite(f, shape)
@@ -97,7 +98,9 @@ def check_image_shape(shape: tuple[int, ...]) -> None:
       Traceback (most recent call last):
       jaxdl.errors.InputError: shape: got (8, 8), allowed: that of one image, (H, W, C)
     """
-    if len(shape) != 3 or min(shape) < 1:
+    with fitting(shape):
+        is_image = len(shape) == 3 and min(shape) >= 1
+    if not is_image:
         raise InputError("shape", tuple(shape), "that of one image, (H, W, C)")
 
 

@@ -15,6 +15,9 @@ from jaxdl.errors import InputError
 #: Bytes of a large array that are read at a time: 16 MiB.
 BLOCK_BYTES = 2**24
 
+#: Most axes of an array, as in NumPy.
+MAX_AXES = 64
+
 #: Dtypes that weights may have. Integers are counters, which no network needs.
 FLOATS = tuple(np.dtype(name) for name in ("f2", "f4", "f8", jnp.bfloat16))
 
@@ -118,9 +121,14 @@ def raw_array(
       Traceback (most recent call last):
       jaxdl.errors.InputError: w: got 'float32[2, 3]', allowed: an array that lies in the file
     """
-    steps = _c_strides(shape) if strides is None else strides
-    numbers = [offset, limit, *shape, *steps]
-    fits = all(type(n) is int and 0 <= n < 2**62 for n in numbers) and len(steps) == len(shape)
+    if len(shape) > MAX_AXES:
+        raise InputError(name, f"{len(shape)} axes", f"at most {MAX_AXES}")
+    fits = all(type(n) is int and 0 <= n < 2**62 for n in (offset, limit, *shape))
+    steps = strides
+    if steps is None:
+        steps = _c_strides(shape) if fits else ()
+    fits = fits and all(type(n) is int and 0 <= n < 2**62 for n in steps)
+    fits = fits and len(steps) == len(shape)
     if fits and 0 not in shape:
         span = 1 + sum(s * (n - 1) for s, n in zip(steps, shape, strict=True))
         # Fewer numbers than places would make a large array from a small file.
@@ -168,8 +176,7 @@ def copy_rows(
     row_bytes = max(1, math.prod(source.shape[1:])) * source.dtype.itemsize
     count = max(1, BLOCK_BYTES // row_bytes)
     for first in range(0, rows, count):
-        with np.errstate(over="ignore"):
-            block = np.asarray(source[first : first + count]).astype(np.float32, copy=False)
+        block = read_rows(name, source, slice(first, first + count))
         if not np.isfinite(block).all():
             raise InputError(name, "nan or infinite numbers", "finite weights")
         if to_last_axes:
@@ -177,6 +184,40 @@ def copy_rows(
             target[..., first : first + count] = block.transpose(axes)
         else:
             target[first : first + count] = block
+
+
+def is_float(stored: Stored) -> bool:
+    """Returns True for an array of one of the dtypes that weights may have.
+
+    Example:
+      >>> is_float(np.zeros(3)), is_float(np.zeros(3, int))
+      (True, False)
+    """
+    return stored.dtype.newbyteorder("=") in FLOATS
+
+
+def read_rows(name: str, source: Stored, rows: slice) -> Float[np.ndarray, "..."]:
+    """Returns rows of an array of floats as float32; numbers beyond float32 become infinite.
+
+    Args:
+      name: name of the array in error messages.
+      source: the array.
+      rows: rows along the first axis.
+
+    Raises:
+      InputError: numbers that cannot be read.
+
+    Example:
+      >>> read_rows("w", np.arange(3.0), slice(1, 3)).tolist()
+      [1.0, 2.0]
+    """
+    try:
+        block = np.asarray(source[rows])
+    except OSError as error:
+        # h5py finds some kinds of damage only when numbers are read.
+        raise InputError(name, str(error), "an undamaged file") from None
+    with np.errstate(over="ignore"):
+        return block.astype(np.float32, copy=False)
 
 
 def check_total(path: Path, arrays: list[Stored]) -> None:

@@ -1,6 +1,8 @@
 """The arrays of a weights file of another library, by the file's form."""
 
+import itertools
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 from jaxdl.data.files import expand_path, open_regular_file, parse_json_object
 from jaxdl.data.npz import member_place, read_member
 from jaxdl.errors import InputError
-from jaxdl.foreign.arrays import Stored, raw_array
+from jaxdl.foreign.arrays import Stored, raw_array, shown
 from jaxdl.foreign.hdf5 import read_hdf5
 from jaxdl.foreign.pth import ZIP_HEADER, ZIP_LENGTHS, read_pth
 from jaxdl.weights import DTYPES
@@ -57,6 +59,7 @@ def read_arrays(path: Path) -> dict[str, Stored]:
 def _read_safetensors(path: Path) -> dict[str, Stored]:
     allowed = "an undamaged safetensors file"
     arrays: dict[str, Stored] = {}
+    places: list[tuple[int, int, str]] = []
     try:
         with open_regular_file(path) as file:
             size = path.stat().st_size
@@ -68,12 +71,21 @@ def _read_safetensors(path: Path) -> dict[str, Stored]:
             if name == "__metadata__":
                 continue
             begin, end = (8 + length + int(place) for place in entry["data_offsets"])
+            field = f"{path}: {name}"
+            if entry["dtype"] not in DTYPES:
+                raise InputError(field, entry["dtype"], f"one of {', '.join(sorted(DTYPES))}")
             dtype = DTYPES[entry["dtype"]]
             shape = tuple(entry["shape"])
-            field = f"{path}: {name}"
             if not 8 + length <= begin <= end <= size:
                 raise InputError(field, f"bytes {begin} to {end} of {size}", allowed)
-            arrays[name] = raw_array(field, path, begin, end, dtype, shape)
+            array = raw_array(field, path, begin, end, dtype, shape)
+            if math.prod(shape) * dtype.itemsize != end - begin:
+                raise InputError(field, f"{end - begin} bytes", f"the size of {shown(array)}")
+            arrays[name] = array
+            places.append((begin, end, name))
+        for (_, end, name), (begin, _, other) in itertools.pairwise(sorted(places)):
+            if begin < end:
+                raise InputError(f"{path}: {name}", f"numbers shared with {other}", allowed)
     except InputError:
         raise
     except OSError as error:

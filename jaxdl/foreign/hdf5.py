@@ -1,6 +1,7 @@
 """The arrays of an HDF5 file of Keras, by h5py."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def read_hdf5(path: Path) -> dict[str, Stored]:
 
 def _arrays(file: Any, path: Path, h5py: Any) -> dict[str, Stored]:
     found: dict[str, Any] = {}
-    _collect(file, "", found, path, h5py)
+    _collect(file, "", found, iter(range(MAX_OBJECTS)), path, h5py)
     root = file
     prefix = ""
     if "model_weights" in file:
@@ -103,20 +104,27 @@ def _by_attributes(root: Any, prefix: str, found: Any, path: Path) -> dict[str, 
     return arrays
 
 
-def _collect(group: Any, prefix: str, found: dict[str, Any], path: Path, h5py: Any) -> None:
+def _collect(
+    group: Any, prefix: str, found: dict[str, Any], left: Iterator[int], path: Path, h5py: Any
+) -> None:
     """Adds the arrays below a group by path; raises for links and for data of other files."""
     for name in group:
         full = f"{prefix}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise InputError(f"{path}: {full}", "a link", "a file without links")
-        if len(found) > MAX_OBJECTS or full.count("/") > 20:
-            raise InputError(str(path), "too many groups", f"at most {MAX_OBJECTS} arrays")
+        if next(left, None) is None or full.count("/") > 20:
+            raise InputError(
+                str(path), "too many groups", f"at most {MAX_OBJECTS} groups and arrays"
+            )
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(item, f"{full}/", found, path, h5py)
+            _collect(item, f"{full}/", found, left, path, h5py)
             continue
         if item.external or item.is_virtual:
             raise InputError(f"{path}: {full}", "data of another file", "data in the file")
+        if item.id.get_create_plist().get_nfilters():
+            # HDF5 decompresses a part to whatever size it has, not to the declared one.
+            raise InputError(f"{path}: {full}", "compressed data", "data without compression")
         if item.dtype.kind in "fiu" and item.shape is not None:
             stored = item.id.get_storage_size()
             check_amplification(f"{path}: {full}", item.nbytes, stored, "store it uncompressed")

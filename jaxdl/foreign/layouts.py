@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from jaxdl.data.preprocessing import CenterCrop, Preprocessing
 from jaxdl.errors import InputError
-from jaxdl.foreign.arrays import FLOATS, RawArray, Stored, check_total, copy_rows, shown
+from jaxdl.foreign.arrays import RawArray, Stored, check_total, copy_rows, is_float, shown
 
 #: Most names in a message.
 SHOWN = 40
@@ -106,7 +106,7 @@ def checked(layout: Layout, arrays: Mapping[str, Stored], path: Path) -> Layout:
         raise InputError(str(path), _listed(left), allowed)
     for each in layout.parameters:
         array = arrays[each.key]
-        if tuple(array.shape) != each.source or array.dtype.newbyteorder("=") not in FLOATS:
+        if tuple(array.shape) != each.source or not is_float(array):
             allowed = f"floats {list(each.source)}, as {layout.name} needs"
             raise InputError(f"{path}: {each.key}", shown(array), allowed)
     check_total(path, [arrays[key] for key in keys])
@@ -244,8 +244,11 @@ def natural(name: str) -> tuple[Any, ...]:
       >>> sorted(["conv2d_10", "conv2d_9", "conv2d"], key=natural)
       ['conv2d', 'conv2d_9', 'conv2d_10']
     """
-    parts = re.split(r"(\d+)", name)
-    return tuple(int(part) if i % 2 else part.rstrip("_") for i, part in enumerate(parts))
+    parts = re.split(r"([0-9]+)", name)
+    # Python refuses to convert very long numbers. A number with more digits is larger.
+    stripped = [part.lstrip("0") for part in parts]
+    digits = [(len(part), part) for part in stripped]
+    return tuple(digits[i] if i % 2 else part.rstrip("_") for i, part in enumerate(parts))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -77,12 +77,12 @@ def read_network(path: Path) -> ForeignNetwork:
         if layout is not None:
             break
     else:
-        some = ", ".join(sorted(arrays)[:3])
+        some = f"arrays {', '.join(sorted(arrays)[:3])}" if arrays else "no arrays"
         allowed = (
             "the arrays of a VGG network of torchvision, timm or Keras, or of EfficientNet-Lite0; "
             "a run of jaxdl is loaded by its directory"
         )
-        raise InputError(str(path), f"arrays {some}", allowed)
+        raise InputError(str(path), some, allowed)
     checked(layout, arrays, path)
     variables = read_variables(layout, arrays, path)
     if "NaN" in layout.name:

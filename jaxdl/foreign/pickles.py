@@ -18,6 +18,10 @@ MAX_BYTES = MAX_UNCHECKED_BYTES
 MAX_TEXT = 2**20
 MAX_LINE = 2**10
 
+#: Most operations of one pickle, with the values that they copy. Each operation takes
+#: microseconds, and a copy of a stored container would take many bytes.
+MAX_OPERATIONS = 2**20
+
 #: The key of the dictionary of the names that PyTorch gives to dtypes.
 STORAGES = {
     "DoubleStorage": "f8",
@@ -119,6 +123,7 @@ def unpickled(file: IO[bytes], source: str, storages: dict[str, Storage] | None 
         for operation, argument, _ in pickletools.genops(_Bounded(file)):  # type: ignore[arg-type]
             if operation.name == "STOP":
                 return machine.pop()
+            machine.count(1)
             machine.run(operation.name, argument)
     except _Refused as refused:
         raise InputError(source, str(refused), allowed) from None
@@ -160,6 +165,13 @@ class _Machine:
         self.storages = {} if storages is None else storages
         self.stack: list[Any] = []
         self.memory: dict[int, Any] = {}
+        self.left = MAX_OPERATIONS
+
+    def count(self, work: int) -> None:
+        """Subtracts work from what is left; raises if none is left."""
+        self.left -= work
+        if self.left < 0:
+            raise _Refused("a pickle that is too long")
 
     def pop(self) -> Any:
         value = self.stack.pop()
@@ -211,6 +223,10 @@ class _Machine:
             self.stack.append(storage)
         elif name == "REDUCE":
             arguments = self.pop()
+            if type(arguments) is not tuple:
+                raise _Refused("a call of a value")
+            # A call copies the containers in its arguments, which may be those of another call.
+            self.count(sum(len(each) for each in arguments if type(each) in (tuple, list, dict)))
             self.stack.append(_made(self.pop(), arguments))
         elif name == "BUILD":
             # The attributes of a dictionary: versions of layers, which no array depends on.
@@ -237,7 +253,11 @@ class _Machine:
         full = argument
         if full is None:
             name = self.pop()
-            full = f"{self.pop()} {name}"
+            module = self.pop()
+            # The text of a nested tuple may be very long.
+            if type(name) is not str or type(module) is not str:
+                raise _Refused("a name that is no text")
+            full = f"{module} {name}"
         module, _, name = str(full).partition(" ")
         if full in FUNCTIONS:
             self.stack.append(Name(FUNCTIONS[full]))
@@ -290,14 +310,14 @@ def _storage(identity: Any) -> Storage:
     return Storage(kind.dtype, key, count)
 
 
-def _made(name: Any, arguments: Any) -> Any:
+def _made(name: Any, arguments: tuple[Any, ...]) -> Any:
     """Returns the value that a call of a listed function has."""
-    if not isinstance(name, Name) or type(arguments) is not tuple:
+    if not isinstance(name, Name):
         raise _Refused("a call of a value")
     if name.kind == "dictionary":
         made: dict[Any, Any] = {}
-        for pair in arguments[0] if arguments else []:
-            _set_items(made, list(pair))
+        for key, value in arguments[0] if arguments else []:
+            _set_items(made, [key, value])
         return made
     if name.kind == "tensor":
         storage, offset, shape, strides = arguments[:4]

@@ -72,6 +72,9 @@ def _read_zip(file: IO[bytes], path: Path) -> dict[str, RawArray]:
         if len(pickles) != 1:
             raise InputError(str(path), "a zip file without one data.pkl", ALLOWED)
         root = pickles[0].removesuffix("data.pkl")
+        for name in (pickles[0], f"{root}byteorder"):
+            # Some methods of compression make any number of bytes from a few.
+            _check_stored(members.get(name), path)
         order = "<"
         if f"{root}byteorder" in members:
             with archive.open(f"{root}byteorder") as member:
@@ -82,8 +85,7 @@ def _read_zip(file: IO[bytes], path: Path) -> dict[str, RawArray]:
         places = {}
         for key in {tensor.storage.key for tensor in tensors.values()}:
             info = members[f"{root}data/{key}"]
-            if info.compress_type != zipfile.ZIP_STORED:
-                raise InputError(str(path), f"compressed {info.filename}", ALLOWED)
+            _check_stored(info, path)
             begin = info.header_offset + ZIP_HEADER
             file.seek(info.header_offset + ZIP_LENGTHS)
             begin += sum(int.from_bytes(file.read(2), "little") for _ in range(2))
@@ -94,6 +96,11 @@ def _read_zip(file: IO[bytes], path: Path) -> dict[str, RawArray]:
         # A damaged directory makes zipfile raise too many kinds of exceptions to list them.
         raise InputError(str(path), f"{type(error).__name__}: {error}", ALLOWED) from None
     return _placed(tensors, places, order, path)
+
+
+def _check_stored(info: zipfile.ZipInfo | None, path: Path) -> None:
+    if info is not None and info.compress_type != zipfile.ZIP_STORED:
+        raise InputError(str(path), f"compressed {info.filename}", ALLOWED)
 
 
 def _read_old(file: IO[bytes], path: Path) -> dict[str, RawArray]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxdl.errors import InputError
-from jaxdl.foreign.arrays import Stored
+from jaxdl.foreign.arrays import Stored, is_float, read_rows
 from jaxdl.foreign.layouts import (
     Layout,
     Parameter,
@@ -110,7 +110,7 @@ def _torch(arrays: Mapping[str, Stored], path: Path) -> Layout:
         library = "timm"
     source = _Source(library, "torch", ".weight", ".bias", blocks, dense)
     keys = [f"{layer}{end}" for layer in dense for end in (".weight", ".bias")]
-    if keys and all(key in arrays and _is_nan(arrays[key]) for key in keys):
+    if keys and all(key in arrays and _is_nan(f"{path}: {key}", arrays[key]) for key in keys):
         layout = _layout(name, source._replace(dense=()), arrays, path)
         preprocessing = photographs(OXFORD_MEAN_OF_TORCHVISION, UNSCALED)
         return layout._replace(
@@ -121,11 +121,12 @@ def _torch(arrays: Mapping[str, Stored], path: Path) -> Layout:
     return _layout(name, source, arrays, path)
 
 
-def _is_nan(array: Stored) -> bool:
+def _is_nan(key: str, array: Stored) -> bool:
     """Returns True if the first and the last row of an array are NaN."""
-    rows = array.shape[0] if array.shape else 0
-    ends = [np.asarray(array[i : i + 1]) for i in {0, rows - 1} if rows]
-    return bool(ends) and all(np.isnan(end.astype(np.float32)).all() for end in ends)
+    if math.prod(array.shape) == 0 or not array.shape or not is_float(array):
+        return False
+    ends = [read_rows(key, array, slice(i, i + 1)) for i in {0, array.shape[0] - 1}]
+    return all(np.isnan(end).all() for end in ends)
 
 
 def _by_creation(arrays: Mapping[str, Stored], path: Path) -> Layout | None:

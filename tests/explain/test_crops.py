@@ -122,3 +122,26 @@ def test_bad_images_are_refused():
         explain.best_crops(lambda x: jnp.log(x - 0.4), IMAGES)
     with pytest.raises(InputError, match="^unit: got 5, allowed: at most 4"):
         explain.cut(IMAGES, explain.best_crops(f, IMAGES), 5)
+
+
+@pytest.mark.parametrize("value", [255.0, -1.0, np.nan])
+def test_pixels_of_every_batch_are_checked(value):
+    """A pool on a CPU may lose NaN, so that the result would be wrong and finite."""
+    images = np.zeros((100, 4, 4, 1), np.float32)
+    images[90, 0, 0, 0] = value
+    with pytest.raises(InputError, match="pixels in"):
+        explain.best_crops(lambda x: x, images, batch_size=32)
+
+
+def test_a_list_of_images_is_one_line():
+    with pytest.raises(InputError, match="np.asarray"):
+        explain.best_crops(lambda x: x, [[[[0.5]]]])
+
+
+def test_crops_of_other_images_are_one_line():
+    images = np.eye(4, dtype=np.float32).reshape(4, 2, 2, 1)
+    crops = explain.best_crops(lambda x: x, images)
+    with pytest.raises(InputError, match="at least 4"):
+        explain.cut(images[:1], crops, 0)
+    with pytest.raises(InputError, match="unit: got"):
+        explain.cut(images, crops, [0])

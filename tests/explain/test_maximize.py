@@ -157,3 +157,27 @@ def test_bad_arguments_are_refused():
 def test_bad_options_are_refused(option, value, message):
     with pytest.raises(InputError, match=message):
         Ascent(**{option: value})
+
+
+@pytest.mark.parametrize("shape", [12, (12, 12), (12.0, 12.0, 1), (12, 12, 3), (0, 12, 1), "12x"])
+def test_shapes_that_do_not_fit_are_one_line(shape):
+    conv = nn.Conv(2, (3, 3))
+    variables = conv.init(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))
+    with pytest.raises(InputError, match="shape: got"):
+        explain.maximize(lambda x: conv.apply(variables, x), 0, root(0), shape)
+
+
+def test_a_list_is_a_shape():
+    made = explain.maximize(lambda x: x, 0, root(0), [4, 4, 1], explain.Ascent(steps=1))
+    assert made.images.shape == (1, 4, 4, 1)
+
+
+@pytest.mark.parametrize("options", [{"fill": np.nan}, {"fill": 2.0}, {"shift": 2**31}])
+def test_options_that_cannot_be_used_are_one_line(options):
+    with pytest.raises(InputError):
+        explain.Ascent(**options)
+
+
+def test_other_options_than_an_ascent_are_one_line():
+    with pytest.raises(InputError, match="ascent: got"):
+        explain.maximize(lambda x: x, 0, root(0), (4, 4, 1), {"steps": 3})

@@ -1,7 +1,9 @@
 """Tests of the forms of weights files: safetensors, npz, and files that are none."""
 
+import io
 import json
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -61,6 +63,11 @@ def header(**entries):
         header(data_offsets=[8, 0]),
         header(data_offsets=[0, 4]),
         header(shape=[-2]),
+        header(shape=[1]),
+        header(shape=[0]),
+        header(shape=[2] + [1] * 100_000),
+        header(shape="ab"),
+        header(dtype="F8_E4M3"),
         header(shape=[2**61, 2**61]),
         header(shape=[1.0]),
         header(shape=None),
@@ -80,6 +87,30 @@ def test_damaged_safetensors_are_refused(tmp_path, text):
     with pytest.raises(InputError) as raised:
         read_arrays(path)
     assert str(raised.value).isprintable()
+
+
+def test_arrays_that_share_numbers_are_refused(tmp_path):
+    entries = {
+        name: {"dtype": "F32", "shape": [2], "data_offsets": [begin, begin + 8]}
+        for name, begin in (("b", 4), ("a", 0))
+    }
+    text = json.dumps(entries).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
+    with pytest.raises(InputError, match="numbers shared with b"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_unusual_compression_is_refused(tmp_path, method):
+    """zipfile decompresses these without a limit, whatever size they declare."""
+    path = tmp_path / "x.npz"
+    content = io.BytesIO()
+    np.save(content, np.zeros(3))
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("w.npy", content.getvalue())
+    with pytest.raises(InputError, match="an unusual compression"):
+        read_arrays(path)
 
 
 @pytest.mark.parametrize("ending", [each for each in ENDINGS if each != ".keras"])

@@ -1,11 +1,13 @@
 """Tests of HDF5 files of Keras: names of arrays, links, missing h5py."""
 
 import sys
+import zlib
 
 import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
+from jaxdl.foreign.arrays import copy_rows
 from jaxdl.foreign.hdf5 import read_hdf5
 
 h5py = pytest.importorskip("h5py")
@@ -75,9 +77,43 @@ def test_data_of_other_files_are_refused(tmp_path, kind):
 
 def test_a_small_file_makes_no_large_array(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("a/vars/0", (2**33,), "f4", chunks=(2**20,), compression="gzip")
+        file.create_dataset("a/vars/0", (2**33,), "f4", chunks=(2**20,))
     with pytest.raises(InputError, match="store it uncompressed"):
         read_hdf5(tmp_path / "x.h5")
+
+
+def test_compressed_data_are_refused(tmp_path):
+    """HDF5 would decompress this part to 1 MiB, although an array of 3 numbers is declared."""
+    content = zlib.compress(bytes(2**20))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        array = file.create_dataset("a/vars/0", (3,), "f4", chunks=(3,), compression="gzip")
+        array.id.write_direct_chunk((0,), content)
+    with pytest.raises(InputError, match="compressed data"):
+        read_hdf5(tmp_path / "x.h5")
+
+
+def test_groups_that_are_shared_on_every_level_are_refused_quickly(tmp_path):
+    """The groups form 8^15 paths, and none of them has an array."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        group = file.create_group("end")
+        for level in range(15):
+            above = file.create_group(f"level_{level}")
+            for i in range(8):
+                above[str(i)] = group
+            group = above
+    with pytest.raises(InputError, match="too many groups"):
+        read_hdf5(tmp_path / "x.h5")
+
+
+def test_damage_that_is_found_when_numbers_are_read_is_one_line(tmp_path):
+    path = written(tmp_path / "x.h5", {"a/vars/0": np.zeros(2)})
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a/vars/0", (300,), "f4", chunks=(100,))[:] = 1
+    content = path.read_bytes()
+    place = content.rindex(b"TREE")
+    path.write_bytes(content[:place] + b"xxxx" + content[place + 4 :])
+    with pytest.raises(InputError, match="undamaged"):
+        copy_rows("a", read_hdf5(path)["a/0"], np.empty(300, np.float32), to_last_axes=False)
 
 
 def test_groups_that_contain_themselves_are_refused(tmp_path):

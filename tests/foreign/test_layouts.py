@@ -20,6 +20,7 @@ def test_names_are_sorted_by_their_numbers():
     names = [f"model_{i}/conv2d_{j}" for i in (2, 10) for j in (1, 9, 11)]
     shuffled = [names[i] for i in (5, 2, 0, 4, 1, 3)]
     assert sorted(shuffled, key=natural) == names
+    assert sorted(["a_" + "9" * 5000, "a_010", "a_9"], key=natural)[:2] == ["a_9", "a_010"]
 
 
 def test_photographs_are_scaled_as_by_the_formula():

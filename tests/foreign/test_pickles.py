@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
+from jaxdl.foreign import pickles
 from jaxdl.foreign.pickles import MAX_TEXT, unpickled
 
 VALUES = [
@@ -53,6 +54,9 @@ class Stateful:
     pass
 
 
+#: A tuple with 2^60 parts, whose text would be endless.
+NESTED = b")" + b"q\x00h\x00\x86" * 60
+
 HOSTILE = {
     "reduce": pickle.dumps(Evil(), 2),
     "reduce in protocol 4": pickle.dumps({"a": Evil()}, 4),
@@ -87,6 +91,10 @@ HOSTILE = {
     "persistent text": b"Pos\n.",
     "bytes": pickle.dumps(b"abc", 4),
     "set": pickle.dumps({1, 2}, 4),
+    "name of nested tuples": b"\x80\x04X\x01\x00\x00\x00a" + NESTED + b"\x93.",
+    "module of nested tuples": b"\x80\x04" + NESTED + b"X\x01\x00\x00\x00a\x93.",
+    "pairs of one part": b"ccollections\nOrderedDict\n](K\x01\x85e\x85R.",
+    "call with a list": b"ccollections\nOrderedDict\n]R.",
     "control characters": b"c\x1b[2J\nx\n.",
 }
 
@@ -114,6 +122,42 @@ def test_a_long_pickle_is_refused():
     content = b"]" + (b"X\x00\x00\x10\x00" + b"a" * MAX_TEXT + b"a") * 20 + b"."
     with pytest.raises(InputError, match="too long"):
         read(content)
+
+
+def copies(name, container, count):
+    """Returns a pickle with many calls that have the same container as an argument."""
+    call = {
+        "OrderedDict": b"ccollections\nOrderedDict\n" + container + b"q\x01\x85R",
+        "tensor": b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00" + container + b"q\x01h\x01tR",
+    }[name]
+    again = call.replace(container + b"q", b"h")
+    return b"(" + call + again * count + b"l."
+
+
+@pytest.mark.parametrize(
+    ("name", "container"),
+    [
+        ("OrderedDict", b"](" + b"".join(b"M%cxN\x86" % i for i in range(256)) * 8 + b"e"),
+        ("tensor", b"](" + b"K\x01" * 3000 + b"e"),
+    ],
+)
+def test_copies_of_a_container_are_limited(name, container, monkeypatch):
+    monkeypatch.setattr(pickles, "MAX_OPERATIONS", 100_000)
+    storage = (
+        b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+        b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ"
+    )
+    content = copies(name, container, 60).replace(b"(NK", b"(" + storage + b"K")
+    with pytest.raises(InputError, match="too long"):
+        read(content)
+
+
+@pytest.mark.parametrize("operation", [b"]", b"\x94", b"\x85"])
+def test_a_pickle_of_very_many_operations_is_refused(operation, monkeypatch):
+    monkeypatch.setattr(pickles, "MAX_OPERATIONS", 1000)
+    assert read(b")" + operation * 998 + b".") is not None
+    with pytest.raises(InputError, match="too long"):
+        read(b")" + operation * 1000 + b".")
 
 
 def test_shared_containers_take_no_time():

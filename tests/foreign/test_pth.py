@@ -173,6 +173,7 @@ def test_the_handwritten_file_is_right(tmp_path):
         {"strides": (3,)},
         {"strides": (2**62, 1)},
         {"shape": (2**31,) * 40, "strides": (0,) * 40},
+        {"shape": (1,) * 65, "strides": (1,) * 65},
         {"shape": (2.5, 3)},
         {"shape": (True, 3)},
         {"count": -6},
@@ -202,10 +203,22 @@ def test_a_compressed_member_is_refused(tmp_path):
     path = tmp_path / "x.pth"
     with_tensor(path)
     source = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name in source.namelist():
-            archive.writestr(name, source.read(name))
+            method = zipfile.ZIP_DEFLATED if name == "a/data/0" else zipfile.ZIP_STORED
+            archive.writestr(name, source.read(name), method)
     with pytest.raises(InputError, match="compressed a/data/0"):
+        read_pth(path)
+
+
+@pytest.mark.parametrize("member", ["a/data.pkl", "a/byteorder"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compressed_pickle_is_refused(tmp_path, member, method):
+    path = tmp_path / "x.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("a/data.pkl", b"}."), ("a/byteorder", b"little")):
+            archive.writestr(name, content, method if name == member else zipfile.ZIP_STORED)
+    with pytest.raises(InputError, match=f"compressed {member}"):
         read_pth(path)
 
 

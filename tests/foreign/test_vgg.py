@@ -190,3 +190,12 @@ def test_full_size_is_equal_in_every_file():
     from tests.foreign import vgg16
 
     assert vgg16.main([]) == 0
+
+
+@pytest.mark.parametrize("array", [np.zeros((3, 3), "U3"), np.zeros((3, 0)), np.zeros(3, int)])
+def test_a_classifier_of_other_values_than_nan_is_no_body(tmp_path, array):
+    arrays = twins.arrays_of(twins.vgg())
+    arrays |= {key: array for key in arrays if key.startswith("classifier")}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(InputError, match="classifier"):
+        jaxdl.load(tmp_path / "x.npz")
