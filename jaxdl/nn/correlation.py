@@ -149,9 +149,18 @@ def _sum_of_group_taps(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def over_groups(f: Callable[[Array, Array], Array], groups: int, a: Array, b: Array) -> Array:
     """Computes `f` for each group of the last axes of two arrays with four axes."""
-    parts = [each.reshape(*each.shape[:3], groups, -1) for each in (a, b)]
-    result = jax.vmap(f, in_axes=3, out_axes=3)(*parts)
-    return result.reshape(*result.shape[:3], -1)
+    parts = [_split(each, groups) for each in (a, b)]
+    return _merged(jax.vmap(f, in_axes=3, out_axes=3)(*parts))
+
+
+def _split(x: Array, groups: int) -> Array:
+    """Divides the last axis into groups; an empty array has no size for -1."""
+    return x.reshape(*x.shape[:-1], groups, x.shape[-1] // groups)
+
+
+def _merged(x: Array) -> Array:
+    """Reverses `_split`."""
+    return x.reshape(*x.shape[:-2], math.prod(x.shape[-2:]))
 
 
 def depthwise_kernel_grad(x: Array, y: Array, geometry: Geometry) -> Array:

@@ -151,6 +151,8 @@ def _parse(name: str) -> tuple[_Kind, tuple[float, ...]]:
         if not kind.numbers:
             allowed = f"{found[1]}, which has no numbers"
         raise InputError("activation", name, allowed)
+    if found[1] == "celu" and numbers[0] == 0:
+        raise InputError("activation", name, "celu with another number than 0")
     return kind, numbers
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 
-from jaxdl.errors import InputError, in_range, integers, one_of
+from jaxdl.errors import InputError, in_range, integers, is_traced, one_of
 
 #: Classes of Linen and their epsilon, by the kind of a norm.
 _LAYERS: dict[str, tuple[type, float]] = {
@@ -60,9 +60,16 @@ class Norm:
 
     def __post_init__(self) -> None:
         one_of("norm", self.kind, _LAYERS)
-        if self.epsilon is not None:
-            in_range("epsilon", self.epsilon, 0, math.inf)
-        in_range("momentum", self.momentum, 0, 1)
+        limits = {"epsilon": math.inf, "momentum": 1}
+        if self.epsilon is None:
+            del limits["epsilon"]
+        for name, high in limits.items():
+            value = getattr(self, name)
+            if is_traced(value):
+                raise InputError(name, "a traced value", "a number")
+            in_range(name, value, 0, high)
+            # A norm is hashed and saved, so its numbers are Python's.
+            object.__setattr__(self, name, float(value))
         (groups,) = integers("groups", self.groups, 1, "one integer")
         # Linen refuses NumPy's integers.
         object.__setattr__(self, "groups", groups)

@@ -102,6 +102,14 @@ CASES = [
     (lambda: nn.Conv(4, strides=10**30), f"strides: got {10**30}, allowed: at most 2147483647"),
     (lambda: nn.Conv(4, use_bias=1), f"use_bias: got 1, allowed: {FLAG}"),
     (lambda: nn.Conv1D(4, 3, weight_norm="no"), f"weight_norm: got 'no', allowed: {FLAG}"),
+    (
+        lambda: nn.activation("celu(0)"),
+        "activation: got 'celu(0)', allowed: celu with another number than 0",
+    ),
+    (
+        lambda: jax.jit(lambda e: nn.Norm("batch", e) and e)(1e-5),
+        "epsilon: got 'a traced value', allowed: a number",
+    ),
     (lambda: nn.PReLU(shared=2), f"shared: got 2, allowed: {FLAG}"),
     (lambda: nn.GRU(4, reset_after=0), f"reset_after: got 0, allowed: {FLAG}"),
     (lambda: nn.RNN("gru", 4, reset_after="no"), f"reset_after: got 'no', allowed: {FLAG}"),

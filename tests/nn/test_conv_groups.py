@@ -172,3 +172,12 @@ def test_a_sharded_batch_of_depthwise_convolutions():
         jax.tree.leaves(found), jax.tree.leaves(step(kernel, x)), strict=True
     ):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("groups", [2, 12])
+def test_an_empty_batch_has_gradients_of_zero(groups):
+    x = jnp.zeros((0, 5, 5, 12))
+    kernel = jnp.ones((3, 3, 12 // groups, 12))
+    g_x, g_kernel = jax.grad(lambda *a: conv2d(*a, groups=groups).sum(), (0, 1))(x, kernel)
+    assert g_x.shape == x.shape
+    assert not g_kernel.any()

@@ -393,3 +393,8 @@ def test_layers_of_several_networks_have_longer_names():
             before = variables["batch_stats"]["field"]["mean"]
             changed[name] = bool((updated["batch_stats"]["field"]["mean"] != before).all())
     assert changed == {"a": False, "b": True}
+
+
+def test_numbers_of_a_norm_are_plain():
+    norm = Norm("batch", jnp.array(0.5), np.float32(0.25), np.int64(4))
+    assert hash(norm) == hash(Norm("batch", 0.5, 0.25, 4))
