@@ -1,5 +1,6 @@
 """Tests of made images: closed forms of linear units, keys, dead units and errors."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
