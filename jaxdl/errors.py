@@ -206,7 +206,7 @@ def not_in_jit(function: str) -> None:
       >>> not_in_jit("train")
     """
     if is_traced(jax.numpy.zeros(())):
-        allowed = f"a call outside of it; {function} compiles its steps itself"
+        allowed = f"a call outside of it; {function} compiles what it repeats"
         raise InputError(function, "a call inside of jax.jit", allowed)
 
 

@@ -24,7 +24,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.source import Source
 from jaxdl.description import build_task
-from jaxdl.errors import InputError, JaxdlError
+from jaxdl.errors import InputError, JaxdlError, of_kind
 from jaxdl.foreign import is_weights, read_network
 from jaxdl.functions import bind
 from jaxdl.saving import network_description, without_carry
@@ -340,6 +340,7 @@ def load(
 
 def _directory(path: str | os.PathLike[str]) -> Path:
     """Returns the directory of a run, from its path or that of one of its files."""
+    of_kind("path", path, str | os.PathLike, "a path, such as 'runs/mine' or 'vgg16.pth'")
     directory = Path(path).expanduser()
     if directory.name in (MODEL, WEIGHTS, "result.json"):
         return directory.parent

@@ -75,6 +75,12 @@ def test_raw_inputs_come_in_several_forms(classifier):
         network.predict(np.full((2, 6, 5, 1), np.nan, np.float32))
 
 
+@pytest.mark.parametrize("path", [3, None, b"runs"])
+def test_a_path_is_a_text(path):
+    with pytest.raises(InputError, match="path: got .*, allowed: a path, such as"):
+        jaxdl.load(path)
+
+
 def test_images_in_another_unit_are_refused(classifier):
     network = jaxdl.load(classifier[0])
     for inputs in (PIXELS.astype(np.float32), PIXELS.astype(np.int64)):

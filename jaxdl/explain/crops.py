@@ -10,7 +10,7 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, not_in_jit
 from jaxdl.explain.layers import Layer, as_partial, check_units, layer_shape
 from jaxdl.explain.receptive import Boxes, receptive_fields
 
@@ -71,6 +71,7 @@ def best_crops(
       >>> crops.value.tolist(), crops.image.tolist(), crops.box[0, 0].tolist()
       ([[2.0, 0.0]], [[1, 0]], [2, 3, 3, 4])
     """
+    not_in_jit("best_crops")
     at_least("count", count, 1)
     at_least("batch_size", batch_size, 1)
     check_images(images)

@@ -11,7 +11,7 @@ import optax
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of
+from jaxdl.errors import InputError, at_least, in_range, not_in_jit, of_kind, one_of
 from jaxdl.explain.layers import Layer, as_partial, check_finite, check_units, layer_shape
 from jaxdl.explain.parametrization import NOISE, parametrization
 from jaxdl.explain.receptive import check_image_shape, passing_nan, receptive_fields
@@ -146,6 +146,7 @@ def maximize(
       >>> made.images.shape, made.images.mean((1, 2, 3)).round().tolist(), made.is_live.tolist()
       ((2, 4, 4, 1), [1.0, 0.0], [True, True])
     """
+    not_in_jit("maximize")
     check_key(key)
     check_image_shape(shape)
     shape = (*shape,)

@@ -182,3 +182,11 @@ def test_options_that_cannot_be_used_are_one_line(options):
 def test_other_options_than_an_ascent_are_one_line():
     with pytest.raises(InputError, match="ascent: got"):
         explain.maximize(lambda x: x, 0, root(0), (4, 4, 1), {"steps": 3})
+
+
+def test_a_compiled_function_cannot_contain_the_loops():
+    def make(key):
+        return explain.maximize(layer("conv_0"), [0], key, SHAPE, PLAIN).images
+
+    with pytest.raises(InputError, match="maximize: got 'a call inside of jax.jit'"):
+        jax.jit(make)(root(0))
