@@ -3,6 +3,7 @@
 `pyproject.toml` turns warnings into errors.
 """
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -17,6 +18,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 import jax
 import jaxlib.version
 import pytest
+
+#: Most memory maps of a test process. Linux allows 65,530, and each compiled program has three.
+#: XLA ends a process that needs more.
+MAX_MAPS = 30_000
+MAPS = Path("/proc/self/maps")
 
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 #: Most of the tests' time is compilation. Without expensive passes it takes a third less, and with
@@ -43,6 +49,15 @@ def strict():
     """Strict promotion of dtypes and ranks in tests, but not in doctests, which users copy."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """Frees the compiled programs of a process before it has too many of them."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MAX_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

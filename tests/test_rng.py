@@ -11,12 +11,13 @@ import pytest
 from jaxdl import rng
 from jaxdl.data import split
 from jaxdl.errors import InputError
+from jaxdl.explain import Ascent, maximize
 from jaxdl.recipes import latent_noise
 from jaxdl.training import train
 from tests.training.linear import line, points
 
 ALLOWED = "an integer in [0, 2**32), or a sequence of them"
-NAMES = ["init", "data", "split", "train", "eval", "sample"]
+NAMES = ["init", "data", "split", "train", "eval", "sample", "maximize"]
 
 
 def bits(key):
@@ -77,6 +78,7 @@ def test_the_docstring_lists_the_streams_in_use(monkeypatch):
         validation=validation,
     )
     latent_noise(0, 2, 1)
+    maximize(lambda x: x.mean((1, 2)), [0], rng.root(0), (4, 4, 1), Ascent(steps=1))
     listed = re.findall(
         r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0]
     )

@@ -73,7 +73,9 @@ class Normalized(linen.Module):
 
     @linen.compact
     def __call__(self, x: Any) -> Any:
-        return normalize(x, nn.Norm(self.kind, groups=1), "norm", train=True)
+        # Linen's norms promote float64 and float32.
+        with jax.numpy_dtype_promotion("standard"):
+            return normalize(x, nn.Norm(self.kind, groups=1), "norm", train=True)
 
 
 def normalized_maps(kind: str) -> tuple[Callable, Any]:
