@@ -56,7 +56,9 @@ def mlp(activation: str = "relu", norm: str | None = None) -> Case:
 
 def cnn(norm: nn.Norm | str | None = None, **stage) -> Case:
     stages = (models.Stage(4, 3, **stage), models.Stage(6, 3, pool=None, strides=2))
-    return classifier(models.CNN(stages, (8,), 3, norm=norm), normal(*IMAGES))
+    # The statistics of "instance" need positions, which the hidden layers of a head lack.
+    dense = () if norm == "instance" else (8,)
+    return classifier(models.CNN(stages, dense, 3, norm=norm), normal(*IMAGES))
 
 
 def rnn(cell: str, pool: str | None = "mean", **fields) -> Case:
