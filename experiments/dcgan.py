@@ -2,7 +2,7 @@
 
     python experiments/dcgan.py
     python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 20 \\
-        --ema 0.999 --shift 2
+        --ema 0.999 --augment shift=2
     python experiments/dcgan.py --data mnist --features 32 --dense 512 --epochs 4 \\
         --ema 0.999 --r1 0.2
 
@@ -28,7 +28,7 @@ Variants on MNIST, one seed each:
 - With BatchNorm after the discriminator's first convolution too, the Fréchet distance is 6.6. The
   strokes of generated images are pale, with a mean pixel of 0.123 (0.132). This causes half of the
   distance.
-- That variant without `--shift` reaches 6.0, and 7.5 after 32 epochs. The discriminator memorizes
+- That variant without `--augment` reaches 6.0, and 7.5 after 32 epochs. The discriminator memorizes
   the training images. Its mean score is 1.5 for training images and 0.6 for test images.
 - With a gradient penalty instead of BatchNorm the Fréchet distance is 27.8. This is the third
   command with `--discriminator-learning-rate 1e-3`, which took 11 minutes.

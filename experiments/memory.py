@@ -107,9 +107,11 @@ class Config(Options):
 def network(config: Config, steps: int) -> SequenceNet:
     """Returns the network of the first of the `cells`, for sequences of this many steps."""
     cell = config.cells[0]
-    features, layers = config.features, 1
+    features = config.features
+    layers = 1
     if cell == "tcn":
-        features, layers = config.channels, blocks_to_cover(steps, config.kernel)
+        features = config.channels
+        layers = blocks_to_cover(steps, config.kernel)
     copy = config.task == "copy"
     body = sequence_body(
         cell,

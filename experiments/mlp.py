@@ -5,7 +5,7 @@
     python experiments/mlp.py --hidden --data spirals
     python experiments/mlp.py --data mnist --seeds 5 --schedule cosine
     python experiments/mlp.py --data mnist --seeds 5 --schedule one_cycle --learning-rate 3e-3 \\
-        --shift 1 --dropout 0.1 --ema 0.999 --validation 0
+        --augment shift=1 --dropout 0.1 --ema 0.999 --validation 0
 
 The numbers of a table's column are predicted by a regression, and texts or integers as classes.
 

@@ -26,14 +26,13 @@ import jax
 import numpy as np
 import tyro
 
-from jaxdl import data, load, root, tasks
+from jaxdl import load, root, tasks
 from jaxdl.core import inference
 from jaxdl.errors import InputError, at_least
 from jaxdl.explain import Ascent
 from jaxdl.models import CNN, Stage
-from jaxdl.network import Network
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
-from jaxdl.recipes.images import photograph_crops
+from jaxdl.recipes.loaded import print_results, sets_for
 from jaxdl.recipes.seeing import (
     Units,
     check_layers,
@@ -173,29 +172,6 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     return run.finish(state, metrics, **sets)
 
 
-def images_for(config: Config, net: Network) -> np.ndarray:
-    """Returns images of the shape that a loaded network reads.
-
-    They are those of `--images` or `--data`. By default they are the images that the network was
-    trained on, and squares of two photographs for imported weights.
-    """
-    shape = net.fields["input"].shape
-    name = config.run.data
-    is_default = name == Config().run.data
-    if config.images is not None:
-        name = f"{config.images}:{shape[0]}"
-    elif is_default and net.preprocessing.crop is not None:
-        return photograph_crops(shape[0])
-    elif is_default:
-        name = net.result.get("config", {}).get("data", name)
-    train, _ = data.load(name, config.run.data_dir, config.run.cache_dir)
-    images = np.asarray(train["input"])
-    if images.ndim != 4 or images.shape[-1] != shape[-1]:
-        allowed = f"images with {shape[-1]} channels, as the network reads"
-        raise InputError("data", f"{train.name} {list(images.shape)}", allowed)
-    return images
-
-
 def look_into_loaded(config: Config) -> dict[str, Any]:
     """Draws the units of a loaded network."""
     assert config.load is not None
@@ -204,7 +180,7 @@ def look_into_loaded(config: Config) -> dict[str, Any]:
     if net.model is None or len(shape) != 3:
         raise InputError("load", config.load, "a network of images with one module")
     check_layers(net.model, net.variables, shape, config.layers, config.units)
-    images = images_for(config, net)
+    train, _ = sets_for(net, config.run, config.images, any_size=True)
     _, out = run_directory(config, look_into_loaded)
     out.mkdir(parents=True, exist_ok=True)
 
@@ -212,11 +188,8 @@ def look_into_loaded(config: Config) -> dict[str, Any]:
         return out / f"{name}.png"
 
     prepare = preparation(net.preprocessing)
-    metrics = look(config, net.model, net.variables, images, figure, prepare)
-    for name, value in metrics.items():
-        print(f"{name:<30} {value:.3f}")
-    for path in sorted(out.glob("*.png")):
-        print(f"picture  {path}")
+    metrics = look(config, net.model, net.variables, np.asarray(train["input"]), figure, prepare)
+    print_results(metrics, out)
     return metrics
 
 

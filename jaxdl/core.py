@@ -20,10 +20,10 @@ import optax.contrib
 from jaxtyping import Array, Int, Key, PyTree
 
 from jaxdl.errors import InputError, at_least, no_missing_arguments, of_kind
+from jaxdl.layer_names import Selection, check_frozen, keep_statistics, trained, with_trained
 from jaxdl.metrics import Metric, Metrics, mean, wide
 from jaxdl.optimizer_states import learning_rates, schedule_free, strong
 from jaxdl.replicas import mean_over_replicas, sum_over_replicas
-from jaxdl.selection import Selection, check_frozen, keep_statistics, trained, with_trained
 from jaxdl.xla import OPTIMIZER, materialize
 
 Batch = Mapping[str, Array]

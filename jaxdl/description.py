@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxdl import augment, models, tasks
 from jaxdl import nn as layers
-from jaxdl.augment import Augment
+from jaxdl.augment import Augment, Mix
 from jaxdl.errors import InputError, of_kind, one_of
+from jaxdl.explain import Attack
 from jaxdl.nn.embedding import Vectors
 from jaxdl.tasks import Task
 
@@ -37,19 +38,21 @@ TASKS: dict[str, Callable[..., Task]] = {
 }
 
 
-#: Functions that make an augmentation, by name.
-AUGMENTS: dict[str, Callable[..., Augment]] = {
-    "chain": augment.chain,
-    "gaussian_noise": augment.gaussian_noise,
-    "random_shift": augment.random_shift,
-    "salt_and_pepper": augment.salt_and_pepper,
+#: Functions that make an augmentation or a mixture, by name.
+AUGMENTS: dict[str, Callable[..., Any]] = {
+    name: getattr(augment, name)
+    for name in (
+        *("affine", "brightness", "chain", "contrast", "cutmix", "cutout", "elastic"),
+        *("gaussian_noise", "mixup", "random_crop", "random_flip", "random_shift"),
+        *("salt_and_pepper", "sometimes"),
+    )
 }
 
 
 @functools.cache
 def classes() -> dict[str, type]:
     """Returns the classes that a description may name: modules of the library and their parts."""
-    found = {}
+    found: dict[str, type] = {"Attack": Attack}
     for library in (layers, models):
         for name, value in vars(library).items():
             if isinstance(value, type) and dataclasses.is_dataclass(value):
@@ -123,7 +126,7 @@ def build(description: Any) -> Any:
     Example:
       >>> build({"class": "os.system", "command": "true"})
       Traceback (most recent call last):
-      jaxdl.errors.InputError: class: got 'os.system', allowed: Autoencoder, CNN, CNN1D, ...
+      jaxdl.errors.InputError: class: got 'os.system', allowed: Attack, Autoencoder, CNN, ...
     """
     if isinstance(description, list):
         if len(description) > MAX_PARTS:
@@ -244,8 +247,8 @@ def _dtype(dtype: str) -> np.dtype:
     return jnp.dtype(dtype)
 
 
-def _augmentation(augment: str, arguments: list[Any]) -> Augment:
-    """Returns an augmentation of the library."""
+def _augmentation(augment: str, arguments: list[Any]) -> Augment | Mix:
+    """Returns an augmentation or a mixture of the library."""
     return AUGMENTS[one_of("augment", augment, AUGMENTS)](*build(arguments))
 
 

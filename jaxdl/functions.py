@@ -11,7 +11,7 @@ from jaxtyping import Num
 from jaxdl.core import State, inference
 from jaxdl.data.arrays import as_numbers, check_finite, check_range
 from jaxdl.data.mapped_array import MappedArray
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, of_kind
 
 
 def bind(f: Callable[..., Any], state: State) -> Callable[..., Any]:
@@ -43,11 +43,30 @@ def bind(f: Callable[..., Any], state: State) -> Callable[..., Any]:
       >>> predict(test["input"][:5]).shape
       (5, 10)
     """
+    final = inference(one_run("state", state))
+    return Partial(f, final.params, final.extra)
+
+
+def one_run(field: str, state: Any) -> State:
+    """Returns a state; raises unless it is the state of one run.
+
+    Args:
+      field: name of the argument, for the message.
+      state: the state.
+
+    Raises:
+      InputError: the state of several runs, or something else.
+
+    Example:
+      >>> one_run("a", {"out": 1})
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: a: got <class 'dict'>, allowed: the state of one run, such as ...
+    """
+    of_kind(field, state, State, "the state of one run, such as that of `train`")
     if np.ndim(state.step):
         allowed = "the state of one run, state.member(i)"
-        raise InputError("state", f"{len(state.step)} runs", allowed)
-    final = inference(state)
-    return Partial(f, final.params, final.extra)
+        raise InputError(field, f"{len(state.step)} runs", allowed)
+    return state
 
 
 def predict_batched(

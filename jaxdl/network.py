@@ -328,7 +328,7 @@ def load(
             raise InputError("path", str(path), "a run, with a member, a task or modules")
         return Network(*read_network(directory))
     stored = read_model(directory)
-    preprocessing = Preprocessing.from_json(stored["preprocessing"])
+    preprocessing = Preprocessing.from_json(_of_member(stored["preprocessing"], member))
     if task is None:
         task = build_task(stored["task"], **modules)
     fields = stored["fields"]
@@ -336,6 +336,15 @@ def load(
     variables, steps = read_weights(directory, _expected(task, fields), member)
     result = read_result(directory)
     return Network(task, variables, preprocessing, fields, steps, result, member)
+
+
+def _of_member(preprocessing: Sequence[Any], member: int) -> Any:
+    """Returns the preprocessing of a member; raises InputError for one that does not exist."""
+    if len(preprocessing) == 1:
+        return preprocessing[0]
+    if not 0 <= member < len(preprocessing):
+        raise InputError("member", member, f"an integer in [0, {len(preprocessing)})")
+    return preprocessing[member]
 
 
 def _directory(path: str | os.PathLike[str]) -> Path:

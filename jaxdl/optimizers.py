@@ -14,8 +14,8 @@ import optax.contrib
 from jaxtyping import Array
 
 from jaxdl.errors import InputError, at_least, in_range, is_traced, is_zero, of_kind, one_of
+from jaxdl.layer_names import check_name, is_inside, named_leaves, path_name
 from jaxdl.optimizer_states import schedule_free
-from jaxdl.selection import check_name, is_inside, named_leaves, path_name
 
 
 def optimizer(
@@ -40,6 +40,18 @@ def optimizer(
     Here f is the rule of the optimizer. `weight_decay` and `l1` apply to arrays with two or more
     axes only, so biases and scales are not regularized. `clip` limits the norm of the whole
     gradient. All constants that are not arguments have Optax's default values.
+
+    Three optimizers have other constants in other libraries (docs/conventions.md). Those are
+    transformations of Optax, which may replace the result of this function:
+
+        rmsprop    here         decay 0.9, g / sqrt(v + 1e-8)
+                   PyTorch      optax.rmsprop(r, decay=0.99, eps_in_sqrt=False)
+                   Keras        optax.rmsprop(r, eps=1e-7)
+        adagrad    here, Keras  the sum of squares begins with 0.1; epsilon 1e-7
+                   PyTorch      optax.adagrad(r, initial_accumulator_value=0.0, eps=0.0), up to its
+                                epsilon of 1e-10
+        adadelta   here         decay 0.9, epsilon 1e-6, as PyTorch
+                   Keras        optax.adadelta(r, rho=0.95, eps=1e-7)
 
     `muon` orthogonalizes the updates of arrays with two or more axes, and uses Adam for the others.
     It treats an array as a matrix [all axes but the last, last axis], which is how a convolution
@@ -119,8 +131,12 @@ def schedule(name: str, learning_rate: float, steps: int, *, warmup: float = 0.0
 
     `warmup_cosine` is `cosine` with a default warm-up of a tenth of the steps. `one_cycle` rises by
     a cosine from r / 25 to r, by default in three tenths of the steps. Then it falls by a cosine to
-    4e-6 r. After the last step every rate stays constant. If you need other constants, pass a
-    schedule of Optax to `optimizer`.
+    4e-6 r. After the last step every rate stays constant.
+
+    The constants of `one_cycle` are those of PyTorch, where momentum also changes, which it does
+    not here. fastai rises in a quarter of the steps and falls to 1e-5 r. If you need other
+    constants, pass a schedule of Optax to `optimizer`, such as
+    `optax.cosine_onecycle_schedule(steps, r, pct_start=0.25, final_div_factor=4e3)`.
 
     Args:
       name: one of `SCHEDULES`.

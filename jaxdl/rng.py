@@ -75,11 +75,29 @@ def check_key(key: Key[Array, "*N"]) -> None:
     raise InputError("key", shown, "root(seed) or root(range(n))")
 
 
+def check_single_key(key: Key[Array, ""]) -> None:
+    """Raises unless the key is one typed key, as `root(seed)` returns.
+
+    Example:
+      >>> check_single_key(root([0, 1]))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: key: got '2 keys', allowed: one key, root(seed)
+    """
+    check_key(key)
+    if key.ndim:
+        raise InputError("key", f"{key.size} keys", "one key, root(seed)")
+
+
 def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
     """Returns the stream of a key with a name, `fold_in(key, crc32(name))`.
 
-    A stream depends on its name only, so a new stream changes no other one. The names in use are
-    "init", "data" (and "split" below it), "train", "eval", "sample" and "maximize".
+    A stream depends on its name only, so a new stream changes no other one. Training uses "init",
+    "data" (and "split" below it), "train", "eval" and "sample". Explanations use "maximize",
+    "baseline", "smooth", "lime", "rise", "faithfulness", "random_order", "cascade" and "attack".
+    Art uses "dream", "style" and "random_layer". Landscapes use "direction", "eigenvalue",
+    "matching" and "gradient_noise". Model selection uses "folds" and "search". Generated curves
+    use "curve", sets with few or random labels "few_labels" and "random_labels", and errors of fits
+    "bias_variance" and "features".
 
     Args:
       key: a typed key, usually the root key of a run, or keys `[N]`.

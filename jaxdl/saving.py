@@ -1,8 +1,8 @@
 """Writing a trained network into two files: its description and its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -13,6 +13,16 @@ from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.description import describe_task
 from jaxdl.tasks import Task
 from jaxdl.weights import write_model, write_weights
+
+
+class Described(Protocol):
+    """A set whose fields and preprocessing a network has."""
+
+    @property
+    def arrays(self) -> Mapping[str, Any]: ...
+
+    @property
+    def preprocessing(self) -> Preprocessing | Sequence[Preprocessing]: ...
 
 
 def save(directory: str | Path, task: Task, state: State, data: Dataset) -> None:
@@ -58,7 +68,7 @@ def without_carry(extra: Any) -> dict[str, Any]:
     return {name: value for name, value in extra.items() if name != "carry"}
 
 
-def model_description(task: Task, data: Dataset) -> dict[str, Any]:
+def model_description(task: Task, data: Described) -> dict[str, Any]:
     """Returns the contents of `model.json`: task, fields of an example, and preprocessing."""
     fields = {
         field: jax.ShapeDtypeStruct(array.shape[1:], array.dtype)
@@ -68,9 +78,14 @@ def model_description(task: Task, data: Dataset) -> dict[str, Any]:
 
 
 def network_description(
-    task: Task, fields: Mapping[str, jax.ShapeDtypeStruct], preprocessing: Preprocessing
+    task: Task,
+    fields: Mapping[str, jax.ShapeDtypeStruct],
+    preprocessing: Preprocessing | Sequence[Preprocessing],
 ) -> dict[str, Any]:
-    """Returns the contents of `model.json` of a network: task, fields, and preprocessing."""
+    """Returns the contents of `model.json` of a network: task, fields, and preprocessing.
+
+    Members of a cross-validation have one preprocessing each.
+    """
     described = {"task": None}
     if task.name:
         described = describe_task(task)
@@ -78,4 +93,9 @@ def network_description(
         field: {"shape": list(spec.shape), "dtype": spec.dtype.name}
         for field, spec in fields.items()
     }
-    return {"task": described, "fields": specs, "preprocessing": preprocessing.to_json()}
+    stored: Any
+    if isinstance(preprocessing, Preprocessing):
+        stored = preprocessing.to_json()
+    else:
+        stored = [each.to_json() for each in preprocessing]
+    return {"task": described, "fields": specs, "preprocessing": stored}

@@ -11,8 +11,8 @@ from jaxtyping import Array, Key
 
 from jaxdl.core import Batch, Initial, Learner, Params, Update
 from jaxdl.errors import InputError, of_kind
+from jaxdl.layer_names import Selection, layer_and_collection, named_leaves, path_name, select
 from jaxdl.nn.norm import frozen_norms
-from jaxdl.selection import Selection, layer_and_collection, named_leaves, path_name, select
 from jaxdl.wrappers import Accumulated, accumulate
 
 #: Largest number of arrays or layers in a message.

@@ -86,7 +86,8 @@ def read_model(directory: Path) -> dict[str, Any]:
     """Reads `model.json`.
 
     Returns:
-      `task` and `preprocessing` as JSON, and `fields`, the shape and dtype of each field.
+      `task` as JSON; `preprocessing`, a list with one JSON object for all members or one for each;
+      and `fields`, the shape and dtype of each field.
 
     Raises:
       InputError: a missing or damaged file, or one of a later version.
@@ -104,7 +105,12 @@ def read_model(directory: Path) -> dict[str, Any]:
             str(field): _spec(field, each["shape"], each["dtype"])
             for field, each in stored["fields"].items()
         }
-        return {**stored, "fields": fields, "preprocessing": dict(stored["preprocessing"])}
+        preprocessing = stored["preprocessing"]
+        # Members of a cross-validation have one each.
+        if not isinstance(preprocessing, list):
+            preprocessing = [preprocessing]
+        each = [dict(member) for member in preprocessing]
+        return {**stored, "fields": fields, "preprocessing": each}
     except InputError:
         raise
     except FileNotFoundError:

@@ -12,8 +12,8 @@ from jaxtyping import Array, Key
 from jaxdl.core import Batch, Learner, Params, State, Sweep, Update, call_loss, objective_names
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.finite import all_finite, finite
+from jaxdl.layer_names import trained, with_trained
 from jaxdl.metrics import Metric, Metrics, mean
-from jaxdl.selection import trained, with_trained
 
 
 def with_ema(learner: Learner, decay: float) -> Learner:

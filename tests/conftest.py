@@ -6,6 +6,7 @@
 import gc
 import os
 import signal
+import time
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -23,6 +24,9 @@ import pytest
 #: XLA ends a process that needs more.
 MAX_MAPS = 30_000
 MAPS = Path("/proc/self/maps")
+MAPS_SECONDS = 5
+#: Time of the last count.
+counted = 0.0
 
 FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 #: Most of the tests' time is compilation. Without expensive passes it takes a third less, and with
@@ -51,11 +55,19 @@ def strict():
         yield
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def few_programs():
-    """Frees the compiled programs of a process before it has too many of them."""
+    """Frees the compiled programs of a process before it has too many of them.
+
+    The slow tests of one file alone need more maps than Linux allows. Counting thousands of maps
+    takes milliseconds, so it is done at most once in `MAPS_SECONDS`.
+    """
+    global counted
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MAX_MAPS:
+    if not MAPS.exists() or time.monotonic() - counted < MAPS_SECONDS:
+        return
+    counted = time.monotonic()
+    if MAPS.read_bytes().count(b"\n") > MAX_MAPS:
         jax.clear_caches()
         gc.collect()
 

@@ -4,7 +4,7 @@ Each law in `test_contract.py` is checked on every row.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as linen
 import numpy as np
@@ -48,14 +48,30 @@ def random_set(seed: int, **fields: np.ndarray) -> Dataset:
     return Dataset(fields, f"random {seed}")
 
 
-def classifier(model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = False) -> Row:
+def attacked_classifier(norm: str | None = None, **options: Any) -> Row:
+    """Returns adversarial training with random starts, whose inputs lie in the range of pixels."""
+    rng = np.random.default_rng(5)
+    data = random_set(
+        5,
+        input=rng.uniform(size=(SIZE, 6, 6, 1)).astype(np.float32),
+        label=rng.integers(0, 3, SIZE).astype(np.int32),
+    )
+    model = models.CNN((models.Stage(4),), (), 3, norm=norm)
+    attack = jaxdl.explain.pgd(0.1, 2)
+    task = jaxdl.tasks.classify(model, attack=attack, **options)
+    return Row(task.updates, task.init, data)
+
+
+def classifier(
+    model: linen.Module, shape: tuple[int, ...], exact_pmap: bool = False, **options: Any
+) -> Row:
     rng = np.random.default_rng(1)
     data = random_set(
         1,
         input=rng.normal(size=(SIZE, *shape)).astype(np.float32),
         label=rng.integers(0, 3, SIZE).astype(np.int32),
     )
-    task = jaxdl.tasks.classify(model)
+    task = jaxdl.tasks.classify(model, **options)
     return Row(task.updates, task.init, data, exact_pmap=exact_pmap)
 
 
@@ -212,6 +228,12 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cnn_batchnorm": lambda: classifier(
         jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3, norm="batch"), (6, 6, 1)
     ),
+    "augmented": lambda: classifier(
+        jaxdl.models.CNN((jaxdl.models.Stage(4, 3, pool="max"),), (), 3),
+        (6, 6, 1),
+        augment=jaxdl.augment.affine(10.0, 1.0, 1.1, 5.0),
+        mix=jaxdl.augment.mixup(1.0),
+    ),
     "residual": lambda: residual(None),
     "residual_batchnorm": lambda: residual("batch"),
     "residual_groupnorm": lambda: residual(nn.Norm("group", groups=2)),
@@ -219,6 +241,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     "efficientnet": lambda: classifier(
         jaxdl.models.EfficientNet((jaxdl.models.InvertedResidual(3, 2),), 3, 4, 3), (6, 6, 1)
     ),
+    "adversarial": attacked_classifier,
+    "trades": lambda: attacked_classifier("batch", trades=2.0, attack_warmup=3),
     "lstm_language": lambda: language(carried=False),
     "gru_language_carried": lambda: language(carried=True),
     "tied_language": tied_language,

@@ -37,7 +37,7 @@ OPTIONS: dict[str, list[list[str]]] = {
         ["--data", "moons"],
     ],
     "cnn": [
-        ["--network", "lecture-3x3", "--shift", "1"],
+        ["--network", "lecture-3x3", "--augment", "rotate=10,shift=1,mixup=0.2"],
         ["--network", "resnet20"],
         ["--standardize", "--seeds", "2"],
     ],

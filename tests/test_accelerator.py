@@ -23,16 +23,21 @@ def run(*arguments):
 
 
 @pytest.mark.slow
-def test_a_run_and_a_resumed_run_have_the_same_state(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "arguments", "directory"),
+    [("what_it_sees", [], "."), ("adversarial", ["--defences", "pgd"], "pgd")],
+)
+def test_a_run_and_a_resumed_run_have_the_same_state(name, arguments, directory, tmp_path):
     platform = run("-c", "import jax; print(jax.default_backend())")
     if platform == "cpu":
         pytest.skip("no accelerator: jax.default_backend() is cpu")
-    command = [EXPERIMENTS / "what_it_sees.py", "--smoke", "--deterministic", "--out"]
+    script = EXPERIMENTS / f"{name}.py"
+    command = [script, "--smoke", "--deterministic", *arguments, "--out"]
     run(*command, tmp_path / "whole")
     run(*command, tmp_path / "parts", "--stop-after", 3)
     run(*command, tmp_path / "parts")
     hashes = [
-        json.loads((tmp_path / name / "result.json").read_text())["state_sha256"]
-        for name in ("whole", "parts")
+        json.loads((tmp_path / each / directory / "result.json").read_text())["state_sha256"]
+        for each in ("whole", "parts")
     ]
     assert hashes[0] == hashes[1]

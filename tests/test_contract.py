@@ -17,8 +17,8 @@ import pytest
 import jaxdl
 from jaxdl.core import Learner
 from jaxdl.data.order import gather, training_windows
+from jaxdl.layer_names import path_name
 from jaxdl.metrics import means
-from jaxdl.selection import path_name
 from jaxdl.training import Directory, Pmapped, Sharded, state_sha256, train
 from jaxdl.training.writers import Memory
 from tests.contract import BATCH, ROWS, Row

@@ -284,7 +284,8 @@ def test_a_loss_that_is_not_finite_beside_finite_metrics_ends_training_and_evalu
         return {"w": jnp.zeros(3)}, {}
 
     net = jaxdl.learner(init, Update(hidden, optax.sgd(1e-9)))
-    good, bad = points(), points(rows={5: 200.0})
+    good = points()
+    bad = points(rows={5: 200.0})
     state = jaxdl.train(net, good, key=KEY, steps=2, batch_size=4)
     assert set(jaxdl.evaluate(net, state, good)) == {"mse", "objective"}
     with pytest.raises(NonFinite, match="^step 2: objective is not finite; all leaves .* points$"):

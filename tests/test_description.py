@@ -82,6 +82,7 @@ class MLP2(MLP):
 
 TASKS = [
     tasks.classify(MLP((4,)), label_smoothing=0.1, augment=lambda key, x: x),
+    tasks.classify(MLP((4,)), mix=augment.cutmix(0.5)),
     tasks.regress(MLP((4,), 1)),
     tasks.reconstruct(
         models.Autoencoder(MLP((4,), 2), MLP((4,), 4)),
@@ -101,6 +102,9 @@ def test_a_task_comes_back_with_its_arguments(task):
     for name, value in task.arguments.items():
         if name == "augment":
             value = None
+        elif name == "mix" and value is not None:
+            assert again.arguments[name].made_by == value.made_by
+            continue
         elif name == "corrupt" and value is not None:
             x = jnp.arange(16.0).reshape(4, 4, 1)
             given = [f(jax.random.key(3), x) for f in (value, again.arguments[name])]
@@ -122,6 +126,14 @@ def test_modules_are_named_as_arguments_of_the_task():
     described = describe_task(tasks.gan(Mine(), MLP((4,), 1)))
     with pytest.raises(InputError, match="^module: got 'model', allowed: discriminator, generator"):
         build_task(described, model=Mine())
+
+
+@pytest.mark.parametrize("text", ["rotate=15,shift=2,flip=0.5,cutout=3", "crop=1", "elastic=0.5"])
+def test_augmentations_of_a_text_come_back(text):
+    made = augment.parse(text, probability=0.5).augment
+    again = build(through_json(describe(made)))
+    x = jnp.arange(64.0).reshape(8, 8, 1)
+    np.testing.assert_array_equal(again(jax.random.key(1), x), made(jax.random.key(1), x))
 
 
 def test_a_task_of_the_user_has_no_description():
@@ -149,6 +161,8 @@ HOSTILE = [
     {"known": [0], "shape": "ab"},
     {"augment": "exec", "arguments": ["1"]},
     {"augment": "random_shift", "arguments": {"class": "MLP"}},
+    {"augment": "affine", "arguments": [15, 2, 0]},
+    {"augment": "sometimes", "arguments": [{"augment": "mixup", "arguments": [-1]}, 0.5]},
     {"class": "Stage", "features": [1, [2, {"dtype": "x"}]]},
 ]
 

@@ -30,6 +30,16 @@ VAE_PICTURES = {
     "posterior_samples",
     "reconstructions",
 }
+DREAM_PICTURES = {"curves", "depths", "octaves", "dream", "own"}
+BY_HAND_PICTURES = {
+    *("curves", "learned", "blurs", "edges", "second_derivatives", "sums_3x3", "sums_5x5"),
+    *("padding_and_stride", "pooling", "shifts"),
+    *("face_filters", "face_verdicts", "face_tolerance"),
+}
+WITHOUT_PICTURES = {
+    *("curves", "eigen_images", "reconstructions", "centers", "kmeans", "neighbours", "fits"),
+    "accuracies",
+}
 AUTOENCODER_PICTURES = {"curves", "interpolation", "latent_map", "reconstructions"}
 
 #: Experiment, arguments and the pictures that it writes.
@@ -40,13 +50,27 @@ SMOKE = [
     ("row_by_row", ["--features", "8"], {*CLASSIFIER_PICTURES, "mistakes"}),
     ("autoencoder", ["--hidden", "16"], AUTOENCODER_PICTURES),
     ("what_it_sees", ["--units", "0", "2", "--layers", "conv_1"], {"maps", "filters", "conv_1"}),
+    ("dream", ["--layers", "activation_1"], DREAM_PICTURES),
 ]
 
 #: More such cases, which take long to compile.
 SLOW = [
+    (
+        "backpropagation",
+        ["--batch-size", "4"],
+        {"curves", "neuron", "network", "convolution"},
+    ),
+    ("convolution_by_hand", [], BY_HAND_PICTURES),
+    (
+        "convolution_by_hand",
+        ["--seeds", "2", "--data", "digits", "--kernels", "sobel_x", "laplacian"],
+        BY_HAND_PICTURES,
+    ),
+    ("without_networks", [], WITHOUT_PICTURES),
+    ("without_networks", ["--seeds", "2", "--data", "photos", "--clusters", "2"], WITHOUT_PICTURES),
     ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
     ("sentiment", [], {*CLASSIFIER_PICTURES, "text-best", "text-worst"}),
-    ("cnn", ["--shift", "1", "--ema", "0.9"], PICTURES),
+    ("cnn", ["--augment", "shift=1", "--ema", "0.9"], PICTURES),
     (
         "vae",
         [
@@ -130,6 +154,21 @@ SLOW = [
         {"maps", "filters", "conv_0", "conv_1", "conv_2"},
     ),
     (
+        "style",
+        ["--table"],
+        {"curves", "style", "evaluations", "random_weights", "textures", "table"},
+    ),
+    (
+        "style",
+        ["--seeds", "2", "--no-textures", "--no-compare-random", "--keep-colors"],
+        {"curves", "style", "evaluations"},
+    ),
+    (
+        "dream",
+        ["--seeds", "2", "--data", "photos", "--photograph", "flower", "--scales", "0"],
+        {*DREAM_PICTURES, "seeds"},
+    ),
+    (
         "mlp",
         ["--data", "spirals", "--hidden", "8", "8", "--norm", "layer"],
         {*CLASSIFIER_PICTURES, "decisions"},
@@ -154,8 +193,85 @@ SLOW = [
 #: Experiments that compare several runs: arguments, runs and common pictures.
 COMPARED = [
     ("forecast", [], {"rnn", "conv"}, {"errors.png", "week.png"}),
+    (
+        "why",
+        ["--networks", "marked", "--methods", "gradient", "sobel"],
+        {"marked"},
+        {"planted_mark.png", "shares.png"},
+    ),
+    ("perceptron", ["--sets", "line", "xor"], {"line", "xor"}, {"lines.png"}),
+    (
+        "activations",
+        ["--parts", "linear", "rates", "--rates", "1", "--random-networks", "0"],
+        {"linear", "rate_1"},
+        {"functions.png", "decisions.png", "dead_units.png"},
+    ),
+    (
+        "landscape",
+        ["--networks", "small_batch", "large_batch", "--hidden", "8"],
+        {"small_batch", "large_batch"},
+        {"batch_sizes.png"},
+    ),
+    (
+        "overfitting",
+        ["--parts", "methods", "--methods", "none", "batch_norm"],
+        {"none", "batch_norm"},
+        {"methods.png", "time.png"},
+    ),
 ]
 SLOW_COMPARED = [
+    (
+        "downhill",
+        ["--hidden", "8", "--seeds", "1"],
+        {"batch-32", "batch-128"},
+        {
+            *("batch_sizes.png", "optimizers.png", "optimizers.gif", "rates.png", "hills.png"),
+            *("hills.gif", "learning_rate.png", "plateau.png", "schedules.png"),
+        },
+    ),
+    (
+        "activations",
+        ["--seeds", "2"],
+        {"linear", "nonlinear", "curve", "deep", "rate_0.01", "rate_1"},
+        {
+            *("functions.png", "decisions.png", "fits.png", "dead_units.png"),
+            *("histograms.png", "variances.png"),
+        },
+    ),
+    ("perceptron", ["--seeds", "3", "--sets", "curve", "xor"], {"curve", "xor"}, {"lines.png"}),
+    (
+        "overfitting",
+        ["--methods", "none", "dropout", "early_stopping", "more_data"],
+        {"true_labels", "random_labels", "none", "dropout", "early_stopping", "more_data"},
+        {
+            *("sine.png", "tempo.png", "capacity.png", "bias_variance.png", "double_descent.png"),
+            *("labels.png", "methods.png", "time.png", "polynomials.npz", "double_descent.npz"),
+        },
+    ),
+    (
+        "augmentation",
+        ["--variants", "none", "rotate=10,cutmix=1", "label_smoothing=0.1", "--labels", "50"],
+        {"none", "rotate=10,cutmix=1", "label_smoothing=0.1"},
+        {"accuracy.png", "augmentations.png"},
+    ),
+    (
+        "fine_tune",
+        ["--labels", "5", "10", "--methods", "scratch", "fine_tuned"],
+        {"source", "scratch-5", "scratch-10", "fine_tuned-5", "fine_tuned-10"},
+        {"labels.png"},
+    ),
+    (
+        "landscape",
+        ["--networks", "residual", "plain", "two_seeds", "--seeds", "2", "--ema", "0.9"],
+        {"residual", "plain", "two_seeds"},
+        {"skip_connections.png"},
+    ),
+    (
+        "why",
+        ["--seeds", "2", "--data", "photos", "--mark-color", "1", "0", "0"],
+        {"marked", "twin", "everywhere"},
+        {"planted_mark.png", "shares.png"},
+    ),
     (
         "memory",
         ["--task", "copy", "--cells", "gru", "tcn", "--lengths", "8"],
@@ -163,6 +279,12 @@ SLOW_COMPARED = [
         {"errors.png"},
     ),
     ("video", [], {"frames", "recurrent"}, {"clips.png", "clips.gif"}),
+    (
+        "adversarial",
+        ["--defences", "none", "trades", "--seeds", "2"],
+        {"none", "trades"},
+        {"defences.png", "gradients.png"},
+    ),
     (
         "vae_vs_autoencoder",
         [*CLASSIFIED, "--hidden", "16"],
@@ -274,6 +396,72 @@ def test_a_loaded_network_is_drawn_and_images_made_for_it_exceed_all_others(tmp_
     pictures = {path.name for path in (tmp_path / "loaded").iterdir()}
     assert pictures == {"maps.png", "filters.png", "conv_2.png"}
     assert "conv_2/exceeding" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_loaded_network_dreams_and_an_interrupted_dream_continues(tmp_path, capsys):
+    """A missing dream is made again with the same bits."""
+    metrics = run("dream", tmp_path / "run", "--size", "96", "--layers", "activation_2")["metrics"]
+    assert metrics["activation_2/growth"] > 1.3
+    module = script("dream")
+    words = ["--load", str(tmp_path / "run"), "--size", "64", "--dream-steps", "4"]
+    words += ["--octaves", "3", "--seeds", "2"]
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "loaded")])
+    pictures = {path.name for path in (tmp_path / "loaded").iterdir()}
+    assert pictures == {"dreams", "depths.png", "octaves.png", "seeds.png", "dream.gif"}
+    first = {path.name: path.read_bytes() for path in (tmp_path / "loaded" / "dreams").iterdir()}
+    assert len(first) == 3 * (2 + 1 + 1)
+    (tmp_path / "loaded" / "dreams" / "activation_1-1.npz").unlink()
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "loaded")])
+    again = {path.name: path.read_bytes() for path in (tmp_path / "loaded" / "dreams").iterdir()}
+    pictures = [name for name in first if name.endswith(".png")]
+    assert set(first) == set(again) and all(first[name] == again[name] for name in pictures)
+    assert "activation_2/growth" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_explanations_report_a_mark_that_the_network_uses(tmp_path, capsys):
+    """Runs are explained, too; a network without positions has no Grad-CAM."""
+    module = script("why")
+    methods = ["--methods", "gradient_times_input", "integrated_gradients", "occlusion", "sobel"]
+    launch(module.main, module.Config, [*methods, "--out", str(tmp_path / "runs")])
+    results = {
+        path.parent.name: json.loads(path.read_text())["metrics"]
+        for path in (tmp_path / "runs").glob("*/result.json")
+    }
+    area = results["marked"]["area"]
+    assert results["marked"]["uses_mark"] >= 0.8
+    for method in methods[1:-1]:
+        share = f"share_in_mark/{method}"
+        assert results["marked"][share] >= 3 * area
+        assert results["twin"][share] <= 2 * area
+        assert results["everywhere"][share] <= 3 * area
+    shown = capsys.readouterr().out
+    assert "reported" in shown
+    words = ["--load", str(tmp_path / "runs" / "marked"), "--methods", "gradient", "grad_cam"]
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "loaded")])
+    assert {path.name for path in (tmp_path / "loaded").iterdir()} == {
+        "explanations.png",
+        "cascade.png",
+    }
+    launch(script("mlp").main, script("mlp").Config, ["--smoke", "--out", str(tmp_path / "mlp")])
+    words = ["--load", str(tmp_path / "mlp"), "--methods", "gradient", "grad_cam"]
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "explained")])
+    reason = "grad_cam is left out: the network has no layer with positions"
+    assert reason in capsys.readouterr().out
+
+
+def test_the_loss_around_a_finished_run(tmp_path, capsys):
+    mlp = script("mlp")
+    module = script("landscape")
+    words = ["--smoke", "--data", "moons", "--hidden", "8", "--batch-size", "32"]
+    launch(mlp.main, mlp.Config, [*words, "--out", str(tmp_path / "run")])
+    words = ["--load", str(tmp_path / "run"), "--points", "3", "--examples", "50"]
+    launch(module.main, module.Config, [*words, "--out", str(tmp_path / "loaded")])
+    files = {path.name for path in (tmp_path / "loaded").iterdir()}
+    assert files == {"around.png", "plane-filter.npz"}
+    shown = capsys.readouterr().out
+    assert "largest_eigenvalue" in shown and str(tmp_path / "loaded" / "around.png") in shown
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import jax
+import matplotlib.pyplot as plt
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.py"))
@@ -23,7 +24,9 @@ def test_a_notebook_is_text_in_the_percent_format(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
+def test_a_notebook_runs(path):
+    plt.switch_backend("Agg")
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         runpy.run_path(str(path))
+    # A notebook leaves its figures open, and pyplot warns about too many of them.
+    plt.close("all")

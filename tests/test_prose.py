@@ -1,6 +1,8 @@
 """Plain English and one statement per line, counted: the rules of CONTRIBUTING.md."""
 
 import ast
+import doctest
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,15 @@ def name(path: Path) -> str:
 
 def test_the_text_is_plain_english():
     assert not [problem for path in FILES for problem in problems(path)]
+
+
+def test_a_page_has_one_title_and_no_marks_of_a_merge():
+    for path in FILES:
+        if path.suffix != ".md":
+            continue
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1, name(path)
+        assert not re.search(r"^(<{7}|={7}|>{7})", text, re.MULTILINE), name(path)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +144,10 @@ def test_conditional_expressions_are_rare():
     assert 1000 * count / lines <= 8
 
 
+#: Nodes with a docstring.
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def test_lines_functions_and_files_are_short():
     assert not [problem for path in SOURCES for problem in too_long(path)]
 
@@ -153,6 +168,39 @@ def too_long(path: Path) -> list[str]:
             if size > 60:
                 found.append(f"{name(path)}: {node.name} has {size} lines of code")
     return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_statement_assigns_one_value(path):
+    text = path.read_text()
+    pages = [text]
+    if path.suffix == ".py":
+        assert not packed_assignments(text, path)
+        nodes = ast.walk(ast.parse(text))
+        pages = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, DOCUMENTED)]
+    for page in pages:
+        for example in doctest.DocTestParser().get_examples(page):
+            assert not packed_assignments(example.source), example.source
+
+
+def packed_assignments(text: str, path: Path = ROOT) -> list[str]:
+    """Returns the statements that assign several values; a swap of names is none of them."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Tuple):
+            continue
+        target = node.targets[0]
+        if not isinstance(target, ast.Tuple) or len(target.elts) != len(node.value.elts):
+            continue
+        names, values = (sorted(map(ast.unparse, each.elts)) for each in (target, node.value))
+        if names != values:
+            found.append(f"{name(path)}:{node.lineno}")
+    return found
+
+
+def test_packed_assignments_are_found():
+    assert packed_assignments("a, b = 1, 2\nif a:\n    x.y, z[0] = f(a), g(b)\n") == [".:1", ".:3"]
+    assert not packed_assignments("a, b = b, a\na, b = pair\na, *b = 1, 2, 3\nx = 1, 2\n")
 
 
 @pytest.mark.parametrize(("page", "most"), [("README.md", 150), ("docs/architecture.md", 90)])

@@ -156,12 +156,12 @@ def test_a_result_of_other_settings_is_refused(stored, no_process, tmp_path):
 
 
 HOSTILE = [
-    ({"experiment": "../../x"}, "experiment: got '../../x', allowed: autoencoder, cnn, "),
-    ({"experiment": "os"}, "experiment: got 'os', allowed: autoencoder, cnn, "),
-    ({"experiment": "mlp.py"}, "experiment: got 'mlp.py', allowed: autoencoder, cnn, "),
+    ({"experiment": "../../x"}, "experiment: got '../../x', allowed: activations, adversarial, "),
+    ({"experiment": "os"}, "experiment: got 'os', allowed: activations, adversarial, "),
+    ({"experiment": "mlp.py"}, "experiment: got 'mlp.py', allowed: activations, adversarial, "),
     (
         {"experiment": "benchmarks/speed"},
-        "experiment: got 'benchmarks/speed', allowed: autoencoder, cnn, ",
+        "experiment: got 'benchmarks/speed', allowed: activations, adversarial, ",
     ),
     (
         {"experiment": ["mlp"]},

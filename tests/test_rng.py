@@ -4,20 +4,30 @@ import re
 import zlib
 from types import SimpleNamespace
 
+import flax.linen as nn
 import jax
 import numpy as np
+import optax
 import pytest
 
-from jaxdl import rng
-from jaxdl.data import split
+from jaxdl import art, classic, explain, landscape, rng, selection
+from jaxdl.core import State
+from jaxdl.data import SINE, Dataset, curve_points, few_labels, random_labels, split
 from jaxdl.errors import InputError
 from jaxdl.explain import Ascent, maximize
+from jaxdl.models import MLP
 from jaxdl.recipes import latent_noise
 from jaxdl.training import train
 from tests.training.linear import line, points
 
 ALLOWED = "an integer in [0, 2**32), or a sequence of them"
-NAMES = ["init", "data", "split", "train", "eval", "sample", "maximize"]
+NAMES = [
+    *("init", "data", "split", "train", "eval", "sample", "maximize", "baseline", "smooth"),
+    *("lime", "rise", "faithfulness", "random_order", "cascade", "attack", "dream", "direction"),
+    *("eigenvalue", "matching", "gradient_noise"),
+    *("style", "random_layer", "folds", "search"),
+    *("curve", "few_labels", "random_labels", "bias_variance", "features"),
+]
 
 
 def bits(key):
@@ -62,6 +72,47 @@ def test_arrays_and_numbers_that_are_no_seeds_are_refused(seed):
     assert str(raised.value) == f"seed: got {seed!r}, allowed: {ALLOWED}"
 
 
+def explained():
+    """Calls the explanations that have random numbers."""
+    key = rng.root(0)
+    images = np.ones((1, 4, 4, 1), np.float32)
+
+    def f(x):
+        return x.mean((1, 2))
+
+    explain.baselines("noise", images, key)
+    explain.smooth_gradient(f, images, 0, key=key, samples=1)
+    cells = explain.grid((4, 4), 2)
+    explain.lime(f, images, key=key, segments=cells, baseline=0.0, samples=10)
+    explain.rise(f, images, key=key, masks=2, cells=2)
+    explain.deletion(f, images, explain.random_order(images, key), steps=2, score="raw")
+    model = nn.Sequential([lambda x: x.reshape(1, -1), nn.Dense(2)])
+    variables = model.init(key, images)
+    three = np.ones((1, 4, 4, 3), np.float32)
+    explain.adversarial_examples(f, three, 0, key, explain.pgd(0.1, 1))
+    explain.cascade(model, variables, lambda f, x, target: x, images, key)
+    art.random_layer(key, features=1, scales=(1,))
+    options = art.Style((), ("pixels",), evaluations=1)
+    art.texture(lambda x: {"pixels": x}, three[0], (2, 2), key, options)
+    art.dream(lambda x: {"pixels": x}, images[0], key, art.Dream(octaves=1, steps=1, shift=1))
+    landscape.random_direction(variables, key)
+    two = MLP((2,), 2)
+    params = two.init(key, images, train=False)["params"]
+    landscape.largest_eigenvalue(lambda w: (w**2).sum(), three, key)
+    state = State(np.zeros((), np.int32), params, (), {})
+    landscape.match_units(two, state, state, key, orders=2)
+    landscape.descend(optax.sgd(0.1), lambda x: x.sum(), [1.0], 1, noise=1.0, key=key)
+    curve_points(SINE, 2, key)
+    labelled = Dataset({"input": images[:, 0, :, 0], "label": np.zeros(1, int)}, "one", classes=2)
+    random_labels(labelled, key)
+    few_labels(labelled, 1, key)
+    x = jax.numpy.ones(2)
+    classic.bias_variance(lambda x, y, at: at, lambda x: x, 1.0, x, key, sets=2)
+    classic.double_descent((x[:, None], x), (x[:, None], x), [1], key)
+    selection.kfold(points(), 2, key=key)
+    selection.sample(key, 1)
+
+
 def test_the_docstring_lists_the_streams_in_use(monkeypatch):
     used = set()
     monkeypatch.setattr(
@@ -79,8 +130,9 @@ def test_the_docstring_lists_the_streams_in_use(monkeypatch):
     )
     latent_noise(0, 2, 1)
     maximize(lambda x: x.mean((1, 2)), [0], rng.root(0), (4, 4, 1), Ascent(steps=1))
+    explained()
     listed = re.findall(
-        r'"(\w+)"', rng.stream.__doc__.split("names in use are")[1].split("Args:")[0]
+        r'"(\w+)"', rng.stream.__doc__.split("changes no other one.")[1].split("Args:")[0]
     )
     assert used == set(listed) == set(NAMES)
 

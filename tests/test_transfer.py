@@ -9,7 +9,7 @@ import pytest
 import jaxdl
 from jaxdl import models, tasks
 from jaxdl.errors import CheckpointError, InputError
-from jaxdl.selection import named_leaves
+from jaxdl.layer_names import named_leaves
 from jaxdl.training import InMemory, state_sha256
 from tests.contract import language
 from tests.transferred import (

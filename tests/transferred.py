@@ -10,7 +10,7 @@ import optax
 import jaxdl
 from jaxdl import models, tasks
 from jaxdl.core import Learner, State
-from jaxdl.selection import named_leaves
+from jaxdl.layer_names import named_leaves
 from tests.contract import classifier, pictures
 
 KEY = jax.random.key(5)

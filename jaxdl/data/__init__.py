@@ -3,9 +3,11 @@
 from jaxdl.data.checks import check_classification
 from jaxdl.data.columns import Column, encode_rows
 from jaxdl.data.conversion import as_dataset
+from jaxdl.data.curves import SINE, TEMPO, Curve, curve_points
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.faults import find_faults
+from jaxdl.data.labels import few_labels, random_labels
 from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import (
     adding,
@@ -14,6 +16,7 @@ from jaxdl.data.long_range_tasks import (
     long_range_sets,
     memoryless_error,
 )
+from jaxdl.data.marks import Mark, add_strays, plant
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.reviews import (
     Reviews,
@@ -40,8 +43,12 @@ from jaxdl.data.vocabulary import Vocabulary, check_ids
 from jaxdl.data.weights import class_weights
 
 __all__ = [
+    "SINE",
+    "TEMPO",
     "Column",
+    "Curve",
     "Dataset",
+    "Mark",
     "Preprocessing",
     "Reviews",
     "Simulated",
@@ -49,6 +56,7 @@ __all__ = [
     "TextEncoding",
     "TextSets",
     "Vocabulary",
+    "add_strays",
     "adding",
     "as_dataset",
     "check_batch_size",
@@ -58,8 +66,10 @@ __all__ = [
     "class_weights",
     "contiguous_windows",
     "copy_memory",
+    "curve_points",
     "encode_reviews",
     "encode_rows",
+    "few_labels",
     "find_faults",
     "forecast_sets",
     "forecast_windows",
@@ -71,6 +81,8 @@ __all__ = [
     "memoryless_error",
     "moving_digits",
     "paired",
+    "plant",
+    "random_labels",
     "read_reviews",
     "read_text",
     "read_vectors",

@@ -51,7 +51,8 @@ def find_faults(train: Dataset, test: Dataset) -> list[str]:
       input: 1 of 1 test examples is in the training set too
     """
     check_alike(train, test)
-    train, test = _that_count(train), _that_count(test)
+    train = _that_count(train)
+    test = _that_count(test)
     faults = []
     label, test_label = (_labels(data) for data in (train, test))
     if label is not None and test_label is not None:

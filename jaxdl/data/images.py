@@ -140,15 +140,15 @@ def _are_images(arrays: Arrays, metadata: dict[str, Any]) -> bool:
 
 def unknown_name_error(name: str) -> InputError:
     """Returns the error for an unknown name, with the nearest known name as a hint."""
-    known = ("digits", "photos", "moons", "spirals", *KNOWN)
+    known = ("digits", "photos", "moons", "spirals", "fruits", "curved_fruits", *KNOWN)
     hint = ""
     for nearest in difflib.get_close_matches(name, known, n=1, cutoff=0.5):
         hint = f" (did you mean {nearest!r}?)"
     return InputError(
         "data",
         name,
-        "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
-        f"or a folder of images{hint}",
+        "digits, photos, moons, spirals, fruits, curved_fruits, an image classification set of "
+        f"TFDS, a .npz or .csv file, or a folder of images{hint}",
     )
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxdl.data.dataset import Dataset, holdout
 from jaxdl.data.files import expand_path
+from jaxdl.data.fruits import curved_fruits, fruits
 from jaxdl.data.idx import has_idx_files, load_idx
 from jaxdl.data.image_folder import load_image_folder
 from jaxdl.data.images import KNOWN, tfds_images, unknown_name_error
@@ -30,7 +31,7 @@ def load(
     Args:
       name: one of these:
 
-        - `digits`, `photos`, `moons` or `spirals`, which need no files;
+        - `digits`, `photos`, `moons`, `spirals`, `fruits` or `curved_fruits`, which need no files;
         - an image classification set of TFDS (`mnist`, `fashion_mnist`, `emnist/letters`,
           `cifar10`);
         - a path that ends in `.npz` (`jaxdl.data.npz.load_npz`);
@@ -238,4 +239,11 @@ def _points(
 
 
 #: The sets that need no files and no network, with the same bytes everywhere.
-EMBEDDED = {"digits": digits, "moons": moons, "photos": photos, "spirals": spirals}
+EMBEDDED = {
+    "digits": digits,
+    "moons": moons,
+    "photos": photos,
+    "spirals": spirals,
+    "fruits": fruits,
+    "curved_fruits": curved_fruits,
+}

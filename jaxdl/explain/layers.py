@@ -1,7 +1,7 @@
 """The layers of a network: their names with shapes, and one layer as a function of images."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -124,8 +124,46 @@ def layer(
       (2, 4, 4, 4)
     """
 
+    def values(f: Partial, images: Float[Array, "B ..."]) -> Any:
+        return f(images)[name]
+
+    return Partial(values, activations(model, variables, (name,), prepare))
+
+
+def activations(
+    model: nn.Module, variables: Any, names: Sequence[str], prepare: Prepare | None = None
+) -> Callable[..., Any]:
+    """Returns several layers as one pure function of images.
+
+        f(x) = {name: h_name(prepare(x))}
+
+    In a compiled program only the layers before the last of them are computed.
+
+    Args:
+      model: any Linen module.
+      variables: its parameters and collections.
+      names: names of activations, see `layers`.
+      prepare: see `layer`.
+
+    Returns:
+      `f(images [B, H, W, C]) -> {name: [B, I, J, U] or [B, U]}`, a `jax.tree_util.Partial`.
+
+    Raises:
+      InputError: no names; by f, an unknown name, and the message contains the nearest one.
+
+    Example:
+      >>> from jaxdl.models import CNN, Stage
+      >>> model = CNN((Stage(4),), outputs=3)
+      >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False)
+      >>> maps = activations(model, variables, ("conv_0", "pool_0"))(jnp.zeros((2, 8, 8, 1)))
+      >>> {name: each.shape for name, each in maps.items()}
+      {'conv_0': (2, 8, 8, 4), 'pool_0': (2, 4, 4, 4)}
+    """
+    if isinstance(names, str) or not names:
+        raise InputError("names", names, "at least one name of a layer, such as ('conv_0',)")
+
     def values(variables: Any, images: Float[Array, "B ..."]) -> Any:
-        return tap(model, variables, name, train=False)(_prepared(prepare, images))[1][name]
+        return tap(model, variables, *names, train=False)(_prepared(prepare, images))[1]
 
     return Partial(values, variables)
 
@@ -140,11 +178,24 @@ def as_partial(f: Layer) -> Partial:
     """
     if isinstance(f, Partial):
         return f
+    if not callable(f):
+        raise InputError("f", type(f).__name__, "a function of images, such as explain.layer(...)")
     return Partial(f)
 
 
-def layer_shape(f: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+def layer_shape(
+    f: Layer,
+    shape: tuple[int, ...],
+    field: str = "layer",
+    allowed: str = "a function of images with outputs [B, ..., U], such as explain.layer(...)",
+) -> tuple[int, ...]:
     """Returns the shape of a layer's activation for one input, with the units as last axis.
+
+    Args:
+      f: function of images.
+      shape: shape of one image.
+      field: name of the function in the message.
+      allowed: a description of the outputs for the message.
 
     Raises:
       InputError: a function of images whose outputs are not floats `[B, ..., U]`.
@@ -155,10 +206,9 @@ def layer_shape(f: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     """
     with fitting(shape):
         y = jax.eval_shape(f, _image(shape))
-    allowed = "a function of images with outputs [B, ..., U], such as explain.layer(...)"
     if not hasattr(y, "shape") or y.ndim < 2 or not jnp.issubdtype(y.dtype, jnp.floating):
         shown = jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}", y)
-        raise InputError("layer", shown, allowed)
+        raise InputError(field, shown, allowed)
     return y.shape[1:]
 
 

@@ -16,7 +16,7 @@ from jaxdl.explain.layers import Layer, as_partial, check_finite, check_units, l
 from jaxdl.explain.parametrization import NOISE, parametrization
 from jaxdl.explain.receptive import check_image_shape, passing_nan, receptive_fields
 from jaxdl.explain.transformations import random_warp
-from jaxdl.rng import check_key, fold, stream
+from jaxdl.rng import check_single_key, fold, stream
 
 #: Fraction of the steps after which an image is not shifted, scaled and rotated any more.
 SETTLED = 0.75
@@ -147,7 +147,7 @@ def maximize(
       ((2, 4, 4, 1), [1.0, 0.0], [True, True])
     """
     not_in_jit("maximize")
-    check_key(key)
+    check_single_key(key)
     check_image_shape(shape)
     shape = (*shape,)
     of_kind("ascent", ascent, Ascent | None, "explain.Ascent(...), or None")

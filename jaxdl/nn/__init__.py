@@ -5,7 +5,7 @@ from jaxdl.nn.conv1d import Conv1D, conv1d
 from jaxdl.nn.conv_transpose import ConvTranspose, conv_transpose2d
 from jaxdl.nn.conv_transpose1d import ConvTranspose1D, conv_transpose1d
 from jaxdl.nn.dense import WeightNormDense, initializer
-from jaxdl.nn.elementwise import Dropout, PReLU, activation
+from jaxdl.nn.elementwise import Dropout, PReLU, activation, activation_names
 from jaxdl.nn.embedding import Embedding
 from jaxdl.nn.norm import Norm
 from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
@@ -32,6 +32,7 @@ __all__ = [
     "TimeDistributed",
     "WeightNormDense",
     "activation",
+    "activation_names",
     "adaptive_avg_pool",
     "avg_pool",
     "conv1d",

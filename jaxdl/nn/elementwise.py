@@ -113,6 +113,16 @@ def activation(name: str) -> Activation:
     return partial(_with_numbers, kind.function, numbers)
 
 
+def activation_names() -> tuple[str, ...]:
+    """Returns the names of all activations, see `activation`.
+
+    Example:
+      >>> "relu" in activation_names()
+      True
+    """
+    return tuple(_KINDS)
+
+
 def is_monotonic(name: str) -> bool:
     """Returns True if the activation may come after max pooling instead of before it.
 

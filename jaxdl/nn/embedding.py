@@ -42,7 +42,8 @@ class Embedding(nn.Module):
 
     Example:
       >>> import jax
-      >>> layer, ids = Embedding(5, 3, padding=0), jnp.array([[4, 0]])
+      >>> layer = Embedding(5, 3, padding=0)
+      >>> ids = jnp.array([[4, 0]])
       >>> variables = layer.init(jax.random.key(0), ids)
       >>> layer.apply(variables, ids).shape, layer.apply(variables, ids)[0, 1].tolist()
       ((1, 2, 3), [0.0, 0.0, 0.0])

@@ -225,6 +225,46 @@ def _use_running_average(
     return module.clone(parent=module.scope, use_running_average=True)(*args, **kwargs)
 
 
+@contextmanager
+def batch_statistics() -> Iterator[None]:
+    """Returns a context in which each `flax.linen.BatchNorm` uses the statistics of its inputs.
+
+        (h - mean h) / sqrt(var h + eps) scale + bias
+
+    So it is applied as in training, while all other layers stay as they are. The running statistics
+    are neither read nor changed.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> norm = nn.BatchNorm(use_running_average=True)
+      >>> x = jnp.array([[0.5], [2.5]])
+      >>> variables = norm.init(jax.random.key(0), x)
+      >>> with batch_statistics():
+      ...     norm.apply(variables, x).ravel().round(3).tolist()
+      [-1.0, 1.0]
+    """
+    with nn.intercept_methods(_use_batch_statistics):
+        yield
+
+
+def _use_batch_statistics(
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: Any
+) -> Any:
+    """Calls a method; a BatchNorm with the statistics of its inputs. It is an interceptor."""
+    module: Any = context.module
+    is_norm = isinstance(module, nn.BatchNorm) and context.method_name == "__call__"
+    if not is_norm or module.is_initializing():
+        return call(*args, **kwargs)
+    x = args[0] if args else kwargs["x"]
+    running = (*args[1:2], kwargs.get("use_running_average"), module.use_running_average)
+    if not next((flag for flag in running if flag is not None), False):
+        return call(*args, **kwargs)
+    # Linen changes the running statistics of a module in a scope, which evaluation does not allow.
+    layer = module.clone(parent=None, use_running_average=False)
+    options = {"mask": kwargs.get("mask"), "mutable": ["batch_stats"]}
+    return layer.apply(module.variables, x, **options)[0]
+
+
 def _frozen(module: Any) -> bool:
     return isinstance(module, nn.BatchNorm) and _is_frozen.get()("/".join(module.path))
 

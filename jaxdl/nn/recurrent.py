@@ -160,7 +160,8 @@ class SimpleRNN(RecurrentLayer):
     Source: Elman 1990, Finding structure in time.
 
     Example:
-      >>> layer, x = SimpleRNN(3), jnp.ones((2, 5, 4))
+      >>> layer = SimpleRNN(3)
+      >>> x = jnp.ones((2, 5, 4))
       >>> (ys, h), variables = layer.init_with_output(jax.random.key(0), x)
       >>> ys.shape, h.shape, bool((ys[:, -1] == h).all())
       ((2, 5, 3), (2, 3), True)
@@ -204,7 +205,8 @@ class LSTM(RecurrentLayer):
       InputError: an unknown implementation, or "cudnn" where it does not apply, raised by a call.
 
     Example:
-      >>> layer, x = LSTM(3), jnp.ones((2, 5, 4))
+      >>> layer = LSTM(3)
+      >>> x = jnp.ones((2, 5, 4))
       >>> (ys, (c, h)), variables = layer.init_with_output(jax.random.key(0), x)
       >>> ys.shape, c.shape, bool((ys[:, -1] == h).all())
       ((2, 5, 3), (2, 3), True)
@@ -258,7 +260,8 @@ class GRU(RecurrentLayer):
       InputError: a field `reset_after` that is no bool, raised when the module is created.
 
     Example:
-      >>> layer, x = GRU(3), jnp.ones((2, 5, 4))
+      >>> layer = GRU(3)
+      >>> x = jnp.ones((2, 5, 4))
       >>> (ys, h), variables = layer.init_with_output(jax.random.key(0), x)
       >>> ys.shape, h.shape, bool((ys[:, -1] == h).all())
       ((2, 5, 3), (2, 3), True)

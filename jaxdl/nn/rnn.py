@@ -53,7 +53,8 @@ class RNN(nn.Module):
       InputError: an invalid field, raised when the module is created.
 
     Example:
-      >>> model, x = RNN("gru", 3, layers=2, bidirectional=True), jnp.ones((2, 5, 4))
+      >>> model = RNN("gru", 3, layers=2, bidirectional=True)
+      >>> x = jnp.ones((2, 5, 4))
       >>> (ys, carry), _ = model.init_with_output(jax.random.key(0), x, False, jnp.array([5, 2]))
       >>> ys.shape, bool((ys[1, 2:] == 0).all()), len(carry)
       ((2, 5, 6), True, 2)

@@ -3,26 +3,98 @@
 An interrupted call leaves no partial file. `matplotlib.pyplot` is never imported.
 """
 
+from jaxdl.plots.activations import (
+    activation_histograms,
+    activation_sheet,
+    approximated_curves,
+    dead_unit_curves,
+    decision_maps,
+    variance_by_layer,
+)
+from jaxdl.plots.adversarial import accuracy_curves, attacked_images, gradients_of_networks
+from jaxdl.plots.animation import animation
+from jaxdl.plots.attributions import attribution_maps, share_bars
+from jaxdl.plots.augmentations import accuracy_dots, augmentation_rows
+from jaxdl.plots.by_hand import (
+    face_hierarchy,
+    face_verdicts,
+    pooled_photograph,
+    shift_curves,
+    tolerance_maps,
+)
 from jaxdl.plots.calibration import draw_reliability, reliability_diagram
+from jaxdl.plots.classic import (
+    bars_by_name,
+    eigen_images,
+    kmeans_gif,
+    kmeans_steps,
+)
 from jaxdl.plots.clips import film, film_gif, pictures_gif, prediction_titles
+from jaxdl.plots.convolution import convolution_backward
 from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves, overview
 from jaxdl.plots.decisions import decision_map, draw_decision_map
+from jaxdl.plots.downhill import descent_gif, descent_maps, hill_paths, tuning_curves
+from jaxdl.plots.dreams import picture_gif, picture_table
 from jaxdl.plots.examples import draw_mistakes, mistakes, worst
 from jaxdl.plots.forecasts import error_bars, forecast_lines
+from jaxdl.plots.generalization import (
+    capacity_curves,
+    double_descent_curves,
+    error_parts,
+    fitted_curves,
+)
+from jaxdl.plots.graph import computation_gif, computation_graph, draw_computation_graph
 from jaxdl.plots.images import draw_filters, draw_image_grid, filters, image_grid, reconstructions
+from jaxdl.plots.landscape import draw_loss_plane, loss_lines, loss_planes
 from jaxdl.plots.latents import draw_latent_map, latent_map, latent_maps, posterior_samples
 from jaxdl.plots.lengths import draw_error_by_length, error_by_length
 from jaxdl.plots.matrix import confusion_matrix, draw_confusion_matrix
+from jaxdl.plots.numbers import (
+    draw_numbers,
+    filtered_photographs,
+    kernels_side_by_side,
+    sums_by_position,
+    windows_along_a_line,
+)
+from jaxdl.plots.overfitting import best_stop, error_curves, spread_bars
 from jaxdl.plots.page import page
+from jaxdl.plots.perceptron import TwoClasses, perceptron_gif, perceptron_sheet, separators
 from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, roc_curves
 from jaxdl.plots.regression import predicted_values
+from jaxdl.plots.schedules import BatchSize, batch_sizes, schedule_lines, value_curves
+from jaxdl.plots.selection import fold_scores, rate_curve
 from jaxdl.plots.sets import show
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
+from jaxdl.plots.transfer import label_curves
 from jaxdl.plots.units import layer_maps, unit_images
 
 __all__ = [
+    "approximated_curves",
+    "BatchSize",
+    "accuracy_curves",
+    "animation",
+    "TwoClasses",
+    "activation_histograms",
+    "activation_sheet",
+    "accuracy_dots",
+    "attacked_images",
+    "attribution_maps",
+    "batch_sizes",
+    "computation_gif",
+    "computation_graph",
+    "bars_by_name",
+    "best_stop",
+    "capacity_curves",
+    "augmentation_rows",
     "confusion_matrix",
+    "convolution_backward",
     "decision_map",
+    "descent_gif",
+    "descent_maps",
+    "draw_computation_graph",
+    "dead_unit_curves",
+    "decision_maps",
+    "double_descent_curves",
     "draw_confusion_matrix",
     "draw_curves",
     "draw_decision_map",
@@ -30,36 +102,71 @@ __all__ = [
     "draw_filters",
     "draw_image_grid",
     "draw_latent_map",
+    "draw_loss_plane",
     "draw_mistakes",
+    "draw_numbers",
     "draw_precision_recall_curves",
     "draw_reliability",
     "draw_roc_curves",
     "draw_text_heatmap",
+    "eigen_images",
     "error_bars",
     "error_by_length",
+    "face_hierarchy",
+    "face_verdicts",
+    "error_curves",
+    "error_parts",
     "film",
     "film_gif",
+    "filtered_photographs",
     "filters",
+    "fold_scores",
+    "fitted_curves",
     "forecast_lines",
     "gan_curves",
+    "gradients_of_networks",
+    "hill_paths",
     "image_grid",
+    "kernels_side_by_side",
+    "kmeans_gif",
+    "kmeans_steps",
+    "label_curves",
     "latent_map",
     "latent_maps",
     "layer_maps",
     "learning_curves",
+    "loss_lines",
+    "loss_planes",
     "mistakes",
     "overview",
     "page",
+    "perceptron_gif",
+    "perceptron_sheet",
+    "picture_gif",
+    "picture_table",
     "pictures_gif",
+    "pooled_photograph",
     "posterior_samples",
     "predicted_values",
     "prediction_titles",
+    "rate_curve",
     "reconstructions",
     "reliability_diagram",
     "roc_curves",
+    "schedule_lines",
+    "separators",
+    "share_bars",
+    "shift_curves",
     "show",
+    "sums_by_position",
+    "spread_bars",
     "text_heatmap",
     "text_predictions",
+    "tuning_curves",
+    "tolerance_maps",
     "unit_images",
+    "value_curves",
+    "variance_by_layer",
+    "windows_along_a_line",
     "worst",
 ]

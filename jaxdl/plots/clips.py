@@ -152,7 +152,7 @@ def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) 
 
     clips = _checked(clips, titles)
     frames = [Image.fromarray(each) for each in gif_frames(clips, titles)]
-    return _write_gif(frames, Path(path), FRAME, LAST)
+    return write_gif(frames, Path(path), FRAME, LAST)
 
 
 def pictures_gif(
@@ -197,14 +197,17 @@ def pictures_gif(
         raise InputError("pictures", sorted(sizes), "pictures of one size")
     # The unit of durations in a GIF is a hundredth of a second.
     duration = max(20, round(1000 * seconds / len(frames) / 10) * 10)
-    return _write_gif(frames, Path(path), duration, duration + 1500)
+    return write_gif(frames, Path(path), duration, duration + 1500)
 
 
-def _write_gif(frames: Sequence[Any], path: Path, duration: int, last: int) -> Path:
+def write_gif(frames: Sequence[Any], path: Path, duration: int, last: int) -> Path:
     """Writes a GIF; `duration` of a frame and `last` of the last one are in milliseconds."""
     from PIL import Image
 
-    frames = [each.quantize(256, dither=Image.Dither.NONE) for each in frames]
+    frames = [
+        each if each.mode == "P" else each.quantize(256, dither=Image.Dither.NONE)
+        for each in frames
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -7,12 +7,14 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from jaxdl import augment, data, plots, tasks
+from jaxdl import data, plots, tasks
+from jaxdl.augment import parse
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.errors import InputError, in_range
 from jaxdl.functions import bind, predict_batched
 from jaxdl.plots.page import PALETTE
+from jaxdl.recipes.cross_validation import cross_validate
 from jaxdl.recipes.evaluation import (
     class_labels,
     classification_metrics,
@@ -31,32 +33,29 @@ class ClassificationOptions:
 
     label_smoothing: float = 0.0
     """Fraction of the target that is spread over all classes, in [0, 1)."""
-    shift: int = 0
-    """Largest random shift of an image in pixels, as data augmentation."""
+    augment: str | None = None
+    """Random changes of the training images, such as rotate=15,shift=2.
+    Names: rotate, shift, scale, shear, flip, crop, elastic, brightness, contrast, noise,
+    salt_and_pepper, cutout, mixup, cutmix. shift alone moves by whole pixels. A label must survive:
+    digits do not survive rotate=180 or flip=0.5. See jaxdl.augment.parse."""
     standardize: bool = False
     """If True, inputs are rescaled to mean 0 and variance 1.
     The statistics are those of the training set. Inputs from a table always are rescaled."""
 
+    folds: int = 0
+    """Number of folds of a cross-validation on the training set; 0 for none.
+    All folds are trained in one program. A held-out fold is the validation set,
+    so --validation has no effect, and the test set is not evaluated."""
+
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range."""
-        at_least("shift", self.shift, 0)
+        if self.folds < 0 or self.folds == 1:
+            allowed = "0 for no cross-validation, or at least 2"
+            raise InputError("folds", self.folds, allowed)
+        if self.folds and run.seeds > 1:
+            raise InputError("seeds", run.seeds, "1 with --folds, whose members are the folds")
         in_range("label_smoothing", self.label_smoothing, 0, 1)
-
-    def augmentation(self, shape: tuple[int, ...]) -> augment.Augment | None:
-        """Returns the random shift of inputs of this shape, or None if `shift` is 0.
-
-        Raises:
-          InputError: the inputs are not images, or the shift is not smaller than their sides.
-        """
-        if not self.shift:
-            return None
-        if len(shape) != 3:
-            allowed = f"0 for inputs of shape {list(shape)}, which are not images"
-            raise InputError("shift", self.shift, allowed)
-        if self.shift >= min(shape[:2]):
-            allowed = f"less than the smaller side of the images, {min(shape[:2])}"
-            raise InputError("shift", self.shift, allowed)
-        return augment.random_shift(self.shift)
+        parse(self.augment)
 
 
 def run_classification(
@@ -80,12 +79,13 @@ def run_classification(
     Returns:
       The result of `Run.finish`.
     """
+    if options.folds:
+        return _cross_validate(run, training, options, model_for)
     sets = prepared(run.config.run, options.standardize)
     if "target" in sets["train"].arrays:
-        if options.label_smoothing or options.shift:
-            allowed = "0 for a set with numbers to predict"
-            raise InputError("label_smoothing or shift", "a value above 0", allowed)
+        _check_regression(options)
         return regress_sets(run, training, sets, model_for)
+    augment, mix = parse(options.augment, sets["train"]["input"].shape[1:])
     return classify_sets(
         run,
         training,
@@ -93,8 +93,41 @@ def run_classification(
         model_for,
         first_layer=first_layer,
         label_smoothing=options.label_smoothing,
-        augment=options.augmentation(sets["train"]["input"].shape[1:]),
+        augment=augment,
+        mix=mix,
     )
+
+
+def _check_regression(options: ClassificationOptions) -> None:
+    """Raises InputError for options of classifiers, with a set that has numbers to predict."""
+    if options.label_smoothing or options.augment is not None:
+        allowed = "none for a set with numbers to predict"
+        raise InputError("label_smoothing or augment", "a value", allowed)
+
+
+def _cross_validate(
+    run: Run[Options],
+    training: TrainingOptions,
+    options: ClassificationOptions,
+    model_for: Callable[[int], nn.Module],
+) -> dict[str, Any]:
+    """Returns the result of a cross-validation; see `cross_validate`."""
+
+    def task_for(train: Dataset) -> tuple[nn.Module, tasks.Task]:
+        if "target" in train.arrays:
+            _check_regression(options)
+            model = model_for(train["target"].shape[1])
+            return model, tasks.regress(model)
+        if train.classes is None:
+            raise InputError("data", run.config.run.data, "a set with classes")
+        model = model_for(train.classes)
+        augment, mix = parse(options.augment, train["input"].shape[1:])
+        task = tasks.classify(
+            model, label_smoothing=options.label_smoothing, augment=augment, mix=mix
+        )
+        return model, task
+
+    return cross_validate(run, training, options.folds, task_for, standardize=options.standardize)
 
 
 def classify_sets(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import flax.linen as nn
 import jax
@@ -13,10 +13,12 @@ from jaxdl import optimizers
 from jaxdl.core import Learner, State, learner
 from jaxdl.data.dataset import Dataset, split
 from jaxdl.data.faults import find_faults
+from jaxdl.data.source import Source
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import table
 from jaxdl.network import load
 from jaxdl.recipes.failures import find_failures
+from jaxdl.recipes.finding import found_rate
 from jaxdl.rng import root
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -36,6 +38,9 @@ class TrainingOptions:
     adam, adamw, nadam, lion, muon or schedule_free."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
+    find_lr: bool = False
+    """If True, 200 steps with a rising learning rate come first.
+    The rate that their losses suggest replaces --learning-rate."""
     schedule: str = "constant"
     """Schedule of the learning rate:
     constant, step, exponential, cosine, polynomial, warmup_cosine or one_cycle."""
@@ -99,6 +104,10 @@ class TrainingOptions:
     def make_optimizer(self, steps: int) -> optax.GradientTransformation:
         """Returns the optimizer for a run of `steps` updates."""
         rate = optimizers.schedule(self.schedule, self.learning_rate, steps, warmup=self.warmup)
+        return self.optimizer_with(rate)
+
+    def optimizer_with(self, rate: optax.Schedule) -> optax.GradientTransformation:
+        """Returns the optimizer with a schedule of its learning rate."""
         return optimizers.optimizer(
             self.optimizer,
             rate,
@@ -107,6 +116,35 @@ class TrainingOptions:
             l1=self.l1,
             clip=self.clip,
         )
+
+    def refuse_find_lr(self, reason: str) -> None:
+        """Raises InputError for `find_lr` in an experiment that chooses its rates itself.
+
+        Args:
+          reason: the end of the message, such as "whose rates are compared".
+        """
+        if self.find_lr:
+            raise InputError("find_lr", True, f"False in this experiment, {reason}")
+
+    def with_found_rate(self, run: Run[Options], task: Task, train: Source) -> Self:
+        """Returns the options with the learning rate of `find_lr`, or unchanged without it.
+
+        Args:
+          run: run before its training.
+          task: task to train.
+          train: training set.
+
+        Raises:
+          InputError: no rate lets the loss fall.
+        """
+        if not self.find_lr:
+            return self
+        short = dataclasses.replace(self, skip_nonfinite=False, ema=0.0)
+
+        def make(rate: optax.Schedule) -> Learner:
+            return short.make_learner(task, short.optimizer_with(rate))
+
+        return dataclasses.replace(self, learning_rate=found_rate(run, make, train))
 
     def make_learner(self, task: Task, *optimizers: optax.GradientTransformation) -> Learner:
         """Returns the learner of a task, whose `updates` use the optimizers."""
@@ -177,6 +215,9 @@ def fit_and_test(
     train = sets["train"]
     for fault in find_faults(train, sets["test"]):
         run.warn(fault)
+    if training.find_lr and optimizers is not None:
+        raise InputError("find_lr", True, "False, for an experiment with several optimizers")
+    training = training.with_found_rate(run, task, train)
     steps = run.config.run.total_steps(train)
     made: Sequence[optax.GradientTransformation] = [training.make_optimizer(steps)]
     if optimizers is not None:

@@ -11,7 +11,8 @@ import flax.linen as nn
 import numpy as np
 import optax
 
-from jaxdl import augment, plots, scores, tasks
+from jaxdl import plots, scores, tasks
+from jaxdl.augment import parse
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least
@@ -27,10 +28,10 @@ from jaxdl.runs.run import Run
 
 #: Columns of a grid of images, and most rows. In a conditional grid each row is a class.
 SIDE = 10
-#: With `shift`, the probability that the discriminator gets an unshifted image. If all images were
+#: With `augment`, the probability that an image of the discriminator is changed. If all images were
 #: shifted, the discriminator could not recognize a generator that shifts its images. One half is
 #: enough (Karras et al. 2020, section 2.2).
-UNSHIFTED_PROBABILITY = 0.5
+AUGMENTED_PROBABILITY = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class GANTrainingOptions(TrainingOptions):
         if self.patience:
             allowed = "0 (a GAN's losses do not measure progress)"
             raise InputError("patience", self.patience, allowed)
+        self.refuse_find_lr("whose losses do not measure progress")
         if self.optimizer == "schedule_free":
             allowed = "one that can update a part of the parameters"
             raise InputError("optimizer", self.optimizer, allowed)
@@ -83,9 +85,11 @@ class GANOptions:
     It needs a discriminator without BatchNorm."""
     spectral_norm: bool = False
     """If True, the discriminator's kernels are divided by their largest singular value."""
-    shift: int = 0
-    """Largest random shift in pixels, for half of the discriminator's inputs.
-    Shifts prevent the discriminator from memorizing images."""
+    augment: str | None = None
+    """Random changes of half of the discriminator's inputs, such as shift=2.
+    They prevent the discriminator from memorizing images. Names: rotate, shift, scale, shear, flip,
+    crop, elastic, brightness, contrast, noise, salt_and_pepper, cutout. shift alone moves by whole
+    pixels. See jaxdl.augment.parse."""
     feature_classifier: str | None = None
     """Directory of a finished run of experiments/feature_classifier.py.
     Default: the classifier in the cache, which is trained if it is missing."""
@@ -93,15 +97,23 @@ class GANOptions:
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range."""
         at_least("critic_steps", self.critic_steps, 1)
-        at_least("shift", self.shift, 0)
         # Checks names and numbers before any data are read.
         self.make_task(nn.Dense(1), nn.Dense(1))
 
-    def make_task(self, generator: nn.Module, discriminator: nn.Module) -> tasks.Task:
-        """Returns the adversarial task of two networks."""
-        shift = None
-        if self.shift:
-            shift = augment.random_shift(self.shift, UNSHIFTED_PROBABILITY)
+    def make_task(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        shape: tuple[int, ...] | None = None,
+    ) -> tasks.Task:
+        """Returns the adversarial task of two networks, for images of a shape.
+
+        Raises:
+          InputError: an option out of range, or an augmentation that does not fit the images.
+        """
+        augment, mix = parse(self.augment, shape, AUGMENTED_PROBABILITY)
+        if mix is not None:
+            raise InputError("augment", self.augment, "neither mixup nor cutmix, without labels")
         return tasks.gan(
             generator,
             discriminator,
@@ -111,7 +123,7 @@ class GANOptions:
             penalty=self.penalty,
             r1=self.r1,
             spectral_norm=self.spectral_norm,
-            augment=shift,
+            augment=augment,
             critic_steps=self.critic_steps,
         )
 
@@ -151,11 +163,8 @@ def run_gan(
     train, test, sets = image_sets(run.config.run, labelled=labelled)
     shape = train["input"].shape[1:]
     classes = train.classes or 0
-    if options.shift >= min(shape[:2]):
-        allowed = f"less than the smaller side of the images, {min(shape[:2])}"
-        raise InputError("shift", options.shift, allowed)
     generator, discriminator = networks(shape, classes)
-    task = options.make_task(generator, discriminator)
+    task = options.make_task(generator, discriminator, shape)
     conditional = num_classes(generator, discriminator) is not None
     inputs = grid_inputs(run.seeds[0], options.latent, classes if conditional else None, SIDE)
     for net, x in ((generator, inputs[0][:1]), (discriminator, train["input"][:1])):

@@ -85,6 +85,36 @@ def photograph_crops(size: int, step: int = 40) -> Float[np.ndarray, "N S S 3"]:
     return np.stack(found) / np.float32(255)
 
 
+def photograph_tiles(size: int, enlarged: float = 1.0) -> list[Float[np.ndarray, "I J S S 3"]]:
+    """Returns the squares of a grid on each of the two photographs of scikit-learn.
+
+    Args:
+      size: height and width of a square in pixels.
+      enlarged: factor by which a photograph is enlarged before.
+
+    Returns:
+      For each photograph `[I, J, size, size, 3]` in [0, 1], of I rows and J columns of squares.
+
+    Source: scikit-learn, `load_sample_images`, CC BY 2.0.
+
+    Example:
+      >>> [tiles.shape for tiles in photograph_tiles(100)]
+      [(4, 6, 100, 100, 3), (4, 6, 100, 100, 3)]
+    """
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    found = []
+    for photograph in load_sample_images().images:
+        image = Image.fromarray(photograph)
+        pixels = np.asarray(image.resize([round(side * enlarged) for side in image.size]))
+        rows = pixels.shape[0] // size
+        columns = pixels.shape[1] // size
+        whole = pixels[: rows * size, : columns * size] / np.float32(255)
+        found.append(whole.reshape(rows, size, columns, size, 3).swapaxes(1, 2))
+    return found
+
+
 def repeat_first(data: Dataset, count: int) -> Dataset:
     """Returns a set of the same size that repeats its first examples, so epochs stay as long.
 

@@ -113,7 +113,7 @@ def convolutions(model: nn.Module, variables: Any, shape: tuple[int, ...]) -> li
       shape: shape of an image.
 
     Returns:
-      Names, in order.
+      Names, in order; none for a network without positions.
 
     Example:
       >>> import jax
@@ -126,7 +126,7 @@ def convolutions(model: nn.Module, variables: Any, shape: tuple[int, ...]) -> li
     shapes = explain.layers(model, variables, shape)
     maps = [name for name, each in shapes.items() if len(each) == 3]
     names = []
-    for name, following in zip(maps, [*maps[1:], ""], strict=True):
+    for name, following in zip(maps, [*maps[1:], ""], strict=False):
         last = following.rsplit("/")[-1]
         if "activation" in last and not name.rsplit("/")[-1].startswith(("activation", "pool")):
             names.append(name)

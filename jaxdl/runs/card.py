@@ -74,10 +74,11 @@ def model_card(directory: str, result: Mapping[str, Any], model: Mapping[str, An
     data = result["data"]
     name = data["train"]["name"]
     lines = [*_head(result, model), f"# {experiment} on {name}", ""]
-    seeds = result.get("seeds", [result["seed"]])
+    seeds = ", ".join(map(str, dict.fromkeys(result.get("seeds", [result["seed"]]))))
+    folds = f", {result['folds']} folds" if "folds" in result else ""
     lines += [
         f"Trained with [jaxdl](https://github.com/jaxdl/jaxdl) for {result['steps']:,} steps, "
-        f"seed {', '.join(map(str, seeds))}.",
+        f"seed {seeds}{folds}.",
         "",
         "| metric | value |",
         "|---|---|",

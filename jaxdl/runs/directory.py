@@ -161,7 +161,8 @@ def _started_in(out: Path) -> dict[str, Any]:
 
 def _environment_changes(out: Path, now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Returns the parts of the environment that differ from the stored ones, by name."""
-    stored, given = flat(_started_in(out)), flat(now)
+    stored = flat(_started_in(out))
+    given = flat(now)
     ignored: tuple[str, ...] = NOT_CONVERTED
     if now["platform"] == "cpu":
         ignored = *ignored, "device_count"

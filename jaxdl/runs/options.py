@@ -31,7 +31,8 @@ class RunOptions:
     """Options of the data and the length of a run, and of its directory."""
 
     data: str = "digits"
-    """Data set: digits, photos, moons, spirals, a TFDS image set by name, or a path.
+    """Data set: digits, photos, moons, spirals, fruits, curved_fruits,
+    a TFDS image set by name, or a path.
     Paths are a .npz or .csv file, or a folder of images by class or of idx files.
     In pictures:64 the images are scaled to 64 x 64 pixels.
     In table.csv:price the column price is predicted."""

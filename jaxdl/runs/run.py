@@ -8,7 +8,7 @@ checkpoints/  figures/*.png  samples/
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,6 @@ from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
-from jaxdl.environment import environment
 from jaxdl.errors import InputError
 from jaxdl.output import log_to_file
 from jaxdl.plots import image_grid, pictures_gif
@@ -28,20 +27,23 @@ from jaxdl.runs.directory import (
     check_data,
     check_out,
     claim,
-    conversions,
-    peak_memory,
     read_json,
     read_result,
     write_json,
     write_text,
 )
-from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
+from jaxdl.runs.options import C, Options, default_intervals, run_directory
+from jaxdl.runs.result import result_of
 from jaxdl.saving import model_description, save_weights
+from jaxdl.selection.folds import MemberRows
 from jaxdl.tasks import Task
-from jaxdl.training import Directory, Patience, evaluate, state_sha256, strategy, train
+from jaxdl.training import Directory, Patience, evaluate, strategy, train
 from jaxdl.training.ensemble import strategy_for_keys
 from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
 from jaxdl.weights import MODEL, write_model
+
+#: File of the numbers that a run computes before its training.
+NUMBERS = "numbers.json"
 
 #: Class of the options; a `Run[Options]` is a run of any experiment.
 C_co = TypeVar("C_co", bound=Options, covariant=True)
@@ -58,7 +60,7 @@ class Finished(Exception):
 class Run(Generic[C_co]):
     """One run of an experiment, with all its seeds in one program.
 
-    Nothing is written to the directory before `fit` has checked its arguments.
+    Nothing is written to the directory before the first training has begun.
 
     Attributes:
       config: options of the run.
@@ -72,27 +74,69 @@ class Run(Generic[C_co]):
       warnings: signs of failure, which the result contains; see `warn`.
       wait_for: activity of another process to wait for; see `run_experiment`.
       owner: owner of the directory, after `fit` was called.
+      folds: number of folds that are the members, see `divide`; else 0.
     """
 
     def __init__(self, config: C_co, out: Path, name: str, wait_for: str = ""):
         self.config = config
         self.out = out
         self.name = name
-        self.seeds = range(config.run.seed, config.run.seed + config.run.seeds)
-        self.key = rng.root(self.seeds if config.run.seeds > 1 else config.run.seed)
+        seed = config.run.seed
+        self.seeds: Sequence[int] = range(seed, seed + config.run.seeds)
+        self.key = rng.root(self.seeds if config.run.seeds > 1 else seed)
         self.started = time.perf_counter()
         self.latest = Memory()
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.wait_for = wait_for
         self.owner = Owner(out)
+        self.folds = 0
         self._board: TensorBoard | None = None
+        self._owned = False
+
+    def divide(self, folds: int) -> None:
+        """Makes the members of the run its folds, which share the seed.
+
+        Args:
+          folds: number of folds of a cross-validation.
+        """
+        self.folds = folds
+        self.seeds = [self.config.run.seed] * folds
+        self.key = rng.root(self.seeds)
+
+    def number(self, name: str, compute: Callable[[], float]) -> float:
+        """Returns a number that is computed before the training, and only once.
+
+        It is stored with the run, so a resumed run reads it. The result contains it.
+
+        Args:
+          name: name of the number in the result.
+          compute: function that computes it.
+        """
+        stored = self.out / NUMBERS
+        numbers = read_json(stored) if stored.exists() else {}
+        if name not in numbers:
+            numbers[name] = float(compute())
+            self._own()
+            if jax.process_index() == 0:
+                write_json(stored, numbers)
+        self.metadata[name] = numbers[name]
+        return numbers[name]
+
+    def _own(self) -> None:
+        """Makes the directory and this process its owner, if it is not the owner yet."""
+        if self._owned or jax.process_index():
+            return
+        self.owner = claim(self.out, self.config, self.wait_for)
+        self._owned = True
+        if (self.out / "result.json").exists():
+            raise Finished
 
     def fit(
         self,
         learner: Learner,
-        data: Dataset,
-        validation: Dataset | None = None,
+        data: Dataset | MemberRows,
+        validation: Dataset | MemberRows | None = None,
         patience: Patience | None = None,
         on_validation: Callable[[State], None] | None = None,
         task: Task | None = None,
@@ -118,7 +162,7 @@ class Run(Generic[C_co]):
         run_strategy = strategy(self.config.devices.strategy_name)
         # Everything is checked before anything is written.
         devices = 1
-        if options.seeds == 1:
+        if self.key.ndim == 0:
             devices = len(run_strategy.devices)
         check_batch_size(data, options.batch_size, devices)
         strategy_for_keys(self.key, run_strategy)
@@ -163,7 +207,9 @@ class Run(Generic[C_co]):
             )
         return state
 
-    def _claim(self, sets: dict[str, str], data: Dataset, task: Task | None) -> Directory:
+    def _claim(
+        self, sets: dict[str, str], data: Dataset | MemberRows, task: Task | None
+    ) -> Directory:
         """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
@@ -172,9 +218,7 @@ class Run(Generic[C_co]):
             allowed = f"at least {newest}, the step that {self.out} has reached"
             raise InputError("stop_after", stop_after, allowed)
         if jax.process_index() == 0:
-            self.owner = claim(self.out, self.config, self.wait_for)
-            if (self.out / "result.json").exists():
-                raise Finished
+            self._own()
             write_json(self.out / "data.json", sets)
             if task is not None:
                 write_model(self.out, model_description(task, data))
@@ -289,33 +333,7 @@ class Run(Generic[C_co]):
         """
         self.owner.check()
         state = jax.device_get(state)
-        latest = self.latest.latest
-        result: dict[str, Any] = {
-            "experiment": self.name,
-            "config": flat_options(self.config),
-            "seed": self.config.run.seed,
-            "steps": state.steps_done,
-            "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
-            "state_sha256": state_sha256(state),
-        }
-        if self.key.ndim:
-            result |= self._members_result(state, metrics)
-        result["warnings"] = self.warnings
-        result |= self.metadata
-        changed = conversions(self.out)
-        if changed:
-            result["conversions"] = changed
-        result["data"] = {
-            part: {"name": each.name, "sha256": each.sha256, "size": each.size}
-            for part, each in data.items()
-        }
-        result["environment"] = environment()
-        result["seconds"] = {"total": time.perf_counter() - self.started}
-        for part in ("compile", "train", "evaluate", "save"):
-            result["seconds"][part] = latest.get(f"seconds/{part}", 0.0)
-        rate = latest.get("examples_per_second", 0.0)
-        result["throughput"] = {"examples_per_second": rate}
-        result["memory"] = peak_memory()
+        result = result_of(self, state, metrics, data)
         if jax.process_index() == 0:
             if (self.out / MODEL).exists():
                 save_weights(self.out, state)
@@ -323,21 +341,6 @@ class Run(Generic[C_co]):
                 write_text(self.out / "README.md", model_card(str(self.out), result, model))
             write_json(self.out / "result.json", result)
         return result
-
-    def _members_result(self, state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the entries of a result that only several seeds have."""
-        return {
-            "seeds": list(self.seeds),
-            "metrics_std": {name: float(np.std(value, ddof=1)) for name, value in metrics.items()},
-            "members": [
-                {
-                    "seed": seed,
-                    "metrics": {name: float(value[i]) for name, value in metrics.items()},
-                    "state_sha256": state_sha256(state.member(i)),
-                }
-                for i, seed in enumerate(self.seeds)
-            ],
-        }
 
 
 def run_experiment(

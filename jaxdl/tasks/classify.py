@@ -1,5 +1,6 @@
 """Classification: one label per input, or several, with a cross-entropy loss from logits."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxdl import losses
-from jaxdl.augment import Augment, augment_batch
+from jaxdl.augment import Augment, Mix, augment_batch
 from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range, is_zero
+from jaxdl.explain.attacks import Attack
 from jaxdl.metrics import accuracy, total
+from jaxdl.tasks.robust import WARMUP, check_attack, growing, robust_values
 from jaxdl.tasks.task import (
     Task,
     apply,
@@ -32,7 +35,11 @@ def classify(
     *,
     label_smoothing: float = 0.0,
     augment: Augment | None = None,
+    mix: Mix | None = None,
     multi_label: bool = False,
+    attack: Attack | None = None,
+    attack_warmup: int = 0,
+    trades: float | None = None,
 ) -> Task:
     """Returns the functions that train and apply a classifier.
 
@@ -43,7 +50,22 @@ def classify(
 
         L = -1/(|B| C) sum_ic m_i [y_ic log s(f(x_i)_c) + (1 - y_ic) log(1 - s(f(x_i)_c))]
 
-    Here s is the sigmoid.
+    Here s is the sigmoid. With `attack` the inputs are attacked in every step, which is
+    adversarial training:
+
+        L = -1/|B| sum_i m_i log softmax(f(x'_i))[y_i],    x' = perturb(f, x, y, attack)
+
+    With `mix` each input is mixed with another one of the batch, and the loss with the loss of its
+    label:
+
+        L = -1/|B| sum_i m_i [l_i log softmax(f(x'_i))[y_i] + (1 - l_i) log softmax(f(x'_i))[z_i]]
+
+    With `trades`, b, the attack increases a divergence instead, which is a second term of the loss:
+
+        L = 1/|B| sum_i m_i [-log softmax(f(x_i))[y_i] + b KL(p(x_i) || p(x'_i))]
+
+    Source: Madry et al. 2018, Towards deep learning models resistant to adversarial attacks; Zhang
+    et al. 2019, Theoretically principled trade-off between robustness and accuracy (TRADES).
 
     Args:
       model: a Linen module called as `model(inputs [B, ...], train=bool) -> logits [B, C]`. It is
@@ -54,7 +76,17 @@ def classify(
       label_smoothing: fraction of the target that is spread over all classes, in [0, 1). Only used
         in training.
       augment: `augment(key, input) -> input` for one example. Only used in training.
+      mix: `mix(key, batch) -> (inputs x', labels z of the partners, weights l [B])`, such as
+        `jaxdl.augment.mixup()`. It follows `augment`. Only used in training, where the accuracy is
+        that of the label with the larger weight. None means no mixture.
       multi_label: if True, labels are `[B, C]` of 0 and 1, and each class has its probability.
+      attack: options of adversarial training, such as `jaxdl.explain.pgd(0.3, steps=7)`. The
+        attacked network has the weights of the step, and neither dropout nor statistics of the
+        batch. The inputs must lie in [attack.low, attack.high]. None means no attack.
+      attack_warmup: number of training batches in which the attack's epsilon and steps grow from
+        0. Large attacks need some thousand batches. They are counted in `extra`; with `accumulate`,
+        every part of a batch counts.
+      trades: weight of the divergence; None means adversarial training.
 
     Returns:
       A `Task` with `loss` and
@@ -62,11 +94,13 @@ def classify(
       batch has `input [B, ...]` and `label [B]` (integers, or probabilities `[B, C]`). It has
       `length [B]` for sequences of different lengths, and `mask [B]` if some rows do not count. The
       metrics are `loss` and `accuracy`, with `multi_label` the fraction of right labels at a
-      threshold of 1/2.
+      threshold of 1/2. With an attack `accuracy` is that of the clean inputs, and
+      `robust_accuracy` that of the attacked ones.
 
     Raises:
-      InputError: a label smoothing outside [0, 1), or with `multi_label`. Raised by the loss: an
-        output that is not `[B, C]`, or labels of another shape or dtype.
+      InputError: a label smoothing outside [0, 1), or with `multi_label`; options of an attack
+        that do not fit each other, or an attack with a mixture. Raised by the loss: an output
+        that is not `[B, C]`, or labels of another shape or dtype.
 
     Example:
       >>> import jaxdl
@@ -80,9 +114,15 @@ def classify(
     in_range("label_smoothing", label_smoothing, 0, 1)
     if multi_label and not is_zero(label_smoothing):
         raise InputError("label_smoothing", label_smoothing, "0 with multi_label")
+    check_attack(attack, trades, attack_warmup, multi_label)
+    if mix is not None and attack is not None:
+        raise InputError("mix", "a mixture", "None with an attack")
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
-        return init_variables(model, key, batch)
+        params, extra = init_variables(model, key, batch)
+        if attack_warmup:
+            extra = {**extra, WARMUP: {"step": jnp.zeros(())}}
+        return params, extra
 
     @with_sown_losses
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
@@ -92,18 +132,30 @@ def classify(
         label = batch["label"]
         mask = batch.get("mask")
         dropout_key = jax.random.fold_in(key, 0)
-        augment_key = jax.random.fold_in(key, 1)
-        if train and augment is not None:
-            inputs = augment_batch(augment, augment_key, inputs)
-        logits, extra = apply(
-            model, params, extra, inputs, dropout_key, train=train, **more_inputs(model, batch)
-        )
-        if multi_label:
-            entropy, correct = _binary(logits, label)
+        mixture = None
+        if train:
+            inputs, mixture = _changed(batch, key, augment, mix)
+        more = more_inputs(model, batch)
+        smoothing = label_smoothing if train else 0.0
+
+        def forward(params: Params, inputs: Array, extra: Any, train: bool = train):
+            rng = dropout_key if train or attack is None else None
+            logits, extra = apply(model, params, extra, inputs, rng, train=train, **more)
+            if multi_label:
+                return _checked(logits), extra
+            return _logits_of_classes(logits), extra
+
+        values_of = partial(_values, label, mixture, multi_label, smoothing)
+        if attack is None:
+            logits, extra = forward(params, inputs, extra)
+            entropy, correct = values_of(logits)
+            values = {"loss": entropy, "accuracy": correct}
         else:
-            smoothing = label_smoothing if train else 0.0
-            entropy, correct = _exclusive(_logits_of_classes(logits), label, smoothing)
-        metrics = {"loss": total(entropy, mask), "accuracy": total(correct, mask)}
+            attack_key = jax.random.fold_in(key, 2)
+            now, extra = growing(attack, attack_warmup, extra, train)
+            arguments = (params, inputs, label, extra, attack_key)
+            values, extra = robust_values(forward, values_of, *arguments, now, trades, train)
+        metrics = {name: total(value, mask) for name, value in values.items()}
         return metrics["loss"], (extra, metrics)
 
     def predict(
@@ -122,6 +174,38 @@ def classify(
         return jax.nn.softmax(_logits_of_classes(logits))
 
     return Task(init, one_update(loss), {"loss": loss, "predict": predict})
+
+
+def _changed(
+    batch: Batch, key: Key[Array, ""], augment: Augment | None, mix: Mix | None
+) -> tuple[Float[Array, "B ..."], Any]:
+    """Returns the augmented inputs of a training batch, and labels and weights of a mixture."""
+    inputs = batch["input"]
+    if augment is not None:
+        inputs = augment_batch(augment, jax.random.fold_in(key, 1), inputs)
+    if mix is None:
+        return inputs, None
+    inputs, *mixture = mix(jax.random.fold_in(key, 3), {**batch, "input": inputs})
+    return inputs, mixture
+
+
+def _values(
+    label: Num[Array, "B ..."],
+    mixture: Any,
+    multi_label: bool,
+    smoothing: float,
+    logits: Float[Array, "B C"],
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """Returns loss and accuracy of each example, for its labels or those of its mixture."""
+
+    def of(label: Num[Array, "B ..."]):
+        if multi_label:
+            return _binary(logits, label)
+        return _exclusive(logits, label, smoothing)
+
+    if mixture is None:
+        return of(label)
+    return _mixed(of(label), of(mixture[0]), mixture[1])
 
 
 def _check_label(label: Array, logits: Float[Array, "B C"]) -> None:
@@ -149,11 +233,20 @@ def _exclusive(
     return entropy, jax.vmap(accuracy)(logits, label)
 
 
+def _mixed(
+    own: tuple[Float[Array, " B"], Float[Array, " B"]],
+    other: tuple[Float[Array, " B"], Float[Array, " B"]],
+    lam: Float[Array, " B"],
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """Returns the loss of mixed labels, and the accuracy of the label with the larger weight."""
+    entropy = lam * own[0] + (1 - lam) * other[0]
+    return entropy, jnp.where(lam >= 0.5, own[1], other[1])
+
+
 def _binary(
     logits: Float[Array, "B C"], label: Num[Array, "B C"]
 ) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
     """Returns loss and accuracy of each example as a mean over the classes, each 0 or 1."""
-    logits = _checked(logits)
     if label.shape != logits.shape:
         allowed = f"{list(logits.shape)}, 0 or 1 for each class, as the outputs of the model"
         raise InputError("label shape", list(label.shape), allowed)

@@ -91,7 +91,8 @@ class Ensemble:
             window, keys = on_one_device(window, keys)
             results = []
             for i, key in enumerate(keys):
-                results.append(single.evaluate(state.member(i), window, key, start, end))
+                own = _of_member(window, i)
+                results.append(single.evaluate(state.member(i), own, key, start, end))
             return _stack(results)
 
         def with_members(x):
@@ -109,7 +110,8 @@ class Ensemble:
     def _spread(self, function: Callable, map_members: Callable) -> Callable:
         """Returns a function that calls `function` for every member.
 
-        Each member has its own state and key, and in training its own order of rows.
+        Each member has a separate state and key. It has a separate order of rows if the window
+        has one for each member.
         """
 
         def on_one_device(state, arrays, order, first, key, *rest):

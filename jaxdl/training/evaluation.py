@@ -79,6 +79,7 @@ def evaluate(
     size = min(batch_size, data.size)
     size += -size % strategy.shares
     example = next(iter(data.evaluation(size, lambda host: host)))
+    check_members(example, state.step.size, data.name)
     program = strategy.compile(learner, example)
     if jax.tree.structure(state) != jax.tree.structure(program.abstract):  # type: ignore[operator]
         raise InputError("state", type(state), "the state that `train` returned for this learner")
@@ -92,6 +93,19 @@ def evaluate(
     if program.several:
         return metrics
     return {name: _of_one_run(values) for name, values in metrics.items()}
+
+
+def check_members(window: Window, count: int, name: str) -> None:
+    """Raises InputError for a window with the rows of another number of runs.
+
+    Args:
+      window: a window of the set.
+      count: number of runs.
+      name: name of the set.
+    """
+    if window.order.ndim == 3 and window.order.shape[1] != count:
+        given = f"{name} with rows for {window.order.shape[1]} runs"
+        raise InputError("data", given, f"rows for {count} runs, such as the same folds")
 
 
 def evaluate_windows(

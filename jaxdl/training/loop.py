@@ -20,7 +20,7 @@ from jaxdl.data.source import Source
 from jaxdl.errors import InputError, NonFinite, RunError, not_in_jit, of_kind
 from jaxdl.rng import check_key, stream
 from jaxdl.training.ensemble import check_learner, check_sweep, check_values, strategy_for_keys
-from jaxdl.training.evaluation import evaluate_windows
+from jaxdl.training.evaluation import check_members, evaluate_windows
 from jaxdl.training.fingerprint import (
     Fingerprint,
     check_fingerprint,
@@ -222,6 +222,8 @@ def _prepare(
     validation_windows: Iterable[Window] = ()
     if validation is not None:
         validation_windows = validation.evaluation(batch_size, place)
+        first = next(iter(validation.evaluation(batch_size, lambda host: host)))
+        check_members(first, key.size, validation.name)
     return _Prepared(
         learner,
         example,

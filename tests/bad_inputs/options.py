@@ -10,16 +10,28 @@ OPTIMIZERS = (
     "nesterov, rmsprop, schedule_free, sgd"
 )
 SCHEDULES = "constant, cosine, exponential, one_cycle, polynomial, step, warmup_cosine"
+METHODS = (
+    "grad_cam, gradient, gradient_times_input, integrated_gradients, lime, occlusion, rise, "
+    "smooth_gradient, sobel"
+)
+KERNELS = "box_blur, emboss, identity, laplacian, sharpen, sobel_x, sobel_y"
 OPTIONS = "the options that --help lists"
+AUGMENTATIONS = (
+    "brightness, contrast, crop, cutmix, cutout, elastic, flip, mixup, noise, rotate, "
+    "salt_and_pepper, scale, shear, shift"
+)
+INSIDE = "less than the smaller side of the images, 8"
 SHARE = "a number in [0, 1)"
 RATE = "a finite number above 0"
 SEED = "an integer in [0, 2**32 - 1]"
 DATA = (
-    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
-    "or a folder of images"
+    "digits, photos, moons, spirals, fruits, curved_fruits, an image classification set of TFDS, "
+    "a .npz or .csv file, or a folder of images"
 )
 
 IMAGES = "data: got 'moons [400, 2]', allowed: grey or RGB images, at least 20 in the test set"
+
+CLASSES = IMAGES.replace("images,", "images with classes,")
 
 #: Experiment, arguments and the error message.
 BAD = [
@@ -53,13 +65,82 @@ BAD = [
         "--hidden: Could not find valid parse for arguments: ['x'], "
         "allowed: --hidden [INT [INT ...]]",
     ),
-    ("mlp", "--shift 8", "shift: got 8, allowed: less than the smaller side of the images, 8"),
+    ("mlp", "--folds 1", "folds: got 1, allowed: 0 for no cross-validation, or at least 2"),
+    (
+        "mlp",
+        "--folds 3 --seeds 2",
+        "seeds: got 2, allowed: 1 with --folds, whose members are the folds",
+    ),
+    (
+        "mlp",
+        "--folds 3 --patience 2",
+        "patience: got 2, allowed: 0 with folds; a held-out fold is not for choosing a step",
+    ),
+    (
+        "mlp",
+        "--folds 144",
+        "folds: got 144, allowed: at most 139, the training examples of class 8",
+    ),
+    (
+        "gan",
+        "--find-lr",
+        "find_lr: got True, allowed: False in this experiment, whose losses do not measure "
+        "progress",
+    ),
+    ("mlp", "--augment shift=8", f"augment: got 'shift=8', allowed: {INSIDE}"),
+    ("mlp", "--augment rotate=9,shift=8", f"augment: got 'shift=8', allowed: {INSIDE}"),
+    ("cnn", "--augment cutout=8", f"augment: got 'cutout=8', allowed: {INSIDE}"),
+    (
+        "cnn",
+        "--augment scale=0",
+        "augment: got 'scale=0', allowed: at least 1; 1.1 means factors of the size between 1/1.1 "
+        "and 1.1",
+    ),
+    (
+        "cnn",
+        "--augment rotat=5",
+        f"augment: got 'rotat', allowed: {AUGMENTATIONS} (did you mean 'rotate'?)",
+    ),
+    (
+        "cnn",
+        "--augment rotate",
+        "augment: got 'rotate', allowed: a name and a number, such as rotate=1",
+    ),
+    ("cnn", "--augment shear=90", "augment: got 'shear=90', allowed: a number in [0, 90)"),
+    (
+        "cnn",
+        "--augment mixup=1,cutmix=1",
+        "augment: got 'mixup=1,cutmix=1', allowed: one of mixup and cutmix",
+    ),
     ("mlp", "--out=", "out: got '', allowed: a directory"),
     ("mlp", "--cache-dir=", "cache_dir: got '', allowed: a directory"),
     (
         "mlp",
-        "--data moons --shift 1",
-        "shift: got 1, allowed: 0 for inputs of shape [2], which are not images",
+        "--data moons --augment shift=1",
+        "augment: got 'shift=1', allowed: none for inputs of shape [2], which are not images",
+    ),
+    ("perceptron", "--data digits", "data: got 'digits', allowed: generated"),
+    (
+        "perceptron",
+        "--sets line line",
+        "sets: got ('line', 'line'), allowed: line, curve, xor, each once",
+    ),
+    ("perceptron", "--passes 0", "passes: got 0, allowed: at least 1"),
+    ("perceptron", "--max-mistakes 0", "max_mistakes: got 0, allowed: at least 1"),
+    (
+        "activations",
+        "--parts curve curve",
+        "parts: got ('curve', 'curve'), allowed: linear, nonlinear, curve, deep, rates, each once",
+    ),
+    ("activations", "--hidden 0", "hidden: got 0, allowed: at least 1"),
+    ("activations", "--layers 8 0", "layers: got 0, allowed: at least 1"),
+    ("activations", "--layers", "layers: got (), allowed: at least one hidden layer"),
+    ("activations", "--units 0", "units: got 0, allowed: at least 1"),
+    ("activations", "--random-networks -1", "random_networks: got -1, allowed: at least 0"),
+    (
+        "activations",
+        "--rates 1 0",
+        "rates: got (1.0, 0.0), allowed: finite numbers above 0, each once",
     ),
     ("cnn", "--steps 0", "steps: got 0, allowed: at least 1"),
     (
@@ -140,9 +221,68 @@ BAD = [
     ("cnn", "--xyzzy", f"option: got '--xyzzy', allowed: {OPTIONS}"),
     ("cnn", "100", f"option: got '100', allowed: {OPTIONS}"),
     ("cnn", "--optimizer", "Missing value for argument '--optimizer'. Expected 1 values."),
+    (
+        "augmentation",
+        "--variants none shift=8",
+        f"augment: got 'shift=8', allowed: {INSIDE}",
+    ),
+    (
+        "augmentation",
+        "--variants shift=1 shift=1",
+        "variants: got ('shift=1', 'shift=1'), allowed: each variant once",
+    ),
+    (
+        "augmentation",
+        "--variants label_smoothing=much",
+        "variants: got 'label_smoothing=much', allowed: a number, such as label_smoothing=0.1",
+    ),
+    (
+        "augmentation",
+        "--labels 1430",
+        "labels: got 1430, allowed: at most 142 of class 0 in the training set",
+    ),
+    ("augmentation", "--data moons", CLASSES),
+    ("fine_tune", "--labels 3", "labels: got 3, allowed: at least 5"),
+    (
+        "fine_tune",
+        "--labels 10 800",
+        "labels: got 800, allowed: at most 146 of class 0 in the training set",
+    ),
+    (
+        "fine_tune",
+        "--methods scratch scratch",
+        "methods: got ('scratch', 'scratch'), allowed: scratch, frozen, fine_tuned, each once",
+    ),
+    (
+        "fine_tune",
+        "--labels 50 10",
+        "labels: got (50, 10), allowed: at least one number, ascending",
+    ),
+    (
+        "fine_tune",
+        "--fine-tuned-rate 0",
+        "fine_tuned_rate: got 0.0, allowed: a finite number above 0",
+    ),
+    ("fine_tune", "--source-steps 0", "source_steps: got 0, allowed: at least 1"),
+    (
+        "fine_tune",
+        "--initial runs/mine",
+        "initial: got 'runs/mine', allowed: none; write --load runs/mine",
+    ),
+    (
+        "fine_tune",
+        "--freeze conv_0",
+        "freeze: got ('conv_0',), allowed: none; --methods frozen freezes all below the head",
+    ),
+    ("fine_tune", "--data moons", CLASSES),
     ("gan", "--latent 0", "latent: got 0, allowed: at least 1"),
-    ("gan", "--shift -1", "shift: got -1, allowed: at least 0"),
-    ("gan", "--shift 8", "shift: got 8, allowed: less than the smaller side of the images, 8"),
+    ("gan", "--augment shift=-1", "augment: got 'shift=-1', allowed: at least 0"),
+    ("gan", "--augment shift=8", f"augment: got 'shift=8', allowed: {INSIDE}"),
+    (
+        "gan",
+        "--augment mixup=1",
+        "augment: got 'mixup=1', allowed: neither mixup nor cutmix, without labels",
+    ),
     ("gan", "--critic-steps 0", "critic_steps: got 0, allowed: at least 1"),
     (
         "gan",
@@ -187,6 +327,43 @@ BAD = [
         "networks: got ('vae', 'vae'), allowed: autoencoder, vae, each once",
     ),
     (
+        "why",
+        "--methods gradient lim",
+        f"methods: got 'lim', allowed: {METHODS} (did you mean 'lime'?)",
+    ),
+    ("why", "--samples 10", "samples: got 10, allowed: at least 200"),
+    ("why", "--gradients 0", "gradients: got 0, allowed: at least 1"),
+    ("why", "--count 0", "count: got 0, allowed: at least 1"),
+    ("why", "--strays 1", "strays: got 1.0, allowed: a number in [0, 1)"),
+    ("why", "--mark-strength 0", "mark_strength: got 0.0, allowed: a number in (0, 1]"),
+    (
+        "why",
+        "--marked-class 10",
+        "marked_class: got 10, allowed: a class in [0, 10)",
+    ),
+    (
+        "why",
+        "--mark-size 9",
+        "mark: got 9, allowed: a mark whose size and margin add up to at most 8",
+    ),
+    (
+        "why",
+        "--mark-color 1 0 0",
+        "mark_color: got (1.0, 0.0, 0.0), allowed: one number, or 1, one for each channel",
+    ),
+    (
+        "why",
+        "--networks twin twin",
+        "networks: got ('twin', 'twin'), allowed: marked, twin, everywhere, each once",
+    ),
+    ("why", "--images folder", "images: got 'folder', allowed: none without --load; use --data"),
+    (
+        "why",
+        "--load nowhere",
+        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
+        "such as that of a finished run",
+    ),
+    (
         "text_generation",
         "--test-fraction 1",
         "test_fraction: got 1.0, allowed: a number in (0, 1)",
@@ -203,6 +380,144 @@ BAD = [
         "--optimizer schedule_free",
         "optimizer: got 'schedule_free', allowed: one that can update a part of the parameters",
     ),
+    ("adversarial", "--epsilon -0.1", "epsilon: got -0.1, allowed: a number in [0, inf)"),
+    (
+        "adversarial",
+        "--epsilon 0",
+        "epsilon: got 0.0, allowed: above 0; --defences none trains as usual",
+    ),
+    ("adversarial", "--attack-steps 0", "attack_steps: got 0, allowed: at least 1"),
+    ("adversarial", "--starts 0", "starts: got 0, allowed: at least 1"),
+    ("adversarial", "--training-steps 0", "training_steps: got 0, allowed: at least 1"),
+    ("adversarial", "--attack-warmup 1", "attack_warmup: got 1.0, allowed: a number in [0, 1)"),
+    ("adversarial", "--trades -1", "trades: got -1.0, allowed: a number in [0, inf)"),
+    (
+        "adversarial",
+        "--defences pgd pgd",
+        "defences: got ('pgd', 'pgd'), allowed: none, fgsm, pgd, trades, each once",
+    ),
+    (
+        "adversarial",
+        "--training-epsilon -1",
+        "training_epsilon: got -1.0, allowed: a number in [0, inf)",
+    ),
+    ("style", "--size 0", "size: got 0, allowed: at least 1"),
+    ("style", "--evaluations 0", "evaluations: got 0, allowed: at least 1"),
+    ("style", "--style-weight -1", "style_weight: got -1.0, allowed: a number in [0, inf)"),
+    (
+        "style",
+        "--content=",
+        "content: got '', allowed: temple, flower, painting, or the path of an image",
+    ),
+    ("dream", "--octaves 0", "octaves: got 0, allowed: at least 1"),
+    ("dream", "--ratio 1", "ratio: got 1.0, allowed: a number above 1, such as 1.4"),
+    ("dream", "--dream-steps -1", "dream_steps: got -1, allowed: at least 0"),
+    ("dream", "--step-size -1", "step_size: got -1.0, allowed: a number in [0, inf)"),
+    ("dream", "--size 0", "size: got 0, allowed: at least 1"),
+    (
+        "dream",
+        "--size 8",
+        "octaves: got 4, allowed: at most 2; the smallest octave would have 2 × 3 pixels, too few "
+        "for the network",
+    ),
+    (
+        "dream",
+        "--photograph templ",
+        "photograph: got 'templ', allowed: flower, temple, the path of a PNG or JPEG file "
+        "(did you mean 'temple'?)",
+    ),
+    (
+        "dream",
+        "--layers conv_7",
+        "layers: got 'conv_7', allowed: Dropout_0, Dropout_1, Dropout_2, activation_0, "
+        "activation_1, activation_2, conv_0, conv_1, conv_2, head, head/Dropout_0, "
+        "head/activation_0, head/dense_0, head/out, pool_0, pool_1 (did you mean 'conv_2'?)",
+    ),
+    (
+        "dream",
+        "--load nowhere",
+        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
+        "such as that of a finished run",
+    ),
+    (
+        "landscape",
+        "--networks plain plain",
+        "networks: got ('plain', 'plain'), allowed: small_batch, large_batch, two_seeds, residual, "
+        "plain, each once",
+    ),
+    (
+        "overfitting",
+        "--parts methods methods",
+        "parts: got ('methods', 'methods'), allowed: polynomials, double_descent, labels, methods, "
+        "each once",
+    ),
+    (
+        "overfitting",
+        "--methods none none",
+        "methods: got ('none', 'none'), allowed: none, l1, l2, dropout, batch_norm, "
+        "early_stopping, augmentation, more_data, each once",
+    ),
+    ("overfitting", "--hidden 0", "hidden: got 0, allowed: at least 1"),
+    ("overfitting", "--dropout 1", f"dropout: got 1.0, allowed: {SHARE}"),
+    ("overfitting", "--shift -1", "shift: got -1, allowed: at least 0"),
+    ("overfitting", "--few 0", "few: got 0, allowed: at least 1"),
+    ("overfitting", "--more 0", "more: got 0, allowed: at least 1"),
+    ("overfitting", "--wrong 1.5", "wrong: got 1.5, allowed: a number in [0, 1]"),
+    ("overfitting", "--label-steps 0", "label_steps: got 0, allowed: at least 1"),
+    ("overfitting", "--label-rate 0", f"label_rate: got 0.0, allowed: {RATE}"),
+    ("overfitting", "--curve-sets 1", "curve_sets: got 1, allowed: at least 2"),
+    ("overfitting", "--draws 0", "draws: got 0, allowed: at least 1"),
+    ("landscape", "--hidden 8 0", "hidden: got 0, allowed: at least 1"),
+    ("landscape", "--points 1", "points: got 1, allowed: at least 2"),
+    ("landscape", "--span 0", "span: got 0.0, allowed: above 0"),
+    ("landscape", "--examples 0", "examples: got 0, allowed: at least 1"),
+    ("convolution_by_hand", "--images 0", "images: got 0, allowed: at least 1"),
+    (
+        "convolution_by_hand",
+        "--photograph-width 16",
+        "photograph_width: got 16, allowed: at least 32",
+    ),
+    (
+        "convolution_by_hand",
+        "--photograph-width 640",
+        "photograph_width: got 640, allowed: at most 320",
+    ),
+    (
+        "convolution_by_hand",
+        "--kernels sobel_z",
+        f"kernels: got 'sobel_z', allowed: {KERNELS} (did you mean 'sobel_y'?)",
+    ),
+    (
+        "convolution_by_hand",
+        "--kernels emboss emboss",
+        "kernels: got ('emboss', 'emboss'), allowed: some of identity, box_blur, sharpen, emboss, "
+        "sobel_x, sobel_y, laplacian, each once",
+    ),
+    ("without_networks", "--clusters 1", "clusters: got 1, allowed: an integer from 2 to 10"),
+    ("without_networks", "--clusters 11", "clusters: got 11, allowed: an integer from 2 to 10"),
+    ("without_networks", "--examples 99", "examples: got 99, allowed: at least 100"),
+    ("without_networks", "--hidden 0", "hidden: got 0, allowed: at least 1"),
+    (
+        "landscape",
+        "--load nowhere",
+        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
+        "such as that of a finished run",
+    ),
+    ("backpropagation", "--data digits", "data: got 'digits', allowed: xor"),
+    (
+        "downhill",
+        "--optimizers sdg",
+        f"optimizers: got 'sdg', allowed: {OPTIMIZERS} (did you mean 'sgd'?)",
+    ),
+    (
+        "downhill",
+        "--optimizers sgd sgd",
+        "optimizers: got ('sgd', 'sgd'), allowed: at least one, each once",
+    ),
+    ("downhill", "--multiples 2 2", "multiples: got (2, 2), allowed: at least one, each once"),
+    ("downhill", "--multiples 0", "multiples: got 0, allowed: at least 1"),
+    ("downhill", "--descent-steps 0", "descent_steps: got 0, allowed: at least 1"),
+    ("downhill", "--hidden 8 0", "hidden: got 0, allowed: at least 1"),
     (
         "cnn",
         "--network lenet",

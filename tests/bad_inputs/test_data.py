@@ -22,8 +22,8 @@ IMAGES = RANDOM.uniform(0, 1, (10, 8, 8, 1)).astype(np.float32)
 LABEL = RANDOM.randint(0, 10, 10)
 DATA = Dataset({"input": IMAGES, "label": LABEL}, "random", 10)
 SETS = (
-    "digits, photos, moons, spirals, an image classification set of TFDS, a .npz or .csv file, "
-    "or a folder of images"
+    "digits, photos, moons, spirals, fruits, curved_fruits, an image classification set of TFDS, "
+    "a .npz or .csv file, or a folder of images"
 )
 
 RAGGED = "numbers of one dtype; pad sequences to one length and add a field `length`"

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxdl.data import Dataset, find_faults, load, mapped_array, windows
+from jaxdl.data import Dataset, find_faults, load, mapped_array, standardize, windows
 from jaxdl.data.faults import check_alike
 from jaxdl.data.mapped_array import MappedArray
 from jaxdl.errors import InputError
@@ -28,6 +28,13 @@ def faults(x=X, label=LABEL, test_x=None, test_label=(0, 1, 2), classes=3):
 @pytest.mark.parametrize("name", ["digits", "moons", "photos", "spirals"])
 def test_the_embedded_sets_have_no_faults(name):
     assert find_faults(*load(name)) == []
+
+
+@pytest.mark.parametrize("name", ["fruits", "curved_fruits"])
+def test_fruits_in_centimeters_and_grams_need_a_scaling(name):
+    (fault,) = find_faults(*load(name))
+    assert fault.endswith("divide pixels by 255, or standardize")
+    assert find_faults(*standardize(*load(name))) == []
 
 
 def changed(x, rows, value):

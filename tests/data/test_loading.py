@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxdl.data import check_classification, load
+from jaxdl.errors import InputError
 
 SHA256 = {
     "digits": (
@@ -17,6 +18,14 @@ SHA256 = {
     "spirals": (
         "0a6bd51050410229ca26ebfdfcbd160d0e0ad9b02310a231e9123581f8b760e2",
         "f17bfb1cbd52ee4736daa71b9af536a259c7ac1d6bec71a700c68741eb16f5c8",
+    ),
+    "fruits": (
+        "a9acceaf15281b47ae212666659bd8efd8419a0888c85ad36b00e071e9142d36",
+        "466a1f88f67aeab62a0b7a9d2e9aa3a64ebbb011b5e904eb1f42f6abd195ebe6",
+    ),
+    "curved_fruits": (
+        "5bdb022f2b7863307cb1e87dff885236358087309d0cd202e03ebeea666f4874",
+        "55a44d33d9c2204da724cdec37ee80e58be453a2aa96b67ce857a0e1f7db6c94",
     ),
 }
 
@@ -94,3 +103,23 @@ def test_photos_are_crops_of_the_photographs():
                     np.abs(windows[:, :, 0, 0] - crop[0, 0][None, None]).sum(-1) < 1e-6
                 )
                 assert any(np.abs(windows[y, x] - crop).max() < 1e-6 for y, x in candidates)
+
+
+def test_a_line_separates_the_fruits():
+    for part in load("fruits"):
+        length, weight = part["input"].T
+        margin = (length - 4 - weight / 20) * np.where(part["label"] == 1, 1, -1)
+        assert margin.min() > 0.49
+        assert margin.min() < 1.5
+
+
+def test_a_curve_separates_the_curved_fruits_and_no_line():
+    from jaxdl.classic import widest_separator
+
+    train, _ = load("curved_fruits")
+    for part in load("curved_fruits"):
+        length, weight = (part["input"] - np.array([12, 60])).T
+        inside = (length > 0) & (length * weight > 60)
+        assert inside.tolist() == (part["label"] == 1).tolist()
+    with pytest.raises(InputError, match="no line separates"):
+        widest_separator(train["input"], 2 * train["label"] - 1)

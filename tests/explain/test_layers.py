@@ -34,6 +34,28 @@ def test_feature_maps_are_those_of_tap():
     np.testing.assert_allclose(layer("pool_0")(x), maps["pool_0"], rtol=1e-5, atol=1e-6)
 
 
+def test_several_layers_are_one_function():
+    x = images(2)
+    f = explain.activations(MODEL, variables(), ("pool_1", "conv_0"))
+    found = jax.jit(f)(x)
+    assert set(found) == {"conv_0", "pool_1"}
+    for name, each in found.items():
+        np.testing.assert_array_equal(each, jax.jit(layer(name))(x))
+
+
+def test_later_layers_are_not_computed():
+    f = explain.activations(MODEL, variables(), ("conv_0",))
+    compiled = jax.jit(f).lower(images(1)).compile()
+    convolution = 2 * np.prod(SHAPE) * 9 * 5
+    assert compiled.cost_analysis()["flops"] < 1.1 * convolution
+
+
+@pytest.mark.parametrize("names", [(), "conv_0"])
+def test_names_of_several_layers_are_a_sequence(names):
+    with pytest.raises(InputError, match="^names: got .*such as"):
+        explain.activations(MODEL, variables(), names)
+
+
 def test_prepare_comes_before_the_network():
     x = images(2)
     f = explain.layer(MODEL, variables(), "conv_1", lambda x: (x - 0.25) / 2)

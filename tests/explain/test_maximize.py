@@ -24,7 +24,8 @@ def test_a_linear_unit_gets_its_exact_optimum():
     bias = np.asarray(variables()["params"]["conv_0"]["bias"])
     optimum = np.maximum(kernel, 0).sum((0, 1, 2)) + bias
     np.testing.assert_allclose(made.activation, optimum, rtol=1e-5)
-    rows, columns = SHAPE[0] // 2, SHAPE[1] // 2
+    rows = SHAPE[0] // 2
+    columns = SHAPE[1] // 2
     patches = made.images[:, rows - 1 : rows + 2, columns - 1 : columns + 2]
     np.testing.assert_array_equal(patches, np.moveaxis(kernel > 0, -1, 0))
     assert made.is_live.all()

@@ -78,7 +78,9 @@ def test_no_pixel_outside_of_a_field_has_a_gradient(name):
     boxes = explain.receptive_fields(f, SHAPE)
     x = np.random.default_rng(1).normal(size=(30, *SHAPE)).astype(np.float32)
     _, height, width, units = f(x).shape
-    i, j, u = height // 2, width - 1, units - 1
+    i = height // 2
+    j = width - 1
+    u = units - 1
     gradient = np.asarray(jax.grad(lambda x: f(x)[:, i, j, u].sum())(x))
     rows, columns = np.nonzero(np.abs(gradient).max((0, 3)))
     expected = [edge[i, j, u] for edge in boxes]

@@ -28,7 +28,8 @@ def scipy_warp(image, angle, scale, shift, fill):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_warp_is_that_of_scipy(seed):
     rng = np.random.default_rng(seed)
-    angle, scale = rng.uniform(-3, 3), rng.uniform(0.5, 2)
+    angle = rng.uniform(-3, 3)
+    scale = rng.uniform(0.5, 2)
     shift = rng.uniform(-4, 4, 2)
     actual = jax.jit(warp)(IMAGE, angle, scale, shift.astype(np.float32), 0.25)
     expected = scipy_warp(IMAGE.astype(np.float64), angle, scale, shift, 0.25)

@@ -155,7 +155,8 @@ def child() -> None:
                 sys.argv = ["mlp.py", "--data", "moons", "--hidden", "4", "--smoke", "--out", out]
                 library.fault_arm(os.fsencode(out), n, getattr(errno, error))
                 code = exit_code(lambda: launch(mlp.main, mlp.Config))
-                count, failed = library.fault_count(), library.fault_failed().decode()
+                count = library.fault_count()
+                failed = library.fault_failed().decode()
                 json.dump([count, failed], counted)
                 counted.flush()
                 os._exit(code)

@@ -8,7 +8,16 @@ from tests.nn import forward_mode
 
 #: Exported names that are no layer, or whose derivatives are those of another name.
 OTHERS = {
-    *("Embedding", "activation", "initializer", "length_mask", "lengths_of", "named", "out_size"),
+    *(
+        "Embedding",
+        "activation",
+        "activation_names",
+        "initializer",
+        "length_mask",
+        "lengths_of",
+        "named",
+        "out_size",
+    ),
     *("Norm", "spectral_vectors", "tap"),
 }
 

@@ -13,6 +13,7 @@ from jaxdl.models import CNN, MLP, ConvDecoder, Stage, UpStage
 from jaxdl.models.mlp import normalize
 from jaxdl.nn.norm import (
     Norm,
+    batch_statistics,
     check_norm,
     frozen_norms,
     network,
@@ -398,3 +399,24 @@ def test_layers_of_several_networks_have_longer_names():
 def test_numbers_of_a_norm_are_plain():
     norm = Norm("batch", jnp.array(0.5), np.float32(0.25), np.int64(4))
     assert hash(norm) == hash(Norm("batch", 0.5, 0.25, 4))
+
+
+def test_batch_statistics_are_those_of_the_inputs_that_count():
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x, mask):
+            h = nn.BatchNorm(use_running_average=True, name="batch")(x, mask=mask)
+            return h, nn.LayerNorm(name="layer")(x)
+
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(2, 3, (6, 4)), jnp.float32)
+    mask = jnp.array([1, 1, 0, 1, 1, 1])[:, None] > 0
+    variables = Two().init(jax.random.key(0), x, mask)
+    with batch_statistics():
+        found, layer = jax.jit(Two().apply)(variables, x, mask)
+    counted = np.asarray(x)[[0, 1, 3, 4, 5]]
+    expected = (np.asarray(x) - counted.mean(0)[None]) / np.sqrt(counted.var(0) + 1e-5)[None]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    running, same = Two().apply(variables, x, mask)
+    np.testing.assert_allclose(layer, same, rtol=1e-5)
+    assert np.abs(np.asarray(running) - expected).max() > 1

@@ -168,7 +168,8 @@ def gates(np, cell, p, x, bumps, lengths):
             c = point("cell", kept + point("input", s(i)) * point("candidate", np.tanh(g)))
             h = point("h", point("output", s(o)) * np.tanh(c))
         else:
-            (r, z, n), (r_h, z_h, n_h) = np.split(a, 3), np.split(u, 3)
+            (r, z, n) = np.split(a, 3)
+            (r_h, z_h, n_h) = np.split(u, 3)
             r = point("reset", s(r + r_h))
             z = point("update", s(z + z_h))
             n = point("candidate", np.tanh(n + r * (n_h + p["recurrent_bias"])))

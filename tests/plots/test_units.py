@@ -2,27 +2,12 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from jaxdl import plots
 from jaxdl.plots.page import BLUE, RED
 from tests.plots.pictures import pixels, raises_input_error
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The axes of each new figure."""
-    all_axes = []
-    subplots = Figure.subplots
-
-    def keep(self, *args, **kwargs):
-        all_axes.append(subplots(self, *args, **kwargs))
-        return all_axes[-1]
-
-    monkeypatch.setattr(Figure, "subplots", keep)
-    return all_axes
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -6,7 +6,7 @@ import pytest
 
 from jaxdl.errors import InputError
 from jaxdl.recipes import TrainingOptions
-from jaxdl.recipes.classification import ClassificationOptions, prepared
+from jaxdl.recipes.classification import prepared
 from jaxdl.runs import RunOptions, with_options
 from tests.runs.scripts import script
 
@@ -59,16 +59,6 @@ def test_a_share_that_leaves_a_part_empty(share):
         f"validation: got {share}, allowed: a fraction that leaves both parts of 1600 examples"
         " non-empty"
     )
-
-
-def test_shifts_are_for_images():
-    assert ClassificationOptions().augmentation((2,)) is None
-    shift = ClassificationOptions(shift=7).augmentation((8, 9, 1))
-    assert shift(jax.random.key(0), jax.numpy.ones((8, 9, 1))).shape == (8, 9, 1)
-    with pytest.raises(InputError, match=r"^shift: got 7, allowed: 0 for inputs of shape \[2\]"):
-        ClassificationOptions(shift=7).augmentation((2,))
-    with pytest.raises(InputError, match="^shift: got 8, allowed: less than the smaller side"):
-        ClassificationOptions(shift=8).augmentation((8, 9, 1))
 
 
 @pytest.mark.slow

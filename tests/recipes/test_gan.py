@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxdl.errors import InputError
 from jaxdl.recipes import GANOptions, GANTrainingOptions
 
 W = {"w": jnp.array([1.0, 2.0])}
@@ -40,12 +41,12 @@ def test_both_schedules_end_with_the_run():
     )  # after 5 of 40 updates, and after 5 of 10
 
 
-@pytest.mark.parametrize("shift", [0, 1])
-def test_the_discriminator_sees_shifted_and_unshifted_images(shift):
+@pytest.mark.parametrize("augment", [None, "shift=1"])
+def test_the_discriminator_sees_shifted_and_unshifted_images(augment):
     options = {}
     with mock.patch("jaxdl.tasks.gan", lambda *networks, **given: options.update(given)):
-        GANOptions(shift=shift).make_task(None, None)
-    if not shift:
+        GANOptions(augment=augment).make_task(None, None)
+    if augment is None:
         assert options["augment"] is None
         return
     image = jnp.asarray(np.random.default_rng(0).normal(size=(5, 6, 1)), jnp.float32)
@@ -55,6 +56,14 @@ def test_the_discriminator_sees_shifted_and_unshifted_images(shift):
     unshifted = (np.asarray(augmented) == np.asarray(image)).all((1, 2, 3)).mean()
     # One of the nine shifts is by 0 pixels.
     assert unshifted == pytest.approx(1 / 2 + 1 / 18, abs=0.08)
+
+
+def test_mixtures_need_labels():
+    options = GANOptions(augment="mixup=1")
+    with pytest.raises(InputError) as raised:
+        options.make_task(None, None)
+    allowed = "neither mixup nor cutmix, without labels"
+    assert str(raised.value) == f"augment: got 'mixup=1', allowed: {allowed}"
 
 
 @pytest.mark.parametrize(

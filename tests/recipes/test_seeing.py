@@ -60,6 +60,12 @@ def test_convolutions_are_the_layers_before_activations():
     assert convolutions(model, weights, SHAPE) == ["norm_0", "norm_1", "norm_2"]
 
 
+def test_a_network_without_positions_has_no_convolutions():
+    model = MLP((4,), 3)
+    values = model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)), train=False)
+    assert convolutions(model, values, SHAPE) == []
+
+
 def test_units_have_their_crops_numbers_and_a_picture(tmp_path):
     shape = (*SHAPE[:2], 1)
     weights = MODEL.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False)

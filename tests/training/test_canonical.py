@@ -119,7 +119,9 @@ def test_the_parts_of_a_function():
 
         return hash_of(jax.jit(f).trace(X), "optimizer", ".opt")
 
-    plain, other_loss, other_rate = step(1.5, 2.0), step(2.5, 2.0), step(1.5, 3.0)
+    plain = step(1.5, 2.0)
+    other_loss = step(2.5, 2.0)
+    other_rate = step(1.5, 3.0)
     assert plain["inside"] == other_loss["inside"] != other_rate["inside"]
     assert plain["outside"] == other_rate["outside"] != other_loss["outside"]
 

@@ -152,7 +152,8 @@ def test_devices_do_not_count_except_for_pmap(tmp_path):
 def test_the_best_checkpoint_is_checked_too(tmp_path):
     """Patience returns an earlier step, which may have been copied from another run."""
     common = {"save_every": 2, "validation": points(7, seed=1), "patience": Patience(times=40)}
-    mine, other = InMemory(), InMemory()
+    mine = InMemory()
+    other = InMemory()
     run(store=mine, **common)
     run(store=other, key=jaxdl.root(3), **common)
     best = min(mine.states, key=lambda step: dict(mine.states[max(mine.states)].history)[step])

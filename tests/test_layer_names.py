@@ -6,7 +6,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxdl.errors import InputError
-from jaxdl.selection import (
+from jaxdl.layer_names import (
     Selection,
     check_frozen,
     check_name,

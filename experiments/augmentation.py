@@ -1,0 +1,134 @@
+"""Augmentation: random changes of the training images that keep their labels.
+
+    python experiments/augmentation.py
+    python experiments/augmentation.py --data mnist --labels 1000 --epochs 60
+    python experiments/augmentation.py --variants none rotate=15,shift=1 cutmix=1 mixup=0.2,shift=1
+
+A convolutional network is trained on a few labelled images, once with each variant: an augmentation
+as `--augment` of the other experiments reads it, `label_smoothing=0.1`, or `none`. All variants
+have the same images, steps and seeds. `augmentations.png` shows each kind of augmentation.
+
+Test accuracy with 300 labels of the digits and three seeds. These eight variants, of which the
+default lacks elastic, took 189 s of the processor on an Intel Xeon that other work shared:
+
+    none                                     92.9 ± 0.8 %
+    shift=1                                  94.2 ± 0.6 %
+    rotate=10,shift=0.5,scale=1.1,shear=5    94.3 ± 0.2 %
+    elastic=0.4                              94.0 ± 0.2 %
+    cutout=2                                 93.2 ± 0.2 %
+    mixup=0.4                                93.9 ± 0.5 %
+    cutmix=1                                 92.9 ± 0.7 %
+    label_smoothing=0.1                      94.3 ± 0.9 %
+
+With 1,000 labels of MNIST and 60 epochs it is 95.71 ± 0.17 % with none, and 98.09 ± 0.07 % with
+rotate=10,shift=1.8,scale=1.1,shear=5.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from jaxdl import plots, root, tasks
+from jaxdl.augment import parse
+from jaxdl.errors import InputError, at_least
+from jaxdl.models import lecture_cnn_3x3
+from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes.augmentations import (
+    NONE,
+    draw_augmentations,
+    first_labels,
+    smoothing_of,
+    usual_texts,
+)
+from jaxdl.recipes.variants import values_of_seeds
+from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the comparison."""
+
+    run: RunOptions = RunOptions(epochs=150.0, batch_size=50, validation=0.0, seeds=3)
+    training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="cosine")
+
+    variants: tuple[str, ...] = ()
+    """Augmentations to compare, such as none rotate=15,shift=2 label_smoothing=0.1.
+    Default: seven variants with numbers that suit the size of the images."""
+    labels: int = 300
+    """Number of training images, equally many of each class; 0 means all."""
+
+    seeds_share_cores: ClassVar[bool] = False
+
+    def validate(self) -> Self:
+        if len(set(self.variants)) < len(self.variants):
+            raise InputError("variants", self.variants, "each variant once")
+        for text in self.variants:
+            smoothing_of(text)
+        at_least("labels", self.labels, 0)
+        return super().validate()
+
+    def for_smoke(self) -> Self:
+        config = super().for_smoke()
+        if not self.variants:
+            config = dataclasses.replace(config, variants=(NONE, "shift=1,mixup=1"))
+        return config
+
+
+def train_and_test(run: Run[Config]) -> dict[str, Any]:
+    """Trains the network with the first variant and tests it."""
+    config = run.config
+    train, _, sets = image_sets(config.run)
+    if config.labels:
+        sets["train"] = first_labels(sets["train"], config.labels)
+    text, smoothing = smoothing_of(config.variants[0])
+    augment, mix = parse(text, train["input"].shape[1:])
+    model = lecture_cnn_3x3().clone(outputs=train.classes or 1, dtype=config.training.dtype)
+    task = tasks.classify(model, label_smoothing=smoothing, augment=augment, mix=mix)
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
+    plots.learning_curves(run.records(), run.figure("curves"))
+    return run.finish(state, metrics, **sets)
+
+
+def compare(config: Config, out: Path, results: Mapping[str, dict[str, Any]]) -> None:
+    """Prints and draws the test accuracies of all variants."""
+    accuracies = {
+        name: values_of_seeds(result, "test/accuracy") for name, result in results.items()
+    }
+    best = max(accuracies, key=lambda name: accuracies[name].mean())
+    labels = "all labels"
+    if config.labels:
+        labels = f"{config.labels:,} labels"
+    title = f"{config.run.data}, {labels}: {100 * accuracies[best].mean():.2f} % with {best}"
+    if NONE in accuracies:
+        title += f", {100 * accuracies[NONE].mean():.2f} % without"
+    for name, values in accuracies.items():
+        line = f"{name:<40} {100 * values.mean():.2f} %"
+        if NONE in accuracies and name != NONE:
+            line += f"   {100 * (values.mean() - accuracies[NONE].mean()):+.2f}"
+        print(line)
+    path = plots.accuracy_dots(accuracies, out / "accuracy.png", title, NONE)
+    print(f"picture  {path}")
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains the network with each variant, and draws the comparison."""
+    train, _, sets = image_sets(config.run)
+    if config.labels:
+        # Checked before a run has a directory.
+        first_labels(sets["train"], config.labels)
+    shape = train["input"].shape[1:]
+    names = config.variants or usual_texts(min(shape[:2]))
+    for name in names:
+        parse(smoothing_of(name)[0], shape)
+    changes = {name: {"variants": (name,)} for name in names}
+    out, results = run_variants(config, changes, train_and_test)
+    if len(results) == len(changes):
+        picture = draw_augmentations(train, root(config.run.seed), out / "augmentations.png")
+        print(f"picture  {picture}")
+        compare(config, out, results)
+    return results
+
+
+if __name__ == "__main__":
+    launch(main, Config)

@@ -1,0 +1,141 @@
+"""Augmentations as functions: their types, their record, and their combinations."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, Num
+
+from jaxdl.errors import InputError, in_range
+
+#: A random change of one example, `augment(key, example) -> example` of the same shape.
+Augment = Callable[[Key[Array, ""], Float[Array, "*D"]], Float[Array, "*D"]]
+
+#: A mixture of the examples of a batch, `mix(key, batch) -> (inputs, other labels, lam)`. The label
+#: of a mixed input is lam times its own label plus 1 - lam times the other one.
+Mix = Callable[
+    [Key[Array, ""], Mapping[str, Any]],
+    tuple[Float[Array, "B ..."], Num[Array, "B ..."], Float[Array, " B"]],
+]
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Attribute of an augmentation with the name and the arguments of the function that returned it.
+MADE_BY = "made_by"
+
+
+def recorded(make: Callable[P, F]) -> Callable[P, F]:
+    """Returns a function whose augmentations contain its name and arguments (`MADE_BY`).
+
+    The description of a task in a file contains them.
+
+    Example:
+      >>> from jaxdl.augment import gaussian_noise
+      >>> getattr(gaussian_noise(0.5), MADE_BY)
+      ('gaussian_noise', (0.5,))
+    """
+
+    @functools.wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> F:
+        augment: Any = make(*args, **kwargs)
+        bound = inspect.signature(make).bind(*args, **kwargs)
+        bound.apply_defaults()
+        setattr(augment, MADE_BY, (make.__name__, bound.args))
+        return augment
+
+    return made
+
+
+def augment_batch(
+    augment: Augment, key: Key[Array, ""], inputs: Float[Array, "B ..."]
+) -> Float[Array, "B ..."]:
+    """Applies an augmentation to each example of a batch, with a key for each.
+
+    Example:
+      >>> import jaxdl
+      >>> from jaxdl.augment import random_shift
+      >>> augment_batch(random_shift(1), jaxdl.root(0), jnp.ones((5, 4, 4, 1))).shape
+      (5, 4, 4, 1)
+    """
+    return jax.vmap(augment)(jax.random.split(key, inputs.shape[0]), inputs)
+
+
+@recorded
+def chain(*augments: Augment) -> Augment:
+    """Returns an augmentation that applies several, from the first to the last.
+
+    Augmentation i uses the key `fold_in(key, i)`.
+
+    Example:
+      >>> import jaxdl
+      >>> from jaxdl.augment import gaussian_noise, random_shift
+      >>> both = chain(random_shift(1), gaussian_noise(0.1))
+      >>> both(jaxdl.root(0), jnp.ones((4, 4, 1))).shape
+      (4, 4, 1)
+    """
+
+    def apply_all(key: Key[Array, ""], x: Float[Array, "*D"]) -> Float[Array, "*D"]:
+        for i, augment in enumerate(augments):
+            x = augment(jax.random.fold_in(key, i), x)
+        return x
+
+    return apply_all
+
+
+@recorded
+def sometimes(augment: Augment, probability: float) -> Augment:
+    """Returns an augmentation that changes an example with a probability, else returns it.
+
+    Args:
+      augment: the augmentation.
+      probability: probability that it is applied, in [0, 1).
+
+    Raises:
+      InputError: a probability out of range.
+
+    Example:
+      >>> import jaxdl
+      >>> from jaxdl.augment import gaussian_noise
+      >>> x = jnp.ones((4, 4, 1))
+      >>> bool((sometimes(gaussian_noise(1.0), 0.0)(jaxdl.root(0), x) == x).all())
+      True
+    """
+    in_range("probability", probability, 0, 1)
+
+    def apply(key: Key[Array, ""], x: Float[Array, "*D"]) -> Float[Array, "*D"]:
+        coin_key, augment_key = jax.random.split(key)
+        applied = jax.random.bernoulli(coin_key, probability)
+        return jnp.where(applied, augment(augment_key, x), x)
+
+    return apply
+
+
+def check_image(name: str, image: Float[Array, "H W C"]) -> None:
+    """Raises InputError unless an example is an image of floating-point numbers.
+
+    Example:
+      >>> check_image("flip", jnp.ones(2))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: flip: got 'float32[2]', allowed: images [H, W, C] of floats
+    """
+    if image.ndim != 3 or not jnp.issubdtype(image.dtype, jnp.floating):
+        shown = f"{image.dtype}{list(image.shape)}"
+        raise InputError(name, shown, "images [H, W, C] of floats")
+
+
+def check_inside(name: str, value: float, image: Float[Array, "H W C"]) -> None:
+    """Raises InputError for a number of pixels that would leave nothing of an image.
+
+    Example:
+      >>> check_inside("shift", 8, jnp.ones((9, 8, 1)))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: shift: got 8, allowed: less than the smaller side of the images, 8
+    """
+    side = min(image.shape[:2])
+    if not value < side:
+        allowed = f"less than the smaller side of the images, {side}"
+        raise InputError(name, value, allowed)

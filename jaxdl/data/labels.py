@@ -1,0 +1,87 @@
+"""Sets with few labels, and sets with random ones."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from jaxdl.data.checks import check_classification
+from jaxdl.data.dataset import Dataset
+from jaxdl.errors import InputError, at_least
+from jaxdl.rng import check_single_key, stream
+
+
+def few_labels(data: Dataset, per_class: int, key: Key[Array, ""]) -> Dataset:
+    """Returns a set with as many examples of each class, chosen at random.
+
+    A larger number with the same key contains the examples of a smaller one.
+
+    Args:
+      data: a set with integer labels `[N]`.
+      per_class: number of examples of each class, at least 1.
+      key: root key of the choice.
+
+    Returns:
+      The chosen examples, in the order of the set.
+
+    Raises:
+      InputError: a class with fewer examples, or a set without labels.
+
+    Example:
+      >>> import jaxdl
+      >>> train, _ = jaxdl.data.load("digits")
+      >>> few = few_labels(train, 3, jaxdl.root(0))
+      >>> len(few), np.bincount(few["label"]).tolist()
+      (30, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3])
+    """
+    at_least("per_class", per_class, 1)
+    check_single_key(key)
+    check_classification(data)
+    labels = np.asarray(data["label"])
+    order = np.asarray(jax.random.permutation(stream(key, "few_labels"), data.size))
+    chosen = []
+    for label in range(int(labels.max()) + 1):
+        rows = order[labels[order] == label]
+        if len(rows) < per_class:
+            raise InputError("per_class", per_class, f"at most {len(rows)}, all of class {label}")
+        chosen.append(rows[:per_class])
+    return data.take(np.sort(np.concatenate(chosen)))
+
+
+def random_labels(data: Dataset, key: Key[Array, ""], share: float = 1.0) -> Dataset:
+    """Returns a set in which the labels of random examples are shuffled among themselves.
+
+    Such a label has nothing to do with its input. It is right by chance only, and each class keeps
+    its number of examples.
+
+    Args:
+      data: a set with integer labels `[N]`.
+      key: root key of the choice and of the order.
+      share: share of the examples, in [0, 1], rounded to whole examples. 1 means all of them.
+
+    Returns:
+      The set with the same inputs.
+
+    Raises:
+      InputError: a share outside [0, 1], or a set without labels.
+
+    Example:
+      >>> import jaxdl
+      >>> train, _ = jaxdl.data.load("digits")
+      >>> shuffled = random_labels(train, jaxdl.root(0))
+      >>> bool((shuffled["label"] == train["label"]).mean() < 0.2)
+      True
+
+    Source: Zhang et al. 2017, Understanding deep learning requires rethinking generalization.
+    """
+    if not 0 <= share <= 1:
+        raise InputError("share", share, "a number in [0, 1]")
+    check_single_key(key)
+    check_classification(data)
+    order = np.asarray(jax.random.permutation(stream(key, "random_labels"), data.size))
+    chosen = order[: round(share * data.size)]
+    labels = np.array(data["label"])
+    # The chosen rows are in random order, and those in ascending order get their labels.
+    labels[np.sort(chosen)] = labels[chosen]
+    return dataclasses.replace(data, arrays={**data.arrays, "label": labels})

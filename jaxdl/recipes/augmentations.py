@@ -1,0 +1,197 @@
+"""Augmentations of an experiment: texts that suit a size of images, and their pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from jaxdl import plots
+from jaxdl.augment import Mix, parse
+from jaxdl.data.dataset import Dataset
+from jaxdl.errors import InputError, at_least, in_range
+
+#: Text of a comparison without augmentation.
+NONE = "none"
+
+#: Name of label smoothing in the text of a comparison.
+SMOOTHING = "label_smoothing"
+
+
+def usual_texts(side: int) -> tuple[str, ...]:
+    """Returns the augmentations that are compared by default for digits of a size.
+
+    Args:
+      side: smaller side of the images in pixels.
+
+    Example:
+      >>> usual_texts(28)[:3]
+      ('none', 'shift=2', 'rotate=10,shift=1.8,scale=1.1,shear=5')
+    """
+    shift = max(1, round(side / 14))
+    return (
+        NONE,
+        f"shift={shift}",
+        f"rotate=10,shift={side / 16:.2g},scale=1.1,shear=5",
+        f"cutout={max(1, round(0.3 * side))}",
+        "mixup=0.4",
+        "cutmix=1",
+        f"{SMOOTHING}=0.1",
+    )
+
+
+def all_texts(side: int) -> tuple[str, ...]:
+    """Returns one text for each augmentation, with numbers that an eye can see.
+
+    Args:
+      side: smaller side of the images in pixels.
+
+    Example:
+      >>> len(all_texts(28))
+      15
+    """
+    shift = max(1, round(side / 9))
+    return (
+        f"shift={shift}",
+        "rotate=30",
+        "scale=1.4",
+        "shear=30",
+        f"rotate=15,shift={side / 9:.1g},scale=1.2,shear=10",
+        f"elastic={side / 20:.2g}",
+        f"crop={shift}",
+        "flip=0.5",
+        "brightness=0.4",
+        "contrast=0.8",
+        "noise=0.2",
+        "salt_and_pepper=0.2",
+        f"cutout={max(1, round(0.35 * side))}",
+        "mixup=1",
+        "cutmix=1",
+    )
+
+
+def draw_augmentations(
+    data: Dataset,
+    key: Key[Array, ""],
+    path: Path,
+    texts: Sequence[str] | None = None,
+    count: int = 7,
+) -> Path:
+    """Draws an image of a set, and random changes of it by each augmentation.
+
+    Args:
+      data: set of images with classes.
+      key: key of the changes.
+      path: path of the PNG file.
+      texts: augmentations as `jaxdl.augment.parse` reads them; None means one of each kind.
+      count: number of changes of an image.
+
+    Returns:
+      The path.
+    """
+    images = np.asarray(data["input"])
+    label = np.asarray(data["label"])
+    texts = texts or all_texts(min(images.shape[1:3]))
+    rows = {}
+    captions = {}
+    for i, text in enumerate(texts):
+        row_key = jax.random.fold_in(key, i)
+        original = images[i % len(images)]
+        augment, mix = parse(text, original.shape)
+        if mix is None:
+            assert augment is not None
+            keys = jax.random.split(row_key, count)
+            changed = np.asarray(jax.vmap(augment, (0, None))(keys, original))
+            rows[text] = np.concatenate([original[None], changed])
+            continue
+        partners = np.flatnonzero(label != label[i % len(images)])[:count]
+        mixed, words = _mixtures(mix, row_key, images, label, i % len(images), partners)
+        rows[text] = np.concatenate([original[None], mixed])
+        captions[text] = ["", *words]
+    title = (
+        f"Augmentations of {data.name}: the original in a frame, then {count} random changes of it"
+    )
+    return plots.augmentation_rows(rows, path, title, captions)
+
+
+def _mixtures(
+    mix: Mix,
+    key: Key[Array, ""],
+    images: Float[np.ndarray, "N H W C"],
+    label: Int[np.ndarray, " N"],
+    row: int,
+    partners: Int[np.ndarray, " M"],
+) -> tuple[Float[np.ndarray, "M H W C"], list[str]]:
+    """Returns an image mixed with each of its partners, and the mixed labels in words."""
+    mixed = []
+    words = []
+    for i, partner in enumerate(partners):
+        # In a batch of two each example is the partner of the other one.
+        both = np.array([row, partner])
+        batch = {"input": images[both], "label": label[both]}
+        inputs, other, lam = mix(jax.random.fold_in(key, i), jax.tree.map(jnp.asarray, batch))
+        mixed.append(np.asarray(inputs[0]))
+        words.append(f"{lam[0]:.2f} · {label[row]}\n+ {1 - lam[0]:.2f} · {other[0]}")
+    return np.stack(mixed), words
+
+
+def first_labels(data: Dataset, count: int) -> Dataset:
+    """Returns the first examples of a set, equally many of each class.
+
+    Args:
+      data: set with classes.
+      count: number of examples. If the number of classes does not divide it, the first classes
+        have one more.
+
+    Returns:
+      A set of `count` examples in the order of `data`.
+
+    Raises:
+      InputError: fewer examples than classes, or more than a class has.
+
+    Example:
+      >>> data = Dataset({"input": np.arange(6.0), "label": np.array([0, 0, 1, 1, 0, 1])}, "six", 2)
+      >>> first_labels(data, 3)["input"].tolist()
+      [0.0, 1.0, 2.0]
+    """
+    label = np.asarray(data["label"])
+    classes = np.unique(label)
+    at_least("labels", count, len(classes))
+    rows = []
+    for i, each in enumerate(classes):
+        wanted = count // len(classes) + (i < count % len(classes))
+        found = np.flatnonzero(label == each)[:wanted]
+        if len(found) < wanted:
+            allowed = f"at most {len(found)} of class {each} in the training set"
+            raise InputError("labels", count, allowed)
+        rows.append(found)
+    return data.take(np.sort(np.concatenate(rows)))
+
+
+def smoothing_of(variant: str) -> tuple[str | None, float]:
+    """Returns the augmentation of a variant and its label smoothing.
+
+    Args:
+      variant: `none`, `label_smoothing=NUMBER`, or a text for `jaxdl.augment.parse`.
+
+    Raises:
+      InputError: a text that is none of these.
+
+    Example:
+      >>> smoothing_of("label_smoothing=0.1"), smoothing_of("shift=2")
+      ((None, 0.1), ('shift=2', 0.0))
+    """
+    name, _, number = variant.partition("=")
+    if variant == NONE:
+        return None, 0.0
+    if name != SMOOTHING:
+        parse(variant)
+        return variant, 0.0
+    try:
+        smoothing = float(number)
+    except ValueError:
+        raise InputError("variants", variant, f"a number, such as {SMOOTHING}=0.1") from None
+    in_range(SMOOTHING, smoothing, 0, 1)
+    return None, smoothing

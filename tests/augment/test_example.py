@@ -1,0 +1,41 @@
+"""Combinations of augmentations, and keys."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.augment import augment_batch, chain, gaussian_noise, random_shift, sometimes
+from jaxdl.errors import InputError
+
+KEY = jax.random.key(3)
+RNG = np.random.default_rng(0)
+
+
+def test_a_chain_applies_its_parts_in_order_with_separate_keys():
+    x = jnp.asarray(RNG.uniform(size=(5, 6, 1)), jnp.float32)
+    shift = random_shift(2)
+    noise = gaussian_noise(0.5)
+    expected = noise(jax.random.fold_in(KEY, 1), shift(jax.random.fold_in(KEY, 0), x))
+    np.testing.assert_array_equal(chain(shift, noise)(KEY, x), expected)
+    np.testing.assert_array_equal(chain()(KEY, x), x)
+
+
+def test_each_example_of_a_batch_has_its_key():
+    x = jnp.zeros((4, 50))
+    y = np.asarray(augment_batch(gaussian_noise(1.0), KEY, x))
+    keys = jax.random.split(KEY, 4)
+    for row, key in zip(y, keys, strict=True):
+        np.testing.assert_array_equal(row, jax.random.normal(key, (50,)))
+
+
+def test_some_examples_are_changed_and_others_keep_their_bits():
+    x = jnp.zeros((3000, 5))
+    y = np.asarray(augment_batch(sometimes(gaussian_noise(1.0), 0.3), KEY, x))
+    changed = (y != 0).any(1)
+    assert changed.mean() == pytest.approx(0.3, abs=5 * (0.21 / 3000) ** 0.5)
+    # The coin does not select the noise.
+    assert y[changed].mean() == pytest.approx(0, abs=5 * (1 / y[changed].size) ** 0.5)
+    assert y[changed].var() == pytest.approx(1, abs=0.15)
+    with pytest.raises(InputError, match=r"^probability: got 1.0, allowed: a number in \[0, 1\)"):
+        sometimes(gaussian_noise(1.0), 1.0)

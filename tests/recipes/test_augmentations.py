@@ -1,0 +1,98 @@
+"""Texts of augmentations for sizes of images, few labels, and the picture of all augmentations."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxdl import data
+from jaxdl.augment import parse
+from jaxdl.augment.text import NAMES
+from jaxdl.data import Dataset
+from jaxdl.errors import InputError
+from jaxdl.recipes.augmentations import (
+    all_texts,
+    draw_augmentations,
+    first_labels,
+    smoothing_of,
+    usual_texts,
+)
+from tests.plots.pictures import pixels
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("side", [8, 28, 32])
+def test_the_texts_fit_their_size_and_the_picture_has_every_name(side):
+    shape = (side, side + 1, 1)
+    for text in (*all_texts(side), *usual_texts(side)):
+        parse(smoothing_of(text)[0], shape)
+    names = {pair.partition("=")[0] for text in all_texts(side) for pair in text.split(",")}
+    assert names == set(NAMES)
+
+
+def test_few_labels_are_the_first_of_each_class():
+    label = RNG.integers(0, 3, 50)
+    few = first_labels(Dataset({"input": np.arange(50.0), "label": label}, "fifty", 3), 10)
+    expected = [np.flatnonzero(label == c)[: (4, 3, 3)[c]] for c in range(3)]
+    np.testing.assert_array_equal(few["input"], np.sort(np.concatenate(expected)))
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (2, "labels: got 2, allowed: at least 3"),
+        (9, "labels: got 9, allowed: at most 2 of class 0 in the training set"),
+    ],
+)
+def test_counts_that_classes_lack_are_refused(count, line):
+    examples = Dataset({"input": np.arange(7.0), "label": np.array([0, 0, 1, 1, 1, 2, 2])}, "s", 3)
+    with pytest.raises(InputError) as raised:
+        first_labels(examples, count)
+    assert str(raised.value) == line
+
+
+def test_every_augmentation_is_drawn_with_the_labels_of_mixtures(tmp_path, monkeypatch):
+    train, _ = data.load("digits")
+    given = {}
+
+    def rows_of(rows, path, title, captions):
+        given.update(rows=rows, captions=captions)
+        return path
+
+    monkeypatch.setattr("jaxdl.plots.augmentation_rows", rows_of)
+    texts = ("shift=1", "mixup=1", "cutmix=1")
+    draw_augmentations(train, jax.random.key(0), tmp_path / "a.png", texts, 3)
+    images = np.asarray(train["input"])
+    label = np.asarray(train["label"])
+    for i, text in enumerate(texts):
+        assert given["rows"][text].shape == (4, 8, 8, 1)
+        np.testing.assert_array_equal(given["rows"][text][0], images[i])
+    partners = np.flatnonzero(label != label[1])[:3]
+    for mixed, partner, caption in zip(
+        given["rows"]["mixup=1"][1:], partners, given["captions"]["mixup=1"][1:], strict=True
+    ):
+        own, other = caption.split("\n+ ")
+        lam = float(own.split()[0])
+        np.testing.assert_allclose(mixed, lam * images[1] + (1 - lam) * images[partner], atol=0.006)
+        assert own.split()[2] == str(label[1]) and other.split()[2] == str(label[partner])
+
+
+def test_the_picture_of_all_augmentations(tmp_path):
+    train, _ = data.load("digits")
+    pixels(draw_augmentations(train, jax.random.key(0), tmp_path / "a.png", ("flip=1", "mixup=1")))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "label_smoothing=x",
+            "variants: got 'label_smoothing=x', allowed: a number, such as label_smoothing=0.1",
+        ),
+        ("label_smoothing=1", "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
+    ],
+)
+def test_bad_variants_are_refused(text, line):
+    with pytest.raises(InputError) as raised:
+        smoothing_of(text)
+    assert str(raised.value) == line
