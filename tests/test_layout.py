@@ -170,6 +170,30 @@ def test_a_script_imports_no_script_and_no_test(path):
     assert not {name for name in imported(path) if name.split(".")[0] in refused}
 
 
+#: Modules of distributions that the tests are installed with. Others are imported in a test, after
+#: `pytest.importorskip`.
+INSTALLED = {
+    *("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy", "sklearn", "matplotlib", "PIL"),
+    *("pytest", "hypothesis", "rich", "tyro", "safetensors", "grain", "jaxtyping"),
+    *("onnx", "onnxruntime", "h5py", "skimage", "tensorboard", "tensorboardX"),
+}
+
+
+def test_modules_of_tests_import_what_is_installed_with_them():
+    files = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(files) > 100
+    allowed = INSTALLED | {"jaxdl", "tests"} | sys.stdlib_module_names
+    for path in files:
+        for node in ast.parse(path.read_text()).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            refused = {name.split(".")[0] for name in names} - allowed
+            assert not refused, (path, node.lineno, refused)
+
+
 @pytest.mark.parametrize(
     "name", ["jaxdl.core", "jaxdl.wrappers", "jaxdl.training.loop", "jaxdl.training.strategies"]
 )

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 from jaxdl.errors import InputError
 from jaxdl.explain import computation_graph, convolve, filter_gradient, input_gradient
@@ -96,6 +95,7 @@ def test_a_network_with_parameters_in_a_dictionary():
 
 def test_inner_nodes_are_those_of_torch():
     """All values of a 2-2-1 network, with the gradients that PyTorch keeps."""
+    torch = pytest.importorskip("torch")
     numbers = RNG.normal(size=(3, 3))
     a, b, t = (float(each) for each in RNG.normal(size=3))
 

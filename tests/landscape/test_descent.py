@@ -6,7 +6,6 @@ import numpy as np
 import optax
 import pytest
 import scipy.optimize
-import torch
 
 import jaxdl
 from jaxdl.errors import InputError
@@ -45,14 +44,15 @@ PEERS = {
 
 
 @pytest.fixture
-def float64():
-    """PyTorch's default dtype in a test; NAdam keeps the product of its momenta in it."""
+def torch():
+    """PyTorch with float64 as default dtype; NAdam keeps the product of its momenta in it."""
+    torch = pytest.importorskip("torch")
     torch.set_default_dtype(torch.float64)
-    yield
+    yield torch
     torch.set_default_dtype(torch.float32)
 
 
-def by_torch(name, terrain, rate, options):
+def by_torch(torch, name, terrain, rate, options):
     """Returns the points of PyTorch's optimizer in float64."""
     constants = ((1, 1.5), (2, 2.25), (3, 2.625))
     f = {
@@ -74,12 +74,12 @@ def by_torch(name, terrain, rate, options):
 
 @pytest.mark.parametrize("terrain", NAMES)
 @pytest.mark.parametrize("name", PEERS)
-def test_paths_are_those_of_torch(name, terrain, float64):
+def test_paths_are_those_of_torch(name, terrain, torch):
     make, peer, options, rate = PEERS[name]
     with jax.enable_x64(True):
         start = jnp.asarray(TERRAINS[terrain].start, jnp.float64)
         found = descend(make(rate), TERRAINS[terrain].function, start, STEPS)
-    expected = by_torch(peer, terrain, rate, options)
+    expected = by_torch(torch, peer, terrain, rate, options)
     assert found.points.dtype == found.values.dtype == np.float64
     assert np.abs(expected[-1] - expected[0]).max() > 0.05
     np.testing.assert_allclose(found.points, expected, rtol=1e-10, atol=1e-10)
