@@ -23,13 +23,14 @@ with quiet_interrupt():
         tasks,
         training,
     )
-    from jaxdl.core import Learner, State, Sweep, Update, inference, learner
+    from jaxdl.core import Learner, State, Sweep, inference, learner
     from jaxdl.functions import bind, predict_batched
     from jaxdl.network import Network, load
     from jaxdl.rng import root, stream
     from jaxdl.saving import save
     from jaxdl.training import Patience, evaluate, state_sha256, strategy, train
     from jaxdl.transfer import freeze, with_initial
+    from jaxdl.updates import Rule, Update
     from jaxdl.version import __version__
     from jaxdl.wrappers import accumulate, skip_nonfinite, sweep, with_ema
 
@@ -37,6 +38,7 @@ __all__ = [
     "Learner",
     "Network",
     "Patience",
+    "Rule",
     "State",
     "Sweep",
     "Update",

@@ -9,7 +9,7 @@ model.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,17 +17,25 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
-from jaxtyping import Array, Int, Key, PyTree
+from jaxtyping import Array, Int, Key
 
-from jaxdl.errors import InputError, at_least, no_missing_arguments, of_kind
-from jaxdl.layer_names import Selection, check_frozen, keep_statistics, trained, with_trained
-from jaxdl.metrics import Metric, Metrics, mean, wide
+from jaxdl.errors import InputError, no_missing_arguments
+from jaxdl.layer_names import keep_statistics, trained, with_trained
+from jaxdl.metrics import Metrics, mean
 from jaxdl.optimizer_states import learning_rates, schedule_free, strong
 from jaxdl.replicas import mean_over_replicas, sum_over_replicas
+from jaxdl.updates import (
+    Batch,
+    Params,
+    Rule,
+    Update,
+    call_loss,
+    check_part,
+    check_rule_values,
+    check_updates,
+    objective_names,
+)
 from jaxdl.xla import OPTIMIZER, materialize
-
-Batch = Mapping[str, Array]
-Params = PyTree[Array]
 
 
 @jax.tree_util.register_dataclass
@@ -40,7 +48,7 @@ class State:
     Attributes:
       step: number of steps done, an int32 scalar.
       params: trainable parameters, a dictionary by layer.
-      opt: optimizer states, a tuple with one Optax state per `Update`.
+      opt: optimizer states, a tuple with one Optax state per update; that of a `Rule` is empty.
       extra: arrays of the model that no gradient trains, a dictionary by collection, such as
         `batch_stats`; `{}` if there are none. Arrays in the collection `carry` have one row per
         example of the batch. Where a batch is divided over devices, these rows are divided too.
@@ -84,28 +92,6 @@ class State:
         return int(np.max(jax.device_get(self.step)))
 
 
-class Update(NamedTuple):
-    """One optimizer's share of a step.
-
-    Attributes:
-      loss: `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. The
-        optimizer minimizes the mean, sum / count. The count is the weight of a part of a batch, and
-        does not depend on `params`.
-      optimizer: any Optax transformation. Clipping and schedules belong here.
-      on: the top-level entry of `params` that the optimizer updates. None means all of them.
-      times: number of repeats within one step, at least 1, such as the k critic updates of a GAN.
-        The repeats share one optimizer state.
-      frozen: the layers that the optimizer does not update, see `jaxdl.freeze`. They have no
-        gradient, no optimizer state, and constant running statistics.
-    """
-
-    loss: Callable[..., tuple[Metric, tuple[Any, Metrics]]]
-    optimizer: optax.GradientTransformation
-    on: str | None = None
-    times: int = 1
-    frozen: Selection | None = None
-
-
 class Learner(NamedTuple):
     """The three pure functions that train and evaluate a model.
 
@@ -141,7 +127,7 @@ class Sweep(NamedTuple):
 
 
 def learner(
-    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update
+    init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]], *updates: Update | Rule
 ) -> Learner:
     """Creates a learner whose step applies the updates one after the other.
 
@@ -152,7 +138,7 @@ def learner(
 
     Args:
       init: `init(key, batch) -> (params, extra)`.
-      *updates: the updates, one per optimizer, in the order in which they are applied.
+      *updates: the updates, one per optimizer, and rules, in the order in which they are applied.
 
     Returns:
       A `Learner`. Its metrics are those of the losses. If two losses use the same name, the later
@@ -163,10 +149,11 @@ def learner(
       `learning_rate` that it used, or `<on>_learning_rate` for an update with `on`.
 
     Raises:
-      InputError: no updates, something else than an `Update`, a loss or optimizer that is not one,
-        or `times < 1`. Raised by `init`: an `on` that `params` does not have, or an `on` together
-        with a schedule-free optimizer. Raised while tracing: a loss that returns something else,
-        or an optimizer with a line search, such as `optax.lbfgs()`.
+      InputError: no updates, something else than an `Update` or a `Rule`, a loss or optimizer that
+        is not one, or `times < 1`. Raised by `init`: an `on` that `params` does not have, or an
+        `on` together with a schedule-free optimizer. Raised while tracing: a loss that returns
+        something else, an optimizer with a line search, such as `optax.lbfgs()`, or a rule that
+        changes the layout of the state.
 
     Example:
       >>> import jaxdl
@@ -183,13 +170,18 @@ def learner(
       >>> float(state.params["w"]), int(state.step)
       (2.0, 1)
     """
-    _check(init, updates)
+    check_updates(init, updates)
     names = objective_names(updates)
 
     def step(state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
         metrics: Metrics = {}
         key = jax.random.fold_in(key, state.step)
         for i, update in enumerate(updates):
+            if isinstance(update, Rule):
+                rule_key = jax.random.fold_in(jax.random.fold_in(key, i), 0)
+                state, rule_metrics = _change(update, state, batch, rule_key)
+                metrics |= rule_metrics
+                continue
             for repeat in range(update.times):
                 update_key = jax.random.fold_in(jax.random.fold_in(key, i), repeat)
                 state, update_metrics = _apply(i, update, names[i], state, batch, update_key)
@@ -202,8 +194,10 @@ def learner(
         for i, update in enumerate(updates):
             update_key = jax.random.fold_in(key, i)
             args = state.params, state.extra, batch, update_key
-            _, _, update_metrics = call_loss(update, names[i], *args, train=False)
-            metrics |= update_metrics
+            if not isinstance(update, Rule):
+                metrics |= call_loss(update, names[i], *args, train=False)[2]
+            elif update.evaluate is not None:
+                metrics |= update.evaluate(*args)
         return sum_over_replicas(metrics)
 
     return Learner(Initial(init, updates), step, evaluate)
@@ -225,20 +219,21 @@ class Initial:
     """
 
     variables: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    updates: tuple[Update, ...]
+    updates: tuple[Update | Rule, ...]
 
     def __call__(self, key: Key[Array, ""], batch: Batch) -> State:
         params, extra = self.variables(key, batch)
-        for update in self.updates:
-            _check_part(update, params)
         with jax.named_scope(OPTIMIZER):
-            opt = strong(
-                tuple(
-                    each.optimizer.init(trained(params, each.on, each.frozen))
-                    for each in self.updates
-                )
-            )
+            opt = strong(tuple(_first_opt(update, params) for update in self.updates))
         return State(jnp.zeros((), jnp.int32), strong(params), opt, strong(extra))
+
+
+def _first_opt(update: Update | Rule, params: Params) -> Any:
+    """Returns the first state of the optimizer of an update; that of a rule has no arrays."""
+    if isinstance(update, Rule):
+        return optax.EmptyState()
+    check_part(update, params)
+    return update.optimizer.init(trained(params, update.on, update.frozen))
 
 
 def inference(state: State) -> State:
@@ -301,94 +296,9 @@ def _apply(
     return state.replace(params=params, opt=opts, extra=extra), metrics
 
 
-def call_loss(
-    update: Update,
-    name: str,
-    params: Params,
-    extra: Any,
-    batch: Batch,
-    key: Key[Array, ""],
-    *,
-    train: bool,
-) -> tuple[str, Any, Metrics]:
-    """Calls the loss of an update, and returns it as one of its metrics.
-
-    Args:
-      update: the update.
-      name: name of the loss as a metric, if none of its metrics is the loss itself.
-      params: all parameters.
-      extra: the other arrays of the model.
-      batch: the batch.
-      key: PRNG key of the loss.
-      train: True in training.
-
-    Returns:
-      `(name, extra, metrics)`, where `metrics[name]` is the loss.
-
-    Raises:
-      InputError: a loss that returns something else than `((sum, count), (extra, metrics))`.
-
-    Example:
-      >>> def loss(params, extra, batch, key, *, train):
-      ...     return (params["w"] ** 2, 1), (extra, {"w": (params["w"], 1)})
-      >>> update = Update(loss, optax.sgd(0.1))
-      >>> args = {"w": jnp.array(3.0)}, {}, {}, None
-      >>> name, _, metrics = call_loss(update, "objective", *args, train=True)
-      >>> name, [float(x) for x in metrics[name]]
-      ('objective', [9.0, 1.0])
-    """
-    returned: Any = update.loss(params, extra, batch, key, train=train)
-    allowed = "((sum, count), (extra, metrics)), with a dictionary of metrics"
-    if not _is_pair(returned) or not _is_pair(returned[1]):
-        raise InputError("value of the loss", type(returned).__name__, allowed)
-    loss, (extra, metrics) = returned
-    if not isinstance(metrics, Mapping):
-        raise InputError("value of the loss", f"metrics of {type(metrics).__name__}", allowed)
-    for field, pair in {"loss": loss, **metrics}.items():
-        if not _is_pair(pair):
-            allowed = "(sum, count), such as jaxdl.metrics.total(losses)"
-            raise InputError(field, "one array", allowed)
-    names = [each for each, pair in metrics.items() if pair[0] is loss[0] and pair[1] is loss[1]]
-    # A loss may return Python numbers.
-    metrics = jax.tree.map(jnp.asarray, dict(metrics))
-    value = wide(jnp.asarray(loss[0]))
-    name = [*names, name][0]
-    return name, extra, {**metrics, name: (value, jnp.asarray(loss[1]).astype(value.dtype))}
-
-
-def objective_names(updates: tuple[Update, ...]) -> list[str]:
-    """Returns the names of losses that are none of their metrics, numbered if two are equal."""
-    names = ["objective" if update.on is None else f"{update.on}_objective" for update in updates]
-    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
-
-
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2
-
-
-def _check(init: Any, updates: tuple[Update, ...]) -> None:
-    of_kind("init", init, Callable, "init(key, batch) -> (params, extra), such as task.init")
-    if not updates:
-        raise InputError("updates", updates, "at least one Update(loss, optimizer)")
-    for update in updates:
-        of_kind("updates", update, Update, "Updates, as in *task.updates(optax.adam(1e-3))")
-        of_kind("Update.loss", update.loss, Callable, "a loss, such as task.loss")
-        if not all(hasattr(update.optimizer, name) for name in ("init", "update")):
-            name = getattr(update.optimizer, "__name__", update.optimizer)
-            raise InputError("Update.optimizer", name, "a transformation, as optax.adam(1e-3)")
-        at_least("Update.times", update.times, 1)
-        of_kind("Update.frozen", update.frozen, Selection | None, "None, or use jaxdl.freeze")
-
-
-def _check_part(update: Update, params: Any) -> None:
-    """Raises InputError unless an update has parameters, and an optimizer that can change them."""
-    if update.on is not None and update.on not in params:
-        raise InputError("Update.on", update.on, f"None or one of {sorted(params)}")
-    if update.frozen is not None:
-        check_frozen(params, update.on, update.frozen)
-    part = trained(params, update.on, update.frozen)
-    if part is not params and schedule_free(update.optimizer.init(part)):
-        reason = "with a schedule-free optimizer, which averages all parameters"
-        if update.frozen is not None:
-            raise InputError("freeze", update.frozen.text(), f"no frozen layers {reason}")
-        raise InputError("Update.on", update.on, f"None {reason}")
+def _change(rule: Rule, state: State, batch: Batch, key: Key[Array, ""]) -> tuple[State, Metrics]:
+    """Applies a rule once."""
+    returned: Any = rule.change(state.params, state.extra, batch, key)
+    params, extra, metrics = check_rule_values(returned, state.params, state.extra)
+    params, extra = mean_over_replicas((params, extra))
+    return state.replace(params=params, extra=extra), metrics

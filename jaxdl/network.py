@@ -17,7 +17,7 @@ from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.applied import Applied
-from jaxdl.core import Batch, Params, State, learner
+from jaxdl.core import State, learner
 from jaxdl.data.arrays import as_numbers, checked_scaling
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.dataset import Dataset
@@ -30,6 +30,7 @@ from jaxdl.functions import bind
 from jaxdl.saving import network_description, without_carry
 from jaxdl.tasks import Task
 from jaxdl.training import evaluate
+from jaxdl.updates import Batch, Params
 from jaxdl.weights import (
     MODEL,
     WEIGHTS,

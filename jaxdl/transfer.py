@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Initial, Learner, Params, Update
+from jaxdl.core import Initial, Learner
 from jaxdl.errors import InputError, of_kind
 from jaxdl.layer_names import Selection, layer_and_collection, named_leaves, path_name, select
 from jaxdl.nn.norm import frozen_norms
+from jaxdl.updates import Batch, Params, Update
 from jaxdl.wrappers import Accumulated, accumulate
 
 #: Largest number of arrays or layers in a message.

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, Params, State, Sweep, Update, call_loss, objective_names
-from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.core import Learner, State, Sweep
+from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.finite import all_finite, finite
 from jaxdl.layer_names import trained, with_trained
 from jaxdl.metrics import Metric, Metrics, mean
+from jaxdl.updates import Batch, Params, Update, call_loss, objective_names
 
 
 def with_ema(learner: Learner, decay: float) -> Learner:
@@ -225,7 +226,7 @@ def accumulate(update: Update, n: int) -> Update:
       An update with the same metrics.
 
     Raises:
-      InputError: `n < 1`, or (while tracing) a batch size that `n` does not divide.
+      InputError: `n < 1`, no `Update`, or (while tracing) a batch size that `n` does not divide.
 
     Example:
       >>> import jaxdl, optax
@@ -233,6 +234,7 @@ def accumulate(update: Update, n: int) -> Update:
       >>> net = jaxdl.learner(task.init, accumulate(*task.updates(optax.sgd(0.1)), 4))
     """
     at_least("n", n, 1)
+    of_kind("update", update, Update, "an Update, such as that of task.updates(optax.adam(1e-3))")
     return update._replace(loss=Accumulated(update, n))
 
 

@@ -12,8 +12,9 @@ import optax
 
 import jaxdl
 from jaxdl import models, nn
-from jaxdl.core import Learner, Update
+from jaxdl.core import Learner
 from jaxdl.data.dataset import Dataset
+from jaxdl.updates import Update
 
 SIZE = 22
 BATCH = 8  # two steps per epoch; the last evaluation batch has 6 examples

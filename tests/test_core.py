@@ -10,10 +10,11 @@ import pytest
 from optax.contrib import schedule_free_eval_params, schedule_free_sgd
 
 import jaxdl
-from jaxdl.core import State, Update, inference
+from jaxdl.core import State, inference
 from jaxdl.errors import InputError, NonFinite
 from jaxdl.metrics import mean, total
 from jaxdl.replicas import AXIS
+from jaxdl.updates import Update
 from tests.training.linear import KEY, line, points
 
 ADAM = optax.adam(0.01)

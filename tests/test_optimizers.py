@@ -11,8 +11,9 @@ import optax.contrib
 import pytest
 
 from jaxdl import metrics
-from jaxdl.core import Learner, Update, inference, learner
+from jaxdl.core import Learner, inference, learner
 from jaxdl.optimizers import OPTIMIZERS, SCHEDULES, optimizer, schedule
+from jaxdl.updates import Update
 
 RNG = np.random.default_rng(0)
 SHAPES = {"conv": (3, 3, 2, 4), "dense": (5, 3), "bias": (4,), "scale": ()}

@@ -10,8 +10,9 @@ import optax.contrib
 import pytest
 
 from jaxdl import metrics
-from jaxdl.core import Update, learner
+from jaxdl.core import learner
 from jaxdl.optimizers import OPTIMIZERS, by_layer, optimizer, schedule
+from jaxdl.updates import Update
 from tests.test_optimizers import GRADS, PARAMS, RNG, STEPS, assert_close, run
 
 LAYERS = {"conv_0": {"kernel": "conv", "bias": "bias"}, "head": {"out": {"kernel": "dense"}}}

@@ -9,10 +9,11 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Update, inference
+from jaxdl.core import inference
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP
+from jaxdl.updates import Update
 from tests.contract import classifier
 from tests.training.linear import KEY, init, line, loss, points
 

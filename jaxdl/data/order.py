@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, Key, Shaped
 
-from jaxdl.core import Batch
 from jaxdl.rng import fold, per_key, stream
+from jaxdl.updates import Batch
 from jaxdl.xla import quick_options
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.core import Params
 from jaxdl.data.preprocessing import Steps
 from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
 from jaxdl.models.conditional import num_classes
 from jaxdl.network import Network
 from jaxdl.tasks.task import more_inputs
+from jaxdl.updates import Params
 
 #: Functions that draw random numbers, or that have arguments which are no arrays `[B, ...]`.
 NOT_EXPORTED = ("bound", "sample")

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxdl.core import Params, State
+from jaxdl.core import State
 from jaxdl.errors import InputError, not_in_jit, one_of
 from jaxdl.layer_names import named_leaves, path_name
 from jaxdl.rng import check_single_key, fold, stream
+from jaxdl.updates import Params
 
 Normalization = Literal["filter", "layer"] | None
 

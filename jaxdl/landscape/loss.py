@@ -13,7 +13,7 @@ from flax.errors import FlaxError
 from jax.tree_util import Partial
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Batch, Params, State, inference
+from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset, check_source
 from jaxdl.data.order import gather, sequential_order
 from jaxdl.errors import InputError, at_least, is_traced, not_in_jit, of_kind
@@ -22,6 +22,7 @@ from jaxdl.layer_names import STATISTICS, named_leaves
 from jaxdl.metrics import wide
 from jaxdl.nn.norm import batch_statistics
 from jaxdl.rng import check_single_key, fold, root, stream
+from jaxdl.updates import Batch, Params
 from jaxdl.xla import convolution_options, convolutions
 
 #: A loss as a function of parameters, such as the result of `loss_of`.

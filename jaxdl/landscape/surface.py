@@ -10,12 +10,12 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from jaxdl.core import Params
 from jaxdl.errors import InputError, at_least, in_range, not_in_jit
 from jaxdl.explain.layers import as_partial
 from jaxdl.landscape.directions import check_params, check_same
 from jaxdl.landscape.loss import Loss, check_loss, compiled
 from jaxdl.landscape.unfinished import Unfinished
+from jaxdl.updates import Params
 from jaxdl.xla import materialize
 
 Progress = Callable[[str], Any]

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.core import Params
 from jaxdl.errors import InputError, not_in_jit
 from jaxdl.landscape.directions import check_params, check_same
+from jaxdl.updates import Params
 
 
 class Plane(NamedTuple):

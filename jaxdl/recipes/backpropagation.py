@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.core import Params
 from jaxdl.explain import Graph, computation_graph, convolve, filter_gradient, input_gradient
+from jaxdl.updates import Params
 
 #: Arguments of `neuron` in the lecture notes of CS231n.
 NEURON = {"w0": 2.0, "x0": -1.0, "w1": -3.0, "x1": -2.0, "w2": -3.0}

@@ -151,7 +151,9 @@ class TrainingOptions:
         updates = task.updates(*optimizers)
         if self.freeze:
             updates = tuple(freeze(update, self.freeze) for update in updates)
-        net = learner(task.init, *(accumulate(update, self.accumulate) for update in updates))
+        if self.accumulate > 1:
+            updates = tuple(accumulate(update, self.accumulate) for update in updates)
+        net = learner(task.init, *updates)
         if self.initial:
             net = with_initial(net, load(self.initial).variables, skip=self.skip_initial or None)
         if self.ema:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl import data, landscape, plots
-from jaxdl.core import Params, State, inference
+from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.landscape.loss import Loss
@@ -22,6 +22,7 @@ from jaxdl.network import Network
 from jaxdl.rng import fold
 from jaxdl.runs.options import RunOptions
 from jaxdl.tasks import Task
+from jaxdl.updates import Params
 
 #: Space around a path, as a fraction of its longer side.
 MARGIN = 0.15

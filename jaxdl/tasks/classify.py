@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxdl import losses
 from jaxdl.augment import Augment, Mix, augment_batch
-from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, in_range, is_zero
 from jaxdl.explain.attacks import Attack
 from jaxdl.metrics import accuracy, total
@@ -27,6 +26,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params
 
 
 @recorded

@@ -11,7 +11,6 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from jaxdl.augment import Augment, augment_batch
-from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, at_least, in_range, is_zero
 from jaxdl.losses.adversarial import (
     AdversarialLosses,
@@ -34,6 +33,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params, Update
 
 
 class _Networks(NamedTuple):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Params
 from jaxdl.errors import InputError, at_least
 from jaxdl.tasks.sampling import check_filters, sample_token
+from jaxdl.updates import Params
 
 
 def generator(resume: Callable[..., tuple[Array, Any]]) -> Callable[..., Int[Array, "B N"]]:

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.replicas import gather_rows, local_rows
@@ -26,6 +25,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params
 
 
 @recorded

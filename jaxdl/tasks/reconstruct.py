@@ -9,7 +9,6 @@ from jaxtyping import Array, Float, Key
 
 from jaxdl import losses
 from jaxdl.augment import Augment, augment_batch
-from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError
 from jaxdl.metrics import total
 from jaxdl.tasks import likelihoods
@@ -24,6 +23,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params
 
 
 @recorded

@@ -7,7 +7,6 @@ import jax
 from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxdl import losses
-from jaxdl.core import Batch, Params
 from jaxdl.metrics import total
 from jaxdl.tasks.task import (
     Task,
@@ -21,6 +20,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params
 
 
 @recorded

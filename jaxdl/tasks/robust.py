@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, Num
 
-from jaxdl.core import Params
 from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.explain.attacks import Attack, perturb
+from jaxdl.updates import Params
 
 #: Logits of the classes as a function of inputs.
 Logits = Callable[[Float[Array, "B ..."]], Float[Array, "B C"]]

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 from jaxtyping import Array, Key, Num
 
-from jaxdl.core import Batch, Params, Update
 from jaxdl.errors import InputError, of_kind
 from jaxdl.metrics import mean, total, wide
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import length_mask, zero_invalid
 from jaxdl.nn.tap import call_kwargs, forwards
+from jaxdl.updates import Batch, Params, Update
 
 P = ParamSpec("P")
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
-from jaxdl.core import Batch, Params
 from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
@@ -25,6 +24,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
+from jaxdl.updates import Batch, Params
 
 #: The mean of q(z | x) and the logarithm of its variance.
 Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]

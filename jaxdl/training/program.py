@@ -13,10 +13,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from jaxdl.core import Batch, Learner, State, Sweep
+from jaxdl.core import Learner, State, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.metrics import Metrics, empty_rows, stack_rows, unpack_rows, write_row
 from jaxdl.rng import root
+from jaxdl.updates import Batch
 from jaxdl.xla import convolution_options, convolutions, few_threads, quick_options
 
 #: The largest number of steps per dispatch, which is the number of rows for metrics.

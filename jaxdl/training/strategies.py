@@ -14,12 +14,13 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from jaxdl.core import Batch, Learner, Sweep
+from jaxdl.core import Learner, Sweep
 from jaxdl.data.order import Window, gather
 from jaxdl.errors import InputError, one_of
 from jaxdl.replicas import AXIS
 from jaxdl.training.debugging import checked_program
 from jaxdl.training.program import Program, example_of, program
+from jaxdl.updates import Batch
 
 #: Leaves with fewer elements than this are not sharded under `fsdp`.
 FSDP_MIN_SIZE = 2**14

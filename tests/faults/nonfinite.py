@@ -18,10 +18,11 @@ import numpy as np
 import optax
 
 import jaxdl
-from jaxdl.core import Learner, Update
+from jaxdl.core import Learner
 from jaxdl.data.order import epoch_order
 from jaxdl.errors import NonFinite
 from jaxdl.training import Directory, strategy
+from jaxdl.updates import Update
 from tests.faults.command import main
 from tests.training.linear import KEY, abstract, init, loss, points
 

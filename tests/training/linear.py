@@ -8,9 +8,10 @@ import numpy as np
 import optax
 
 import jaxdl
-from jaxdl.core import Learner, State, Update
+from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset
 from jaxdl.metrics import total
+from jaxdl.updates import Update
 
 KEY = jax.random.key(7)
 

@@ -10,11 +10,11 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Update
 from jaxdl.errors import CheckFailed, InputError, NonFinite
 from jaxdl.metrics import total
 from jaxdl.training import Memory
 from jaxdl.training.strategies import Checked
+from jaxdl.updates import Update
 from tests.contract import ROWS
 from tests.training.linear import KEY, init, line, loss, points
 

@@ -9,10 +9,10 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Update
 from jaxdl.errors import CheckpointError
 from jaxdl.training import Checkpoint, Directory, InMemory, Patience, Pmapped, Sharded, state_sha256
 from jaxdl.training.fingerprint import key_text
+from jaxdl.updates import Update
 from tests.training import linear
 from tests.training.linear import KEY, line, points
 from tests.training.runs import Compiled, run

@@ -10,7 +10,6 @@ import pytest
 from jax.sharding import PartitionSpec
 
 import jaxdl
-from jaxdl.core import Update
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.order import epoch_order, training_windows
 from jaxdl.errors import InputError
@@ -25,6 +24,7 @@ from jaxdl.training import (
     strategy,
     train,
 )
+from jaxdl.updates import Update
 from tests.training.linear import KEY, line, points
 
 
