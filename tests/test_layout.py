@@ -46,6 +46,7 @@ ARROWS = {
     "xla": set(),
     "replicas": set(),
     "environment": {"rng"},
+    "rl": {"errors", "rng", "xla"},
     "core": {"errors", "metrics", "optimizer_states", "replicas", "layer_names", "xla"},
     "finite": {"core"},
     "wrappers": {"core", "errors", "finite", "metrics", "layer_names"},
