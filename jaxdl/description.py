@@ -16,6 +16,7 @@ from jaxdl.augment import Augment, Mix
 from jaxdl.errors import InputError, of_kind, one_of
 from jaxdl.explain import Attack
 from jaxdl.nn.embedding import Vectors
+from jaxdl.rl import environments
 from jaxdl.tasks import Task
 
 #: Fields of every Linen module that describe its place in another module.
@@ -32,8 +33,11 @@ TASKS: dict[str, Callable[..., Task]] = {
     "classify": tasks.classify,
     "gan": tasks.gan,
     "language": tasks.language,
+    "q_network": tasks.q_network,
+    "q_table": tasks.q_table,
     "reconstruct": tasks.reconstruct,
     "regress": tasks.regress,
+    "reinforce": tasks.reinforce,
     "vae": tasks.vae,
 }
 
@@ -53,7 +57,7 @@ AUGMENTS: dict[str, Callable[..., Any]] = {
 def classes() -> dict[str, type]:
     """Returns the classes that a description may name: modules of the library and their parts."""
     found: dict[str, type] = {"Attack": Attack}
-    for library in (layers, models):
+    for library in (layers, models, environments):
         for name, value in vars(library).items():
             if isinstance(value, type) and dataclasses.is_dataclass(value):
                 found[name] = value

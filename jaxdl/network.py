@@ -286,8 +286,9 @@ class Network:
         # Optimizers only count here; evaluation does not use them.
         count = len(inspect.signature(self.task.updates).parameters)
         init = functools.partial(_init_without_carry, self.task)
-        net = learner(init, *self.task.updates(*[optax.identity()] * count))
-        state = self.state.replace(opt=(optax.EmptyState(),) * count)
+        updates = self.task.updates(*[optax.identity()] * count)
+        net = learner(init, *updates)
+        state = self.state.replace(opt=(optax.EmptyState(),) * len(updates))
         return evaluate(net, state, data, key=key, batch_size=batch_size)
 
 

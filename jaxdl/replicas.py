@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jaxdl.errors import InputError
+
 #: Name of the axis over which the `pmap` strategy maps a step.
 AXIS = "replica"
 
@@ -98,3 +100,29 @@ def sum_over_replicas(tree: Any) -> Any:
     if not _mapped():
         return tree
     return jax.lax.psum(tree, AXIS)
+
+
+def one_replica(name: str) -> None:
+    """Raises InputError inside of the `pmap` strategy with several devices.
+
+    Args:
+      name: what cannot be divided.
+
+    Example:
+      >>> one_replica("q_table")
+    """
+    if replica_count() > 1:
+        allowed = f"single or sharded; {name} learns from one episode after the other"
+        raise InputError("strategy", "pmap", allowed)
+
+
+def replica_count() -> int:
+    """Returns the number of replicas, 1 outside of the `pmap` strategy.
+
+    Example:
+      >>> replica_count()
+      1
+    """
+    if not _mapped():
+        return 1
+    return jax.lax.axis_size(AXIS)

@@ -11,10 +11,10 @@ import numpy as np
 import optax
 
 import jaxdl
-from jaxdl import models, nn
+from jaxdl import models, nn, rl
 from jaxdl.core import Learner
-from jaxdl.data.dataset import Dataset
-from jaxdl.updates import Update
+from jaxdl.data import Dataset, Simulated
+from jaxdl.updates import Rule, Update
 
 SIZE = 22
 BATCH = 8  # two steps per epoch; the last evaluation batch has 6 examples
@@ -27,21 +27,23 @@ class Row(NamedTuple):
       updates: `updates(optimizer) -> tuple of Update`.
       init: the task's init.
       data: a few random examples.
+      pmap: False if the `pmap` strategy is refused.
       exact_pmap: True if the `pmap` strategy computes the same step as one device, because no
         layer or noise depends on the whole batch.
       wrap: changes the learner.
     """
 
-    updates: Callable[[optax.GradientTransformation], tuple[Update, ...]]
+    updates: Callable[[optax.GradientTransformation], tuple[Update | Rule, ...]]
     init: Callable
-    data: Dataset
+    data: Dataset | Simulated
     exact_pmap: bool = False
+    pmap: bool = True
     wrap: Callable[[Learner], Learner] = lambda net: net
 
     def learner(self, optimizer: optax.GradientTransformation) -> Learner:
         return self.learner_of(*self.updates(optimizer))
 
-    def learner_of(self, *updates: Update) -> Learner:
+    def learner_of(self, *updates: Update | Rule) -> Learner:
         return self.wrap(jaxdl.learner(self.init, *updates))
 
 
@@ -222,6 +224,29 @@ def conditional_dcgan() -> Row:
     )
 
 
+def q_table() -> Row:
+    """Returns SARSA in a game with chance, from four-tile boards."""
+    game = rl.environment("flippers", game="box", size=2, flips=0.1, limit=8)
+    task = jaxdl.tasks.q_table(game, rule="sarsa", rate_decay=0.5, exploration=(1.0, 0.1, 20))
+    return Row(lambda optimizer: task.updates(), task.init, Simulated(2), pmap=False)
+
+
+def q_network() -> Row:
+    """Returns a double duelling network with targets of two steps and BatchNorm."""
+    pole = rl.environment("cart_pole", limit=30)
+    model = models.Dueling(models.MLP((8,), 3, norm="batch"))
+    task = jaxdl.tasks.q_network(
+        model, pole, n_steps=2, moves=2, updates=2, replay=48, replay_batch=8, first_moves=32
+    )
+    return Row(task.updates, task.init, Simulated(2))
+
+
+def reinforce() -> Row:
+    catch = rl.environment("catch", rows=4, columns=3)
+    task = jaxdl.tasks.reinforce(models.MLP((8,), 4), catch, length=4)
+    return Row(task.updates, task.init, Simulated(2))
+
+
 ROWS: dict[str, Callable[[], Row]] = {
     "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
     "auxiliary_loss": lambda: classifier(Sowing(), (5,), exact_pmap=True),
@@ -259,4 +284,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "conditional_dcgan": conditional_dcgan,
     "frozen": frozen,
     "pretrained": pretrained,
+    "q_table": q_table,
+    "q_network": q_network,
+    "reinforce": reinforce,
 }

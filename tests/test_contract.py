@@ -15,12 +15,14 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.core import Learner
-from jaxdl.data.order import gather, training_windows
+from jaxdl.core import Learner, State
+from jaxdl.data.order import gather
+from jaxdl.errors import InputError
 from jaxdl.layer_names import path_name
 from jaxdl.metrics import means
 from jaxdl.training import Directory, Pmapped, Sharded, state_sha256, train
 from jaxdl.training.writers import Memory
+from jaxdl.updates import Rule, Update
 from tests.contract import BATCH, ROWS, Row
 
 KEY = jax.random.key(3)
@@ -95,8 +97,20 @@ def alone(name: str, i: int) -> tuple:
 
 
 def each_alone(name: str) -> list[tuple]:
-    """Returns `alone` for each update of the row."""
-    return [alone(name, i) for i in range(len(row(name).updates(optax.sgd(0.1))))]
+    """Returns `alone` for each update of the row; rules have no loss."""
+    updates = row(name).updates(optax.sgd(0.1))
+    return [alone(name, i) for i, each in enumerate(updates) if isinstance(each, Update)]
+
+
+@cache
+def by_rule(name: str, i: int) -> list[State]:
+    """Returns the states of three steps of the i-th update of the row alone, a rule."""
+    net = row(name).learner_of(row(name).updates(optax.sgd(0.1))[i])
+    batch = batch_of(row(name))
+    states = [jax.jit(net.init)(KEY, batch)]
+    for _ in range(3):
+        states.append(jax.jit(net.step)(states[-1], batch, KEY)[0])
+    return states
 
 
 @cache
@@ -169,14 +183,12 @@ def test_sharded_equals_single(name, devices):
 )
 def test_pmap_agrees_with_its_docstring(name):
     made = row(name)
-    mapped = train(
-        sgd(name),
-        made.data,
-        key=KEY,
-        steps=6,
-        batch_size=BATCH,
-        strategy=Pmapped(jax.devices()[:2]),
-    )
+    options = {"key": KEY, "steps": 6, "batch_size": BATCH, "strategy": Pmapped(jax.devices()[:2])}
+    if not made.pmap:
+        with pytest.raises(InputError, match="strategy: got 'pmap', allowed: single"):
+            train(sgd(name), made.data, **options)
+        return
+    mapped = train(sgd(name), made.data, **options)
     single = run(name, 1)[0]
     if made.exact_pmap:
         assert_close(single, jax.device_get(mapped))
@@ -249,8 +261,10 @@ def test_a_collection_changes_in_exactly_one_update(name):
     first = init(name)(KEY, batch_of(row(name))).extra
     if not first:
         pytest.skip("has parameters only")
+    rules = enumerate(row(name).updates(optax.sgd(0.1)))
+    ends = [states[:2] for _, _, states, _ in each_alone(name)]
+    ends += [by_rule(name, i)[:2] for i, each in rules if isinstance(each, Rule)]
     for part in first:  # a collection, or for a GAN the collections of one network
-        ends = [states[:2] for _, _, states, _ in each_alone(name)]
         assert (
             sum(state_sha256(old.extra[part]) != state_sha256(new.extra[part]) for old, new in ends)
             == 1
@@ -266,6 +280,10 @@ def test_signatures(name):
     assert list(inspect.signature(net.step).parameters) == ["state", "batch", "key"]
     assert list(inspect.signature(net.evaluate).parameters) == ["state", "batch", "key"]
     for update in made.updates(optax.sgd(0.1)):
+        if isinstance(update, Rule):
+            names = inspect.signature(update.change).parameters
+            assert list(names) == ["params", "extra", "batch", "key"]
+            continue
         names = inspect.signature(update.loss).parameters
         assert list(names) == ["params", "extra", "batch", "key", "train"]
         assert names["train"].kind is inspect.Parameter.KEYWORD_ONLY
@@ -294,7 +312,9 @@ def test_step_and_evaluation_are_the_same_program_twice(name):
 
 @rows
 def test_state_holds_arrays_only(name):
-    for _, _, (first, *_), _ in each_alone(name):
+    states = [init(name)(KEY, batch_of(row(name)))]
+    states += [first for _, _, (first, *_), _ in each_alone(name)]
+    for first in states:
         assert all(isinstance(x, jax.Array) and not x.weak_type for x in jax.tree.leaves(first))
 
 
@@ -333,13 +353,11 @@ def finish(name: str, directory: str) -> list[str]:
     made = row(name)
     strategy = Sharded(jax.devices()[:1])
     hashes = []
-    program = strategy.compile(
-        sgd(name), next(training_windows(made.data, KEY, BATCH, 0, strategy.place))
-    )
+    program = strategy.compile(sgd(name), next(made.data.training(KEY, BATCH, 0, strategy.place)))
     store = Directory(f"{directory}/{name}", last=9)
     for number in store.steps():
         state, *_ = store.restore(program.abstract, number)
-        windows = training_windows(made.data, KEY, BATCH, number, strategy.place)
+        windows = made.data.training(KEY, BATCH, number, strategy.place)
         window = next(windows)
         while int(state.step) < 5:
             if int(state.step) >= window.end:

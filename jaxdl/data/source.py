@@ -3,13 +3,14 @@
 import hashlib
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from jaxtyping import Array, Key
 
 from jaxdl.data.order import Indexed, Window, epoch_order, sequential_order
+from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.errors import InputError, at_least
 from jaxdl.rng import stream
 
@@ -64,14 +65,18 @@ class Source(Protocol):
 class Simulated:
     """A source without fields, for learners that act in an environment.
 
-    Its batches have only the field `mask`, which is 1.
+    Its batches have only the field `mask`, which is 1 in training. In an evaluation each row of a
+    batch is an episode.
 
     Args:
       steps_per_epoch: number of steps that count as an epoch, at least 1.
       name: name of the source in results.
+      episodes: number of episodes of an evaluation, at least 1. None means those of one batch.
+      arrays: an example of each field that the network reads, `[N, ...]`, for its description in a
+        file.
 
     Raises:
-      InputError: fewer than 1 step.
+      InputError: fewer than 1 step or episode.
 
     Example:
       >>> from jaxdl.rng import root
@@ -80,13 +85,26 @@ class Simulated:
       ({}, 200, (100, 4))
     """
 
-    contiguous = False
+    #: Row i of a batch is the same environment as row i of the batch before it.
+    contiguous = True
     size = sys.maxsize
 
-    def __init__(self, steps_per_epoch: int, name: str = "simulated"):
+    def __init__(
+        self,
+        steps_per_epoch: int,
+        name: str = "simulated",
+        *,
+        episodes: int | None = None,
+        arrays: Mapping[str, Any] | None = None,
+    ):
         at_least("steps_per_epoch", steps_per_epoch, 1)
+        if episodes is not None:
+            at_least("episodes", episodes, 1)
         self.steps = steps_per_epoch
         self.name = name
+        self.episodes = episodes
+        self.arrays = dict(arrays or {})
+        self.preprocessing = Preprocessing()
         self.sha256 = hashlib.sha256(f"{name} {steps_per_epoch}".encode()).hexdigest()
 
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -102,8 +120,8 @@ class Simulated:
             yield Window({}, order, epoch * self.steps)
 
     def evaluation(self, batch_size: int, place: Callable[[Any], Any]) -> Iterable[Window]:
-        """Returns one window with a single batch."""
-        return [Window({}, place(np.zeros((1, batch_size), np.int32)), 0)]
+        """Returns one window with a row for each episode; -1 pads the last batch."""
+        return [Window({}, place(sequential_order(self.episodes or batch_size, batch_size)), 0)]
 
 
 class Paired:

@@ -6,6 +6,7 @@ from jaxdl.models.cnn1d import CNN1D, tcn
 from jaxdl.models.conditional import Conditional
 from jaxdl.models.conv_decoder import ConvDecoder, UpStage
 from jaxdl.models.dcgan import dcgan
+from jaxdl.models.dueling import Dueling
 from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
@@ -22,6 +23,7 @@ __all__ = [
     "Autoencoder",
     "Conditional",
     "ConvDecoder",
+    "Dueling",
     "EfficientNet",
     "InvertedResidual",
     "OneHot",

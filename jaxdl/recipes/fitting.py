@@ -148,7 +148,7 @@ class TrainingOptions:
 
     def make_learner(self, task: Task, *optimizers: optax.GradientTransformation) -> Learner:
         """Returns the learner of a task, whose `updates` use the optimizers."""
-        updates = task.updates(*optimizers)
+        updates: Any = task.updates(*optimizers)
         if self.freeze:
             updates = tuple(freeze(update, self.freeze) for update in updates)
         if self.accumulate > 1:

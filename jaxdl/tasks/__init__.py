@@ -7,8 +7,11 @@ from jaxdl.tasks.generation import generator
 from jaxdl.tasks.language import language
 from jaxdl.tasks.latent import interpolate, latent_grid
 from jaxdl.tasks.likelihoods import likelihood
+from jaxdl.tasks.q_network import q_network
+from jaxdl.tasks.q_table import q_table
 from jaxdl.tasks.reconstruct import reconstruct
 from jaxdl.tasks.regress import regress
+from jaxdl.tasks.reinforce import reinforce
 from jaxdl.tasks.sampling import check_filters, sample_token
 from jaxdl.tasks.task import Task
 from jaxdl.tasks.vae import vae
@@ -24,8 +27,11 @@ __all__ = [
     "language",
     "latent_grid",
     "likelihood",
+    "q_network",
+    "q_table",
     "reconstruct",
     "regress",
+    "reinforce",
     "sample_token",
     "vae",
 ]

@@ -18,7 +18,7 @@ from jaxdl.metrics import mean, total, wide
 from jaxdl.nn.norm import refuse_single_values
 from jaxdl.nn.sequences import length_mask, zero_invalid
 from jaxdl.nn.tap import call_kwargs, forwards
-from jaxdl.updates import Batch, Params, Update
+from jaxdl.updates import Batch, Params, Rule, Update
 
 P = ParamSpec("P")
 
@@ -35,7 +35,7 @@ class Task:
     Attributes:
       init: `init(key, batch) -> (params, extra)`.
       updates: `updates(*optimizers) -> updates`, the updates of a learner. A task has one optimizer
-        for each network that is trained on its own: one, or two for a GAN.
+        for each network that is trained on its own: one, two for a GAN, none for a table.
       functions: the losses and the inference functions, by name. A loss is
         `loss(params, extra, batch, key, *, train) -> ((sum, count), (extra, metrics))`. An
         inference function is `f(params, extra, *inputs) -> outputs` (see `jaxdl.bind`).
@@ -50,7 +50,7 @@ class Task:
     """
 
     init: Callable[[Key[Array, ""], Batch], tuple[Params, Any]]
-    updates: Callable[..., tuple[Update, ...]]
+    updates: Callable[..., tuple[Update | Rule, ...]]
     functions: Mapping[str, Callable[..., Any]]
     name: str = ""
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)

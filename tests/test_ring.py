@@ -1,0 +1,63 @@
+"""The ring buffer against a Python deque, and the places from which it samples."""
+
+from collections import deque
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.ring import Ring, push, ring, sample, sample_rings
+
+KEY = jax.random.key(5)
+RNG = np.random.default_rng(0)
+
+
+def test_the_items_are_those_of_a_deque():
+    buffer = ring({"x": jnp.zeros(2), "n": jnp.zeros((), jnp.int32)}, 5)
+    expected = deque(maxlen=5)
+    add = jax.jit(push)
+    for i in range(13):
+        item = {"x": RNG.normal(size=2).astype(np.float32), "n": np.int32(i)}
+        buffer = add(buffer, item)
+        expected.append(item)
+        assert int(buffer.size) == len(expected)
+        assert int(buffer.added) == i + 1
+        rows = np.argsort(np.asarray(buffer.items["n"][: len(expected)]))
+        for row, each in zip(rows, expected, strict=True):
+            assert int(buffer.items["n"][row]) == each["n"]
+            np.testing.assert_array_equal(buffer.items["x"][row], each["x"])
+
+
+@pytest.mark.parametrize("added", [3, 4, 9])
+def test_samples_are_consecutive_and_every_place_is_equally_probable(added):
+    buffer = ring(jnp.zeros((), jnp.int32), 4)
+    for i in range(added):
+        buffer = push(buffer, jnp.int32(i))
+    draw = jax.jit(jax.vmap(lambda key: sample(buffer, key, 2)))
+    pairs = np.asarray(draw(jax.random.split(KEY, 3000)))
+    assert (pairs[:, 1] - pairs[:, 0] == 1).all()
+    first, counts = np.unique(pairs[:, 0], return_counts=True)
+    oldest = max(added - 4, 0)
+    assert first.tolist() == list(range(oldest, added - 1))
+    # Four standard deviations of a count.
+    expected = 3000 / len(first)
+    assert (abs(counts - expected) < 4 * np.sqrt(expected)).all()
+
+
+def test_samples_of_several_rings_come_from_all_of_them():
+    rings = Ring(jnp.zeros((3, 4), jnp.int32), jnp.zeros(3, jnp.int32))
+    for i in range(6):
+        rings = jax.vmap(push)(rings, jnp.arange(3, dtype=jnp.int32) * 100 + i)
+    pairs = np.asarray(sample_rings(rings, KEY, 2000, 2))
+    assert pairs.shape == (2000, 2)
+    assert (pairs[:, 1] - pairs[:, 0] == 1).all()
+    values, counts = np.unique(pairs[:, 0], return_counts=True)
+    assert values.tolist() == [b * 100 + i for b in range(3) for i in (2, 3, 4)]
+    assert (abs(counts - 2000 / 9) < 4 * np.sqrt(2000 / 9)).all()
+
+
+def test_a_ring_has_room():
+    with pytest.raises(InputError, match="capacity: got 0, allowed: at least 1"):
+        ring(jnp.zeros(()), 0)
