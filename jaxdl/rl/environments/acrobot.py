@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,12 @@ class Acrobot(Environment):
         """Torques on the joint between the links."""
         return ("torque -1", "torque 0", "torque 1")
 
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """Limits of sine and cosine and of both velocities."""
+        high = [1.0, 1.0, 1.0, 1.0, MOST_SPEED_1, MOST_SPEED_2]
+        return [-number for number in high], high
+
     def reset(self, key: Key[Array, ""]) -> AcrobotState:
         """Returns a state near the hanging links at rest."""
         first = jax.random.uniform(key, (4,), minval=-0.1, maxval=0.1)
@@ -136,11 +142,11 @@ def _derivative(motion: Motion, torque: Float[Array, ""]) -> Motion:
     cos_2 = jnp.cos(angle_2)
     d1 = CENTER**2 + (1 + CENTER**2 + 2 * CENTER * cos_2) + 2
     d2 = CENTER**2 + CENTER * cos_2 + 1
-    phi2 = CENTER * GRAVITY * jnp.cos(angle_1 + angle_2 - math.pi / 2)
+    phi2 = CENTER * GRAVITY * jnp.sin(angle_1 + angle_2)
     phi1 = (
         -CENTER * velocity_2**2 * sin_2
         - 2 * CENTER * velocity_2 * velocity_1 * sin_2
-        + (CENTER + 1) * GRAVITY * jnp.cos(angle_1 - math.pi / 2)
+        + (CENTER + 1) * GRAVITY * jnp.sin(angle_1)
         + phi2
     )
     acceleration_2 = (torque + d2 / d1 * phi1 - CENTER * velocity_1**2 * sin_2 - phi2) / (

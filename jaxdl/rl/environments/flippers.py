@@ -2,19 +2,20 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.rl.environment import (
     FiniteEnvironment,
     Outcomes,
     Stepped,
     check_limit,
+    check_share,
     truncated_at,
 )
 
@@ -78,8 +79,7 @@ class Flippers(FiniteEnvironment):
         at_least("size", self.size, 3 if self.game == "plus" else 2)
         if self.size > 4:
             raise InputError("size", self.size, "at most 4, which has 65,536 boards")
-        if self.flips != 1:
-            in_range("flips", self.flips, 0, 1)
+        check_share("flips", self.flips)
         one_of("reward", self.reward, ("win", "move"))
         one_of("start", self.start, ("open", "any"))
         check_limit(self.limit)
@@ -99,6 +99,11 @@ class Flippers(FiniteEnvironment):
     def won_boards(self) -> tuple[int, ...]:
         """Indices of the won boards, in increasing order."""
         return _won_boards(self.game, self.size)
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """0 and 1."""
+        return 0.0, 1.0
 
     def reset(self, key: Key[Array, ""]) -> FlippersState:
         """Returns a random board."""
