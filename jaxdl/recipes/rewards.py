@@ -8,15 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxdl import models, optimizers, plots, tasks
+from jaxdl import models, plots, tasks
 from jaxdl.core import State
 from jaxdl.data.source import Simulated
+from jaxdl.errors import one_of
 from jaxdl.functions import bind
+from jaxdl.plots.agents import DRAWN
+from jaxdl.plots.curves import members, series
 from jaxdl.recipes.fitting import TrainingOptions
-from jaxdl.rl import Environment, FiniteEnvironment, environment, step_and_reset
-from jaxdl.rl.exact import transitions, value_iteration
+from jaxdl.rl import (
+    Acrobot,
+    CartPole,
+    Environment,
+    FiniteEnvironment,
+    Flippers,
+    MountainCar,
+    environment,
+)
+from jaxdl.rl.exact import value_iteration
 from jaxdl.rng import root, stream
-from jaxdl.runs.options import Options
+from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 from jaxdl.tasks import Task
 
@@ -62,6 +73,10 @@ class AgentOptions:
     target_every: int = 1
     """Steps from one move of the target network to the next."""
 
+    def validate(self, run: RunOptions) -> None:
+        """Raises InputError for an unknown method. The task checks the other options."""
+        one_of("method", self.method, ["dqn", "reinforce"])
+
 
 class Preset(NamedTuple):
     """Defaults of an environment.
@@ -90,6 +105,13 @@ PRESETS: dict[str, Preset] = {
     "catch": Preset(3_000, _CONTROL, 1.0),
     "flippers": Preset(10_000, _CONTROL, 1.0),
 }
+
+
+#: Options that `jaxdl.tasks.q_network` takes under the same name.
+Q_OPTIONS = (
+    *("discount", "double", "n_steps", "updates", "replay", "replay_batch", "first_moves"),
+    *("target_rate", "target_every"),
+)
 
 
 def with_preset(agent: AgentOptions, name: str) -> AgentOptions:
@@ -121,15 +143,14 @@ def agent_task(agent: AgentOptions, world: Environment, dtype: Any = None) -> Ta
     if agent.method == "reinforce":
         model: nn.Module = models.MLP(agent.hidden, world.actions + 1, "tanh", dtype=dtype)
         length = getattr(world, "limit", 500)
-        return tasks.reinforce(model, world, discount=agent.discount, length=length)
+        discount: Any = agent.discount
+        return tasks.reinforce(model, world, discount=discount, length=length)
     model = models.MLP(agent.hidden, world.actions, dtype=dtype)
     if agent.dueling:
         model = models.Dueling(models.MLP(agent.hidden, world.actions + 1, dtype=dtype))
-    names = ("discount", "double", "n_steps", "updates", "replay", "replay_batch", "first_moves")
-    names = (*names, "target_rate", "target_every")
-    exploration = agent.explore_from, agent.explore_to, agent.explore_moves
-    chosen = {name: getattr(agent, name) for name in names}
-    return tasks.q_network(model, world, exploration=exploration, **chosen)
+    chosen: dict[str, Any] = {name: getattr(agent, name) for name in Q_OPTIONS}
+    chosen["exploration"] = agent.explore_from, agent.explore_to, agent.explore_moves
+    return tasks.q_network(model, world, **chosen)
 
 
 def sources(world: Environment, name: str, steps: int, episodes: int) -> dict[str, Simulated]:
@@ -184,8 +205,8 @@ def _last_returns(run: Run[Options]) -> np.ndarray:
     """Returns the mean greedy return of the last validations of each seed."""
     records = run.records()
     name = "validation/greedy_return"
-    names = plots.curves.members(records, name) or [name]
-    means = [plots.curves.series(records, each)[1][-LAST:].mean() for each in names]
+    names = members(records, name) or [name]
+    means = [series(records, each)[1][-LAST:].mean() for each in names]
     return run.per_seed(np.array(means) if len(means) > 1 else means[0])
 
 
@@ -203,8 +224,7 @@ def table_errors(
     Returns:
       The number of states whose greedy action is the best one, and the greatest error of a value.
     """
-    model = transitions(world)
-    q = np.asarray(value_iteration(model, discount).q)
+    q = value_iteration(world, discount).q
     indices = np.flatnonzero(~_over(world))
     inputs = jax.vmap(lambda i: world.observe(world.state_of(i)))(jnp.asarray(indices, jnp.int32))
     found = np.asarray(bind(task.predict, state)(inputs))
@@ -212,6 +232,26 @@ def table_errors(
     best = exact >= exact.max(-1, keepdims=True) - 1e-9
     right = best[np.arange(len(indices)), found.argmax(-1)]
     return float(right.sum()), float(abs(found - exact).max())
+
+
+def table_metrics(
+    run: Run[Options], task: Task, state: State, world: Environment, agent: AgentOptions
+) -> dict[str, Any]:
+    """Returns `optimal_boards` and `greatest_error` per seed, for Flippers; else nothing.
+
+    Args:
+      run: run after its training.
+      task: task of the agent.
+      state: its state, of all seeds.
+      world: the environment.
+      agent: options of the agent.
+    """
+    if not isinstance(world, Flippers) or task.name != "q_network" or world.flips:
+        return {}
+    assert agent.discount is not None
+    found = [table_errors(task, each, world, agent.discount) for each in run.members(state)]
+    boards, errors = (run.per_seed(np.array(values)) for values in zip(*found, strict=True))
+    return {"optimal_boards": boards, "greatest_error": errors}
 
 
 def _over(world: FiniteEnvironment) -> np.ndarray:
@@ -233,10 +273,8 @@ def played(task: Task, state: State, world: Environment, seed: int) -> list[Any]
 
     @jax.jit
     def move(now: Any, move_key: Any) -> Any:
-        action = act(world.observe(now))
-        transition, _ = step_and_reset(world, now, action, move_key)
-        after, *_ = world.step(now, action, stream(move_key, "step"))
-        return after, transition.terminated | transition.truncated
+        after, _, terminated, truncated = world.step(now, act(world.observe(now)), move_key)
+        return after, terminated | truncated
 
     now = jax.jit(world.reset)(key)
     states = [jax.device_get(now)]
@@ -246,3 +284,113 @@ def played(task: Task, state: State, world: Environment, seed: int) -> list[Any]
         states.append(jax.device_get(now))
         over = bool(ended)
     return states
+
+
+def draw_agent(
+    run: Run[Options], task: Task, state: State, world: Environment, moves: float
+) -> None:
+    """Draws the returns of all seeds, the values of states, and an episode before and after.
+
+    Args:
+      run: run after its training.
+      task: task of the agent.
+      state: its state, of all seeds.
+      world: the environment.
+      moves: number of moves of one step.
+    """
+    name = _name(world)
+    goal = PRESETS[name].goal
+    first = run.first_seed(state)
+    counts = "1 seed" if run.key.ndim == 0 else f"{len(run.seeds)} seeds"
+    value = float(np.mean(_last_returns(run)))
+    title = f"{name}, {counts}: mean return {value:.1f} of the last {LAST} evaluations"
+    records = run.records()
+    plots.return_curves(records, run.figure("returns"), moves, title=title, goal=goal)
+    untrained = fresh(task, run.first_key(), moves)
+    films = {
+        "before": played(task, untrained, world, 0),
+        "after": played(task, first, world, 0),
+    }
+    shown = {label: [drawing(world, each) for each in film] for label, film in films.items()}
+    path = run.figure("episode").with_suffix(".gif")
+    lengths = " and ".join(str(len(film) - 1) for film in films.values())
+    title = f"{name}: an episode before and after the training, {lengths} moves"
+    plots.episode_gif(shown, DRAWN[name], path, title=title)
+    if name in PLANES and task.name == "q_network":
+        draw_values(run, task, first, world, films["after"])
+
+
+#: The plane of a picture of values: horizontal and vertical axis, each an index of the observation,
+#: its name, and its range.
+PLANES: dict[str, tuple[tuple[int, str, float, float], ...]] = {
+    "cart_pole": (
+        (2, "angle of the pole in radians", -0.21, 0.21),
+        (3, "angular velocity in radians per second", -2.0, 2.0),
+    ),
+    "mountain_car": ((0, "position", -1.2, 0.6), (1, "velocity per move", -0.07, 0.07)),
+}
+
+
+def draw_values(
+    run: Run[Options], task: Task, state: State, world: Environment, film: list[Any]
+) -> None:
+    """Draws the values of states in a plane, with an episode. Other numbers are 0.
+
+    Args:
+      run: run after its training.
+      task: task of the agent.
+      state: its state.
+      world: the environment.
+      film: states of the episode.
+    """
+    plane = PLANES[_name(world)]
+    axes = [(label, np.linspace(low, high, 61)) for _, label, low, high in plane]
+    columns = [index for index, *_ in plane]
+    observations = np.stack([np.asarray(world.observe(each)) for each in film])
+    grid = np.zeros((61, 61, observations.shape[1]), np.float32)
+    grid[..., columns[0]] = axes[0][1]
+    grid[..., columns[1]] = axes[1][1][:, None]
+    q = np.asarray(bind(task.predict, state)(jnp.asarray(grid.reshape(61 * 61, -1))))
+    values = q.max(-1).reshape(61, 61)
+    paths = {f"an episode of {len(film) - 1} moves": observations[:, columns]}
+    title = f"{_name(world)}: values from {values.min():.1f} to {values.max():.1f}"
+    plots.value_map(values, axes, paths, run.figure("values"), title=title)
+
+
+def _name(world: Environment) -> str:
+    """Returns the name of an environment."""
+    names = {type(environment(name)): name for name in PRESETS}
+    return names[type(world)]
+
+
+def fresh(task: Task, key: Any, moves: float) -> State:
+    """Returns the state of an agent before its training.
+
+    Args:
+      task: task of the agent.
+      key: root key of the run.
+      moves: number of moves of one step.
+    """
+    batch = {"mask": jnp.ones(max(1, int(moves)))}
+    params, extra = jax.jit(task.init)(stream(key, "init"), batch)
+    return State(jnp.zeros((), jnp.int32), params, (), extra)
+
+
+def drawing(world: Environment, state: Any) -> Any:
+    """Returns the numbers of a state that its picture needs.
+
+    Args:
+      world: the environment.
+      state: its state.
+    """
+    if isinstance(world, CartPole):
+        return state.x, state.angle
+    if isinstance(world, MountainCar):
+        return (state.position,)
+    if isinstance(world, Acrobot):
+        return state.angle_1, state.angle_2
+    picture = np.asarray(world.observe(state))
+    if picture.ndim == 3:
+        return picture[..., 0]
+    side = round(len(picture) ** 0.5)
+    return picture.reshape(side, side)

@@ -29,7 +29,16 @@ from jaxdl.rl.exact import (
 )
 from jaxdl.rl.gymnasium import evaluate_in_gymnasium, to_gymnasium
 from jaxdl.rl.named import ENVIRONMENTS, environment
+from jaxdl.rl.policies import epsilon_greedy, epsilon_greedy_probabilities
 from jaxdl.rl.replies import Replies, against_every_reply
+from jaxdl.rl.targets import (
+    double_q_target,
+    expected_sarsa_target,
+    n_step_return,
+    q_learning_target,
+    returns_to_go,
+    sarsa_target,
+)
 
 __all__ = [
     "Acrobot",
@@ -50,13 +59,21 @@ __all__ = [
     "check_action",
     "check_environment",
     "distances",
+    "double_q_target",
     "dynamics",
     "environment",
+    "epsilon_greedy",
+    "epsilon_greedy_probabilities",
     "evaluate_in_gymnasium",
     "expected_moves",
+    "expected_sarsa_target",
     "greedy",
+    "n_step_return",
     "optimal_boards",
     "policy_evaluation",
+    "q_learning_target",
+    "returns_to_go",
+    "sarsa_target",
     "step_and_reset",
     "to_gymnasium",
     "transitions",

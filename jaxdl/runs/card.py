@@ -1,6 +1,7 @@
 """A result in words: on the terminal, and as the model card of a run (`README.md`)."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ def model_card(directory: str, result: Mapping[str, Any], model: Mapping[str, An
         spread = f" ± {deviations[metric]:.4g}" if metric in deviations else ""
         lines.append(f"| {metric} | {value:.6g}{spread} |")
     lines += ["", "| set | name | examples |", "|---|---|---|"]
-    lines += [f"| {part} | {each['name']} | {each['size']:,} |" for part, each in data.items()]
+    for part, each in data.items():
+        size = "simulated" if each["size"] == sys.maxsize else f"{each['size']:,}"
+        lines.append(f"| {part} | {each['name']} | {size} |")
     lines += ["", "## Use", "", "```python", "import jaxdl", ""]
     lines += [f"network = jaxdl.load({directory!r})", "```", ""]
     lines += [

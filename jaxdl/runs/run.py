@@ -14,11 +14,13 @@ from typing import Any, Generic, TypeVar
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 from jaxdl import rng
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.owner import Owner
+from jaxdl.data.source import Simulated, Source
 from jaxdl.errors import InputError
 from jaxdl.output import log_to_file
 from jaxdl.plots import image_grid, pictures_gif
@@ -44,6 +46,9 @@ from jaxdl.weights import MODEL, write_model
 
 #: File of the numbers that a run computes before its training.
 NUMBERS = "numbers.json"
+
+#: Sources of a training, which a file describes.
+Readable = Dataset | MemberRows | Simulated
 
 #: Class of the options; a `Run[Options]` is a run of any experiment.
 C_co = TypeVar("C_co", bound=Options, covariant=True)
@@ -135,8 +140,8 @@ class Run(Generic[C_co]):
     def fit(
         self,
         learner: Learner,
-        data: Dataset | MemberRows,
-        validation: Dataset | MemberRows | None = None,
+        data: Readable,
+        validation: Readable | None = None,
         patience: Patience | None = None,
         on_validation: Callable[[State], None] | None = None,
         task: Task | None = None,
@@ -207,9 +212,7 @@ class Run(Generic[C_co]):
             )
         return state
 
-    def _claim(
-        self, sets: dict[str, str], data: Dataset | MemberRows, task: Task | None
-    ) -> Directory:
+    def _claim(self, sets: dict[str, str], data: Readable, task: Task | None) -> Directory:
         """Checks `stop_after`, makes the directory of the run and returns its store."""
         store = Directory(self.out / "checkpoints", warn=self.warn)
         newest = max(store.steps(), default=0)
@@ -249,7 +252,7 @@ class Run(Generic[C_co]):
                 runs = f" of {self.key.size} runs in total"
             self.warn(f"{skipped} steps{runs} were skipped because of NaN or infinite values")
 
-    def test(self, learner: Learner, state: State, data: Dataset) -> dict[str, Any]:
+    def test(self, learner: Learner, state: State, data: Source) -> dict[str, Any]:
         """Computes the metrics of the test set, as `test/...`; arrays `[N]` for N > 1 seeds.
 
         An experiment should call this once, at its end.
@@ -311,6 +314,10 @@ class Run(Generic[C_co]):
         """Returns the state of the first seed, the one that figures show."""
         return state.members()[0]
 
+    def first_key(self) -> Key[Array, ""]:
+        """Returns the root key of the first seed."""
+        return self.key.reshape(-1)[0]
+
     def members(self, state: State) -> list[State]:
         """Returns the state of each seed."""
         return state.members()
@@ -319,7 +326,7 @@ class Run(Generic[C_co]):
         """Returns a metric as `finish` expects it, from one value per seed or one for all seeds."""
         return np.broadcast_to(values, len(self.seeds)).reshape(self.key.shape)
 
-    def finish(self, state: State, metrics: Mapping[str, Any], **data: Dataset) -> dict[str, Any]:
+    def finish(self, state: State, metrics: Mapping[str, Any], **data: Source) -> dict[str, Any]:
         """Writes `result.json`, which marks the run as finished.
 
         Args:

@@ -1,0 +1,92 @@
+"""A deep Q-network, or a policy gradient, that learns from the rewards of an environment.
+
+    python experiments/dqn.py --seeds 10
+    python experiments/dqn.py --environment mountain_car --seeds 5
+    python experiments/dqn.py --environment catch --seeds 3
+    python experiments/dqn.py --environment flippers --seeds 3
+    python experiments/dqn.py --method reinforce --batch-size 8 --steps 1000
+
+Environments, replay and target network are parts of the state, so a run resumes with the same
+bits, and several seeds are trained in one program. The weights that play are averages (`--ema`).
+A batch is one move in each of `--batch-size` environments.
+"""
+
+import dataclasses
+from typing import Any, Literal, Self
+
+from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.recipes import TrainingOptions
+from jaxdl.recipes.rewards import (
+    PRESETS,
+    AgentOptions,
+    agent_task,
+    draw_agent,
+    fit_agent,
+    sources,
+    table_metrics,
+    with_preset,
+)
+from jaxdl.rl import environment
+from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayOptions(RunOptions):
+    """Options of a run in an environment."""
+
+    data: str = "simulated"
+    """The moves are simulated; --environment chooses the world."""
+    batch_size: int = 4
+    """Environments side by side."""
+    validation: float = 0.0
+    """Without effect: an evaluation plays episodes of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of the experiment."""
+
+    run: PlayOptions = PlayOptions()
+    training: TrainingOptions = TrainingOptions(schedule="cosine", ema=0.999)
+    agent: AgentOptions = AgentOptions()
+
+    environment: Literal["cart_pole", "mountain_car", "acrobot", "catch", "flippers"] = "cart_pole"
+    """The world in which the agent moves."""
+    episodes: int = 100
+    """Greedy episodes of the test."""
+
+    def validate(self) -> Self:
+        one_of("data", self.run.data, ["simulated"])
+        one_of("environment", self.environment, PRESETS)
+        at_least("episodes", self.episodes, 1)
+        self.training.refuse_find_lr("whose losses do not fall steadily")
+        if self.training.initial or self.training.freeze:
+            raise InputError("initial", self.training.initial, "none in this experiment")
+        agent_task(with_preset(self.agent, self.environment), environment(self.environment))
+        return super().validate()
+
+    def for_smoke(self) -> Self:
+        agent = dataclasses.replace(self.agent, first_moves=200, replay=400)
+        return dataclasses.replace(super().for_smoke(), agent=agent, episodes=4)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains and tests the agent, for all seeds in one run."""
+
+    def train_and_test(run: Run[Config]) -> dict[str, Any]:
+        config = run.config
+        world = environment(config.environment)
+        agent = with_preset(config.agent, config.environment)
+        task = agent_task(agent, world, config.training.dtype)
+        steps = config.run.steps or PRESETS[config.environment].steps
+        sets = sources(world, config.environment, steps, config.episodes)
+        state, metrics = fit_agent(run, config.training, task, sets)
+        metrics |= table_metrics(run, task, state, world, agent)
+        draw_agent(run, task, state, world, config.run.batch_size)
+        return run.finish(state, metrics, **sets)
+
+    return run_experiment(config, train_and_test)
+
+
+if __name__ == "__main__":
+    launch(main, Config)
