@@ -38,8 +38,10 @@ class PlayOptions(RunOptions):
     """The moves are simulated; --environment chooses the world."""
     batch_size: int = 4
     """Environments side by side."""
-    validation: float = 0.0
-    """Without effect: an evaluation plays episodes of its own."""
+    epochs: float = 20.0
+    """Evaluations during the training; the environment decides on the steps between them."""
+    validation: float = 0.1
+    """If above 0, greedy episodes are played at each checkpoint; 0 plays none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,8 @@ def main(config: Config) -> dict[str, Any]:
         task = agent_task(agent, world, config.training.dtype)
         steps = config.run.steps or PRESETS[config.environment].steps
         sets = sources(world, config.environment, steps, config.episodes)
+        if not config.run.validation:
+            del sets["validation"]
         state, metrics = fit_agent(run, config.training, task, sets)
         metrics |= table_metrics(run, task, state, world, agent)
         draw_agent(run, task, state, world, config.run.batch_size)

@@ -37,6 +37,10 @@ from jaxdl.updates import (
 )
 from jaxdl.xla import OPTIMIZER, materialize
 
+#: Most repeats of an update that a step contains one by one; more of them are a loop. Compilation
+#: of a hundred repeats would take minutes.
+UNROLLED = 8
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -182,10 +186,9 @@ def learner(
                 state, rule_metrics = _change(update, state, batch, rule_key)
                 metrics |= rule_metrics
                 continue
-            for repeat in range(update.times):
-                update_key = jax.random.fold_in(jax.random.fold_in(key, i), repeat)
-                state, update_metrics = _apply(i, update, names[i], state, batch, update_key)
-                metrics |= update_metrics
+            update_key = jax.random.fold_in(key, i)
+            state, update_metrics = _repeat(i, update, names[i], state, batch, update_key)
+            metrics |= update_metrics
         return state.replace(step=state.step + 1), sum_over_replicas(metrics)
 
     def evaluate(state: State, batch: Batch, key: Key[Array, ""]) -> Metrics:
@@ -262,6 +265,22 @@ def inference(state: State) -> State:
     for node in schedule_free(state.opt):
         state = state.replace(params=optax.contrib.schedule_free_eval_params(node, state.params))
     return state
+
+
+def _repeat(
+    i: int, update: Update, name: str, state: State, batch: Batch, key: Key[Array, ""]
+) -> tuple[State, Metrics]:
+    """Applies update `i` as often as it says; the metrics are those of the last time."""
+
+    def once(state: State, repeat: int | Array) -> tuple[State, Metrics]:
+        return _apply(i, update, name, state, batch, jax.random.fold_in(key, repeat))
+
+    if update.times <= UNROLLED:
+        for repeat in range(update.times):
+            state, metrics = once(state, repeat)
+        return state, metrics
+    state, metrics = jax.lax.scan(once, state, jnp.arange(update.times, dtype=jnp.int32))
+    return state, jax.tree.map(lambda x: x[-1], metrics)
 
 
 def _apply(

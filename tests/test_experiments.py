@@ -67,6 +67,12 @@ SLOW = [
         BY_HAND_PICTURES,
     ),
     ("without_networks", [], WITHOUT_PICTURES),
+    ("dqn", [], {"returns", "episode", "values"}),
+    (
+        "dqn",
+        ["--environment", "catch", "--method", "reinforce", "--seeds", "2"],
+        {"returns", "episode"},
+    ),
     ("without_networks", ["--seeds", "2", "--data", "photos", "--clusters", "2"], WITHOUT_PICTURES),
     ("gan", [*CLASSIFIED, "--hidden", "32", "--validation", "0.1"], GAN_PICTURES),
     ("sentiment", [], {*CLASSIFIER_PICTURES, "text-best", "text-worst"}),

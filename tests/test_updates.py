@@ -112,3 +112,21 @@ def test_updates_of_rules_cannot_be_wrapped():
         jaxdl.freeze(Rule(follow), ["w"])
     with pytest.raises(InputError, match="allowed: an Update"):
         jaxdl.accumulate(Rule(follow), 2)
+
+
+def test_many_repeats_are_those_of_a_loop_of_few():
+    """Twelve repeats in a loop are twelve steps of plain gradient descent."""
+    update = Update(loss, optax.sgd(0.05), times=12)
+    net = jaxdl.learner(init, update)
+    state = net.init(KEY, BATCH)
+    w = float(state.params["w"])
+    state, metrics = jax.jit(net.step)(state, BATCH, KEY)
+    before = w
+    for _ in range(12):
+        before = w
+        w = w - 0.05 * 2 * (w - 2.0)
+    assert float(state.params["w"]) == pytest.approx(w, rel=1e-5)
+    expected = ((before - 1.0) ** 2 + (before - 3.0) ** 2) / 2
+    assert float(metrics["loss"][0] / metrics["loss"][1]) == pytest.approx(expected, rel=1e-5)
+    text = str(jax.make_jaxpr(net.step)(state, BATCH, KEY))
+    assert "scan" in text

@@ -66,7 +66,9 @@ def return_curves(
         label = "mean of the seeds" if members(records, name) else "greedy episodes"
         ax.plot(steps * moves, mean, color=PALETTE[0], linewidth=2, label=label)
         if goal is not None:
-            ax.axhline(goal, color=PALETTE[1], linewidth=1, linestyle="--", label=f"{goal:g}")
+            ax.axhline(
+                goal, color=PALETTE[1], linewidth=1, linestyle="--", label=f"{goal:g}, the goal"
+            )
         ax.set_title(title)
         ax.set_xlabel("moves of the training")
         ax.set_ylabel("return of an episode")

@@ -194,10 +194,11 @@ def fit_agent(
     steps = run.config.run.total_steps(sets["train"])
     updates = int(task.arguments.get("updates", 1))
     net = training.make_learner(task, training.make_optimizer(steps * updates))
-    state = run.fit(net, sets["train"], sets["validation"], None, None, task)
+    state = run.fit(net, sets["train"], sets.get("validation"), None, None, task)
     metrics = run.test(net, state, sets["test"])
     metrics["greedy_return"] = metrics.pop("test/greedy_return")
-    metrics["last_returns_mean"] = _last_returns(run)
+    if "validation" in sets:
+        metrics["last_returns_mean"] = _last_returns(run)
     return state, metrics
 
 
@@ -299,13 +300,15 @@ def draw_agent(
       moves: number of moves of one step.
     """
     name = _name(world)
-    goal = PRESETS[name].goal
     first = run.first_seed(state)
-    counts = "1 seed" if run.key.ndim == 0 else f"{len(run.seeds)} seeds"
-    value = float(np.mean(_last_returns(run)))
-    title = f"{name}, {counts}: mean return {value:.1f} of the last {LAST} evaluations"
-    records = run.records()
-    plots.return_curves(records, run.figure("returns"), moves, title=title, goal=goal)
+    if run.config.run.validation:
+        counts = "1 seed" if run.key.ndim == 0 else f"{len(run.seeds)} seeds"
+        value = float(np.mean(_last_returns(run)))
+        title = f"{name}, {counts}: mean return {value:.1f} of the last {LAST} evaluations"
+        records = run.records()
+        plots.return_curves(
+            records, run.figure("returns"), moves, title=title, goal=PRESETS[name].goal
+        )
     untrained = fresh(task, run.first_key(), moves)
     films = {
         "before": played(task, untrained, world, 0),
