@@ -46,6 +46,7 @@ ARROWS = {
     "xla": set(),
     "replicas": set(),
     "environment": {"rng"},
+    "rl": {"errors", "rng", "xla"},
     "updates": {"errors", "layer_names", "metrics", "optimizer_states"},
     "core": {
         *("errors", "layer_names", "metrics", "optimizer_states", "replicas", "updates", "xla"),

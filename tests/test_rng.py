@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxdl import art, classic, explain, landscape, rng, selection
+from jaxdl import art, classic, explain, landscape, rl, rng, selection
 from jaxdl.core import State
 from jaxdl.data import SINE, Dataset, curve_points, few_labels, random_labels, split
 from jaxdl.errors import InputError
@@ -27,6 +27,7 @@ NAMES = [
     *("eigenvalue", "matching", "gradient_noise"),
     *("style", "random_layer", "folds", "search"),
     *("curve", "few_labels", "random_labels", "bias_variance", "features"),
+    *("step", "reset"),
 ]
 
 
@@ -111,6 +112,8 @@ def explained():
     classic.double_descent((x[:, None], x), (x[:, None], x), [1], key)
     selection.kfold(points(), 2, key=key)
     selection.sample(key, 1)
+    catch = rl.Catch()
+    rl.step_and_reset(catch, catch.reset(key), 0, key)
 
 
 def test_the_docstring_lists_the_streams_in_use(monkeypatch):
