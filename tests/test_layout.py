@@ -220,7 +220,7 @@ def test_a_script_imports_no_script_and_no_test(path):
 INSTALLED = {
     *("jax", "jaxlib", "flax", "optax", "orbax", "numpy", "scipy", "sklearn", "matplotlib", "PIL"),
     *("pytest", "hypothesis", "rich", "tyro", "safetensors", "grain", "jaxtyping"),
-    *("onnx", "onnxruntime", "h5py", "skimage", "tensorboard", "tensorboardX"),
+    *("onnx", "onnxruntime", "h5py", "skimage", "tensorboard", "tensorboardX", "gymnasium"),
 }
 
 

@@ -81,6 +81,11 @@ class Environment:
         """
         return 1
 
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """Least and largest observation, two numbers or lists of the observation's shape."""
+        return -np.inf, np.inf
+
     def reset(self, key: Key[Array, ""]) -> State:
         """Returns the first state of an episode.
 

@@ -14,6 +14,7 @@ ENVIRONMENTS: dict[str, type[Environment]] = {
     "catch": environments.Catch,
     "flippers": environments.Flippers,
     "mountain_car": environments.MountainCar,
+    "tic_tac_toe": environments.TicTacToe,
 }
 
 

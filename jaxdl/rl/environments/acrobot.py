@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,6 +75,12 @@ class Acrobot(Environment):
     def action_names(self) -> tuple[str, ...]:
         """Torques on the joint between the links."""
         return ("torque -1", "torque 0", "torque 1")
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """Limits of sine and cosine and of both velocities."""
+        high = [1.0, 1.0, 1.0, 1.0, MOST_SPEED_1, MOST_SPEED_2]
+        return [-number for number in high], high
 
     def reset(self, key: Key[Array, ""]) -> AcrobotState:
         """Returns a state near the hanging links at rest."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +76,12 @@ class CartPole(Environment):
     def action_names(self) -> tuple[str, ...]:
         """Directions of the push."""
         return ("left", "right")
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """Twice the limits of an episode; velocities have none."""
+        high = [2 * MOST_X, math.inf, 2 * MOST_ANGLE, math.inf]
+        return [-number for number in high], high
 
     def reset(self, key: Key[Array, ""]) -> CartPoleState:
         """Returns a state near the upright pole at rest."""

@@ -1,7 +1,7 @@
 """Catch: a ball falls, and a paddle on the lowest row moves below it."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,11 @@ class Catch(FiniteEnvironment):
     def states(self) -> int:
         """Number of places of ball and paddle."""
         return self.rows * self.columns**2
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """0 and 1."""
+        return 0.0, 1.0
 
     def reset(self, key: Key[Array, ""]) -> CatchState:
         """Returns a ball in a random column of the top row."""

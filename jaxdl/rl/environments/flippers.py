@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,6 +99,11 @@ class Flippers(FiniteEnvironment):
     def won_boards(self) -> tuple[int, ...]:
         """Indices of the won boards, in increasing order."""
         return _won_boards(self.game, self.size)
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """0 and 1."""
+        return 0.0, 1.0
 
     def reset(self, key: Key[Array, ""]) -> FlippersState:
         """Returns a random board."""

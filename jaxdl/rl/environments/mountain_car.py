@@ -1,7 +1,7 @@
 """A car in a valley whose motor is too weak for the hill."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +63,11 @@ class MountainCar(Environment):
     def action_names(self) -> tuple[str, ...]:
         """Directions of the motor."""
         return ("left", "coast", "right")
+
+    @property
+    def observation_range(self) -> tuple[Any, Any]:
+        """Limits of the position and of the velocity."""
+        return [LEAST_POSITION, -MOST_SPEED], [MOST_POSITION, MOST_SPEED]
 
     def reset(self, key: Key[Array, ""]) -> MountainCarState:
         """Returns a car at rest in the valley."""
