@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from jaxdl.errors import InputError, of_kind
 from jaxdl.rl.environment import FiniteEnvironment, Outcomes
+from jaxdl.rng import fold, root
 
 #: Most states of a dense table of transitions, which has float64 numbers `[S, A, S]`.
 MAX_DENSE = 2048
@@ -54,10 +55,8 @@ def dynamics(environment: FiniteEnvironment) -> Dynamics:
       ((512, 9, 1), 6)
     """
     of_kind("environment", environment, FiniteEnvironment, "a FiniteEnvironment, such as Flippers")
-    with jax.numpy_dtype_promotion("standard"):
-        terminal, legal = jax.jit(jax.vmap(functools.partial(_rules, environment)))(
-            jnp.arange(environment.states, dtype=jnp.int32)
-        )
+    rules = jax.jit(jax.vmap(functools.partial(_rules, environment)))
+    terminal, legal = rules(jnp.arange(environment.states, dtype=jnp.int32))
     outcomes = environment.outcomes()
     if outcomes is None:
         outcomes = _enumerated(environment)
@@ -79,13 +78,14 @@ def _enumerated(environment: FiniteEnvironment) -> Outcomes:
     actions = jnp.arange(environment.actions, dtype=jnp.int32)
 
     def move(index: jax.Array, action: jax.Array, key: jax.Array) -> tuple[jax.Array, ...]:
+        # Every move has another key, so that two of them show whether moves are random.
+        key = fold(key, index * environment.actions + action)
         after, reward, terminated, _ = environment.step(environment.state_of(index), action, key)
         return environment.index(after), reward, terminated
 
     moves = jax.jit(jax.vmap(jax.vmap(move, (None, 0, None)), (0, None, None)))
     found = [
-        [np.array(x)[..., None] for x in moves(states, actions, jax.random.key(seed))]
-        for seed in (0, 1)
+        [np.array(x)[..., None] for x in moves(states, actions, root(seed))] for seed in (0, 1)
     ]
     if not all(np.array_equal(a, b) for a, b in zip(*found, strict=True)):
         raise InputError("environment", environment, "one with outcomes(), as its moves are random")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxdl.errors import InputError, at_least, of_kind
-from jaxdl.rng import stream
+from jaxdl.rng import root, stream
 
 #: Arrays of one episode without a batch axis.
 State = Any
@@ -255,6 +256,19 @@ def check_action(environment: Environment, action: Any) -> None:
         raise InputError("action", int(values[bad].flat[0]), allowed)
 
 
+def check_share(field: str, value: Any) -> None:
+    """Raises unless a value is a number in [0, 1], such as a probability or a discount.
+
+    Example:
+      >>> check_share("discount", 1.5)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: discount: got 1.5, allowed: a number in [0, 1]
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool)
+    if not real or not 0 <= value <= 1:
+        raise InputError(field, value, "a number in [0, 1]")
+
+
 def check_limit(limit: int) -> None:
     """Raises unless a limit of moves is an integer that int32 counts.
 
@@ -284,7 +298,7 @@ def check_environment(environment: Environment) -> None:
       >>> check_environment(rl.environment("acrobot"))
     """
     of_kind("environment", environment, Environment, "an Environment, such as of rl.environment")
-    key = jax.random.key(0, impl="threefry2x32")
+    key = root(0)
     state = environment.reset(key)
     _check_arrays(environment, state)
     for action in range(environment.actions):

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spsolve
 
 from jaxdl.errors import InputError, of_kind
 from jaxdl.rl.dynamics import Dynamics, dynamics, mean_rewards
-from jaxdl.rl.environment import FiniteEnvironment
+from jaxdl.rl.environment import FiniteEnvironment, check_share
 from jaxdl.rl.environments.flippers import Flippers
 
 #: Most sweeps of value iteration.
@@ -63,7 +63,7 @@ def value_iteration(
       >>> round(float(found.values.sum()), 6), found.sweeps
       (425.12499, 7)
     """
-    _check_discount(discount)
+    check_share("discount", discount)
     world = dynamics(environment)
     p, following, _, terminated = world.outcomes
     weights = world.sign * discount * p * ~terminated
@@ -79,13 +79,6 @@ def value_iteration(
         if change <= tolerance:
             return Solution(values, q, sweep)
     raise InputError("discount", discount, f"one with which {MAX_SWEEPS} sweeps converge")
-
-
-def _check_discount(discount: float) -> None:
-    if isinstance(discount, bool) or not isinstance(discount, int | float):
-        raise InputError("discount", discount, "a number in [0, 1]")
-    if not 0 <= discount <= 1:
-        raise InputError("discount", discount, "a number in [0, 1]")
 
 
 def greedy(
@@ -147,7 +140,7 @@ def policy_evaluation(
       >>> round(float(policy_evaluation(game, best, 0.9).sum()), 6)
       425.12499
     """
-    _check_discount(discount)
+    check_share("discount", discount)
     world = dynamics(environment)
     chances = _probabilities(world, policy)
     continuing = _continuing(world, chances)

@@ -142,11 +142,11 @@ def _derivative(motion: Motion, torque: Float[Array, ""]) -> Motion:
     cos_2 = jnp.cos(angle_2)
     d1 = CENTER**2 + (1 + CENTER**2 + 2 * CENTER * cos_2) + 2
     d2 = CENTER**2 + CENTER * cos_2 + 1
-    phi2 = CENTER * GRAVITY * jnp.cos(angle_1 + angle_2 - math.pi / 2)
+    phi2 = CENTER * GRAVITY * jnp.sin(angle_1 + angle_2)
     phi1 = (
         -CENTER * velocity_2**2 * sin_2
         - 2 * CENTER * velocity_2 * velocity_1 * sin_2
-        + (CENTER + 1) * GRAVITY * jnp.cos(angle_1 - math.pi / 2)
+        + (CENTER + 1) * GRAVITY * jnp.sin(angle_1)
         + phi2
     )
     acceleration_2 = (torque + d2 / d1 * phi1 - CENTER * velocity_1**2 * sin_2 - phi2) / (

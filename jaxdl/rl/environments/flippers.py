@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, in_range, one_of
+from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.rl.environment import (
     FiniteEnvironment,
     Outcomes,
     Stepped,
     check_limit,
+    check_share,
     truncated_at,
 )
 
@@ -78,8 +79,7 @@ class Flippers(FiniteEnvironment):
         at_least("size", self.size, 3 if self.game == "plus" else 2)
         if self.size > 4:
             raise InputError("size", self.size, "at most 4, which has 65,536 boards")
-        if self.flips != 1:
-            in_range("flips", self.flips, 0, 1)
+        check_share("flips", self.flips)
         one_of("reward", self.reward, ("win", "move"))
         one_of("start", self.start, ("open", "any"))
         check_limit(self.limit)
