@@ -17,7 +17,6 @@
 # cores.
 
 # %%
-import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -209,7 +208,7 @@ axes.plot(at, steady, "o-", label="averaged weights, a falling rate")
 axes.set_title(f"return of the pole, at the end {plain[-1]:.0f} and {steady[-1]:.0f} of 500")
 axes.set_xlabel("moves of the training")
 axes.set_ylabel("moves until the pole falls")
-axes.legend();
+axes.legend()
 
 # %% [markdown]
 # The first agent finds a good policy and loses it again. Its targets move with its own weights, and
