@@ -7,7 +7,7 @@
     python experiments/dqn.py --method reinforce --batch-size 8 --steps 1000
 
 Environments, replay and target network are parts of the state, so a run resumes with the same
-bits, and several seeds are trained in one program. The weights that play are averages (`--ema`).
+bits. Several seeds are trained in one program. The weights that play are averages (`--ema`).
 A batch is one move in each of `--batch-size` environments.
 """
 

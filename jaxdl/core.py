@@ -270,7 +270,7 @@ def inference(state: State) -> State:
 def _repeat(
     i: int, update: Update, name: str, state: State, batch: Batch, key: Key[Array, ""]
 ) -> tuple[State, Metrics]:
-    """Applies update `i` as often as it says; the metrics are those of the last time."""
+    """Applies update `i` `update.times` times; the metrics are those of the last time."""
 
     def once(state: State, repeat: int | Array) -> tuple[State, Metrics]:
         return _apply(i, update, name, state, batch, jax.random.fold_in(key, repeat))

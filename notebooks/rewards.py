@@ -10,7 +10,7 @@
 # %% [markdown]
 # # Rewards
 #
-# An agent moves, and sometimes it gets a reward. Nobody shows it the right move. This notebook
+# An agent moves, and sometimes it receives a reward. It has no labels. This notebook
 # begins with a game of nine tiles whose best moves can be computed exactly. It learns them with a
 # table, then plays tic-tac-toe against itself, and ends with a network that balances a pole. Three
 # predictions are wrong at first, and each one is repaired. It takes less than a minute on two
@@ -157,7 +157,7 @@ for games in (800, 16_000):
     state = jaxdl.train(net, source, key=jaxdl.root(0), steps=games // 16, batch_size=16)
     act = jaxdl.bind(player.act, state)
     found = rl.against_every_reply(np.asarray(act(jnp.arange(toe.states))))
-    print(f"after {games:6,} games: {found.wins} won, {found.draws} drawn, {found.losses} lost")
+    print(f"after {games:6,} games: {found.wins} won, {found.draws} equal, {found.losses} lost")
 assert found.losses == 0
 
 # %% [markdown]

@@ -114,7 +114,7 @@ def move_all(
     key: Key[Array, ""],
     observe: Callable[[Any], Any] | None = None,
 ) -> tuple[Transition, Running, tuple[Float[Array, ""], Float[Array, ""]]]:
-    """Does one move in each environment; a new episode begins where one has ended.
+    """Moves once in each environment; a new episode begins where one has ended.
 
     Args:
       environment: the environment.

@@ -82,7 +82,7 @@ def q_network(
         Q' <- Q' + target_rate (Q - Q')   every `target_every` steps
 
     Q' is the target network. A step plays `moves` moves in each of B environments, where B is the
-    batch size, adds them to the replay, and does `updates` updates from n random transitions each.
+    batch size. It adds them to the replay, and does `updates` updates from n random transitions.
     R and d are those of `n_step_return`: the value after a terminated move is 0, but that after a
     time limit is not. The source is `jaxdl.data.Simulated`.
 
@@ -213,7 +213,7 @@ def _init(
         raise InputError("outputs of the model", list(shape), allowed)
     first_key, play_key = jax.random.split(jax.random.fold_in(key, 1))
     running = begin(environment, first_key, rows)
-    # Each environment has a ring of its own, with as many moves as the others.
+    # Each environment has a separate ring, with as many moves as the others.
     size = max(-(-capacity // rows), settings.n_steps)
     item = jax.eval_shape(partial(_random_move, settings), running, play_key)[0]
     items = jax.tree.map(lambda x: jnp.zeros((rows, size, *x.shape[1:]), x.dtype), item)
@@ -238,7 +238,7 @@ def _init(
 def _random_move(
     settings: _Settings, running: Running, key: Key[Array, ""]
 ) -> tuple[Transition, Running]:
-    """Does a random move in each environment."""
+    """Moves once at random in each environment."""
     environment = settings.environment
     choice_key, move_key = jax.random.split(key)
     legal = jax.vmap(environment.legal)(running.states)

@@ -79,7 +79,7 @@ def q_table(
     `expected_sarsa_target` and `double_q_target`. A move that ends the episode by its rules has its
     reward as target. The agent is epsilon-greedy, with ties broken at random.
 
-    A step of `train` plays one episode for each row of the batch, one after the other, so the batch
+    A step of `train` plays one episode for each row of the batch, one after the other. The batch
     size is the number of episodes per step. The source is `jaxdl.data.Simulated`. With two players
     in turns the value of the next state is the opponent's, and counts with the opposite sign.
 
