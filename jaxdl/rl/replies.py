@@ -78,7 +78,9 @@ def _round(
         illegal = plays & ((own | other) >> move & 1 == 1)
         ends[2] += count[illegal].sum()
         plays = plays & ~illegal
-        a, b, n = own[plays] | 1 << move, other[plays], count[plays]
+        a = own[plays] | 1 << move
+        b = other[plays]
+        n = count[plays]
         wins = has_line(a)
         draws = ~wins & (a | b == FULL)
         ends += [n[wins].sum(), n[draws].sum(), 0]

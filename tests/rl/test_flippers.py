@@ -91,7 +91,9 @@ def test_won_boards():
 @pytest.mark.parametrize("game", ["lines", "plus"])
 def test_random_flips_have_their_probabilities(game):
     environment = rl.Flippers(game, flips=0.4)
-    board, action, count = 85, 3, 20_000
+    board = 85
+    action = 3
+    count = 20_000
     keys = jax.random.split(jax.random.key(1), count)
     state = environment.state_of(board)
     after = jax.jit(jax.vmap(lambda key: environment.step(state, action, key)[0].board))(keys)

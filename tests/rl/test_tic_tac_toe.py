@@ -78,7 +78,9 @@ def test_games_that_are_played_by_the_environment_equal_a_loop():
     random = np.random.default_rng(0)
     key = jax.random.key(0)
     for _ in range(30):
-        state, tiles, ended = SELF.reset(key), (0,) * 9, False
+        state = SELF.reset(key)
+        tiles = (0,) * 9
+        ended = False
         while not ended:
             np.testing.assert_array_equal(SELF.legal(state), np.array(tiles) == 0)
             observed = np.stack([np.array(tiles) == player for player in (1, 2)], -1)
