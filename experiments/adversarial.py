@@ -35,7 +35,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.explain import format_checks
 from jaxdl.models import CNN, Stage
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import PixelAugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.loaded import loaded_classifier, print_results, sets_for
 from jaxdl.recipes.methods import classifiers
 from jaxdl.recipes.robustness import (
@@ -59,6 +59,7 @@ class Config(Options):
         learning_rate=2e-3, schedule="one_cycle", clip=1.0, ema=0.999
     )
     attack: AttackOptions = AttackOptions()
+    augmentation: PixelAugmentOptions = PixelAugmentOptions()
 
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run"])] = None
     """A finished run of an image classifier, which is attacked in place of a training."""
@@ -91,6 +92,7 @@ class Config(Options):
         in_range("trades", self.trades, 0, float("inf"))
         for defence in self.defences:
             self.training_attack(defence)
+        self.augmentation.refuse_without_training(self.load)
         return super().validate()
 
     def training_attack(self, defence: str) -> explain.Attack | None:
@@ -120,17 +122,22 @@ def network(classes: int) -> CNN:
     return CNN((Stage(16, 4, 2, pool=None), Stage(32, 4, 2, pool=None)), (100,), classes)
 
 
-def defended_task(config: Config, defence: str, model: CNN, steps: int) -> Task:
-    """Returns the task of a defence."""
+def defended_task(
+    config: Config, defence: str, model: CNN, shape: tuple[int, ...], steps: int
+) -> Task:
+    """Returns the task of a defence, for images of a shape."""
     attack = config.training_attack(defence)
+    augment = config.augmentation.changes(shape).augment
     if attack is None:
-        return tasks.classify(model)
+        return tasks.classify(model, augment=augment)
     trades = None
     if defence == "trades":
         trades = config.trades
     # The task counts the parts of an accumulated batch.
     warmup = round(config.attack_warmup * steps) * config.training.accumulate
-    return tasks.classify(model, attack=attack, attack_warmup=warmup, trades=trades)
+    return tasks.classify(
+        model, augment=augment, attack=attack, attack_warmup=warmup, trades=trades
+    )
 
 
 def train_and_attack(run: Run[Config]) -> dict[str, Any]:
@@ -139,7 +146,8 @@ def train_and_attack(run: Run[Config]) -> dict[str, Any]:
     _, _, sets = image_sets(config.run)
     steps = config.run.total_steps(sets["train"])
     model = network(sets["train"].classes or 1).clone(dtype=config.training.dtype)
-    task = defended_task(config, config.defences[0], model, steps)
+    shape = sets["train"]["input"].shape[1:]
+    task = defended_task(config, config.defences[0], model, shape, steps)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     test = sets["test"]
     found = []

@@ -28,7 +28,14 @@ from jaxdl import bind, plots, predict_batched, scores, tasks
 from jaxdl.data import Dataset
 from jaxdl.errors import at_least
 from jaxdl.models import Autoencoder, encoder_decoder
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets, latents, repeat_first
+from jaxdl.recipes import (
+    PixelAugmentOptions,
+    TrainingOptions,
+    fit_and_test,
+    image_sets,
+    latents,
+    repeat_first,
+)
 from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_experiment, run_variants
 
 
@@ -38,6 +45,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=100.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
+    augmentation: PixelAugmentOptions = PixelAugmentOptions()
 
     mode: Literal["latent_map", "memorization"] = "latent_map"
     """latent_map: the latent codes and their nearest neighbours;
@@ -80,8 +88,9 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains one network, measures its reconstructions of test images and writes the pictures."""
     config = run.config
     sets = load_sets(config)
-    model = network(config, sets["train"]["input"].shape[1:])
-    task = tasks.reconstruct(model)
+    shape = sets["train"]["input"].shape[1:]
+    model = network(config, shape)
+    task = tasks.reconstruct(model, augment=config.augmentation.changes(shape).augment)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
 
     members = run.members(state)

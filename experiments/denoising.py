@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Literal, Self
 from jaxdl import augment, bind, losses, plots, tasks
 from jaxdl.errors import at_least, in_range
 from jaxdl.models import conv_autoencoder
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import PixelAugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.filters import compare_with_filters
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
@@ -34,6 +34,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle")
+    augmentation: PixelAugmentOptions = PixelAugmentOptions()
 
     noise: Literal["gaussian", "salt_and_pepper"] = "gaussian"
     """gaussian: normal noise added to the pixels; salt_and_pepper: equally many white and black."""
@@ -66,9 +67,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     """Trains the network, compares it with the filters and writes the pictures."""
     config = run.config
     train, test, sets = image_sets(config.run, 4, labelled=False)
-    channels = train["input"].shape[-1]
-    model = conv_autoencoder(channels, config.features, config.extra_layers, config.training.dtype)
-    task = tasks.reconstruct(model, corrupt=config.corruption())
+    shape = train["input"].shape[1:]
+    model = conv_autoencoder(shape[-1], config.features, config.extra_layers, config.training.dtype)
+    augment = config.augmentation.changes(shape).augment
+    task = tasks.reconstruct(model, corrupt=config.corruption(), augment=augment)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     networks = [bind(task.reconstruct, member) for member in run.members(state)]
     path = run.figure("comparison")

@@ -36,7 +36,7 @@ from jaxdl import load, plots, root, tasks
 from jaxdl.core import inference
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.dream_pictures import (
     draw_dreams,
     draw_own_images,
@@ -71,11 +71,16 @@ class Config(Options):
     run: RunOptions = RunOptions(epochs=20.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3)
     dreaming: DreamOptions = DreamOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
 
     seeds_share_cores: ClassVar[bool] = False
+
+    def validate(self) -> Self:
+        self.augmentation.refuse_without_training(self.load)
+        return super().validate()
 
     def for_smoke(self) -> Self:
         short = dataclasses.replace(self.dreaming, dream_steps=2, octaves=2, size=48, shift=2)
@@ -103,7 +108,8 @@ def train_and_dream(run: Run[Config]) -> dict[str, Any]:
     check_layers(model, abstract, shape, names)
     empty = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract)
     check_dreams(dreamer(model, empty, names, shape), photograph.shape, dreaming.dream())
-    state, metrics = fit_and_test(run, config.training, model, tasks.classify(model), sets)
+    task = tasks.classify(model, **config.augmentation.changes(shape)._asdict())
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     nets = []
     for seed, member in zip(run.seeds, run.members(state), strict=True):
         final = inference(member)

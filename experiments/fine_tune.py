@@ -41,7 +41,7 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import CNN, Stage
 from jaxdl.nn import Norm
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.fine_tuning import (
     few_repeated,
     gains,
@@ -67,6 +67,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(steps=300, batch_size=32, validation=0.0, seeds=3)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="cosine")
+    augmentation: AugmentOptions = AugmentOptions()
 
     methods: tuple[Method, ...] = ("scratch", "frozen", "fine_tuned")
     """Starts of the target to compare; source trains the network of the source only."""
@@ -149,7 +150,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         size = max(config.labels[-1], config.run.batch_size)
         train = few_repeated(train, config.labels[0], size)
     model = network(config, train.classes or 1)
-    task = tasks.classify(model)
+    changes = config.augmentation.changes(train["input"].shape[1:])
+    task = tasks.classify(model, **changes._asdict())
     sets = {"train": train, "test": test}
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     plots.learning_curves(run.records(), run.figure("curves"))
@@ -216,8 +218,10 @@ def main(config: Config) -> dict[str, Any]:
         allowed = "none; --methods frozen freezes all below the head"
         raise InputError("freeze", config.training.freeze, allowed)
     # Checked before a run has a directory.
-    few_repeated(target_sets(config)[0], config.labels[0], 1)
-    few_repeated(target_sets(config)[0], config.labels[-1], 1)
+    target = target_sets(config)[0]
+    few_repeated(target, config.labels[0], 1)
+    few_repeated(target, config.labels[-1], 1)
+    config.augmentation.changes(target["input"].shape[1:])
     out = run_directory(config, train_and_test)[1]
     results = {}
     source = config.load

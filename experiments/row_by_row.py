@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal, Self
 from jaxdl import data
 from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import SequenceNet
-from jaxdl.recipes import TrainingOptions, classify_sets, split_sets
-from jaxdl.recipes.sequences import sequence_classifier
+from jaxdl.recipes import AugmentOptions, TrainingOptions, classify_sets, split_sets
+from jaxdl.recipes.sequences import of_images, sequence_classifier
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 
 
@@ -27,6 +27,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=15.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, clip=1.0)
+    augmentation: AugmentOptions = AugmentOptions()
 
     by: Literal["row", "pixel"] = "row"
     """Part of the image that is one step of the sequence."""
@@ -76,8 +77,16 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     images = data.load(config.run.data, config.run.data_dir, config.run.cache_dir)
     train, test = (data.image_sequences(part, config.by, config.permuted) for part in images)
     sets = split_sets(config.run, train, test)
-    model_for = partial(network, config)
-    return classify_sets(run, config.training, sets, model_for, images=images[1]["input"])
+    shape = images[0]["input"].shape[1:]
+    changes = of_images(config.augmentation.changes(shape), shape, config.by, config.permuted)
+    return classify_sets(
+        run,
+        config.training,
+        sets,
+        partial(network, config),
+        images=images[1]["input"],
+        **changes._asdict(),
+    )
 
 
 def main(config: Config) -> dict[str, Any]:

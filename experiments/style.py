@@ -29,7 +29,7 @@ from jaxdl import load, plots, root, tasks
 from jaxdl.core import inference
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.loaded import print_results
 from jaxdl.recipes.seeing import preparation
 from jaxdl.recipes.styled import make_pictures
@@ -45,11 +45,16 @@ class Config(Options):
     run: RunOptions = RunOptions(data="photos", epochs=5.0, batch_size=64)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3)
     pictures: StyleOptions = StyleOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
 
     seeds_share_cores: ClassVar[bool] = False
+
+    def validate(self) -> Self:
+        self.augmentation.refuse_without_training(self.load)
+        return super().validate()
 
     def for_smoke(self) -> Self:
         short = dataclasses.replace(self.pictures, size=16, evaluations=3)
@@ -71,7 +76,8 @@ def train_and_paint(run: Run[Config]) -> dict[str, Any]:
     shape = (1, *sets["train"]["input"].shape[1:])
     abstract = jax.eval_shape(lambda: model.init(root(0), np.zeros(shape, np.float32), train=False))
     painter(model, abstract, config.pictures)
-    state, metrics = fit_and_test(run, config.training, model, tasks.classify(model), sets)
+    task = tasks.classify(model, **config.augmentation.changes(shape[1:])._asdict())
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     values: list[dict[str, float]] = []
     for seed, member in zip(run.seeds, run.members(state), strict=True):
         final = inference(member)

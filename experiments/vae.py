@@ -34,6 +34,7 @@ from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import VAE, Conditional, encoder_decoder, table
 from jaxdl.models.conditional import label_kwargs
 from jaxdl.recipes import (
+    PixelAugmentOptions,
     TrainingOptions,
     classifier_of_classes,
     evaluate_samples,
@@ -55,6 +56,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
+    augmentation: PixelAugmentOptions = PixelAugmentOptions()
 
     latent: int = 20
     """Number of latent dimensions."""
@@ -124,7 +126,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     multiple = latents.SIDE_MULTIPLE[config.network]
     train, test, sets = image_sets(config.run, multiple, labelled=config.conditional)
     classes = train.classes or 0
-    model = network(config, train["input"].shape[1:], classes)
+    shape = train["input"].shape[1:]
+    model = network(config, shape, classes)
     warmup_steps = math.ceil(config.kl_warmup * config.run.total_steps(sets["train"]))
     task = tasks.vae(
         model,
@@ -133,6 +136,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         beta=config.beta,
         warmup=warmup_steps * config.training.accumulate,
         binarize=BINARIZE[config.binarize],
+        augment=config.augmentation.changes(shape).augment,
     )
     inputs = grid_inputs(run.seeds[0], config.latent, classes if config.conditional else None)
     check_batch_size(sets["train"], config.run.batch_size)

@@ -23,7 +23,14 @@ from jaxdl import data, plots, tasks
 from jaxdl.data import check_batch_size
 from jaxdl.errors import InputError
 from jaxdl.models import VAE, Autoencoder, encoder_decoder
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets, latents, load_classifier
+from jaxdl.recipes import (
+    PixelAugmentOptions,
+    TrainingOptions,
+    fit_and_test,
+    image_sets,
+    latents,
+    load_classifier,
+)
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 
 
@@ -33,6 +40,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=60.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="one_cycle")
+    augmentation: PixelAugmentOptions = PixelAugmentOptions()
 
     networks: tuple[Literal["autoencoder", "vae"], ...] = ("autoencoder", "vae")
     """Networks to compare."""
@@ -62,7 +70,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     length = 4 if variational else 2
     halves = encoder_decoder(shape, length, hidden=config.hidden, dtype=config.training.dtype)
     model = VAE(*halves, latent=2) if variational else Autoencoder(*halves)
-    task = tasks.vae(model) if variational else tasks.reconstruct(model)
+    task_of: Any = tasks.vae if variational else tasks.reconstruct
+    task = task_of(model, augment=config.augmentation.changes(shape).augment)
     state, metrics = fit_and_test(run, config.training, model, task, sets)
     metrics |= latents.evaluate_latent_space(
         run, classifier, task, state, {"train": train, "test": test}, fit_gaussian=not variational

@@ -31,7 +31,7 @@ from jaxdl.core import inference
 from jaxdl.errors import InputError, at_least
 from jaxdl.explain import Ascent
 from jaxdl.models import CNN, Stage
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.loaded import print_results, sets_for
 from jaxdl.recipes.seeing import (
     Units,
@@ -52,6 +52,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=20.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3)
+    augmentation: AugmentOptions = AugmentOptions()
 
     load: Annotated[str | None, tyro.conf.arg(aliases=["--run", "--weights"])] = None
     """A finished run, or a file of weights, in place of a training."""
@@ -84,6 +85,7 @@ class Config(Options):
             at_least("size", self.size, 1)
         if self.images is not None and self.load is None:
             raise InputError("images", self.images, "none without --load; use --data")
+        self.augmentation.refuse_without_training(self.load)
         return super().validate()
 
     def ascent(self) -> Ascent:
@@ -162,7 +164,7 @@ def train_and_look(run: Run[Config]) -> dict[str, Any]:
     image = np.zeros((1, *shape), np.float32)
     abstract = jax.eval_shape(lambda: model.init(root(0), image, train=False))
     check_layers(model, abstract, shape, run.config.layers, run.config.units)
-    task = tasks.classify(model)
+    task = tasks.classify(model, **run.config.augmentation.changes(shape)._asdict())
     state, metrics = fit_and_test(run, run.config.training, model, task, sets)
     final = inference(run.first_seed(state))
     variables = {"params": final.params, **final.extra}

@@ -43,7 +43,14 @@ import tyro
 from jaxdl import load, plots, root, tasks
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import CNN, Stage
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets, planted, planted_report
+from jaxdl.recipes import (
+    AugmentOptions,
+    TrainingOptions,
+    fit_and_test,
+    image_sets,
+    planted,
+    planted_report,
+)
 from jaxdl.recipes.feature_classifier import spread_rows
 from jaxdl.recipes.loaded import loaded_classifier, print_results, sets_for
 from jaxdl.recipes.methods import WhyOptions, classifiers, explain_images
@@ -60,6 +67,7 @@ class Config(Options):
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3)
     explaining: WhyOptions = WhyOptions()
     mark: planted.MarkOptions = planted.MarkOptions()
+    augmentation: AugmentOptions = AugmentOptions()
 
     networks: tuple[planted.Network, ...] = ("marked", "twin", "everywhere")
     """Networks that are trained."""
@@ -85,6 +93,7 @@ class Config(Options):
             at_least("cascade", self.cascade, 0)
         if self.images is not None and self.load is None:
             raise InputError("images", self.images, "none without --load; use --data")
+        self.augmentation.refuse_without_training(self.load)
         return super().validate()
 
     def cascaded(self, default: int) -> int:
@@ -114,7 +123,8 @@ def train_and_explain(run: Run[Config]) -> dict[str, Any]:
     train, _, sets = image_sets(config.run)
     marked = planted.planted_sets(sets, config.networks[0], config.mark)
     model = network(train.classes or 1).clone(dtype=config.training.dtype)
-    task = tasks.classify(model)
+    changes = config.augmentation.changes(train["input"].shape[1:])
+    task = tasks.classify(model, **changes._asdict())
     state, metrics = fit_and_test(run, config.training, model, task, marked.sets)
     rows = spread_rows(len(marked.others), config.count or 200)
     images = marked.others[rows]

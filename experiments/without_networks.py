@@ -29,7 +29,7 @@ import numpy as np
 from jaxdl import plots, tasks
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import MLP
-from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
+from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.classic import (
     as_vectors,
     clusters_of,
@@ -48,6 +48,7 @@ class Config(Options):
 
     run: RunOptions = RunOptions(epochs=20.0, validation=0.0)
     training: TrainingOptions = TrainingOptions(learning_rate=3e-3)
+    augmentation: AugmentOptions = AugmentOptions()
 
     hidden: tuple[int, ...] = (128,)
     """Widths of the hidden layers of the network."""
@@ -74,7 +75,9 @@ def train_and_compare(run: Run[Config]) -> dict[str, Any]:
     train, test, sets = image_sets(config.run)
     images = as_vectors(train, test, config.examples)
     model = MLP(config.hidden, train.classes or 1, dtype=config.training.dtype)
-    state, metrics = fit_and_test(run, config.training, model, tasks.classify(model), sets)
+    changes = config.augmentation.changes(train["input"].shape[1:])
+    task = tasks.classify(model, **changes._asdict())
+    state, metrics = fit_and_test(run, config.training, model, task, sets)
     found = components_of(images, run.figure) | neighbours_of(images, run.figure)
     metrics |= {name: run.per_seed(value) for name, value in found.items()}
     rows = []

@@ -46,7 +46,7 @@ TASKS: dict[str, Callable[..., Task]] = {
 AUGMENTS: dict[str, Callable[..., Any]] = {
     name: getattr(augment, name)
     for name in (
-        *("affine", "brightness", "chain", "contrast", "cutmix", "cutout", "elastic"),
+        *("affine", "brightness", "chain", "clipped", "contrast", "cutmix", "cutout", "elastic"),
         *("gaussian_noise", "mixup", "random_crop", "random_flip", "random_shift"),
         *("salt_and_pepper", "sometimes"),
     )

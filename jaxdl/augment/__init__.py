@@ -12,6 +12,7 @@ from jaxdl.augment.example import (
     Mix,
     augment_batch,
     chain,
+    clipped,
     recorded,
     sometimes,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "augment_batch",
     "brightness",
     "chain",
+    "clipped",
     "contrast",
     "cutmix",
     "cutout",

@@ -147,7 +147,8 @@ def affine(
     """Returns an augmentation that rotates, shifts, scales and shears an image at random.
 
     The four changes are one matrix and one interpolation, so an image is blurred once. Pixels
-    outside of the image are 0. The numbers are uniform, that of the scale in its logarithm.
+    outside of the image are 0, which is the mean in standardized images. The numbers are uniform,
+    that of the scale in its logarithm.
 
     Labels must survive the change. Digits do not survive 180 degrees, which turn a 6 into a 9.
 

@@ -114,6 +114,32 @@ def sometimes(augment: Augment, probability: float) -> Augment:
     return apply
 
 
+@recorded
+def clipped(augment: Augment, low: float = 0.0, high: float = 1.0) -> Augment:
+    """Returns an augmentation whose results are clipped to the range of pixels.
+
+    Noise leaves the range, and so does the rounding of an interpolation, by about 1e-7.
+
+    Args:
+      augment: the augmentation.
+      low: smallest pixel.
+      high: largest pixel, above `low`.
+
+    Raises:
+      InputError: a range that is empty.
+
+    Example:
+      >>> import jaxdl
+      >>> from jaxdl.augment import gaussian_noise
+      >>> x = clipped(gaussian_noise(9.0))(jaxdl.root(0), jnp.ones((4, 4, 1)))
+      >>> float(x.min()), float(x.max())
+      (0.0, 1.0)
+    """
+    if not low < high:
+        raise InputError("low", low, f"less than high, {high}")
+    return lambda key, x: augment(key, x).clip(low, high)
+
+
 def check_image(name: str, image: Float[Array, "H W C"]) -> None:
     """Raises InputError unless an example is an image of floating-point numbers.
 

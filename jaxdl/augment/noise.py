@@ -36,6 +36,9 @@ def gaussian_noise(sigma: float) -> Augment:
 def salt_and_pepper(corrupted_fraction: float) -> Augment:
     """Returns a corruption that makes some pixels white and as many black.
 
+    White is 1 and black is 0. In standardized images these are a standard deviation above the mean,
+    and the mean.
+
     Args:
       corrupted_fraction: expected fraction of changed pixels, black and white together, in [0, 1).
 

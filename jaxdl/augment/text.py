@@ -82,6 +82,10 @@ def parse(
     and so would `flip=0.5`, because a mirrored 2 is close to a 5. Large values of shift, scale or
     cutout can remove what is shown.
 
+    The numbers are those of the arrays that a network reads. In standardized images 0 is the mean
+    of the training set. Pixels outside of the image, a cutout and black pixels of salt_and_pepper
+    then have the mean, and white ones are a standard deviation above it.
+
     Args:
       text: the text; None means no augmentation.
       shape: shape of an example, with which the numbers are compared. None checks the text alone.

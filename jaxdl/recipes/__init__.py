@@ -1,5 +1,6 @@
 """Shared parts of experiments of one kind: options, training, scores and figures."""
 
+from jaxdl.recipes.augmentations import AugmentOptions, PixelAugmentOptions
 from jaxdl.recipes.classification import (
     ClassificationOptions,
     classify_sets,
@@ -19,9 +20,11 @@ from jaxdl.recipes.sample_quality import (
 )
 
 __all__ = [
+    "AugmentOptions",
     "ClassificationOptions",
     "GANOptions",
     "GANTrainingOptions",
+    "PixelAugmentOptions",
     "TrainingOptions",
     "classifier_of_classes",
     "classify_sets",

@@ -1,5 +1,6 @@
-"""Augmentations of an experiment: texts that suit a size of images, and their pictures."""
+"""Augmentations of an experiment: their option, texts that suit images, and pictures."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,15 +10,86 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import plots
-from jaxdl.augment import Mix, parse
+from jaxdl.augment import Augment, Augmentation, Mix, clipped, parse
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.runs.options import RunOptions
 
 #: Text of a comparison without augmentation.
 NONE = "none"
 
 #: Name of label smoothing in the text of a comparison.
 SMOOTHING = "label_smoothing"
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentOptions:
+    """Option of the experiments that train a classifier of images."""
+
+    augment: str | None = None
+    """Random changes of the training images, such as rotate=15,shift=2.
+    Names: rotate, shift, scale, shear, flip, crop, elastic, brightness, contrast, noise,
+    salt_and_pepper, cutout, mixup, cutmix. shift alone moves by whole pixels. A label must survive:
+    digits do not survive rotate=180 or flip=0.5. See jaxdl.augment.parse."""
+
+    def validate(self, run: RunOptions) -> None:
+        """Raises InputError for a value that is out of range."""
+        self.changes()
+
+    def changes(self, shape: tuple[int, ...] | None = None) -> Augmentation:
+        """Returns the augmentations of the option.
+
+        Args:
+          shape: shape of an image, with which the numbers are compared. None checks the text alone.
+
+        Raises:
+          InputError: a text that `jaxdl.augment.parse` refuses.
+        """
+        return parse(self.augment, shape)
+
+    def refuse_without_training(self, load: str | None) -> None:
+        """Raises InputError for an augmentation of an experiment that loads its network.
+
+        Args:
+          load: the network that replaces a training; None for a training.
+        """
+        if load is not None and self.augment is not None:
+            raise InputError("augment", self.augment, "none with --load, which trains no network")
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelAugmentOptions(AugmentOptions):
+    """Option of the experiments whose images must have pixels in [0, 1]."""
+
+    augment: str | None = None
+    """Random changes of the training images, such as rotate=15,shift=2, clipped to [0, 1].
+    They come before noise, binarization or an attack. Names: rotate, shift, scale, shear, flip,
+    crop, elastic, brightness, contrast, noise, salt_and_pepper, cutout. shift alone moves by whole
+    pixels. See jaxdl.augment.parse."""
+
+    def changes(self, shape: tuple[int, ...] | None = None) -> Augmentation:
+        change = without_mixture(self.augment, shape)
+        if change is None:
+            return Augmentation()
+        return Augmentation(clipped(change))
+
+
+def without_mixture(
+    text: str | None, shape: tuple[int, ...] | None = None, probability: float = 1.0
+) -> Augment | None:
+    """Returns the change that a text names; the arguments are those of `jaxdl.augment.parse`.
+
+    Raises:
+      InputError: a mixture of two examples, or a text that `parse` refuses.
+
+    Example:
+      >>> without_mixture("flip=0.5").made_by
+      ('random_flip', (0.5,))
+    """
+    augment, mix = parse(text, shape, probability)
+    if mix is not None:
+        raise InputError("augment", text, "neither mixup nor cutmix in this experiment")
+    return augment
 
 
 def usual_texts(side: int) -> tuple[str, ...]:

@@ -8,12 +8,12 @@ import flax.linen as nn
 import numpy as np
 
 from jaxdl import data, plots, tasks
-from jaxdl.augment import parse
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, in_range
 from jaxdl.functions import bind, predict_batched
 from jaxdl.plots.page import PALETTE
+from jaxdl.recipes.augmentations import AugmentOptions
 from jaxdl.recipes.cross_validation import cross_validate
 from jaxdl.recipes.evaluation import (
     class_labels,
@@ -28,19 +28,15 @@ from jaxdl.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassificationOptions:
+class ClassificationOptions(AugmentOptions):
     """Options of the experiments that classify."""
 
     label_smoothing: float = 0.0
     """Fraction of the target that is spread over all classes, in [0, 1)."""
-    augment: str | None = None
-    """Random changes of the training images, such as rotate=15,shift=2.
-    Names: rotate, shift, scale, shear, flip, crop, elastic, brightness, contrast, noise,
-    salt_and_pepper, cutout, mixup, cutmix. shift alone moves by whole pixels. A label must survive:
-    digits do not survive rotate=180 or flip=0.5. See jaxdl.augment.parse."""
     standardize: bool = False
     """If True, inputs are rescaled to mean 0 and variance 1.
-    The statistics are those of the training set. Inputs from a table always are rescaled."""
+    The statistics are those of the training set. Inputs from a table always are rescaled.
+    --augment then changes rescaled images: pixels outside of the image have the mean."""
 
     folds: int = 0
     """Number of folds of a cross-validation on the training set; 0 for none.
@@ -55,7 +51,7 @@ class ClassificationOptions:
         if self.folds and run.seeds > 1:
             raise InputError("seeds", run.seeds, "1 with --folds, whose members are the folds")
         in_range("label_smoothing", self.label_smoothing, 0, 1)
-        parse(self.augment)
+        super().validate(run)
 
 
 def run_classification(
@@ -85,7 +81,6 @@ def run_classification(
     if "target" in sets["train"].arrays:
         _check_regression(options)
         return regress_sets(run, training, sets, model_for)
-    augment, mix = parse(options.augment, sets["train"]["input"].shape[1:])
     return classify_sets(
         run,
         training,
@@ -93,8 +88,7 @@ def run_classification(
         model_for,
         first_layer=first_layer,
         label_smoothing=options.label_smoothing,
-        augment=augment,
-        mix=mix,
+        **options.changes(sets["train"]["input"].shape[1:])._asdict(),
     )
 
 
@@ -121,10 +115,8 @@ def _cross_validate(
         if train.classes is None:
             raise InputError("data", run.config.run.data, "a set with classes")
         model = model_for(train.classes)
-        augment, mix = parse(options.augment, train["input"].shape[1:])
-        task = tasks.classify(
-            model, label_smoothing=options.label_smoothing, augment=augment, mix=mix
-        )
+        changes = options.changes(train["input"].shape[1:])
+        task = tasks.classify(model, label_smoothing=options.label_smoothing, **changes._asdict())
         return model, task
 
     return cross_validate(run, training, options.folds, task_for, standardize=options.standardize)

@@ -12,13 +12,13 @@ import numpy as np
 import optax
 
 from jaxdl import plots, scores, tasks
-from jaxdl.augment import parse
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.errors import InputError, at_least
 from jaxdl.functions import bind, predict_batched
 from jaxdl.models import table
 from jaxdl.models.conditional import label_kwargs, num_classes
+from jaxdl.recipes.augmentations import without_mixture
 from jaxdl.recipes.feature_classifier import classifier_of_classes
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
@@ -111,9 +111,6 @@ class GANOptions:
         Raises:
           InputError: an option out of range, or an augmentation that does not fit the images.
         """
-        augment, mix = parse(self.augment, shape, AUGMENTED_PROBABILITY)
-        if mix is not None:
-            raise InputError("augment", self.augment, "neither mixup nor cutmix, without labels")
         return tasks.gan(
             generator,
             discriminator,
@@ -123,7 +120,7 @@ class GANOptions:
             penalty=self.penalty,
             r1=self.r1,
             spectral_norm=self.spectral_norm,
-            augment=augment,
+            augment=without_mixture(self.augment, shape, AUGMENTED_PROBABILITY),
             critic_steps=self.critic_steps,
         )
 

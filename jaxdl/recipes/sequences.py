@@ -4,7 +4,14 @@ import math
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Key
 
+from jaxdl.augment import Augmentation
+from jaxdl.core import Batch
+from jaxdl.data import image_sequences
+from jaxdl.data.dataset import Dataset
 from jaxdl.errors import at_least, one_of
 from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
@@ -125,3 +132,49 @@ def blocks_to_cover(steps: int, kernel_size: int) -> int:
     at_least("steps", steps, 1)
     at_least("kernel_size", kernel_size, 2)
     return max(1, math.ceil(math.log2((steps - 1) / (2 * (kernel_size - 1)) + 1)))
+
+
+def of_images(
+    changes: Augmentation,
+    shape: tuple[int, ...],
+    by: Literal["row", "pixel"] = "row",
+    permuted: bool = False,
+) -> Augmentation:
+    """Returns changes of images as changes of the sequences that `image_sequences` makes of them.
+
+    Args:
+      changes: changes of images `[H, W, C]`.
+      shape: shape of an image.
+      by: see `jaxdl.data.image_sequences`.
+      permuted: see `jaxdl.data.image_sequences`.
+
+    Returns:
+      Changes of sequences `[T, D]`, each a change of the image.
+
+    Example:
+      >>> from jaxdl.augment import parse
+      >>> flip, _ = of_images(parse("flip=0.99"), (1, 3, 1))
+      >>> flip(jax.random.key(0), np.arange(3.0)[None]).tolist()
+      [[2.0, 1.0, 0.0]]
+    """
+    numbers = np.arange(math.prod(shape)).reshape(1, *shape)
+    order = image_sequences(Dataset({"input": numbers}, "positions"), by, permuted)["input"][0]
+    place = np.argsort(order.reshape(-1))
+
+    def image(sequence: Float[Array, "T D"]) -> Float[Array, "H W C"]:
+        return sequence.reshape(-1)[place].reshape(shape)
+
+    def sequence(image: Float[Array, "H W C"]) -> Float[Array, "T D"]:
+        return image.reshape(-1)[order]
+
+    def augment(key: Key[Array, ""], x: Float[Array, "T D"]) -> Float[Array, "T D"]:
+        assert changes.augment is not None
+        return sequence(changes.augment(key, image(x)))
+
+    def mix(key: Key[Array, ""], batch: Batch) -> Any:
+        assert changes.mix is not None
+        images = jax.vmap(image)(batch["input"])
+        mixed, *partners = changes.mix(key, {**batch, "input": images})
+        return (jax.vmap(sequence)(mixed), *partners)
+
+    return Augmentation(changes.augment and augment, changes.mix and mix)

@@ -28,7 +28,11 @@ from jaxdl.updates import Batch, Params
 
 @recorded
 def reconstruct(
-    model: nn.Module, *, likelihood: str = "bernoulli", corrupt: Augment | None = None
+    model: nn.Module,
+    *,
+    likelihood: str = "bernoulli",
+    corrupt: Augment | None = None,
+    augment: Augment | None = None,
 ) -> Task:
     """Returns the functions that train and apply an autoencoder.
 
@@ -45,6 +49,8 @@ def reconstruct(
       likelihood: "bernoulli", "continuous_bernoulli" or "gaussian", see `jaxdl.tasks.likelihood`.
       corrupt: `corrupt(key, example) -> example` for one example, in training and in evaluation.
         None means no corruption.
+      augment: `augment(key, example) -> example` for one example. The changed example is the target
+        too, and is corrupted afterwards. Only used in training.
 
     Returns:
       A `Task` with `loss` and three inference functions:
@@ -84,9 +90,11 @@ def reconstruct(
     def loss(params: Params, extra: Any, batch: Batch, key: Key[Array, ""], *, train: bool):
         batch = without_padding(batch)
         clean = batch["input"]
-        inputs = clean
         dropout_key = jax.random.fold_in(key, 0)
         noise_key = jax.random.fold_in(key, 1)
+        if train and augment is not None:
+            clean = augment_batch(augment, jax.random.fold_in(key, 2), clean)
+        inputs = clean
         if corrupt is not None:
             inputs = augment_batch(corrupt, noise_key, clean)
         y, extra = apply(model, params, extra, inputs, dropout_key, train=train)

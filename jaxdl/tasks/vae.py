@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxdl import losses
+from jaxdl.augment import Augment, augment_batch
 from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.models.autoencoder import VAE, Labels
@@ -31,12 +32,13 @@ Posterior = tuple[Float[Array, "B Z"], Float[Array, "B Z"]]
 
 
 class _Objective(NamedTuple):
-    """The parts of a loss: likelihood, binarization, and the weight of the KL divergence."""
+    """The parts of a loss: likelihood, changes of the images, and the weight of the divergence."""
 
     nll: Callable[[Array, Array], Float[Array, ""]]
     binarize_batch: Callable[[Key[Array, ""], Array], Array]
     beta: float
     warmup: int
+    augment: Augment | None
 
 
 @recorded
@@ -48,6 +50,7 @@ def vae(
     beta: float = 1.0,
     warmup: int = 0,
     binarize: Literal["dynamic"] | float | None = None,
+    augment: Augment | None = None,
 ) -> Task:
     """Returns the functions that train and apply a variational autoencoder.
 
@@ -71,6 +74,8 @@ def vae(
       binarize: "dynamic", a threshold in [0, 1), or None. "dynamic" makes every pixel white with a
         probability equal to its grey value, sampled again each time. A threshold makes the pixels
         above it white. None leaves images unchanged.
+      augment: `augment(key, example) -> example` for one example, before the binarization. The
+        changed example is what the model reconstructs. Only used in training.
 
     Returns:
       A `Task` with `loss` and five inference functions. Their `label [B]` is for conditional models
@@ -115,7 +120,8 @@ def vae(
     in_range("beta", beta, 0, float("inf"))
     at_least("warmup", warmup, 0)
     binarize_batch = binarization.binarize(binarize)
-    loss = with_sown_losses(partial(_loss, model, _Objective(nll, binarize_batch, beta, warmup)))
+    objective = _Objective(nll, binarize_batch, beta, warmup, augment)
+    loss = with_sown_losses(partial(_loss, model, objective))
     call = partial(_call, model)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
@@ -193,12 +199,15 @@ def _loss(
     *,
     train: bool,
 ) -> tuple[Metric, tuple[Any, Metrics]]:
-    nll, binarize_batch, beta, warmup = objective
+    nll, binarize_batch, beta, warmup, augment = objective
     batch = without_padding(batch)
     dropout_key = jax.random.fold_in(key, 0)
     noise_key = jax.random.fold_in(key, 1)
     pixel_key = jax.random.fold_in(key, 2)
-    x = binarize_batch(pixel_key, batch["input"])
+    x = batch["input"]
+    if train and augment is not None:
+        x = augment_batch(augment, jax.random.fold_in(key, 3), x)
+    x = binarize_batch(pixel_key, x)
     label = batch.get("label")
     collections = _collections(extra)
     posterior, y, updated = _autoencode(

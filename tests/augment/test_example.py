@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxdl.augment import augment_batch, chain, gaussian_noise, random_shift, sometimes
+from jaxdl.augment import (
+    affine,
+    augment_batch,
+    chain,
+    clipped,
+    gaussian_noise,
+    random_shift,
+    sometimes,
+)
 from jaxdl.errors import InputError
 
 KEY = jax.random.key(3)
@@ -39,3 +47,15 @@ def test_some_examples_are_changed_and_others_keep_their_bits():
     assert y[changed].var() == pytest.approx(1, abs=0.15)
     with pytest.raises(InputError, match=r"^probability: got 1.0, allowed: a number in \[0, 1\)"):
         sometimes(gaussian_noise(1.0), 1.0)
+
+
+def test_clipped_results_are_pixels_even_where_an_interpolation_rounds():
+    x = jnp.asarray(RNG.uniform(size=(7, 6, 1)), jnp.float32)
+    y = np.asarray(gaussian_noise(0.5)(KEY, x))
+    np.testing.assert_array_equal(clipped(gaussian_noise(0.5))(KEY, x), y.clip(0, 1))
+    np.testing.assert_array_equal(clipped(gaussian_noise(0.5), 0.2, 0.4)(KEY, x), y.clip(0.2, 0.4))
+    white = jnp.ones((64, 9, 9, 1))
+    turned = augment_batch(clipped(affine(rotate=40.0, scale=1.3)), KEY, white)
+    assert float(turned.max()) == 1 and float(turned.min()) == 0
+    with pytest.raises(InputError, match=r"^low: got 1.0, allowed: less than high, 1.0$"):
+        clipped(gaussian_noise(0.5), 1.0)

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from jaxdl import data
-from jaxdl.augment import parse
+from jaxdl.augment import augment_batch, parse
 from jaxdl.augment.text import NAMES
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError
 from jaxdl.recipes.augmentations import (
+    AugmentOptions,
+    PixelAugmentOptions,
     all_texts,
     draw_augmentations,
     first_labels,
@@ -96,3 +98,18 @@ def test_bad_variants_are_refused(text, line):
     with pytest.raises(InputError) as raised:
         smoothing_of(text)
     assert str(raised.value) == line
+
+
+def test_options_of_images_in_the_unit_interval_are_clipped_and_have_no_mixture():
+    images = np.ones((20, 8, 8, 1), np.float32)
+    key = jax.random.key(0)
+    text = "rotate=40,noise=0.3"
+    change, mix = PixelAugmentOptions(text).changes((8, 8, 1))
+    expected = augment_batch(parse(text).augment, key, images)
+    np.testing.assert_array_equal(augment_batch(change, key, images), expected.clip(0, 1))
+    assert mix is None and PixelAugmentOptions().changes() == (None, None)
+    assert AugmentOptions("mixup=1").changes((8, 8, 1)).mix is not None
+    with pytest.raises(
+        InputError, match=r"^augment: got 'flip=0.5,mixup=1', allowed: neither mixup nor"
+    ):
+        PixelAugmentOptions("flip=0.5,mixup=1").changes()

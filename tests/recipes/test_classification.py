@@ -1,12 +1,15 @@
 """The run of a classifier: its data sets, its optimizer and its figures."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
 
+from jaxdl.augment import augment_batch
 from jaxdl.errors import InputError
-from jaxdl.recipes import TrainingOptions
-from jaxdl.recipes.classification import prepared
+from jaxdl.recipes import ClassificationOptions, TrainingOptions, classification
+from jaxdl.recipes.classification import prepared, run_classification
 from jaxdl.runs import RunOptions, with_options
 from tests.runs.scripts import script
 
@@ -49,6 +52,33 @@ def test_statistics_come_from_the_training_set():
     for name, part in scaled.items():
         np.testing.assert_allclose(part["input"], (plain[name]["input"] - mean) / std, atol=1e-5)
     np.testing.assert_allclose(scaled["train"]["input"].mean(0), 0, atol=1e-5)
+
+
+def test_standardized_images_are_augmented_with_their_mean_outside(monkeypatch):
+    """The documented values: 0 is the mean of the pixels, and 1 a standard deviation above it."""
+    given = {}
+
+    def classify_sets(run, training, sets, model_for, **options):
+        given.update(sets=sets, **options)
+
+    monkeypatch.setattr(classification, "classify_sets", classify_sets)
+    for text in ("salt_and_pepper=0.9", "rotate=45,scale=1.4"):
+        options = ClassificationOptions(text, standardize=True)
+        run = SimpleNamespace(config=SimpleNamespace(run=RunOptions()))
+        run_classification(run, TrainingOptions(), options, None, None)
+        train = given["sets"]["train"]
+        pixels = np.asarray(prepared(RunOptions(), False)["train"]["input"])
+        ((mean, std),) = train.scaling["input"]
+        np.testing.assert_allclose([mean, std], [[pixels.mean()], [pixels.std()]], rtol=1e-5)
+        x = np.asarray(train["input"])[:500]
+        changed = np.asarray(augment_batch(given["augment"], jax.random.key(0), x)) * std + mean
+        if text.startswith("salt"):
+            for value in (mean, mean + std):
+                share = np.isclose(changed, value, atol=1e-5).mean()
+                assert share == pytest.approx(0.45, abs=0.01)
+        else:
+            turned = np.isclose(changed[:, 0, 0], mean, atol=1e-5)
+            assert 0.2 < turned.mean() < 1
 
 
 @pytest.mark.parametrize("share", [1e-5, 0.99999])

@@ -58,11 +58,11 @@ def test_the_discriminator_sees_shifted_and_unshifted_images(augment):
     assert unshifted == pytest.approx(1 / 2 + 1 / 18, abs=0.08)
 
 
-def test_mixtures_need_labels():
+def test_mixtures_are_refused():
     options = GANOptions(augment="mixup=1")
     with pytest.raises(InputError) as raised:
         options.make_task(None, None)
-    allowed = "neither mixup nor cutmix, without labels"
+    allowed = "neither mixup nor cutmix in this experiment"
     assert str(raised.value) == f"augment: got 'mixup=1', allowed: {allowed}"
 
 

@@ -2,8 +2,11 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from jaxdl.augment import parse
+from jaxdl.data import Dataset, image_sequences
 from jaxdl.errors import InputError
 from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
@@ -11,6 +14,7 @@ from jaxdl.recipes.sequences import (
     BODIES,
     POOLS,
     blocks_to_cover,
+    of_images,
     sequence_body,
     sequence_classifier,
 )
@@ -66,3 +70,29 @@ def test_the_fewest_blocks_that_cover_all_steps(kernel_size):
             n for n in range(1, 20) if tcn((1,) * n, kernel_size).receptive_field >= steps
         )
         assert blocks_to_cover(steps, kernel_size) == fewest
+
+
+@pytest.mark.parametrize("permuted", [False, True])
+@pytest.mark.parametrize("by", ["row", "pixel"])
+def test_a_changed_sequence_is_the_sequence_of_the_changed_image(by, permuted):
+    key = jax.random.key(5)
+    random = np.random.default_rng(0)
+    shape = (4, 6, 3)
+    images = jnp.asarray(random.uniform(size=(5, *shape)), jnp.float32)
+
+    def sequences(x):
+        return image_sequences(Dataset({"input": np.asarray(x)}, "images"), by, permuted)["input"]
+
+    changes = parse("rotate=30,cutout=2,cutmix=1", shape)
+    found = of_images(changes, shape, by, permuted)
+    keys = jax.random.split(key, 5)
+    changed = jax.vmap(found.augment)(keys, sequences(images))
+    expected = jax.vmap(changes.augment)(keys, images)
+    np.testing.assert_array_equal(changed, sequences(expected))
+    batch = {"input": images, "label": jnp.arange(5)}
+    mixed = found.mix(key, {**batch, "input": jnp.asarray(sequences(images))})
+    pictures, *partners = changes.mix(key, batch)
+    np.testing.assert_array_equal(mixed[0], sequences(pictures))
+    for a, b in zip(mixed[1:], partners, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert of_images(parse(None), shape) == (None, None)

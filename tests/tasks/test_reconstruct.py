@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 
 import jaxdl
+from jaxdl.augment import clipped, gaussian_noise
 from jaxdl.errors import InputError
 from jaxdl.metrics import means
 from jaxdl.models import MLP, Autoencoder, Conditional, Reshaped
@@ -140,3 +141,26 @@ def test_a_conditional_autoencoder_is_refused():
     assert str(caught.value).startswith(
         "model: got 'Conditional', allowed: an autoencoder without classes"
     )
+
+
+def test_the_target_is_the_augmented_image_and_the_corruption_follows():
+    """Evaluation has the unchanged image."""
+    half = lambda key, x: x / 2  # noqa: E731
+    for options in ({}, {"corrupt": add_noise}):
+        plain = reconstruct(MODEL, **options)
+        task = reconstruct(MODEL, augment=half, **options)
+        params, extra = task.init(KEY, BATCH)
+        for train, batch in ((True, {"input": BATCH["input"] / 2}), (False, BATCH)):
+            value, (_, metrics) = task.loss(params, extra, BATCH, KEY, train=train)
+            expected, (_, same) = plain.loss(params, extra, batch, KEY, train=train)
+            assert (value, metrics) == (expected, same)
+
+
+def test_each_image_is_augmented_with_its_key():
+    noise = clipped(gaussian_noise(0.1))
+    task = reconstruct(MODEL, augment=noise)
+    params, extra = task.init(KEY, BATCH)
+    keys = jax.random.split(jax.random.fold_in(KEY, 2), 6)
+    changed = jax.vmap(noise)(keys, BATCH["input"])
+    expected = reconstruct(MODEL).loss(params, extra, {"input": changed}, KEY, train=True)
+    assert task.loss(params, extra, BATCH, KEY, train=True)[0] == expected[0]

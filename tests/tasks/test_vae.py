@@ -274,3 +274,16 @@ def call(function: str, *arguments, model=PLAIN):
 def test_a_pixel_out_of_range_becomes_nan(how):
     binary = binarize(how)(KEY, jnp.array([0.0, 1.0, -1e-9, 255.0, jnp.nan]))
     assert np.isnan(binary).tolist() == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("binarize", [None, "dynamic"])
+def test_an_augmented_image_is_the_input_and_the_target(binarize):
+    """It is binarized afterwards, and evaluation has the unchanged image."""
+    half = lambda key, x: x / 2  # noqa: E731
+    task = vae(PLAIN, binarize=binarize, augment=half)
+    plain = vae(PLAIN, binarize=binarize)
+    params, extra = task.init(KEY, BATCH)
+    for train, batch in ((True, {"input": BATCH["input"] / 2}), (False, BATCH)):
+        value, (_, metrics) = task.loss(params, extra, BATCH, KEY, train=train)
+        expected, (_, same) = plain.loss(params, extra, batch, KEY, train=train)
+        assert (value, metrics) == (expected, same)
