@@ -67,11 +67,15 @@ def rate_curve(
     return path
 
 
-def fold_scores(scores: Float[np.ndarray, " K"], name: str, path: str | os.PathLike[str]) -> Path:
-    """Draws the score of each fold, with their mean and standard deviation.
+def fold_scores(
+    scores: Float[np.ndarray, " K"] | Float[np.ndarray, "S K"],
+    name: str,
+    path: str | os.PathLike[str],
+) -> Path:
+    """Draws the score of each fold, with the mean and standard deviation of all scores.
 
     Args:
-      scores: `[K]`, one score per fold.
+      scores: `[K]`, one score per fold, or `[S, K]` of S seeds.
       name: name of the metric; an accuracy is shown in percent.
       path: path of the PNG file.
 
@@ -86,23 +90,33 @@ def fold_scores(scores: Float[np.ndarray, " K"], name: str, path: str | os.PathL
     """
     path = Path(path)
     unit = ""
-    values = np.asarray(scores, np.float64)
+    values = np.atleast_2d(np.asarray(scores, np.float64))
     if name.endswith("accuracy"):
         unit = " %"
         values = 100 * values
+    seeds, count = values.shape
     mean = values.mean()
     spread = values.std(ddof=1)
     with page(path, 5, 3.2) as figure:
         ax = figure.subplots()
-        folds = np.arange(len(values))
+        folds = np.arange(count)
         ax.axhspan(mean - spread, mean + spread, color=BLUE, alpha=0.15, linewidth=0)
         ax.axhline(mean, color=BLUE, label="mean ± standard deviation")
-        ax.plot(folds, values, "o", color=RED, label="held-out fold")
-        for fold, value in zip(folds, values, strict=True):
+        each = "held-out fold"
+        title = f"{name} of {count} folds"
+        if seeds > 1:
+            each = "seed of a held-out fold; numbers: means"
+            title += f" and {seeds} seeds"
+        ax.plot(np.tile(folds, seeds), values.ravel(), "o", color=RED, label=each)
+        for fold, of_fold in zip(folds, values.T, strict=True):
             ax.annotate(
-                f"{value:.4g}", (fold, value), (0, 6), textcoords="offset points", ha="center"
+                f"{of_fold.mean():.4g}",
+                (fold, of_fold.max()),
+                (0, 6),
+                textcoords="offset points",
+                ha="center",
             )
-        ax.set_title(f"{name} of {len(values)} folds: {mean:.4g} ± {spread:.2g}{unit}")
+        ax.set_title(f"{title}: {mean:.4g} ± {spread:.2g}{unit}")
         ax.set_xlabel("fold that was held out")
         ax.set_ylabel(name + unit)
         ax.set_xticks(folds)

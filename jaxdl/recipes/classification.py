@@ -40,16 +40,14 @@ class ClassificationOptions(AugmentOptions):
 
     folds: int = 0
     """Number of folds of a cross-validation on the training set; 0 for none.
-    All folds are trained in one program. A held-out fold is the validation set,
-    so --validation has no effect, and the test set is not evaluated."""
+    All folds, with --seeds those of every seed, are trained in one program. A held-out fold is the
+    validation set, so --validation has no effect, and the test set is not evaluated."""
 
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range."""
         if self.folds < 0 or self.folds == 1:
             allowed = "0 for no cross-validation, or at least 2"
             raise InputError("folds", self.folds, allowed)
-        if self.folds and run.seeds > 1:
-            raise InputError("seeds", run.seeds, "1 with --folds, whose members are the folds")
         in_range("label_smoothing", self.label_smoothing, 0, 1)
         super().validate(run)
 

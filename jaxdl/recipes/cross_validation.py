@@ -1,4 +1,4 @@
-"""Cross-validation: a run whose members are folds (`--folds`)."""
+"""Cross-validation: a run whose members are the folds of each seed (`--folds`)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +34,12 @@ def cross_validate(
     """Trains a network for each fold, all in one program, and evaluates it on the held-out fold.
 
     The training set of the run is divided by `jaxdl.selection.kfold`, with the key of seed 0, so
-    every seed has the same folds. All folds share the seed of the run, and train the same number of
-    steps. The test set is not evaluated.
+    every seed has the same folds. The folds of a seed start from the same weights. All members
+    train the same number of steps. The test set is not evaluated.
 
-    The file `out_of_fold.npz` has the prediction for each example by the network that was trained
-    without it, its fold, and its label or target.
+    The file `out_of_fold.npz` has the `prediction` for each example by the network that was trained
+    without it, `[N, C]`, or `[S, N, C]` of S seeds. It also has the `fold` of each example and its
+    `label` or `target`.
 
     Args:
       run: run to train in.
@@ -48,8 +49,9 @@ def cross_validate(
       standardize: if True, inputs are rescaled with the statistics of each fold's training set.
 
     Returns:
-      The result of `Run.finish`, with `folds/...`: mean and standard deviation over the folds.
-      The entry `out_of_fold` has the numbers of all held-out predictions together.
+      The result of `Run.finish`, with `folds/...`: mean and standard deviation over all members.
+      The entry `out_of_fold` has the numbers of all held-out predictions of a seed together, with
+      several seeds a list of them. Figures of predictions show the first seed.
 
     Raises:
       InputError: options that do not fit, or folds that the set does not allow.
@@ -69,7 +71,7 @@ def cross_validate(
         compared = data.standardize(*compared, field=field)
     for fault in find_faults(compared[0], compared[1]):
         run.warn(fault)
-    folds = kfold(train, count, key=root(0), scaled=scaled)
+    folds = kfold(train, count, key=root(0), scaled=scaled).repeated(config.run.seeds)
     run.divide(count)
     model, task = task_for(train)
     print(table(model, train["input"][:1]))
@@ -84,12 +86,16 @@ def cross_validate(
     predictions = _predictions(folds, task, state)
     file = run.out / "out_of_fold.npz"
     truth = "target" if regression else "label"
-    arrays = {"prediction": predictions, "fold": folds.number, truth: np.asarray(train[truth])}
+    stored = predictions if folds.repeats > 1 else predictions[0]
+    arrays = {"prediction": stored, "fold": folds.number, truth: np.asarray(train[truth])}
     np.savez(file, **arrays)  # type: ignore[arg-type]
-    _report(run, train, predictions)
+    found = [_report(train, each) for each in predictions]
+    run.metadata["out_of_fold"] = found if folds.repeats > 1 else found[0]
+    _draw(run, train, predictions[0])
     shown = "accuracy" if "accuracy" in metrics else "loss"
     plots.learning_curves(run.records(), run.figure("curves"))
-    plots.fold_scores(np.asarray(metrics[shown]), shown, run.figure("folds"))
+    scores = np.asarray(metrics[shown]).reshape(folds.repeats, count)
+    plots.fold_scores(scores, shown, run.figure("folds"))
     return run.finish(state, named, train=train)
 
 
@@ -107,31 +113,35 @@ def _check_count(train: Dataset, count: int) -> None:
         raise InputError("folds", count, f"at most {most}, {of}")
 
 
-def _predictions(folds: Folds, task: Task, state: State) -> Float[np.ndarray, "N K"]:
-    """Returns the out-of-fold predictions, in the unit of the targets."""
+def _predictions(folds: Folds, task: Task, state: State) -> Float[np.ndarray, "S N K"]:
+    """Returns the out-of-fold predictions of each seed, in the unit of the targets."""
     fields = [name for name in ("input", "length") if name in folds.data.arrays]
     outputs = np.array(folds.out_of_fold(task.predict, state, fields))
+    outputs = outputs.reshape(folds.repeats, folds.data.size, -1)
     if "target" not in folds.data.arrays:
         return outputs
     for fold in range(folds.count):
         rows = folds.number == fold
-        outputs[rows] = folds.preprocessing[fold].restored(outputs[rows])
+        outputs[:, rows] = folds.preprocessing[fold].restored(outputs[:, rows])
     return outputs
 
 
-def _report(run: Run[Options], train: Dataset, predictions: Float[np.ndarray, "N K"]) -> None:
-    """Adds the numbers of the out-of-fold predictions to the result, and draws them."""
+def _report(train: Dataset, predictions: Float[np.ndarray, "N K"]) -> dict[str, Any]:
+    """Returns the numbers of the out-of-fold predictions of one seed."""
     mask = example_mask(train)
     if "target" in train.arrays:
         report = reports.regression_report(predictions, train["target"], mask)
-        run.metadata["out_of_fold"] = {name: report[name] for name in ("r2", "rmse")}
+        return {name: report[name] for name in ("r2", "rmse")}
+    return reports.classification_report(predictions, class_labels(train), train.class_names, mask)
+
+
+def _draw(run: Run[Options], train: Dataset, predictions: Float[np.ndarray, "N K"]) -> None:
+    """Draws the out-of-fold predictions of one seed."""
+    if "target" in train.arrays:
         plots.predicted_values(np.asarray(train["target"]), predictions, run.figure("predictions"))
         return
-    label = class_labels(train)
-    report = reports.classification_report(predictions, label, train.class_names, mask)
-    run.metadata["out_of_fold"] = report
     plots.confusion_matrix(
-        label,
+        class_labels(train),
         predictions.argmax(1),
         predictions.shape[1],
         run.figure("confusion"),

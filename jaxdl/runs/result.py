@@ -60,7 +60,7 @@ def result_of(
 
 def _of_members(run: "Run[Any]", state: State, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the entries of a result that only several seeds or folds have."""
-    members = [
+    members: list[dict[str, Any]] = [
         {
             "seed": seed,
             "metrics": {name: float(value[i]) for name, value in metrics.items()},
@@ -75,4 +75,6 @@ def _of_members(run: "Run[Any]", state: State, metrics: Mapping[str, Any]) -> di
     }
     if run.folds:
         result["folds"] = run.folds
+        for i, member in enumerate(members):
+            member["fold"] = i % run.folds
     return result

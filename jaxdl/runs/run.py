@@ -79,7 +79,7 @@ class Run(Generic[C_co]):
       warnings: signs of failure, which the result contains; see `warn`.
       wait_for: activity of another process to wait for; see `run_experiment`.
       owner: owner of the directory, after `fit` was called.
-      folds: number of folds that are the members, see `divide`; else 0.
+      folds: number of folds that each seed trains, see `divide`; else 0.
     """
 
     def __init__(self, config: C_co, out: Path, name: str, wait_for: str = ""):
@@ -100,13 +100,15 @@ class Run(Generic[C_co]):
         self._owned = False
 
     def divide(self, folds: int) -> None:
-        """Makes the members of the run its folds, which share the seed.
+        """Makes the folds of every seed the members of the run. Folds of one seed share its key.
+
+        Member m has fold m mod `folds`.
 
         Args:
           folds: number of folds of a cross-validation.
         """
         self.folds = folds
-        self.seeds = [self.config.run.seed] * folds
+        self.seeds = [seed for seed in self.seeds for _ in range(folds)]
         self.key = rng.root(self.seeds)
 
     def number(self, name: str, compute: Callable[[], float]) -> float:

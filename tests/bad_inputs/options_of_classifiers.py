@@ -47,11 +47,6 @@ BAD = [
     ("mlp", "--folds 1", "folds: got 1, allowed: 0 for no cross-validation, or at least 2"),
     (
         "mlp",
-        "--folds 3 --seeds 2",
-        "seeds: got 2, allowed: 1 with --folds, whose members are the folds",
-    ),
-    (
-        "mlp",
         "--folds 3 --patience 2",
         "patience: got 2, allowed: 0 with folds; a held-out fold is not for choosing a step",
     ),

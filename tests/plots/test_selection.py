@@ -36,3 +36,12 @@ def test_scores_of_folds_with_their_spread(tmp_path, drawn):
 def test_losses_of_folds_have_no_percent(tmp_path, drawn):
     pixels(plots.fold_scores(np.array([0.5, 0.7]), "loss", tmp_path / "folds.png"))
     assert drawn[0].get_title(loc="left") == "loss of 2 folds: 0.6 ± 0.14"
+
+
+def test_scores_of_folds_and_seeds(tmp_path, drawn):
+    scores = np.array([[0.5, 0.7], [0.6, 0.8]])
+    pixels(plots.fold_scores(scores, "accuracy", tmp_path / "folds.png"))
+    (ax,) = drawn
+    assert ax.get_title(loc="left") == "accuracy of 2 folds and 2 seeds: 65 ± 13 %"
+    assert {text.get_text() for text in ax.texts} == {"55", "75"}
+    assert len(ax.lines[-1].get_xdata()) == 4

@@ -82,6 +82,34 @@ def test_another_seed_has_the_same_folds(moons, tmp_path):
     assert (other == np.load(moons[1] / "out_of_fold.npz")["fold"]).all()
 
 
+def test_folds_of_several_seeds(moons, tmp_path):
+    """Every seed trains every fold: as many members, and predictions of each seed."""
+    options = {"data": "moons", "folds": 3, "standardize": True}
+    assert run(tmp_path / "both", stop_after=15, seeds=2, **options) == {}
+    both = run(tmp_path / "both", seeds=2, **options)
+    assert (both["seeds"], both["folds"], len(both["members"])) == ([0, 0, 0, 1, 1, 1], 3, 6)
+    assert [member["fold"] for member in both["members"]] == [0, 1, 2, 0, 1, 2]
+    alone = [moons[0], run(tmp_path / "second", seed=1, **options)]
+    expected = [member["state_sha256"] for result in alone for member in result["members"]]
+    assert [member["state_sha256"] for member in both["members"]] == expected
+    each = [member["metrics"]["folds/accuracy"] for member in both["members"]]
+    np.testing.assert_allclose(both["metrics"]["folds/accuracy"], np.mean(each))
+    np.testing.assert_allclose(both["metrics_std"]["folds/accuracy"], np.std(each, ddof=1))
+    assert both["out_of_fold"] == [result["out_of_fold"] for result in alone]
+    stored = np.load(tmp_path / "both" / "out_of_fold.npz")
+    for i, out in enumerate((moons[1], tmp_path / "second")):
+        one = np.load(out / "out_of_fold.npz")
+        np.testing.assert_array_equal(stored["prediction"][i], one["prediction"])
+        np.testing.assert_array_equal(stored["fold"], one["fold"])
+    x = jaxdl.data.load("moons")[0]["input"][:5]
+    network = jaxdl.load(tmp_path / "both", member=4)
+    np.testing.assert_array_equal(
+        network.predict(x), jaxdl.load(tmp_path / "second", member=1).predict(x)
+    )
+    figures = {path.stem for path in (tmp_path / "both" / "figures").iterdir()}
+    assert figures == {"curves", "confusion", "folds"}
+
+
 def test_an_interrupted_cross_validation_continues(moons, tmp_path):
     options = {"data": "moons", "folds": 3, "standardize": True}
     assert run(tmp_path / "run", stop_after=15, **options) == {}
