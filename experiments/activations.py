@@ -29,7 +29,7 @@ import numpy as np
 from jaxdl import data, plots, root, stream, tasks
 from jaxdl.core import State, inference
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, NonFinite, at_least
 from jaxdl.explain import collapse
 from jaxdl.models import MLP
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
@@ -143,9 +143,13 @@ def train_with_rate(run: Run[Config]) -> dict[str, Any]:
         files.write(0, task.init(stream(root(config.run.seed), "init"), batch)[0])
         files(state)
 
-    state, metrics = fit_and_test(
-        run, config.training, model, task, sets, on_validation=on_validation
-    )
+    try:
+        state, metrics = fit_and_test(
+            run, config.training, model, task, sets, on_validation=on_validation
+        )
+    except NonFinite as error:
+        allowed = f"a smaller rate, or --seed with another start; {error}"
+        raise InputError("rates", config.rates[0], allowed) from None
     steps, shares = read_dead(run.sample(""))
     print(first_death(steps, shares))
     # The shares are those of the first seed.

@@ -31,13 +31,13 @@ from typing import Any, ClassVar, Self
 
 from jaxdl import plots, root, tasks
 from jaxdl.augment import parse
+from jaxdl.data import first_labels
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import lecture_cnn_3x3
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.augmentations import (
     NONE,
     draw_augmentations,
-    first_labels,
     smoothing_of,
     usual_texts,
 )

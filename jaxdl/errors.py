@@ -283,6 +283,39 @@ def no_missing_arguments(field: str, allowed: str) -> Iterator[None]:
         raise InputError(field, str(error), allowed) from None
 
 
+@contextlib.contextmanager
+def in_jax(field: str) -> Iterator[None]:
+    """Raises InputError in place of JAX's errors about a function that reads its numbers.
+
+    Such are functions of NumPy and `math`, `float(x)`, and a condition on a number.
+
+    Args:
+      field: name of the function that the caller has passed.
+
+    Example:
+      >>> with in_jax("f"):
+      ...     jax.grad(np.sin)(1.0)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: f: got 'np.sin, math.sin, float(x) or a condition on a number', ...
+    """
+    given = "np.sin, math.sin, float(x) or a condition on a number"
+    allowed = "operations of jax.numpy, such as jnp.sin(x) and jnp.where(x > 0, a, b)"
+    needs_numbers = (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        jax.errors.TracerIntegerConversionError,
+    )
+    try:
+        yield
+    except TypeError as error:
+        # A function of NumPy itself, which JAX cannot refer to.
+        if not isinstance(error, needs_numbers) and "weak reference" not in str(error):
+            raise
+        raise InputError(field, given, allowed) from None
+    except jax.errors.NonConcreteBooleanIndexError:
+        raise InputError(field, given, allowed) from None
+
+
 def in_range(field: str, value: Any, low: float, high: float) -> None:
     """Raises unless `low <= value < high`. A traced value is unknown and not checked.
 
@@ -291,8 +324,66 @@ def in_range(field: str, value: Any, low: float, high: float) -> None:
     """
     if is_traced(value):
         return
-    # A comparison of a JAX array would be traced inside `jit`.
-    number = np.asarray(value)
-    real = any(jax.dtypes.issubdtype(number.dtype, kind) for kind in (np.bool_, np.number))
-    if number.ndim or not real or not low <= number < high:
+    number = real_number(value)
+    if number is None or not low <= number < high:
         raise InputError(field, value, f"a number in [{low}, {high})")
+
+
+def positive(field: str, value: Any) -> None:
+    """Raises unless the value is a finite number above 0. A traced value is not checked.
+
+    Example:
+      >>> positive("rate", 0.0)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: rate: got 0.0, allowed: a finite number above 0
+    """
+    if is_traced(value):
+        return
+    number = real_number(value)
+    if number is None or not 0 < number < np.inf:
+        raise InputError(field, value, "a finite number above 0")
+
+
+def real_number(value: Any) -> np.ndarray | None:
+    """Returns a real number as a NumPy array without axes; None for other values.
+
+    Example:
+      >>> float(real_number(2)), real_number("2"), real_number(1j)
+      (2.0, None, None)
+    """
+    try:
+        # A comparison of a JAX array would be traced inside `jit`.
+        number = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    real = any(jax.dtypes.issubdtype(number.dtype, kind) for kind in (np.bool_, np.number))
+    if number.ndim or not real or jax.dtypes.issubdtype(number.dtype, np.complexfloating):
+        return None
+    return number
+
+
+def real_array(field: str, value: Any, allowed: str) -> jax.Array:
+    """Returns an array of integers or floats; raises for values that are no real numbers.
+
+    Args:
+      field: name of the value.
+      value: the value, which may be traced.
+      allowed: a description of the values that are allowed.
+
+    Example:
+      >>> real_array("x", [1, 2], "numbers [N]").tolist()
+      [1, 2]
+      >>> real_array("x", None, "numbers [N]")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: x: got None, allowed: numbers [N]
+    """
+    try:
+        # A list may mix integers and floats.
+        with jax.numpy_dtype_promotion("standard"):
+            array = jax.numpy.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(field, value, allowed) from None
+    kinds = (np.bool_, np.integer, np.floating)
+    if not any(jax.dtypes.issubdtype(array.dtype, kind) for kind in kinds):
+        raise InputError(field, f"{array.dtype}{list(array.shape)}", allowed)
+    return array

@@ -6,8 +6,10 @@ import sys
 
 import jax
 import numpy as np
+import optax
 import pytest
 
+import jaxdl
 from tests.runs.scripts import EXPERIMENTS, script
 
 sys.path.insert(0, str(EXPERIMENTS / "benchmarks"))
@@ -272,3 +274,16 @@ def test_turns_with_frozen_layers_are_measured():
         run = frozen.turn(8, 2, head_only)
         assert 0 < run() < 60
         assert 0 < run() < 60
+
+
+@pytest.mark.slow
+def test_folds_in_one_program_and_apart_have_the_same_bits():
+    folds = script("benchmarks/folds")
+    data, _ = jaxdl.data.load("moons")
+    task = jaxdl.tasks.classify(jaxdl.models.MLP((4,), 2))
+    net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))
+    divided = jaxdl.selection.kfold(data, 3)
+    key = jaxdl.root(0)
+    ways = (folds.trained_together, folds.trained_apart)
+    together, apart = (way(net, divided, key, 3)() for way in ways)
+    assert together == apart and len(set(together)) == 3

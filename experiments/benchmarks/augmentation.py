@@ -18,7 +18,6 @@ the augmentation, 2.5 % more.
 """
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from turns import Turn, in_turns, medians, of_training
 
 import jaxdl
 from jaxdl.augment import affine, affine_matrix, augment_batch
@@ -41,9 +41,6 @@ LARGEST_SHARE = 0.15
 
 #: Largest angle in degrees, shift in pixels, factor of the size, and shear in degrees.
 NUMBERS = (15.0, 2.0, 1.1, 5.0)
-
-#: A function that changes batches for a while and returns the seconds per image.
-Turn = Callable[[], float]
 
 
 def main() -> None:
@@ -61,7 +58,7 @@ def main() -> None:
     turns = {"jaxdl": of_jax(images, options.steps, augmented)}
     turns |= optional("dm-pix", partial(with_dm_pix, images, options.steps))
     turns |= optional("torch", partial(with_torch, images, options.steps))
-    times = in_turns(turns, options.rounds)
+    times = medians(in_turns(turns, options.rounds))
     rates = {name: 1 / seconds for name, seconds in times.items()}
     for name, rate in rates.items():
         print(f"{name:<8} {rate:>10,.0f} images/s")
@@ -69,21 +66,12 @@ def main() -> None:
     failed |= any(rates["jaxdl"] < rate for rate in rates.values())
     print(f"allowed: at least {LEAST_RATE:,} of 28 x 28 pixels, and the rate of the others")
     steps = {name: step(images, options.steps, name == "with") for name in ("without", "with")}
-    times = in_turns(steps, options.rounds)
+    times = medians(in_turns(steps, options.rounds))
     share = times["with"] / times["without"] - 1
-    milliseconds = [1000 * options.batch * times[name] for name in ("without", "with")]
+    milliseconds = [1000 * times[name] for name in ("without", "with")]
     print(f"a step of the CNN: {milliseconds[0]:.1f} ms without, {milliseconds[1]:.1f} ms with it")
     print(f"share of the step: {share:.1%}, allowed: {LARGEST_SHARE:.0%}")
     sys.exit(int(failed or share > LARGEST_SHARE))
-
-
-def in_turns(turns: dict[str, Turn], rounds: int) -> dict[str, float]:
-    """Returns the median seconds per image of contenders that take turns."""
-    times: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(rounds):
-        for name, turn in turns.items():
-            times[name].append(turn())
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
 def optional(name: str, make: Callable[[], Turn]) -> dict[str, Turn]:
@@ -169,29 +157,13 @@ def with_torch(images: np.ndarray, steps: int) -> Turn:
 
 
 def step(images: np.ndarray, steps: int, changed: bool) -> Turn:
-    """Returns a function that trains some steps and returns the seconds per example."""
-    label = np.random.default_rng(0).integers(0, 10, len(images) * steps).astype(np.int32)
-    arrays = {"input": np.tile(images, (steps, 1, 1, 1)), "label": label}
+    """Returns a function that trains some steps and returns the seconds per step."""
     augment = None
     if changed:
         augment = affine(*NUMBERS)
     task = jaxdl.tasks.classify(lecture_cnn_3x3(), augment=augment)
     net = jaxdl.learner(task.init, *task.updates(optimizer("adam", 1e-3)))
-    strategy = jaxdl.strategy("single")
-    key = jaxdl.root(0)
-    data = jaxdl.data.Dataset(arrays, "random", 10)
-    window = next(data.training(key, len(images), 0, strategy.place))
-    program = strategy.compile(net, window)
-    state, _ = jax.block_until_ready(program.run(program.init(key), window, key, steps))
-
-    def turn() -> float:
-        nonlocal state
-        state = state.replace(step=jnp.zeros_like(state.step))
-        start = time.process_time()
-        state, _ = jax.block_until_ready(program.run(state, window, key, steps))
-        return (time.process_time() - start) / (steps * len(images))
-
-    return turn
+    return of_training(net, np.tile(images, (steps, 1, 1, 1)), len(images), time.process_time)
 
 
 if __name__ == "__main__":

@@ -14,14 +14,10 @@ measured on two cores of an AMD EPYC while other work shared the machine.
 """
 
 import argparse
-import statistics
 import sys
-import time
-from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from turns import Turn, in_turns, medians, of_training
 
 import jaxdl
 from jaxdl.models import CNN, Stage
@@ -43,45 +39,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="Steps per turn (default: 20).")
     options = parser.parse_args()
     turns = {name: turn(options.size, options.steps, name == "head") for name in ("all", "head")}
-    times: dict[str, list[float]] = {name: [] for name in turns}
-    for _ in range(options.rounds):
-        for name, run in turns.items():
-            times[name].append(run())
-    everything, head = (1000 * statistics.median(times[name]) for name in ("all", "head"))
+    times = medians(in_turns(turns, options.rounds))
+    everything, head = (1000 * times[name] for name in ("all", "head"))
     ratio = head / everything
     print(f"all layers {everything:.2f} ms per step, head only {head:.2f} ms: ratio {ratio:.3f}")
     print(f"allowed: {THRESHOLD}")
     sys.exit(int(ratio > THRESHOLD))
 
 
-def turn(size: int, steps: int, head_only: bool) -> Callable[[], float]:
+def turn(size: int, steps: int, head_only: bool) -> Turn:
     """Returns a function that trains some steps and returns the seconds per step."""
-    rng = np.random.default_rng(0)
-    arrays = {
-        "input": rng.random((BATCH * steps, size, size, 1), np.float32),
-        "label": rng.integers(0, 10, BATCH * steps).astype(np.int32),
-    }
     stages = (Stage(32), Stage(64), Stage(64, pool=None))
     task = jaxdl.tasks.classify(CNN(stages, (128,), 10, dropout=0.3, norm="batch"))
     (update,) = task.updates(optimizer("adam", 1e-3))
     if head_only:
         update = jaxdl.freeze(update, skip=["head"])
-    net = jaxdl.learner(task.init, update)
-    strategy = jaxdl.strategy("single")
-    key = jaxdl.root(0)
-    data = jaxdl.data.Dataset(arrays, "random", 10)
-    window = next(data.training(key, BATCH, 0, strategy.place))
-    program = strategy.compile(net, window)
-    state, _ = jax.block_until_ready(program.run(program.init(key), window, key, steps))
-
-    def run() -> float:
-        nonlocal state
-        state = state.replace(step=jnp.zeros_like(state.step))
-        start = time.perf_counter()
-        state, _ = jax.block_until_ready(program.run(state, window, key, steps))
-        return (time.perf_counter() - start) / steps
-
-    return run
+    images = np.random.default_rng(0).random((BATCH * steps, size, size, 1), np.float32)
+    return of_training(jaxdl.learner(task.init, update), images, BATCH)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,24 @@
 """Rotation, shift, scaling and shear of an image, composed in one matrix and one interpolation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Num
 
 from jaxdl.augment.example import Augment, check_image, check_inside, recorded
 from jaxdl.augment.sampling import Order, sample
-from jaxdl.errors import InputError, in_range, is_traced, one_of
+from jaxdl.errors import (
+    InputError,
+    in_range,
+    integers,
+    is_traced,
+    one_of,
+    real_array,
+    real_number,
+)
 from jaxdl.metrics import wide_dtype
 
 #: A number that may be traced.
@@ -39,8 +48,8 @@ def warp(
       y, `[H, W, C]`. It has a gradient with respect to image, matrix and offset.
 
     Raises:
-      InputError: no image, another order, or a matrix without an inverse. The numbers of a traced
-        matrix are unknown and not checked.
+      InputError: no image, another order, a matrix without an inverse, or an offset that is not
+        two finite numbers. Traced numbers are unknown and not checked.
 
     Example:
       >>> image = jnp.array([[1.0, 2.0], [3.0, 4.0]])[..., None]
@@ -52,13 +61,15 @@ def warp(
       jaxdl.errors.InputError: matrix: got [[0.0, 0.0], [0.0, 0.0]], allowed: one with an inverse...
     """
     check_image("image", image)
-    if order not in (0, 1):
+    if real_number(order) is None or order not in (0, 1):
         raise InputError("order", order, "0 or 1")
+    allowed = "one with an inverse, 2 x 2 finite numbers, such as [[1, 0], [0, 1]]"
+    matrix = real_array("matrix", matrix, allowed)
     if not is_traced(matrix):
         numbers = np.asarray(matrix, np.float64)
         if numbers.shape != (2, 2) or not _invertible(numbers):
-            allowed = "one with an inverse, 2 x 2 finite numbers, such as [[1, 0], [0, 1]]"
             raise InputError("matrix", numbers.tolist(), allowed)
+    offset = _pair("offset", offset)
     dtype = wide_dtype(image.dtype)
     m = jnp.asarray(matrix, dtype)
     o = jnp.asarray(offset, dtype)
@@ -67,6 +78,15 @@ def warp(
     rows = m[0, 0] * down + (m[0, 1] * along + o[0])
     columns = m[1, 0] * down + (m[1, 1] * along + o[1])
     return sample(image, rows, columns, order)
+
+
+def _pair(name: str, value: Any) -> Num[Array, " 2"]:
+    """Returns two numbers as an array; raises InputError for others."""
+    allowed = "two finite numbers, for rows and columns"
+    pair = real_array(name, value, allowed)
+    if pair.shape != (2,) or not (is_traced(pair) or np.isfinite(pair).all()):
+        raise InputError(name, value, allowed)
+    return pair
 
 
 def _invertible(matrix: Float[np.ndarray, "2 2"]) -> bool:
@@ -101,24 +121,33 @@ def affine_matrix(
       `(matrix [2, 2], offset [2])`.
 
     Raises:
-      InputError: a scale of 0, or a shear of 90 degrees. Both have no inverse.
+      InputError: a scale of 0, or a shear of 90 degrees, which have no inverse; other values that
+        are no finite numbers.
 
     Example:
       >>> image = jnp.array([[1.0, 2.0], [3.0, 4.0]])[..., None]
       >>> warp(image, *affine_matrix((2, 2), rotate=90.0))[..., 0].tolist()
       [[2.0, 4.0], [1.0, 3.0]]
     """
-    if not is_traced(scale) and not (np.isfinite(scale) and scale != 0):
-        raise InputError("scale", scale, "a finite factor other than 0")
-    if not is_traced(shear) and not -90 < float(shear) < 90:
-        raise InputError("shear", shear, "degrees between -90 and 90")
+    sides = integers("shape", shape, 2, "height and width, two integers")
+    if not is_traced(rotate):
+        in_range("rotate", rotate, -np.inf, np.inf)
+    if not is_traced(scale):
+        factor = real_number(scale)
+        if factor is None or not np.isfinite(factor) or factor == 0:
+            raise InputError("scale", scale, "a finite factor other than 0")
+    if not is_traced(shear):
+        angle = real_number(shear)
+        if angle is None or not -90 < angle < 90:
+            raise InputError("shear", shear, "degrees between -90 and 90")
+    shift = _pair("shift", shift)
     cosine, sine = _cosine_and_sine(jnp.asarray(rotate))
     tangent = jnp.tan(jnp.deg2rad(shear))
     # The inverses of shear and rotation, multiplied.
     matrix = jnp.stack([cosine, sine, -sine - tangent * cosine, cosine - tangent * sine])
     matrix = matrix.reshape(2, 2) / scale
-    center = jnp.array([(side - 1) / 2 for side in shape], matrix.dtype)
-    moved = center + jnp.asarray(shift)
+    center = jnp.array([(side - 1) / 2 for side in sides], matrix.dtype)
+    moved = center + shift.astype(matrix.dtype)
     offset = center - (matrix[:, 0] * moved[0] + matrix[:, 1] * moved[1])
     return matrix, offset
 
@@ -175,7 +204,8 @@ def affine(
     """
     in_range("rotate", rotate, 0, 360)
     in_range("shift", shift, 0, float("inf"))
-    if not 1 <= scale < float("inf"):
+    number = real_number(scale)
+    if number is None or not 1 <= number < np.inf:
         allowed = "at least 1; 1.1 means factors of the size between 1/1.1 and 1.1"
         raise InputError("scale", scale, allowed)
     in_range("shear", shear, 0, 90)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxdl.augment.example import Mix, recorded
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, positive
 
 
 @recorded
@@ -112,8 +112,7 @@ def _rectangle(part: Float[Array, ""], center: Int[Array, " 2"], height: int, wi
 
 
 def _check_alpha(alpha: float) -> None:
-    if not 0 < alpha < float("inf"):
-        raise InputError("alpha", alpha, "a finite number above 0, such as 1 or 0.2")
+    positive("alpha", alpha)
 
 
 def _inputs(batch: Mapping[str, Any]) -> Array:

@@ -109,7 +109,7 @@ def random_flip(
       >>> random_flip(1.0)(jaxdl.root(0), image)[..., 0].tolist()
       [[2.0, 1.0]]
     """
-    if probability != 1:
+    if not (isinstance(probability, int | float) and probability == 1):
         in_range("probability", probability, 0, 1)
     one_of("axis", axis, ["horizontal", "vertical"])
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from jaxdl.augment.example import Augment, check_image, check_inside, recorded
+from jaxdl.augment.example import Augment, check_floats, check_image, check_inside, recorded
 from jaxdl.errors import at_least, in_range
 
 
@@ -21,7 +21,7 @@ def gaussian_noise(sigma: float) -> Augment:
       `augment(key, example) -> example`.
 
     Raises:
-      InputError: a sigma outside [0, inf).
+      InputError: a sigma outside [0, inf). Raised by the corruption: no array of floats.
 
     Example:
       >>> import jaxdl
@@ -29,7 +29,12 @@ def gaussian_noise(sigma: float) -> Augment:
       (8, 8, 1)
     """
     in_range("sigma", sigma, 0, float("inf"))
-    return lambda key, x: x + sigma * jax.random.normal(key, x.shape, x.dtype)
+
+    def corrupt(key: Key[Array, ""], x: Float[Array, "*D"]) -> Float[Array, "*D"]:
+        check_floats("noise", x)
+        return x + sigma * jax.random.normal(key, x.shape, x.dtype)
+
+    return corrupt
 
 
 @recorded
@@ -46,7 +51,7 @@ def salt_and_pepper(corrupted_fraction: float) -> Augment:
       `augment(key, example) -> example`.
 
     Raises:
-      InputError: a fraction outside [0, 1).
+      InputError: a fraction outside [0, 1). Raised by the corruption: no array of floats.
 
     Example:
       >>> import jaxdl
@@ -56,6 +61,7 @@ def salt_and_pepper(corrupted_fraction: float) -> Augment:
     in_range("corrupted_fraction", corrupted_fraction, 0, 1)
 
     def corrupt(key: Key[Array, ""], x: Float[Array, "*D"]) -> Float[Array, "*D"]:
+        check_floats("salt_and_pepper", x)
         u = jax.random.uniform(key, x.shape)
         changed = jnp.where(u < corrupted_fraction, 1.0, x)
         return jnp.where(u < corrupted_fraction / 2, 0.0, changed).astype(x.dtype)
@@ -89,6 +95,7 @@ def brightness(amount: float) -> Augment:
     in_range("amount", amount, 0, 1)
 
     def change(key: Key[Array, ""], x: Float[Array, "*D"]) -> Float[Array, "*D"]:
+        check_floats("brightness", x)
         return x + jax.random.uniform(key, (), x.dtype, -amount, amount)
 
     return change

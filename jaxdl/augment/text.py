@@ -1,7 +1,7 @@
 """Augmentations from a text, such as `rotate=15,shift=2`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ from jaxdl.augment.example import Augment, Mix, chain, sometimes
 from jaxdl.augment.mixing import cutmix, mixup
 from jaxdl.augment.movement import random_crop, random_flip, random_shift
 from jaxdl.augment.noise import brightness, contrast, cutout, gaussian_noise, salt_and_pepper
-from jaxdl.errors import InputError, one_of
+from jaxdl.errors import InputError, of_kind, one_of, real_number
 
 #: Parts of the one interpolation of `affine`, which has their names as arguments.
 AFFINE = ("rotate", "shift", "scale", "shear")
@@ -108,10 +108,14 @@ def parse(
       Traceback (most recent call last):
       jaxdl.errors.InputError: augment: got 'cutout=9', allowed: less than the smaller side ...
     """
-    if not 0 < probability <= 1:
+    number = real_number(probability)
+    if number is None or not 0 < number <= 1:
         raise InputError("probability", probability, "a number in (0, 1]")
     if text is None:
         return Augmentation()
+    of_kind("augment", text, str, "a text such as rotate=15,shift=2, or None")
+    if shape is not None:
+        of_kind("shape", shape, Sequence, "the shape of an example, such as (28, 28, 1)")
     numbers = _numbers(text)
     mixtures = [name for name in numbers if name in MIXTURES]
     if len(mixtures) > 1:

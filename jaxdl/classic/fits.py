@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, is_traced
+from jaxdl.classic.checks import finite_rows
+from jaxdl.errors import InputError, in_range, is_traced, real_array
 
 #: Largest degree of a polynomial.
 MAX_DEGREE = 10_000
@@ -86,7 +87,7 @@ class Polynomial(NamedTuple):
 
         if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
             raise InputError("level", level, "a number between 0 and 1, such as 0.95")
-        if of not in ("observation", "curve"):
+        if not isinstance(of, str) or of not in ("observation", "curve"):
             raise InputError("of", of, "'observation' or 'curve'")
         if is_traced(self.freedom):
             raise InputError("band", "a call inside of jax.jit", "a call outside of it")
@@ -117,6 +118,7 @@ class Polynomial(NamedTuple):
 
     def _scaled(self, x: Any) -> Float[Array, "*S"]:
         """Returns t, which is in [-1, 1] between `low` and `high`."""
+        x = real_array("x", x, "numbers of any shape")
         return _scale(jnp.asarray(x, self.coefficients.dtype), self.low, self.high)
 
 
@@ -163,8 +165,7 @@ def fit_polynomial(
         raise InputError("degree", degree, "an integer, at least 0")
     if degree > MAX_DEGREE:
         raise InputError("degree", degree, f"at most {MAX_DEGREE}")
-    if not is_traced(ridge) and not (np.isfinite(ridge) and ridge >= 0):
-        raise InputError("ridge", ridge, "a finite number, at least 0")
+    in_range("ridge", ridge, 0, float("inf"))
     low, high = _ends(x, domain, int(degree))
     return _least_squares(x, y, low, high, ridge, int(degree) + 1)
 
@@ -212,28 +213,25 @@ def _with_spread(
 
 def _checked(x: Any, y: Any) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
     """Returns points as arrays of one dtype; raises an error for others."""
-    x = jnp.asarray(x)
-    y = jnp.asarray(y)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.float32)
-    if x.ndim != 1 or not len(x):
-        raise InputError("x", list(x.shape), "numbers [N], N at least 1")
+    x = finite_rows("x", x, 1, "numbers [N], N at least 1")
+    y = finite_rows("y", y, 1, f"one value for each of {len(x)} points")
     if y.shape != x.shape:
         raise InputError("y", list(y.shape), f"one value for each of {len(x)} points")
-    for name, values in (("x", x), ("y", y)):
-        if not is_traced(values) and not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(f"{name}[{row}]", float(values[row]), "finite numbers")
     return x, y.astype(x.dtype)
 
 
 def _ends(x: Float[Array, " N"], domain: Any, degree: int) -> tuple[Array, Array]:
     """Returns the ends of the interval that is scaled to [-1, 1]."""
     if domain is not None:
-        low, high = domain
-        if not low < high:
-            raise InputError("domain", domain, "(low, high) with low < high")
-        return jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
+        allowed = "(low, high) with low < high"
+        ends = real_array("domain", domain, allowed)
+        if ends.shape != (2,):
+            raise InputError("domain", domain, allowed)
+        if not is_traced(ends):
+            first, last = np.asarray(ends, np.float64)
+            if not -np.inf < first < last < np.inf:
+                raise InputError("domain", domain, allowed)
+        return jnp.asarray(domain[0], x.dtype), jnp.asarray(domain[1], x.dtype)
     low = x.min()
     high = x.max()
     if not is_traced(x) and low == high and degree:

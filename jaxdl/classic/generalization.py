@@ -2,14 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxdl.errors import InputError, at_least, in_range, of_kind
+from jaxdl.classic.checks import finite_rows
+from jaxdl.errors import InputError, at_least, in_jax, in_range, of_kind
 from jaxdl.rng import check_single_key, fold, stream
 
 #: A fit, `fit(x [N], y [N], at [M]) -> predictions [M]`.
@@ -119,9 +120,10 @@ def bias_variance(
     check_single_key(key)
     x = _places("x", x)
     at = x if at is None else _places("at", at)
-    shape = jax.eval_shape(fit, x, x, at).shape
-    if shape != at.shape:
-        raise InputError("fit", list(shape), f"predictions {list(at.shape)}, one for each place")
+    with in_jax("fit"):
+        _check_values("fit", jax.eval_shape(fit, x, x, at), at)
+    with in_jax("truth"):
+        _check_values("truth", jax.eval_shape(truth, at), at)
     keys = fold(stream(key, "bias_variance"), 0), fold(stream(key, "bias_variance"), 1)
     found = _fits(fit, truth, noise, x, at, *keys, sets)
     predictions, goal, targets, train_error = (np.asarray(each, np.float64) for each in found)
@@ -161,11 +163,16 @@ def _fits(
     return predictions, truth(at), new, train_error
 
 
+def _check_values(name: str, found: Any, at: Float[Array, " M"]) -> None:
+    """Raises unless a function has one real number for each place."""
+    shown = found
+    if isinstance(found, jax.ShapeDtypeStruct):
+        if found.shape == at.shape and jnp.issubdtype(found.dtype, jnp.floating):
+            return
+        shown = f"{found.dtype}{list(found.shape)}"
+    raise InputError(name, shown, f"real numbers {list(at.shape)}, one for each place")
+
+
 def _places(name: str, x: Float[Array, " N"]) -> Float[Array, " N"]:
     """Returns places as a floating-point array `[N]`; raises InputError for others."""
-    x = jnp.asarray(x)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.float32)
-    if x.ndim != 1 or not len(x):
-        raise InputError(name, list(x.shape), "places [N], at least one")
-    return x
+    return finite_rows(name, x, 1, "places [N], at least one")

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.classic.pca import checked
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, real_array
 
 
 class KMeans(NamedTuple):
@@ -113,7 +113,8 @@ def kmeans_starts(
       `[K, D]`, rows of `x`.
 
     Raises:
-      InputError: another shape, no finite values, or more centers than examples.
+      InputError: another shape, no finite values, more centers than examples, or a seed outside of
+        [0, 2^32).
 
     Example:
       >>> x = np.array([[0.0], [0.1], [9.0]])
@@ -126,6 +127,9 @@ def kmeans_starts(
 
     examples = np.asarray(checked(x))
     check_count(count, len(examples))
+    at_least("seed", seed, 0)
+    if seed >= 2**32:
+        raise InputError("seed", seed, "an integer in [0, 2**32)")
     centers, _ = kmeans_plusplus(examples, count, random_state=seed)
     return centers
 
@@ -162,7 +166,9 @@ def purity(label: Int[np.ndarray, " N"], classes: Int[np.ndarray, " N"]) -> floa
       >>> purity(np.array([0, 0, 1, 1]), np.array([7, 7, 7, 8]))
       0.75
     """
-    if np.shape(label) != np.shape(classes) or np.ndim(label) != 1 or not np.size(label):
-        raise InputError("classes", np.shape(classes), f"as label, {np.shape(label)}, not empty")
+    label = np.asarray(real_array("label", label, "integers [N]"))
+    classes = np.asarray(real_array("classes", classes, "integers [N]"))
+    if label.shape != classes.shape or label.ndim != 1 or not label.size:
+        raise InputError("classes", classes.shape, f"as label, {label.shape}, not empty")
     most = [np.unique(classes[label == k], return_counts=True)[1].max() for k in np.unique(label)]
     return float(np.sum(most) / np.size(label))

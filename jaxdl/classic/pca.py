@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.classic.checks import with_features
+from jaxdl.errors import InputError, at_least, real_array
+from jaxdl.metrics import wide_dtype
 
 
 class PCA(NamedTuple):
@@ -26,14 +28,16 @@ class PCA(NamedTuple):
 
     def transform(self, x: Float[Array | np.ndarray, "N D"]) -> Float[Array, "N K"]:
         """Returns the coordinates along the components, z = (x - m) V^T."""
-        return (jnp.asarray(x) - self.mean[None]) @ self.components.T
+        x = with_features("x", x, self.components.shape[1]).astype(self.mean.dtype)
+        return (x - self.mean[None]) @ self.components.T
 
     def inverse(self, z: Float[Array | np.ndarray, "N K"]) -> Float[Array, "N D"]:
         """Returns the examples with these coordinates, x = m + z V.
 
         `inverse(transform(x))` is the nearest point to x that the components reach.
         """
-        return self.mean[None] + jnp.asarray(z) @ self.components
+        z = with_features("z", z, self.components.shape[0]).astype(self.mean.dtype)
+        return self.mean[None] + z @ self.components
 
 
 def pca(x: Float[Array | np.ndarray, "N D"], count: int) -> PCA:
@@ -50,7 +54,7 @@ def pca(x: Float[Array | np.ndarray, "N D"], count: int) -> PCA:
       count: K, the number of components, at most the smaller of N and D.
 
     Returns:
-      The components with their variances, of the dtype of `x`.
+      The components with their variances, of the dtype of `x`; float32 for 16 bits.
 
     Raises:
       InputError: another shape or dtype, one example, values that are not finite, or too many
@@ -90,16 +94,19 @@ def pca(x: Float[Array | np.ndarray, "N D"], count: int) -> PCA:
 def checked(x: Float[Array | np.ndarray, "N D"], field: str = "x") -> Float[Array, "N D"]:
     """Returns an array of examples; raises an error for another shape, dtype or value.
 
+    Floats of 16 bits become float32.
+
     Example:
       >>> checked(np.zeros(3))
       Traceback (most recent call last):
       jaxdl.errors.InputError: x: got (3,), allowed: examples [N, D], such as x.reshape(len(x), -1)
     """
-    array = jnp.asarray(x)
+    allowed = "examples [N, D], such as x.reshape(len(x), -1)"
+    array = real_array(field, x, allowed)
     if array.ndim != 2 or not array.size:
-        raise InputError(field, array.shape, "examples [N, D], such as x.reshape(len(x), -1)")
+        raise InputError(field, array.shape, allowed)
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise InputError(f"{field} dtype", array.dtype.name, "floats, such as x.astype(float)")
     if not np.isfinite(np.asarray(array)).all():
         raise InputError(field, "NaN or infinite values", "finite values")
-    return array
+    return array.astype(wide_dtype(array.dtype))

@@ -9,7 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxdl.errors import InputError, at_least, is_traced
+from jaxdl.classic.checks import finite_rows, with_features
+from jaxdl.errors import InputError, at_least, is_traced, of_kind, positive, real_array
 
 #: Examples `[N, D]` and their labels `[N]`, which are -1 or 1.
 Inputs = Float[Array | np.ndarray, "N D"]
@@ -52,7 +53,8 @@ class Perceptron(NamedTuple):
           >>> found.predict(jnp.array([[-2.0], [3.0]])).tolist()
           [-1, 1]
         """
-        return jnp.where(jnp.asarray(inputs) @ self.weights + self.bias > 0, 1, -1)
+        x = with_features("inputs", inputs, self.weights.shape[-1]).astype(self.weights.dtype)
+        return jnp.where(x @ self.weights + self.bias > 0, 1, -1)
 
 
 class Cycle(NamedTuple):
@@ -108,8 +110,7 @@ def perceptron(
     inputs, labels = _checked(inputs, labels)
     at_least("epochs", epochs, 1)
     at_least("max_mistakes", max_mistakes, 1)
-    if not is_traced(rate) and not (np.isfinite(rate) and rate > 0):
-        raise InputError("rate", rate, "a finite number above 0")
+    positive("rate", rate)
     return _train(inputs, labels, jnp.asarray(rate, inputs.dtype), int(epochs), int(max_mistakes))
 
 
@@ -261,7 +262,7 @@ def novikoff_bound(
     rows, y = _rows(inputs, labels)
     if separator is None:
         separator = widest_separator(inputs, labels)
-    line = np.append(np.asarray(separator[0], np.float64), float(separator[1]))
+    line = _line(separator, rows.shape[1] - 1)
     if line.shape != rows.shape[1:] or not np.isfinite(line).all():
         allowed = f"(weights [{rows.shape[1] - 1}], bias) of finite numbers"
         raise InputError("separator", f"{len(line) - 1} weights", allowed)
@@ -271,6 +272,16 @@ def novikoff_bound(
         allowed = f"a line with all examples on their side; example {row} is on the other"
         raise InputError("separator", line.tolist(), allowed)
     return float((rows**2).sum(1).max() * (line @ line) / margins.min() ** 2)
+
+
+def _line(separator: tuple[Any, Any], features: int) -> Float[np.ndarray, " D1"]:
+    """Returns weights and bias of a separator as one array."""
+    try:
+        weights, bias = separator
+        return np.append(np.asarray(weights, np.float64), float(bias))
+    except (TypeError, ValueError):
+        allowed = f"(weights [{features}], bias) of finite numbers"
+        raise InputError("separator", separator, allowed) from None
 
 
 def find_cycle(found: Perceptron) -> Cycle | None:
@@ -291,6 +302,7 @@ def find_cycle(found: Perceptron) -> Cycle | None:
 
     Source: Minsky, Papert 1969, Perceptrons, section 11.6.
     """
+    of_kind("found", found, Perceptron, "the result of perceptron(inputs, labels)")
     if found.converged:
         return None
     seen: dict[bytes, int] = {}
@@ -312,18 +324,11 @@ def find_cycle(found: Perceptron) -> Cycle | None:
 
 def _checked(inputs: Any, labels: Any) -> tuple[Float[Array, "N D"], Float[Array, " N"]]:
     """Returns inputs and labels as floats of one dtype; raises an error for other ones."""
-    inputs = jnp.asarray(inputs)
-    labels = jnp.asarray(labels)
-    if not jnp.issubdtype(inputs.dtype, jnp.floating):
-        inputs = inputs.astype(jnp.float32)
-    if inputs.ndim != 2 or 0 in inputs.shape:
-        raise InputError("inputs", list(inputs.shape), "numbers [N, D], N and D at least 1")
+    inputs = finite_rows("inputs", inputs, 2, "numbers [N, D], N and D at least 1")
+    allowed = f"one for each of {len(inputs)} examples"
+    labels = real_array("labels", labels, allowed)
     if labels.shape != inputs.shape[:1]:
-        allowed = f"one for each of {len(inputs)} examples"
         raise InputError("labels", list(labels.shape), allowed)
-    if not is_traced(inputs) and not np.isfinite(inputs).all():
-        row = int(np.flatnonzero(~np.isfinite(inputs).all(1))[0])
-        raise InputError(f"inputs[{row}]", np.asarray(inputs)[row].tolist(), "finite numbers")
     if not is_traced(labels):
         bad = ~np.isin(np.asarray(labels), (-1, 1))
         if bad.any():

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, one_of
+from jaxdl.errors import InputError, at_least, of_kind, one_of, real_array
+from jaxdl.metrics import wide_dtype
 from jaxdl.rng import check_key, fold, stream
 
 #: Numbers of points `x [N, D]` with their targets `y [N]` or `[N, K]`.
@@ -94,6 +95,7 @@ def double_descent(
       classical bias-variance trade-off.
     """
     one_of("kind", kind, ("fourier", "relu"))
+    of_kind("features", features, Sequence | np.ndarray, "numbers of features, such as [5, 20]")
     counts = np.array([_count(each) for each in features], np.int32)
     if not len(counts):
         raise InputError("features", [], "at least one number of features")
@@ -177,11 +179,17 @@ def _count(value: int) -> int:
 
 def _points(name: str, points: Points) -> tuple[Float[Array, "N D"], Float[Array, "N K"]]:
     """Returns inputs and targets with two axes each; raises InputError for others."""
-    x, y = (jnp.asarray(each) for each in points)
+    allowed = "inputs [N, D] and as many targets [N] or [N, K]"
+    if not isinstance(points, Sequence) or len(points) != 2:
+        raise InputError(name, type(points).__name__, f"a pair, {allowed}")
+    x, y = (real_array(name, each, allowed) for each in points)
     for each in (x, y):
         if not jnp.issubdtype(each.dtype, jnp.floating):
             raise InputError(name, str(each.dtype), "floating-point inputs and targets")
     if x.ndim < 2 or y.ndim not in (1, 2) or len(x) != len(y) or not x.size:
         shapes = [list(x.shape), list(y.shape)]
-        raise InputError(name, shapes, "inputs [N, D] and as many targets [N] or [N, K]")
-    return x.reshape(len(x), -1), y.reshape(len(y), -1)
+        raise InputError(name, shapes, allowed)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InputError(name, "NaN or infinite values", "finite values")
+    dtype = wide_dtype(x.dtype)
+    return x.reshape(len(x), -1).astype(dtype), y.reshape(len(y), -1).astype(dtype)

@@ -7,7 +7,7 @@ from jaxdl.data.curves import SINE, TEMPO, Curve, curve_points
 from jaxdl.data.dataset import Dataset, check_batch_size, holdout, split
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.faults import find_faults
-from jaxdl.data.labels import few_labels, random_labels
+from jaxdl.data.labels import few_labels, first_labels, random_labels
 from jaxdl.data.loading import load
 from jaxdl.data.long_range_tasks import (
     adding,
@@ -70,6 +70,7 @@ __all__ = [
     "encode_reviews",
     "encode_rows",
     "few_labels",
+    "first_labels",
     "find_faults",
     "forecast_sets",
     "forecast_windows",

@@ -1,10 +1,11 @@
 """Sets with few labels, and sets with random ones."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 from jaxdl.data.checks import check_classification
 from jaxdl.data.dataset import Dataset
@@ -38,15 +39,60 @@ def few_labels(data: Dataset, per_class: int, key: Key[Array, ""]) -> Dataset:
     at_least("per_class", per_class, 1)
     check_single_key(key)
     check_classification(data)
-    labels = np.asarray(data["label"])
     order = np.asarray(jax.random.permutation(stream(key, "few_labels"), data.size))
+    counts = dict.fromkeys(range(int(np.max(data["label"])) + 1), per_class)
+    return data.take(_of_each_class(data, order, counts, "per_class", per_class))
+
+
+def first_labels(data: Dataset, count: int) -> Dataset:
+    """Returns the first examples of a set, equally many of each class.
+
+    Args:
+      data: a set with integer labels `[N]`.
+      count: number of examples. If the number of classes does not divide it, the first classes
+        have one more.
+
+    Returns:
+      A set of `count` examples in the order of `data`.
+
+    Raises:
+      InputError: fewer examples than classes, more than a class has, or a set without labels.
+
+    Example:
+      >>> data = Dataset({"input": np.arange(6.0), "label": np.array([0, 0, 1, 1, 0, 1])}, "six", 2)
+      >>> first_labels(data, 3)["input"].tolist()
+      [0.0, 1.0, 2.0]
+    """
+    check_classification(data)
+    classes = np.unique(np.asarray(data["label"])).tolist()
+    at_least("labels", count, len(classes))
+    each, more = divmod(count, len(classes))
+    counts = {label: each + (i < more) for i, label in enumerate(classes)}
+    return data.take(_of_each_class(data, np.arange(data.size), counts, "labels", count))
+
+
+def _of_each_class(
+    data: Dataset, order: Int[np.ndarray, " N"], counts: Mapping[int, int], field: str, given: int
+) -> Int[np.ndarray, " M"]:
+    """Returns the rows of the first examples of each class, ascending.
+
+    Args:
+      data: a set with integer labels.
+      order: all rows, in the order in which they are chosen.
+      counts: number of examples of each class.
+      field: name of the number for an error.
+      given: the number that the caller has passed.
+    """
+    labels = np.asarray(data["label"])
     chosen = []
-    for label in range(int(labels.max()) + 1):
+    for label, count in counts.items():
         rows = order[labels[order] == label]
-        if len(rows) < per_class:
-            raise InputError("per_class", per_class, f"at most {len(rows)}, all of class {label}")
-        chosen.append(rows[:per_class])
-    return data.take(np.sort(np.concatenate(chosen)))
+        if len(rows) < count:
+            raise InputError(
+                field, given, f"at most {len(rows)} of class {label} in the training set"
+            )
+        chosen.append(rows[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def random_labels(data: Dataset, key: Key[Array, ""], share: float = 1.0) -> Dataset:

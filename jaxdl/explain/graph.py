@@ -13,7 +13,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jax.extend.core import Literal as Number
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, in_jax, of_kind, real_array
 from jaxdl.explain.operations import CALLS, apply, operation_name
 
 #: Direction of a step.
@@ -103,7 +103,8 @@ def computation_graph(
 
     Args:
       f: a function of numbers and small arrays with one number as result.
-      *args: its arguments, real numbers, arrays, or trees of them. Integers become floats.
+      *args: its arguments, real numbers, arrays, or trees of them. Integers and Booleans become
+        floats.
       names: a name for each argument. None means the names of the parameters of `f`.
       limit: largest number of nodes.
 
@@ -112,7 +113,8 @@ def computation_graph(
 
     Raises:
       InputError: more nodes than `limit`, a result that is not one real number or that depends on
-        no argument, another number of names, or an operation without a gradient.
+        no argument, another number of names, or an operation without a gradient, such as one of
+        NumPy.
 
     Source: Stanford CS231n, Backpropagation, intuitions; Karpathy (2020), micrograd.
 
@@ -149,14 +151,9 @@ def computation_graph(
 def _real(value: Any) -> Any:
     """Returns an argument as an array of real numbers."""
     allowed = "real numbers, arrays, or trees of them"
-    try:
-        array = jnp.asarray(value)
-    except (TypeError, ValueError):
-        raise InputError("args", value, allowed) from None
-    if jnp.issubdtype(array.dtype, jnp.integer):
-        return array.astype(float)
+    array = real_array("args", value, allowed)
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise InputError("args", value, allowed)
+        return array.astype(float)
     return array
 
 
@@ -171,6 +168,7 @@ def _names(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | No
         for name, value in parameters:
             is_variadic = isinstance(value, tuple) and len(parameters) < len(args)
             names += [f"{name}{i}" for i in range(len(value))] if is_variadic else [name]
+    of_kind("names", names, Sequence, "a list of names, one for each argument")
     if len(names) != len(args):
         raise InputError("names", list(names), f"{len(args)} names, one for each argument")
     found = []
@@ -183,7 +181,8 @@ def _names(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | No
 
 def _jaxpr(f: Callable[..., Any], args: Sequence[Any]) -> ClosedJaxpr:
     """Returns the jaxpr of a function with one real number as result."""
-    jaxpr = jax.make_jaxpr(f)(*args)
+    with in_jax("f"):
+        jaxpr = jax.make_jaxpr(f)(*args)
     if len(jaxpr.out_avals) != 1 or not _is_real(jaxpr.out_avals[0]):
         shown = ", ".join(each.str_short() for each in jaxpr.out_avals)
         raise InputError("f", shown, "a function with one real number as result, such as a loss")

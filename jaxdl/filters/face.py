@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, of_kind
+from jaxdl.errors import InputError, at_least, integers, of_kind, real_array
 from jaxdl.filters.drawings import EYE, MOUTH, NOSE, PLACES
 from jaxdl.models import CNN, Stage
 from jaxdl.nn import conv2d, tap
@@ -46,6 +46,9 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 #: The filter of 3x3 cells of parts, by their first letters. A cell is 4x4 pixels.
 FACE = ("e?e", "?n?", "?m?")
 
+#: Largest number of pixels by which `tolerance` moves a part.
+MAX_REACH = 8
+
 #: Names of the three layers in the network, and in words.
 LAYERS = MappingProxyType({"strokes": "conv_0", "parts": "conv_1", "face": "conv_2"})
 
@@ -69,6 +72,7 @@ def drawing(text: str) -> Float[np.ndarray, "H W 1"]:
       ... ''')[..., 0].tolist()
       [[1.0, 0.0], [0.0, 1.0]]
     """
+    of_kind("drawing", text, str, "a text of lines, such as '#.'")
     rows = text.split()
     _check_rows("drawing", rows, BLACK + WHITE)
     return np.array([[[cell == BLACK] for cell in row] for row in rows], np.float32)
@@ -99,6 +103,7 @@ def binary_kernel(rows: Sequence[str], symbols: Sequence[str] = ()) -> Float[np.
       Traceback (most recent call last):
       jaxdl.errors.InputError: filter: got 'x', allowed: cells of '#', '.', '?'
     """
+    of_kind("symbols", symbols, Sequence, "one character for each channel, such as 'en'")
     cells = tuple(symbols) or (BLACK, WHITE)
     _check_rows("filter", rows, (*cells, ANY))
     if not any(cell != ANY for row in rows for cell in row):
@@ -116,13 +121,13 @@ def binary_kernel(rows: Sequence[str], symbols: Sequence[str] = ()) -> Float[np.
 
 def _check_rows(field: str, rows: Sequence[str], cells: Sequence[str]) -> None:
     """Raises unless the lines have one length, at least 1, and consist of these cells."""
-    if (
-        isinstance(rows, str)
-        or not len(rows)
-        or len({len(row) for row in rows}) != 1
-        or not rows[0]
-    ):
-        raise InputError(field, rows, "lines of one length, at least 1")
+    allowed = "lines of one length, at least 1"
+    if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
+        raise InputError(field, rows, allowed)
+    for row in rows:
+        of_kind(field, row, str, allowed)
+    if len({len(row) for row in rows}) != 1 or not rows[0]:
+        raise InputError(field, rows, allowed)
     for row in rows:
         for cell in row:
             if cell not in cells:
@@ -158,7 +163,10 @@ def match_filter(
       [[0.0, 1.0]]
     """
     _check_binary(image)
-    weights = jnp.asarray(kernel, jnp.float32)[..., None]
+    allowed = "[F, G, C], such as binary_kernel(['##', '#.'])"
+    weights = real_array("kernel", kernel, allowed).astype(jnp.float32)[..., None]
+    if weights.ndim != 4:
+        raise InputError("kernel", np.shape(kernel), allowed)
     return jnp.maximum(conv2d(jnp.asarray(image), weights, padding="VALID") + _bias(kernel), 0)[
         ..., 0
     ]
@@ -170,9 +178,9 @@ def _bias(kernel: Float[np.ndarray, "F G C"]) -> float:
 
 
 def _check_binary(image: Any) -> None:
-    values = np.unique(np.asarray(image))
+    allowed = "an image [H, W, C] of zeros and ones, such as drawing(text)"
+    values = np.unique(np.asarray(real_array("image", image, allowed)))
     if np.ndim(image) not in (3, 4) or not np.isin(values, (0, 1)).all():
-        allowed = "an image [H, W, C] of zeros and ones, such as drawing(text)"
         raise InputError("image", f"{np.shape(image)} with {values[:3].tolist()}", allowed)
 
 
@@ -298,7 +306,11 @@ def parts_drawing(
       >>> find_face(parts_drawing(moved={"mouth": (4, 0)})).is_face
       False
     """
-    for name in moved:
+    at_least("size", size, 1)
+    place = integers("place", place, 2, "row and column", 0)
+    of_kind("moved", moved, Mapping, "moves by the part, such as {'mouth': (1, 0)}")
+    for name, move in moved.items():
+        integers("moved", move, 2, "rows down and columns to the right", None)
         if name not in PLACES:
             raise InputError("moved", name, f"one of {', '.join(PLACES)}")
     image = np.zeros((size, size, 1), np.float32)
@@ -325,7 +337,8 @@ def tolerance(part: str, reach: int, pool: bool = True) -> Float[np.ndarray, "R 
 
     Args:
       part: "left eye", "right eye", "nose" or "mouth".
-      reach: largest number of pixels of a move in both directions, at least 0.
+      reach: largest number of pixels of a move in both directions, at least 0 and at most
+        `MAX_REACH`.
       pool: see `face_detector`.
 
     Returns:
@@ -333,16 +346,18 @@ def tolerance(part: str, reach: int, pool: bool = True) -> Float[np.ndarray, "R 
       of 4x4 places of the whole face at which it is found.
 
     Raises:
-      InputError: an unknown part, or a negative reach.
+      InputError: an unknown part, or a reach out of range.
 
     Example:
       >>> tolerance("mouth", 1).tolist()
       [[0.5625, 0.75, 0.5625], [0.75, 1.0, 0.75], [0.5625, 0.75, 0.5625]]
     """
-    if part not in PLACES:
+    if not isinstance(part, str) or part not in PLACES:
         raise InputError("part", part, f"one of {', '.join(PLACES)}")
-    if reach < 0:
-        raise InputError("reach", reach, "at least 0")
+    at_least("reach", reach, 0)
+    if reach > MAX_REACH:
+        raise InputError("reach", reach, f"at most {MAX_REACH} pixels")
+    of_kind("pool", pool, bool, "True or False")
     moves = range(-reach, reach + 1)
     start = 8 * (1 + reach // 8)
     size = start + 24 + 4 * (1 + reach // 4)

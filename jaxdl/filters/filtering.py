@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, at_least, real_array
 from jaxdl.nn import conv2d
 from jaxdl.nn.sizes import Geometry, Padding, Pads, Sizes, geometry_of
 
@@ -44,7 +44,7 @@ def filter_image(
       >>> filter_image(ramp, np.array([[1, -2, 1]]), padding="VALID").ravel().tolist()
       [2.0, 2.0, 2.0]
     """
-    x, taps = _checked(image, kernel)
+    x, taps = checked(image, kernel)
     channels = x.shape[2]
     depthwise = jnp.broadcast_to(taps[:, :, None, None], (*taps.shape, 1, channels))
     return conv2d(x, depthwise, stride, padding, groups=channels)
@@ -70,8 +70,10 @@ def grey(image: Float[np.ndarray, "H W 3"]) -> Float[np.ndarray, "H W 1"]:
 
     Source: ITU-R BT.601.
     """
-    if np.ndim(image) != 3 or np.shape(image)[2] != 3:
-        raise InputError("image", np.shape(image), "[H, W, 3], red, green and blue")
+    allowed = "[H, W, 3], red, green and blue"
+    shape = real_array("image", image, allowed).shape
+    if len(shape) != 3 or shape[2] != 3:
+        raise InputError("image", shape, allowed)
     weights = np.array(BRIGHTNESS, np.float32)
     return np.asarray(image, np.float32) @ weights[:, None]
 
@@ -126,14 +128,15 @@ def products_at(
       >>> found.window.tolist(), found.products.tolist(), found.total
       ([[1.0, 2.0], [4.0, 5.0]], [[1.0, -2.0], [0.0, 10.0]], 9.0)
     """
-    x, taps = (np.asarray(each) for each in _checked(image, kernel))
+    x, taps = (np.asarray(each) for each in checked(image, kernel))
     if x.shape[2] != 1:
         raise InputError("image", x.shape, "one channel, [H, W, 1], such as grey(image)")
     geometry: Geometry = geometry_of(x.shape[:2], taps.shape, stride, padding)
     for name, index, count in zip(
         ("row", "column"), (row, column), geometry.positions, strict=True
     ):
-        if not 0 <= index < count:
+        at_least(name, index, 0)
+        if index >= count:
             raise InputError(name, index, f"an integer in [0, {count - 1}]")
     padded = np.pad(x[..., 0], geometry.pads)
     top = row * geometry.strides[0]
@@ -144,14 +147,22 @@ def products_at(
     return Position(window, products, float(products.sum()), top - before[0], left - before[1])
 
 
-def _checked(image: Any, kernel: Any) -> tuple[Array, Array]:
-    """Returns image and kernel as arrays of one dtype; raises an error for other axes."""
-    if np.ndim(image) != 3:
-        allowed = "[H, W, C]; a grey image needs its last axis, image[:, :, None]"
-        raise InputError("image", np.shape(image), allowed)
-    if np.ndim(kernel) != 2 or 0 in np.shape(kernel):
-        raise InputError("kernel", np.shape(kernel), "[F, G], at least 1 value along each axis")
-    x = jnp.asarray(image)
+def checked(image: Any, kernel: Any) -> tuple[Array, Array]:
+    """Returns image and kernel as arrays of one dtype; raises an error for other axes.
+
+    Example:
+      >>> checked(np.ones((4, 4)), np.ones((2, 2)))
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: image: got (4, 4), allowed: [H, W, C]; a grey image needs its ...
+    """
+    allowed = "[H, W, C]; a grey image needs its last axis, image[:, :, None]"
+    x = real_array("image", image, allowed)
+    if x.ndim != 3 or not x.size:
+        raise InputError("image", x.shape, allowed)
+    allowed = "[F, G], at least 1 value along each axis"
+    weights = real_array("kernel", kernel, allowed)
+    if weights.ndim != 2 or not weights.size:
+        raise InputError("kernel", weights.shape, allowed)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise InputError("image dtype", x.dtype.name, "floats, such as image / 255")
-    return x, jnp.asarray(kernel, x.dtype)
+    return x, weights.astype(x.dtype)

@@ -1,15 +1,15 @@
 """Repeated pooling, and the response of a convolution with pooling to a shifted image."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxdl.errors import InputError, at_least, one_of
-from jaxdl.filters.filtering import filter_image
+from jaxdl.errors import InputError, at_least, of_kind, one_of, real_array
+from jaxdl.filters.filtering import checked, filter_image
 from jaxdl.nn import avg_pool, max_pool, out_size
 
 Kind = Literal["max", "average"]
@@ -51,17 +51,16 @@ def pool_repeatedly(
     one_of("kind", kind, POOLING)
     at_least("times", times, 1)
     at_least("window", window, 1)
-    if np.ndim(image) != 3:
-        raise InputError("image", np.shape(image), "[H, W, C]")
-    sizes = list(np.shape(image)[:2])
+    pixels = real_array("image", image, "[H, W, C]")
+    if pixels.ndim != 3 or not pixels.size:
+        raise InputError("image", pixels.shape, "[H, W, C]")
+    sizes = list(pixels.shape[:2])
     for t in range(times):
         sizes = [out_size(size, window, window, "VALID") for size in sizes]
         if min(sizes) < 1:
-            allowed = (
-                f"at most {t} for an image of {np.shape(image)[0]}x{np.shape(image)[1]} pixels"
-            )
+            allowed = f"at most {t} for an image of {pixels.shape[0]}x{pixels.shape[1]} pixels"
             raise InputError("times", times, allowed)
-    images = [jnp.asarray(image)]
+    images = [pixels]
     for _ in range(times):
         images.append(POOLING[kind](images[-1], window))
     return images
@@ -98,6 +97,14 @@ def pooled_response(
     if depth == 0:
         return response
     return pool_repeatedly(response, depth, kind)[-1]
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _responses(
+    images: Float[Array, "B H W C"], kernel: Float[Array, "F G"], depth: int, kind: Kind
+) -> Float[Array, "B I J C"]:
+    """Returns the pooled response to each image."""
+    return jax.vmap(lambda image: pooled_response(image, kernel, depth, kind))(images)
 
 
 class ShiftedResponses(NamedTuple):
@@ -155,6 +162,9 @@ def shifted_responses(
     Source: Zhang 2019, Making convolutional networks shift-invariant again.
     """
     at_least("depth", depth, 0)
+    one_of("kind", kind, POOLING)
+    image, kernel = checked(image, kernel)
+    of_kind("shifts", shifts, Sequence | np.ndarray, "a list of numbers of pixels")
     if not len(shifts):
         raise InputError("shifts", [], "at least one number of pixels")
     for shift in shifts:
@@ -165,12 +175,8 @@ def shifted_responses(
     margin = -(-reach // stride) * stride
     around = [(margin, margin + -size % stride) for size in np.shape(image)[:2]]
     canvas = np.pad(np.asarray(image), (*around, (0, 0)))
-
-    def response(moved: Float[Array, "H W C"]) -> Float[Array, "I J C"]:
-        return pooled_response(moved, kernel, depth, kind)
-
     moved = np.stack([np.roll(canvas, shift, 1) for shift in (0, *shifts)])
-    first, *responses = np.asarray(jax.jit(jax.vmap(response))(moved), np.float64)
+    first, *responses = np.asarray(_responses(moved, kernel, depth, kind), np.float64)
     norm = np.sqrt((first**2).sum())
     if norm == 0:
         raise InputError("image", "a response of zeros", "an image to which the kernel responds")

@@ -10,7 +10,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from jaxdl.errors import InputError, at_least, in_range, not_in_jit, one_of
+from jaxdl.errors import (
+    InputError,
+    at_least,
+    in_jax,
+    in_range,
+    not_in_jit,
+    of_kind,
+    one_of,
+    real_array,
+)
 from jaxdl.landscape.terrains import Function
 from jaxdl.optimizers import optimizer
 from jaxdl.rng import check_single_key, fold, root, stream
@@ -103,6 +112,8 @@ def descend(
       ([[4.0, 2.0], [2.0, 1.0], [1.0, 0.5]], [10.0, 2.5, 0.625])
     """
     not_in_jit("descend")
+    allowed = "an Optax transformation, such as optimizers.optimizer('adam', 0.1)"
+    of_kind("made", made, optax.GradientTransformation, allowed)
     at_least("steps", steps, 1)
     in_range("noise", noise, 0, np.inf)
     point = _start(f, start)
@@ -153,7 +164,7 @@ def tuned_rate(
     at_least("steps", steps, 1)
     one_of("measure", measure, ("final", "mean"))
     point = _start(f, start)
-    grid = np.asarray(rates, float)
+    grid = np.asarray(real_array("rates", rates, "at least one number above 0"), float)
     if grid.ndim != 1 or not grid.size or not (np.isfinite(grid) & (grid > 0)).all():
         raise InputError("rates", np.ravel(grid).tolist(), "at least one number above 0")
     # A mistake in the name or the options is found before anything compiles.
@@ -198,6 +209,7 @@ def quadratic_optimum(name: str, condition: float) -> Optimum:
       [0.0198, 0.0, 0.9802]
       [0.0331, 0.6694, 0.8182]
     """
+    of_kind("name", name, str, "sgd or momentum")
     in_range("condition", condition, 1, np.inf)
     k = float(condition)
     if name == "sgd":
@@ -211,21 +223,17 @@ def quadratic_optimum(name: str, condition: float) -> Optimum:
 def _start(f: Function, start: Any) -> Float[Array, " D"]:
     """Returns the first point; raises unless the function has one number as result there."""
     allowed = "a point [D] of real numbers"
-    try:
-        point = jnp.asarray(start)
-    except (TypeError, ValueError):
-        raise InputError("start", start, allowed) from None
-    if jnp.issubdtype(point.dtype, jnp.integer):
+    point = real_array("start", start, allowed)
+    if not jnp.issubdtype(point.dtype, jnp.floating):
         point = point.astype(float)
-    if point.ndim != 1 or not point.size or not jnp.issubdtype(point.dtype, jnp.floating):
-        raise InputError(
-            "start", f"{point.dtype}{list(point.shape)}", "a point [D] of real numbers"
-        )
+    if point.ndim != 1 or not point.size:
+        raise InputError("start", f"{point.dtype}{list(point.shape)}", allowed)
     # A list of Python numbers has a weak type, which the optimizer's state does not keep.
     point = jax.lax.convert_element_type(point, point.dtype)
     if not callable(f):
         raise InputError("f", f, "a function of a point [D], such as landscape.beale")
-    shape = jax.eval_shape(f, point)
+    with in_jax("f"):
+        shape = jax.eval_shape(f, point)
     if not isinstance(shape, jax.ShapeDtypeStruct) or shape.shape:
         shown = shape
         if isinstance(shape, jax.ShapeDtypeStruct):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl import plots
 from jaxdl.augment import Augment, Augmentation, Mix, clipped, parse
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, at_least, in_range
+from jaxdl.errors import InputError, in_range
 from jaxdl.runs.options import RunOptions
 
 #: Text of a comparison without augmentation.
@@ -207,39 +207,6 @@ def _mixtures(
         mixed.append(np.asarray(inputs[0]))
         words.append(f"{lam[0]:.2f} · {label[row]}\n+ {1 - lam[0]:.2f} · {other[0]}")
     return np.stack(mixed), words
-
-
-def first_labels(data: Dataset, count: int) -> Dataset:
-    """Returns the first examples of a set, equally many of each class.
-
-    Args:
-      data: set with classes.
-      count: number of examples. If the number of classes does not divide it, the first classes
-        have one more.
-
-    Returns:
-      A set of `count` examples in the order of `data`.
-
-    Raises:
-      InputError: fewer examples than classes, or more than a class has.
-
-    Example:
-      >>> data = Dataset({"input": np.arange(6.0), "label": np.array([0, 0, 1, 1, 0, 1])}, "six", 2)
-      >>> first_labels(data, 3)["input"].tolist()
-      [0.0, 1.0, 2.0]
-    """
-    label = np.asarray(data["label"])
-    classes = np.unique(label)
-    at_least("labels", count, len(classes))
-    rows = []
-    for i, each in enumerate(classes):
-        wanted = count // len(classes) + (i < count % len(classes))
-        found = np.flatnonzero(label == each)[:wanted]
-        if len(found) < wanted:
-            allowed = f"at most {len(found)} of class {each} in the training set"
-            raise InputError("labels", count, allowed)
-        rows.append(found)
-    return data.take(np.sort(np.concatenate(rows)))
 
 
 def smoothing_of(variant: str) -> tuple[str | None, float]:

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from jaxdl.data import first_labels
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.layer_names import named_leaves
 from jaxdl.network import Network
-from jaxdl.recipes.augmentations import first_labels
 from jaxdl.recipes.images import photograph_tiles
 from jaxdl.recipes.seeing import preparation
 
@@ -160,7 +160,7 @@ def few_repeated(data: Dataset, count: int, size: int) -> Dataset:
 
     Args:
       data: set with classes.
-      count: number of examples, see `first_labels`.
+      count: number of examples, see `jaxdl.data.first_labels`.
       size: number of rows of the result.
 
     Example:

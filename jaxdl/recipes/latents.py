@@ -13,6 +13,7 @@ from jax.tree_util import Partial
 from jaxtyping import Float, Int
 
 from jaxdl import plots, scores, tasks
+from jaxdl.classic import pca
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
@@ -96,12 +97,10 @@ def _scored(known: np.ndarray, codes: np.ndarray, train: Dataset, test: Dataset)
 def principal_components(train: Dataset, test: Dataset, count: int = 2) -> Codes:
     """Projects both sets on the directions in which the training set varies most.
 
-        z = (x - m) V,    m the mean of the set, V the last eigenvectors of its covariance
-
     Args:
       train: set with `input [N, ...]`, N at least 5, and `label [N]`.
       test: another such set.
-      count: number of directions, in ascending order of their variance.
+      count: number of directions of `jaxdl.classic.pca`.
 
     Returns:
       The components as codes `[N, count]`, with their accuracy.
@@ -114,10 +113,9 @@ def principal_components(train: Dataset, test: Dataset, count: int = 2) -> Codes
     """
     known = np.asarray(train["input"]).reshape(train.size, -1)
     queries = np.asarray(test["input"]).reshape(test.size, -1)
-    mean = known.mean(0)
-    _, directions = np.linalg.eigh(np.cov(known, rowvar=False))
-    last = directions[:, -count:]
-    return _scored((known - mean) @ last, (queries - mean) @ last, train, test)
+    found = pca(known, count)
+    codes = [np.asarray(found.transform(each)) for each in (known, queries)]
+    return _scored(codes[0], codes[1], train, test)
 
 
 def gaussian_generator(decode: Network, codes: Float[np.ndarray, "N Z"]) -> Network:

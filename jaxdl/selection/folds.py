@@ -327,6 +327,10 @@ def kfold(
     at_least("count", count, 2)
     if count > data.size:
         raise InputError("count", count, f"at most {data.size}, the number of examples")
+    of_kind("stratified", stratified, bool | None, "True, False or None")
+    if isinstance(scaled, str):
+        raise InputError("scaled", scaled, f"a list of fields, such as [{scaled!r}]")
+    of_kind("scaled", scaled, Sequence, "a list of fields, such as ['input']")
     for field in scaled:
         one_of("scaled", field, data.arrays)
         if not np.issubdtype(data[field].dtype, np.floating):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl.core import Learner, State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.order import Window
-from jaxdl.errors import InputError, at_least, of_kind, one_of
+from jaxdl.errors import InputError, at_least, of_kind, one_of, real_number
 from jaxdl.rng import check_single_key, stream
 from jaxdl.selection.folds import Folds
 from jaxdl.training.evaluation import evaluate_windows
@@ -67,7 +67,9 @@ def grid(**values: Sequence[float]) -> dict[str, tuple[float, ...]]:
       {'learning_rate': (0.1, 0.1, 0.2, 0.2), 'l1': (0.0, 1.0, 0.0, 1.0)}
     """
     for name, given in values.items():
-        if np.ndim(given) != 1 or not len(given):
+        of_kind(name, given, Sequence | np.ndarray, "a list of values, such as [1e-3, 1e-2]")
+        numbers = [real_number(each) for each in given]
+        if not numbers or isinstance(given, str) or None in numbers:
             raise InputError(name, given, "a list of values, such as [1e-3, 1e-2]")
     combinations = list(itertools.product(*values.values()))
     return {name: tuple(each[i] for each in combinations) for i, name in enumerate(values)}
@@ -292,7 +294,8 @@ def _checked_range(name: str, given: Any) -> tuple[float, float, bool]:
         raise InputError(name, given, allowed)
     low = given[0]
     high = given[1]
-    if not -math.inf < low < high < math.inf or (logarithmic and low <= 0):
+    numbers = real_number(low), real_number(high)
+    if None in numbers or not -math.inf < low < high < math.inf or (logarithmic and low <= 0):
         raise InputError(name, given, allowed)
     return float(low), float(high), logarithmic
 

@@ -67,7 +67,10 @@ def _checked_groups(
     groups: Shaped[np.ndarray, " N"], size: int, count: int
 ) -> Shaped[np.ndarray, " N"]:
     """Returns groups as an array; raises InputError for another shape or too few of them."""
-    groups = np.asarray(groups)
+    try:
+        groups = np.asarray(groups)
+    except (TypeError, ValueError):
+        raise InputError("groups", groups, f"[{size}], one group per example") from None
     if groups.shape != (size,):
         raise InputError("groups shape", list(groups.shape), f"[{size}], one group per example")
     if groups.dtype.kind not in "iuUSb":

@@ -93,7 +93,7 @@ KNOWN = ", ".join(sorted(NAMES))
         ("shift=nan,rotate=1", "'shift=nan', allowed: a number in [0, inf)"),
         ("shear=90", "'shear=90', allowed: a number in [0, 90)"),
         ("flip=2", "'flip=2', allowed: a number in [0, 1)"),
-        ("mixup=0", "'mixup=0', allowed: a finite number above 0, such as 1 or 0.2"),
+        ("mixup=0", "'mixup=0', allowed: a finite number above 0"),
         ("mixup=1,cutmix=1", "'mixup=1,cutmix=1', allowed: one of mixup and cutmix"),
     ],
 )

@@ -5,7 +5,7 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.data import Dataset, few_labels, random_labels
+from jaxdl.data import Dataset, few_labels, first_labels, random_labels
 from jaxdl.errors import InputError
 
 TRAIN, TEST = jaxdl.data.load("digits")
@@ -68,7 +68,7 @@ def test_a_network_memorizes_shuffled_labels_and_guesses_on_new_examples():
     [
         (
             lambda: few_labels(mine([0, 1, 2, 1]), 2, jaxdl.root(0)),
-            "per_class: got 2, allowed: at most 1, all of class 0",
+            "per_class: got 2, allowed: at most 1 of class 0 in the training set",
         ),
         (lambda: few_labels(TRAIN, 0, jaxdl.root(0)), "per_class: got 0, allowed: at least 1"),
         (
@@ -91,3 +91,24 @@ def test_a_set_without_labels_is_refused():
     data = Dataset({"input": np.ones((3, 2), np.float32)}, "mine")
     with pytest.raises(InputError, match="label"):
         random_labels(data, jaxdl.root(0))
+
+
+def test_few_labels_are_the_first_of_each_class():
+    label = np.random.default_rng(0).integers(0, 3, 50)
+    few = first_labels(Dataset({"input": np.arange(50.0), "label": label}, "fifty", 3), 10)
+    expected = [np.flatnonzero(label == c)[: (4, 3, 3)[c]] for c in range(3)]
+    np.testing.assert_array_equal(few["input"], np.sort(np.concatenate(expected)))
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (2, "labels: got 2, allowed: at least 3"),
+        (9, "labels: got 9, allowed: at most 2 of class 0 in the training set"),
+    ],
+)
+def test_counts_that_classes_lack_are_refused(count, line):
+    examples = Dataset({"input": np.arange(7.0), "label": np.array([0, 0, 1, 1, 1, 2, 2])}, "s", 3)
+    with pytest.raises(InputError) as raised:
+        first_labels(examples, count)
+    assert str(raised.value) == line

@@ -178,7 +178,11 @@ def test_names_can_be_given():
         (lambda x: x > 0, (1.0,), "f: got 'bool[]', allowed: a function with one real number"),
         (lambda x: jnp.float32(3), (1.0,), "f: got 'a constant', allowed: a function whose result"),
         (lambda x: x, ("a",), "args: got 'a', allowed: real numbers, arrays, or trees of them"),
-        (lambda x: x.real, (1j,), "args: got 1j, allowed: real numbers, arrays, or trees of them"),
+        (
+            lambda x: x.real,
+            (1j,),
+            "args: got 'complex64[]', allowed: real numbers, arrays, or trees of them",
+        ),
         (lambda x: x, (1.0, 2.0), "args: got 'too many positional arguments', allowed: the arg"),
         (3, (1.0,), "f: got 3, allowed: a function, such as lambda x, y: x * y"),
         (

@@ -1,4 +1,4 @@
-"""Texts of augmentations for sizes of images, few labels, and the picture of all augmentations."""
+"""Texts of augmentations for sizes of images, their options, and the picture of all of them."""
 
 import jax
 import numpy as np
@@ -7,14 +7,12 @@ import pytest
 from jaxdl import data
 from jaxdl.augment import augment_batch, parse
 from jaxdl.augment.text import NAMES
-from jaxdl.data import Dataset
 from jaxdl.errors import InputError
 from jaxdl.recipes.augmentations import (
     AugmentOptions,
     PixelAugmentOptions,
     all_texts,
     draw_augmentations,
-    first_labels,
     smoothing_of,
     usual_texts,
 )
@@ -30,27 +28,6 @@ def test_the_texts_fit_their_size_and_the_picture_has_every_name(side):
         parse(smoothing_of(text)[0], shape)
     names = {pair.partition("=")[0] for text in all_texts(side) for pair in text.split(",")}
     assert names == set(NAMES)
-
-
-def test_few_labels_are_the_first_of_each_class():
-    label = RNG.integers(0, 3, 50)
-    few = first_labels(Dataset({"input": np.arange(50.0), "label": label}, "fifty", 3), 10)
-    expected = [np.flatnonzero(label == c)[: (4, 3, 3)[c]] for c in range(3)]
-    np.testing.assert_array_equal(few["input"], np.sort(np.concatenate(expected)))
-
-
-@pytest.mark.parametrize(
-    ("count", "line"),
-    [
-        (2, "labels: got 2, allowed: at least 3"),
-        (9, "labels: got 9, allowed: at most 2 of class 0 in the training set"),
-    ],
-)
-def test_counts_that_classes_lack_are_refused(count, line):
-    examples = Dataset({"input": np.arange(7.0), "label": np.array([0, 0, 1, 1, 1, 2, 2])}, "s", 3)
-    with pytest.raises(InputError) as raised:
-        first_labels(examples, count)
-    assert str(raised.value) == line
 
 
 def test_every_augmentation_is_drawn_with_the_labels_of_mixtures(tmp_path, monkeypatch):
