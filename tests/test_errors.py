@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -87,3 +89,30 @@ def test_in_range_includes_the_low_end_only():
 def test_a_raised_error_can_be_caught_as_a_value_error():
     with pytest.raises(ValueError, match="seed: got -1"):
         raise InputError("seed", -1, "an integer in [0, 2**32)")
+
+
+@pytest.mark.parametrize(
+    "f", [np.sin, lambda x: np.sin(x), math.sin, float, lambda x: 1.0 if x > 0 else 0.0]
+)
+def test_functions_that_read_their_numbers_are_named(f):
+    with pytest.raises(InputError, match=r"^f: got 'np.sin, math.sin, float"), errors.in_jax("f"):
+        jax.eval_shape(f, jnp.ones(()))
+
+
+def test_other_errors_of_a_function_are_raised_as_they_are():
+    with pytest.raises(TypeError, match="mine"), errors.in_jax("f"):
+        raise TypeError("mine")
+
+
+@pytest.mark.parametrize("value", [None, "1", [1.0, 2.0], 1j, jax.random.key(0), 0.0, math.inf])
+def test_positive_numbers(value):
+    errors.positive("rate", np.float32(2))
+    with pytest.raises(InputError, match="^rate: got .*, allowed: a finite number above 0$"):
+        errors.positive("rate", value)
+
+
+@pytest.mark.parametrize("value", [None, "1", [1j], jax.random.key(0), [[1], [1, 2]], print])
+def test_arrays_of_real_numbers(value):
+    assert errors.real_array("x", [1, 2.5], "numbers").tolist() == [1, 2.5]
+    with pytest.raises(InputError, match="^x: got .*, allowed: numbers$"):
+        errors.real_array("x", value, "numbers")

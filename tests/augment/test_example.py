@@ -8,11 +8,15 @@ import pytest
 from jaxdl.augment import (
     affine,
     augment_batch,
+    brightness,
     chain,
     clipped,
     gaussian_noise,
+    random_flip,
     random_shift,
+    salt_and_pepper,
     sometimes,
+    warp,
 )
 from jaxdl.errors import InputError
 
@@ -59,3 +63,41 @@ def test_clipped_results_are_pixels_even_where_an_interpolation_rounds():
     assert float(turned.max()) == 1 and float(turned.min()) == 0
     with pytest.raises(InputError, match=r"^low: got 1.0, allowed: less than high, 1.0$"):
         clipped(gaussian_noise(0.5), 1.0)
+
+
+IMAGE = jnp.ones((5, 4, 1))
+BYTES = IMAGE.astype(jnp.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda: gaussian_noise(0.1)(KEY, BYTES),
+            "noise: got 'uint8[5, 4, 1]', allowed: arrays of",
+        ),
+        (lambda: brightness(0.1)(KEY, BYTES), "brightness: got 'uint8[5, 4, 1]', allowed: arrays"),
+        (
+            lambda: salt_and_pepper(0.1)(KEY, BYTES),
+            "salt_and_pepper: got 'uint8[5, 4, 1]', allowed",
+        ),
+        (lambda: random_flip(0.5)(KEY, BYTES), "flip: got 'uint8[5, 4, 1]', allowed: images [H, W"),
+        (lambda: random_flip(0.5)(KEY, IMAGE[0]), "flip: got 'float32[4, 1]', allowed: images [H"),
+        (lambda: random_shift(1)(KEY, IMAGE[0]), "pixels: got '1 for an example of shape [4, 1]'"),
+        (lambda: random_flip(0.5)(None, IMAGE), "key: got None, allowed: root(seed)"),
+        (lambda: random_flip(0.5)(jax.random.split(KEY), IMAGE), "key: got '2 keys', allowed: one"),
+        (lambda: random_flip("a"), "probability: got 'a', allowed: a number in [0, 1)"),
+        (lambda: sometimes(3, 0.5), "augment: got 3, allowed: augment(key, example), such as"),
+        (lambda: chain(None), "augment: got <class 'NoneType'>, allowed: augment(key, example)"),
+        (lambda: augment_batch(random_flip(0.5), KEY, IMAGE[:0]), "inputs: got (0, 4, 1), allowed"),
+        (
+            lambda: warp(IMAGE, np.eye(2), np.ones(3)),
+            "offset: got array([1., 1., 1.]), allowed: two",
+        ),
+        (lambda: warp(IMAGE, "a", np.ones(2)), "matrix: got 'a', allowed: one with an inverse"),
+    ],
+)
+def test_bad_arguments(call, line):
+    with pytest.raises(InputError) as raised:
+        call()
+    assert str(raised.value).startswith(line)

@@ -116,6 +116,12 @@ def test_float32_and_the_places_of_the_points():
             {"fit": lambda x, y, at: y.mean()},
             "fit: got 'float32[]', allowed: real numbers [40], one for each place",
         ),
+        (
+            {"fit": lambda x, y, at: np.interp(at, x, y)},
+            "fit: got 'np.sin, math.sin, float(x) or a condition on a number', allowed: operations "
+            "of jax.numpy, such as jnp.sin(x) and jnp.where(x > 0, a, b)",
+        ),
+        ({"at": [0.0, np.nan]}, "at[1]: got nan, allowed: finite numbers"),
     ],
 )
 def test_bad_arguments(options, message):

@@ -215,3 +215,10 @@ def test_bad_drawings_and_filters():
         tolerance("nose", -1)
     with raises_input_error("moved: got 'mouth at (40, 12)', allowed: inside of 32x32 pixels"):
         parts_drawing(moved={"mouth": (20, 0)})
+
+
+def test_a_reach_of_more_than_a_part_is_refused():
+    with raises_input_error("reach: got 1000000, allowed: at most 8 pixels"):
+        tolerance("mouth", 10**6)
+    with raises_input_error("reach: got 1.5, allowed: an integer, at least 0"):
+        tolerance("mouth", 1.5)

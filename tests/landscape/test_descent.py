@@ -257,6 +257,11 @@ def call(**changes):
         ({"noise": -1.0}, "noise: got -1.0, allowed: a number in [0, inf)"),
         ({"f": lambda x: x}, "f: got 'float32[2]', allowed: a function with one number as result"),
         ({"f": 3}, "f: got 3, allowed: a function of a point [D], such as landscape.beale"),
+        (
+            {"f": lambda x: np.sin(x).sum()},
+            "f: got 'np.sin, math.sin, float(x) or a condition on a number', allowed: operations "
+            "of jax.numpy, such as jnp.sin(x) and jnp.where(x > 0, a, b)",
+        ),
         ({"key": 3}, "key: got 3, allowed: root(seed) or root(range(n))"),
     ],
 )
