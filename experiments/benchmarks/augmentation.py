@@ -26,7 +26,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from turns import Turn, in_turns, medians, of_training
+from contenders.turns import Turn, in_turns, medians, of_training
 
 import jaxdl
 from jaxdl.augment import affine, affine_matrix, augment_batch

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from turns import in_turns, medians
+from contenders.turns import in_turns, medians
 
 import jaxdl
 from jaxdl.models import MLP, lecture_cnn_3x3

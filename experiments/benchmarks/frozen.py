@@ -17,7 +17,7 @@ import argparse
 import sys
 
 import numpy as np
-from turns import Turn, in_turns, medians, of_training
+from contenders.turns import Turn, in_turns, medians, of_training
 
 import jaxdl
 from jaxdl.models import CNN, Stage

@@ -9,13 +9,13 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from jaxdl.augment import Augmentation
-from jaxdl.core import Batch
 from jaxdl.data import image_sequences
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import at_least, one_of
 from jaxdl.models import CNN1D, SequenceNet, tcn
 from jaxdl.nn import RNN
 from jaxdl.nn.sequences import Pool
+from jaxdl.updates import Batch
 
 BODIES = ("simple", "lstm", "gru", "tcn", "conv")
 
