@@ -4,7 +4,7 @@
     python experiments/dream.py --data mnist --epochs 2 --photograph flower
     python experiments/dream.py --load runs/mine --layers conv_1 conv_2
     python experiments/dream.py --load weights.pth --size 384 --seeds 2
-    python experiments/dream.py --load vgg16.h5 --layers activation_6 activation_8 --dream-steps 15
+    python experiments/dream.py --load vgg16.h5 --layers activation_8 --dream-steps 15 --size 384
     python experiments/dream.py --load weights.pth --scales 0 --no-decorrelate --octaves 1
 
 The first commands train a small CNN. `--load` takes a finished run, or a file with weights that
@@ -29,7 +29,7 @@ The layers of EfficientNet-Lite0 are block_11/activation_expand, which gives fac
 block_8/activation_expand, which gives windows. The VGG16 is that of an edge detector and draws eyes
 along edges. With steps of 0.02 and `--coarse 1.5` it turns dark. The small CNN draws short strokes.
 
-DEFAULTTIME
+The first command takes 114 s of processor time, with photographs of 171 x 256 pixels.
 """
 
 import dataclasses

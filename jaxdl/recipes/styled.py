@@ -107,9 +107,10 @@ def short(loss: float | Float[Array, ""]) -> str:
       >>> short(2.04), short(0.01234), short(0.0000388), short(24.0), short(7.6e-15)
       ('2.0', '0.012', '3.9e-05', '24', '0')
     """
-    if abs(loss) < ROUNDING:
+    value = float(loss)
+    if abs(value) < ROUNDING:
         return "0"
-    return f"{float(loss):#.2g}".rstrip(".")
+    return f"{value:#.2g}".rstrip(".")
 
 
 def _captions(style: float | Float[Array, ""], content: float | Float[Array, ""]) -> str:
