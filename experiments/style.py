@@ -8,6 +8,9 @@
 The first commands train a small CNN on crops of two photographs. `--run` and `--weights` are one
 option: a finished run, or a file with weights that `jaxdl.load` reads, such as VGG16.
 
+The first command takes 143 s of processor time. The style loss falls from 0.012 to 0.00004, and the
+content loss stays at 2.0. Colors arrive, strokes do not.
+
 Measured with the VGG16 of an edge detector, a cat of 256 pixels, 130 evaluations and a style weight
 of 20: the style loss falls from 0.24 to 0.011, and the content loss is 0.62.
 

@@ -86,10 +86,10 @@ def planes(normalization, points=25, span=1.0):
 
 
 plain = planes(None, span=0.1)
-plots.loss_planes(plain, pictures / "plain.png", title="The loss around two networks")
-show(pictures / "plain.png")
 rise = {name: float(found.losses.mean() / f(w)) for name, found in plain.items()}
-print({name: f"mean loss of the plane: {value:.1f} x the loss" for name, value in rise.items()})
+title = f"The mean loss of a plane is {rise['a']:.1f} and {rise['b']:.0f} times that of its middle"
+plots.loss_planes(plain, pictures / "plain.png", title=title)
+show(pictures / "plain.png")
 assert rise["b"] > 5 * rise["a"]
 
 # %% [markdown]
@@ -134,19 +134,23 @@ np.testing.assert_array_equal(logits["a"], logits["b"])
 #
 # ## The repair
 #
-# Each filter $d_u$ of a direction, which is the weights of one output unit, gets the norm of the
-# trained filter:
-#
-# $$d_u \leftarrow \lVert w_u \rVert \frac{d_u}{\lVert d_u \rVert}.$$
+# The steps should fit the weights. A filter is the weights of one output unit. Here each filter of
+# a direction has the norm of the trained filter.
 
 # %%
 filtered = planes("filter")
-plots.loss_planes(filtered, pictures / "filter.png", title="With the norms of the filters")
+difference = np.abs(filtered["b"].losses / filtered["a"].losses - 1).max()
+title = f"With the norms of the filters both planes are equal, within {difference:.0e} of the loss"
+plots.loss_planes(filtered, pictures / "filter.png", title=title)
 show(pictures / "filter.png")
 np.testing.assert_allclose(filtered["a"].losses, filtered["b"].losses, rtol=1e-4)
 
 # %% [markdown]
-# The planes agree. Pictures of two networks can be compared if the directions are normalized.
+# The filter $d_u$ of unit $u$ is scaled like this:
+#
+# $$d_u \leftarrow \lVert w_u \rVert \frac{d_u}{\lVert d_u \rVert}.$$
+#
+# Pictures of two networks can be compared if the directions are normalized.
 #
 # ## The second wrong prediction
 #
@@ -206,10 +210,9 @@ print(f"{sharp.products} products with the Hessian of {count**2 / 1e9:.1f} billi
 #
 # ## What the number is good for
 #
-# On a parabola with curvature $\lambda$ one step of gradient descent with the rate $r$ multiplies
-# the distance from the minimum by $1 - r\lambda$. It grows for $r > 2 / \lambda$. The prediction:
-# below this rate a small error along $v$ vanishes, above it the error grows. The gradient at $w$ is
-# subtracted, so that $w$ itself stays where it is.
+# In a narrow valley a long step ends higher on the other side. The prediction: below the rate
+# $2 / \lambda$ a small error along $v$ vanishes, and above it the error grows. The gradient at $w$
+# is subtracted, so that $w$ itself stays where it is.
 
 # %%
 gradient = jax.jit(jax.grad(f))
@@ -241,6 +244,10 @@ ax.legend()
 figure.tight_layout()
 
 # %% [markdown]
+# On a parabola with curvature $\lambda$ one step with the rate $r$ multiplies the error:
+#
+# $$e_{k+1} = (1 - r \lambda) \, e_k, \qquad |1 - r \lambda| > 1 \iff r > 2 / \lambda.$$
+#
 # ## The path of the training
 #
 # The weights were kept every 20 steps. The left plane has two random directions, and the right one
@@ -318,10 +325,8 @@ assert height > 3 * max(between.losses[[0, -1]])
 #
 # The 512 hidden units have no order. If they are renumbered, together with their weights, the
 # network computes the same function. The two seeds have different orders, and the line mixes units
-# that have nothing to do with each other. `match_units` finds the order $P$ that is nearest to the
-# first network:
-#
-# $$\min_P \; \lVert a - P(b) \rVert^2.$$
+# that have nothing to do with each other. `match_units` finds the order that is nearest to the
+# first network.
 
 # %%
 matched = landscape.match_units(model, state, other)
@@ -339,6 +344,10 @@ np.testing.assert_allclose(f(matched.state.params), f(other.params), rtol=1e-4)
 assert left < 0.25 * height
 
 # %% [markdown]
+# `match_units` searches the order $P$ of the units of the second network $b$:
+#
+# $$\min_P \; \lVert a - P(b) \rVert^2.$$
+#
 # Most of the mountain was a matter of numbering. The network half way between the two was never
 # trained. How many digits are right?
 
@@ -348,7 +357,7 @@ for name, params in (("as trained", other.params), ("matched units", matched.sta
     middle = jax.tree.map(lambda p, q: (p + q) / 2, w, params)
     half_way[name] = accuracy(explain.logits(model, {"params": middle})(digits))
     print(f"{name:<14} accuracy half way {half_way[name]:.1f} %")
-assert half_way["matched units"] > 96.5
+assert half_way["matched units"] > max(96.5, half_way["as trained"])
 
 # %% [markdown]
 # ## Exercises

@@ -41,7 +41,9 @@ class Budget:
     Attributes:
       best: image with the smallest loss.
       best_loss: its loss.
+      best_at: number of its evaluation.
       frames: best image after some numbers of evaluations, by this number.
+      found_at: number of the evaluation of each of these images, by the same number.
       seconds: duration of all evaluations but the first, which compiles.
 
     Example:
@@ -49,8 +51,8 @@ class Budget:
       >>> adam(budget, jnp.ones((2, 2, 1)), 0.1)
       Traceback (most recent call last):
       jaxdl.art.descent.Spent
-      >>> budget.done, round(budget.best_loss, 2), list(budget.frames)
-      (3, 2.56, [1, 3])
+      >>> budget.done, round(budget.best_loss, 2), list(budget.frames), budget.found_at
+      (3, 2.56, [1, 3], {1: 1, 3: 3})
     """
 
     def __init__(self, evaluate: Evaluate, evaluations: int, frames: int) -> None:
@@ -59,7 +61,9 @@ class Budget:
         self.done = 0
         self.best = np.zeros((0, 0, 0))
         self.best_loss = float("inf")
+        self.best_at = 0
         self.frames: dict[int, np.ndarray] = {}
+        self.found_at: dict[int, int] = {}
         self.seconds = 0.0
         self._frame_at = set(np.geomspace(1, evaluations, frames).round().astype(int).tolist())
 
@@ -75,13 +79,15 @@ class Budget:
         if loss < self.best_loss:
             self.best_loss = loss
             self.best = np.asarray(image)
+            self.best_at = self.done
         if self.done in self._frame_at:
-            self.frames[self.done] = self.best
+            self.finish()
         return loss, gradient
 
     def finish(self) -> None:
-        """Makes the best image the last frame, if the optimizer stops early."""
+        """Makes the best image a frame, the last one if the optimizer stops early."""
         self.frames[self.done] = self.best
+        self.found_at[self.done] = self.best_at
 
 
 def lbfgs(budget: Budget, start: Image, learning_rate: float) -> None:

@@ -12,7 +12,7 @@ KERNEL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
 def direction(
-    gradient: Float[Array, "H W C"], scales: int, coarse: float = 1.5, decorrelate: bool = True
+    gradient: Float[Array, "H W C"], scales: int, coarse: float = 0.8, decorrelate: bool = True
 ) -> Float[Array, "H W C"]:
     """Returns a smoothed gradient with decorrelated colors; a pure function.
 

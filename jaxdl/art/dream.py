@@ -60,10 +60,10 @@ class Dream:
     octaves: int = 4
     ratio: float = 1.4
     steps: int = 20
-    step_size: float = 0.02
+    step_size: float = 0.01
     shift: int = 16
     scales: int = 4
-    coarse: float = 1.5
+    coarse: float = 0.8
     decorrelate: bool = True
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class Dream:
         in_range("scales", self.scales, 0, 16)
         in_range("coarse", self.coarse, 0, float("inf"))
         if self.coarse == 0:
-            raise InputError("coarse", self.coarse, "a number above 0, such as 1.5")
+            raise InputError("coarse", self.coarse, "a number above 0, such as 0.8")
         of_kind("decorrelate", self.decorrelate, bool, "True or False")
 
 

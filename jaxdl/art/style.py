@@ -41,6 +41,7 @@ class Stylized(NamedTuple):
       content_loss: `[N]`, L_c at each evaluation.
       frames: `[K, H, W, C]`, the best image after some of the evaluations.
       frame_at: `[K]`, their numbers of evaluations, increasing.
+      found_at: `[K]`, the evaluations at which these images were found, at most those of frame_at.
       evaluations: N, at most that of the options. It is smaller if no step reduces the loss.
       seconds: duration of the evaluations, without compilation.
 
@@ -53,6 +54,7 @@ class Stylized(NamedTuple):
     content_loss: Float[np.ndarray, " N"]
     frames: Float[np.ndarray, "K H W C"]
     frame_at: Int[np.ndarray, " K"]
+    found_at: Int[np.ndarray, " K"]
     evaluations: int
     seconds: float
 
@@ -211,6 +213,7 @@ def _descend(
         np.array([each.content for each in history]),
         np.stack(list(frames.values())),
         np.array(list(frames)),
+        np.array(list(budget.found_at.values())),
         len(history),
         budget.seconds,
     )

@@ -20,7 +20,7 @@ WIDTH = 12.0
 LARGEST = 3.4
 #: Heights of the line above a picture and of the title, and width of the label of a row, in inches.
 HEAD = 0.22
-TITLE = 0.2
+TITLE = 0.3
 LABEL = 0.3
 
 

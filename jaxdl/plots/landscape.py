@@ -1,5 +1,6 @@
 """Pictures of the loss as a function of parameters: contours, the path of a training, lines."""
 
+import itertools
 import os
 import textwrap
 from collections.abc import Mapping
@@ -28,6 +29,9 @@ LABELS = 0.75
 
 #: Losses that the colors tell apart: a smaller one has the color of the largest divided by this.
 DECADES = 1e5
+
+#: Distance of numbers of contours from a path, as a part of the side of the axes.
+NEAR = 0.05
 
 #: Number of steps of the color scale.
 STEPS = 24
@@ -153,6 +157,7 @@ def _draw_path(ax: "Axes", path: Float[np.ndarray, "S 2"]) -> None:
     """Draws the path of a training with words at its ends."""
     import matplotlib.patheffects as effects
 
+    _remove_labels_below(ax, path)
     outline = [effects.withStroke(linewidth=2.2, foreground=INK)]
     style: dict[str, Any] = {"color": "white", "path_effects": outline}
     ax.plot(*path.T, "-", linewidth=1.0, zorder=3, **style)
@@ -167,6 +172,21 @@ def _draw_path(ax: "Axes", path: Float[np.ndarray, "S 2"]) -> None:
         }
         text = ax.annotate(word, place, textcoords="offset points", fontsize=8, zorder=6, **side)
         text.set(color="white", path_effects=outline)
+
+
+def _remove_labels_below(ax: "Axes", path: Float[np.ndarray, "S 2"]) -> None:
+    """Removes the numbers of contours that a path or the words at its ends would hide."""
+    low, high = np.array([ax.get_xlim(), ax.get_ylim()]).T
+    # Lines between the states are points, too.
+    t = np.linspace(0, 1, 20)[:, None]
+    places = [a + t * (b - a) for a, b in itertools.pairwise(path)]
+    points = (np.concatenate([path[:1], *places]) - low) / (high - low)
+    ends = (path[[0, -1]] - low) / (high - low)
+    for text in list(ax.texts):
+        place = (np.array(text.get_position()) - low) / (high - low)
+        distance = np.linalg.norm(points - place, axis=1).min()
+        if distance < NEAR or np.linalg.norm(ends - place, axis=1).min() < 3 * NEAR:
+            text.remove()
 
 
 def _levels(losses: list[Float[np.ndarray, "Q P"]]) -> Float[np.ndarray, " L"]:

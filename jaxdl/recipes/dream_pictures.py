@@ -118,6 +118,8 @@ def draw_dreams(
     title = f"{names[-1]} of {network}, from small octaves to large: "
     title += f"the mean square grows {factor(deepest[0].growth)}"
     plots.picture_table([octaves], ["photograph", *sizes], figure("octaves"), title)
+    texts[-1] += f": {factor(deepest[0].growth)}"
+    texts = [texts[0], *(f"{names[-1]}, {text}" for text in texts[1:])]
     plots.picture_gif(shown, texts, figure("dream").with_suffix(".gif"))
     if len(deepest) > 1:
         images = [each.image for each in deepest]

@@ -53,14 +53,15 @@ class DreamOptions:
     dream_steps: int = 20
     """Steps in each octave."""
     step_size: float | None = None
-    """Root mean square of a step, for pixels in [0, 1]. Default: 0.02 for a loaded network; 0.005
+    """Root mean square of a step, for pixels in [0, 1]. Default: 0.01 for a loaded network; 0.005
     for the small one that is trained, with which pictures saturate sooner."""
     shift: int = 16
     """Largest random shift of the photograph in a step, in pixels."""
     scales: int = 4
     """Scales of the gradient that are normalized; 0: the plain gradient."""
-    coarse: float = 1.5
-    """Share of a scale of the gradient, relative to that of the next finer one."""
+    coarse: float = 0.8
+    """Share of a scale of the gradient, relative to that of the next finer one. Above 1 large parts
+    become black or white."""
     decorrelate: bool = True
     """If True, colors change as they vary in photographs."""
     random: bool = True

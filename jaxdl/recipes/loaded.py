@@ -10,6 +10,7 @@ from jaxdl.network import Network
 from jaxdl.recipes.images import photograph_crops
 from jaxdl.recipes.methods import Classifier, classifier
 from jaxdl.recipes.seeing import preparation
+from jaxdl.runs.card import decimals
 from jaxdl.runs.options import RunOptions
 
 
@@ -85,6 +86,6 @@ def sets_for(
 def print_results(metrics: Mapping[str, float], out: Path) -> None:
     """Prints metrics, and the paths of the pictures in a folder."""
     for name, value in metrics.items():
-        print(f"{name:<40} {value:.4f}")
+        print(f"{name:<40} {decimals(value)}")
     for path in sorted(out.glob("*.png")):
         print(f"picture  {path}")

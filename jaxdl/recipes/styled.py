@@ -25,6 +25,9 @@ FACTORS = (0.1, 1.0, 10.0)
 #: Sides of the blocks of random filters, of which those are used that fit an image.
 SCALES = (1, 2, 4, 8)
 
+#: Smallest relative loss that is not written as 0.
+ROUNDING = 1e-10
+
 
 def make_pictures(
     net: Painter, seed: int, figure: Callable[[str], Path] | None, sample: Callable[[str], Path]
@@ -75,19 +78,43 @@ def draw_transfer(net: Painter, made: Stylized, figure: Callable[[str], Path]) -
     Example: see `experiments/style.py`.
     """
     title = (
-        f"Style loss {made.style_loss[0]:.3g} → {made.losses.style:.3g} and content loss "
-        f"{made.losses.content:.2g} after {made.evaluations} evaluations, relative to the targets"
+        f"Style loss {short(made.style_loss[0])} → {short(made.losses.style)}, content loss "
+        f"{short(made.losses.content)} after {made.evaluations} evaluations, relative to targets"
     )
     names = ["content", "style", "picture"]
     row = [net.content, net.style, made.image]
     plots.picture_table([row], names, figure("style"), title)
     columns = [f"evaluation {count}" for count in made.frame_at]
-    at = made.frame_at - 1
-    captions = [f"style {made.style_loss[i]:.3g}, content {made.content_loss[i]:.2g}" for i in at]
-    title = "The best picture so far, with the two losses of the evaluation"
+    best = made.found_at - 1
+    captions = [
+        _captions(*each)
+        for each in zip(made.style_loss[best], made.content_loss[best], strict=True)
+    ]
+    title = (
+        f"The best picture so far, style loss {short(made.style_loss[0])} → "
+        f"{short(made.losses.style)}"
+    )
     frames = [list(made.frames)]
     plots.picture_table(frames, columns, figure("evaluations"), title, notes=[captions])
-    plots.picture_gif(frames[0], columns, figure("style").with_suffix(".gif"))
+    titles = [f"{each}: {text}" for each, text in zip(columns, captions, strict=True)]
+    plots.picture_gif(frames[0], titles, figure("style").with_suffix(".gif"))
+
+
+def short(loss: float | Float[Array, ""]) -> str:
+    """Returns a loss with two digits, and 0 for what only rounding leaves.
+
+    Example:
+      >>> short(2.04), short(0.01234), short(0.0000388), short(24.0), short(7.6e-15)
+      ('2.0', '0.012', '3.9e-05', '24', '0')
+    """
+    value = float(loss)
+    if abs(value) < ROUNDING:
+        return "0"
+    return f"{value:#.2g}".rstrip(".")
+
+
+def _captions(style: float | Float[Array, ""], content: float | Float[Array, ""]) -> str:
+    return f"style {short(style)}, content {short(content)}"
 
 
 def draw_comparison(made: Stylized, other: Stylized, path: Path) -> None:
@@ -95,11 +122,12 @@ def draw_comparison(made: Stylized, other: Stylized, path: Path) -> None:
 
     Example: see `experiments/style.py`.
     """
-    title = "The same layers with random weights: the losses of two networks are not comparable"
+    title = (
+        f"The same layers with random weights: style loss {short(made.losses.style)} and "
+        f"{short(other.losses.style)}, of two networks, so not comparable"
+    )
     both = (made, other)
-    captions = [
-        f"style {each.losses.style:.3g}, content {each.losses.content:.2g}" for each in both
-    ]
+    captions = [_captions(each.losses.style, each.losses.content) for each in both]
     images = [[each.image for each in both]]
     columns = ["weights of the network", "random weights"]
     plots.picture_table(images, columns, path, title, notes=[captions])
@@ -139,17 +167,18 @@ def draw_textures(net: Painter, seed: int, path: Path, sample: Callable[[str], P
     title = f"Textures from noise, {net.transfer.evaluations} evaluations"
     if scales:
         other = art.random_layer(root(seed + 1), channels, scales=scales)
-        captions = _independent(other, images)
-        title += ", with the style loss of a layer of other random filters"
+        losses = _independent(other, images)
+        captions = [f"style loss {short(loss)}" for loss in losses]
+        title += f": a layer of other random filters measures {short(losses[-1])} for the last one "
+        title += f"and {short(losses[1])} for shuffled pixels"
     plots.picture_table([images], columns, path, title, notes=[captions])
 
 
-def _independent(f: Callable[..., Any], images: Sequence[Image]) -> list[str]:
+def _independent(f: Callable[..., Any], images: Sequence[Image]) -> list[float]:
     """Returns the style losses of images in a layer, with the first image as style."""
     options = Style((), ("random",))
     found = art.targets(f, None, jnp.asarray(images[0]), options)
-    losses = [float(art.style_losses(f, jnp.asarray(x), found, options).style) for x in images]
-    return [f"{loss:.3g}" for loss in losses]
+    return [float(art.style_losses(f, jnp.asarray(x), found, options).style) for x in images]
 
 
 def draw_table(
@@ -160,8 +189,7 @@ def draw_table(
     Example: see `experiments/style.py`.
     """
     layers = net.transfer.style_layers
-    pictures = []
-    captions = []
+    made = []
     for name in layers:
         row = []
         for factor in FACTORS:
@@ -169,11 +197,15 @@ def draw_table(
             options = dataclasses.replace(net.transfer, content_layers=(name,), style_weight=weight)
             where = sample(f"table-{name}-{factor:g}.npz")
             row.append(transferred(net, key, where, f"{name}, weight {weight:g}", options))
-        pictures.append([made.image for made in row])
-        captions.append([f"{m.losses.style:.3g}, {m.losses.content:.2g}" for m in row])
+        made.append(row)
+    pictures = [[m.image for m in row] for row in made]
+    captions = [[_captions(m.losses.style, m.losses.content) for m in row] for row in made]
     columns = [f"style weight {factor * net.transfer.style_weight:g}" for factor in FACTORS]
-    title = "Content layers and style weights, with the losses of style and content"
-    plots.picture_table(pictures, columns, path, title, list(layers), captions)
+    losses = [(m.losses.style, m.losses.content) for row in made for m in row]
+    style, content = (f"{short(min(x))} to {short(max(x))}" for x in zip(*losses, strict=True))
+    title = f"Content layers and style weights: style loss {style}, content loss {content}"
+    rows = [f"content {name}" for name in layers]
+    plots.picture_table(pictures, columns, path, title, rows, captions)
 
 
 def transferred(
@@ -248,7 +280,7 @@ class Progress:
     Example:
       >>> progress = Progress("picture", 10)
       >>> progress(10, Losses(1.0, 0.1, 0.5))
-      picture: evaluation 10 of 10, style loss 0.1000, content loss 0.5000, 0 s
+      picture: evaluation 10 of 10, style loss 0.10, content loss 0.50, 0 s
     """
 
     def __init__(self, name: str, evaluations: int) -> None:
@@ -262,9 +294,9 @@ class Progress:
         if done % self.every:
             return
         text = f"{self.name}: evaluation {done} of {self.evaluations}"
-        text += f", style loss {losses.style:.4f}"
+        text += f", style loss {short(losses.style)}"
         if losses.content:
-            text += f", content loss {losses.content:.4f}"
+            text += f", content loss {short(losses.content)}"
         print(f"{text}, {time.perf_counter() - self.started:.0f} s", flush=True)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from jaxdl.errors import one_line
 from jaxdl.weights import MODEL
 
+#: Numbers below it have two digits in place of four decimals.
+TINY = 1e-3
+
 #: Kind of use that a hub offers for a task, by its name and the number of axes of an input.
 PIPELINES = {
     ("classify", 1): "tabular-classification",
@@ -50,7 +53,19 @@ def _formatted(name: str, value: Any) -> str:
     """Returns a metric as text: accuracies in percent, others with four decimals."""
     if name.endswith("accuracy"):
         return f"{100 * float(value):.2f} %"
-    return f"{float(value):.4f}"
+    return decimals(float(value))
+
+
+def decimals(value: float) -> str:
+    """Returns a number with four decimals, or two digits if it is tiny.
+
+    Example:
+      >>> decimals(0.5), decimals(0.0), decimals(-0.0000388)
+      ('0.5000', '0.0000', '-3.9e-05')
+    """
+    if 0 < abs(value) < TINY:
+        return f"{value:.2g}"
+    return f"{value:.4f}"
 
 
 def model_card(directory: str, result: Mapping[str, Any], model: Mapping[str, Any]) -> str:

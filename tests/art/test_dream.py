@@ -233,7 +233,7 @@ def test_images_and_functions_that_do_not_fit(f, x, message):
         ({"step_size": -0.1}, "step_size: got -0.1, allowed: a number in [0, inf)"),
         ({"shift": 1.5}, "shift: got 1.5, allowed: an integer, at least 0"),
         ({"scales": 17}, "scales: got 17, allowed: a number in [0, 16)"),
-        ({"coarse": 0.0}, "coarse: got 0.0, allowed: a number above 0, such as 1.5"),
+        ({"coarse": 0.0}, "coarse: got 0.0, allowed: a number above 0, such as 0.8"),
         ({"decorrelate": 1}, "decorrelate: got 1, allowed: True or False"),
         ({"units": ()}, "units: got [], allowed: at least one unit, such as (0,), or None for all"),
         (

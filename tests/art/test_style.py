@@ -109,6 +109,8 @@ def test_both_optimizers_reduce_the_loss_within_the_budget(optimizer):
     assert min(total) < 0.8 * total[0]
     assert made.losses.total < 1.02 * min(total)
     assert made.frame_at.tolist() == [1, 2, 5, 12] and made.frames.shape == (4, 16, 20, 3)
+    best = [1 + int(np.argmin(total[:count])) for count in made.frame_at]
+    assert made.found_at.tolist() == best
     start = match_colors(np.asarray(CONTENT), np.asarray(STYLE))
     np.testing.assert_allclose(made.frames[0], start, atol=1e-6)
     # The result is the last frame in 8 bits, with the losses of these bits.

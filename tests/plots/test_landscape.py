@@ -82,6 +82,19 @@ def test_the_path_has_its_states_and_a_star_at_its_end(drawn, tmp_path):
     assert cross.get_xydata().tolist() == [[0, 0]]
 
 
+def test_no_number_of_a_contour_is_below_the_path(drawn, tmp_path):
+    values = losses()
+    ax = axes()
+    plots.draw_loss_plane(ax, values, X, Y)
+    places = [text.get_position() for text in ax.texts]
+    # The path goes through the place of one number.
+    path = np.array([places[0], (0.0, 0.0)])
+    pixels(plots.loss_planes({"a": (values, X, Y)}, tmp_path / "p.png", paths={"a": path}))
+    left = [text.get_position() for text in drawn[1][0, 0].texts if text.get_text()[0].isdigit()]
+    assert places[0] not in left
+    assert 0 < len(left) < len(places)
+
+
 def test_contours_on_given_axes():
     ax = axes()
     values = losses()

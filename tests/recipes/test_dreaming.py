@@ -149,4 +149,4 @@ def test_interrupted_dreams_continue_and_all_pictures_are_drawn(net, photograph,
 
 def test_options_are_those_of_a_dream():
     dream = dataclasses.replace(OPTIONS, coarse=2.0, decorrelate=False).dream()
-    assert dream == Dream(None, None, 2, 1.4, 3, 0.02, 1, 2, 2.0, False)
+    assert dream == Dream(None, None, 2, 1.4, 3, 0.01, 1, 2, 2.0, False)

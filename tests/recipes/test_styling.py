@@ -121,6 +121,7 @@ def test_a_stored_picture_is_made_once_and_refused_for_other_inputs(tmp_path):
         np.zeros(3),
         np.ones((1, 2, 2, 3), np.float32),
         np.array([3]),
+        np.array([2]),
         3,
         0.5,
     )
