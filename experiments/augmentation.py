@@ -25,6 +25,7 @@ rotate=10,shift=1.8,scale=1.1,shear=5.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -33,6 +34,7 @@ from jaxdl import plots, root, tasks
 from jaxdl.augment import parse
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import lecture_cnn_3x3
+from jaxdl.plots.curves import series
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.augmentations import (
     NONE,
@@ -43,20 +45,24 @@ from jaxdl.recipes.augmentations import (
 )
 from jaxdl.recipes.variants import values_of_seeds
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
+from jaxdl.training.writers import read_metrics
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Options):
     """Options of the comparison."""
 
-    run: RunOptions = RunOptions(epochs=150.0, batch_size=50, validation=0.0, seeds=3)
+    run: RunOptions = RunOptions(
+        epochs=300.0, batch_size=50, validation=0.2, save_every=60, seeds=3
+    )
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="cosine")
 
     variants: tuple[str, ...] = ()
     """Augmentations to compare, such as none rotate=15,shift=2 label_smoothing=0.1.
     Default: seven variants with numbers that suit the size of the images."""
-    labels: int = 300
-    """Number of training images, equally many of each class; 0 means all."""
+    labels: int = 100
+    """Number of training images, equally many of each class, validation images not included; 0
+    means all."""
 
     seeds_share_cores: ClassVar[bool] = False
 
@@ -91,19 +97,31 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
 
 def compare(config: Config, out: Path, results: Mapping[str, dict[str, Any]]) -> None:
-    """Prints and draws the test accuracies of all variants."""
+    """Prints and draws the test accuracies of all variants, and the choice of the validation set.
+
+    The choice cannot be made on the test set: the largest of several test accuracies is too
+    optimistic.
+    """
     accuracies = {
         name: values_of_seeds(result, "test/accuracy") for name, result in results.items()
     }
-    best = max(accuracies, key=lambda name: accuracies[name].mean())
+    on_validation = {}
+    for name in results:
+        _, values = series(read_metrics(out / name / "metrics.jsonl"), "validation/accuracy")
+        if len(values):
+            on_validation[name] = values[-1]
     labels = "all labels"
     if config.labels:
         labels = f"{config.labels:,} labels"
-    title = f"{config.run.data}, {labels}: {100 * accuracies[best].mean():.2f} % with {best}"
+    title = f"{config.run.data}, {labels}"
+    if len(on_validation) == len(results):
+        chosen = max(on_validation, key=lambda name: on_validation[name])
+        title += f": the validation set chooses {chosen}, {100 * accuracies[chosen].mean():.2f} %"
     if NONE in accuracies:
-        title += f", {100 * accuracies[NONE].mean():.2f} % without"
+        title += f"; {100 * accuracies[NONE].mean():.2f} % with none"
+    print(f"{'':<40} validation   test")
     for name, values in accuracies.items():
-        line = f"{name:<40} {100 * values.mean():.2f} %"
+        line = f"{name:<40} {100 * on_validation.get(name, math.nan):8.2f} % {values.mean():8.2%}"
         if NONE in accuracies and name != NONE:
             line += f"   {100 * (values.mean() - accuracies[NONE].mean()):+.2f}"
         print(line)
