@@ -165,7 +165,8 @@ print(downhill.table(races))
 
 # %%
 found = {name: float(tuned.descent.values[-1]) for name, tuned in races["rosenbrock"].items()}
-print({name: f"{value:.2g}" for name, value in found.items()})
+for name, value in found.items():
+    print(f"{name:<9} value {value:.2g} at the end")
 assert found["momentum"] < 0.1 * found["adam"]
 
 # %% [markdown]
