@@ -8,23 +8,32 @@ A convolutional network is trained on a few labelled images, once with each vari
 as `--augment` of the other experiments reads it, `label_smoothing=0.1`, or `none`. All variants
 have the same images, steps and seeds. `augmentations.png` shows each kind of augmentation.
 
-Test accuracy with 300 labels of the digits and three seeds. These eight variants, of which the
-default lacks elastic, took 189 s of the processor on an Intel Xeon that other work shared:
+The validation set chooses a variant, and the test set only reports it.
 
-    none                                     92.9 ± 0.8 %
-    shift=1                                  94.2 ± 0.6 %
-    rotate=10,shift=0.5,scale=1.1,shear=5    94.3 ± 0.2 %
-    elastic=0.4                              94.0 ± 0.2 %
-    cutout=2                                 93.2 ± 0.2 %
-    mixup=0.4                                93.9 ± 0.5 %
-    cutmix=1                                 92.9 ± 0.7 %
-    label_smoothing=0.1                      94.3 ± 0.9 %
+Accuracy with three seeds. 100 labels of the digits:
 
-With 1,000 labels of MNIST and 60 epochs it is 95.71 ± 0.17 % with none, and 98.09 ± 0.07 % with
-rotate=10,shift=1.8,scale=1.1,shear=5.
+                                             validation   test
+    none                                         81.7 %   83.2 ± 1.5 %
+    shift=1                                      81.5 %   83.2 ± 1.3 %
+    rotate=10,shift=0.5,scale=1.1,shear=5        82.4 %   85.4 ± 0.6 %
+
+All seven variants with 300 labels and 100 epochs, which are as many steps, in 112 s of the
+processor on an Intel Xeon that other work shared. Here no variant differs clearly from none:
+
+    none                                         91.2 %   94.7 ± 0.5 %
+    shift=1                                      91.7 %   94.3 ± 0.4 %
+    rotate=10,shift=0.5,scale=1.1,shear=5        91.2 %   94.3 ± 1.0 %
+    cutout=2                                     90.2 %   94.1 ± 0.2 %
+    mixup=0.4                                    90.9 %   95.2 ± 0.2 %
+    cutmix=1                                     90.4 %   93.9 ± 0.7 %
+    label_smoothing=0.1                          91.4 %   94.9 ± 0.6 %
+
+With 1,000 labels of MNIST, 60 epochs and `--validation 0` the test accuracy is 95.71 ± 0.17 % with
+none, and 98.09 ± 0.07 % with rotate=10,shift=1.8,scale=1.1,shear=5.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -34,6 +43,7 @@ from jaxdl.augment import parse
 from jaxdl.data import first_labels
 from jaxdl.errors import InputError, at_least
 from jaxdl.models import lecture_cnn_3x3
+from jaxdl.plots.curves import series
 from jaxdl.recipes import TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.augmentations import (
     NONE,
@@ -43,20 +53,24 @@ from jaxdl.recipes.augmentations import (
 )
 from jaxdl.recipes.variants import values_of_seeds
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
+from jaxdl.training.writers import read_metrics
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Options):
     """Options of the comparison."""
 
-    run: RunOptions = RunOptions(epochs=150.0, batch_size=50, validation=0.0, seeds=3)
+    run: RunOptions = RunOptions(
+        epochs=300.0, batch_size=50, validation=0.2, save_every=60, seeds=3
+    )
     training: TrainingOptions = TrainingOptions(learning_rate=2e-3, schedule="cosine")
 
     variants: tuple[str, ...] = ()
     """Augmentations to compare, such as none rotate=15,shift=2 label_smoothing=0.1.
     Default: seven variants with numbers that suit the size of the images."""
-    labels: int = 300
-    """Number of training images, equally many of each class; 0 means all."""
+    labels: int = 100
+    """Number of training images, equally many of each class, validation images not included; 0
+    means all."""
 
     seeds_share_cores: ClassVar[bool] = False
 
@@ -91,19 +105,31 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
 
 def compare(config: Config, out: Path, results: Mapping[str, dict[str, Any]]) -> None:
-    """Prints and draws the test accuracies of all variants."""
+    """Prints and draws the test accuracies of all variants, and the choice of the validation set.
+
+    The choice cannot be made on the test set: the largest of several test accuracies is too
+    optimistic.
+    """
     accuracies = {
         name: values_of_seeds(result, "test/accuracy") for name, result in results.items()
     }
-    best = max(accuracies, key=lambda name: accuracies[name].mean())
+    on_validation = {}
+    for name in results:
+        _, values = series(read_metrics(out / name / "metrics.jsonl"), "validation/accuracy")
+        if len(values):
+            on_validation[name] = values[-1]
     labels = "all labels"
     if config.labels:
         labels = f"{config.labels:,} labels"
-    title = f"{config.run.data}, {labels}: {100 * accuracies[best].mean():.2f} % with {best}"
+    title = f"{config.run.data}, {labels}"
+    if len(on_validation) == len(results):
+        chosen = max(on_validation, key=lambda name: on_validation[name])
+        title += f": the validation set chooses {chosen}, {100 * accuracies[chosen].mean():.2f} %"
     if NONE in accuracies:
-        title += f", {100 * accuracies[NONE].mean():.2f} % without"
+        title += f"; {100 * accuracies[NONE].mean():.2f} % with none"
+    print(f"{'':<40} validation   test")
     for name, values in accuracies.items():
-        line = f"{name:<40} {100 * values.mean():.2f} %"
+        line = f"{name:<40} {100 * on_validation.get(name, math.nan):8.2f} % {values.mean():8.2%}"
         if NONE in accuracies and name != NONE:
             line += f"   {100 * (values.mean() - accuracies[NONE].mean()):+.2f}"
         print(line)

@@ -50,9 +50,9 @@ x = train["input"]
 sign = 2 * train["label"] - 1
 AXES = ("length in cm", "weight in g")
 figure, ax = plt.subplots(figsize=(6, 3.6))
-for label, name in enumerate(train.class_names):
+for label, color in enumerate(("orange", "tab:blue")):
     chosen = train["label"] == label
-    ax.scatter(*x[chosen].T, s=14, label=name)
+    ax.scatter(*x[chosen].T, s=14, color=color, label=train.class_names[label])
 ax.set(xlabel=AXES[0], ylabel=AXES[1], title=f"{len(train)} fruits")
 ax.legend()
 figure.tight_layout()
@@ -188,7 +188,7 @@ assert not separable
 # %%
 squares = two_classes("curve")
 inputs = squares.sets["train"]["input"]
-print(f"features of the first fruit: {squares.plane['train'][0]} became {inputs[0].round(2)}")
+print(f"the first fruit: {squares.plane['train'][0].round(1)} became {inputs[0].round(2)}")
 curve = classic.perceptron(inputs, y)
 bound = classic.novikoff_bound(inputs, y)
 ((mean, spread),) = z.scaling["input"]
@@ -277,7 +277,7 @@ draw([line], [f"degree 1: y = {line.powers()[0]:.2f} {line.powers()[1]:+.2f} x"]
 powers = np.vander(t, 4, increasing=True)
 cubic = classic.fit_polynomial(t, values, 3)
 residual = values - powers @ cubic.powers()
-print("A^T (y - A c) =", (powers.T @ residual).round(5))
+print(f"largest part of A^T (y - A c): {abs(powers.T @ residual).max():.0e}")
 np.testing.assert_allclose(powers.T @ residual, 0, atol=1e-3)
 np.testing.assert_allclose(
     cubic.predict(grid), np.polynomial.Polynomial.fit(t, values, 3)(grid), atol=1e-3

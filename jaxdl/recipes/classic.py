@@ -51,6 +51,21 @@ class Images(NamedTuple):
         return list(np.clip(np.asarray(rows).reshape(-1, *self.shape, 1), 0, 1))
 
 
+def evenly(data: Dataset, examples: int) -> Dataset:
+    """Returns at most this many examples, spread evenly over a set.
+
+    Raises:
+      InputError: `examples` is below 1.
+
+    Example:
+      >>> evenly(Dataset({"x": np.arange(5)}, "five"), 3)["x"].tolist()
+      [0, 2, 4]
+    """
+    at_least("examples", examples, 1)
+    rows = np.linspace(0, data.size - 1, min(examples, data.size)).round().astype(int)
+    return data.take(rows)
+
+
 def as_vectors(train: Dataset, test: Dataset, examples: int) -> Images:
     """Returns the brightness of images as vectors.
 
@@ -68,14 +83,13 @@ def as_vectors(train: Dataset, test: Dataset, examples: int) -> Images:
       >>> as_vectors(data, data, 3).train.shape
       (3, 6)
     """
-    at_least("examples", examples, 1)
     found = []
     for data in (train, test):
-        rows = np.linspace(0, data.size - 1, min(examples, data.size)).round().astype(int)
-        inputs = np.asarray(data["input"], np.float32)[rows]
+        few = evenly(data, examples)
+        inputs = np.asarray(few["input"], np.float32)
         if inputs.shape[-1] == 3:
             inputs = np.stack([grey(each) for each in inputs])
-        found.append((inputs.reshape(len(rows), -1), np.asarray(data["label"])[rows]))
+        found.append((inputs.reshape(few.size, -1), np.asarray(few["label"])))
     (first, labels), (second, others) = found
     return Images(first, second, labels, others, inputs.shape[1:3])
 

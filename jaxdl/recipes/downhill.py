@@ -223,7 +223,7 @@ def draw_hills(
     paths = {}
     for name, made in cases.items():
         path = descend(made, terrain.function, terrain.start, steps)
-        paths[f"{name}\nloss {path.values[-1]:.2f}"] = (path.points[:, 0], path.values)
+        paths[f"{name}\nloss at the end {path.values[-1]:.2f}"] = (path.points[:, 0], path.values)
     x = np.linspace(*terrain.limits[0], 400)
     curve = (x, np.asarray(jax.vmap(terrain.function)(jnp.asarray(x, jnp.float32)[:, None])))
     title = "One weight"

@@ -43,7 +43,7 @@ BAD = [
     ),
     (
         "augmentation",
-        "--labels 1430",
+        "--labels 1430 --validation 0",
         "labels: got 1430, allowed: at most 142 of class 0 in the training set",
     ),
     ("augmentation", "--data moons", CLASSES),
