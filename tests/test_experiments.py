@@ -68,6 +68,7 @@ SLOW = [
     ),
     ("without_networks", [], WITHOUT_PICTURES),
     ("dqn", [], {"returns", "episode", "values"}),
+    ("tic_tac_toe", ["--seeds", "2"], {"losses", "game", "play"}),
     (
         "dqn",
         ["--environment", "catch", "--method", "reinforce", "--seeds", "2"],
@@ -227,6 +228,12 @@ COMPARED = [
 ]
 SLOW_COMPARED = [
     (
+        "flippers",
+        ["--parts", "q_learning", "flips", "--seeds", "2"],
+        {"q_learning", "flips"},
+        {"learning.png", "determinism.png"},
+    ),
+    (
         "downhill",
         ["--hidden", "8", "--seeds", "1"],
         {"batch-32", "batch-128"},
@@ -357,7 +364,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
 
     figures = sorted((tmp_path / "figures").iterdir())
     assert {path.stem for path in figures} == pictures
-    signatures = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a"}
+    signatures = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a", ".html": b"<!DOCTYPE html>"}
     assert all(path.read_bytes().startswith(signatures[path.suffix]) for path in figures)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {record["step"] for record in records} == {5, 10, 15, 20}
