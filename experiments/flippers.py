@@ -27,6 +27,7 @@ from jaxdl.recipes.flippers import (
 from jaxdl.recipes.games import (
     GameOptions,
     TableOptions,
+    fewer_seeds,
     learn,
     read_tables,
     save_interval,
@@ -95,7 +96,7 @@ PARTS: dict[str, dict[str, Any]] = {
 class Config(Options):
     """Options of the experiment."""
 
-    run: GameOptions = GameOptions(seeds=20)
+    run: GameOptions = GameOptions(seeds=5)
     table: TableOptions = TableOptions()
 
     parts: tuple[Part, ...] = ("q_learning", "few_games", "sarsa", "flips")
@@ -111,6 +112,9 @@ class Config(Options):
             raise InputError("parts", self.parts, f"some of {', '.join(PARTS)}, each once")
         Flippers(flips=self.flips, reward=self.reward)
         return super().validate()
+
+    def for_smoke(self) -> Self:
+        return fewer_seeds(super().for_smoke())
 
     @property
     def game(self) -> Flippers:

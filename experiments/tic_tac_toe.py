@@ -12,7 +12,14 @@ from typing import Any, Self
 
 from jaxdl import rl
 from jaxdl.plots import curves_by_games
-from jaxdl.recipes.games import GameOptions, TableOptions, learn, save_interval, tables_of
+from jaxdl.recipes.games import (
+    GameOptions,
+    TableOptions,
+    fewer_seeds,
+    learn,
+    save_interval,
+    tables_of,
+)
 from jaxdl.recipes.tic_tac_toe import (
     draw_matches,
     lost_games,
@@ -26,12 +33,15 @@ from jaxdl.runs import Options, Run, launch, run_experiment, with_options
 class Config(Options):
     """Options of the experiment."""
 
-    run: GameOptions = GameOptions(seeds=5)
-    table: TableOptions = TableOptions(games=40_000, discount=1.0)
+    run: GameOptions = GameOptions(seeds=5, batch_size=100)
+    table: TableOptions = TableOptions(games=100_000, discount=1.0)
 
     def validate(self) -> Self:
         config = super().validate()
         return with_options(config, save_every=save_interval(config.run, self.table.games))
+
+    def for_smoke(self) -> Self:
+        return fewer_seeds(super().for_smoke())
 
 
 def train_and_play(run: Run[Config]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ ARROWS = {
             "explain",
         ),
         *("filters", "functions", "landscape", "models", "network", "nn", "optimizers", "plots"),
-        *("reports", "rng", "runs", "scores", "selection", "layer_names", "tasks", "training"),
+        *("reports", "rl", "rng", "runs", "scores", "selection", "layer_names", "tasks", "training"),
         *("transfer", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},

@@ -15,7 +15,7 @@ from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.plots import Curves
 from jaxdl.rl import FiniteEnvironment
 from jaxdl.rl.policies import check_exploration
-from jaxdl.runs.options import Options, RunOptions
+from jaxdl.runs.options import C, Options, RunOptions, with_options
 from jaxdl.runs.run import Run
 from jaxdl.tasks import Task, q_table
 from jaxdl.tasks.q_table import check_unit
@@ -103,6 +103,16 @@ def save_interval(run: RunOptions, games: int) -> int:
       5
     """
     return run.save_every or max(1, games // run.batch_size // SNAPSHOTS)
+
+
+def fewer_seeds(config: C) -> C:
+    """Returns the options of a smoke test with at most 2 seeds.
+
+    Example:
+      >>> fewer_seeds(Options(GameOptions(seeds=20))).run.seeds
+      2
+    """
+    return with_options(config, seeds=min(config.run.seeds, 2))
 
 
 class Learned(NamedTuple):
