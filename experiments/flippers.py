@@ -70,11 +70,11 @@ PARTS: dict[str, dict[str, Any]] = {
         "reward": "move",
         "flips": 0.0,
         "discount": 1.0,
-        "rate": 0.2,
+        "rate": 0.4,
         "rate_decay": 0.0,
         "explore_first": 1.0,
         "explore_last": 0.0,
-        "explore_games": 20_000,
+        "explore_games": 19_000,
     },
     "flips": {
         "rule": "q_learning",
@@ -194,7 +194,7 @@ def draw_determinism(
     """Draws boards with learned and exact values, without and with random flips."""
     rows = []
     distances = rl.distances(Flippers())
-    for part, words in (("q_learning", "without flips"), ("flips", "10 % flips")):
+    for part, world in (("q_learning", "without flips"), ("flips", "10 % flips")):
         options = results[part]["config"]
         game = Flippers(flips=options["flips"], reward=options["reward"])
         exact = rl.value_iteration(game, options["discount"]).q
@@ -203,8 +203,9 @@ def draw_determinism(
             for moves in range(1, 7):
                 board = int(np.flatnonzero(distances == moves)[-1])
                 best = q[board].max()
-                shown.append(flippers_board(game, q, board, -1, f"{moves} moves: {best:.3f}"))
-            rows.append((f"{kind},\n{words}", shown))
+                words = f"distance {moves}: {best:.3f}"
+                shown.append(flippers_board(game, q, board, -1, words))
+            rows.append((f"{kind},\n{world}", shown))
     moves = results["flips"]["metrics"]["mean_moves"]
     return board_rows(
         [boards for _, boards in rows],
