@@ -57,6 +57,7 @@ SLOW = [
     ),
     ("without_networks", ["--augment", "elastic=0.4"], WITHOUT_PICTURES),
     ("dqn", [], {"returns", "episode", "values"}),
+    ("tic_tac_toe", ["--seeds", "2"], {"losses", "game", "play"}),
     (
         "dqn",
         ["--environment", "catch", "--method", "reinforce", "--seeds", "2"],
@@ -223,6 +224,12 @@ COMPARED = [
     ),
 ]
 SLOW_COMPARED = [
+    (
+        "flippers",
+        ["--parts", "q_learning", "flips", "--seeds", "2"],
+        {"q_learning", "flips"},
+        {"learning.png", "determinism.png"},
+    ),
     (
         "downhill",
         ["--hidden", "8", "--seeds", "1"],

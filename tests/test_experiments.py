@@ -68,7 +68,7 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
 
     figures = sorted((tmp_path / "figures").iterdir())
     assert {path.stem for path in figures} == pictures
-    signatures = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a"}
+    signatures = {".png": b"\x89PNG\r\n\x1a\n", ".gif": b"GIF89a", ".html": b"<!DOCTYPE html>"}
     assert all(path.read_bytes().startswith(signatures[path.suffix]) for path in figures)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert {record["step"] for record in records} == {5, 10, 15, 20}

@@ -24,6 +24,7 @@ from jaxdl.plots.agents import (
 from jaxdl.plots.animation import animation
 from jaxdl.plots.attributions import attribution_maps, share_bars
 from jaxdl.plots.augmentations import accuracy_dots, augmentation_rows
+from jaxdl.plots.boards import Board, Curves, board_rows, curves_by_games
 from jaxdl.plots.by_hand import (
     face_hierarchy,
     face_verdicts,
@@ -68,6 +69,7 @@ from jaxdl.plots.numbers import (
 from jaxdl.plots.overfitting import best_stop, error_curves, spread_bars
 from jaxdl.plots.page import page
 from jaxdl.plots.perceptron import TwoClasses, perceptron_gif, perceptron_sheet, separators
+from jaxdl.plots.play import play_page
 from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, roc_curves
 from jaxdl.plots.regression import predicted_values
 from jaxdl.plots.schedules import BatchSize, batch_sizes, schedule_lines, value_curves
@@ -79,6 +81,8 @@ from jaxdl.plots.units import layer_maps, unit_images
 
 __all__ = [
     "BatchSize",
+    "Board",
+    "Curves",
     "TwoClasses",
     "accuracy_curves",
     "accuracy_dots",
@@ -92,11 +96,13 @@ __all__ = [
     "bars_by_name",
     "batch_sizes",
     "best_stop",
+    "board_rows",
     "capacity_curves",
     "computation_gif",
     "computation_graph",
     "confusion_matrix",
     "convolution_backward",
+    "curves_by_games",
     "dead_unit_curves",
     "decision_map",
     "decision_maps",
@@ -159,6 +165,7 @@ __all__ = [
     "picture_gif",
     "picture_table",
     "pictures_gif",
+    "play_page",
     "pooled_photograph",
     "posterior_samples",
     "predicted_values",
