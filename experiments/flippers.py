@@ -129,7 +129,8 @@ def train_and_play(run: Run[Config]) -> dict[str, Any]:
     learned = learn(run, options, game, lambda q: rl.optimal_boards(q, game))
     numbers = [flippers_numbers(game, options.discount, q) for q in tables_of(learned.state)]
     metrics = {name: run.per_seed([each[name] for each in numbers]) for name in numbers[0]}
-    curves, tables = learned.curves, learned.tables
+    curves = learned.curves
+    tables = learned.tables
     least = int(curves.values[:, -1].min())
     words = (
         f"{options.rule}: at least {least} of 506 optimal boards after {curves.games[-1]:,} games"

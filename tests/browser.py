@@ -130,7 +130,8 @@ def opened(path: Path, width: int = 1280, height: int = 900, dark: bool = False)
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
         pytest.skip("no Chromium is installed; write apt-get install chromium")
-    ours, theirs = os.pipe(), os.pipe()
+    ours = os.pipe()
+    theirs = os.pipe()
     # Numbers above those that the launcher assigns.
     ends = [fcntl.fcntl(each, fcntl.F_DUPFD, 10) for each in (ours[0], theirs[1])]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

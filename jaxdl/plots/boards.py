@@ -25,7 +25,7 @@ CAPTION = 0.14
 SCALE = 0.62
 LABEL = 1.0
 
-#: Mark of a tile that is drawn as a dot.
+#: Mark of a tile with a dot.
 DOT = "●"
 
 
@@ -132,7 +132,7 @@ def board_rows(
 def _check(
     rows: Sequence[Sequence[Board]], labels: Sequence[str], limits: tuple[float, float]
 ) -> None:
-    """Raises for boards that cannot be drawn."""
+    """Raises unless all rows have boards with values inside of the limits."""
     if not rows or not all(rows):
         raise InputError("boards", "none", "at least one in each row")
     if len(labels) != len(rows):
@@ -187,7 +187,7 @@ def _draw_board(ax: "Axes", board: Board, limits: tuple[float, float], colors: "
 
 
 def _lines(text: str) -> str:
-    """Returns a text of several lines as it is drawn."""
+    """Returns a text for Matplotlib, line by line."""
     return "\n".join(plain(line) for line in text.splitlines())
 
 

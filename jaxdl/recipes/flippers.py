@@ -65,7 +65,7 @@ def greedy_game(game: Flippers, q: Table, board: int, limit: int = 99) -> list[t
     """
     following = rl.dynamics(dataclasses.replace(game, flips=0.0)).outcomes.following[..., 0]
     won = set(game.won_boards)
-    turns = []
+    turns: list[tuple[int, int]] = []
     while board not in won and len(turns) < limit:
         move = int(q[board].argmax())
         turns.append((board, move))
@@ -101,7 +101,8 @@ def find_wander(game: Flippers, early: Table, late: Table, most: int = SHOWN) ->
         wins = wander[-1][0] in won and direct[-1][0] in won
         surplus = len(wander) - len(direct)
         if wins and len(direct) - 1 == distances[board] and surplus > longest:
-            found, longest = board, surplus
+            found = board
+            longest = surplus
     return found
 
 

@@ -102,17 +102,18 @@ def drawn_match(q: Table, reply: Callable[[Any], int] | None = None) -> list[Boa
     marks = [0, 0]
     found: list[Board] = []
     for turn in range(10):
-        own, other = marks[turn % 2], marks[1 - turn % 2]
+        own = np.asarray(marks[turn % 2])
+        other = np.asarray(marks[1 - turn % 2])
         signs = [_sign(marks, tile) for tile in range(9)]
-        if bool(is_over(np.int64(own), np.int64(other))):
-            lost = bool(has_line(np.int64(other)))
+        if bool(is_over(own, other)):
+            lost = bool(has_line(other))
             end = f"{'OX'[turn % 2]} wins" if lost else "a draw"
             return [*found, Board(signs, np.full(9, np.nan), None, end)]
         free = (own | other) >> np.arange(9) & 1 == 0
         values = np.full(9, np.nan)
         caption = f"{'XO'[turn % 2]} moves"
         if reply is None or turn % 2 == 0:
-            values = np.where(free, q[int(index_of(np.int64(own), np.int64(other)))], np.nan)
+            values = np.where(free, q[int(index_of(own, other))], np.nan)
             move = int(np.nanargmax(values))
         else:
             move = reply(free)

@@ -104,7 +104,8 @@ def random_game(q, rng):
     marks = [0, 0]
     keys = []
     for turn in range(9):
-        own, other = marks[turn % 2], marks[1 - turn % 2]
+        own = marks[turn % 2]
+        other = marks[1 - turn % 2]
         if is_over(np.int64(own), np.int64(other)):
             break
         free = (own | other) >> np.arange(9) & 1 == 0
