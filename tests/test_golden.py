@@ -70,9 +70,21 @@ def test_random_numbers_orders_and_streams(name, golden):
     compare(name, untrained(name), golden.get(name))
 
 
-@pytest.mark.slow
-@pytest.mark.exact
-@pytest.mark.parametrize("experiment", NAMES)
+#: Experiments of different kinds, whose trainings CI repeats. The others run before a release.
+IN_CI = (
+    *("mlp", "cnn", "row_by_row", "text_generation", "forecast", "autoencoder", "vae", "gan"),
+    *("dqn", "flippers"),
+)
+
+
+def trainings() -> list:
+    """Returns the names of all experiments with their marks."""
+    assert set(IN_CI) <= set(NAMES)
+    release = [*OPTIMIZED, pytest.mark.release]
+    return [pytest.param(name, marks=OPTIMIZED if name in IN_CI else release) for name in NAMES]
+
+
+@pytest.mark.parametrize("experiment", trainings())
 def test_trainings(experiment, golden):
     """The figures are compared on every processor, the hashes on those that have an entry."""
     computed = trained(experiment)

@@ -12,6 +12,7 @@ TFDS = Path(os.environ.get("TFDS_DATA_DIR") or Path(__file__).parents[3] / "shar
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.skipif(
     not (TFDS / "mnist").is_dir(), reason=f"no prepared MNIST in {TFDS}; set TFDS_DATA_DIR"
 )

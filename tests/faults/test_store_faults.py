@@ -41,9 +41,21 @@ def test_in_this_process(module, monkeypatch):
     assert not command.failures(module.trial, module.KINDS, TRIALS[module])
 
 
+SEPARATE = [saves, inflight, devices, changes, loops, output]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [saves, inflight, devices, changes, loops, output], ids=name)
+@pytest.mark.parametrize("module", SEPARATE, ids=name)
 def test_in_separate_processes(module):
+    """Every third kind; each one starts several processes."""
+    kinds = list(module.KINDS)[::3]
+    assert not command.failures(module.trial, kinds, len(kinds))
+
+
+@pytest.mark.slow
+@pytest.mark.release
+@pytest.mark.parametrize("module", SEPARATE, ids=name)
+def test_all_kinds_in_separate_processes(module):
     assert not command.failures(module.trial, module.KINDS, len(module.KINDS))
 
 
