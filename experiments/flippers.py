@@ -4,7 +4,17 @@
     python experiments/flippers.py --parts q_learning --seeds 20
     python experiments/flippers.py --parts own --rule double_q --flips 0.1 --rate-decay 0.7
 
-MEASURED
+The parts are Q-learning with random moves, Q-learning with few of them, SARSA, and a world with
+random flips. The exact player needs 2.7036 moves on average, or 2.8878 with flips. Measured with 5
+seeds in 36 s of processor time on two shared cores of an Intel Xeon:
+
+    part         games   optimal boards of 506   greatest error   mean moves
+    q_learning    1200                     506             9e-8       2.7036
+    few_games     6000              462 to 484              1.0       2.7310
+    flips         4000                     506            0.031       2.8991
+
+With --parts sarsa --batch-size 100, SARSA has 506 boards after 20,000 games on 4 of 5 seeds, and
+505 on the other one.
 """
 
 import dataclasses
@@ -70,11 +80,11 @@ PARTS: dict[str, dict[str, Any]] = {
         "reward": "move",
         "flips": 0.0,
         "discount": 1.0,
-        "rate": 0.4,
-        "rate_decay": 0.0,
-        "explore_first": 1.0,
+        "rate": 1.0,
+        "rate_decay": 0.5,
+        "explore_first": 0.6,
         "explore_last": 0.0,
-        "explore_games": 19_000,
+        "explore_games": 20_000,
     },
     "flips": {
         "rule": "q_learning",

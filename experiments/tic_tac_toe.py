@@ -4,7 +4,8 @@
     python experiments/tic_tac_toe.py --games 2000 --seeds 20
     python experiments/tic_tac_toe.py --rule sarsa --rate 0.3 --explore-last 0 --explore-games 20000
 
-MEASURED
+Each move of each possible game is checked: the table plays all of its best moves against all
+replies, from both sides. With --games 30000 --seeds 2 it loses about 440 of these games.
 """
 
 import dataclasses
