@@ -62,8 +62,11 @@ class Config(Options):
         one_of("environment", self.environment, PRESETS)
         at_least("episodes", self.episodes, 1)
         self.training.refuse_find_lr("whose losses do not fall steadily")
-        if self.training.initial or self.training.freeze:
-            raise InputError("initial", self.training.initial, "none in this experiment")
+        refused = {"initial": None, "freeze": (), "accumulate": 1, "patience": 0}
+        for name, default in refused.items():
+            value = getattr(self.training, name)
+            if value != default:
+                raise InputError(name, value, f"{default} in this experiment")
         agent_task(with_preset(self.agent, self.environment), environment(self.environment))
         return super().validate()
 

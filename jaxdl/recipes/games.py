@@ -14,11 +14,11 @@ from jaxdl.data.source import Simulated
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.plots import Curves
 from jaxdl.rl import FiniteEnvironment
+from jaxdl.rl.environment import check_share
 from jaxdl.rl.policies import check_exploration
 from jaxdl.runs.options import C, Options, RunOptions, with_options
 from jaxdl.runs.run import Run
 from jaxdl.tasks import Task, q_table
-from jaxdl.tasks.q_table import check_unit
 
 #: A table of values of moves.
 Table = Float[np.ndarray, "S A"]
@@ -72,8 +72,8 @@ class TableOptions:
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range or does not fit the run."""
         at_least("games", self.games, run.batch_size)
-        check_unit("discount", self.discount)
-        check_unit("rate_decay", self.rate_decay)
+        check_share("discount", self.discount)
+        check_share("rate_decay", self.rate_decay)
         if not 0 < self.rate <= 1:
             raise InputError("rate", self.rate, "a number in (0, 1]")
         check_exploration(self.exploration)

@@ -20,12 +20,11 @@ from jaxdl.rl import (
     Acrobot,
     CartPole,
     Environment,
-    FiniteEnvironment,
     Flippers,
     MountainCar,
     environment,
 )
-from jaxdl.rl.exact import value_iteration
+from jaxdl.rl.exact import optimal_boards, value_iteration
 from jaxdl.rng import root, stream
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -142,7 +141,7 @@ def agent_task(agent: AgentOptions, world: Environment, dtype: Any = None) -> Ta
     """
     if agent.method == "reinforce":
         model: nn.Module = models.MLP(agent.hidden, world.actions + 1, "tanh", dtype=dtype)
-        length = getattr(world, "limit", 500)
+        length = getattr(world, "limit", getattr(world, "rows", 500))
         discount: Any = agent.discount
         return tasks.reinforce(model, world, discount=discount, length=length)
     model = models.MLP(agent.hidden, world.actions, dtype=dtype)
@@ -211,10 +210,8 @@ def _last_returns(run: Run[Options]) -> np.ndarray:
     return run.per_seed(np.array(means) if len(means) > 1 else means[0])
 
 
-def table_errors(
-    task: Task, state: State, world: FiniteEnvironment, discount: float
-) -> tuple[float, float]:
-    """Compares a network with the exact values of a game without chance.
+def table_errors(task: Task, state: State, world: Flippers, discount: float) -> tuple[int, float]:
+    """Compares a network with the exact values of Flippers without chance.
 
     Args:
       task: task of the agent.
@@ -223,16 +220,14 @@ def table_errors(
       discount: factor of later rewards.
 
     Returns:
-      The number of states whose greedy action is the best one, and the greatest error of a value.
+      The number of boards whose best moves shorten the distance, and the greatest error of a value.
     """
     q = value_iteration(world, discount).q
-    indices = np.flatnonzero(~_over(world))
-    inputs = jax.vmap(lambda i: world.observe(world.state_of(i)))(jnp.asarray(indices, jnp.int32))
+    indices = jnp.arange(world.states, dtype=jnp.int32)
+    inputs = jax.vmap(lambda i: world.observe(world.state_of(i)))(indices)
     found = np.asarray(bind(task.predict, state)(inputs))
-    exact = q[indices]
-    best = exact >= exact.max(-1, keepdims=True) - 1e-9
-    right = best[np.arange(len(indices)), found.argmax(-1)]
-    return float(right.sum()), float(abs(found - exact).max())
+    over = np.asarray(jax.vmap(lambda i: world.over(world.state_of(i)))(indices))
+    return optimal_boards(found, world), float(abs(found - q)[~over].max())
 
 
 def table_metrics(
@@ -253,11 +248,6 @@ def table_metrics(
     found = [table_errors(task, each, world, agent.discount) for each in run.members(state)]
     boards, errors = (run.per_seed(np.array(values)) for values in zip(*found, strict=True))
     return {"optimal_boards": boards, "greatest_error": errors}
-
-
-def _over(world: FiniteEnvironment) -> np.ndarray:
-    indices = jnp.arange(world.states, dtype=jnp.int32)
-    return np.asarray(jax.vmap(lambda i: world.over(world.state_of(i)))(indices))
 
 
 def played(task: Task, state: State, world: Environment, seed: int) -> list[Any]:

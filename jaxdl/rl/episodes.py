@@ -90,6 +90,24 @@ def row_count(batch: Any) -> int:
     return len(next(iter(batch.values())))
 
 
+def side(environment: Environment, moves: Int[Array, "*B"]) -> Float[Array, "*B"]:
+    """Returns the sign of a reward for the first player: -1 for moves of the second one.
+
+    Args:
+      environment: the environment.
+      moves: number of moves before this one.
+
+    Example:
+      >>> from jaxdl.rl import environment
+      >>> game = environment("tic_tac_toe", opponent="self")
+      >>> side(game, jnp.arange(3)).tolist(), side(environment("catch"), jnp.arange(3)).tolist()
+      ([1.0, -1.0, 1.0], [1.0, 1.0, 1.0])
+    """
+    if environment.players == 1:
+        return jnp.ones(moves.shape, jnp.float32)
+    return (1 - 2 * (moves % 2)).astype(jnp.float32)
+
+
 def begin(environment: Environment, key: Key[Array, ""], rows: int) -> Running:
     """Returns environments at the start of their episodes.
 
@@ -165,13 +183,13 @@ def greedy_episodes(
       rows: number of episodes, B.
       key: PRNG key of first states, of chance, and of the choice among equal values.
       observe: function of a state for `values`. The default is that of the environment.
-      error: `error(y [K], action, reward, terminated, next_y [K])`, a number that is added up over
-        the moves.
+      error: `error(y [K], action, reward, terminated, next_y [K], next_legal [A])`, a number. The
+        numbers of all moves are added.
       logits: function of the outputs of one observation that has the largest value for the best
         action. The default is the outputs themselves.
 
     Returns:
-      The episodes.
+      The episodes. With two players the rewards are those of the first one.
 
     Example:
       >>> from jaxdl.rl import environment
@@ -181,8 +199,9 @@ def greedy_episodes(
       (True, True)
     """
     see = jax.vmap(observe or environment.observe)
-    keys = jax.random.split(key, rows)
-    running = begin(environment, jax.random.fold_in(key, 0), rows)
+    first_key, moves_key = jax.random.split(key)
+    keys = jax.random.split(moves_key, rows)
+    running = begin(environment, first_key, rows)
 
     def move(carry: tuple) -> tuple:
         states, q, over, played = carry
@@ -196,10 +215,11 @@ def greedy_episodes(
         next_q = values(see(after))
         errors = played.errors
         if error is not None:
-            wrong = jax.vmap(error)(q, actions, reward, terminated, next_q)
+            legal = jax.vmap(environment.legal)(after)
+            wrong = jax.vmap(error)(q, actions, reward, terminated, next_q, legal)
             errors = errors + jnp.where(over, 0.0, wrong)
         played = Episodes(
-            played.rewards + jnp.where(over, 0.0, reward),
+            played.rewards + jnp.where(over, 0.0, reward * side(environment, played.moves)),
             played.moves + (~over).astype(jnp.int32),
             errors,
         )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, real_number
 
 
 def greedy(
@@ -136,7 +136,8 @@ def check_exploration(values: tuple[float, float, int]) -> tuple[float, float, i
         allowed = "first and last probability and a number of steps, such as (1.0, 0.05, 10_000)"
         raise InputError("exploration", values, allowed)
     for value in values[:2]:
-        if not 0 <= value <= 1:
+        number = real_number(value)
+        if number is None or not 0 <= number <= 1:
             raise InputError("exploration", value, "probabilities in [0, 1]")
     at_least("exploration steps", values[2], 1)
     return float(values[0]), float(values[1]), int(values[2])

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, of_kind
+from jaxdl.errors import InputError, at_least, of_kind, positive
 from jaxdl.losses.supervised import huber
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.replicas import gather_rows, local_rows, replica_count
 from jaxdl.ring import Ring, push, sample_rings
-from jaxdl.rl.environment import Environment, Transition
+from jaxdl.rl.environment import Environment, Transition, check_share
 from jaxdl.rl.episodes import (
     Running,
     begin,
@@ -26,7 +26,6 @@ from jaxdl.rl.episodes import (
 )
 from jaxdl.rl.policies import check_exploration, epsilon_greedy, linear_schedule
 from jaxdl.rl.targets import double_q_target, n_step_return, q_learning_target
-from jaxdl.tasks.q_table import check_unit
 from jaxdl.tasks.task import Task, apply, check_model, init_variables, recorded
 from jaxdl.updates import Batch, Params, Rule, Update
 
@@ -114,9 +113,9 @@ def q_network(
       - `act(params, extra, observation)`, the best action for one observation or several. It does
         not exclude actions that the rules forbid.
 
-      Metrics in training are `loss`, `value` (mean of Q), `exploration`, and the `return` of
-      episodes that have ended. An evaluation plays one greedy episode for each row of the batch:
-      `loss` (its one-step errors), `greedy_return` and `moves`.
+      Metrics in training are `loss`, `value` (mean of Q), `exploration`, and for one player the
+      `return` of episodes that have ended. An evaluation plays one greedy episode for each row of
+      the batch: `loss` (its one-step errors), `greedy_return` and `moves`.
 
     Raises:
       InputError: an option out of range, a replay smaller than a batch, or a model with another
@@ -142,10 +141,9 @@ def q_network(
     at_least("first_moves", first_moves, replay_batch)
     at_least("replay", replay, first_moves)
     at_least("target_every", target_every, 1)
-    if not 0 < target_rate <= 1:
-        raise InputError("target_rate", target_rate, "a number in (0, 1]")
-    if not 0 < delta < float("inf"):
-        raise InputError("delta", delta, "a finite number above 0")
+    check_share("target_rate", target_rate)
+    positive("target_rate", target_rate)
+    positive("delta", delta)
     settings = _Settings(
         *(model, environment, discount, double, n_steps, moves, replay_batch, schedule),
         *(target_rate, target_every, delta),
@@ -177,7 +175,7 @@ def _check(
     exploration: tuple[float, float, int],
 ) -> tuple[float, float, int]:
     """Returns the schedule of the exploration; raises InputError for options out of range."""
-    check_unit("discount", discount)
+    check_share("discount", discount)
     for field, value in (("n_steps", n_steps), ("moves", moves), ("updates", updates)):
         at_least(field, value, 1)
     if environment.players > 1 and n_steps > 1:
@@ -214,7 +212,10 @@ def _init(
     first_key, play_key = jax.random.split(jax.random.fold_in(key, 1))
     running = begin(environment, first_key, rows)
     # Each environment has a separate ring, with as many moves as the others.
-    size = max(-(-capacity // rows), settings.n_steps)
+    size = -(-capacity // rows)
+    if size < settings.n_steps:
+        allowed = f"at least {settings.n_steps * rows}, n_steps for each of {rows} environments"
+        raise InputError("replay", capacity, allowed)
     item = jax.eval_shape(partial(_random_move, settings), running, play_key)[0]
     items = jax.tree.map(lambda x: jnp.zeros((rows, size, *x.shape[1:]), x.dtype), item)
     rings = Ring(items, jnp.zeros(rows, jnp.int32))
@@ -275,13 +276,16 @@ def _play(
     start = carry["running"], carry["replay"]
     numbers = jnp.arange(settings.moves, dtype=jnp.int32)
     (running, rings), (ended, epsilon) = jax.lax.scan(move, start, numbers)
-    moves = experience["moves"] + settings.moves * rows * replica_count()
+    # The count ends far above any schedule, and below the largest integer.
+    moves = jnp.minimum(experience["moves"], 2**30) + settings.moves * rows * replica_count()
     extra = {
         **extra,
         "carry": gather_rows({"running": running, "replay": rings}),
         "experience": {"moves": moves},
     }
-    metrics = {"return": (ended[0].sum(), ended[1].sum()), "exploration": total(epsilon)}
+    metrics = {"exploration": total(epsilon)}
+    if environment.players == 1:
+        metrics["return"] = ended[0].sum(), ended[1].sum()
     return params, extra, metrics
 
 
@@ -356,7 +360,10 @@ def _greedy_loss(
     """Computes the one-step errors of greedy episodes, one per row of the batch."""
     factor = settings.discount * (3 - 2 * settings.environment.players)
 
-    def error(q: Array, action: Array, reward: Array, terminated: Array, next_q: Array) -> Array:
+    def error(
+        q: Array, action: Array, reward: Array, terminated: Array, next_q: Array, legal: Array
+    ) -> Array:
+        next_q = jnp.where(legal | ~legal.any(), next_q, jnp.finfo(next_q.dtype).min)
         target = q_learning_target(reward, jnp.where(terminated, 0.0, factor), next_q)
         return huber(q[action], target, settings.delta)
 

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.errors import InputError, in_range, of_kind, one_of
+from jaxdl.errors import InputError, in_range, is_traced, of_kind, one_of, positive
 from jaxdl.metrics import Metrics, total
 from jaxdl.replicas import one_replica
-from jaxdl.rl.environment import FiniteEnvironment
-from jaxdl.rl.episodes import greedy_episodes
+from jaxdl.rl.environment import FiniteEnvironment, check_share
+from jaxdl.rl.episodes import greedy_episodes, side
 from jaxdl.rl.policies import (
     check_exploration,
     epsilon_greedy,
@@ -60,6 +61,24 @@ class _Game(NamedTuple):
     rewards: Float[Array, ""]
 
 
+class _Move(NamedTuple):
+    """A move of which a table learns.
+
+    Attributes:
+      after: state after the move.
+      following: the next action.
+      reward: reward of the move.
+      discount: factor of the value of `after`.
+      epsilon: probability of a random action.
+    """
+
+    after: Any
+    following: Int[Array, ""]
+    reward: Float[Array, ""]
+    discount: Float[Array, ""]
+    epsilon: Float[Array, ""]
+
+
 @recorded
 def q_table(
     environment: FiniteEnvironment,
@@ -98,7 +117,8 @@ def q_table(
       A task without losses: `task.updates()` takes no optimizer. Its functions:
 
       - `predict(params, extra, inputs [B]) -> [B, A]`, the values of states by index;
-      - `act(params, extra, observation)`, the best action for one index or several.
+      - `act(params, extra, observation)`, the best action for `environment.index(state)`, one
+        index or several.
 
       Metrics in training are `reward` and `moves` per episode and `exploration`; in an evaluation
       `greedy_return` and `moves`, for one greedy episode per row of the batch.
@@ -115,18 +135,18 @@ def q_table(
       >>> task = q_table(game)
       >>> net = jaxdl.learner(task.init, *task.updates())
       >>> source = jaxdl.data.Simulated(100)
-      >>> state = jaxdl.train(net, source, key=jaxdl.root(0), steps=200, batch_size=1)
+      >>> state = jaxdl.train(net, source, key=jaxdl.root(0), steps=50, batch_size=4)
       >>> values = jaxdl.bind(task.predict, state)(jnp.array([0b0111]))
       >>> values[0].tolist()[3]
       1.0
     """
     of_kind("environment", environment, FiniteEnvironment, "one with few states, such as Flippers")
     one_of("rule", rule, RULES)
-    check_unit("discount", discount)
-    if not 0 < rate <= 1:
-        raise InputError("rate", rate, "a number in (0, 1]")
-    check_unit("rate_decay", rate_decay)
-    in_range("initial", initial, float("-inf"), float("inf"))
+    check_share("discount", discount)
+    check_share("rate", rate)
+    positive("rate", rate)
+    check_share("rate_decay", rate_decay)
+    in_range("initial", initial, -1e30, 1e30)
     schedule = check_exploration(exploration)
     settings = _Settings(environment, rule, discount, rate, rate_decay, schedule)
     tables = 2 if rule == "double_q" else 1
@@ -142,7 +162,7 @@ def q_table(
         return params["table"].mean(0)[inputs]
 
     def act(params: Params, extra: Any, observation: Int[Array, "*B"]) -> Int[Array, "*B"]:
-        index = jnp.asarray(observation)
+        index = checked_index(environment, observation)
         q = params["table"].mean(0)[index.reshape(-1)]
         legal = jax.vmap(lambda i: environment.legal(environment.state_of(i)))(index.reshape(-1))
         return jax.vmap(greedy)(q, legal).reshape(index.shape)
@@ -151,16 +171,29 @@ def q_table(
     return Task(init, lambda: rules, {"predict": predict, "act": act})
 
 
-def check_unit(field: str, value: float) -> None:
-    """Raises unless a number is in [0, 1].
+def checked_index(environment: FiniteEnvironment, index: Any) -> Int[Array, "*B"]:
+    """Returns indices of states; raises InputError for others. Traced ones are not checked.
+
+    Args:
+      environment: the environment.
+      index: one index or several.
 
     Example:
-      >>> check_unit("discount", 1.5)
+      >>> from jaxdl.rl import environment
+      >>> checked_index(environment("flippers"), 512)
       Traceback (most recent call last):
-      jaxdl.errors.InputError: discount: got 1.5, allowed: a number in [0, 1]
+      jaxdl.errors.InputError: observation: got 512, allowed: an index in [0, 512)
     """
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InputError(field, value, "a number in [0, 1]")
+    if is_traced(index):
+        return jnp.asarray(index)
+    allowed = f"an index in [0, {environment.states})"
+    values = np.asarray(index)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise InputError("observation", f"{values.dtype}{list(values.shape)}", allowed)
+    bad = (values < 0) | (values >= environment.states)
+    if bad.any():
+        raise InputError("observation", int(values[bad].flat[0]), allowed)
+    return jnp.asarray(values, jnp.int32)
 
 
 def _play(
@@ -196,32 +229,33 @@ def _episode(
     """Plays one episode and changes the tables after each of its moves."""
     environment = settings.environment
     ahead = settings.rule == "sarsa"
-    start_key, action_key = jax.random.split(key)
+    # A key that is split is not folded too: `fold_in(key, i)` is a key of `split(key)`.
+    start_key, action_key, moves_key = jax.random.split(key, 3)
     state = environment.reset(start_key)
     action = _choose(settings, tables, state, epsilon, action_key)
     nothing = jnp.zeros((), jnp.int32)
     game = _Game(tables, visits, state, action, jnp.zeros((), bool), nothing, jnp.zeros(()))
 
     def move(game: _Game) -> _Game:
-        move_key = jax.random.fold_in(key, game.moves)
+        choice_key, step_key, coin_key = jax.random.split(
+            jax.random.fold_in(moves_key, game.moves), 3
+        )
         s = environment.index(game.state)
         a = game.action
-        after, reward, terminated, truncated = environment.step(
-            game.state, a, jax.random.fold_in(move_key, 1)
-        )
+        after, reward, terminated, truncated = environment.step(game.state, a, step_key)
         following = a
         if ahead:
-            following = _choose(settings, game.tables, after, epsilon, move_key)
+            following = _choose(settings, game.tables, after, epsilon, choice_key)
         discount = jnp.where(terminated, 0.0, settings.discount * (3 - 2 * environment.players))
-        coin = jax.random.fold_in(move_key, 2)
-        at, target = _target(settings, game, after, following, reward, discount, epsilon, coin)
+        moved = _Move(after, following, reward, discount, epsilon)
+        at, target = _target(settings, game, moved, coin_key)
         count = game.visits[s, a] + 1
         rate = jnp.float32(settings.rate)
         if settings.rate_decay:
             rate = rate / count.astype(jnp.float32) ** settings.rate_decay
         tables = game.tables.at[at, s, a].add(rate * (target - game.tables[at, s, a]))
         if not ahead:
-            following = _choose(settings, tables, after, epsilon, move_key)
+            following = _choose(settings, tables, after, epsilon, choice_key)
         return _Game(
             tables,
             game.visits.at[s, a].set(count),
@@ -229,7 +263,7 @@ def _episode(
             following,
             terminated | truncated,
             game.moves + 1,
-            game.rewards + reward,
+            game.rewards + reward * side(environment, game.moves),
         )
 
     return jax.lax.while_loop(lambda game: ~game.over, move, game)
@@ -246,14 +280,11 @@ def _choose(
 def _target(
     settings: _Settings,
     game: _Game,
-    after: Any,
-    following: Int[Array, ""],
-    reward: Float[Array, ""],
-    discount: Float[Array, ""],
-    epsilon: Float[Array, ""],
+    moved: _Move,
     coin: Key[Array, ""],
 ) -> tuple[Int[Array, ""], Float[Array, ""]]:
     """Returns the table that learns, and its target."""
+    after, following, reward, discount, epsilon = moved
     legal = settings.environment.legal(after)
     # After the last move no action may be legal; the discount is 0 then.
     legal = legal | ~legal.any()

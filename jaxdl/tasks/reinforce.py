@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least, of_kind
+from jaxdl.errors import InputError, at_least, in_range, of_kind
 from jaxdl.losses.supervised import huber
 from jaxdl.metrics import Metric, Metrics, total
-from jaxdl.rl.environment import Environment
+from jaxdl.replicas import sum_over_replicas
+from jaxdl.rl.environment import Environment, check_share
 from jaxdl.rl.episodes import best_action, greedy_episodes, observation_of, row_count
 from jaxdl.rl.targets import returns_to_go
-from jaxdl.tasks.q_table import check_unit
 from jaxdl.tasks.task import Task, apply, check_model, init_variables, one_update, recorded
 from jaxdl.updates import Batch, Params
 
@@ -39,6 +39,7 @@ class _Path(NamedTuple):
       action: number of the move.
       reward: reward of the move.
       counts: True until the episode has ended.
+      cut: True where the episode was cut after the move, by its limit or by `length`.
     """
 
     observation: Array
@@ -46,6 +47,7 @@ class _Path(NamedTuple):
     action: Int[Array, "T B"]
     reward: Float[Array, "T B"]
     counts: Bool[Array, "T B"]
+    cut: Bool[Array, "T B"]
 
 
 @recorded
@@ -63,16 +65,17 @@ def reinforce(
         L = 1/n sum_t -log p(a_t | s_t) A_t + baseline h(b(s_t) - G_t) - entropy H(p(. | s_t))
         A_t = G_t - b(s_t), with mean 0 and standard deviation 1 over the n moves of a batch
 
-    G_t is the return from move t on, H the entropy, and h the Huber loss. The network has one more
-    output than actions: b, the baseline. A step plays one episode in each of B environments with
-    the present policy, where B is the batch size. The source is `jaxdl.data.Simulated`.
+    G_t is the return from move t on, with b in the place of the rewards after a limit. H is the
+    entropy, and h the Huber loss. The network has one more output than actions: b. A step plays
+    one episode in each of B environments with the present policy, where B is the batch size. The
+    source is `jaxdl.data.Simulated`.
 
     Args:
       model: a network from observations `[B, ...]` to `[B, A + 1]`: a logit per action, and b.
       environment: an environment for one player, such as `jaxdl.rl.environment("cart_pole")`.
       discount: factor of later rewards, in [0, 1].
       length: largest number of moves of an episode that are played.
-      baseline: weight of the error of the baseline, at least 0. With 0 the baseline is constant.
+      baseline: weight of the error of the baseline, at least 0.
       entropy: weight of the entropy, at least 0; it keeps the policy from being certain too early.
 
     Returns:
@@ -80,6 +83,7 @@ def reinforce(
 
       - `predict(params, extra, inputs [B, ...]) -> [B, A]`, the probabilities of the actions;
       - `act(params, extra, observation)`, the most probable action for one observation or several.
+        It does not exclude actions that the rules forbid.
 
       Metrics in training are `loss`, `return` (of the episodes of the step), `entropy` and
       `baseline_loss`. An evaluation plays one episode for each row of the batch, always with the
@@ -106,11 +110,10 @@ def reinforce(
     of_kind("environment", environment, Environment, 'one such as rl.environment("cart_pole")')
     if environment.players > 1:
         raise InputError("environment", type(environment).__name__, "one for a single player")
-    check_unit("discount", discount)
+    check_share("discount", discount)
     at_least("length", length, 1)
     for field, value in (("baseline", baseline), ("entropy", entropy)):
-        if not 0 <= value < float("inf"):
-            raise InputError(field, value, "a finite number, at least 0")
+        in_range(field, value, 0, float("inf"))
     settings = _Settings(model, environment, discount, length, baseline, entropy)
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
@@ -151,14 +154,18 @@ def _loss(
     if not train:
         return _greedy_loss(settings, params, extra, batch, key)
     play_key, model_key = jax.random.split(key)
-    path = jax.lax.stop_gradient(_play(settings, params, extra, len(batch["mask"]), play_key))
+    played = _play(settings, params, extra, len(batch["mask"]), play_key)
+    path, last = jax.lax.stop_gradient(played)
     steps, rows = path.action.shape
     inputs = path.observation.reshape(steps * rows, *path.observation.shape[2:])
     outputs, extra = apply(settings.model, params, extra, inputs, model_key, train=True)
     outputs = outputs.reshape(steps, rows, -1)
     values = outputs[..., -1]
     logits = jnp.where(path.legal, outputs[..., :-1], jnp.finfo(outputs.dtype).min)
-    returns = jax.vmap(partial(returns_to_go, discount=settings.discount), 1, 1)(path.reward)
+    # A limit is no failure: the rewards that it cuts off are estimated by the baseline.
+    following = jnp.concatenate([jax.lax.stop_gradient(values)[1:], last[None]])
+    rewards = path.reward + jnp.where(path.cut, settings.discount * following, 0.0)
+    returns = jax.vmap(partial(returns_to_go, discount=settings.discount), 1, 1)(rewards)
     weight = path.counts.astype(jnp.float32)
     count = weight.sum()
     advantage = _standardized(returns - jax.lax.stop_gradient(values), weight)
@@ -168,18 +175,24 @@ def _loss(
     entropy = -jnp.where(p > 0, p * log_p, 0.0).sum(-1)
     errors = jax.vmap(jax.vmap(huber))(values, returns)
     losses = -chosen * advantage + settings.baseline * errors - settings.entropy * entropy
-    loss = (losses * weight).sum(), count
+    loss = _total(losses, path.counts), count
     metrics = {
         "loss": loss,
         "return": (path.reward.sum(), jnp.asarray(rows, jnp.float32)),
-        "entropy": ((entropy * weight).sum(), count),
-        "baseline_loss": ((errors * weight).sum(), count),
+        "entropy": (_total(entropy, path.counts), count),
+        "baseline_loss": (_total(errors, path.counts), count),
     }
     return loss, (extra, metrics)
 
 
-def _play(settings: _Settings, params: Params, extra: Any, rows: int, key: Key[Array, ""]) -> _Path:
-    """Plays one episode in each environment; after its end the moves do not count."""
+def _play(
+    settings: _Settings, params: Params, extra: Any, rows: int, key: Key[Array, ""]
+) -> tuple[_Path, Float[Array, " B"]]:
+    """Plays one episode in each environment; after its end the moves do not count.
+
+    No other episode begins in these rows, so the observation after a move is that of the next row.
+    The second value is the baseline after the last row.
+    """
     environment = settings.environment
     first_key, play_key = jax.random.split(key)
     states = jax.vmap(environment.reset)(jax.random.split(first_key, rows))
@@ -195,19 +208,30 @@ def _play(settings: _Settings, params: Params, extra: Any, rows: int, key: Key[A
         actions = jax.random.categorical(choice_key, logits).astype(jnp.int32)
         keys = jax.random.split(chance_key, rows)
         after, reward, terminated, truncated = jax.vmap(environment.step)(states, actions, keys)
-        path = _Path(observation, legal, actions, jnp.where(going, reward, 0.0), going)
+        cut = going & (truncated | (~terminated & (i == settings.length - 1)))
+        reward = jnp.where(going, reward, 0.0)
+        path = _Path(observation, legal, actions, reward, going, cut)
         return (after, going & ~terminated & ~truncated), path
 
     start = states, jnp.ones(rows, bool)
-    return jax.lax.scan(move, start, jnp.arange(settings.length, dtype=jnp.int32))[1]
+    numbers = jnp.arange(settings.length, dtype=jnp.int32)
+    (states, _), path = jax.lax.scan(move, start, numbers)
+    last = _outputs(settings, params, extra, jax.vmap(environment.observe)(states))[:, -1]
+    return path, last
 
 
 def _standardized(x: Float[Array, "T B"], weight: Float[Array, "T B"]) -> Float[Array, "T B"]:
     """Returns numbers with mean 0 and standard deviation 1 where they count."""
-    count = weight.sum()
-    mean = (x * weight).sum() / count
-    variance = ((x - mean) ** 2 * weight).sum() / count
+    counts = weight > 0
+    count = sum_over_replicas(weight.sum())
+    mean = sum_over_replicas(_total(x, counts)) / count
+    variance = sum_over_replicas(_total((x - mean) ** 2, counts)) / count
     return (x - mean) / jnp.sqrt(variance + 1e-8)
+
+
+def _total(x: Float[Array, "T B"], counts: Bool[Array, "T B"]) -> Float[Array, ""]:
+    """Returns the sum of the numbers that count; the others may be NaN."""
+    return jnp.where(counts, x, 0.0).sum()
 
 
 def _greedy_loss(
@@ -219,7 +243,9 @@ def _greedy_loss(
     def values(inputs: Array) -> Float[Array, "B K"]:
         return _outputs(settings, params, extra, inputs)
 
-    def error(y: Array, action: Array, reward: Array, terminated: Array, next_y: Array) -> Array:
+    def error(
+        y: Array, action: Array, reward: Array, terminated: Array, next_y: Array, legal: Array
+    ) -> Array:
         following = jnp.where(terminated, 0.0, settings.discount * next_y[-1])
         return huber(y[-1], reward + following)
 

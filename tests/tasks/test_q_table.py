@@ -133,13 +133,51 @@ def test_double_q_learning_has_two_tables_with_the_same_limit():
 
 def test_a_member_is_the_run_alone_and_members_differ():
     task = q_table(BOX, exploration=(1.0, 0.0, 50))
-    _, several = learned(task, 5, jaxdl.root([4, 5]), 2)
+    _, several = learned(task, 5, jaxdl.root([4, 5]), 4)
     _, alone = learned(task, 5, jaxdl.root(5), 4)
-    del alone
-    tables = np.asarray(several.params["table"])
-    assert (tables[0] != tables[1]).any()
+    np.testing.assert_array_equal(several.params["table"][1], alone.params["table"])
     visits = np.asarray(several.extra["experience"]["visits"])
+    np.testing.assert_array_equal(visits[1], alone.extra["experience"]["visits"])
     assert (visits[0] != visits[1]).any()
+
+
+def test_random_moves_are_independent():
+    """One key for two draws would make the third action of a game equal to the first."""
+    line = Line()
+    line.moves.clear()
+    task = q_table(line, exploration=(1.0, 1.0, 1))
+    net = jaxdl.learner(task.init, *task.updates())
+    batch = {"mask": jnp.ones(200)}
+    state, _ = jax.jit(net.step)(net.init(KEY, batch), batch, KEY)
+    jax.block_until_ready(state)
+    jax.effects_barrier()
+    games = [[]]
+    for _, action, _, terminated in line.moves:
+        games[-1].append(action)
+        if terminated:
+            games.append([])
+    actions = np.array([game[:3] for game in games if len(game) >= 3])
+    assert len(actions) > 80
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        same = (actions[:, i] == actions[:, j]).mean()
+        # Long games have more steps to the left at first, so equal actions are more frequent.
+        assert 0.2 < same < 0.85
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (16, "observation: got 16, allowed: an index in [0, 16)"),
+        (-1, "observation: got -1, allowed: an index in [0, 16)"),
+        (7.0, "observation: got 'float64[]', allowed: an index in [0, 16)"),
+    ],
+)
+def test_an_index_of_no_state(index, message):
+    task = q_table(BOX)
+    params, extra = task.init(KEY, {"mask": jnp.ones(1)})
+    with pytest.raises(InputError) as error:
+        task.act(params, extra, index)
+    assert str(error.value) == message
 
 
 def test_an_evaluation_plays_the_best_moves():
@@ -170,7 +208,9 @@ def test_loading_a_table(tmp_path):
         ({"rule": "q"}, "rule: got 'q', allowed: "),
         ({"discount": 1.1}, "discount: got 1.1, allowed: a number in [0, 1]"),
         ({"discount": float("nan")}, "discount: got nan, allowed: a number in [0, 1]"),
-        ({"rate": 0.0}, "rate: got 0.0, allowed: a number in (0, 1]"),
+        ({"rate": 0.0}, "rate: got 0.0, allowed: a finite number above 0"),
+        ({"rate": "a"}, "rate: got 'a', allowed: a number in [0, 1]"),
+        ({"exploration": ("a", 0.1, 5)}, "exploration: got 'a', allowed: probabilities in"),
         ({"rate_decay": -1.0}, "rate_decay: got -1.0, allowed: a number in [0, 1]"),
         ({"exploration": (2.0, 0.0, 1)}, "exploration: got 2.0, allowed: probabilities in"),
         ({"initial": float("inf")}, "initial: got inf, allowed: a number in"),
