@@ -5,7 +5,9 @@
     python experiments/tic_tac_toe.py --rule sarsa --rate 0.3 --explore-last 0 --explore-games 20000
 
 Each move of each possible game is checked: the table plays all of its best moves against all
-replies, from both sides. With --games 30000 --seeds 2 it loses about 440 of these games.
+replies, from both sides. After 100,000 games with itself no game is lost on 5 of 5 seeds. All best
+moves are right on 4,520 of 4,520 positions, and 3,232 of them can be reached. The first command
+took 63 s on two shared cores of an Intel Xeon. After 30,000 games about 440 games are lost.
 """
 
 import dataclasses

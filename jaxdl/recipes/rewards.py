@@ -43,7 +43,7 @@ class AgentOptions:
 
     method: str = "dqn"
     """dqn, a deep Q-network, or reinforce, a policy gradient."""
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] | None = None
     """Widths of the hidden layers."""
     dueling: bool = False
     """If True, the network adds a value and advantages."""
@@ -91,18 +91,26 @@ class Preset(NamedTuple):
     goal: float | None
 
 
-_CONTROL = {
+_CONTROL: dict[str, Any] = {
+    "hidden": (64, 64),
     **{"discount": 0.99, "n_steps": 3, "updates": 2, "replay": 100_000, "replay_batch": 128},
     **{"first_moves": 1_000, "explore_from": 1.0, "explore_to": 0.02, "explore_moves": 15_000},
+}
+
+_RARE = {"n_steps": 1, "replay": 120_000, "explore_from": 0.1, "explore_moves": 60_000}
+_RANDOM = {
+    **{"hidden": (256, 256), "discount": 0.9, "n_steps": 1, "replay": 50_000},
+    **{"replay_batch": 256, "first_moves": 20_000, "explore_to": 1.0, "explore_moves": 1},
 }
 
 #: Defaults of each environment, for four environments side by side.
 PRESETS: dict[str, Preset] = {
     "cart_pole": Preset(25_000, _CONTROL, 475.0),
-    "mountain_car": Preset(30_000, _CONTROL, -115.0),
+    # Values that start at 0 are too good where each move costs 1, and make the agent explore.
+    "mountain_car": Preset(30_000, _CONTROL | _RARE | {"hidden": (128, 128)}, -115.0),
     "acrobot": Preset(15_000, _CONTROL, -100.0),
-    "catch": Preset(3_000, _CONTROL, 1.0),
-    "flippers": Preset(10_000, _CONTROL, 1.0),
+    "catch": Preset(3_000, _CONTROL | {"n_steps": 1, "explore_moves": 5_000}, 1.0),
+    "flippers": Preset(12_000, _CONTROL | _RANDOM, 1.0),
 }
 
 
@@ -139,14 +147,15 @@ def agent_task(agent: AgentOptions, world: Environment, dtype: Any = None) -> Ta
       >>> agent_task(with_preset(AgentOptions(), "cart_pole"), world).name
       'q_network'
     """
+    hidden = agent.hidden or ()
     if agent.method == "reinforce":
-        model: nn.Module = models.MLP(agent.hidden, world.actions + 1, "tanh", dtype=dtype)
+        model: nn.Module = models.MLP(hidden, world.actions + 1, "tanh", dtype=dtype)
         length = getattr(world, "limit", getattr(world, "rows", 500))
         discount: Any = agent.discount
         return tasks.reinforce(model, world, discount=discount, length=length)
-    model = models.MLP(agent.hidden, world.actions, dtype=dtype)
+    model = models.MLP(hidden, world.actions, dtype=dtype)
     if agent.dueling:
-        model = models.Dueling(models.MLP(agent.hidden, world.actions + 1, dtype=dtype))
+        model = models.Dueling(models.MLP(hidden, world.actions + 1, dtype=dtype))
     chosen: dict[str, Any] = {name: getattr(agent, name) for name in Q_OPTIONS}
     chosen["exploration"] = agent.explore_from, agent.explore_to, agent.explore_moves
     return tasks.q_network(model, world, **chosen)
