@@ -130,7 +130,7 @@ def build(description: Any) -> Any:
     Example:
       >>> build({"class": "os.system", "command": "true"})
       Traceback (most recent call last):
-      jaxdl.errors.InputError: class: got 'os.system', allowed: Attack, Autoencoder, CNN, ...
+      jaxdl.errors.InputError: class: got 'os.system', allowed: Acrobot, Attack, Autoencoder, ...
     """
     if isinstance(description, list):
         if len(description) > MAX_PARTS:

@@ -5,7 +5,8 @@ import pytest
 
 import jaxdl
 from tests.data.folders import write_digits
-from tests.test_experiments import PICTURES, run
+from tests.experiment_cases import PICTURES
+from tests.test_experiments import run
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ def check_classification(data: Dataset, classes: int | None = None) -> None:
     """
     if classes is None:
         classes = data.classes
-    _check_labels(data["label"], classes)
+    check_labels(data["label"], classes)
     check_lengths(data)
     if "length" in data.arrays:
         check_numbers(data)
@@ -125,8 +125,14 @@ def unusable(batch: Mapping[str, Any], classes: int | None = None) -> str:
     return ""
 
 
-def _check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
-    """Raises unless labels are integers `[N]` in [0, classes), or non-negative without classes."""
+def check_labels(label: Int[np.ndarray, " N"], classes: int | None) -> None:
+    """Raises unless labels are integers `[N]` in [0, classes), or non-negative without classes.
+
+    Example:
+      >>> check_labels(np.array([0, 3]), 2)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: label[1]: got 3, allowed: an integer in [0, 2)
+    """
     if label.ndim != 1:
         raise InputError(
             "label shape", label.shape, f"[N], one integer per example{_column(label)}"

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, Key
 
-from jaxdl.data.checks import check_classification
+from jaxdl.data.checks import check_classification, check_labels
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError, at_least
 from jaxdl.rng import check_single_key, stream
@@ -63,7 +63,7 @@ def first_labels(data: Dataset, count: int) -> Dataset:
       >>> first_labels(data, 3)["input"].tolist()
       [0.0, 1.0, 2.0]
     """
-    check_classification(data)
+    check_labels(data["label"], data.classes)
     classes = np.unique(np.asarray(data["label"])).tolist()
     at_least("labels", count, len(classes))
     each, more = divmod(count, len(classes))

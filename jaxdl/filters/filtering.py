@@ -135,8 +135,8 @@ def products_at(
     for name, index, count in zip(
         ("row", "column"), (row, column), geometry.positions, strict=True
     ):
-        at_least(name, index, 0)
-        if index >= count:
+        at_least(name, index, -count)
+        if not 0 <= index < count:
             raise InputError(name, index, f"an integer in [0, {count - 1}]")
     padded = np.pad(x[..., 0], geometry.pads)
     top = row * geometry.strides[0]

@@ -44,6 +44,7 @@ def pool_repeatedly(
         image that becomes smaller than the window.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> images = pool_repeatedly(jnp.arange(16.0).reshape(4, 4, 1), 2)
       >>> [each.shape for each in images], images[-1].item()
       ([(4, 4, 1), (2, 2, 1), (1, 1, 1)], 15.0)
@@ -89,6 +90,7 @@ def pooled_response(
       InputError: as for `filter_image` and `pool_repeatedly`.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> pooled_response(jnp.ones((8, 8, 1)), np.ones((1, 1)), 2).shape
       (2, 2, 1)
     """
@@ -154,6 +156,7 @@ def shifted_responses(
         `pooled_response`.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> dot = jnp.zeros((8, 8, 1)).at[0, 0].set(1.0)
       >>> found = shifted_responses(dot, np.ones((1, 1)), 2, [0, 1, 3, 4])
       >>> found.change.round(2).tolist(), found.change_after_moving.tolist()

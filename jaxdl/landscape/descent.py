@@ -164,7 +164,8 @@ def tuned_rate(
     at_least("steps", steps, 1)
     one_of("measure", measure, ("final", "mean"))
     point = _start(f, start)
-    grid = np.asarray(real_array("rates", rates, "at least one number above 0"), float)
+    real_array("rates", rates, "at least one number above 0")
+    grid = np.asarray(rates, float)
     if grid.ndim != 1 or not grid.size or not (np.isfinite(grid) & (grid > 0)).all():
         raise InputError("rates", np.ravel(grid).tolist(), "at least one number above 0")
     # A mistake in the name or the options is found before anything compiles.

@@ -84,7 +84,7 @@ def without_mixture(
 
     Example:
       >>> without_mixture("flip=0.5").made_by
-      ('random_flip', (0.5,))
+      ('random_flip', (0.5, 'horizontal'))
     """
     augment, mix = parse(text, shape, probability)
     if mix is not None:

@@ -114,7 +114,7 @@ def test_float32_and_the_places_of_the_points():
         ({"fit": 3}, "fit: got 3, allowed: a function fit(x, y, at)"),
         (
             {"fit": lambda x, y, at: y.mean()},
-            "fit: got 'float32[]', allowed: real numbers [40], one for each place",
+            "fit: got 'float64[]', allowed: real numbers [40], one for each place",
         ),
         (
             {"fit": lambda x, y, at: np.interp(at, x, y)},

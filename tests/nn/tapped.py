@@ -14,6 +14,7 @@ from jaxdl.models import (
     Autoencoder,
     Conditional,
     ConvDecoder,
+    Dueling,
     EfficientNet,
     InvertedResidual,
     OneHot,
@@ -68,6 +69,7 @@ BLOCKS = (InvertedResidual(3, expansion=1), InvertedResidual(4, 2, 5, 2, 2))
 MODELS = {
     "mlp": (MLP((5, 4), 3, "tanh", norm="layer"), VECTORS, {}),
     "weight_norm": (MLP((5,), 3, norm="weight"), VECTORS, {}),
+    "dueling": (Dueling(MLP((5,), 3)), VECTORS, {}),
     "cnn": (
         CNN(
             (Stage(8), Stage(8, pool="average"), Stage(8, pool=None, use_norm=False)), (9,), 3

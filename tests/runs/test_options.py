@@ -93,6 +93,8 @@ def test_help_shows_the_file_and_every_option(name, capsys):
     for option in flat_options(module.Config()):
         assert f"--{option.replace('_', '-')}" in output
     for group in ("run", "devices", "training"):
+        if not hasattr(module.Config, group):
+            continue
         assert f" {group} options " in output
 
 
@@ -282,9 +284,12 @@ def test_the_default_directory_depends_on_the_flat_options_alone():
 
 @pytest.mark.parametrize("config", CONFIGS[1:], ids=lambda config: config.__module__)
 def test_options_survive_a_round_trip_through_their_flat_form(config):
-    options = with_options(config(), seed=7, learning_rate=0.5, cpu_devices=1)
+    changes = {"seed": 7, "cpu_devices": 1}
+    if "learning_rate" in flat_options(config()):
+        changes["learning_rate"] = 0.5
+    options = with_options(config(), **changes)
     flat = flat_options(options)
-    assert (flat["seed"], flat["learning_rate"], flat["cpu_devices"]) == (7, 0.5, 1)
+    assert {name: flat[name] for name in changes} == changes
     assert with_options(config(), **flat) == options
     assert from_json(config, json.loads(json.dumps(flat))) == options
     assert from_json(config, {"seed": "7"}) is from_json(config, {"run": {"seed": 7}}) is None
