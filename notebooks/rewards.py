@@ -212,8 +212,8 @@ print("returns:", curve.round())
 assert np.diff(curve).min() < -10
 
 # %% [markdown]
-# It finds good policies and loses them again. Its targets move with its own weights, and each change
-# of the policy fills the replay with other states than before.
+# It finds good policies and loses them again. Its targets move with its own weights, and each
+# change of the policy fills the replay with other states than before.
 #
 # The repair is that of every network: play validation episodes during the training, and keep the
 # best weights. They are tested on new episodes, because the best of several numbers is too good.
