@@ -76,30 +76,7 @@ def push(buffer: Ring, item: Any) -> Ring:
     return Ring(items, buffer.added + 1)
 
 
-def sample(buffer: Ring, key: Key[Array, ""], length: int = 1) -> Any:
-    """Returns consecutive items from a random place, each place with the same probability.
-
-    Args:
-      buffer: a ring with at least `length` items.
-      key: PRNG key of the place.
-      length: number of items.
-
-    Returns:
-      Arrays `[length, ...]`, the oldest item first.
-
-    Example:
-      >>> buffer = ring(jnp.zeros(()), 4)
-      >>> for number in range(6):
-      ...     buffer = push(buffer, float(number))
-      >>> first, second = sample(buffer, jax.random.key(0), 2).tolist()
-      >>> first in (2, 3, 4), second - first
-      (True, 1.0)
-    """
-    rows = _rows(buffer.added, buffer.capacity, key, length)
-    return jax.tree.map(lambda x: x[rows], buffer.items)
-
-
-def sample_rings(buffers: Ring, key: Key[Array, ""], count: int, length: int = 1) -> Any:
+def sample(buffers: Ring, key: Key[Array, ""], count: int, length: int = 1) -> Any:
     """Returns consecutive items from random places of random rings.
 
     Args:
@@ -113,7 +90,7 @@ def sample_rings(buffers: Ring, key: Key[Array, ""], count: int, length: int = 1
 
     Example:
       >>> buffers = jax.vmap(push)(jax.vmap(lambda x: ring(x, 4))(jnp.zeros(3)), jnp.arange(3.0))
-      >>> sample_rings(buffers, jax.random.key(0), 8).shape
+      >>> sample(buffers, jax.random.key(0), 8).shape
       (8, 1)
     """
     counts = buffers.added

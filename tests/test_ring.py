@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.ring import Ring, push, ring, sample, sample_rings
+from jaxdl.ring import push, ring, sample
 
 KEY = jax.random.key(5)
 RNG = np.random.default_rng(0)
+
+
+def several(count):
+    """Returns rings of four integers."""
+    return jax.vmap(lambda item: ring(item, 4))(jnp.zeros(count, jnp.int32))
 
 
 def test_the_items_are_those_of_a_deque():
@@ -32,11 +37,10 @@ def test_the_items_are_those_of_a_deque():
 
 @pytest.mark.parametrize("added", [3, 4, 9])
 def test_samples_are_consecutive_and_every_place_is_equally_probable(added):
-    buffer = ring(jnp.zeros((), jnp.int32), 4)
+    rings = several(1)
     for i in range(added):
-        buffer = push(buffer, jnp.int32(i))
-    draw = jax.jit(jax.vmap(lambda key: sample(buffer, key, 2)))
-    pairs = np.asarray(draw(jax.random.split(KEY, 3000)))
+        rings = jax.vmap(push)(rings, jnp.array([i], jnp.int32))
+    pairs = np.asarray(sample(rings, KEY, 3000, 2))
     assert (pairs[:, 1] - pairs[:, 0] == 1).all()
     first, counts = np.unique(pairs[:, 0], return_counts=True)
     oldest = max(added - 4, 0)
@@ -47,10 +51,10 @@ def test_samples_are_consecutive_and_every_place_is_equally_probable(added):
 
 
 def test_samples_of_several_rings_come_from_all_of_them():
-    rings = Ring(jnp.zeros((3, 4), jnp.int32), jnp.zeros(3, jnp.int32))
+    rings = several(3)
     for i in range(6):
         rings = jax.vmap(push)(rings, jnp.arange(3, dtype=jnp.int32) * 100 + i)
-    pairs = np.asarray(sample_rings(rings, KEY, 2000, 2))
+    pairs = np.asarray(sample(rings, KEY, 2000, 2))
     assert pairs.shape == (2000, 2)
     assert (pairs[:, 1] - pairs[:, 0] == 1).all()
     values, counts = np.unique(pairs[:, 0], return_counts=True)

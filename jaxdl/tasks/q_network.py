@@ -13,7 +13,7 @@ from jaxdl.errors import InputError, at_least, of_kind, positive
 from jaxdl.losses.supervised import huber
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.replicas import gather_rows, local_rows, replica_count
-from jaxdl.ring import Ring, push, sample_rings
+from jaxdl.ring import Ring, push, ring, sample
 from jaxdl.rl.environment import Environment, Transition, check_share
 from jaxdl.rl.episodes import (
     Running,
@@ -216,9 +216,8 @@ def _init(
     if size < settings.n_steps:
         allowed = f"at least {settings.n_steps * rows}, n_steps for each of {rows} environments"
         raise InputError("replay", capacity, allowed)
-    item = jax.eval_shape(partial(_random_move, settings), running, play_key)[0]
-    items = jax.tree.map(lambda x: jnp.zeros((rows, size, *x.shape[1:]), x.dtype), item)
-    rings = Ring(items, jnp.zeros(rows, jnp.int32))
+    moved, _ = _random_move(settings, running, play_key)
+    rings = jax.vmap(lambda item: ring(item, size))(moved)
 
     def random_move(carry: tuple[Running, Ring], i: Array) -> tuple[tuple[Running, Ring], None]:
         running, rings = carry
@@ -312,7 +311,7 @@ def _loss(
     rings = local_rows(extra["carry"])["replay"]
     count = -(-settings.replay_batch // replica_count())
     sample_key, model_key = jax.random.split(key)
-    moves = sample_rings(rings, sample_key, count, settings.n_steps)
+    moves = sample(rings, sample_key, count, settings.n_steps)
     returned = partial(n_step_return, discount=settings.discount)
     rewards, discounts, last = jax.vmap(returned)(moves.reward, moves.terminated, moves.truncated)
     rows = jnp.arange(count, dtype=jnp.int32)
