@@ -30,6 +30,11 @@ class Line(FiniteEnvironment):
     """Positions 0 to 3 on a line; 3 is the goal. Each move is written down by the test."""
 
     length: int = 4
+    sides: int = 1
+
+    @property
+    def players(self):
+        return self.sides
 
     @property
     def action_names(self):
@@ -65,7 +70,7 @@ class Line(FiniteEnvironment):
         self.moves.append(tuple(int(number) for number in numbers))
 
 
-def numpy_table(rule, moves, discount, rate, decay, epsilon):
+def numpy_table(rule, moves, discount, rate, decay, epsilon, sign):
     """Returns the table that a loop over the moves makes."""
     table = np.zeros((4, 2))
     visits = np.zeros((4, 2))
@@ -83,13 +88,15 @@ def numpy_table(rule, moves, discount, rate, decay, epsilon):
                 p = np.asarray(epsilon_greedy_probabilities(q, jnp.ones(2, bool), epsilon))
                 value = (p * table[after]).sum()
         step = rate / visits[s, a] ** decay
-        table[s, a] += step * (reward + discount * value - table[s, a])
+        table[s, a] += step * (reward + sign * discount * value - table[s, a])
     return table, visits
 
 
+@pytest.mark.parametrize("sides", [1, 2])
 @pytest.mark.parametrize("rule", ["q_learning", "sarsa", "expected_sarsa"])
-def test_a_table_is_that_of_a_loop(rule):
-    line = Line()
+def test_a_table_is_that_of_a_loop(rule, sides):
+    """With two players the value of the next state is that of the other one."""
+    line = Line(sides=sides)
     line.moves.clear()
     options = {"discount": 0.8, "rate": 0.5, "rate_decay": 0.5}
     task = q_table(line, rule=rule, exploration=(0.4, 0.4, 1), **options)
@@ -101,7 +108,7 @@ def test_a_table_is_that_of_a_loop(rule):
         state, metrics = step(state, batch, KEY)
     jax.block_until_ready(state)
     jax.effects_barrier()
-    table, visits = numpy_table(rule, line.moves, 0.8, 0.5, 0.5, 0.4)
+    table, visits = numpy_table(rule, line.moves, 0.8, 0.5, 0.5, 0.4, 3 - 2 * sides)
     np.testing.assert_array_equal(state.extra["experience"]["visits"], visits)
     np.testing.assert_allclose(state.params["table"][0], table, rtol=1e-5, atol=1e-6)
     assert int(state.extra["experience"]["episodes"]) == 15
