@@ -17,6 +17,7 @@ import pytest
 import jaxdl
 import jaxdl.recipes
 import jaxdl.runs
+from tests.arrows import ARROWS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "jaxdl"
@@ -25,134 +26,6 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
-
-#: Modules that each part may import. Each part comes after those that it imports.
-ARROWS = {
-    "errors": set(),
-    "output": {"errors"},
-    "version": set(),
-    "metrics": {"errors"},
-    "rng": {"errors"},
-    "array_file": {"errors"},
-    "losses": {"errors"},
-    "classic": {"errors", "metrics", "rng"},
-    "augment": {"errors", "metrics", "rng"},
-    "scores": {"errors"},
-    "layer_names": {"errors"},
-    "optimizer_states": {"metrics"},
-    "optimizers": {"errors", "optimizer_states", "layer_names"},
-    "reports": {"errors"},
-    "plots": {"errors", "reports"},
-    "xla": set(),
-    "replicas": {"errors"},
-    "ring": {"errors"},
-    "environment": {"rng"},
-    "rl": {"errors", "rng", "xla"},
-    "updates": {"errors", "layer_names", "metrics", "optimizer_states"},
-    "core": {
-        *("errors", "layer_names", "metrics", "optimizer_states", "replicas", "updates", "xla"),
-    },
-    "finite": {"core"},
-    "wrappers": {"updates", "core", "errors", "finite", "metrics", "layer_names"},
-    "data": {"updates", "core", "errors", "output", "rng", "xla"},
-    "functions": {"core", "data", "errors"},
-    "applied": {"errors", "functions"},
-    "nn": {"errors", "metrics", "xla"},
-    "explain": {"array_file", "errors", "nn", "rng", "xla"},
-    "transfer": {"updates", "core", "errors", "nn", "layer_names", "wrappers"},
-    "models": {"errors", "metrics", "nn"},
-    "filters": {"errors", "models", "nn"},
-    "art": {"errors", "explain", "models", "nn", "rng", "xla"},
-    "landscape": {
-        *(
-            "updates",
-            "array_file",
-            "core",
-            "data",
-            "errors",
-            "explain",
-            "functions",
-            "metrics",
-            "models",
-        ),
-        *("nn", "optimizers", "rng", "layer_names", "xla"),
-    },
-    "tasks": {
-        *(
-            "updates",
-            "augment",
-            "core",
-            "errors",
-            "explain",
-            "losses",
-            "metrics",
-            "models",
-            "nn",
-            "replicas",
-            "ring",
-            "rl",
-        ),
-    },
-    "training": {
-        *("updates", "core", "data", "environment", "errors", "metrics", "output", "replicas"),
-        *("rng", "xla"),
-    },
-    "selection": {"core", "data", "errors", "functions", "rng", "training", "wrappers"},
-    "description": {"augment", "errors", "explain", "models", "nn", "rl", "tasks"},
-    "weights": {"data", "errors", "training", "version"},
-    "saving": {"core", "data", "description", "tasks", "weights"},
-    "foreign": {"data", "errors", "models", "tasks", "weights"},
-    "network": {
-        *(
-            "updates",
-            "applied",
-            "core",
-            "data",
-            "description",
-            "errors",
-            "foreign",
-            "functions",
-            "rng",
-        ),
-        *("saving", "tasks", "training", "weights"),
-    },
-    "export": {
-        *("updates", "core", "data", "errors", "functions", "models", "network", "output", "tasks"),
-        *("version", "weights"),
-    },
-    "predict": {"applied", "data", "errors", "export", "network", "output", "plots", "rng"},
-    "runs": {
-        *("core", "data", "environment", "errors", "output", "plots", "rng", "saving"),
-        *("selection", "tasks", "training", "weights"),
-    },
-    "recipes": {
-        *(
-            "updates",
-            "array_file",
-            "art",
-            "augment",
-            "classic",
-            "core",
-            "data",
-            "errors",
-            "explain",
-        ),
-        *("filters", "functions", "landscape", "models", "network", "nn", "optimizers", "plots"),
-        *(
-            "reports",
-            "rl",
-            "rng",
-            "runs",
-            "scores",
-            "selection",
-            "layer_names",
-            "tasks",
-            "training",
-        ),
-        *("transfer", "wrappers"),
-    },
-    "reproduce": {"data", "environment", "errors", "output", "runs"},
-}
 
 TOP = {
     *("pyproject.toml", "constraints.txt", "LICENSE"),
