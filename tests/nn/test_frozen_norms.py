@@ -13,13 +13,17 @@ from jaxdl.nn.norm import (
     network,
     refuse_single_values,
 )
+from tests.nn.test_norm import random_variables
 
 
-def random_variables(model, x):
-    """Returns variables with random statistics."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
-    rng = np.random.default_rng(1)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape)), shapes)
+class Norms(nn.Module):
+    """A layer and norms with the flag as a field, as an argument, and called twice."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        field = nn.BatchNorm(use_running_average=not train, name="field")
+        x = field(field(nn.Dense(3, name="dense")(x)))
+        return nn.BatchNorm(name="argument")(x, use_running_average=not train)
 
 
 @pytest.mark.parametrize("frozen", [{"field"}, {"argument"}, {"field", "argument"}])

@@ -38,6 +38,13 @@ class Normed(nn.Module):
         return nn.Dense(2)(h.reshape(h.shape[0], -1))
 
 
+def random_variables(model, x):
+    """Returns variables with random statistics."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), x, train=False))
+    rng = np.random.default_rng(1)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape)), shapes)
+
+
 def trace(model, shape, train=True):
     """Traces a loss of the model on inputs of this shape."""
     x = jnp.zeros(shape)
@@ -295,16 +302,6 @@ def test_training_names_the_batch_size(batch_size, more):
         more = {"strategy": more["strategy"]()}
     with pytest.raises(InputError, match=r"norm_0: got \[1, 4\], allowed: .*larger batch_size"):
         train(batch_size, **more)
-
-
-class Norms(nn.Module):
-    """A layer and norms with the flag as a field, as an argument, and called twice."""
-
-    @nn.compact
-    def __call__(self, x, train):
-        field = nn.BatchNorm(use_running_average=not train, name="field")
-        x = field(field(nn.Dense(3, name="dense")(x)))
-        return nn.BatchNorm(name="argument")(x, use_running_average=not train)
 
 
 def test_numbers_of_a_norm_are_plain():
