@@ -9,6 +9,13 @@
 Environments, replay and target network are parts of the state, so a run resumes with the same
 bits. Several seeds are trained in one program. The weights that play are averages (`--ema`).
 A batch is one move in each of `--batch-size` environments.
+
+Measured on two cores of an Intel Xeon:
+
+- The pole (first command): 7 of 10 seeds have a mean greedy return of at least 475 in the last five
+  evaluations. The mean of all is 474.7, in 139 s of processor time.
+- Catch: the return is 1.0 on 3 of 3 seeds, in 41 s of processor time.
+- Flippers: the best moves on 506 of 506 boards on 3 of 3 seeds, in 237 s of processor time.
 """
 
 import dataclasses
