@@ -54,8 +54,17 @@ def checked_program(learner: Learner | Sweep, plain: Program) -> Program:
 def _checkified(learner: Learner) -> tuple[Callable, Callable]:
     """Returns the compiled `step` and `evaluate` of a learner, with checks added."""
     step = checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks)
-    evaluate = checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks)
-    return jax.jit(step), jax.jit(evaluate)
+    every = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
+    users = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks))
+
+    def evaluate(*args: Any) -> Any:
+        try:
+            return every(*args)
+        except IndexError:
+            # checkify cannot trace the index check of a scatter under vmap.
+            return users(*args)
+
+    return jax.jit(step), evaluate
 
 
 def _check_batch(batch: Any, step: int) -> None:

@@ -91,6 +91,15 @@ def test_an_index_out_of_bounds():
     assert str(caught.value).endswith(f", in objective{location('# out of bounds')}")
 
 
+def test_a_scatter_under_vmap_is_not_checked():
+    def objective(params, extra, batch, key, *, train):
+        marks = jax.vmap(lambda i: jnp.zeros(3).at[i].set(1.0))(jnp.arange(4) % 3)
+        (value, count), aux = loss(params, extra, batch, key, train=train)
+        return (value + 0 * marks.sum(), count), aux
+
+    np.testing.assert_array_equal(trained(objective).params["w"], trained().params["w"])
+
+
 def test_a_key_that_is_used_twice():
     def objective(params, extra, batch, key, *, train):
         twice = jax.random.normal(key) * jax.random.normal(key)  # again

@@ -87,9 +87,11 @@ class Catch(FiniteEnvironment):
 
     def observe(self, state: CatchState) -> Float[Array, "H W 1"]:
         """Returns the picture of the board."""
-        picture = jnp.zeros((self.rows, self.columns, 1), jnp.float32)
-        picture = picture.at[state.row, state.ball, 0].set(1.0)
-        return picture.at[self.rows - 1, state.paddle, 0].set(1.0)
+        row = jnp.arange(self.rows)[:, None]
+        column = jnp.arange(self.columns)[None, :]
+        ball = (row == state.row) & (column == state.ball)
+        paddle = (row == self.rows - 1) & (column == state.paddle)
+        return (ball | paddle).astype(jnp.float32)[..., None]
 
     def index(self, state: CatchState) -> Int[Array, ""]:
         """Returns (row * columns + ball) * columns + paddle."""
