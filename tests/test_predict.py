@@ -22,7 +22,7 @@ NAMES = ("cat", "dog", "owl")
 
 
 def saved(directory, task, data, steps=2):
-    optimizers = [optax.adam(0.01)] * (2 if task.name == "gan" else 1)
+    optimizers = [optax.adam(0.01)] * {"gan": 2, "q_table": 0}.get(task.name, 1)
     net = jaxdl.learner(task.init, *task.updates(*optimizers))
     state = jaxdl.train(net, data, key=jaxdl.root(0), steps=steps, batch_size=8)
     jaxdl.save(directory, task, state, data)

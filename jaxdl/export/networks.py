@@ -98,8 +98,8 @@ def _examples(network: Network, arguments: list[inspect.Parameter]) -> dict[str,
     inputs = _rows(network.fields["input"])
     found: dict[str, np.ndarray] = {}
     for argument in arguments:
-        if argument.name == "inputs":
-            found["inputs"] = inputs
+        if argument.name in ("inputs", "observation"):
+            found[argument.name] = inputs
         elif argument.name == "lengths" and "length" in network.fields:
             found["lengths"] = np.ones(2, np.int32)
         elif argument.name == "label" and conditional_classes(network) is not None:
@@ -107,7 +107,7 @@ def _examples(network: Network, arguments: list[inspect.Parameter]) -> dict[str,
         elif argument.kind is argument.VAR_KEYWORD:
             more = more_inputs(network.model, network.fields)
             found |= {field: _rows(spec) for field, spec in more.items() if field != "lengths"}
-        elif argument.name not in ("lengths", "label"):
+        elif argument.name not in ("lengths", "label", "legal"):
             found[argument.name] = _latent(network, inputs)
     return found
 

@@ -31,6 +31,8 @@ def _place(op: str) -> Rule:
     def rule(graph: Graph, eqn: Any, x: Value) -> Value:
         (axis,) = eqn.params["axes"]
         shape = eqn.outvars[0].aval.shape
+        if x.dtype == bool:
+            x = graph.cast(x, np.int32)
         place = graph.node(op, [x], shape, np.int64, axis=axis, keepdims=0)
         return graph.cast(place, eqn.params["index_dtype"])
 

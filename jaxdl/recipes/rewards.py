@@ -11,7 +11,7 @@ import numpy as np
 from jaxdl import models, plots, tasks
 from jaxdl.core import State
 from jaxdl.data.source import Simulated
-from jaxdl.errors import one_of
+from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
 from jaxdl.plots.agents import DRAWN
 from jaxdl.plots.curves import members, series
@@ -73,8 +73,22 @@ class AgentOptions:
     """Steps from one move of the target network to the next."""
 
     def validate(self, run: RunOptions) -> None:
-        """Raises InputError for an unknown method. The task checks the other options."""
+        """Raises InputError for an unknown method, or an option that the method does not have.
+
+        The task checks the other options.
+        """
         one_of("method", self.method, ["dqn", "reinforce"])
+        if self.method == "dqn":
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in POLICY_OPTIONS and value != field.default:
+                allowed = "no value, since reinforce has no such option; leave it out"
+                raise InputError(field.name, value, allowed)
+
+
+#: Options of an agent that `jaxdl.tasks.reinforce` has, too.
+POLICY_OPTIONS = ("method", "hidden", "discount")
 
 
 class Preset(NamedTuple):

@@ -13,6 +13,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import root, stream
 
+#: Most moves of an episode that a loop plays, for environments whose episodes may never end.
+MOST_MOVES = 100_000
+
 #: Arrays of one episode without a batch axis.
 State = Any
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxdl.errors import InputError
-from jaxdl.rl.environment import Environment, Transition, step_and_reset
+from jaxdl.rl.environment import MOST_MOVES, Environment, Transition, step_and_reset
 from jaxdl.rl.policies import greedy
 
 
@@ -39,7 +39,10 @@ class Episodes(NamedTuple):
 
 
 def best_action(
-    predict: Callable[[Array], Array], environment: Environment, observation: Float[Array, "..."]
+    predict: Callable[[Array], Array],
+    environment: Environment,
+    observation: Float[Array, "..."],
+    legal: Bool[Array, "*B A"] | None = None,
 ) -> Int[Array, "*B"]:
     """Returns the action with the largest value for one observation or several.
 
@@ -47,9 +50,11 @@ def best_action(
       predict: `predict(inputs [B, ...]) -> [B, A]`.
       environment: the environment, for the shape of an observation.
       observation: `[...]` or `[B, ...]`.
+      legal: `[A]` or `[B, A]`, the actions that the rules allow, as of `environment.legal(state)`.
+        None allows all.
 
     Raises:
-      InputError: an observation of another shape.
+      InputError: an observation or legal actions of another shape.
 
     Example:
       >>> from jaxdl.rl import environment
@@ -64,6 +69,12 @@ def best_action(
         raise InputError("observation shape", list(x.shape), allowed)
     single = x.ndim == len(shape)
     q = predict(x[None] if single else x)
+    if legal is not None:
+        allowed_actions = jnp.asarray(legal, bool)
+        if allowed_actions.shape != (q.shape[1:] if single else q.shape):
+            allowed = f"{list(q.shape[1:] if single else q.shape)}, a flag for each action"
+            raise InputError("legal", list(allowed_actions.shape), allowed)
+        q = jnp.where(allowed_actions, q, jnp.finfo(q.dtype).min)
     actions = q.argmax(-1).astype(jnp.int32)
     return actions[0] if single else actions
 
@@ -177,6 +188,8 @@ def greedy_episodes(
 ) -> Episodes:
     """Plays one episode in each environment, always with an action of the largest value.
 
+    An episode that has not ended after `MOST_MOVES` moves ends there.
+
     Args:
       environment: the environment.
       values: `values(observations [B, ...]) -> [B, K]`, the outputs of a network.
@@ -229,7 +242,11 @@ def greedy_episodes(
     nothing = jnp.zeros(rows, jnp.float32)
     played = Episodes(nothing, jnp.zeros(rows, jnp.int32), nothing)
     start = running.states, values(see(running.states)), jnp.zeros(rows, bool), played
-    return jax.lax.while_loop(lambda carry: ~carry[2].all(), move, start)[-1]
+
+    def continues(carry: tuple) -> Bool[Array, ""]:
+        return ~carry[2].all() & (carry[3].moves.max() < MOST_MOVES)
+
+    return jax.lax.while_loop(continues, move, start)[-1]
 
 
 def _where(rows: Bool[Array, " B"], x: Array, y: Array) -> Array:

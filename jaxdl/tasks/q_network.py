@@ -110,8 +110,9 @@ def q_network(
       A task with one optimizer and these functions:
 
       - `predict(params, extra, inputs [B, ...]) -> [B, A]`, the values of all actions;
-      - `act(params, extra, observation)`, the best action for one observation or several. It does
-        not exclude actions that the rules forbid.
+      - `act(params, extra, observation, legal=None)`, the best action for one observation or
+        several. `legal` has a flag for each action, such as those of `environment.legal(state)`.
+        None allows all actions.
 
       Metrics in training are `loss`, `value` (mean of Q), `exploration`, and for one player the
       `return` of episodes that have ended. An evaluation plays one greedy episode for each row of
@@ -152,8 +153,10 @@ def q_network(
     def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Float[Array, "B A"]:
         return _values(settings, params, extra, inputs)
 
-    def act(params: Params, extra: Any, observation: Float[Array, "..."]) -> Int[Array, "*B"]:
-        return best_action(partial(predict, params, extra), environment, observation)
+    def act(
+        params: Params, extra: Any, observation: Float[Array, "..."], legal: Any = None
+    ) -> Int[Array, "*B"]:
+        return best_action(partial(predict, params, extra), environment, observation, legal)
 
     loss = partial(_loss, settings)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxdl.errors import InputError, in_range, is_traced, of_kind, one_of, positive
 from jaxdl.metrics import Metrics, total
 from jaxdl.replicas import one_replica
-from jaxdl.rl.environment import FiniteEnvironment, check_share
+from jaxdl.rl.environment import MOST_MOVES, FiniteEnvironment, check_share
 from jaxdl.rl.episodes import greedy_episodes, side
 from jaxdl.rl.policies import (
     check_exploration,
@@ -116,7 +116,8 @@ def q_table(
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its functions:
 
-      - `predict(params, extra, inputs [B]) -> [B, A]`, the values of states by index;
+      - `predict(params, extra, inputs [B]) -> [B, A]`, the values of states by index, NaN for an
+        index out of range;
       - `act(params, extra, observation)`, the best action for `environment.index(state)`, one
         index or several.
 
@@ -159,13 +160,15 @@ def q_table(
         return params, {"experience": counts}
 
     def predict(params: Params, extra: Any, inputs: Int[Array, " B"]) -> Float[Array, "B A"]:
-        return params["table"].mean(0)[inputs]
+        rows = jnp.where(inputs < 0, environment.states, inputs)
+        table = jnp.asarray(params["table"]).mean(0)
+        return jnp.take(table, rows, 0, mode="fill", fill_value=jnp.nan)
 
     def act(params: Params, extra: Any, observation: Int[Array, "*B"]) -> Int[Array, "*B"]:
         index = checked_index(environment, observation)
-        q = params["table"].mean(0)[index.reshape(-1)]
-        legal = jax.vmap(lambda i: environment.legal(environment.state_of(i)))(index.reshape(-1))
-        return jax.vmap(greedy)(q, legal).reshape(index.shape)
+        rows = index.reshape(-1)
+        legal = jax.vmap(lambda i: environment.legal(environment.state_of(i)))(rows)
+        return jax.vmap(greedy)(predict(params, extra, rows), legal).reshape(index.shape)
 
     rules = (Rule(partial(_play, settings), partial(_evaluate, settings)),)
     return Task(init, lambda: rules, {"predict": predict, "act": act})
@@ -266,7 +269,7 @@ def _episode(
             game.rewards + reward * side(environment, game.moves),
         )
 
-    return jax.lax.while_loop(lambda game: ~game.over, move, game)
+    return jax.lax.while_loop(lambda game: ~game.over & (game.moves < MOST_MOVES), move, game)
 
 
 def _choose(

@@ -82,8 +82,9 @@ def reinforce(
       A task with one optimizer and these functions:
 
       - `predict(params, extra, inputs [B, ...]) -> [B, A]`, the probabilities of the actions;
-      - `act(params, extra, observation)`, the most probable action for one observation or several.
-        It does not exclude actions that the rules forbid.
+      - `act(params, extra, observation, legal=None)`, the most probable action for one observation
+        or several. `legal` has a flag for each action, such as those of `environment.legal(state)`.
+        None allows all actions.
 
       Metrics in training are `loss`, `return` (of the episodes of the step), `entropy` and
       `baseline_loss`. An evaluation plays one episode for each row of the batch, always with the
@@ -129,8 +130,10 @@ def reinforce(
     def predict(params: Params, extra: Any, inputs: Float[Array, "B ..."]) -> Float[Array, "B A"]:
         return jax.nn.softmax(_outputs(settings, params, extra, inputs)[:, :-1])
 
-    def act(params: Params, extra: Any, observation: Float[Array, "..."]) -> Int[Array, "*B"]:
-        return best_action(partial(predict, params, extra), environment, observation)
+    def act(
+        params: Params, extra: Any, observation: Float[Array, "..."], legal: Any = None
+    ) -> Int[Array, "*B"]:
+        return best_action(partial(predict, params, extra), environment, observation, legal)
 
     loss = partial(_loss, settings)
     return Task(init, one_update(loss), {"loss": loss, "predict": predict, "act": act})

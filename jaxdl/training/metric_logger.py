@@ -171,12 +171,18 @@ def not_finite(state: State, step: int) -> NonFinite | None:
 
 
 def describe_nonfinite(metrics: Metrics, state: State) -> str:
-    """Returns a message with the metrics and the first leaf of the state that are not finite."""
+    """Returns a message with the metrics and the first leaves of the state that are not finite.
+
+    These are the first one of the parameters and the first one of `extra`, such as the observation
+    of an environment.
+    """
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
-    failed = _first_failed(finite_on_host(state))
+    passed = finite_on_host(state)
+    failed = [_first_failed(passed, part) for part in ("params", "extra")]
+    found = [name for name in failed if name] or [_first_failed(passed)]
     where = "all leaves of the state are finite"
-    if failed:
-        where = f"first leaf that is not finite: {failed}"
+    if found[0]:
+        where = f"first leaf that is not finite: {' and '.join(map(str, found))}"
     return f"{', '.join(names)} is not finite; {where}"
 
 
@@ -224,9 +230,10 @@ def _parts(leaf: Array) -> Iterator[np.ndarray]:
         yield np.asarray(shard.data)
 
 
-def _first_failed(passed: dict[str, np.ndarray]) -> str | None:
-    """Returns the first leaf that is not finite in at least one run; None without one."""
-    return next((name for name, runs in passed.items() if not runs.all()), None)
+def _first_failed(passed: dict[str, np.ndarray], part: str = "") -> str | None:
+    """Returns the first leaf of a part that is not finite in at least one run; None without one."""
+    failed = (name for name, runs in passed.items() if not runs.all())
+    return next((name for name in failed if name.startswith(part)), None)
 
 
 def _by_run(name: str, value: Any, several: bool) -> dict[str, float]:

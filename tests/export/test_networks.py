@@ -7,7 +7,15 @@ import optax
 import pytest
 
 import jaxdl
-from jaxdl.data import Dataset, Preprocessing, Reviews, Vocabulary, encode_reviews, standardize
+from jaxdl.data import (
+    Dataset,
+    Preprocessing,
+    Reviews,
+    Simulated,
+    Vocabulary,
+    encode_reviews,
+    standardize,
+)
 from jaxdl.errors import InputError
 from jaxdl.export import from_stablehlo, to_onnx, to_stablehlo
 from jaxdl.export.__main__ import main
@@ -28,6 +36,7 @@ SCALED = standardize(Dataset({"input": IMAGES, "label": LABEL}, "images", 3))[0]
 PLAIN = Dataset({"input": IMAGES, "label": LABEL}, "images", 3)
 TEXTS = ["good film", "bad film", "a good plot", "a bad plot"] * 5
 WORDS = Vocabulary.build(TEXTS, "word")
+POLE = jaxdl.rl.environment("cart_pole", limit=20)
 IDS = RANDOM.integers(0, 6, (20, 9)).astype(np.int32)
 
 
@@ -64,6 +73,20 @@ NETWORKS = {
         jaxdl.tasks.language(gru(6, 6), carried=True),
         Dataset({"input": IDS[:, :-1], "label": IDS[:, 1:]}, "text", contiguous=True),
     ),
+    "q_table": (
+        jaxdl.tasks.q_table(jaxdl.rl.environment("flippers", game="box", size=2)),
+        Simulated(2, arrays={"input": np.zeros(1, np.int32)}),
+    ),
+    "q_network": (
+        jaxdl.tasks.q_network(
+            MLP((4,), 2), POLE, replay=64, first_moves=32, replay_batch=16, updates=2
+        ),
+        Simulated(2, arrays={"input": np.zeros((1, 4), np.float32)}),
+    ),
+    "reinforce": (
+        jaxdl.tasks.reinforce(MLP((4,), 3), POLE, length=8),
+        Simulated(2, arrays={"input": np.zeros((1, 4), np.float32)}),
+    ),
 }
 
 #: Names of the functions that are exported.
@@ -71,6 +94,9 @@ NAMES = {
     "reconstruct": {"encode", "decode", "reconstruct"},
     "vae": {"encode", "decode", "reconstruct"},
     "gan": {"generate", "score"},
+    "q_table": {"predict", "act"},
+    "q_network": {"predict", "act"},
+    "reinforce": {"predict", "act"},
 }
 
 

@@ -26,7 +26,7 @@ def test_reductions():
         return {
             "sum": [x.sum(1), x.sum((1, 2)), x.sum((0, 2))],
             "extremes": [x.max(2), x.min((1, 2)), x.prod(1)],
-            "places": [x.argmax(1), x.argmin(2)],
+            "places": [x.argmax(1), x.argmin(2), (x > 0).argmax(1), (x > -1).argmin(2)],
             "logic": [(x > 0).any(1), (x > -2).all((1, 2))],
             "moments": [x.mean(1), x.var(2), jax.nn.logsumexp(x, 1), jax.nn.softmax(x, 2)],
             "integers": [(x > 0).sum(1), (x * 9).astype(jnp.int32).max(1)],

@@ -12,7 +12,7 @@ import pytest
 import jaxdl
 from jaxdl import models, rl
 from jaxdl.data import Simulated
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, NonFinite
 from jaxdl.rl.environments import Flippers
 from jaxdl.tasks import q_network
 
@@ -154,9 +154,30 @@ def test_loading_an_agent(tmp_path):
     np.testing.assert_allclose(agent.predict(x), expected, rtol=1e-5, atol=1e-6)
     assert agent.act(x[0]).shape == ()
     np.testing.assert_array_equal(agent.act(x), expected.argmax(-1))
+    legal = np.eye(2, dtype=bool)[[0, 1, 1, 0, 1]]
+    np.testing.assert_array_equal(agent.act(x, legal), [0, 1, 1, 0, 1])
+    assert agent.act(x[0], legal=legal[1]) == 1
+    with pytest.raises(InputError, match=r"^legal: got \[5, 2\], allowed: \[2\], a flag for each"):
+        agent.act(x[0], legal)
     assert agent.task.arguments["environment"] == POLE
     metrics = agent.evaluate(source, batch_size=4)
     assert metrics["greedy_return"] == metrics["moves"] <= 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken(rl.CartPole):
+    """A pole whose sensor fails after three moves."""
+
+    def observe(self, state):
+        return jnp.where(state.moves > 3, jnp.nan, super().observe(state))
+
+
+def test_an_observation_that_is_nan_is_named():
+    task = q_network(models.MLP((8,), 2), Broken(), **SMALL)
+    net = jaxdl.learner(task.init, *task.updates(optax.adam(1e-3)))
+    with pytest.raises(NonFinite) as error:
+        jaxdl.train(net, Simulated(5), key=KEY, steps=3, batch_size=4)
+    assert "and extra/carry/replay/items/observation/observation;" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tables against a NumPy loop over the same moves, exact solutions, two players, bad options."""
 
 import dataclasses
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import jaxdl
 from jaxdl import rl
 from jaxdl.data import Simulated
 from jaxdl.errors import InputError
+from jaxdl.rl import Flippers
 from jaxdl.rl.environment import FiniteEnvironment
 from jaxdl.rl.policies import epsilon_greedy_probabilities
 from jaxdl.tasks import q_table
@@ -185,6 +187,34 @@ def test_an_index_of_no_state(index, message):
     with pytest.raises(InputError) as error:
         task.act(params, extra, index)
     assert str(error.value) == message
+
+
+def test_values_of_no_state_are_nan():
+    task = q_table(BOX, initial=3.0)
+    params, extra = task.init(KEY, {"mask": jnp.ones(1)})
+    values = task.predict(params, extra, np.array([-1, 15, 16]))
+    np.testing.assert_array_equal(np.isnan(values).all(1), [True, False, True])
+    assert float(values[1, 0]) == 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Endless(Flippers):
+    """Flippers without a limit, where the box is won on no board."""
+
+    def step(self, state, action, key):
+        after, reward, _, _ = super().step(state, action, key)
+        return after, reward * 0 + 1, jnp.bool_(False), jnp.bool_(False)
+
+
+def test_an_episode_that_never_ends_is_cut(monkeypatch):
+    monkeypatch.setattr(sys.modules["jaxdl.tasks.q_table"], "MOST_MOVES", 7)
+    monkeypatch.setattr(sys.modules["jaxdl.rl.episodes"], "MOST_MOVES", 9)
+    task = q_table(Endless(game="box", size=2))
+    net, state = learned(task, 3)
+    assert int(state.extra["experience"]["visits"].sum()) == 7 * int(
+        state.extra["experience"]["episodes"]
+    )
+    assert jaxdl.evaluate(net, state, Simulated(1, episodes=4), batch_size=4)["moves"] == 9
 
 
 def test_an_evaluation_plays_the_best_moves():

@@ -1,0 +1,46 @@
+"""Options of agents: defaults of each environment, and options that a method does not have."""
+
+import dataclasses
+
+import pytest
+
+from jaxdl.errors import InputError
+from jaxdl.recipes.rewards import PRESETS, AgentOptions, agent_task, with_preset
+from jaxdl.rl import environment
+from jaxdl.runs import RunOptions
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("method", ["dqn", "reinforce"])
+def test_the_defaults_of_each_environment_make_an_agent(name, method):
+    agent = with_preset(AgentOptions(method=method), name)
+    task = agent_task(agent, environment(name))
+    assert task.arguments["discount"] == PRESETS[name].agent["discount"]
+    assert None not in dataclasses.asdict(agent).values()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "sarsa"}, "method: got 'sarsa', allowed: dqn, reinforce"),
+        *(
+            (
+                {"method": "reinforce", name: value},
+                f"{name}: got {value}, allowed: no value, since reinforce has no such option; "
+                "leave it out",
+            )
+            for name, value in (
+                *(("dueling", True), ("double", False), ("n_steps", 2), ("updates", 1)),
+                *(("replay", 100), ("explore_to", 0.1), ("target_rate", 0.5)),
+            )
+        ),
+    ],
+)
+def test_options_of_no_agent(options, message):
+    with pytest.raises(InputError) as error:
+        AgentOptions(**options).validate(RunOptions())
+    assert str(error.value) == message
+
+
+def test_options_of_a_policy_gradient():
+    AgentOptions(method="reinforce", hidden=(8,), discount=0.5).validate(RunOptions())
