@@ -169,11 +169,8 @@ assert max(curves["tanh"][1]) <= 1
 #
 # ## One hidden layer fits any curve
 #
-# Each ReLU adds a bend. So $K$ of them give straight lines between $K + 1$ points of a curve:
-#
-# $$f(x) = y_0 + \sum_k (s_k - s_{k-1}) \max(x - x_k, 0),$$
-#
-# where $s_k$ is the slope of the line that begins at $x_k$. Nothing is trained here.
+# A network with one hidden layer of ReLUs can follow a curve. Here are 4, 16 and 64 units. Nothing is
+# trained: the weights are written down.
 
 # %%
 grid = np.linspace(0, 1, 1000)
@@ -191,6 +188,12 @@ show(pictures / "fits.png", 9)
 assert errors[0] > 4 * errors[1] > 16 * errors[2]
 
 # %% [markdown]
+# Each ReLU adds a bend. So $K$ of them give straight lines between $K + 1$ points of the curve:
+#
+# $$f(x) = y_0 + \sum_k (s_k - s_{k-1}) \max(x - x_k, 0),$$
+#
+# where $s_k$ is the slope of the line that begins at $x_k$.
+#
 # ## The second wrong prediction
 #
 # If one layer can do so much, ten can do more. The weights begin as random numbers that are neither
@@ -213,7 +216,8 @@ plots.activation_histograms(
 )
 show(pictures / "layers.png", 8)
 glorot = found["glorot_normal"].measured
-print("variance before the ReLUs:", glorot.round(4))
+for layer in (0, 4, 9):
+    print(f"variance before the ReLUs of layer {layer + 1}: {glorot[layer]:.4f}")
 assert glorot[9] < glorot[0] / 300
 
 # %% [markdown]

@@ -45,6 +45,8 @@ class AgentOptions:
     """dqn, a deep Q-network, or reinforce, a policy gradient."""
     hidden: tuple[int, ...] | None = None
     """Widths of the hidden layers."""
+    norm: str | None = None
+    """Norm of the hidden layers: layer, rms, batch or none."""
     dueling: bool = False
     """If True, the network adds a value and advantages."""
     discount: float | None = None
@@ -106,14 +108,16 @@ class Preset(NamedTuple):
 
 
 _CONTROL: dict[str, Any] = {
-    "hidden": (64, 64),
+    # Without layer norm, some seeds forget in the last steps what they can do.
+    **{"hidden": (64, 64), "norm": "layer"},
     **{"discount": 0.99, "n_steps": 3, "updates": 2, "replay": 100_000, "replay_batch": 128},
     **{"first_moves": 1_000, "explore_from": 1.0, "explore_to": 0.02, "explore_moves": 15_000},
 }
 
 _RARE = {"n_steps": 1, "replay": 120_000, "explore_from": 0.1, "explore_moves": 60_000}
+_FEW = {"norm": "none", "n_steps": 1, "explore_moves": 5_000}
 _RANDOM = {
-    **{"hidden": (256, 256), "discount": 0.9, "n_steps": 1, "replay": 50_000},
+    **{"hidden": (256, 256), "norm": "none", "discount": 0.9, "n_steps": 1, "replay": 50_000},
     **{"replay_batch": 256, "first_moves": 20_000, "explore_to": 1.0, "explore_moves": 1},
 }
 
@@ -123,7 +127,7 @@ PRESETS: dict[str, Preset] = {
     # Values that start at 0 are too good where each move costs 1, and make the agent explore.
     "mountain_car": Preset(30_000, _CONTROL | _RARE | {"hidden": (128, 128)}, -115.0),
     "acrobot": Preset(15_000, _CONTROL, -100.0),
-    "catch": Preset(3_000, _CONTROL | {"n_steps": 1, "explore_moves": 5_000}, 1.0),
+    "catch": Preset(3_000, _CONTROL | _FEW, 1.0),
     "flippers": Preset(12_000, _CONTROL | _RANDOM, 1.0),
 }
 
@@ -167,9 +171,11 @@ def agent_task(agent: AgentOptions, world: Environment, dtype: Any = None) -> Ta
         length = getattr(world, "limit", getattr(world, "rows", 500))
         discount: Any = agent.discount
         return tasks.reinforce(model, world, discount=discount, length=length)
-    model = models.MLP(hidden, world.actions, dtype=dtype)
+    norm = None if agent.norm == "none" else agent.norm
+    outputs = world.actions + agent.dueling
+    model = models.MLP(hidden, outputs, norm=norm, dtype=dtype)
     if agent.dueling:
-        model = models.Dueling(models.MLP(hidden, world.actions + 1, dtype=dtype))
+        model = models.Dueling(model)
     chosen: dict[str, Any] = {name: getattr(agent, name) for name in Q_OPTIONS}
     chosen["exploration"] = agent.explore_from, agent.explore_to, agent.explore_moves
     return tasks.q_network(model, world, **chosen)

@@ -2,6 +2,7 @@
 
     python -m tests.faults.resume --steps 40 --experiment mlp
     python -m tests.faults.resume --steps 40 --experiment cnn --kill
+    python -m tests.faults.resume --steps 21 --experiment dqn --data simulated --kill
 
 Every process is started as a user would start it. It is interrupted at step k by `--stop-after k`.
 With `--kill`, it receives SIGKILL as soon as the checkpoint of step k is complete. The final
@@ -19,6 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 600
+#: Experiments that consist of one run.
+EXPERIMENTS = ("mlp", "cnn", "dqn")
 
 
 def command(experiment: str, steps: int, data: str, out: Path, *more: str) -> list[str]:
@@ -119,7 +122,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--experiment", default="mlp", choices=["mlp", "cnn"], help="experiment; default: mlp"
+        "--experiment", default="mlp", choices=EXPERIMENTS, help="experiment; default: mlp"
     )
     parser.add_argument("--steps", type=int, default=40, help="length of the run; default: 40")
     parser.add_argument("--data", default="digits", help="data set; default: digits")
