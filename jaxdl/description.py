@@ -38,6 +38,8 @@ TASKS: dict[str, Callable[..., Task]] = {
     "reconstruct": tasks.reconstruct,
     "regress": tasks.regress,
     "reinforce": tasks.reinforce,
+    "translate": tasks.translate,
+    "translate_unpaired": tasks.translate_unpaired,
     "vae": tasks.vae,
 }
 

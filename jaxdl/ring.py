@@ -76,6 +76,29 @@ def push(buffer: Ring, item: Any) -> Ring:
     return Ring(items, buffer.added + 1)
 
 
+def push_all(buffer: Ring, items: Any) -> Ring:
+    """Adds several items in their order; only the newest of them remain if there are too many.
+
+    Args:
+      buffer: the ring.
+      items: arrays `[n, ...]`.
+
+    Returns:
+      The ring with the items.
+
+    Example:
+      >>> buffer = push_all(ring(jnp.zeros(()), 3), jnp.arange(5.0))
+      >>> buffer.items.tolist(), int(buffer.added)
+      ([3.0, 4.0, 2.0], 5)
+    """
+    count = jax.tree.leaves(items)[0].shape[0]
+    dropped = max(0, count - buffer.capacity)
+    numbers = jnp.arange(dropped, count, dtype=jnp.int32)
+    rows = (buffer.added + numbers) % buffer.capacity
+    changed = jax.tree.map(lambda old, x: old.at[rows].set(x[dropped:]), buffer.items, items)
+    return Ring(changed, buffer.added + count)
+
+
 def sample(buffers: Ring, key: Key[Array, ""], count: int, length: int = 1) -> Any:
     """Returns consecutive items from random places of random rings.
 

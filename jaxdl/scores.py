@@ -200,6 +200,61 @@ def psnr(true: Float[np.ndarray, "*D"], estimate: Float[np.ndarray, "*D"]) -> fl
     return -10 * math.log10(error)
 
 
+def ssim(
+    true: Float[np.ndarray, "N H W C"], estimate: Float[np.ndarray, "N H W C"]
+) -> Float[np.ndarray, " N"]:
+    """Computes the structural similarity of images in [0, 1].
+
+        ssim = mean (2 m_x m_y + c_1) (2 v_xy + c_2) / ((m_x^2 + m_y^2 + c_1) (v_x + v_y + c_2))
+
+    The means m, variances v_x, v_y and covariances v_xy are those of windows of 7x7 pixels, with
+    all positions inside of the image. c_1 = 0.01^2 and c_2 = 0.03^2.
+
+    Args:
+      true: the true images x, `[N, H, W, C]`, at least 7x7 pixels.
+      estimate: the estimated images y, of the same shape.
+
+    Returns:
+      `[N]`, at most 1, which equal images have.
+
+    Raises:
+      InputError: unequal shapes, or images with fewer pixels.
+
+    Source: Wang et al. 2004, Image quality assessment: from error visibility to structural
+    similarity. The numbers are those of `skimage.metrics.structural_similarity`.
+
+    Example:
+      >>> x = np.random.default_rng(0).random((2, 8, 8, 1))
+      >>> ssim(x, x).tolist(), bool((ssim(x, 1 - x) < 0).all())
+      ([1.0, 1.0], True)
+    """
+    size = 7
+    shape = np.shape(true)
+    if np.shape(estimate) != shape:
+        raise InputError("estimate", np.shape(estimate), f"the shape of the true images, {shape}")
+    if len(shape) != 4 or min(shape[1:3]) < size:
+        raise InputError("true", list(shape), f"[N, H, W, C] with at least {size}x{size} pixels")
+    x = np.asarray(true, np.float64)
+    y = np.asarray(estimate, np.float64)
+
+    def means(z: np.ndarray) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(z, (size, size), (1, 2))
+        return windows.mean((-1, -2))
+
+    mean_x = means(x)
+    mean_y = means(y)
+    # The sample covariance divides by one less than the number of pixels.
+    factor = size**2 / (size**2 - 1)
+    variance_x = factor * (means(x * x) - mean_x**2)
+    variance_y = factor * (means(y * y) - mean_y**2)
+    covariance = factor * (means(x * y) - mean_x * mean_y)
+    c1 = 0.01**2
+    c2 = 0.03**2
+    above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    below = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    return (above / below).mean((1, 2, 3))
+
+
 def neighbour_accuracy(
     known: Num[np.ndarray, "N D"],
     label: Int[np.ndarray, " N"],

@@ -133,6 +133,8 @@ class Paired:
       name: both names.
       size: size of the smaller set.
       sha256: checksum of both checksums.
+      arrays: fields of both sets, such as `input_a` and `input_b`.
+      preprocessing: none; that of each set is its own.
     """
 
     contiguous = False
@@ -143,6 +145,12 @@ class Paired:
         self.name = f"{a.name} and {b.name}"
         self.size = min(a.size, b.size)
         self.sha256 = hashlib.sha256(f"{a.sha256} {b.sha256}".encode()).hexdigest()
+        self.arrays = {
+            f"{field}_{letter}": array
+            for letter, data in (("a", a), ("b", b))
+            for field, array in data.arrays.items()
+        }
+        self.preprocessing = Preprocessing()
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of steps that read the smaller set once."""

@@ -31,6 +31,7 @@ _LOSSES = {
     "nonsaturating": AdversarialLosses(lambda d: softplus(-d), softplus, lambda d: softplus(-d)),
     "hinge": AdversarialLosses(lambda d: relu(1 - d), lambda d: relu(1 + d), lambda d: -d),
     "wasserstein": AdversarialLosses(lambda d: -d, lambda d: d, lambda d: -d),
+    "least_squares": AdversarialLosses(lambda d: (d - 1) ** 2, jnp.square, lambda d: (d - 1) ** 2),
 }
 
 
@@ -40,14 +41,16 @@ def adversarial_losses(name: str) -> AdversarialLosses:
         nonsaturating:  real softplus(-d),   fake softplus(d),   generator softplus(-d)
         hinge:          real (1 - d)_+,      fake (1 + d)_+,     generator -d
         wasserstein:    real -d,             fake d,             generator -d
+        least_squares:  real (d - 1)^2,      fake d^2,           generator (d - 1)^2
 
     Args:
-      name: "nonsaturating", "hinge" or "wasserstein".
+      name: "nonsaturating", "hinge", "wasserstein" or "least_squares".
 
     Raises:
       InputError: an unknown name.
 
-    Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017 (Wasserstein).
+    Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017 (Wasserstein);
+    Mao et al. 2017 (least squares).
 
     Example:
       >>> loss = adversarial_losses("hinge")

@@ -13,6 +13,7 @@ from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
+from jaxdl.models.unet import PatchDiscriminator, UNet, patch_discriminator
 from jaxdl.models.vgg import vgg, vgg16, vgg19
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "EfficientNet",
     "InvertedResidual",
     "OneHot",
+    "PatchDiscriminator",
     "Reshaped",
     "SequenceNet",
     "Stage",
+    "UNet",
     "UpStage",
     "conv_autoencoder",
     "dcgan",
@@ -37,6 +40,7 @@ __all__ = [
     "encoder_decoder",
     "lecture_cnn_3x3",
     "lecture_cnn_5x5",
+    "patch_discriminator",
     "resnet20",
     "softmax_mlp",
     "table",

@@ -202,7 +202,7 @@ def load_classifier(
         raise InputError("feature_classifier", str(out), allowed)
     classes = train.classes or 0
     state = _restored(out, options, classes, train, result)
-    features_and_labels = _features_and_labels(network(options, classes), state, classes)
+    features_and_labels = features_and_labels_of(network(options, classes), state, classes)
     rows = spread_rows(test.size, MOST_IMAGES)
     arrays = {name: np.asarray(x)[rows] for name, x in test.arrays.items()}
     test = dataclasses.replace(test, arrays=arrays)
@@ -229,7 +229,7 @@ def load_classifier(
     )
 
 
-def _features_and_labels(
+def features_and_labels_of(
     net: CNN, state: State, classes: int
 ) -> Callable[[Images], tuple[Features, ClassLabels]]:
     """Returns the function `FeatureClassifier.features_and_labels` of a trained network."""

@@ -288,7 +288,13 @@ class Run(Generic[C_co]):
         (self.out / name).mkdir(parents=True, exist_ok=True)
         return self.out / name
 
-    def grid(self, step: int, images: np.ndarray, columns: int | None = None) -> None:
+    def grid(
+        self,
+        step: int,
+        images: np.ndarray,
+        columns: int | None = None,
+        title: str = "images from fixed noise",
+    ) -> None:
         """Draws images that were generated at a step into a file, and for TensorBoard."""
         if jax.process_index():
             return
@@ -296,7 +302,7 @@ class Run(Generic[C_co]):
             images,
             self.sample(f"step-{step:07d}.png"),
             columns,
-            title=f"step {step:,}: images from fixed noise",
+            title=f"step {step:,}: {title}",
         )
         if self._board:
             self._board.picture(step, "samples", path)

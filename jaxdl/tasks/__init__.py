@@ -14,6 +14,7 @@ from jaxdl.tasks.regress import regress
 from jaxdl.tasks.reinforce import reinforce
 from jaxdl.tasks.sampling import check_filters, sample_token
 from jaxdl.tasks.task import Task
+from jaxdl.tasks.translate import translate, translate_unpaired
 from jaxdl.tasks.vae import vae
 
 __all__ = [
@@ -33,5 +34,7 @@ __all__ = [
     "regress",
     "reinforce",
     "sample_token",
+    "translate",
+    "translate_unpaired",
     "vae",
 ]
