@@ -42,7 +42,7 @@ from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 class Config(Options):
     """Options of the two translations."""
 
-    run: RunOptions = RunOptions(epochs=40.0, batch_size=16, validation=0.0)
+    run: RunOptions = RunOptions(epochs=22.0, batch_size=16, validation=0.0)
     training: GANTrainingOptions = GANTrainingOptions(
         learning_rate=1e-3, discriminator_learning_rate=4e-4, schedule="cosine", momentum=0.5
     )

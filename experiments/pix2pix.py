@@ -15,8 +15,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-import numpy as np
-
 from jaxdl import plots, tasks
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.errors import InputError

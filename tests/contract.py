@@ -3,6 +3,7 @@
 Each law in `test_contract.py` is checked on every row.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import jaxdl
 from jaxdl import models, nn, rl
 from jaxdl.core import Learner
 from jaxdl.data import Dataset, Simulated
+from jaxdl.data.source import Paired
 from jaxdl.updates import Rule, Update
 
 SIZE = 22
@@ -35,7 +37,7 @@ class Row(NamedTuple):
 
     updates: Callable[[optax.GradientTransformation], tuple[Update | Rule, ...]]
     init: Callable
-    data: Dataset | Simulated
+    data: Dataset | Simulated | Paired
     exact_pmap: bool = False
     pmap: bool = True
     wrap: Callable[[Learner], Learner] = lambda net: net
@@ -224,6 +226,34 @@ def conditional_dcgan() -> Row:
     )
 
 
+def translation() -> Row:
+    """Returns pix2pix with dropout and BatchNorm in the generator."""
+    generator = models.UNet((3, 4), 1, norm="batch", dropout=0.3)
+    discriminator = models.patch_discriminator((6,))
+    task = jaxdl.tasks.translate(generator, discriminator, loss="least_squares", l1=2.0)
+    images = pictures(4, 4, 4, 1)
+    arrays = {**images.arrays, "target": 1 - np.asarray(images["input"])}
+    return Row(
+        lambda optimizer: task.updates(optimizer, optimizer),
+        task.init,
+        dataclasses.replace(images, arrays=arrays),
+    )
+
+
+def unpaired_translation() -> Row:
+    """Returns a CycleGAN with a pool that is filled within three steps."""
+    task = jaxdl.tasks.translate_unpaired(
+        models.UNet((3, 4), 1, norm="instance"), models.patch_discriminator((3,)), pool=10
+    )
+    images = pictures(6, 4, 4, 1)
+    negatives = {**images.arrays, "input": 1 - np.asarray(images["input"])}
+    return Row(
+        lambda optimizer: task.updates(optimizer, optimizer),
+        task.init,
+        jaxdl.data.paired(images, dataclasses.replace(images, arrays=negatives)),
+    )
+
+
 def q_table() -> Row:
     """Returns SARSA in a game with chance, from four-tile boards."""
     game = rl.environment("flippers", game="box", size=2, flips=0.1, limit=8)
@@ -284,6 +314,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     "conditional_vae": lambda: vae(conditional=True),
     "gan": gan,
     "conditional_dcgan": conditional_dcgan,
+    "translation": translation,
+    "unpaired_translation": unpaired_translation,
     "frozen": frozen,
     "pretrained": pretrained,
     "q_table": q_table,

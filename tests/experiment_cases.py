@@ -57,6 +57,7 @@ SLOW = [
     ),
     ("without_networks", ["--augment", "elastic=0.4"], WITHOUT_PICTURES),
     ("dqn", [], {"returns", "episode", "values"}),
+    ("cyclegan", ["--seeds", "2"], {"curves", "training", "translations"}),
     ("tic_tac_toe", ["--seeds", "2"], {"losses", "game", "play"}),
     (
         "dqn",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.ring import push, ring, sample
+from jaxdl.ring import push, push_all, ring, sample
 
 KEY = jax.random.key(5)
 RNG = np.random.default_rng(0)
@@ -17,6 +17,21 @@ RNG = np.random.default_rng(0)
 def several(count):
     """Returns rings of four integers."""
     return jax.vmap(lambda item: ring(item, 4))(jnp.zeros(count, jnp.int32))
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 6, 14])
+def test_several_items_are_added_as_one_after_the_other(count):
+    items = {"x": RNG.normal(size=(count, 2)).astype(np.float32), "n": np.arange(count)}
+    items["n"] = items["n"].astype(np.int32)
+    start = ring(jax.tree.map(lambda x: x[0], items), 5)
+    for i in range(2):
+        start = push(start, {"x": np.float32([i, i]), "n": np.int32(i)})
+    expected = start
+    for i in range(count):
+        expected = push(expected, jax.tree.map(lambda x, i=i: x[i], items))
+    found = jax.jit(push_all)(start, items)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_items_are_those_of_a_deque():

@@ -12,6 +12,7 @@ from jaxdl.scores import (
     neighbour_accuracy,
     precision_recall,
     psnr,
+    ssim,
 )
 
 RNG = np.random.default_rng(0)
@@ -28,6 +29,24 @@ def test_frechet_distance_agrees_with_scipy(size):
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1 + c2 - 2 * root)
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
     assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_agrees_with_scikit_image(channels):
+    metrics = pytest.importorskip("skimage.metrics", reason="needs jaxdl[explain]")
+    x = RNG.random((4, 9, 12, channels))
+    y = (0.7 * x + 0.3 * RNG.random(x.shape)).astype(np.float32)
+    found = ssim(x, y)
+    for a, b, value in zip(x, y.astype(float), found, strict=True):
+        expected = metrics.structural_similarity(a, b, data_range=1.0, channel_axis=-1)
+        assert value == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_allclose(ssim(x, x), 1)
+
+
+@pytest.mark.parametrize("shapes", [((2, 6, 9, 1), (2, 6, 9, 1)), ((2, 8, 8, 1), (2, 8, 8, 3))])
+def test_images_without_a_structural_similarity(shapes):
+    with pytest.raises(InputError):
+        ssim(*map(np.zeros, shapes))
 
 
 def test_frechet_distance_to_the_same_set_is_zero_with_redundant_features():

@@ -133,8 +133,9 @@ class Paired:
       name: both names.
       size: size of the smaller set.
       sha256: checksum of both checksums.
-      arrays: fields of both sets, such as `input_a` and `input_b`.
-      preprocessing: none; that of each set is its own.
+      arrays: fields of both sets, such as `input_a` and `input_b`; and `input`, which is that of
+        the first set. A loaded network reads it.
+      preprocessing: that of the first set.
     """
 
     contiguous = False
@@ -150,7 +151,9 @@ class Paired:
             for letter, data in (("a", a), ("b", b))
             for field, array in data.arrays.items()
         }
-        self.preprocessing = Preprocessing()
+        if "input" in a.arrays:
+            self.arrays["input"] = a.arrays["input"]
+        self.preprocessing = a.preprocessing
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of steps that read the smaller set once."""

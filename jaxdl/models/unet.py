@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxdl.errors import InputError, at_least, integers, of_kind
+from jaxdl.errors import InputError, at_least, in_range, integers, of_kind
 from jaxdl.metrics import wide
 from jaxdl.models.cnn import CNN
 from jaxdl.models.mlp import normalize
@@ -74,7 +74,7 @@ class UNet(nn.Module):
                 activation(name)
         check_norm(self.norm)
         initializer(self.kernel_init)
-        Dropout(self.dropout)
+        in_range("dropout", self.dropout, 0, 1)
         super().__post_init__()
 
     @nn.compact

@@ -70,7 +70,7 @@ class GANOptions:
 
     latent: int = 64
     """Number of latent dimensions of the generator."""
-    loss: Literal["nonsaturating", "hinge", "wasserstein"] = "nonsaturating"
+    loss: Literal["nonsaturating", "hinge", "wasserstein", "least_squares"] = "nonsaturating"
     """Loss of the generator and the discriminator."""
     critic_steps: int = 1
     """Updates of the discriminator for each update of the generator."""

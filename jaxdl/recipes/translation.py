@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
@@ -19,8 +18,8 @@ from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.functions import predict_batched
 from jaxdl.recipes.feature_classifier import (
     ClassLabels,
-    Features,
     FeatureClassifierOptions,
+    Features,
     features_and_labels_of,
     network,
 )

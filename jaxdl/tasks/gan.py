@@ -74,14 +74,15 @@ def gan(
         nonsaturating:  L_D = E softplus(-D(x)) + E softplus(D(G(z))),    L_G = E softplus(-D(G(z)))
         hinge:          L_D = E (1 - D(x))_+    + E (1 + D(G(z)))_+,      L_G = -E D(G(z))
         wasserstein:    L_D = E D(G(z)) - E D(x),                         L_G = -E D(G(z))
+        least_squares:  L_D = E (D(x) - 1)^2 + E D(G(z))^2,               L_G = E (D(G(z)) - 1)^2
         added to L_D:   penalty E (|dD/dx'| - 1)^2 + r1/2 E |dD/dx|^2,    x' = u x + (1 - u) G(z)
 
     The running statistics (`batch_stats`) of a network change in its own update only. The
     discriminator is applied to real and generated examples as two separate batches.
 
     Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al.
-    2017 (Wasserstein, penalty); Salimans et al. 2016 (one-sided smoothing); Mescheder et al. 2018
-    (R1); Miyato et al. 2018 (spectral norm); Zhao et al. 2020, Differentiable augmentation for
+    2017 (Wasserstein, penalty); Mao et al. 2017 (least squares); Salimans et al. 2016 (one-sided
+    smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral norm); Zhao et al. 2020, Differentiable augmentation for
     data-efficient GAN training.
 
     Args:
@@ -89,7 +90,7 @@ def gan(
         networks also get the batch's `label`.
       discriminator: a module called as `discriminator(examples, train=bool) -> scores [B, 1]`.
       latent: number of latent dimensions, at least 1.
-      loss: "nonsaturating", "hinge" or "wasserstein".
+      loss: "nonsaturating", "hinge", "wasserstein" or "least_squares".
       label_smoothing: one-sided label smoothing, in [0, 1): the target probability that a real
         example is generated. Only used in training, and only for the nonsaturating loss.
       penalty: weight of the gradient penalty between real and generated examples. Only used in

@@ -15,6 +15,7 @@ EXPECTED = {
     "nonsaturating": (np.logaddexp(0, -SCORES), np.logaddexp(0, SCORES), np.logaddexp(0, -SCORES)),
     "hinge": (np.maximum(1 - SCORES, 0), np.maximum(1 + SCORES, 0), -SCORES),
     "wasserstein": (-SCORES, SCORES, -SCORES),
+    "least_squares": ((SCORES - 1) ** 2, SCORES**2, (SCORES - 1) ** 2),
 }
 
 
@@ -28,7 +29,8 @@ def test_losses_of_scores_match_numpy(name):
 def test_an_unknown_loss_is_refused():
     with pytest.raises(InputError) as caught:
         adversarial_losses("l2")
-    assert str(caught.value) == "loss: got 'l2', allowed: hinge, nonsaturating, wasserstein"
+    names = "hinge, least_squares, nonsaturating, wasserstein"
+    assert str(caught.value) == f"loss: got 'l2', allowed: {names}"
 
 
 def score(x):

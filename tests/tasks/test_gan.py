@@ -27,6 +27,7 @@ LOSSES = {
     "nonsaturating": lambda real, fake: (softplus(-real) + softplus(fake), softplus(-fake)),
     "hinge": lambda real, fake: (np.maximum(1 - real, 0) + np.maximum(1 + fake, 0), -fake),
     "wasserstein": lambda real, fake: (fake - real, -fake),
+    "least_squares": lambda real, fake: ((real - 1) ** 2 + fake**2, (fake - 1) ** 2),
 }
 
 
@@ -212,7 +213,10 @@ def test_a_gan_learns_the_mean_of_a_gaussian(options, rate, critic_steps):
     ("options", "line"),
     [
         ({"latent": 0}, "latent: got 0, allowed: at least 1"),
-        ({"loss": "mse"}, "loss: got 'mse', allowed: hinge, nonsaturating, wasserstein"),
+        (
+            {"loss": "mse"},
+            "loss: got 'mse', allowed: hinge, least_squares, nonsaturating, wasserstein",
+        ),
         ({"label_smoothing": 1.0}, "label_smoothing: got 1.0, allowed: a number in [0, 1)"),
         ({"label_smoothing": -0.1}, "label_smoothing: got -0.1, allowed: a number in [0, 1)"),
         ({"penalty": -1.0}, "penalty: got -1.0, allowed: a number in [0, inf)"),
