@@ -82,8 +82,8 @@ def gan(
 
     Source: Goodfellow et al. 2014; Lim, Ye 2017 (hinge); Arjovsky et al. 2017, Gulrajani et al.
     2017 (Wasserstein, penalty); Mao et al. 2017 (least squares); Salimans et al. 2016 (one-sided
-    smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral norm); Zhao et al. 2020, Differentiable augmentation for
-    data-efficient GAN training.
+    smoothing); Mescheder et al. 2018 (R1); Miyato et al. 2018 (spectral norm); Zhao et al. 2020,
+    Differentiable augmentation for data-efficient GAN training.
 
     Args:
       generator: a module called as `generator(z [B, latent], train=bool) -> samples`. `Conditional`
