@@ -114,7 +114,7 @@ _CONTROL: dict[str, Any] = {
     **{"first_moves": 1_000, "explore_from": 1.0, "explore_to": 0.02, "explore_moves": 15_000},
 }
 
-_RARE = {"n_steps": 1, "replay": 120_000, "explore_from": 0.1, "explore_moves": 60_000}
+_RARE = {"replay": 120_000, "explore_to": 0.05, "explore_moves": 40_000}
 _FEW = {"norm": "none", "n_steps": 1, "explore_moves": 5_000}
 _RANDOM = {
     **{"hidden": (256, 256), "norm": "none", "discount": 0.9, "n_steps": 1, "replay": 50_000},
@@ -124,7 +124,6 @@ _RANDOM = {
 #: Defaults of each environment, for four environments side by side.
 PRESETS: dict[str, Preset] = {
     "cart_pole": Preset(25_000, _CONTROL, 475.0),
-    # Values that start at 0 are too good where each move costs 1, and make the agent explore.
     "mountain_car": Preset(30_000, _CONTROL | _RARE | {"hidden": (128, 128)}, -115.0),
     "acrobot": Preset(15_000, _CONTROL, -100.0),
     "catch": Preset(3_000, _CONTROL | _FEW, 1.0),
