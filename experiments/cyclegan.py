@@ -7,7 +7,7 @@
 
 The networks see the inputs of one half of the images and the targets of the other half. The truth
 is known, so the outputs are scored against it. A cycle can be perfect because the image in the
-middle hides a message, so the cycle is also measured after small changes of that image.
+middle hides a message. So the cycle is also measured after small changes of that image.
 """
 
 import dataclasses
@@ -26,9 +26,9 @@ from jaxdl.recipes import GANTrainingOptions
 from jaxdl.recipes.translation import (
     TranslationOptions,
     baseline_scores,
+    domain_classifier,
     draw_translations,
     hidden_message,
-    judge_of,
     metrics_of_seeds,
     reversed_pairs,
     score_members,
@@ -66,7 +66,7 @@ class Config(Options):
         return super().validate()
 
     def for_smoke(self) -> Self:
-        translation = dataclasses.replace(self.translation, judge_steps=20)
+        translation = dataclasses.replace(self.translation, classifier_steps=20)
         return dataclasses.replace(super().for_smoke(), translation=translation)
 
 
@@ -132,9 +132,9 @@ def score_directions(
     metrics: dict[str, Any] = {}
     outputs = {}
     for name, (known, asked, translators) in directions.items():
-        judge = judge_of(known, "target", run.config.translation.judge_steps)
-        outputs[name], found = score_members(translators, asked, judge)
-        baselines = baseline_scores(known, asked, judge)
+        classifier = domain_classifier(known, "target", run.config.translation.classifier_steps)
+        outputs[name], found = score_members(translators, asked, classifier)
+        baselines = baseline_scores(known, asked, classifier)
         print(score_table({**baselines, name: found[0]}))
         metrics |= metrics_of_seeds(run, found, f"{name}/")
         for baseline, values in baselines.items():

@@ -31,8 +31,8 @@ from jaxdl.recipes import GANTrainingOptions, fit_and_test
 from jaxdl.recipes.translation import (
     TranslationOptions,
     baseline_scores,
+    domain_classifier,
     draw_translations,
-    judge_of,
     metrics_of_seeds,
     score_members,
     score_table,
@@ -71,7 +71,7 @@ class Config(Options):
         return super().validate()
 
     def for_smoke(self) -> Self:
-        translation = dataclasses.replace(self.translation, judge_steps=20)
+        translation = dataclasses.replace(self.translation, classifier_steps=20)
         return dataclasses.replace(super().for_smoke(), translation=translation)
 
 
@@ -102,10 +102,10 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         return made if method == "adversarial" else made[1:]
 
     state, metrics = fit_and_test(run, config.training, None, task, sets, optimizers=optimizers)
-    judge = judge_of(train, "target", config.translation.judge_steps)
+    classifier = domain_classifier(train, "target", config.translation.classifier_steps)
     translators = [bind(task.predict, each) for each in run.members(state)]
-    outputs, found = score_members(translators, test, judge)
-    baselines = baseline_scores(train, test, judge)
+    outputs, found = score_members(translators, test, classifier)
+    baselines = baseline_scores(train, test, classifier)
     print(score_table({**baselines, method: found[0]}))
     metrics |= metrics_of_seeds(run, found)
     for name, values in baselines.items():

@@ -169,8 +169,8 @@ assert max(curves["tanh"][1]) <= 1
 #
 # ## One hidden layer fits any curve
 #
-# A network with one hidden layer of ReLUs can follow a curve. Here are 4, 16 and 64 units. Nothing is
-# trained: the weights are written down.
+# A network with one hidden layer of ReLUs can follow a curve. Here are 4, 16 and 64 units. Nothing
+# is trained: the weights are written down.
 
 # %%
 grid = np.linspace(0, 1, 1000)

@@ -62,7 +62,7 @@ def _removable(alive: np.ndarray, half: int) -> np.ndarray:
     count = sum(each.astype(np.int8) for each in ring)
     following = [*ring[1:], ring[0]]
     edges = sum((~a & b).astype(np.int8) for a, b in zip(ring, following, strict=True))
-    up, right, down, left = ring[0], ring[2], ring[4], ring[6]
+    up, right, down, left = ring[::2]
     if half == 0:
         sides = ~(up & right & down) & ~(right & down & left)
     else:

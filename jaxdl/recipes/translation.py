@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
 
-import jaxdl
 from jaxdl import models, plots, scores, tasks
+from jaxdl.core import learner
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.translations import TRANSLATIONS, enlarged, translation_pairs
 from jaxdl.errors import InputError, at_least, one_of
@@ -27,10 +27,11 @@ from jaxdl.recipes.images import image_sets
 from jaxdl.rng import root, stream
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
+from jaxdl.training import train
 
 Images = Float[np.ndarray, "N H W C"]
 Translate = Callable[[Images], Images]
-Judge = Callable[[Images], tuple[Features, ClassLabels]]
+Classifier = Callable[[Images], tuple[Features, ClassLabels]]
 
 #: Names of `source` and `target`.
 DOMAINS = ("grey", *TRANSLATIONS)
@@ -61,7 +62,7 @@ class TranslationOptions:
     """Norm of all networks."""
     loss: Literal["nonsaturating", "least_squares", "hinge", "wasserstein"] = "least_squares"
     """Losses of scores."""
-    judge_steps: int = 800
+    classifier_steps: int = 800
     """Steps of the classifier that names the translated images."""
 
     def validate(self, run: RunOptions) -> None:
@@ -70,7 +71,7 @@ class TranslationOptions:
         one_of("target", self.target, DOMAINS)
         if self.source == self.target:
             raise InputError("target", self.target, "another domain than that of the source")
-        at_least("judge_steps", self.judge_steps, 1)
+        at_least("classifier_steps", self.classifier_steps, 1)
         self.generator(1)
         self.discriminator()
 
@@ -132,7 +133,7 @@ def reversed_pairs(pairs: Dataset) -> Dataset:
     return dataclasses.replace(pairs, arrays=arrays, name=f"{pairs.name}, reversed")
 
 
-def judge_of(pairs: Dataset, field: str, steps: int) -> Judge:
+def domain_classifier(pairs: Dataset, field: str, steps: int) -> Classifier:
     """Trains a classifier of one domain, whose features and classes score translated images.
 
     Args:
@@ -151,16 +152,16 @@ def judge_of(pairs: Dataset, field: str, steps: int) -> Judge:
     options = FeatureClassifierOptions()
     model = network(options, pairs.classes)
     task = tasks.classify(model)
-    net = jaxdl.learner(task.init, *task.updates(options.training.make_optimizer(steps)))
+    net = learner(task.init, *task.updates(options.training.make_optimizer(steps)))
     arrays = {"input": np.asarray(pairs[field]), "label": np.asarray(pairs["label"])}
     data = Dataset(arrays, f"{pairs.name}, {field}", pairs.classes)
     size = min(100, data.size)
-    state = jaxdl.train(net, data, key=root(0), steps=steps, batch_size=size)
+    state = train(net, data, key=root(0), steps=steps, batch_size=size)
     return features_and_labels_of(model, state, pairs.classes)
 
 
 def translation_scores(
-    outputs: Images, truth: Images, label: Int[np.ndarray, " N"], judge: Judge
+    outputs: Images, truth: Images, label: Int[np.ndarray, " N"], classifier: Classifier
 ) -> dict[str, float]:
     """Returns the scores of translated images against the truth.
 
@@ -168,17 +169,17 @@ def translation_scores(
       outputs: translated images, `[N, H, W, C]`.
       truth: the images that are right.
       label: their classes, `[N]`.
-      judge: classifier of the domain, of `train_judge`.
+      classifier: classifier of the domain, of `train_judge`.
 
     Returns:
       The scores by name:
 
       - `l1`: mean absolute error; `psnr` in decibels; `ssim`: structural similarity;
-      - `agreement`: share of the outputs that the judge names right;
-      - `frechet`: Fréchet distance of the judge's features of outputs and truth.
+      - `agreement`: share of the outputs that the classifier names right;
+      - `frechet`: Fréchet distance of the classifier's features of outputs and truth.
     """
-    features, named = judge(outputs)
-    known, _ = judge(truth)
+    features, named = classifier(outputs)
+    known, _ = classifier(truth)
     return {
         "l1": float(np.abs(outputs - truth).mean()),
         "psnr": scores.psnr(truth, outputs),
@@ -229,21 +230,23 @@ def _windows(images: Images) -> Float[np.ndarray, "P K"]:
     return np.concatenate([rows, np.ones((len(rows), 1))], 1)
 
 
-def baseline_scores(train: Dataset, test: Dataset, judge: Judge) -> dict[str, dict[str, float]]:
+def baseline_scores(
+    train: Dataset, test: Dataset, classifier: Classifier
+) -> dict[str, dict[str, float]]:
     """Returns the scores of doing nothing, if the shapes allow it, and of the best linear filter.
 
     Args:
-      train: pairs from which the filter is computed.
+      pairs: pairs from which the filter is computed.
       test: pairs that are scored.
-      judge: classifier of the targets.
+      classifier: classifier of the targets.
     """
     x = np.asarray(test["input"])
     truth = np.asarray(test["target"])
     label = np.asarray(test["label"])
-    fitted = linear_filter(np.asarray(train["input"]), np.asarray(train["target"]))
-    found = {"linear_filter": translation_scores(fitted(x), truth, label, judge)}
+    fitted = linear_filter(np.asarray(pairs["input"]), np.asarray(pairs["target"]))
+    found = {"linear_filter": translation_scores(fitted(x), truth, label, classifier)}
     if x.shape == truth.shape:
-        found = {"nothing": translation_scores(x, truth, label, judge), **found}
+        found = {"nothing": translation_scores(x, truth, label, classifier), **found}
     return found
 
 
@@ -298,14 +301,14 @@ def hidden_message(
 
 
 def score_members(
-    translators: Sequence[Translate], pairs: Dataset, judge: Judge
+    translators: Sequence[Translate], pairs: Dataset, classifier: Classifier
 ) -> tuple[Images, list[dict[str, float]]]:
     """Translates the inputs of pairs with the network of each seed, and scores the results.
 
     Args:
       translators: a function of images for each seed.
       pairs: pairs `input` and `target`, with `label`.
-      judge: classifier of the targets.
+      classifier: classifier of the targets.
 
     Returns:
       The images of the first seed, and the scores of each seed.
@@ -314,7 +317,7 @@ def score_members(
     truth = np.asarray(pairs["target"])
     label = np.asarray(pairs["label"])
     outputs = [predict_batched(each, x) for each in translators]
-    return outputs[0], [translation_scores(each, truth, label, judge) for each in outputs]
+    return outputs[0], [translation_scores(each, truth, label, classifier) for each in outputs]
 
 
 def metrics_of_seeds(

@@ -298,12 +298,8 @@ class Run(Generic[C_co]):
         """Draws images that were generated at a step into a file, and for TensorBoard."""
         if jax.process_index():
             return
-        path = image_grid(
-            images,
-            self.sample(f"step-{step:07d}.png"),
-            columns,
-            title=f"step {step:,}: {title}",
-        )
+        path = self.sample(f"step-{step:07d}.png")
+        image_grid(images, path, columns, title=f"step {step:,}: {title}")
         if self._board:
             self._board.picture(step, "samples", path)
 

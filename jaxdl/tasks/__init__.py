@@ -14,7 +14,8 @@ from jaxdl.tasks.regress import regress
 from jaxdl.tasks.reinforce import reinforce
 from jaxdl.tasks.sampling import check_filters, sample_token
 from jaxdl.tasks.task import Task
-from jaxdl.tasks.translate import translate, translate_unpaired
+from jaxdl.tasks.translate import translate
+from jaxdl.tasks.translate_unpaired import translate_unpaired
 from jaxdl.tasks.vae import vae
 
 __all__ = [

@@ -179,10 +179,10 @@ def describe_nonfinite(metrics: Metrics, state: State) -> str:
     names = [name for name, pair in metrics.items() if not all(np.isfinite(x).all() for x in pair)]
     passed = finite_on_host(state)
     failed = [_first_failed(passed, part) for part in ("params", "extra")]
-    found = [name for name in failed if name] or [_first_failed(passed)]
+    found = [name for name in (*failed, _first_failed(passed)) if name]
     where = "all leaves of the state are finite"
-    if found[0]:
-        where = f"first leaf that is not finite: {' and '.join(map(str, found))}"
+    if found:
+        where = f"first leaf that is not finite: {' and '.join(dict.fromkeys(found))}"
     return f"{', '.join(names)} is not finite; {where}"
 
 

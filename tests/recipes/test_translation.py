@@ -1,4 +1,4 @@
-"""Scores of translations: the best linear filter, hidden messages, judges, and bad options."""
+"""Scores of translations: the best linear filter, hidden messages, classifiers, and bad options."""
 
 import numpy as np
 import pytest
@@ -9,9 +9,9 @@ from jaxdl.errors import InputError
 from jaxdl.recipes.translation import (
     TranslationOptions,
     baseline_scores,
+    domain_classifier,
     draw_translations,
     hidden_message,
-    judge_of,
     linear_filter,
     reversed_pairs,
     translation_scores,
@@ -62,14 +62,14 @@ def labelled():
     return Dataset({"input": x, "target": 1 - x, "label": label}, "levels", 3)
 
 
-def test_a_judge_names_the_images_of_its_domain():
+def test_a_classifier_names_the_images_of_its_domain():
     pairs = labelled()
-    judge = judge_of(pairs, "target", 40)
+    classifier = domain_classifier(pairs, "target", 40)
     truth = np.asarray(pairs["target"])
-    scores = translation_scores(truth, truth, pairs["label"], judge)
+    scores = translation_scores(truth, truth, pairs["label"], classifier)
     assert scores["l1"] == 0 and scores["psnr"] == np.inf and scores["ssim"] == 1
     assert scores["agreement"] > 0.9 and scores["frechet"] < 1e-3
-    baselines = baseline_scores(pairs, pairs, judge)
+    baselines = baseline_scores(pairs, pairs, classifier)
     assert list(baselines) == ["nothing", "linear_filter"]
     assert baselines["linear_filter"]["l1"] < 1e-3 < baselines["nothing"]["l1"]
 
@@ -92,7 +92,7 @@ def test_a_picture_has_a_column_for_each_class(tmp_path):
     [
         ({"source": "thick", "target": "thick"}, "target: got 'thick', allowed: another domain"),
         ({"source": "blurred"}, "source: got 'blurred', allowed: coloured, grey, "),
-        ({"source": "thin", "judge_steps": 0}, "judge_steps: got 0, allowed: at least 1"),
+        ({"source": "thin", "classifier_steps": 0}, "classifier_steps: got 0, allowed: at least 1"),
         ({"source": "thin", "features": (8,)}, "features: got (8,), allowed: a sequence of at"),
         ({"source": "thin", "patches": ()}, "features: got (), allowed: at least one width"),
     ],
@@ -103,7 +103,7 @@ def test_options_out_of_range(options, message):
     assert str(error.value).startswith(message)
 
 
-def test_a_judge_needs_classes():
+def test_a_classifier_needs_classes():
     pairs = Dataset({"input": IMAGES, "target": IMAGES}, "pairs")
     with pytest.raises(InputError, match="data: got 'pairs', allowed: images with classes"):
-        judge_of(pairs, "target", 1)
+        domain_classifier(pairs, "target", 1)

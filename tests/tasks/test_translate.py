@@ -1,7 +1,5 @@
-"""Image to image: losses against their formulas, the pool, separate updates, bad inputs."""
+"""Image to image from pairs: losses against their formulas, bad inputs."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -11,9 +9,7 @@ from jaxdl.data import Dataset
 from jaxdl.errors import InputError
 from jaxdl.metrics import mean
 from jaxdl.models import MLP, Reshaped, UNet, patch_discriminator
-from jaxdl.ring import push_all, ring
-from jaxdl.tasks import translate, translate_unpaired
-from jaxdl.tasks.translate import _some_earlier
+from jaxdl.tasks import translate
 
 KEY = jaxdl.root(4)
 RNG = np.random.default_rng(1)
@@ -78,114 +74,6 @@ def test_without_a_discriminator_the_error_is_the_loss():
     assert float(jaxdl.evaluate(net, state, data)["l1"]) < error / 3
 
 
-@pytest.mark.parametrize("identity", [0.0, 0.5])
-def test_losses_of_a_cycle_follow_from_the_networks(identity):
-    task = translate_unpaired(NET, PATCHES, cycle=4.0, identity=identity, loss="hinge")
-    batch = {"input_a": X, "input_b": T, "mask_a": MASK}
-    params, extra = task.init(KEY, batch)
-    nets = params["generators"]
-    judges = params["discriminators"]
-    losses = []
-    cycles = []
-    same = []
-    of_judges = []
-    for x, real, forth, back, there, rows in (
-        (X, T, "a_to_b", "b_to_a", "b", ROWS),
-        (T, X, "b_to_a", "a_to_b", "a", np.arange(6)),
-    ):
-        fake = apply(NET, nets[forth], x).astype(np.float32)
-        cycle = per_image(abs(x - apply(NET, nets[back], fake)))[rows]
-        kept = per_image(abs(x - apply(NET, nets[back], x)))[rows]
-        score = apply(PATCHES, judges[there], fake)
-        losses.append((-per_image(score)[rows] + 4 * cycle + 4 * identity * kept).mean())
-        cycles.append(cycle)
-        same.append(kept)
-        score_real = per_image(np.maximum(1 - apply(PATCHES, judges[there], real), 0))
-        score_fake = per_image(np.maximum(1 + score, 0))[rows]
-        real_rows = ROWS if there == "a" else np.arange(6)
-        of_judges.append((score_real[real_rows].mean() + score_fake.mean()) / 2)
-    expected = {
-        "generator_loss": sum(losses),
-        "cycle": np.concatenate(cycles).mean(),
-        "discriminator_loss": sum(of_judges),
-    }
-    if identity:
-        expected["identity"] = np.concatenate(same).mean()
-    found = {}
-    for loss in (task.generator_loss, task.discriminator_loss):
-        _, (_, metrics) = loss(params, extra, batch, KEY, train=False)
-        found |= means(metrics)
-    found = {name: value for name, value in found.items() if name in expected or name == "identity"}
-    assert found == pytest.approx(expected, rel=1e-4)
-    np.testing.assert_allclose(
-        task.back(params, extra, T), apply(NET, nets["b_to_a"], T), rtol=1e-4, atol=1e-6
-    )
-
-
-def test_the_four_networks_begin_with_other_weights():
-    task = translate_unpaired(NET, PATCHES)
-    params, _ = task.init(KEY, {"input_a": X, "input_b": T})
-    for group in params.values():
-        first, second = (jax.tree.leaves(each)[1] for each in group.values())
-        assert float(jnp.abs(first - second).max()) > 1e-3
-
-
-def test_the_pool_contains_the_newest_outputs():
-    task = translate_unpaired(NET, PATCHES, pool=8)
-    still = optax.sgd(0.0)
-    net = jaxdl.learner(task.init, *task.updates(SGD, still))
-    batch = {"input_a": X, "input_b": T}
-    state = net.init(KEY, batch)
-    outputs = {
-        "b": np.asarray(task.predict(state.params, state.extra, X)),
-        "a": np.asarray(task.back(state.params, state.extra, T)),
-    }
-    for i in range(3):
-        state, _ = jax.jit(net.step)(state, batch, jax.random.fold_in(KEY, i))
-    for name, expected in outputs.items():
-        pool = state.extra["pool"][name]
-        assert int(pool.added) == 18
-        rows = np.resize(np.arange(6), 18)[-8:]
-        found = np.roll(np.asarray(pool.items), -(18 % 8), 0)
-        np.testing.assert_allclose(found, expected[rows], rtol=1e-5, atol=1e-6)
-
-
-def test_earlier_images_take_half_of_the_places():
-    fake = jnp.asarray(RNG.random((400, 2, 2, 1)), jnp.float32)
-    empty = ring(fake[0], 5)
-    np.testing.assert_array_equal(_some_earlier(empty, fake, KEY), fake)
-    pool = push_all(empty, jnp.arange(3.0)[:, None, None, None] * jnp.ones((3, 2, 2, 1)) + 5)
-    shown = np.asarray(_some_earlier(pool, fake, KEY))
-    old = shown.min((1, 2, 3)) >= 5
-    assert 0.42 < old.mean() < 0.58
-    assert set(shown[old].ravel().tolist()) == {5.0, 6.0, 7.0}
-    np.testing.assert_array_equal(shown[~old], fake[~old])
-
-
-def test_domains_with_other_channels_have_other_generators():
-    colour = np.repeat(T, 3, -1)
-    task = translate_unpaired(UNet((3, 4), 3), PATCHES, backward=UNet((3, 4), 1), identity=0.0)
-    params, extra = task.init(KEY, {"input_a": X, "input_b": colour})
-    assert task.predict(params, extra, X).shape == (6, 8, 8, 3)
-    assert task.back(params, extra, colour).shape == (6, 8, 8, 1)
-
-
-def test_loading_a_cycle(tmp_path):
-    task = translate_unpaired(NET, PATCHES, pool=4)
-    net = jaxdl.learner(task.init, *task.updates(SGD, SGD))
-    sets = [Dataset({"input": x}, name) for x, name in ((X, "a"), (T, "b"))]
-    both = jaxdl.data.paired(*sets)
-    state = jaxdl.train(net, both, key=KEY, steps=3, batch_size=4)
-    jaxdl.save(tmp_path, task, state, both)
-    network = jaxdl.load(tmp_path)
-    for name in ("predict", "back"):
-        expected = jaxdl.bind(task.functions[name], state)(X)
-        np.testing.assert_allclose(getattr(network, name)(X), expected, rtol=1e-5, atol=1e-6)
-    expected = jaxdl.evaluate(net, state, both, batch_size=4)["cycle"]
-    metrics = network.evaluate(both, batch_size=8)
-    assert metrics["cycle"] == pytest.approx(float(expected), rel=1e-5)
-
-
 FLAT = Reshaped(MLP((4,), 32), (8, 4, 1))
 
 
@@ -206,21 +94,6 @@ FLAT = Reshaped(MLP((4,), 32), (8, 4, 1))
             "target: got [4, 8], allowed: images as large as the input, [8, 8]",
         ),
         (lambda: translate(NET).init(KEY, {"input": X}), "fields: got ['input'], allowed: also 't"),
-        (lambda: translate_unpaired(NET, PATCHES, cycle=-1.0), "cycle: got -1.0, allowed: "),
-        (lambda: translate_unpaired(NET, PATCHES, pool=-1), "pool: got -1, allowed: at least 0"),
-        (lambda: translate_unpaired(NET, UNet), "discriminator: got 'the class UNet', allowed"),
-        (
-            lambda: translate_unpaired(NET, PATCHES).init(
-                KEY, {"input_a": X, "input_b": np.repeat(T, 3, -1)}
-            ),
-            "generator a_to_b: got [8, 8, 1], allowed: images like those of domain b, [8, 8, 3]",
-        ),
-        (
-            lambda: translate_unpaired(UNet((3, 4), 3), PATCHES, backward=NET).init(
-                KEY, {"input_a": X, "input_b": np.repeat(T, 3, -1)}
-            ),
-            "identity: got 0.5, allowed: 0, for domains whose images have different shapes",
-        ),
     ],
 )
 def test_options_out_of_range(make, message):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from jaxdl.errors import InputError
-from jaxdl.recipes.rewards import PRESETS, AgentOptions, agent_task, with_preset
+from jaxdl.recipes.agent_options import PRESETS, AgentOptions, agent_task, with_preset
 from jaxdl.rl import environment
 from jaxdl.runs import RunOptions
 
