@@ -62,7 +62,7 @@ class TranslationOptions:
     """Norm of all networks."""
     loss: Literal["nonsaturating", "least_squares", "hinge", "wasserstein"] = "least_squares"
     """Losses of scores."""
-    classifier_steps: int = 800
+    classifier_steps: int = 400
     """Steps of the classifier that names the translated images."""
 
     def validate(self, run: RunOptions) -> None:
