@@ -302,6 +302,7 @@ SLOW_COMPARED = [
         {"autoencoder", "vae"},
         {"latent_maps.png"},
     ),
+    ("pix2pix", [], {"l1", "adversarial"}, {"comparison.png"}),
     (
         "memory",
         ["--cells", "lstm", "--lengths", "8", "12", "--seeds", "2"],

@@ -231,7 +231,7 @@ def _windows(images: Images) -> Float[np.ndarray, "P K"]:
 
 
 def baseline_scores(
-    train: Dataset, test: Dataset, classifier: Classifier
+    pairs: Dataset, test: Dataset, classifier: Classifier
 ) -> dict[str, dict[str, float]]:
     """Returns the scores of doing nothing, if the shapes allow it, and of the best linear filter.
 
