@@ -9,6 +9,7 @@ from jaxdl.models.dcgan import dcgan
 from jaxdl.models.dueling import Dueling
 from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
+from jaxdl.models.pixelcnn import PixelCNN
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
@@ -27,6 +28,7 @@ __all__ = [
     "EfficientNet",
     "InvertedResidual",
     "OneHot",
+    "PixelCNN",
     "Reshaped",
     "SequenceNet",
     "Stage",
