@@ -27,7 +27,7 @@ NAMES = [
     *("eigenvalue", "matching", "gradient_noise"),
     *("style", "random_layer", "folds", "search"),
     *("curve", "few_labels", "random_labels", "bias_variance", "features"),
-    "step",
+    *("step", "binarize"),
 ]
 
 

@@ -69,6 +69,7 @@ from jaxdl.plots.numbers import (
 from jaxdl.plots.overfitting import best_stop, error_curves, spread_bars
 from jaxdl.plots.page import page
 from jaxdl.plots.perceptron import TwoClasses, perceptron_gif, perceptron_sheet, separators
+from jaxdl.plots.pixels import completions, drawing_gif, reach_maps
 from jaxdl.plots.play import play_page
 from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, roc_curves
 from jaxdl.plots.regression import predicted_values
@@ -98,6 +99,7 @@ __all__ = [
     "best_stop",
     "board_rows",
     "capacity_curves",
+    "completions",
     "computation_gif",
     "computation_graph",
     "confusion_matrix",
@@ -128,6 +130,7 @@ __all__ = [
     "draw_roc_curves",
     "draw_text_heatmap",
     "draw_tiles",
+    "drawing_gif",
     "eigen_images",
     "episode_gif",
     "error_bars",
@@ -171,6 +174,7 @@ __all__ = [
     "predicted_values",
     "prediction_titles",
     "rate_curve",
+    "reach_maps",
     "reconstructions",
     "reliability_diagram",
     "return_curves",

@@ -31,9 +31,7 @@ Label = Int[Array, " B"] | None
 
 
 @recorded
-def autoregressive(
-    model: PixelNet, *, binarize: Literal["dynamic"] | float | None = None
-) -> Task:
+def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | None = None) -> Task:
     """Returns the functions that train and apply an autoregressive model of images.
 
         L = -1/M sum_i m_i sum_k log p(x_ik | x_i1 .. x_i,k-1),    M = HW sum_i m_i
