@@ -10,6 +10,7 @@ from jaxdl.models.dueling import Dueling
 from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.pixelcnn import PixelCNN
+from jaxdl.models.pixelrnn import PixelRNN
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
@@ -29,6 +30,7 @@ __all__ = [
     "InvertedResidual",
     "OneHot",
     "PixelCNN",
+    "PixelRNN",
     "Reshaped",
     "SequenceNet",
     "Stage",

@@ -116,7 +116,8 @@ class MaskedConv(ConvLayer):
         elif height == 1:
             # No row above needs the columns to the right.
             shape = (1, width // 2 + self.centre)
-        return self._convolve(partial(self._masked, part=part), x, shape)
+        biased = part != "above" or self.rows
+        return self._convolve(partial(self._masked, part=part), x, shape, biased=biased)
 
     def _masked(self, x: Array, kernel: Array, *, part: Part) -> Array:
         """Computes a part of the convolution with a kernel of the shape of the window."""

@@ -57,7 +57,7 @@ def reach_maps(
             ax.imshow(shown, cmap="viridis", vmin=low)
             ax.plot(pixel[1], pixel[0], "s", color=RED, markersize=6)
             hidden = int((blind(each, pixel)).sum())
-            ax.set_title(f"{name}\n{hidden} earlier pixels unseen")
+            ax.set_title(f"{name}: {hidden} earlier pixels unseen", fontsize=9)
             ax.set_xticks([])
             ax.set_yticks([])
             ax.grid(False)

@@ -29,8 +29,8 @@ from jaxdl.tasks import Task
 from jaxdl.tasks.autoregressive import quantized
 
 #: Height and width of the images of a picture of reaches, and its red pixel.
-REACH_SIZE = (17, 17)
-REACH_PIXEL = (11, 8)
+REACH_SIZE = (13, 13)
+REACH_PIXEL = (8, 6)
 
 #: Images that are sampled at once.
 SAMPLED = 500
