@@ -162,7 +162,7 @@ class ConvLayer(nn.Module):
     def _convolve(
         self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any, biased: bool = True
     ) -> Array:
-        """Computes `convolve(x, w, *args)` with a kernel of this window, plus the bias if biased."""
+        """Computes `convolve(x, w, *args)` with a kernel of this window, and adds the bias."""
         if 0 in x.shape[-1:]:
             raise InputError("x", x.shape, "at least 1 channel")
         for count in x.shape[-1:]:

@@ -42,7 +42,7 @@ def looped(layer: MaskedConv, variables: dict) -> np.ndarray:
             same = f == up and (g == side or layer.rows)
             if not (earlier or (same and layer.centre)):
                 continue
-            if 0 <= row and 0 <= column < width:
+            if row >= 0 and 0 <= column < width:
                 y[:, i, j] += X[:, row, column] @ kernel[f, g]
     return y
 
