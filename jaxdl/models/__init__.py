@@ -16,6 +16,7 @@ from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
 from jaxdl.models.vgg import vgg, vgg16, vgg19
+from jaxdl.models.wavenet import WaveNet
 
 __all__ = [
     "CNN",
@@ -35,6 +36,7 @@ __all__ = [
     "SequenceNet",
     "Stage",
     "UpStage",
+    "WaveNet",
     "conv_autoencoder",
     "dcgan",
     "efficientnet_lite0",

@@ -76,6 +76,7 @@ from jaxdl.plots.regression import predicted_values
 from jaxdl.plots.schedules import BatchSize, batch_sizes, schedule_lines, value_curves
 from jaxdl.plots.selection import fold_scores, rate_curve
 from jaxdl.plots.sets import show
+from jaxdl.plots.sound import spectra, waves
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 from jaxdl.plots.transfer import label_curves
 from jaxdl.plots.units import layer_maps, unit_images
@@ -184,6 +185,7 @@ __all__ = [
     "share_bars",
     "shift_curves",
     "show",
+    "spectra",
     "spread_bars",
     "sums_by_position",
     "text_heatmap",
@@ -194,6 +196,7 @@ __all__ = [
     "value_curves",
     "value_map",
     "variance_by_layer",
+    "waves",
     "windows_along_a_line",
     "worst",
 ]
