@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.models.pixel_net import PixelNet, pushed
 from jaxdl.nn.arrays import match_varying_axes
-from jaxdl.nn.conv import Conv
+from jaxdl.nn.conv import conv2d
 from jaxdl.nn.masked_conv import MaskedConv
 from jaxdl.nn.recurrence import lstm_cell
 
@@ -38,7 +38,8 @@ class RowLSTM(nn.Module):
 
     def setup(self) -> None:
         self.left = MaskedConv(4 * self.features, (1, 3), dtype=self.dtype)
-        self.up = Conv(4 * self.features, (1, 3), use_bias=False, dtype=self.dtype)
+        shape = (1, 3, self.features, 4 * self.features)
+        self.recurrent = self.param("recurrent", initializers.lecun_normal(), shape)
 
     def __call__(
         self, x: Float[Array, "B H W F"], pixels: Float[Array, "B H W 2"]
@@ -46,19 +47,18 @@ class RowLSTM(nn.Module):
         """Computes the outputs of whole images; `pixels` are the network's own inputs."""
         a = self.left(x).swapaxes(0, 1)
         zeros = jnp.zeros_like(x[:, 0])
-        # The first call makes the parameters, which a loop cannot do.
-        self.up(zeros[:, None])
         start, a = match_varying_axes((zeros, zeros), a)
-        variables = self.up.variables
-        up = self.up.clone(parent=None)
 
         def step(carry: tuple[Array, Array], a: Array) -> tuple[tuple[Array, Array], Array]:
-            context = up.apply(variables, carry[1][:, None])[:, 0]
-            carry = self.cell(a + context, carry)
+            carry = self.cell(a + self._up(carry[1]), carry)
             return carry, carry[1]
 
         _, h = lax.scan(step, start, a)
         return x + h.swapaxes(0, 1)
+
+    def _up(self, h: Float[Array, "B W F"]) -> Float[Array, "B W 4F"]:
+        """Returns the share of the row above in the gates of a row."""
+        return conv2d(h[:, None], self.recurrent.astype(h.dtype))[:, 0]
 
     def cell(self, a: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         """Computes one step of the LSTM for all pixels `[..., 4F]`."""
@@ -74,7 +74,7 @@ class RowLSTM(nn.Module):
     def above(self, state: Any) -> Any:
         """Returns what a row needs from the rows above, for each pixel, `[B, W, ...]`."""
         c, h = state
-        return self.up(h[:, None])[:, 0], c
+        return self._up(h), c
 
     def own(self, queue: Array, context: Any, x: Float[Array, "B F"]) -> tuple[Array, Any, Any]:
         """Returns the output of one pixel, the queue after it, and what it keeps."""

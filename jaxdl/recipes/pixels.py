@@ -131,7 +131,6 @@ def run_pixels(
     task = tasks.autoregressive(model, binarize=pixels.of_task)
     classifier = classifier_of_classes(options, pixels.feature_classifier, train, test)
     sets = {part: pixels.prepared(each, int(part == "test")) for part, each in sets.items()}
-    sets = {part: _unlabelled(each, classes) for part, each in sets.items()}
     example = {"label": np.zeros(1, np.int32)} if classes else {}
     print(table(model, train["input"][:1], **example), "\n")
     grid_labels = _grid_labels(classes)
@@ -148,14 +147,6 @@ def run_pixels(
         metrics |= _sample_metrics(run, task, members, classifier, pixels, classes)
     write_pictures(run, task, members[0], sets["test"], grid_labels, reaches())
     return run.finish(state, metrics, **sets)
-
-
-def _unlabelled(data: Dataset, classes: int | None) -> Dataset:
-    """Returns a set without its labels for an unconditional network."""
-    if classes is not None or "label" not in data.arrays:
-        return data
-    arrays = {name: each for name, each in data.arrays.items() if name != "label"}
-    return dataclasses.replace(data, arrays=arrays, class_names=None)
 
 
 def _grid_labels(classes: int | None) -> Int[np.ndarray, " N"] | None:
@@ -221,8 +212,9 @@ def _draw_metrics(
         return {}
     found = np.zeros((len(members), pixels.draws))
     for draw in range(pixels.draws):
-        data = _unlabelled(pixels.prepared(test, 1, draw), classes)
-        inputs = [np.asarray(each) for name, each in data.arrays.items() if name != "mask"]
+        data = pixels.prepared(test, 1, draw)
+        fields = ("input",) if classes is None else ("input", "label")
+        inputs = [np.asarray(data[field]) for field in fields]
         for i, member in enumerate(members):
             found[i, draw] = test_nats(task, member, inputs).mean()
     return {

@@ -86,7 +86,7 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
 
     def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
         check_fields(batch, "input")
-        return init_variables(model, key, {"input": batch["input"]}, label=batch.get("label"))
+        return init_variables(model, key, {"input": batch["input"]}, label=_label(model, batch))
 
     def nll(params: Params, extra: Any, inputs: Float[Array, "B H W 1"], label: Label = None):
         check_label(model.classes, label)
@@ -104,6 +104,13 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
         "sample": _sampler(model),
     }
     return Task(init, one_update(functions["loss"]), functions)
+
+
+def _label(model: PixelNet, batch: Batch) -> Label:
+    """Returns the classes of a batch for a conditional model, else None."""
+    if model.classes is None:
+        return None
+    return batch.get("label")
 
 
 def quantized(x: Float[Array, "*B"], levels: int) -> Float[Array, "*B"]:
@@ -155,7 +162,7 @@ def _loss(
         quantized(x, model.levels),
         jax.random.fold_in(key, 0),
         train=train,
-        label=batch.get("label"),
+        label=_label(model, batch),
     )
     nats = _entropies(logits, x, model.levels).sum((1, 2))
     pixels = math.prod(model.size)
