@@ -30,7 +30,7 @@ class GatedBlock(nn.Module):
       features: F, the width of both stacks.
       kernel_size: size of the window of `rows`, and the width of that of `left`.
       conditional: if True, e is a linear function of a class, one for each stack.
-      dropout: dropout rate of the input of `left`, in [0, 1).
+      dropout: dropout rate of the inputs of `rows` and `left`, in [0, 1).
       dtype: dtype of the computation.
     """
 
@@ -61,7 +61,7 @@ class GatedBlock(nn.Module):
 
     def __call__(self, v: Array, h: Array, e: Array | None, train: bool) -> tuple[Array, Array]:
         """Computes both stacks of whole images."""
-        u = self.rows(v)
+        u = self.rows(self.drop(v, train))
         v, context = self._vertical(v, u, e)
         return v, self._horizontal(h, self.left(self.drop(h, train)), context)
 
