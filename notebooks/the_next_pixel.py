@@ -11,7 +11,7 @@
 # # The next pixel
 #
 # A network that predicts the next pixel from all pixels before it can draw. It draws one pixel,
-# looks at what it has drawn, and predicts again. It also knows the exact probability of every
+# looks at the result, and predicts again. It also knows the exact probability of every
 # image. This notebook trains such networks on small digits, finds a corner that they cannot see,
 # lets them complete half a digit, and ends with sound. Three predictions are wrong at first, and
 # each one is repaired. It takes about a minute on two cores.
@@ -55,8 +55,8 @@ show(train["input"][:20], "twenty digits, black and white")
 # %% [markdown]
 # ## Every pixel for itself
 #
-# **The prediction:** the digits are made of pixels, and each pixel has a probability of being
-# white. If we know all 64 probabilities, we can draw digits.
+# **The prediction:** each pixel has a probability of being white. If we know all 64
+# probabilities, we can make digits.
 
 # %%
 p = np.asarray(train["input"]).mean(0).clip(0.002, 0.998)
@@ -71,7 +71,7 @@ print(f"independent pixels: {nats_alone:.1f} nats per test image")
 # No digit appears. Whether a pixel is white depends on the others. The probability of an image is
 # a product, without any approximation:
 #
-# $$p(x) = p(x_1) \, p(x_2 \mid x_1) \, p(x_3 \mid x_1, x_2) \cdots p(x_{64} \mid x_1, \dots, x_{63}).$$
+# $$p(x) = p(x_1) \, p(x_2 \mid x_1) \cdots p(x_{64} \mid x_1, \dots, x_{63}).$$
 #
 # One network can compute all 64 factors in one pass, if each output depends on earlier pixels
 # only. A **masked convolution** has zeros in its kernel at the pixel itself and at all later ones.
@@ -165,15 +165,15 @@ model = models.PixelCNN(
 )
 task = tasks.autoregressive(model)
 steps = 400
-net = jaxdl.learner(task.init, *task.updates(optax.adam(optax.cosine_onecycle_schedule(steps, 0.01))))
+rate = optax.cosine_onecycle_schedule(steps, 0.01)
+net = jaxdl.learner(task.init, *task.updates(optax.adam(rate)))
 state = jaxdl.train(net, train, key=jaxdl.root(0), steps=steps, batch_size=32)
 nats = jaxdl.evaluate(net, state, test)["nats"]
 print(f"the network: {nats:.1f} nats per test image; independent pixels: {nats_alone:.1f}")
 assert nats < 0.75 * nats_alone
 
 # %% [markdown]
-# An image is drawn in 64 steps: compute the probability of the next pixel, draw it at random, and
-# continue. Each row is a class:
+# An image needs 64 steps: compute the probability of the next pixel, sample it, and continue. Each row is a class:
 
 # %%
 draw = jaxdl.bind(task.sample, state)
@@ -199,7 +199,7 @@ assert different > 50
 #
 # ## Half a digit
 #
-# The network can also continue what somebody else has begun. It gets the upper half of test
+# The network can also continue an image that another hand has begun. It gets the upper half of test
 # digits, and completes each one several times:
 
 # %%
@@ -216,7 +216,7 @@ show(side_by_side.reshape(-1, 8, 8, 1), "left: the whole digit; right: nine lowe
 # ## One sample after the other
 #
 # Sound is a sequence, too: 8,000 samples each second. Here it is the sum of three sines of random
-# strength, plus noise. A sample becomes one of 64 levels, which are close together for quiet sounds.
+# strength, plus noise. A sample becomes one of 64 levels. They are close together for quiet sounds.
 
 # %%
 levels = 64
@@ -231,8 +231,8 @@ axes.set_title("40 ms of sound: three sines, and noise", fontsize=9)
 axes.legend()
 
 # %% [markdown]
-# **The prediction:** a sound changes little from one sample to the next, so the last sample tells
-# almost everything.
+# **The prediction:** a sound changes little from one sample to the next, so the last sample is
+# almost enough.
 
 # %%
 context = 128
@@ -247,8 +247,7 @@ print(f"from the last sample: {bits_of_last:.2f} bits; the least possible: {opti
 assert bits_of_last > optimum + 0.5
 
 # %% [markdown]
-# The noise is the only thing that cannot be predicted, and its entropy is known. What is missing is
-# a longer memory. In a **WaveNet** the taps of layer $l$ are $2^l$ samples apart, so that seven
+# Only the noise cannot be predicted, and its entropy is known. The model lacks a longer memory. In a **WaveNet** the taps of layer $l$ are $2^l$ samples apart, so that seven
 # layers look back 128 samples:
 
 # %%
@@ -256,7 +255,8 @@ body = models.WaveNet(16, skip=32, layers=7)
 wave = tasks.language(models.SequenceNet(jaxdl.nn.Embedding(levels, 16), body, levels))
 assert body.receptive_field == context
 steps = 250
-net = jaxdl.learner(wave.init, *wave.updates(optax.adam(optax.cosine_onecycle_schedule(steps, 0.01))))
+rate = optax.cosine_onecycle_schedule(steps, 0.01)
+net = jaxdl.learner(wave.init, *wave.updates(optax.adam(rate)))
 windows = Dataset({"input": ids[:, :-1], "label": ids[:, 1:]}, "sines")
 counted = np.ones((40, 320), np.float32)
 counted[:, :context] = 0
@@ -310,8 +310,8 @@ assert min(abs(highest / each - 1) for each in (220, 345, 590)) < 0.02
 # <details><summary>Answer</summary>
 #
 # It rises by at most the entropy of a class, $\ln 10 = 2.3$ nats, if both networks are perfect. One
-# is $-\log p(x)$, and the other $-\log p(x \mid \text{class})$. They are different problems, so a
-# comparison says nothing about the networks.
+# is $-\log p(x)$, and the other $-\log p(x \mid \text{class})$. They are different problems, so the
+# two numbers cannot be compared.
 #
 # </details>
 #

@@ -165,7 +165,7 @@ def gate(x: Float[Array, "*B 2F"]) -> Float[Array, "*B F"]:
     """
     size = x.shape[-1] // 2
     # Both are one tanh of a whole array, because s(b) = (1 + tanh(b / 2)) / 2.
-    scale = np.repeat([1.0, 0.5], size)
-    scale = jnp.broadcast_to(jnp.asarray(scale, x.dtype), x.shape)
+    factors = np.repeat([1.0, 0.5], size)
+    scale = jnp.broadcast_to(jnp.asarray(factors, x.dtype), x.shape)
     a, b = jnp.split(jnp.tanh(x * scale), 2, -1)
     return a * (0.5 + 0.5 * b)

@@ -90,8 +90,8 @@ class WaveNet(nn.Module):
         y = relu(W relu(sum_l z_l S_l))
 
     Layer l of a stack has the dilation 2^l. The outputs of a step depend on that step and earlier
-    ones. The carry is the queue of the latest inputs of each layer, so that a generator computes
-    one step at a time, at a cost that does not depend on the receptive field.
+    ones. The carry is the queue of the latest inputs of each layer. So a generator computes one
+    step at a time, at a cost that does not depend on the receptive field.
 
     Source: van den Oord et al. 2016, WaveNet: A generative model for raw audio; Le Paine et al.
     2016, Fast WaveNet generation algorithm (queues).
@@ -161,11 +161,11 @@ class WaveNet(nn.Module):
             raise InputError("x", list(x.shape), allowed)
         x, valid = mask_steps(x, lengths)
         step, queues = self._started(x, lengths, carry)
-        total = None
+        total: Any = 0.0
         new = []
         for i in range(self.stacks * self.layers):
             x, part, queue = self._layer(i, x, queues[i], step)
-            total = part if total is None else total + part
+            total = total + part
             new.append(queue)
         h = nn.Dense(self.skip, dtype=self.dtype, name="hidden")(jax.nn.relu(total))
         y = jax.nn.relu(h)

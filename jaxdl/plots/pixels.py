@@ -1,4 +1,4 @@
-"""Pictures of networks that predict pixel by pixel: reach, completions, and images being drawn."""
+"""Pictures of networks that predict pixel by pixel: reach, completions, and images pixel by pixel."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from jaxdl.plots.page import RED, page
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Grey value of a pixel that has not been drawn yet, in the colors of the picture.
+#: Color of a pixel that has no value yet.
 UNKNOWN = (0.55, 0.65, 0.8)
 
 
@@ -136,7 +136,7 @@ def drawing_gif(images: Images, path: str | os.PathLike[str], frames: int = 60) 
     """Writes a GIF of images whose pixels appear one after the other.
 
     Args:
-      images: `[N, H, W, C]` in [0, 1], drawn side by side.
+      images: `[N, H, W, C]` in [0, 1], side by side in the picture.
       path: path of the GIF file.
       frames: number of frames, at most one per pixel.
 
@@ -146,8 +146,8 @@ def drawing_gif(images: Images, path: str | os.PathLike[str], frames: int = 60) 
     Example:
       >>> import tempfile
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     drawing_gif(np.zeros((1, 2, 2, 1)), f"{directory}/drawn.gif", 4).name
-      'drawn.gif'
+      ...     drawing_gif(np.zeros((1, 2, 2, 1)), f"{directory}/pixels.gif", 4).name
+      'pixels.gif'
     """
     images = np.asarray(images)
     count, height, width, _ = images.shape

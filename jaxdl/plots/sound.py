@@ -62,7 +62,7 @@ def spectra(
       found: frequencies in Hz and power in dB by name.
       path: path of the PNG file.
       marked: known frequencies in Hz.
-      highest: largest frequency that is drawn.
+      highest: largest frequency in the picture.
 
     Returns:
       The path.

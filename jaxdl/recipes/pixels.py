@@ -43,8 +43,8 @@ class PixelOptions:
     bits: int = 4
     """Bits of a pixel, from 1 to 8; grey values are rounded to the nearest level."""
     binarize: Literal["none", "threshold", "fixed", "dynamic"] = "none"
-    """How images of one bit are made. threshold: white above 1/2; fixed: white with the probability
-    of the grey value, sampled once; dynamic: sampled again at each step."""
+    """Images of one bit. threshold: a pixel is white above 1/2; fixed: white with the probability
+    of its grey value, sampled once; dynamic: sampled again at each step."""
     draws: int = 1
     """Binarizations of the test set whose likelihoods are averaged, with --binarize fixed."""
     conditional: bool = True
@@ -116,7 +116,7 @@ def run_pixels(
       training: options of the optimizer.
       pixels: options of levels, classes and samples.
       make: `make(size, classes)` returns the network; classes is None for an unconditional one.
-      reaches: returns the networks whose reach is drawn, by name.
+      reaches: returns the networks of the picture of reaches, by name.
 
     Returns:
       The result of the run.
@@ -242,7 +242,7 @@ def _sample_metrics(
         "environment": classifier.environment,
     }
     labels = label if classes is not None else None
-    found = []
+    found: list[dict[str, float]] = []
     for seed, member in zip(run.seeds, members, strict=True):
         images = sampled(task, member, seed, test.size, labels)
         if not np.isfinite(images).all():
@@ -268,7 +268,7 @@ def write_pictures(
     label: Int[np.ndarray, " N"] | None,
     reaches: Mapping[str, PixelNet],
 ) -> None:
-    """Draws samples, completions, a GIF of images being drawn, reaches and learning curves.
+    """Draws samples, completions, a GIF of images pixel by pixel, reaches and learning curves.
 
     Args:
       run: run of the pictures.
@@ -276,7 +276,7 @@ def write_pictures(
       state: the trained state of one run.
       test: test images.
       label: labels of the grid of samples; None for an unconditional network.
-      reaches: networks whose reach is drawn, with random weights.
+      reaches: networks of the picture of reaches, which get random weights.
     """
     seed = run.seeds[0]
     plots.learning_curves(run.records(), run.figure("curves"))
