@@ -173,7 +173,8 @@ print(f"the network: {nats:.1f} nats per test image; independent pixels: {nats_a
 assert nats < 0.75 * nats_alone
 
 # %% [markdown]
-# An image needs 64 steps: compute the probability of the next pixel, sample it, and continue. Each row is a class:
+# An image needs 64 steps: compute the probability of the next pixel, sample it, and continue.
+# Each row is a class:
 
 # %%
 draw = jaxdl.bind(task.sample, state)
@@ -247,7 +248,8 @@ print(f"from the last sample: {bits_of_last:.2f} bits; the least possible: {opti
 assert bits_of_last > optimum + 0.5
 
 # %% [markdown]
-# Only the noise cannot be predicted, and its entropy is known. The model lacks a longer memory. In a **WaveNet** the taps of layer $l$ are $2^l$ samples apart, so that seven
+# Only the noise cannot be predicted, and its entropy is known. The model lacks a longer memory.
+# In a **WaveNet** the taps of layer $l$ are $2^l$ samples apart, so that seven
 # layers look back 128 samples:
 
 # %%

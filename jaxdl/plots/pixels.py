@@ -1,4 +1,4 @@
-"""Pictures of networks that predict pixel by pixel: reach, completions, and images pixel by pixel."""
+"""Pictures of networks that predict pixel by pixel: their reach, completions, and GIFs."""
 
 import os
 from collections.abc import Callable, Mapping
