@@ -164,7 +164,7 @@ model = models.PixelCNN(
     (8, 8), features=16, layers=3, classes=10, kernel_size=3, first_size=5, dropout=0.2
 )
 task = tasks.autoregressive(model)
-steps = 400
+steps = 320
 rate = optax.cosine_onecycle_schedule(steps, 0.01)
 net = jaxdl.learner(task.init, *task.updates(optax.adam(rate)))
 state = jaxdl.train(net, train, key=jaxdl.root(0), steps=steps, batch_size=32)
@@ -256,7 +256,7 @@ assert bits_of_last > optimum + 0.5
 body = models.WaveNet(16, skip=32, layers=7)
 wave = tasks.language(models.SequenceNet(jaxdl.nn.Embedding(levels, 16), body, levels))
 assert body.receptive_field == context
-steps = 250
+steps = 200
 rate = optax.cosine_onecycle_schedule(steps, 0.01)
 net = jaxdl.learner(wave.init, *wave.updates(optax.adam(rate)))
 windows = Dataset({"input": ids[:, :-1], "label": ids[:, 1:]}, "sines")
