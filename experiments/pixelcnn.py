@@ -16,7 +16,7 @@ from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 class Config(Options):
     """Options of the PixelCNN."""
 
-    run: RunOptions = RunOptions(epochs=45.0, batch_size=32)
+    run: RunOptions = RunOptions(epochs=30.0, batch_size=32)
     training: TrainingOptions = TrainingOptions(learning_rate=3e-3, schedule="one_cycle", ema=0.99)
     pixels: PixelOptions = PixelOptions()
 
