@@ -17,7 +17,7 @@ from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
 class Config(Options):
     """Options of the PixelRNN."""
 
-    run: RunOptions = RunOptions(epochs=40.0, batch_size=32)
+    run: RunOptions = RunOptions(epochs=20.0, batch_size=32)
     training: TrainingOptions = TrainingOptions(learning_rate=5e-3, schedule="one_cycle", ema=0.99)
     pixels: PixelOptions = PixelOptions()
 
