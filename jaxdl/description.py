@@ -30,6 +30,7 @@ MAX_PARTS = 1000
 
 #: Functions that make a task, by name. A description names one of them, and no other code.
 TASKS: dict[str, Callable[..., Task]] = {
+    "autoregressive": tasks.autoregressive,
     "classify": tasks.classify,
     "gan": tasks.gan,
     "language": tasks.language,

@@ -277,6 +277,23 @@ def reinforce() -> Row:
     return Row(task.updates, task.init, Simulated(2))
 
 
+def pixel_net(model: linen.Module, **options: Any) -> Row:
+    """Returns an autoregressive model of images of random brightness."""
+    task = jaxdl.tasks.autoregressive(model, **options)
+    exact = options.get("binarize") != "dynamic"
+    return Row(task.updates, task.init, pictures(14, 4, 4, 1), exact_pmap=exact)
+
+
+def wavenet() -> Row:
+    """Returns a WaveNet of random levels, whose queues go from window to window."""
+    rng = np.random.default_rng(15)
+    levels = rng.integers(0, 5, SIZE * 7 + 1).astype(np.int32)
+    fields = {"input": levels[:-1].reshape(SIZE, 7), "label": levels[1:].reshape(SIZE, 7)}
+    net = models.SequenceNet(nn.Embedding(5, 4), models.WaveNet(4, skip=6, layers=2), 5)
+    task = jaxdl.tasks.language(net, carried=True)
+    return Row(task.updates, task.init, Dataset(fields, "random 15", contiguous=True), True)
+
+
 ROWS: dict[str, Callable[[], Row]] = {
     "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
     "auxiliary_loss": lambda: classifier(Sowing(), (5,), exact_pmap=True),
@@ -316,6 +333,20 @@ ROWS: dict[str, Callable[[], Row]] = {
     "conditional_dcgan": conditional_dcgan,
     "translation": translation,
     "unpaired_translation": unpaired_translation,
+    "pixelcnn": lambda: pixel_net(
+        models.PixelCNN((4, 4), features=4, layers=1, first_size=3, gated=False),
+        binarize="dynamic",
+    ),
+    "gated_pixelcnn": lambda: pixel_net(
+        models.PixelCNN((4, 4), levels=3, features=4, layers=1, first_size=3, classes=3)
+    ),
+    "row_pixelrnn": lambda: pixel_net(
+        models.PixelRNN((4, 4), levels=3, features=4, layers=1, first_size=3)
+    ),
+    "diagonal_pixelrnn": lambda: pixel_net(
+        models.PixelRNN((4, 4), features=4, layers=1, first_size=3, kind="diagonal"), binarize=0.5
+    ),
+    "wavenet": wavenet,
     "frozen": frozen,
     "pretrained": pretrained,
     "q_table": q_table,

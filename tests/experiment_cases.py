@@ -15,6 +15,8 @@ VAE_PICTURES = {
     "posterior_samples",
     "reconstructions",
 }
+PIXEL_PICTURES = {"curves", "samples", "completions", "drawing", "reach", "training"}
+SOUND_PICTURES = {"curves", "waves", "spectrum"}
 DREAM_PICTURES = {"curves", "depths", "octaves", "dream", "own"}
 BY_HAND_PICTURES = {
     *("curves", "learned", "blurs", "edges", "second_derivatives", "sums_3x3", "sums_5x5"),
@@ -40,10 +42,27 @@ SMOKE = [
     ("autoencoder", ["--hidden", "16", "--augment", "rotate=15,shift=2"], AUTOENCODER_PICTURES),
     ("what_it_sees", ["--units", "0", "2", "--layers", "conv_1"], {"maps", "filters", "conv_1"}),
     ("dream", ["--layers", "activation_1"], DREAM_PICTURES),
+    ("wavenet", [], SOUND_PICTURES),
 ]
 
 #: More such cases, which take long to compile.
 SLOW = [
+    ("wavenet", ["--data", "plucked", "--seeds", "2"], SOUND_PICTURES),
+    ("pixelcnn", [*CLASSIFIED], PIXEL_PICTURES),
+    (
+        "pixelcnn",
+        [
+            *(*CLASSIFIED, "--seeds", "2", "--no-gated", "--no-conditional", "--bits", "1"),
+            *("--binarize", "fixed", "--draws", "2"),
+        ],
+        PIXEL_PICTURES,
+    ),
+    ("pixelrnn", [*CLASSIFIED], PIXEL_PICTURES),
+    (
+        "pixelrnn",
+        [*CLASSIFIED, "--kind", "diagonal", "--bits", "1", "--binarize", "dynamic"],
+        PIXEL_PICTURES,
+    ),
     (
         "backpropagation",
         ["--batch-size", "4"],

@@ -17,6 +17,7 @@ from jaxdl.errors import InputError
 from jaxdl.explain import Ascent, maximize
 from jaxdl.models import MLP
 from jaxdl.recipes import latent_noise
+from jaxdl.recipes.pixels import PixelOptions
 from jaxdl.training import train
 from tests.training.linear import line, points
 
@@ -27,7 +28,7 @@ NAMES = [
     *("eigenvalue", "matching", "gradient_noise"),
     *("style", "random_layer", "folds", "search"),
     *("curve", "few_labels", "random_labels", "bias_variance", "features"),
-    "step",
+    *("step", "binarize"),
 ]
 
 
@@ -132,6 +133,8 @@ def test_the_docstring_lists_the_streams_in_use(monkeypatch):
         validation=validation,
     )
     latent_noise(0, 2, 1)
+    grey = Dataset({"input": np.zeros((1, 2, 2, 1), np.float32)}, "grey")
+    PixelOptions(bits=1, binarize="fixed").prepared(grey, 0)
     maximize(lambda x: x.mean((1, 2)), [0], rng.root(0), (4, 4, 1), Ascent(steps=1))
     explained()
     listed = re.findall(

@@ -27,6 +27,16 @@ from jaxdl.data.reviews import (
 )
 from jaxdl.data.scaling import standardize
 from jaxdl.data.series import chronological, forecast_sets, forecast_windows, series
+from jaxdl.data.sound import (
+    Sounds,
+    level_entropy,
+    mu_law,
+    mu_law_inverse,
+    plucked,
+    read_wav,
+    sines,
+    write_wav,
+)
 from jaxdl.data.source import Simulated, Source, paired
 from jaxdl.data.text import (
     TextSets,
@@ -52,6 +62,7 @@ __all__ = [
     "Preprocessing",
     "Reviews",
     "Simulated",
+    "Sounds",
     "Source",
     "TextEncoding",
     "TextSets",
@@ -70,24 +81,30 @@ __all__ = [
     "encode_reviews",
     "encode_rows",
     "few_labels",
-    "first_labels",
     "find_faults",
+    "first_labels",
     "forecast_sets",
     "forecast_windows",
     "holdout",
     "image_sequences",
+    "level_entropy",
     "load",
     "load_reviews",
     "long_range_sets",
     "memoryless_error",
     "moving_digits",
+    "mu_law",
+    "mu_law_inverse",
     "paired",
     "plant",
+    "plucked",
     "random_labels",
     "read_reviews",
     "read_text",
     "read_vectors",
+    "read_wav",
     "series",
+    "sines",
     "single_frames",
     "split",
     "split_text",
@@ -96,4 +113,5 @@ __all__ = [
     "text_evaluation_windows",
     "text_sets",
     "windows",
+    "write_wav",
 ]

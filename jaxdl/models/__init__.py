@@ -9,12 +9,15 @@ from jaxdl.models.dcgan import dcgan
 from jaxdl.models.dueling import Dueling
 from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientnet_lite0
 from jaxdl.models.mlp import MLP, softmax_mlp
+from jaxdl.models.pixelcnn import PixelCNN
+from jaxdl.models.pixelrnn import PixelRNN
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
 from jaxdl.models.unet import PatchDiscriminator, UNet, patch_discriminator
 from jaxdl.models.vgg import vgg, vgg16, vgg19
+from jaxdl.models.wavenet import WaveNet
 
 __all__ = [
     "CNN",
@@ -29,11 +32,14 @@ __all__ = [
     "InvertedResidual",
     "OneHot",
     "PatchDiscriminator",
+    "PixelCNN",
+    "PixelRNN",
     "Reshaped",
     "SequenceNet",
     "Stage",
     "UNet",
     "UpStage",
+    "WaveNet",
     "conv_autoencoder",
     "dcgan",
     "efficientnet_lite0",

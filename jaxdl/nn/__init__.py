@@ -7,6 +7,7 @@ from jaxdl.nn.conv_transpose1d import ConvTranspose1D, conv_transpose1d
 from jaxdl.nn.dense import WeightNormDense, initializer
 from jaxdl.nn.elementwise import Dropout, PReLU, activation, activation_names
 from jaxdl.nn.embedding import Embedding
+from jaxdl.nn.masked_conv import MaskedConv
 from jaxdl.nn.norm import Norm
 from jaxdl.nn.pool import adaptive_avg_pool, avg_pool, lp_pool, max_pool
 from jaxdl.nn.recurrent import GRU, LSTM, SimpleRNN
@@ -26,6 +27,7 @@ __all__ = [
     "ConvTranspose1D",
     "Dropout",
     "Embedding",
+    "MaskedConv",
     "Norm",
     "PReLU",
     "SimpleRNN",

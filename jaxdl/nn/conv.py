@@ -159,8 +159,10 @@ class ConvLayer(nn.Module):
             of_kind(name, getattr(self, name), bool, "True or False")
         super().__post_init__()
 
-    def _convolve(self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any) -> Array:
-        """Computes `convolve(x, w, *args)` plus the bias, with a kernel of this window."""
+    def _convolve(
+        self, convolve: Callable[..., Array], x: Array, window: Any, *args: Any, biased: bool = True
+    ) -> Array:
+        """Computes `convolve(x, w, *args)` with a kernel of this window, and adds the bias."""
         if 0 in x.shape[-1:]:
             raise InputError("x", x.shape, "at least 1 channel")
         for count in x.shape[-1:]:
@@ -174,7 +176,7 @@ class ConvLayer(nn.Module):
             kernel = normalize_weights(self, kernel)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = convolve(x, kernel, *args)
-        if bias is None:
+        if bias is None or not biased:
             return y
         return add_bias(y, bias)
 

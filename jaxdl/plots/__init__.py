@@ -69,12 +69,14 @@ from jaxdl.plots.numbers import (
 from jaxdl.plots.overfitting import best_stop, error_curves, spread_bars
 from jaxdl.plots.page import page
 from jaxdl.plots.perceptron import TwoClasses, perceptron_gif, perceptron_sheet, separators
+from jaxdl.plots.pixels import completions, drawing_gif, reach_maps
 from jaxdl.plots.play import play_page
 from jaxdl.plots.ranking import draw_precision_recall_curves, draw_roc_curves, roc_curves
 from jaxdl.plots.regression import predicted_values
 from jaxdl.plots.schedules import BatchSize, batch_sizes, schedule_lines, value_curves
 from jaxdl.plots.selection import fold_scores, rate_curve
 from jaxdl.plots.sets import show
+from jaxdl.plots.sound import spectra, waves
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 from jaxdl.plots.transfer import label_curves
 from jaxdl.plots.units import layer_maps, unit_images
@@ -98,6 +100,7 @@ __all__ = [
     "best_stop",
     "board_rows",
     "capacity_curves",
+    "completions",
     "computation_gif",
     "computation_graph",
     "confusion_matrix",
@@ -128,6 +131,7 @@ __all__ = [
     "draw_roc_curves",
     "draw_text_heatmap",
     "draw_tiles",
+    "drawing_gif",
     "eigen_images",
     "episode_gif",
     "error_bars",
@@ -171,6 +175,7 @@ __all__ = [
     "predicted_values",
     "prediction_titles",
     "rate_curve",
+    "reach_maps",
     "reconstructions",
     "reliability_diagram",
     "return_curves",
@@ -180,6 +185,7 @@ __all__ = [
     "share_bars",
     "shift_curves",
     "show",
+    "spectra",
     "spread_bars",
     "sums_by_position",
     "text_heatmap",
@@ -190,6 +196,7 @@ __all__ = [
     "value_curves",
     "value_map",
     "variance_by_layer",
+    "waves",
     "windows_along_a_line",
     "worst",
 ]

@@ -1,5 +1,6 @@
 """Tasks: `init`, losses and inference functions for a model, one task per training goal."""
 
+from jaxdl.tasks.autoregressive import autoregressive
 from jaxdl.tasks.binarization import binarize
 from jaxdl.tasks.classify import classify
 from jaxdl.tasks.gan import gan
@@ -20,6 +21,7 @@ from jaxdl.tasks.vae import vae
 
 __all__ = [
     "Task",
+    "autoregressive",
     "binarize",
     "check_filters",
     "classify",

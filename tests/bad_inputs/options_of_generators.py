@@ -1,6 +1,6 @@
 """Bad command lines of experiments that generate or restore images."""
 
-from tests.bad_inputs.allowed import IMAGES, INSIDE
+from tests.bad_inputs.allowed import CLASSES, IMAGES, INSIDE
 
 NO_MIXTURE = "neither mixup nor cutmix in this experiment"
 
@@ -78,5 +78,28 @@ BAD = [
         "gan",
         "--optimizer schedule_free",
         "optimizer: got 'schedule_free', allowed: one that can update a part of the parameters",
+    ),
+    ("pixelcnn", "--bits 9", "bits: got 9, allowed: at most 8"),
+    (
+        "pixelcnn",
+        "--binarize fixed",
+        "binarize: got 'fixed', allowed: none, with 4 bits; write --bits 1",
+    ),
+    ("pixelcnn", "--bits 1 --draws 3", "draws: got 3, allowed: 1, without --binarize fixed"),
+    ("pixelcnn", "--kernel-size 4", "kernel_size: got 4, allowed: an odd number"),
+    ("pixelcnn", "--data moons", CLASSES),
+    ("pixelrnn", "--layers 0", "layers: got 0, allowed: at least 1"),
+    ("wavenet", "--levels 1", "levels: got 1, allowed: at least 2"),
+    ("wavenet", "--window 256", "window: got 256, allowed: at least 257"),
+    (
+        "wavenet",
+        "--data noise",
+        "data: got 'noise', allowed: a path that ends in .wav, plucked, sines",
+    ),
+    (
+        "wavenet",
+        "--data missing.wav",
+        "path: got 'missing.wav', allowed: a .wav file of 16-bit PCM with one channel; there is no "
+        "such file",
     ),
 ]

@@ -95,6 +95,7 @@ LAYERS: dict[str, Callable[[], tuple[Callable, Any]]] = {
     "GroupNorm": lambda: normalized_maps("group"),
     "InstanceNorm": lambda: normalized_maps("instance"),
     "LSTM": lambda: layer(nn.LSTM(4), STEPS),
+    "MaskedConv": lambda: layer(nn.MaskedConv(4, centre=False), IMAGES),
     "PReLU": lambda: layer(nn.PReLU(), VECTORS),
     "RNN": lambda: layer(nn.RNN("lstm", 4, 2, True), STEPS, False),
     "SimpleRNN": lambda: layer(nn.SimpleRNN(4, reverse=True), STEPS),

@@ -18,11 +18,14 @@ from jaxdl.models import (
     EfficientNet,
     InvertedResidual,
     OneHot,
+    PixelCNN,
+    PixelRNN,
     Reshaped,
     SequenceNet,
     Stage,
     UNet,
     UpStage,
+    WaveNet,
     dcgan,
     patch_discriminator,
     tcn,
@@ -45,6 +48,9 @@ IMAGES = RNG.normal(size=(B, 8, 8, 2)).astype(np.float32)
 
 
 IDS = RNG.integers(0, 5, (B, 6)).astype(np.int32)
+
+
+PIXELS = np.random.default_rng(1).uniform(size=(B, 4, 5, 1)).astype(np.float32)
 
 
 CLIPS = RNG.normal(size=(B, 6, 4, 4, 1)).astype(np.float32)
@@ -131,6 +137,11 @@ MODELS = {
     "tied": (SequenceNet(Embedding(5, 3), RNN("gru", 3), 5, tied=True), IDS, {}),
     "gru": (SequenceNet(None, RNN("gru", 3, 2, return_sequences=False), 2), STEPS, LENGTHS),
     "tcn": (SequenceNet(Embedding(5, 3), tcn((3, 4), 2), 2, "last"), IDS, LENGTHS),
+    "pixelcnn": (PixelCNN((4, 5), features=3, layers=1, classes=3), PIXELS, LABEL),
+    "plain_pixelcnn": (PixelCNN((4, 5), features=3, layers=1, gated=False), PIXELS, {}),
+    "row_pixelrnn": (PixelRNN((4, 5), features=3, layers=1), PIXELS, {}),
+    "diagonal_pixelrnn": (PixelRNN((4, 5), features=3, layers=1, kind="diagonal"), PIXELS, {}),
+    "wavenet": (SequenceNet(Embedding(5, 3), WaveNet(3, skip=4, layers=2), 2), IDS, LENGTHS),
     "conv1d": (
         SequenceNet(TimeDistributed(CNN((Stage(2),), (), 3)), CNN1D((3, 4), 3), 2, "max"),
         CLIPS,

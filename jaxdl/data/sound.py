@@ -1,0 +1,257 @@
+"""Sound: mu-law coding, `.wav` files, and generated sounds whose entropy is known."""
+
+import math
+import os
+import wave
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxdl.errors import InputError, at_least, in_range
+
+#: Samples per second of the generated sounds.
+RATE = 8000
+
+#: Frequencies of the three sines in Hz.
+FREQUENCIES = (220.0, 345.0, 590.0)
+
+#: Range of the amplitude of a sine, and the standard deviation of the noise.
+AMPLITUDES = (0.05, 0.25)
+NOISE = 0.05
+
+
+def mu_law(x: Float[np.ndarray, "*N"], levels: int = 256) -> Int[np.ndarray, "*N"]:
+    """Returns the levels of samples, which are close together for quiet sounds.
+
+        f(x) = sign(x) ln(1 + m |x|) / ln(1 + m),    m = levels - 1
+
+    [-1, 1] of f is divided into equal parts.
+
+    Source: ITU-T G.711, Pulse code modulation of voice frequencies.
+
+    Args:
+      x: samples in [-1, 1]; others are clipped.
+      levels: number of levels, at least 2.
+
+    Returns:
+      int32 in [0, levels).
+
+    Raises:
+      InputError: levels below 2, or samples that are not finite.
+
+    Example:
+      >>> mu_law(np.array([-1.0, -0.01, 0.0, 0.5, 1.0])).tolist()
+      [0, 98, 128, 239, 255]
+    """
+    at_least("levels", levels, 2)
+    x = np.asarray(x)
+    if not np.isfinite(x).all():
+        raise InputError("samples", "nan or infinite", "finite numbers in [-1, 1]")
+    m = levels - 1
+    clipped = np.clip(x, -1, 1)
+    f = np.sign(clipped) * np.log1p(m * np.abs(clipped)) / np.log1p(m)
+    return np.minimum((f + 1) / 2 * levels, m).astype(np.int32)
+
+
+def mu_law_inverse(ids: Int[np.ndarray, "*N"], levels: int = 256) -> Float[np.ndarray, "*N"]:
+    """Returns the sample in the middle of each level.
+
+    Args:
+      ids: levels in [0, levels).
+      levels: number of levels.
+
+    Returns:
+      float32 in [-1, 1].
+
+    Raises:
+      InputError: a level outside of the range.
+
+    Example:
+      >>> mu_law_inverse(np.array([0, 128, 255])).round(3).tolist()
+      [-0.978..., 0.0, 0.978...]
+    """
+    ids = np.asarray(ids)
+    outside = (ids < 0) | (ids >= levels)
+    if outside.any():
+        raise InputError("level", int(ids[outside][0]), f"an integer in [0, {levels})")
+    return _expanded((2 * ids + 1) / levels - 1, levels).astype(np.float32)
+
+
+def _expanded(f: Float[np.ndarray, "*N"], levels: int) -> Float[np.ndarray, "*N"]:
+    m = levels - 1
+    return np.sign(f) * np.expm1(np.abs(f) * np.log1p(m)) / m
+
+
+def level_entropy(clean: Float[np.ndarray, " N"], noise: float = NOISE, levels: int = 256) -> float:
+    """Computes the mean entropy of the levels of a known sound with normal noise, in bits.
+
+        H = -1/N sum_n sum_k p_nk log2 p_nk,    p_nk = P(level of x_n + s e is k)
+
+    No predictor of the levels can need fewer bits per sample.
+
+    Args:
+      clean: samples x without noise.
+      noise: s, the standard deviation of the noise, above 0.
+      levels: number of levels of `mu_law`.
+
+    Example:
+      >>> round(level_entropy(np.zeros(1), 0.05), 2), round(level_entropy(np.zeros(1), 0.1), 2)
+      (6.25, 6.66)
+    """
+    in_range("noise", noise, 1e-12, float("inf"))
+    from scipy.special import ndtr, xlogy
+
+    edges = _expanded(2 * np.arange(1, levels) / levels - 1, levels)
+    below = ndtr((edges[None] - np.asarray(clean, np.float64)[:, None]) / noise)
+    count = len(below)
+    p = np.diff(np.concatenate([np.zeros((count, 1)), below, np.ones((count, 1))], 1), axis=1)
+    return float(-xlogy(p, p).sum(1).mean() / math.log(2))
+
+
+class Sounds(NamedTuple):
+    """Generated sounds.
+
+    Attributes:
+      samples: `[N, T]` in [-1, 1], float32.
+      clean: the same without noise.
+    """
+
+    samples: Float[np.ndarray, "N T"]
+    clean: Float[np.ndarray, "N T"]
+
+
+def sines(
+    count: int,
+    length: int,
+    seed: int = 0,
+    noise: float = NOISE,
+    frequencies: tuple[float, ...] = FREQUENCIES,
+) -> Sounds:
+    """Returns sums of sines with random phases and amplitudes, plus noise.
+
+        x_t = sum_k a_k sin(2 pi f_k t / rate + p_k) + s e_t
+
+    Args:
+      count: N, number of sounds.
+      length: T, number of samples of each.
+      seed: seed of phases, amplitudes and noise.
+      noise: s, at least 0.
+      frequencies: f, in Hz.
+
+    Example:
+      >>> sounds = sines(3, 100)
+      >>> sounds.samples.shape, bool(abs(sounds.samples - sounds.clean).std() < 0.06)
+      ((3, 100), True)
+    """
+    at_least("count", count, 1)
+    at_least("length", length, 1)
+    rng = np.random.default_rng(seed)
+    shape = (count, len(frequencies), 1)
+    amplitudes = rng.uniform(*AMPLITUDES, shape)
+    phases = rng.uniform(0, 2 * np.pi, shape)
+    times = np.arange(length) / RATE
+    angles = 2 * np.pi * np.asarray(frequencies)[None, :, None] * times + phases
+    clean = (amplitudes * np.sin(angles)).sum(1)
+    samples = clean + noise * rng.normal(size=clean.shape)
+    return Sounds(samples.clip(-1, 1).astype(np.float32), clean.astype(np.float32))
+
+
+def plucked(count: int, length: int, seed: int = 0, noise: float = 0.002) -> Sounds:
+    """Returns plucked strings of random pitch: noise in a loop with an average of neighbours.
+
+        x_t = (x_{t-P} + x_{t-P-1}) / 2 for t >= P,    x_0 .. x_{P-1} random, P the period
+
+    Without noise, each sample follows from the last period, so its entropy is 0.
+
+    Source: Karplus, Strong 1983, Digital synthesis of plucked-string and drum timbres.
+
+    Args:
+      count: N, number of sounds.
+      length: T, number of samples of each.
+      seed: seed of pitches, strings and noise.
+      noise: standard deviation of normal noise that is added at the end, at least 0.
+
+    Example:
+      >>> plucked(2, 400).samples.shape
+      (2, 400)
+    """
+    at_least("count", count, 1)
+    at_least("length", length, 1)
+    rng = np.random.default_rng(seed)
+    clean = np.zeros((count, length))
+    for each in clean:
+        period = int(rng.choice([36, 40, 45, 48, 54, 60]))
+        string = rng.uniform(-0.5, 0.5, period + 1)
+        for t in range(length):
+            if t <= period:
+                each[t] = string[t]
+            else:
+                each[t] = (each[t - period] + each[t - period - 1]) / 2
+    samples = clean + noise * rng.normal(size=clean.shape)
+    return Sounds(samples.clip(-1, 1).astype(np.float32), clean.astype(np.float32))
+
+
+def write_wav(
+    path: str | os.PathLike[str], samples: Float[np.ndarray, " T"], rate: int = RATE
+) -> Path:
+    """Writes samples as a `.wav` file of 16 bits with one channel.
+
+    Args:
+      path: path of the file.
+      samples: `[T]` in [-1, 1]; others are clipped.
+      rate: samples per second.
+
+    Returns:
+      The path.
+
+    Raises:
+      InputError: samples of another shape, or that are not finite.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     path = write_wav(f"{directory}/a.wav", np.array([0.0, 0.5, -1.0]))
+      ...     samples, rate = read_wav(path)
+      >>> samples.round(3).tolist(), rate
+      ([0.0, 0.5, -1.0], 8000)
+    """
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise InputError("samples", list(samples.shape), "finite numbers [T] in [-1, 1]")
+    scaled = np.round(samples.clip(-1, 1) * 32767).astype("<i2")
+    with wave.open(os.fspath(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(scaled.tobytes())
+    return Path(path)
+
+
+def read_wav(path: str | os.PathLike[str]) -> tuple[Float[np.ndarray, " T"], int]:
+    """Reads a `.wav` file of 16 bits with one channel.
+
+    Args:
+      path: path of the file.
+
+    Returns:
+      The samples `[T]` in [-1, 1], float32, and their number per second.
+
+    Raises:
+      InputError: a file that is missing, no PCM `.wav` file, or one of another format.
+    """
+    wanted = "a .wav file of 16-bit PCM with one channel"
+    try:
+        with wave.open(os.fspath(path), "rb") as file:
+            channels = file.getnchannels()
+            bits = 8 * file.getsampwidth()
+            rate = file.getframerate()
+            content = file.readframes(file.getnframes())
+    except FileNotFoundError:
+        raise InputError("path", str(path), f"{wanted}; there is no such file") from None
+    except (wave.Error, EOFError, OSError) as error:
+        raise InputError("path", f"{path}: {error or 'it ends too early'}", wanted) from None
+    if channels != 1 or bits != 16:
+        raise InputError("path", f"{path}: {bits} bits, {channels} channels", wanted)
+    return (np.frombuffer(content, "<i2") / 32767).clip(-1, 1).astype(np.float32), rate
