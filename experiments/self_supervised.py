@@ -149,7 +149,7 @@ def learn_turns(run: Run[Config], train: Dataset, test: Dataset) -> dict[str, An
     found = dict(zip(names, shares(right, np.asarray(test["label"]), len(names)), strict=True))
     run.metadata["turns_of_classes"] = found
     title = f"The network recognises {100 * right.mean():.1f} % of the turns of new images"
-    draw_turns(test, predicted, run.figure("turns"), f"{title}; its answers below")
+    draw_turns(test, predicted, run.figure("turns"), f"{title}; for the hardest it answers:")
     percent = {name: 100 * share for name, share in found.items()}
     worst = min(found, key=lambda name: found[name])
     title = f"{title}, and {percent[worst]:.1f} % of those of {worst}"

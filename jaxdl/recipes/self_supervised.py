@@ -151,19 +151,21 @@ def shares(
         return (sums / counts).tolist()
 
 
-def first_of_each(label: Int[np.ndarray, " N"], classes: int) -> list[int]:
-    """Returns the row of the first image of each class that occurs.
+def hardest_of_each(
+    right: Float[np.ndarray, " N"], label: Int[np.ndarray, " N"], classes: int
+) -> list[int]:
+    """Returns the row of the image with the fewest right answers, for each class that occurs.
 
     Example:
-      >>> first_of_each(np.array([1, 0, 1]), 3)
-      [1, 0]
+      >>> hardest_of_each(np.array([4, 2, 3]), np.array([1, 0, 1]), 3)
+      [1, 2]
     """
     rows = [np.flatnonzero(label == k) for k in range(classes)]
-    return [int(found[0]) for found in rows if len(found)]
+    return [int(found[right[found].argmin()]) for found in rows if len(found)]
 
 
 def draw_turns(test: Dataset, predicted: Int[np.ndarray, "N 4"], path: Path, title: str) -> Path:
-    """Draws an image of each class in its four turns, with the predicted turns below.
+    """Draws the hardest image of each class in its four turns, with the predicted turns below.
 
     Args:
       test: images with classes.
@@ -178,7 +180,8 @@ def draw_turns(test: Dataset, predicted: Int[np.ndarray, "N 4"], path: Path, tit
     names = class_names(test.class_names, test.classes or 1)
     rows = {}
     captions = {}
-    for i in first_of_each(np.asarray(test["label"]), test.classes or 1):
+    right = (predicted == np.arange(4)).sum(1)
+    for i in hardest_of_each(right, np.asarray(test["label"]), len(names)):
         name = names[int(test["label"][i])]
         rows[name] = np.stack([np.rot90(images[i], k) for k in range(4)])
         captions[name] = [_answer(k, int(answer)) for k, answer in enumerate(predicted[i])]
@@ -214,12 +217,13 @@ def draw_patches(
       The path.
     """
     names = class_names(test.class_names, test.classes or 1)
-    rows = first_of_each(np.asarray(test["label"]), test.classes or 1)
+    label = np.asarray(test["label"])
+    rows = [int(np.argmax(label == k)) for k in np.unique(label)]
     images = jnp.asarray(test["input"][np.array(rows)])
     masked = augment_batch(mask, stream(key, "sample"), images)
     painted = np.asarray(paint(masked))
     found: dict[str, Float[np.ndarray, "3 H W C"]] = {}
     for i, row in enumerate(rows):
-        found[names[int(test["label"][row])]] = np.stack([images[i], masked[i], painted[i]])
+        found[names[int(label[row])]] = np.stack([images[i], masked[i], painted[i]])
     captions: Mapping[str, Sequence[str]] = dict.fromkeys(found, ("image", "masked", "painted"))
     return plots.augmentation_rows(found, path, title, captions)
