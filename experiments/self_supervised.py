@@ -21,6 +21,7 @@ from jaxdl.errors import InputError, at_least
 from jaxdl.plots.matrix import class_names
 from jaxdl.recipes import PixelAugmentOptions, TrainingOptions, fit_and_test, image_sets
 from jaxdl.recipes.evaluation import predict_set
+from jaxdl.recipes.games import fewer_seeds
 from jaxdl.recipes.self_supervised import (
     ENCODER,
     HEAD,
@@ -82,13 +83,13 @@ class Config(Options):
     """Ways to compare; rotation and patch train the network of that task only."""
     labels_per_class: int = 10
     """Number of images of each class with a label."""
-    pretext_steps: int = 500
+    pretext_steps: int = 300
     """Steps of the training without labels."""
     pretext_batch_size: int = 128
     """Images per step of the training without labels."""
     patch: float = 0.5
     """Side of the masked square, as a share of the smaller side of an image."""
-    features: int = 32
+    features: int = 16
     """Kernels of the first convolution; the other two have twice as many."""
     fine_tuned_rate: float = 0.3
     """Learning rate of fine-tuning, relative to that of the others."""
@@ -98,6 +99,9 @@ class Config(Options):
 
     def validate(self) -> Self:
         self.training.refuse_find_lr("whose ways have fixed rates")
+        if self.run.validation:
+            allowed = "0 in this experiment, whose labels are all trained on"
+            raise InputError("validation", self.run.validation, allowed)
         if not self.ways or len(set(self.ways)) < len(self.ways):
             raise InputError("ways", self.ways, f"some of {', '.join(PRETEXTS + WAYS)}, each once")
         at_least("labels_per_class", self.labels_per_class, 1)
@@ -111,7 +115,11 @@ class Config(Options):
         return super().validate()
 
     def for_smoke(self) -> Self:
-        return dataclasses.replace(super().for_smoke(), pretext_steps=20, features=4)
+        config = fewer_seeds(dataclasses.replace(super().for_smoke(), pretext_steps=20, features=4))
+        if config.ways == WAYS:
+            ways: tuple[Way, ...] = ("scratch_changed", "rotation_probe", "patch_fine_tuned")
+            config = dataclasses.replace(config, ways=ways)
+        return config
 
 
 def train_and_test(run: Run[Config]) -> dict[str, Any]:

@@ -93,6 +93,11 @@ BAD = [
         "--labels-per-class 200",
         "per_class: got 200, allowed: at most 142 of class 0 in the training set",
     ),
+    (
+        "self_supervised",
+        "--validation 0.1",
+        "validation: got 0.1, allowed: 0 in this experiment, whose labels are all trained on",
+    ),
     ("self_supervised", "--pretext-steps 0", "pretext_steps: got 0, allowed: at least 1"),
     ("self_supervised", "--pretext-batch-size 0", "pretext_batch_size: got 0, allowed: at least 1"),
     ("self_supervised", "--features 0", "features: got 0, allowed: at least 1"),
