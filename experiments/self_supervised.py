@@ -1,8 +1,37 @@
 """Images without labels: a task that needs none, then a probe and fine-tuning with 100 labels.
 
-python experiments/self_supervised.py
-python experiments/self_supervised.py --data mnist --seeds 5 --pretext-steps 2000
-python experiments/self_supervised.py --ways scratch patch_probe --labels-per-class 2
+    python experiments/self_supervised.py
+    python experiments/self_supervised.py --features 32 --pretext-steps 500 --seeds 1
+    python experiments/self_supervised.py --data mnist --seeds 1 \\
+        --augment rotate=20,shift=2,scale=1.2,shear=15 --ways scratch scratch_changed rotation_probe
+
+A network learns from images alone, by one of two tasks. `rotation` turns an image by 0, 90, 180 or
+270 degrees, and the network recognises the turn. `patch` masks a square, and the network paints it.
+Then its encoder learns the classes from ten labels of each. `probe` trains a linear layer on the
+frozen encoder, `fine_tuned` all layers. `scratch` starts at random. `scratch_changed` also gets the
+random changes (`--augment`) that the tasks without labels apply to their images. Each seed has
+other labelled images and another network without labels. Each run is a directory, `WAY-SEED`.
+
+Test accuracy with 100 labels, one seed, on two cores of an Intel Xeon that other work shared. The
+digits are those of the second command, in 85 s of processor time:
+
+                                  digits    MNIST
+    from scratch                  94.2 %   81.9 %
+    from scratch, changed images  90.3 %   92.2 %
+    random features: probe        87.7 %
+    rotation: probe               89.7 %   84.5 %
+    rotation: fine-tuned          93.3 %
+    patch: probe                  91.1 %
+    patch: fine-tuned             93.0 %
+
+On the digits no task without labels helps: 100 labels suffice. On MNIST the probe of turned images
+gains 2.6 points over a training from scratch. The same random changes of the 100 labelled images
+gain more, 10.3 points, without any further image.
+
+The turn of some digits is ambiguous: a 0, 1 or 8 looks alike upside down. Of the turns of new
+digits 95.3 % are recognised: 86 % of 0, 89 % of 1, 83 % of 8, and 99 % to 100 % of the others. A 6
+upside down is close to a 9, but 99 % of both are recognised. On MNIST after 300 steps these are
+90.6 %: 84 % of 0, 81 % of 1, 89 % of 8, 87 % of 6 and 92 % of 9.
 """
 
 import dataclasses
