@@ -29,7 +29,7 @@ gains 2.6 points over a training from scratch. The same random changes of the 10
 gain more, 10.3 points, without any further image.
 
 The turn of some digits is ambiguous: a 0, 1 or 8 looks alike upside down. Of the turns of new
-digits 95.3 % are recognised: 86 % of 0, 89 % of 1, 83 % of 8, and 99 % to 100 % of the others. A 6
+digits 95.3 % are recognised: 86 % of 0, 89 % of 1, 83 % of 8, and over 98 % of the others. A 6
 upside down is close to a 9, but 99 % of both are recognised. On MNIST after 300 steps these are
 90.6 %: 84 % of 0, 81 % of 1, 89 % of 8, 87 % of 6 and 92 % of 9.
 """
