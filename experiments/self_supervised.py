@@ -25,8 +25,8 @@ digits are those of the second command, in 85 s of processor time:
     patch: fine-tuned             93.0 %
 
 On the digits no task without labels helps: 100 labels suffice. On MNIST the probe of turned images
-gains 5.4 points over a training from scratch, and 2.6 points after 300 steps. The same random changes of the 100 labelled images
-gain more, 10.3 points, without any further image.
+gains 5.4 points over a training from scratch, and 2.6 points after 300 steps. The same random
+changes of the 100 labelled images gain more, 10.3 points, without any further image.
 
 The turn of some digits is ambiguous: a 0, 1 or 8 looks alike upside down. Of the turns of new
 digits 95.3 % are recognised: 86 % of 0, 89 % of 1, 83 % of 8, and over 98 % of the others. A 6
