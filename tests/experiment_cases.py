@@ -291,6 +291,16 @@ SLOW_COMPARED = [
         {"labels.png"},
     ),
     (
+        "self_supervised",
+        ["--seeds", "2", "--ways", "scratch_changed", "rotation_probe", "patch_fine_tuned"],
+        {
+            *("rotation-0", "patch-0", "scratch_changed-0", "rotation_probe-0"),
+            *("patch_fine_tuned-0", "rotation-1", "patch-1", "scratch_changed-1"),
+            *("rotation_probe-1", "patch_fine_tuned-1"),
+        },
+        {"accuracy.png"},
+    ),
+    (
         "landscape",
         ["--networks", "residual", "plain", "two_seeds", "--seeds", "2", "--ema", "0.9"],
         {"residual", "plain", "two_seeds"},

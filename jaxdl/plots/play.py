@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -47,7 +48,8 @@ def play_page(
       The path.
 
     Raises:
-      InputError: an unknown game, or a board with another number of tiles than the first one.
+      InputError: an unknown game, a board with another number of tiles than the first one, or a
+        value that is not finite.
 
     Example:
       >>> import tempfile
@@ -63,6 +65,11 @@ def play_page(
     if len(counts) != 1:
         raise InputError("values", sorted(counts), "the same number of tiles for each board")
     size = round(counts.pop() ** 0.5)
+    for index, row in values.items():
+        wrong = [value for value in row if value is not None and not math.isfinite(value)]
+        if wrong:
+            allowed = "finite numbers, or None for an illegal move"
+            raise InputError(f"values[{index}]", float(wrong[0]), allowed)
     data: dict[str, Any] = {"game": game, "title": title, "rules": rules, "source": source}
     data |= {"size": size, "limits": list(limits), "won": list(map(int, won)), "start": int(start)}
     data["values"] = {

@@ -82,6 +82,42 @@ BAD = [
     ("fine_tune", "--data moons", CLASSES),
     ("fine_tune", "--augment shift=8", f"augment: got 'shift=8', allowed: {INSIDE}"),
     (
+        "self_supervised",
+        "--ways scratch scratch",
+        "ways: got ('scratch', 'scratch'), allowed: some of rotation, patch, scratch, "
+        "scratch_changed, random_probe, rotation_probe, rotation_fine_tuned, patch_probe, "
+        "patch_fine_tuned, each once",
+    ),
+    (
+        "self_supervised",
+        "--labels-per-class 200",
+        "per_class: got 200, allowed: at most 142 of class 0 in the training set",
+    ),
+    (
+        "self_supervised",
+        "--validation 0.1",
+        "validation: got 0.1, allowed: 0 in this experiment, whose labels are all trained on",
+    ),
+    ("self_supervised", "--pretext-steps 0", "pretext_steps: got 0, allowed: at least 1"),
+    ("self_supervised", "--pretext-batch-size 0", "pretext_batch_size: got 0, allowed: at least 1"),
+    ("self_supervised", "--features 0", "features: got 0, allowed: at least 1"),
+    ("self_supervised", "--patch 1", "patch: got 1.0, allowed: a number above 0 and below 1"),
+    (
+        "self_supervised",
+        "--fine-tuned-rate 0",
+        "fine_tuned_rate: got 0.0, allowed: a finite number above 0",
+    ),
+    (
+        "self_supervised",
+        "--freeze conv_0",
+        "freeze: got ('conv_0',), allowed: none; --ways names the starts to compare",
+    ),
+    (
+        "self_supervised",
+        "--augment mixup=1",
+        "augment: got 'mixup=1', allowed: neither mixup nor cutmix in this experiment",
+    ),
+    (
         "overfitting",
         "--parts methods methods",
         "parts: got ('methods', 'methods'), allowed: polynomials, double_descent, labels, methods, "

@@ -53,6 +53,9 @@ def test_bad_pages(tmp_path):
         plots.play_page("chess", {0: [1.0]}, path, **words)
     with raises_input_error("values: got [1, 4], allowed: the same number of tiles for each board"):
         plots.play_page("flippers", {0: [1.0], 1: [1.0] * 4}, path, **words)
+    allowed = "finite numbers, or None for an illegal move"
+    with raises_input_error(f"values[3]: got nan, allowed: {allowed}"):
+        plots.play_page("flippers", {0: [1.0] * 4, 3: [0.0, None, np.nan, 1.0]}, path, **words)
     assert not list(tmp_path.iterdir())
 
 
