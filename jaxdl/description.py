@@ -31,6 +31,7 @@ MAX_PARTS = 1000
 #: Functions that make a task, by name. A description names one of them, and no other code.
 TASKS: dict[str, Callable[..., Task]] = {
     "classify": tasks.classify,
+    "embed": tasks.embed,
     "gan": tasks.gan,
     "language": tasks.language,
     "q_network": tasks.q_network,
@@ -98,6 +99,8 @@ def describe(value: Any) -> Any:
         return {"dtype": jnp.dtype(value).name}
     if isinstance(value, Vectors):
         return {"known": np.flatnonzero(value.known).tolist(), "shape": value.array.shape}
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+        return {"integers": value.tolist()}
     if hasattr(value, augment.MADE_BY):
         made_by, arguments = getattr(value, augment.MADE_BY)
         return {"augment": made_by, "arguments": describe(arguments)}
@@ -265,10 +268,16 @@ def _vectors(known: list[int], shape: list[int]) -> np.ndarray:
     return rows
 
 
+def _integers(integers: list[int]) -> np.ndarray:
+    """Returns an array of integers, such as the counts of words."""
+    return np.array(integers, np.int64).reshape(-1)
+
+
 #: Functions from the values that JSON lacks to these values, by the names in their dictionaries.
 VALUES: dict[frozenset[str], Callable[..., Any]] = {
     frozenset({"float"}): _number,
     frozenset({"dtype"}): _dtype,
+    frozenset({"integers"}): _integers,
     frozenset({"known", "shape"}): _vectors,
     frozenset({"augment", "arguments"}): _augmentation,
 }

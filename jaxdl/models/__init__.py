@@ -11,6 +11,7 @@ from jaxdl.models.efficientnet import EfficientNet, InvertedResidual, efficientn
 from jaxdl.models.mlp import MLP, softmax_mlp
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
+from jaxdl.models.skipgram import SkipGram
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
 from jaxdl.models.vgg import vgg, vgg16, vgg19
@@ -29,6 +30,7 @@ __all__ = [
     "OneHot",
     "Reshaped",
     "SequenceNet",
+    "SkipGram",
     "Stage",
     "UpStage",
     "conv_autoencoder",

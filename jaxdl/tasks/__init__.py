@@ -2,6 +2,7 @@
 
 from jaxdl.tasks.binarization import binarize
 from jaxdl.tasks.classify import classify
+from jaxdl.tasks.embed import embed
 from jaxdl.tasks.gan import gan
 from jaxdl.tasks.generation import generator
 from jaxdl.tasks.language import language
@@ -21,6 +22,7 @@ __all__ = [
     "binarize",
     "check_filters",
     "classify",
+    "embed",
     "gan",
     "generator",
     "interpolate",

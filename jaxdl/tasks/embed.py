@@ -1,0 +1,318 @@
+"""Word vectors by prediction: skip-gram and CBOW with negative sampling."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from jaxdl.errors import InputError, at_least, in_range, of_kind, one_of, positive
+from jaxdl.metrics import Metrics
+from jaxdl.models import SkipGram
+from jaxdl.replicas import one_replica
+from jaxdl.tasks.pairs import (
+    Centres,
+    capacity,
+    checked_counts,
+    draw_negatives,
+    in_blocks,
+    keep_words,
+    kept_probabilities,
+    negative_table,
+)
+from jaxdl.tasks.task import Task, apply, check_fields, init_variables, recorded
+from jaxdl.updates import Batch, Params, Rule
+
+#: Methods by which words are predicted.
+METHODS = ("skip_gram", "cbow")
+
+#: A word drawn as a negative may weigh this many times more than a centre or a context. Its
+#: gradients are small, as most of its pairs are told apart already.
+NEGATIVE_LIMIT = 8
+
+
+class _Settings(NamedTuple):
+    """The options of `embed`, and the tables that follow from the counts."""
+
+    method: str
+    window: int
+    negatives: int
+    shared: int
+    rate: float
+    steps: int | None
+    limit: float
+    counts: Int[np.ndarray, " V"]
+    kept: Float[np.ndarray, " V"]
+    table: Int[np.ndarray, " V"]
+
+
+class _Gradients(NamedTuple):
+    """Negative gradients of the loss, a row for each word that is moved.
+
+    Attributes:
+      input: `[P, D]` for skip-gram's centres, `[N T, D]` for CBOW's contexts.
+      output: `[N T, D]` for skip-gram's contexts, `[P, D]` for CBOW's centres.
+      negative: `[K, D]`.
+      weights: number of pairs of each row of `input` and of `output`.
+      loss: sum over the pairs.
+      pairs: number of pairs.
+    """
+
+    input: Float[Array, "P D"]
+    output: Float[Array, "Q D"]
+    negative: Float[Array, "K D"]
+    weights: tuple[Float[Array, " P"], Float[Array, " Q"]]
+    loss: Float[Array, ""]
+    pairs: Float[Array, ""]
+
+
+@recorded
+def embed(
+    model: SkipGram,
+    counts: np.ndarray,
+    *,
+    method: str = "skip_gram",
+    window: int = 5,
+    negatives: int = 5,
+    shared: int = 128,
+    subsample: float = 1e-4,
+    power: float = 0.75,
+    rate: float = 0.025,
+    steps: int | None = None,
+    limit: float = 0.6,
+) -> Task:
+    """Returns the functions that train word vectors by the words around each word.
+
+        L = -sum over pairs (w, c) of [ log s(v_w . u_c) + n/K sum_k log s(-v_w . u_k) ]
+
+    s is the logistic function, and c is a word in the window of the centre w. K words k are drawn
+    in proportion to count^0.75, once for a whole step, and weigh as n negatives of each pair. CBOW
+    has the mean vector of the window in place of v_w, and the centre in place of c.
+
+    Each step draws anew which occurrences are kept (`kept_probabilities`), the size of each window
+    in [1, window], and the negatives. Only the rows of these words are moved, by the gradient. The
+    batch is texts: `input [B, L]`, int32 ids, 0 for padding (`jaxdl.data.word_rows`). A window
+    ends with its text. Words that are left out do not count as distance.
+
+    The moves of a word with many pairs in one step are its sum times min(1, limit / pairs), because
+    one long step in place of many short ones would diverge.
+
+    Args:
+      model: two tables of V words.
+      counts: `[V]`, the number of times that each id occurs in the text, an integer array.
+      method: skip_gram or cbow.
+      window: largest number of words on each side.
+      negatives: n, at least 1.
+      shared: K, number of words drawn for a step.
+      subsample: t, frequency above which occurrences are left out; 0 keeps all.
+      power: exponent of the counts for negatives.
+      rate: learning rate at first.
+      steps: number of steps in which the rate falls to 0. None means that it is constant.
+      limit: pairs of a word in a step up to which its moves are added.
+
+    Returns:
+      A task without losses: `task.updates()` takes no optimizer. Its function
+      `predict(params, extra, inputs [...]) -> [..., D]` returns the vectors of words. Metrics are
+      `loss`, the mean over the pairs, in training also `learning_rate`. With counts of another text
+      an evaluation has its own negatives.
+
+    Raises:
+      InputError: a model of another kind or with biases, counts of another length, or an option
+        out of range.
+
+    Source: Mikolov et al. 2013, Distributed representations of words and phrases and their
+    compositionality; Ji et al. 2016, Parallelizing word2vec in shared and distributed memory.
+
+    Example:
+      >>> import jaxdl
+      >>> ids = np.array([2, 3] * 64 + [4, 5] * 64, np.int32)
+      >>> rows = jaxdl.data.Dataset({"input": ids.reshape(2, 128)}, "pairs")
+      >>> model = jaxdl.models.SkipGram(6, 4)
+      >>> task = embed(model, np.bincount(ids), window=1, subsample=0, rate=0.05)
+      >>> net = jaxdl.learner(task.init, *task.updates())
+      >>> state = jaxdl.train(net, rows, key=jaxdl.root(0), steps=300, batch_size=2)
+      >>> vectors = jaxdl.bind(task.predict, state)(jnp.array([2, 3, 4, 5]))
+      >>> bool(vectors[0] @ state.params["output"][3] > vectors[0] @ state.params["output"][5])
+      True
+    """
+    check_tables(model, biases=False)
+    counts = checked_counts(counts)
+    if len(counts) > model.vocabulary:
+        raise InputError("counts", len(counts), f"at most {model.vocabulary}, the vocabulary")
+    counts = np.pad(counts, (0, model.vocabulary - len(counts)))
+    one_of("method", method, METHODS)
+    for name, value in {"window": window, "negatives": negatives, "shared": shared}.items():
+        at_least(name, value, 1)
+    if steps is not None:
+        at_least("steps", steps, 1)
+    in_range("subsample", subsample, 0, 1)
+    in_range("power", power, 0, 10)
+    for name, number in {"rate": rate, "limit": limit}.items():
+        positive(name, number)
+    kept = kept_probabilities(counts, subsample)
+    table = negative_table(counts, power)
+    settings = _Settings(method, window, negatives, shared, rate, steps, limit, counts, kept, table)
+
+    def init(key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:
+        params, _ = init_variables(model, key, batch)
+        return params, {"progress": {"steps": jnp.zeros((), jnp.int32)}}
+
+    rules = (Rule(partial(_move, settings), partial(_evaluate, settings)),)
+    return Task(init, lambda: rules, {"predict": partial(vectors_of, model)})
+
+
+def vectors_of(
+    model: nn.Module, params: Params, extra: Any, inputs: Int[Array, "*B"]
+) -> Float[Array, "*B D"]:
+    """Returns the vectors of words; the `predict` of word vectors."""
+    del extra
+    return apply(model, params, {}, inputs, None, train=False)[0]
+
+
+def check_tables(model: Any, *, biases: bool) -> None:
+    """Raises InputError unless a model is a `SkipGram` with or without biases.
+
+    Example:
+      >>> check_tables(SkipGram(4, 2), biases=True)
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: biases: got False, allowed: True for this task
+    """
+    of_kind("model", model, SkipGram, "jaxdl.models.SkipGram(vocabulary, features)")
+    if model.biases != biases:
+        raise InputError("biases", model.biases, f"{biases} for this task")
+
+
+def _move(
+    settings: _Settings, params: Params, extra: Any, batch: Batch, key: Key[Array, ""]
+) -> tuple[Params, Any, Metrics]:
+    """Moves the vectors of the words of one batch."""
+    one_replica("embed", "moves the rows of one table")
+    done = extra["progress"]["steps"]
+    rate = jnp.float32(settings.rate)
+    if settings.steps is not None:
+        rate = rate * jnp.maximum(1e-4, 1 - done.astype(jnp.float32) / settings.steps)
+    centres, negatives = _drawn(settings, batch, key)
+    inputs, outputs = centres.ids.reshape(-1), centres.contexts.reshape(-1)
+    gradients = _skip_gram
+    if settings.method == "cbow":
+        inputs, outputs = outputs, inputs
+        gradients = _cbow
+    moves = gradients(settings, params, centres, negatives)
+    size = len(params["input"])
+    factors = [
+        rate * _factor(settings.limit / rate, rows, weights, size)
+        for rows, weights in zip((inputs, outputs), moves.weights, strict=True)
+    ]
+    weight = jnp.broadcast_to(moves.pairs * settings.negatives / settings.shared, negatives.shape)
+    factor = rate * _factor(NEGATIVE_LIMIT * settings.limit / rate, negatives, weight, size)
+    table = params["output"].at[outputs].add(moves.output * factors[1][:, None])
+    params = {
+        "input": params["input"].at[inputs].add(moves.input * factors[0][:, None]),
+        "output": table.at[negatives].add(moves.negative * factor[:, None]),
+    }
+    one = jnp.ones((), jnp.float32)
+    metrics = {"loss": (moves.loss, moves.pairs), "learning_rate": (rate, one)}
+    return params, {"progress": {"steps": done + 1}}, metrics
+
+
+def _evaluate(
+    settings: _Settings, params: Params, extra: Any, batch: Batch, key: Key[Array, ""]
+) -> Metrics:
+    """Computes the loss of one batch, with fresh negatives."""
+    centres, negatives = _drawn(settings, batch, key)
+    gradients = _cbow if settings.method == "cbow" else _skip_gram
+    moves = gradients(settings, params, centres, negatives)
+    return {"loss": (moves.loss, moves.pairs)}
+
+
+def _drawn(
+    settings: _Settings, batch: Batch, key: Key[Array, ""]
+) -> tuple[Centres, Int[Array, " K"]]:
+    """Returns the centres with their windows, and the negatives of a step."""
+    check_fields(batch, "input")
+    texts = batch["input"]
+    keep_key, reach_key, negative_key = jax.random.split(key, 3)
+    places = capacity(settings.kept, settings.counts, texts.size)
+    # An id out of range has the probability NaN and is left out; `_checked` makes the loss NaN.
+    probability = jnp.asarray(settings.kept).at[texts].get(mode="fill", fill_value=jnp.nan)
+    keep = jax.random.uniform(keep_key, texts.shape) < probability
+    if "mask" in batch:
+        keep &= (batch["mask"] != 0).reshape(len(texts), -1)[:, :1]
+    ids, rows = keep_words(texts, keep, places)
+    reach = jax.random.randint(reach_key, (places,), 1, settings.window + 1)
+    centres = in_blocks(ids, rows, reach, settings.window)
+    bad = jnp.isnan(probability).any()
+    centres = centres._replace(pairs=jnp.where(bad, jnp.nan, centres.pairs))
+    return centres, draw_negatives(jnp.asarray(settings.table), negative_key, settings.shared)
+
+
+def _skip_gram(
+    settings: _Settings, params: Params, centres: Centres, negatives: Int[Array, " K"]
+) -> _Gradients:
+    """Computes the gradients of skip-gram."""
+    blocks, size = centres.ids.shape
+    v = params["input"][centres.ids]
+    u = params["output"][centres.contexts]
+    others = params["output"][negatives]
+    share = settings.negatives / settings.shared
+    logits = jnp.einsum("nsd,ntd->nst", v, u)
+    missing = centres.pairs * jax.nn.sigmoid(-logits)
+    pairs = centres.pairs.sum(-1)
+    v_rows = v.reshape(blocks * size, -1)
+    weight = share * pairs.reshape(-1, 1)
+    false_logits = v_rows @ others.T
+    wrong = weight * jax.nn.sigmoid(false_logits)
+    moved = jnp.einsum("nst,ntd->nsd", missing, u).reshape(v_rows.shape) - wrong @ others
+    loss = (centres.pairs * jax.nn.softplus(-logits)).sum()
+    loss += (weight * jax.nn.softplus(false_logits)).sum()
+    return _Gradients(
+        moved,
+        jnp.einsum("nst,nsd->ntd", missing, v).reshape(-1, v.shape[-1]),
+        -(wrong.T @ v_rows),
+        (pairs.reshape(-1), centres.pairs.sum(1).reshape(-1)),
+        loss,
+        pairs.sum(),
+    )
+
+
+def _cbow(
+    settings: _Settings, params: Params, centres: Centres, negatives: Int[Array, " K"]
+) -> _Gradients:
+    """Computes the gradients of CBOW, for the mean vector of each window."""
+    v = params["input"][centres.contexts]
+    u = params["output"][centres.ids].reshape(-1, v.shape[-1])
+    others = params["output"][negatives]
+    count = centres.pairs.sum(-1, keepdims=True)
+    share = centres.pairs / jnp.maximum(count, 1)
+    mean = jnp.einsum("nst,ntd->nsd", share, v)
+    h = mean.reshape(u.shape)
+    counts = (count.reshape(-1, 1) > 0).astype(h.dtype)
+    # A NaN in the pairs of an id out of range stays a NaN.
+    counts = counts + 0 * count.reshape(-1, 1)
+    logits = (h * u).sum(-1, keepdims=True)
+    missing = counts * jax.nn.sigmoid(-logits)
+    weight = counts * (settings.negatives / settings.shared)
+    false_logits = h @ others.T
+    wrong = weight * jax.nn.sigmoid(false_logits)
+    moved = (missing * u - wrong @ others).reshape(mean.shape)
+    loss = (counts * jax.nn.softplus(-logits)).sum()
+    loss += (weight * jax.nn.softplus(false_logits)).sum()
+    return _Gradients(
+        jnp.einsum("nst,nsd->ntd", share, moved).reshape(-1, v.shape[-1]),
+        missing * h,
+        -(wrong.T @ h),
+        (share.sum(1).reshape(-1), counts.reshape(-1)),
+        loss,
+        counts.sum(),
+    )
+
+
+def _factor(
+    limit: Array, rows: Int[Array, " P"], weights: Float[Array, " P"], size: int
+) -> Float[Array, " P"]:
+    """Returns the factor of each row's moves, below 1 for words with many pairs in the step."""
+    pairs = jnp.zeros(size, weights.dtype).at[rows].add(weights)[rows]
+    return jnp.minimum(1.0, limit / jnp.maximum(pairs, limit / 2))
