@@ -17,6 +17,7 @@ from jaxdl.data.long_range_tasks import (
     memoryless_error,
 )
 from jaxdl.data.marks import Mark, add_strays, plant
+from jaxdl.data.pairs import WordRows, cooccurrences, word_rows
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.reviews import (
     Reviews,
@@ -41,23 +42,39 @@ from jaxdl.data.vectors import read_vectors
 from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
 from jaxdl.data.weights import class_weights
+from jaxdl.data.word_tests import (
+    Analogy,
+    Similarity,
+    agreement,
+    answers,
+    read_analogies,
+    read_similarities,
+    read_word_tests,
+)
+from jaxdl.data.word_vectors import WordVectors, read_word_vectors
 
 __all__ = [
     "SINE",
     "TEMPO",
+    "Analogy",
     "Column",
     "Curve",
     "Dataset",
     "Mark",
     "Preprocessing",
     "Reviews",
+    "Similarity",
     "Simulated",
     "Source",
     "TextEncoding",
     "TextSets",
     "Vocabulary",
+    "WordRows",
+    "WordVectors",
     "add_strays",
     "adding",
+    "agreement",
+    "answers",
     "as_dataset",
     "check_batch_size",
     "check_classification",
@@ -65,13 +82,14 @@ __all__ = [
     "chronological",
     "class_weights",
     "contiguous_windows",
+    "cooccurrences",
     "copy_memory",
     "curve_points",
     "encode_reviews",
     "encode_rows",
     "few_labels",
-    "first_labels",
     "find_faults",
+    "first_labels",
     "forecast_sets",
     "forecast_windows",
     "holdout",
@@ -84,9 +102,13 @@ __all__ = [
     "paired",
     "plant",
     "random_labels",
+    "read_analogies",
     "read_reviews",
+    "read_similarities",
     "read_text",
     "read_vectors",
+    "read_word_tests",
+    "read_word_vectors",
     "series",
     "single_frames",
     "split",
@@ -96,4 +118,5 @@ __all__ = [
     "text_evaluation_windows",
     "text_sets",
     "windows",
+    "word_rows",
 ]

@@ -90,9 +90,9 @@ def cooccurrences(
     Source: Pennington, Socher, Manning 2014, GloVe.
 
     Example:
-      >>> pairs = cooccurrences(np.array([2, 3, 2, 4]), 2)
+      >>> pairs = cooccurrences(np.array([2, 3, 4]), 2)
       >>> pairs["input"].tolist(), pairs["target"].tolist()
-      ([[2, 2], [2, 3], [2, 4], [3, 2], [3, 4], [4, 2], [4, 3]], [1.0, 2.0, 1.0, 2.0, 0.5, 1.0, 0.5])
+      ([[2, 3], [2, 4], [3, 2], [3, 4], [4, 2], [4, 3]], [1.0, 0.5, 1.0, 1.0, 0.5, 1.0])
     """
     at_least("window", window, 1)
     if window > 20:
