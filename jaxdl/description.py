@@ -33,6 +33,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "classify": tasks.classify,
     "embed": tasks.embed,
     "gan": tasks.gan,
+    "glove": tasks.glove,
     "language": tasks.language,
     "q_network": tasks.q_network,
     "q_table": tasks.q_table,

@@ -133,7 +133,7 @@ def read_analogies(path: str | os.PathLike[str], *, lower: bool = True) -> list[
         words = (line.lower() if lower else line).split()
         if len(words) != 4:
             raise InputError(f"{path}, line {number}", line[:50], "four words, or ': section'")
-        found.append(Analogy(*words, section))
+        found.append(Analogy(words[0], words[1], words[2], words[3], section))
     if not found:
         raise InputError("evaluation", str(path), "a file with analogies")
     return found

@@ -78,6 +78,7 @@ from jaxdl.plots.sets import show
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 from jaxdl.plots.transfer import label_curves
 from jaxdl.plots.units import layer_maps, unit_images
+from jaxdl.plots.words import nearest_words, word_plane, word_test_curves
 
 __all__ = [
     "BatchSize",
@@ -158,6 +159,7 @@ __all__ = [
     "loss_lines",
     "loss_planes",
     "mistakes",
+    "nearest_words",
     "overview",
     "page",
     "perceptron_gif",
@@ -191,5 +193,7 @@ __all__ = [
     "value_map",
     "variance_by_layer",
     "windows_along_a_line",
+    "word_plane",
+    "word_test_curves",
     "worst",
 ]

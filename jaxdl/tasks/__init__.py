@@ -5,6 +5,7 @@ from jaxdl.tasks.classify import classify
 from jaxdl.tasks.embed import embed
 from jaxdl.tasks.gan import gan
 from jaxdl.tasks.generation import generator
+from jaxdl.tasks.glove import glove
 from jaxdl.tasks.language import language
 from jaxdl.tasks.latent import interpolate, latent_grid
 from jaxdl.tasks.likelihoods import likelihood
@@ -25,6 +26,7 @@ __all__ = [
     "embed",
     "gan",
     "generator",
+    "glove",
     "interpolate",
     "language",
     "latent_grid",

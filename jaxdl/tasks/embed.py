@@ -29,10 +29,6 @@ from jaxdl.updates import Batch, Params, Rule
 #: Methods by which words are predicted.
 METHODS = ("skip_gram", "cbow")
 
-#: A word drawn as a negative may weigh this many times more than a centre or a context. Its
-#: gradients are small, as most of its pairs are told apart already.
-NEGATIVE_LIMIT = 8
-
 
 class _Settings(NamedTuple):
     """The options of `embed`, and the tables that follow from the counts."""
@@ -49,14 +45,17 @@ class _Settings(NamedTuple):
     table: Int[np.ndarray, " V"]
 
 
-class _Gradients(NamedTuple):
-    """Negative gradients of the loss, a row for each word that is moved.
+class _Moves(NamedTuple):
+    """Negative gradients of the loss for the rows that are moved, and the changes of scores.
 
     Attributes:
-      input: `[P, D]` for skip-gram's centres, `[N T, D]` for CBOW's contexts.
-      output: `[N T, D]` for skip-gram's contexts, `[P, D]` for CBOW's centres.
+      input: `[P, D]`, of skip-gram's centres or CBOW's contexts.
+      output: `[Q, D]`, of skip-gram's contexts or CBOW's centres.
       negative: `[K, D]`.
-      weights: number of pairs of each row of `input` and of `output`.
+      input_change: `[P]`, the sum over the pairs of a row of |error| |vector of the other word|^2,
+        which bounds the change of their scores for a learning rate of 1.
+      output_change: `[Q]`, the same.
+      negative_change: `[K]`, the same.
       loss: sum over the pairs.
       pairs: number of pairs.
     """
@@ -64,7 +63,9 @@ class _Gradients(NamedTuple):
     input: Float[Array, "P D"]
     output: Float[Array, "Q D"]
     negative: Float[Array, "K D"]
-    weights: tuple[Float[Array, " P"], Float[Array, " Q"]]
+    input_change: Float[Array, " P"]
+    output_change: Float[Array, " Q"]
+    negative_change: Float[Array, " K"]
     loss: Float[Array, ""]
     pairs: Float[Array, ""]
 
@@ -82,7 +83,7 @@ def embed(
     power: float = 0.75,
     rate: float = 0.025,
     steps: int | None = None,
-    limit: float = 0.6,
+    limit: float = 1.0,
 ) -> Task:
     """Returns the functions that train word vectors by the words around each word.
 
@@ -97,8 +98,10 @@ def embed(
     batch is texts: `input [B, L]`, int32 ids, 0 for padding (`jaxdl.data.word_rows`). A window
     ends with its text. Words that are left out do not count as distance.
 
-    The moves of a word with many pairs in one step are its sum times min(1, limit / pairs), because
-    one long step in place of many short ones would diverge.
+    A word with many pairs in one step would make one long step in place of many short ones, and
+    diverge. So its move is the sum of those of its pairs, times min(1, limit / change). The change
+    is a bound on how much its scores would change: rate times the sum of |error| |vector of the
+    other word|^2 over its pairs.
 
     Args:
       model: two tables of V words.
@@ -111,7 +114,7 @@ def embed(
       power: exponent of the counts for negatives.
       rate: learning rate at first.
       steps: number of steps in which the rate falls to 0. None means that it is constant.
-      limit: pairs of a word in a step up to which its moves are added.
+      limit: largest change of the scores of a word by its own move in a step.
 
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its function
@@ -196,22 +199,21 @@ def _move(
         rate = rate * jnp.maximum(1e-4, 1 - done.astype(jnp.float32) / settings.steps)
     centres, negatives = _drawn(settings, batch, key)
     inputs, outputs = centres.ids.reshape(-1), centres.contexts.reshape(-1)
-    gradients = _skip_gram
+    moves = _moves(settings, params, centres, negatives)
     if settings.method == "cbow":
         inputs, outputs = outputs, inputs
-        gradients = _cbow
-    moves = gradients(settings, params, centres, negatives)
     size = len(params["input"])
-    factors = [
-        rate * _factor(settings.limit / rate, rows, weights, size)
-        for rows, weights in zip((inputs, outputs), moves.weights, strict=True)
-    ]
-    weight = jnp.broadcast_to(moves.pairs * settings.negatives / settings.shared, negatives.shape)
-    factor = rate * _factor(NEGATIVE_LIMIT * settings.limit / rate, negatives, weight, size)
-    table = params["output"].at[outputs].add(moves.output * factors[1][:, None])
+    limit = settings.limit / rate
+    outputs = jnp.concatenate([outputs, negatives])
+    change = jnp.concatenate([moves.output_change, moves.negative_change])
+    moved = jnp.concatenate([moves.output, moves.negative])
     params = {
-        "input": params["input"].at[inputs].add(moves.input * factors[0][:, None]),
-        "output": table.at[negatives].add(moves.negative * factor[:, None]),
+        "input": params["input"]
+        .at[inputs]
+        .add(rate * _factors(limit, inputs, moves.input_change, size) * moves.input),
+        "output": params["output"]
+        .at[outputs]
+        .add(rate * _factors(limit, outputs, change, size) * moved),
     }
     one = jnp.ones((), jnp.float32)
     metrics = {"loss": (moves.loss, moves.pairs), "learning_rate": (rate, one)}
@@ -223,9 +225,17 @@ def _evaluate(
 ) -> Metrics:
     """Computes the loss of one batch, with fresh negatives."""
     centres, negatives = _drawn(settings, batch, key)
-    gradients = _cbow if settings.method == "cbow" else _skip_gram
-    moves = gradients(settings, params, centres, negatives)
+    moves = _moves(settings, params, centres, negatives)
     return {"loss": (moves.loss, moves.pairs)}
+
+
+def _moves(
+    settings: _Settings, params: Params, centres: Centres, negatives: Int[Array, " K"]
+) -> _Moves:
+    """Computes the moves by the method of the options."""
+    if settings.method == "cbow":
+        return _cbow(settings, params, centres, negatives)
+    return _skip_gram(settings, params, centres, negatives)
 
 
 def _drawn(
@@ -251,37 +261,34 @@ def _drawn(
 
 def _skip_gram(
     settings: _Settings, params: Params, centres: Centres, negatives: Int[Array, " K"]
-) -> _Gradients:
-    """Computes the gradients of skip-gram."""
-    blocks, size = centres.ids.shape
+) -> _Moves:
+    """Computes the moves of skip-gram."""
     v = params["input"][centres.ids]
     u = params["output"][centres.contexts]
     others = params["output"][negatives]
-    share = settings.negatives / settings.shared
+    pairs = centres.pairs.sum(-1)
     logits = jnp.einsum("nsd,ntd->nst", v, u)
     missing = centres.pairs * jax.nn.sigmoid(-logits)
-    pairs = centres.pairs.sum(-1)
-    v_rows = v.reshape(blocks * size, -1)
-    weight = share * pairs.reshape(-1, 1)
-    false_logits = v_rows @ others.T
-    wrong = weight * jax.nn.sigmoid(false_logits)
-    moved = jnp.einsum("nst,ntd->nsd", missing, u).reshape(v_rows.shape) - wrong @ others
-    loss = (centres.pairs * jax.nn.softplus(-logits)).sum()
-    loss += (weight * jax.nn.softplus(false_logits)).sum()
-    return _Gradients(
-        moved,
+    v_rows = v.reshape(-1, v.shape[-1])
+    false = _false_pairs(settings, v_rows, others, pairs.reshape(-1, 1))
+    moved = jnp.einsum("nst,ntd->nsd", missing, u).reshape(v_rows.shape)
+    change = jnp.einsum("nst,nt->ns", missing, _squares(u)).reshape(-1)
+    return _Moves(
+        moved - false.wrong @ others,
         jnp.einsum("nst,nsd->ntd", missing, v).reshape(-1, v.shape[-1]),
-        -(wrong.T @ v_rows),
-        (pairs.reshape(-1), centres.pairs.sum(1).reshape(-1)),
-        loss,
+        -(false.wrong.T @ v_rows),
+        change + false.wrong @ _squares(others),
+        jnp.einsum("nst,ns->nt", missing, _squares(v)).reshape(-1),
+        _squares(v_rows) @ false.wrong,
+        (centres.pairs * jax.nn.softplus(-logits)).sum() + false.loss,
         pairs.sum(),
     )
 
 
 def _cbow(
     settings: _Settings, params: Params, centres: Centres, negatives: Int[Array, " K"]
-) -> _Gradients:
-    """Computes the gradients of CBOW, for the mean vector of each window."""
+) -> _Moves:
+    """Computes the moves of CBOW, which predicts by the mean vector of each window."""
     v = params["input"][centres.contexts]
     u = params["output"][centres.ids].reshape(-1, v.shape[-1])
     others = params["output"][negatives]
@@ -289,30 +296,57 @@ def _cbow(
     share = centres.pairs / jnp.maximum(count, 1)
     mean = jnp.einsum("nst,ntd->nsd", share, v)
     h = mean.reshape(u.shape)
-    counts = (count.reshape(-1, 1) > 0).astype(h.dtype)
     # A NaN in the pairs of an id out of range stays a NaN.
-    counts = counts + 0 * count.reshape(-1, 1)
+    counts = jnp.minimum(count, 1).reshape(-1, 1)
     logits = (h * u).sum(-1, keepdims=True)
     missing = counts * jax.nn.sigmoid(-logits)
-    weight = counts * (settings.negatives / settings.shared)
-    false_logits = h @ others.T
-    wrong = weight * jax.nn.sigmoid(false_logits)
-    moved = (missing * u - wrong @ others).reshape(mean.shape)
-    loss = (counts * jax.nn.softplus(-logits)).sum()
-    loss += (weight * jax.nn.softplus(false_logits)).sum()
-    return _Gradients(
+    false = _false_pairs(settings, h, others, counts)
+    moved = (missing * u - false.wrong @ others).reshape(mean.shape)
+    change = missing[:, 0] * _squares(u) + false.wrong @ _squares(others)
+    return _Moves(
         jnp.einsum("nst,nsd->ntd", share, moved).reshape(-1, v.shape[-1]),
         missing * h,
-        -(wrong.T @ h),
-        (share.sum(1).reshape(-1), counts.reshape(-1)),
-        loss,
+        -(false.wrong.T @ h),
+        jnp.einsum("nst,ns->nt", share, change.reshape(count.shape[:2])).reshape(-1),
+        missing[:, 0] * _squares(h),
+        _squares(h) @ false.wrong,
+        (counts * jax.nn.softplus(-logits)).sum() + false.loss,
         counts.sum(),
     )
 
 
-def _factor(
-    limit: Array, rows: Int[Array, " P"], weights: Float[Array, " P"], size: int
-) -> Float[Array, " P"]:
-    """Returns the factor of each row's moves, below 1 for words with many pairs in the step."""
-    pairs = jnp.zeros(size, weights.dtype).at[rows].add(weights)[rows]
-    return jnp.minimum(1.0, limit / jnp.maximum(pairs, limit / 2))
+class _False(NamedTuple):
+    """Pairs of P centres with K negatives.
+
+    Attributes:
+      wrong: `[P, K]`, weights times the probabilities of these pairs.
+      loss: their sum.
+    """
+
+    wrong: Float[Array, "P K"]
+    loss: Float[Array, ""]
+
+
+def _false_pairs(
+    settings: _Settings,
+    rows: Float[Array, "P D"],
+    others: Float[Array, "K D"],
+    pairs: Float[Array, "P 1"],
+) -> _False:
+    """Returns the pairs of centres with negatives, which weigh n / K for each pair of a centre."""
+    weight = pairs * (settings.negatives / settings.shared)
+    logits = rows @ others.T
+    return _False(weight * jax.nn.sigmoid(logits), (weight * jax.nn.softplus(logits)).sum())
+
+
+def _squares(x: Float[Array, "*B D"]) -> Float[Array, "*B"]:
+    """Returns the squared lengths of vectors."""
+    return (x * x).sum(-1)
+
+
+def _factors(
+    limit: Array, rows: Int[Array, " P"], change: Float[Array, " P"], size: int
+) -> Float[Array, " P 1"]:
+    """Returns the factor of each row's move: below 1 if it would change its scores too much."""
+    whole = jnp.zeros(size, change.dtype).at[rows].add(change)[rows]
+    return jnp.minimum(1.0, limit / jnp.maximum(whole, limit / 2))[:, None]

@@ -1,0 +1,73 @@
+"""Word vectors by skip-gram, CBOW or GloVe, with similarities, analogies and a plane of words.
+
+    python experiments/word2vec.py
+    python experiments/word2vec.py --data text8.txt --evaluation word2vec-eval --seeds 3
+    python experiments/word2vec.py --data text8.txt --evaluation word2vec-eval --method glove
+    python experiments/sentiment.py --vectors runs/mine/vectors.txt --frozen
+
+The default text is generated: short sentences about countries and people, whose analogies hold by
+construction. The directory of `--evaluation` has `wordsim353.tsv` and `questions-words.txt`.
+`vectors.txt` in the directory of the run has the vectors in the format of word2vec.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, Self
+
+import jax
+
+from jaxdl import plots
+from jaxdl.recipes.words import (
+    WordOptions,
+    WordRunOptions,
+    draw_vectors,
+    load_text,
+    test_numbers,
+    train_vectors,
+    vectors,
+)
+from jaxdl.runs import Options, Run, launch, run_experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of word vectors."""
+
+    run: WordRunOptions = WordRunOptions()
+    words: WordOptions = WordOptions()
+
+    evaluation: str | None = None
+    """Directory with the similarities wordsim353.tsv and the analogies questions-words.txt.
+    Default: the tests of tales for that text, none for others."""
+
+    max_saves: ClassVar[int] = 5
+
+    def for_smoke(self) -> Self:
+        words = dataclasses.replace(self.words, features=8, shared=16, length=100)
+        return dataclasses.replace(super().for_smoke(), words=words)
+
+
+def train_and_test(run: Run[Config]) -> dict[str, Any]:
+    """Trains word vectors, tests them, and writes them with their pictures."""
+    config = run.config
+    text = load_text(config.run.data, config.words, config.evaluation)
+    print(
+        f"{text.total:,} words, of which {100 * text.words.left_out:.1f} % are left out; "
+        f"{(text.words.counts > 0).sum():,} different words remain"
+    )
+    state, _, sets = train_vectors(run, config.words, text)
+    found = vectors(run, text, state)
+    metrics = test_numbers(run, text, found)
+    if jax.process_index() == 0:
+        found[0].write(run.out / "vectors.txt")
+    plots.learning_curves(run.records(), run.figure("curves"))
+    draw_vectors(run, text, found[0], metrics)
+    return run.finish(state, metrics, **sets)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Trains word vectors, for all seeds in one program."""
+    return run_experiment(config, train_and_test)
+
+
+if __name__ == "__main__":
+    launch(main, Config)
