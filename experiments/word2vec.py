@@ -21,9 +21,9 @@ from jaxdl.recipes.words import (
     WordRunOptions,
     draw_vectors,
     load_text,
-    test_numbers,
     train_vectors,
     vectors,
+    word_numbers,
 )
 from jaxdl.runs import Options, Run, launch, run_experiment
 
@@ -56,7 +56,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     )
     state, _, sets = train_vectors(run, config.words, text)
     found = vectors(run, text, state)
-    metrics = test_numbers(run, text, found)
+    metrics = word_numbers(run, text, found)
     if jax.process_index() == 0:
         found[0].write(run.out / "vectors.txt")
     plots.learning_curves(run.records(), run.figure("curves"))

@@ -59,7 +59,7 @@ def word_rows(
         raise InputError("text", f"{len(words)} words", allowed)
     padded = np.pad(words, (0, -len(words) % length)).reshape(-1, length)
     counts = np.bincount(words, minlength=len(vocabulary))
-    # A word by itself is a text of one step.
+    # A single word is a text of one step.
     encoding = TextEncoding(vocabulary, 1, "first")
     rows = Dataset({"input": padded}, name, text=encoding)
     return WordRows(rows, counts, 1 - len(words) / len(ids))

@@ -21,7 +21,7 @@ COUNTRIES = (
     ("egypt", "cairo", "arabic", "nile", "falafel"),
 )
 
-#: A man and a woman of the same kind, with two things that belong to both.
+#: A man and a woman of the same kind, with two nouns that belong to both.
 PEOPLE = (
     ("king", "queen", "crown", "throne"),
     ("prince", "princess", "palace", "carriage"),
@@ -54,7 +54,7 @@ PLACES = (
     "a {l} song praises the {r} and {d}",
 )
 
-#: Sentences about a person: p person, s his or her, h he or she, m him or her, x and y the things.
+#: Sentences about a person: p person, s his or her, h he or she, m him or her, x and y the nouns.
 ROLES = (
     "the {p} has a {x} and {h} loves {s} {x}",
     "the {p} showed {s} {y} to a friend who admired {m}",
@@ -77,9 +77,9 @@ def tales(sentences: int = 24_000, seed: int = 0) -> str:
       seed: seed of the choices.
 
     Example:
-      >>> print(tales(2))
-      many books are written in swedish and read in sweden
-      the actor spoke of the stage and of his applause
+      >>> print(tales(2).strip())
+      a japanese song praises the sumida and sushi
+      the capital of germany is berlin
     """
     at_least("sentences", sentences, 1)
     random = np.random.RandomState(seed)

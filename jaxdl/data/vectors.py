@@ -113,7 +113,8 @@ def _binary(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
         if not _is_header(header) or not 0 < int(header[1]) <= MAX_WIDTH:
             allowed = f"a header 'count D' with D in [1, {MAX_WIDTH}]"
             raise InputError(str(path), b" ".join(header).decode(errors="replace")[:50], allowed)
-        count, width = int(header[0]), int(header[1])
+        count = int(header[0])
+        width = int(header[1])
         for i in range(count):
             source = f"{path}, word {i + 1} of {count}"
             word = _binary_word(file, source)

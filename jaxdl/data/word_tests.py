@@ -1,4 +1,4 @@
-"""Tests of word vectors: similarities as people judge them, and analogies."""
+"""Tests of word vectors: similarities by people, and analogies."""
 
 import os
 from collections.abc import Sequence
@@ -144,8 +144,20 @@ def read_word_tests(
 ) -> tuple[list[Similarity], list[Analogy]]:
     """Reads `wordsim353.tsv` and `questions-words.txt` from a directory.
 
+    Args:
+      directory: the directory.
+      lower: if True, words are converted to lower case.
+
+    Returns:
+      The pairs and the analogies.
+
     Raises:
       InputError: a directory without one of the files, or files of another form.
+
+    Example:
+      >>> read_word_tests(".")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: evaluation: got '.', allowed: a directory with wordsim353.tsv and ...
     """
     folder = expand_path(directory, "evaluation")
     missing = [name for name in FILES if not (folder / name).is_file()]

@@ -62,10 +62,10 @@ def word_plane(
             raise InputError("word", word, "a word with a point")
     with page(path, 7.2, 5.6) as figure:
         ax = figure.subplots()
-        ax.scatter(*points.T, s=4, color=GREY, alpha=0.35, linewidths=0)
+        ax.scatter(points[:, 0], points[:, 1], s=4, color=GREY, alpha=0.35, linewidths=0)
         for color, (name, members) in zip(PALETTE, groups.items(), strict=False):
             marked = np.array([place[word] for word in members])
-            ax.scatter(*marked.T, s=16, color=color, label=name, linewidths=0)
+            ax.scatter(marked[:, 0], marked[:, 1], s=16, color=color, label=name, linewidths=0)
         for first, second in arrows:
             style = {"arrowstyle": "-|>", "color": RED, "linewidth": 0.9, "alpha": 0.7}
             ax.annotate("", place[second], place[first], arrowprops=style)

@@ -81,9 +81,9 @@ class WordOptions:
 
     def task(self, counts: Int[np.ndarray, " V"], steps: int, name: str) -> Task:
         """Returns the task for words with these counts, in a text of this name."""
-        window, rate, subsample = self.window, self.rate, self.subsample
-        if window is None:
-            window = 10 if self.method == "glove" else 5
+        window = self.window or (10 if self.method == "glove" else 5)
+        rate = self.rate
+        subsample = self.subsample
         if rate is None:
             rate = 0.025 if self.method == "skip_gram" else 0.05
         if subsample is None:
@@ -252,7 +252,7 @@ def vectors(run: Run[Any], text: Text, state: State) -> list[WordVectors]:
     return [vectors_of(text.vocabulary, each.params, known) for each in run.members(state)]
 
 
-def test_numbers(run: Run[Any], text: Text, found: Sequence[WordVectors]) -> dict[str, Any]:
+def word_numbers(run: Run[Any], text: Text, found: Sequence[WordVectors]) -> dict[str, Any]:
     """Computes similarity and analogies of the vectors of each seed, and prints what is left out.
 
     Returns:
@@ -326,7 +326,7 @@ def draw_plane(analogies: Sequence[Analogy], found: WordVectors, path: Path) -> 
         known = [pair for pair in dict.fromkeys(pairs) if pair[0] in found and pair[1] in found]
         arrows = known[:ARROWS]
         groups = {f"{best}: first word": [a for a, _ in arrows]}
-        groups["second word"] = [b for _, b in arrows]
+        groups[f"{best}: second word"] = [b for _, b in arrows]
         title = f"{best}: {100 * sections[best]:.0f} % of the analogies are right"
         words += [word for arrow in arrows for word in arrow if word not in words]
     rows = found.unit[found.rows(words)]

@@ -17,11 +17,11 @@ from jaxdl.tasks.pairs import (
     Centres,
     capacity,
     checked_counts,
-    draw_negatives,
     in_blocks,
     keep_words,
     kept_probabilities,
     negative_table,
+    sample_negatives,
 )
 from jaxdl.tasks.task import Task, apply, check_fields, init_variables, recorded
 from jaxdl.updates import Batch, Params, Rule
@@ -89,14 +89,15 @@ def embed(
 
         L = -sum over pairs (w, c) of [ log s(v_w . u_c) + n/K sum_k log s(-v_w . u_k) ]
 
-    s is the logistic function, and c is a word in the window of the centre w. K words k are drawn
+    s is the logistic function, and c is a word in the window of the centre w. K words k are sampled
     in proportion to count^0.75, once for a whole step, and weigh as n negatives of each pair. CBOW
     has the mean vector of the window in place of v_w, and the centre in place of c.
 
-    Each step draws anew which occurrences are kept (`kept_probabilities`), the size of each window
-    in [1, window], and the negatives. Only the rows of these words are moved, by the gradient. The
-    batch is texts: `input [B, L]`, int32 ids, 0 for padding (`jaxdl.data.word_rows`). A window
-    ends with its text. Words that are left out do not count as distance.
+    Each step has new negatives, and chooses at random which occurrences it keeps
+    (`kept_probabilities`) and the size of each window in [1, window]. Only the rows of these words
+    are moved, by the gradient. The batch is texts: `input [B, L]`, int32 ids, 0 for padding
+    (`jaxdl.data.word_rows`). A window ends with its text. Words that are left out do not count as
+    distance.
 
     A word with many pairs in one step would make one long step in place of many short ones, and
     diverge. So its move is the sum of those of its pairs, times min(1, limit / change). The change
@@ -109,7 +110,7 @@ def embed(
       method: skip_gram or cbow.
       window: largest number of words on each side.
       negatives: n, at least 1.
-      shared: K, number of words drawn for a step.
+      shared: K, number of words sampled for a step.
       subsample: t, frequency above which occurrences are left out; 0 keeps all.
       power: exponent of the counts for negatives.
       rate: learning rate at first.
@@ -197,11 +198,13 @@ def _move(
     rate = jnp.float32(settings.rate)
     if settings.steps is not None:
         rate = rate * jnp.maximum(1e-4, 1 - done.astype(jnp.float32) / settings.steps)
-    centres, negatives = _drawn(settings, batch, key)
-    inputs, outputs = centres.ids.reshape(-1), centres.contexts.reshape(-1)
+    centres, negatives = _sampled(settings, batch, key)
+    inputs = centres.ids.reshape(-1)
+    outputs = centres.contexts.reshape(-1)
     moves = _moves(settings, params, centres, negatives)
     if settings.method == "cbow":
-        inputs, outputs = outputs, inputs
+        inputs = centres.contexts.reshape(-1)
+        outputs = centres.ids.reshape(-1)
     size = len(params["input"])
     limit = settings.limit / rate
     outputs = jnp.concatenate([outputs, negatives])
@@ -224,7 +227,7 @@ def _evaluate(
     settings: _Settings, params: Params, extra: Any, batch: Batch, key: Key[Array, ""]
 ) -> Metrics:
     """Computes the loss of one batch, with fresh negatives."""
-    centres, negatives = _drawn(settings, batch, key)
+    centres, negatives = _sampled(settings, batch, key)
     moves = _moves(settings, params, centres, negatives)
     return {"loss": (moves.loss, moves.pairs)}
 
@@ -238,7 +241,7 @@ def _moves(
     return _skip_gram(settings, params, centres, negatives)
 
 
-def _drawn(
+def _sampled(
     settings: _Settings, batch: Batch, key: Key[Array, ""]
 ) -> tuple[Centres, Int[Array, " K"]]:
     """Returns the centres with their windows, and the negatives of a step."""
@@ -256,7 +259,7 @@ def _drawn(
     centres = in_blocks(ids, rows, reach, settings.window)
     bad = jnp.isnan(probability).any()
     centres = centres._replace(pairs=jnp.where(bad, jnp.nan, centres.pairs))
-    return centres, draw_negatives(jnp.asarray(settings.table), negative_key, settings.shared)
+    return centres, sample_negatives(jnp.asarray(settings.table), negative_key, settings.shared)
 
 
 def _skip_gram(

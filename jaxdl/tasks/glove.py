@@ -57,7 +57,7 @@ def glove(
       >>> pairs = jaxdl.data.cooccurrences(np.array([2, 3, 4, 2] * 20), 2)
       >>> task = glove(jaxdl.models.SkipGram(5, 4, biases=True))
       >>> net = jaxdl.learner(task.init, *task.updates())
-      >>> state = jaxdl.train(net, pairs, key=jaxdl.root(0), steps=400, batch_size=4)
+      >>> state = jaxdl.train(net, pairs, key=jaxdl.root(0), steps=1000, batch_size=4)
       >>> jaxdl.evaluate(net, state, pairs)["loss"] < 0.01
       True
     """
@@ -106,10 +106,11 @@ def _move(
     slope = jnp.where(mask != 0, weight * error, 0.0)
     rows = tuple(batch["input"].T)
     partners = params["output"][rows[1]], params["input"][rows[0]]
-    moved, squares = dict(params), dict(extra["squares"])
+    moved = dict(params)
+    squares = dict(extra["squares"])
     for side, (words, partner) in enumerate(zip(rows, partners, strict=True)):
-        vectors, biases = TABLES[0][side], TABLES[1][side]
-        for name, gradient in ((vectors, slope[:, None] * partner), (biases, slope)):
+        gradients = {TABLES[0][side]: slope[:, None] * partner, TABLES[1][side]: slope}
+        for name, gradient in gradients.items():
             moved[name], squares[name] = _adagrad(
                 params[name], extra["squares"][name], words, gradient, rate
             )

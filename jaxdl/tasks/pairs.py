@@ -81,7 +81,7 @@ def kept_probabilities(counts: Int[np.ndarray, " V"], threshold: float) -> Float
 
 
 def negative_table(counts: Int[np.ndarray, " V"], power: float) -> Int[np.ndarray, " V"]:
-    """Returns the table from which `draw_negatives` draws words, in proportion to count^power.
+    """Returns the table from which `sample_negatives` takes words, in proportion to count^power.
 
         table_i = round(2^31 sum_{j <= i} count_j^power / sum_j count_j^power) - 1
 
@@ -101,16 +101,16 @@ def negative_table(counts: Int[np.ndarray, " V"], power: float) -> Int[np.ndarra
     return (np.rint(share / share[-1] * RANGE) - 1).astype(np.int32)
 
 
-def draw_negatives(table: Int[Array, " V"], key: Key[Array, ""], count: int) -> Int[Array, " K"]:
+def sample_negatives(table: Int[Array, " V"], key: Key[Array, ""], count: int) -> Int[Array, " K"]:
     """Returns `count` random words in proportion to the weights of a `negative_table`.
 
     Example:
       >>> table = jnp.asarray(negative_table(np.array([0, 0, 5, 0]), 1.0))
-      >>> draw_negatives(table, jax.random.key(0), 3).tolist()
+      >>> sample_negatives(table, jax.random.key(0), 3).tolist()
       [2, 2, 2]
     """
-    draws = (jax.random.bits(key, (count,), jnp.uint32) >> 1).astype(jnp.int32)
-    return jnp.searchsorted(table, draws).astype(jnp.int32)
+    numbers = (jax.random.bits(key, (count,), jnp.uint32) >> 1).astype(jnp.int32)
+    return jnp.searchsorted(table, numbers).astype(jnp.int32)
 
 
 def capacity(
@@ -188,4 +188,5 @@ def in_blocks(
     centres = ids.reshape(blocks, BLOCK)
     pairs = (distance <= reach.reshape(blocks, BLOCK, 1)) & (places[:, None] >= 0)
     pairs &= (centres[:, :, None] >= 0) & (texts[:, None] == rows.reshape(blocks, BLOCK, 1))
-    return Centres(jnp.maximum(centres, 0), jnp.maximum(places, 0), pairs.astype(jnp.float32))
+    counts = jnp.asarray(pairs).astype(jnp.float32)
+    return Centres(jnp.maximum(centres, 0), jnp.maximum(places, 0), counts)
