@@ -54,8 +54,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         f"{text.total:,} words, of which {100 * text.words.left_out:.1f} % are left out; "
         f"{(text.words.counts > 0).sum():,} different words remain"
     )
-    state, _, sets = train_vectors(run, config.words, text)
-    found = vectors(run, text, state)
+    state, task, sets = train_vectors(run, config.words, text)
+    found = vectors(run, task, text, state)
     metrics = word_numbers(run, text, found)
     if jax.process_index() == 0:
         found[0].write(run.out / "vectors.txt")

@@ -7,7 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, one_of
+
+#: Names of the tables of vectors.
+TABLES = ("input", "output")
 
 
 class SkipGram(nn.Module):
@@ -56,12 +59,15 @@ class SkipGram(nn.Module):
             self.input_bias = self.param("input_bias", zeros, (self.vocabulary,))
             self.output_bias = self.param("output_bias", zeros, (self.vocabulary,))
 
-    def __call__(self, ids: Int[Array, "*B"], train: bool = False) -> Float[Array, "*B D"]:
+    def __call__(
+        self, ids: Int[Array, "*B"], train: bool = False, table: str = "input"
+    ) -> Float[Array, "*B D"]:
         """Looks up the vectors of words.
 
         Args:
           ids: any shape, integers in [0, vocabulary). Any other integer gives NaN.
           train: not used; it makes the layer callable like a model.
+          table: input or output.
 
         Returns:
           `[..., features]`.
@@ -73,7 +79,8 @@ class SkipGram(nn.Module):
         if not jnp.issubdtype(ids.dtype, jnp.integer):
             raise InputError("ids dtype", ids.dtype.name, "integers")
         known = (ids >= 0) & (ids < self.vocabulary)
-        rows = self.input.at[jnp.where(known, ids, 0)].get(mode="clip")
+        whole = {"input": self.input, "output": self.output}[one_of("table", table, TABLES)]
+        rows = whole.at[jnp.where(known, ids, 0)].get(mode="clip")
         return jnp.where(known[..., None], rows, jnp.nan)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +16,7 @@ from jaxdl.data import Analogy, Dataset, Similarity, Vocabulary, WordRows, WordV
 from jaxdl.data.tales import tales, tales_tests
 from jaxdl.data.vocabulary import UNKNOWN
 from jaxdl.errors import InputError, at_least
+from jaxdl.functions import bind
 from jaxdl.models import SkipGram
 from jaxdl.network import Network
 from jaxdl.runs.options import Options, RunOptions
@@ -60,8 +61,8 @@ class WordOptions:
     """Dimensions of the vectors."""
     window: int | None = None
     """Largest distance of two words of a pair. Default: 5, for glove 10."""
-    negatives: int = 10
-    """Weight of the random words, in random words for each pair."""
+    negatives: int | None = None
+    """Weight of the random words, in random words for each pair. Default: 10, for tales 3."""
     shared: int = 128
     """Random words of a step, which all its pairs share."""
     subsample: float | None = None
@@ -71,13 +72,14 @@ class WordOptions:
     """Learning rate at first. Default: 0.025, for cbow 0.05, for glove 0.05."""
     min_count: int = 5
     """Words that occur less often are left out."""
-    length: int = 1000
-    """Words of a row; a window ends with its row."""
+    length: int | None = None
+    """Words of a row; a window ends with its row. Default: 1000, for tales 200."""
 
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range. The task checks the others."""
         at_least("min_count", self.min_count, 1)
-        at_least("length", self.length, 2)
+        if self.length is not None:
+            at_least("length", self.length, 2)
 
     def task(self, counts: Int[np.ndarray, " V"], steps: int, name: str) -> Task:
         """Returns the task for words with these counts, in a text of this name."""
@@ -96,7 +98,7 @@ class WordOptions:
             counts,
             method=self.method,
             window=window,
-            negatives=self.negatives,
+            negatives=self.negatives or (3 if name == "tales" else 10),
             shared=self.shared,
             subsample=subsample,
             rate=rate,
@@ -154,34 +156,32 @@ def load_text(name: str, options: WordOptions, evaluation: str | None) -> Text:
     if not len(ids) or not (is_word[ids] & (ids > UNKNOWN)).any():
         allowed = f"a text with a word that occurs {options.min_count} times; or less --min-count"
         raise InputError("data", name, allowed)
-    words = data.word_rows(ids, vocabulary, options.length, Path(name).name)
+    length = options.length or (200 if name == "tales" else 1000)
+    words = data.word_rows(ids, vocabulary, length, Path(name).name)
     return Text(vocabulary, words, len(ids), similarities, analogies)
 
 
 def vectors_of(
-    vocabulary: Vocabulary, params: Any, known: Bool[np.ndarray, " V"] | None = None
+    vocabulary: Vocabulary,
+    predict: Callable[..., Any],
+    known: Bool[np.ndarray, " V"] | None = None,
 ) -> WordVectors:
-    """Returns the vectors of a `SkipGram`, of its words in the order of the vocabulary.
-
-    The vectors are the table `input`; with biases, as in GloVe, the sum of both tables.
+    """Returns the vectors of all words in the order of the vocabulary.
 
     Args:
       vocabulary: the words.
-      params: parameters of one model.
+      predict: function from ids `[N]` to vectors `[N, D]`, such as a bound `task.predict`.
       known: words to return; None means all but the two special tokens.
 
     Example:
       >>> words = Vocabulary.build("to be or not to be", "word")
-      >>> vectors_of(words, {"input": np.ones((6, 2), np.float32)}).words
+      >>> vectors_of(words, lambda ids: np.ones((len(ids), 2))).words
       ('be', 'to', 'not', 'or')
     """
-    table = np.asarray(jax.device_get(params["input"]))
-    if "input_bias" in params:
-        table = table + np.asarray(jax.device_get(params["output"]))
-    rows = np.arange(UNKNOWN + 1, len(vocabulary))
+    rows = np.arange(UNKNOWN + 1, len(vocabulary), dtype=np.int32)
     if known is not None:
         rows = rows[known[rows]]
-    return WordVectors(tuple(vocabulary.tokens[i] for i in rows), table[rows])
+    return WordVectors(tuple(vocabulary.tokens[i] for i in rows), np.asarray(predict(rows)))
 
 
 def word_vectors(network: Network) -> WordVectors:
@@ -193,7 +193,7 @@ def word_vectors(network: Network) -> WordVectors:
     encoding = network.preprocessing.text
     if encoding is None or not isinstance(network.model, SkipGram):
         raise InputError("network", network.task.name, "one that experiments/word2vec.py trained")
-    return vectors_of(encoding.vocabulary, network.variables["params"])
+    return vectors_of(encoding.vocabulary, network.functions["predict"])
 
 
 def train_vectors(
@@ -229,7 +229,8 @@ def train_vectors(
 
     def keep(state: State) -> None:
         found = [
-            data.agreement(each, text.similarities).spearman for each in vectors(run, text, state)
+            data.agreement(each, text.similarities).spearman
+            for each in vectors(run, task, text, state)
         ]
         if jax.process_index() == 0:
             path = run.sample(f"similarity-{state.steps_done:08d}.npz")
@@ -246,10 +247,11 @@ def train_vectors(
     return state, task, sets
 
 
-def vectors(run: Run[Any], text: Text, state: State) -> list[WordVectors]:
+def vectors(run: Run[Any], task: Task, text: Text, state: State) -> list[WordVectors]:
     """Returns the vectors of each seed of a run."""
     known = text.words.counts > 0
-    return [vectors_of(text.vocabulary, each.params, known) for each in run.members(state)]
+    states = run.members(state)
+    return [vectors_of(text.vocabulary, bind(task.predict, each), known) for each in states]
 
 
 def word_numbers(run: Run[Any], text: Text, found: Sequence[WordVectors]) -> dict[str, Any]:

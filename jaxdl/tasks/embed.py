@@ -83,7 +83,7 @@ def embed(
     power: float = 0.75,
     rate: float = 0.025,
     steps: int | None = None,
-    limit: float = 1.0,
+    limit: float = 16.0,
 ) -> Task:
     """Returns the functions that train word vectors by the words around each word.
 
@@ -119,9 +119,9 @@ def embed(
 
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its function
-      `predict(params, extra, inputs [...]) -> [..., D]` returns the vectors of words. Metrics are
-      `loss`, the mean over the pairs, in training also `learning_rate`. With counts of another text
-      an evaluation has its own negatives.
+      `predict(params, extra, inputs [...]) -> [..., D]` returns the vectors of words: the sum of
+      the rows of both tables, each divided by its length. Metrics are `loss`, the mean over the
+      pairs, and in training `learning_rate`.
 
     Raises:
       InputError: a model of another kind or with biases, counts of another length, or an option
@@ -171,9 +171,19 @@ def embed(
 def vectors_of(
     model: nn.Module, params: Params, extra: Any, inputs: Int[Array, "*B"]
 ) -> Float[Array, "*B D"]:
-    """Returns the vectors of words; the `predict` of word vectors."""
+    """Returns the vectors of words; the `predict` of word vectors.
+
+        v_w / |v_w| + u_w / |u_w|
+
+    Both tables know something about a word: words that have the same contexts, and words that occur
+    together, are near each other in their sum.
+    """
     del extra
-    return apply(model, params, {}, inputs, None, train=False)[0]
+    both = []
+    for table in ("input", "output"):
+        rows = apply(model, params, {}, inputs, None, train=False, table=table)[0]
+        both.append(rows / jnp.maximum(jnp.sqrt(_squares(rows)), 1e-12)[..., None])
+    return both[0] + both[1]
 
 
 def check_tables(model: Any, *, biases: bool) -> None:

@@ -44,8 +44,8 @@ def glove(
 
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its function
-      `predict(params, extra, inputs [...]) -> [..., D]` returns the rows of the table `input`. The
-      metric is `loss`, the mean over the pairs.
+      `predict(params, extra, inputs [...]) -> [..., D]` returns the vectors of words, as that of
+      `embed`. The metric is `loss`, the mean over the pairs.
 
     Raises:
       InputError: a model of another kind or without biases, or an option out of range.
