@@ -23,7 +23,7 @@ from jaxdl.tasks.pairs import (
     negative_table,
     sample_negatives,
 )
-from jaxdl.tasks.task import Task, apply, check_fields, init_variables, recorded
+from jaxdl.tasks.task import Task, apply, check_fields, init_variables, recorded, without_padding
 from jaxdl.updates import Batch, Params, Rule
 
 #: Methods by which words are predicted.
@@ -256,6 +256,7 @@ def _sampled(
 ) -> tuple[Centres, Int[Array, " K"]]:
     """Returns the centres with their windows, and the negatives of a step."""
     check_fields(batch, "input")
+    batch = without_padding(batch)
     texts = batch["input"]
     keep_key, reach_key, negative_key = jax.random.split(key, 3)
     places = capacity(settings.kept, settings.counts, texts.size)

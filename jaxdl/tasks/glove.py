@@ -12,7 +12,7 @@ from jaxdl.metrics import Metrics, total
 from jaxdl.models import SkipGram
 from jaxdl.replicas import one_replica
 from jaxdl.tasks.embed import check_tables, vectors_of
-from jaxdl.tasks.task import Task, check_fields, init_variables, recorded
+from jaxdl.tasks.task import Task, check_fields, init_variables, recorded, without_padding
 from jaxdl.updates import Batch, Params, Rule
 
 #: Parameters of the first and of the second word of a pair, and their biases.
@@ -80,6 +80,7 @@ def _errors(
 ) -> tuple[Float[Array, " B"], Float[Array, " B"], Float[Array, " B"]]:
     """Returns errors, weights and the mask of the pairs of a batch."""
     check_fields(batch, "input", "target")
+    batch = without_padding(batch)
     most, power = settings
     first, second = batch["input"].T
     product = (params["input"][first] * params["output"][second]).sum(-1)
@@ -88,7 +89,9 @@ def _errors(
     mask = batch.get("mask")
     mask = jnp.ones_like(counts) if mask is None else mask
     weight = jnp.minimum(1.0, (counts / most) ** power)
-    return product + biases - jnp.log(counts), weight, mask
+    # Padding has the count 0, whose logarithm is not finite.
+    error = product + biases - jnp.log(jnp.where(mask != 0, counts, 1.0))
+    return error, weight, mask
 
 
 def _move(

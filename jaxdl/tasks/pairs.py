@@ -186,7 +186,7 @@ def in_blocks(
     places = jnp.pad(ids, window, constant_values=-1)[around]
     texts = jnp.pad(rows, window, constant_values=-1)[around]
     centres = ids.reshape(blocks, BLOCK)
-    pairs = (distance <= reach.reshape(blocks, BLOCK, 1)) & (places[:, None] >= 0)
+    pairs = (distance[None] <= reach.reshape(blocks, BLOCK, 1)) & (places[:, None] >= 0)
     pairs &= (centres[:, :, None] >= 0) & (texts[:, None] == rows.reshape(blocks, BLOCK, 1))
     counts = jnp.asarray(pairs).astype(jnp.float32)
     return Centres(jnp.maximum(centres, 0), jnp.maximum(places, 0), counts)
