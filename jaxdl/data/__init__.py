@@ -29,6 +29,7 @@ from jaxdl.data.reviews import (
 from jaxdl.data.scaling import standardize
 from jaxdl.data.series import chronological, forecast_sets, forecast_windows, series
 from jaxdl.data.source import Simulated, Source, paired
+from jaxdl.data.tales import tales, tales_tests
 from jaxdl.data.text import (
     TextSets,
     contiguous_windows,
@@ -115,6 +116,8 @@ __all__ = [
     "split_text",
     "standardize",
     "synthetic_reviews",
+    "tales",
+    "tales_tests",
     "text_evaluation_windows",
     "text_sets",
     "windows",

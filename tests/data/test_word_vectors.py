@@ -28,6 +28,9 @@ def test_files_are_read_back_equal(tmp_path, form):
     np.testing.assert_array_equal(rows[known], ARRAY[[4, 1]])
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)
 @pytest.mark.parametrize("form", FORMS)
 def test_gensim_reads_the_files(tmp_path, form):
     gensim = pytest.importorskip("gensim")
