@@ -8,6 +8,12 @@
 The default text is generated: short sentences about countries and people, whose analogies hold by
 construction. The directory of `--evaluation` has `wordsim353.tsv` and `questions-words.txt`.
 `vectors.txt` in the directory of the run has the vectors in the format of word2vec.
+
+On the first 1,171,946 words of text8, 15 passes with three seeds (0, 1, 2), one run each: rank
+correlation with WordSim-353 0.615 ± 0.017 (21.0 % of its pairs have an unknown word). Of the
+analogies 23.4 % are right among 5,000 words and 8.6 % among 30,000. A run reads 516,000 to 579,000
+words of the text in a second of processor time, 30 to 34 s in all, on two shared cores of a Xeon.
+The first command takes 19 s of processor time and solves all analogies.
 """
 
 import dataclasses
