@@ -107,8 +107,8 @@ assert not (capitals - {"paris"}) & set(together)
 # %% [markdown]
 # ## Analogies
 #
-# From each country to its capital the way is nearly the same. The arrows are drawn in the plane in
-# which these words differ most.
+# From each country to its capital the way is nearly the same. The arrows are in the plane in which
+# these words differ most.
 
 # %%
 both = vectors_of(jaxdl.bind(task.predict, state)(np.arange(len(vocabulary))))

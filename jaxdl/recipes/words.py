@@ -215,8 +215,7 @@ def train_vectors(
     rows = text.words.rows
     config = run.config.run
     if options.method == "glove":
-        rows = data.cooccurrences(np.asarray(rows["input"]).reshape(-1), options.window or 10)
-        rows = dataclasses.replace(rows, name=text.words.rows.name, text=text.words.rows.text)
+        rows = pair_rows(rows, options.window or 10)
     sets = {"train": rows}
     if config.validation:
         from jaxdl.recipes.fitting import split_sets
@@ -245,6 +244,31 @@ def train_vectors(
     run.metadata["words_per_cpu_second"] = read
     print(f"{read:,.0f} words of the text in a second of processor time")
     return state, task, sets
+
+
+def pair_rows(rows: Dataset, window: int) -> Dataset:
+    """Returns the counts of pairs of a text in a random order, up to 1,000 of them in a row.
+
+    Args:
+      rows: the text, `input [N, L]`.
+      window: largest distance of the words of a pair.
+
+    Returns:
+      A set with `input [R, P, 2]` and `target [R, P]`, which is 0 for padding in the last row.
+
+    Example:
+      >>> text = Dataset({"input": np.array([[2, 3, 4]], np.int32)}, "text")
+      >>> pair_rows(text, 1)["input"].shape
+      (4, 1, 2)
+    """
+    counted = data.cooccurrences(np.asarray(rows["input"]).reshape(-1), window)
+    order = np.random.RandomState(0).permutation(len(counted))
+    size = max(1, min(1000, len(counted) // 64))
+    padding = -len(order) % size
+    pairs = np.pad(np.asarray(counted["input"])[order], ((0, padding), (0, 0)))
+    target = np.pad(np.asarray(counted["target"])[order], (0, padding))
+    arrays = {"input": pairs.reshape(-1, size, 2), "target": target.reshape(-1, size)}
+    return Dataset(arrays, rows.name, text=rows.text)
 
 
 def vectors(run: Run[Any], task: Task, text: Text, state: State) -> list[WordVectors]:

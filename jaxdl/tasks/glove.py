@@ -33,7 +33,8 @@ def glove(
         f(x) = min(1, (x / most)^power)
 
     The batch is pairs: `input [B, 2]`, int32 ids, and their counts as `target [B]`
-    (`jaxdl.data.cooccurrences`). Only the rows of these words are moved, by AdaGrad. Moves of a
+    (`jaxdl.data.cooccurrences`). A row may have several pairs, `[B, P, 2]` and `[B, P]`. A pair
+    with the count 0 is padding. Only the rows of these words are moved, by AdaGrad. Moves of a
     word with several pairs in a batch are added.
 
     Args:
@@ -82,12 +83,15 @@ def _errors(
     check_fields(batch, "input", "target")
     batch = without_padding(batch)
     most, power = settings
-    first, second = batch["input"].T
-    product = (params["input"][first] * params["output"][second]).sum(-1)
-    biases = params["input_bias"][first] + params["output_bias"][second]
     counts = batch["target"].astype(jnp.float32)
     mask = batch.get("mask")
-    mask = jnp.ones_like(counts) if mask is None else mask
+    mask = jnp.ones(len(counts)) if mask is None else mask
+    mask = jnp.broadcast_to(mask.reshape(-1, *[1] * (counts.ndim - 1)), counts.shape).reshape(-1)
+    counts = counts.reshape(-1)
+    mask = jnp.where(counts > 0, mask, 0)
+    first, second = batch["input"].reshape(-1, 2).T
+    product = (params["input"][first] * params["output"][second]).sum(-1)
+    biases = params["input_bias"][first] + params["output_bias"][second]
     weight = jnp.minimum(1.0, (counts / most) ** power)
     # Padding has the count 0, whose logarithm is not finite.
     error = product + biases - jnp.log(jnp.where(mask != 0, counts, 1.0))
@@ -107,7 +111,7 @@ def _move(
     one_replica("glove", "moves the rows of one table")
     error, weight, mask = _errors(settings, params, batch)
     slope = jnp.where(mask != 0, weight * error, 0.0)
-    rows = tuple(batch["input"].T)
+    rows = tuple(batch["input"].reshape(-1, 2).T)
     partners = params["output"][rows[1]], params["input"][rows[0]]
     moved = dict(params)
     squares = dict(extra["squares"])

@@ -28,7 +28,8 @@ def test_a_step_equals_a_loop():
     squares = {name: np.ones_like(x, np.float64) for name, x in params.items()}
     losses = []
     for (i, j), count in zip(pairs[:10], counts[:10], strict=True):
-        v, u = params["input"][i].astype(float), params["output"][j].astype(float)
+        v = params["input"][i].astype(float)
+        u = params["output"][j].astype(float)
         error = v @ u + params["input_bias"][i] + params["output_bias"][j] - np.log(count)
         slope = min(1, (count / 5) ** 0.75) * error
         losses.append(slope * error / 2)
