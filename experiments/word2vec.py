@@ -12,7 +12,7 @@ construction. The directory of `--evaluation` has `wordsim353.tsv` and `question
 On the first 1,171,946 words of text8, 15 passes with three seeds (0, 1, 2), one run each: rank
 correlation with WordSim-353 0.615 ± 0.017 (21.0 % of its pairs have an unknown word). Of the
 analogies 23.4 % are right among 5,000 words and 8.6 % among 30,000. A run takes 30 to 34 s of
-processor time on two shared cores of a Xeon, or 516,000 to 579,000 words of the text per second.
+processor time on two shared cores of a Xeon. That is 516,000 to 579,000 words of text per second.
 The first command takes 19 s of processor time and solves all analogies.
 """
 

@@ -5,9 +5,10 @@
 
 Every row is one seed. It has the rank correlation with WordSim-353, over the pairs whose words both
 occur at least five times. Right analogies are those among the 5,000 and the 30,000 most frequent
-words. The speed is the words of the text that were read in a second of processor time. gensim runs on one core, with the settings
-that were best for it here. Its vectors are the better ones of two: those of its table of
-inputs, and the sum of both of its tables. Without gensim its rows are left out.
+words. The speed is the words of the text that were read in a second of processor time. gensim runs
+on one core, with the settings that were best for it here. Its vectors are the better ones of two:
+those of its table of inputs, and the sum of both of its tables. Without gensim its rows are left
+out.
 """
 
 import argparse
