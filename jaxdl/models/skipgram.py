@@ -80,7 +80,7 @@ class SkipGram(nn.Module):
             raise InputError("ids dtype", ids.dtype.name, "integers")
         known = (ids >= 0) & (ids < self.vocabulary)
         whole = {"input": self.input, "output": self.output}[one_of("table", table, TABLES)]
-        rows = whole.at[jnp.where(known, ids, 0)].get(mode="clip")
+        rows = jnp.asarray(whole).at[jnp.where(known, ids, 0)].get(mode="clip")
         return jnp.where(known[..., None], rows, jnp.nan)
 
 

@@ -225,3 +225,19 @@ def test_negatives_have_the_frequencies_of_the_table():
     assert not found[:2].any()
     expected = np.where(counts > 0, counts.astype(float) ** 0.75, 0)[2:]
     assert chisquare(found[2:], expected / expected.sum() * 200_000).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("method", ["skip_gram", "cbow"])
+def test_a_saved_network_gives_the_same_vectors_and_loss(tmp_path, method):
+    task = embed(SkipGram(WORDS, 3), COUNTS, method=method, shared=4)
+    net = jaxdl.learner(task.init, *task.updates())
+    texts = np.random.default_rng(8).integers(2, WORDS, (8, 20)).astype(np.int32)
+    rows = jaxdl.data.Dataset({"input": texts}, "random")
+    options = {"key": jaxdl.root(0), "batch_size": 4, "strategy": ONE}
+    state = jaxdl.train(net, rows, steps=4, **options)
+    jaxdl.save(tmp_path, task, state, rows)
+    network = jaxdl.load(tmp_path)
+    expected = jaxdl.bind(task.predict, state)(texts)
+    np.testing.assert_array_equal(network.predict(texts), expected)
+    np.testing.assert_array_equal(network.task.arguments["counts"], COUNTS)
+    assert network.evaluate(rows, batch_size=4) == jaxdl.evaluate(net, state, rows, **options)
