@@ -149,16 +149,21 @@ def load_text(name: str, options: WordOptions, evaluation: str | None) -> Text:
     if evaluation is not None:
         similarities, analogies = data.read_word_tests(evaluation)
     vocabulary = Vocabulary.build(text, "word", lower=True, min_count=options.min_count)
-    tokens = vocabulary.split(text)
-    is_word = np.array([any(map(str.isalnum, token)) for token in vocabulary.tokens])
+    tokens = (*vocabulary.tokens[:2], *filter(_is_word, vocabulary.tokens[2:]))
+    vocabulary = dataclasses.replace(vocabulary, tokens=tokens)
     index = vocabulary.index
-    ids = np.array([index.get(t, UNKNOWN) for t in tokens if any(map(str.isalnum, t))], np.int32)
-    if not len(ids) or not (is_word[ids] & (ids > UNKNOWN)).any():
-        allowed = f"a text with a word that occurs {options.min_count} times; or less --min-count"
+    ids = np.array([index.get(t, UNKNOWN) for t in vocabulary.split(text) if _is_word(t)], np.int32)
+    if len(np.unique(ids[ids > UNKNOWN])) < 2:
+        allowed = f"a text with words that occur {options.min_count} times; or less --min-count"
         raise InputError("data", name, allowed)
     length = options.length or (200 if name == "tales" else 1000)
     words = data.word_rows(ids, vocabulary, length, Path(name).name)
     return Text(vocabulary, words, len(ids), similarities, analogies)
+
+
+def _is_word(token: str) -> bool:
+    """Returns True for a token with a letter or a digit."""
+    return any(map(str.isalnum, token))
 
 
 def vectors_of(

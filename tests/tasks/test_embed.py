@@ -183,18 +183,18 @@ def test_predict_is_the_sum_of_unit_vectors_and_nan_for_no_word():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "glove"}, "method: got 'glove', allowed: skip_gram or cbow"),
+        ({"method": "glove"}, "method: got 'glove'"),
         ({"window": 0}, "window: got 0, allowed: at least 1"),
         ({"negatives": 0}, "negatives: got 0"),
         ({"subsample": -1.0}, "subsample: got -1.0, allowed: a number in"),
         ({"rate": 0.0}, "rate: got 0.0, allowed: a finite number above 0"),
         ({"steps": 0}, "steps: got 0"),
-        ({"counts": [1, 2]}, "counts: got 'list'"),
+        ({"counts": [1, 2]}, "counts: got .*, allowed: an array"),
         ({"counts": np.ones((2, 2), int)}, "counts: got 'int64\\[2, 2\\]'"),
         ({"counts": np.array([0, 0, 3])}, "counts: got '1 words', allowed: at least two"),
         ({"counts": np.ones(99, int)}, "counts: got 99, allowed: at most 30, the vocabulary"),
         ({"model": SkipGram(WORDS, 2, biases=True)}, "biases: got True, allowed: False"),
-        ({"model": jaxdl.models.MLP((3,))}, "model: got 'MLP'"),
+        ({"model": jaxdl.models.MLP((3,))}, "model: got .*MLP"),
     ],
 )
 def test_bad_options_are_errors_of_one_line(options, message):
