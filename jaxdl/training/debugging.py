@@ -54,9 +54,7 @@ def checked_program(learner: Learner | Sweep, plain: Program) -> Program:
 def _checkified(learner: Learner) -> tuple[Callable, Callable]:
     """Returns the compiled `step` and `evaluate` of a learner, with checks added."""
     step = checkify.checkify(learner.step, checkify.user_checks | checkify.nan_checks)
-    every = jax.jit(
-        checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks)
-    )
+    every = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks | checkify.index_checks))
     users = jax.jit(checkify.checkify(learner.evaluate, checkify.user_checks))
 
     def evaluate(*args: Any) -> Any:
