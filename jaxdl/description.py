@@ -32,7 +32,9 @@ MAX_PARTS = 1000
 TASKS: dict[str, Callable[..., Task]] = {
     "autoregressive": tasks.autoregressive,
     "classify": tasks.classify,
+    "embed": tasks.embed,
     "gan": tasks.gan,
+    "glove": tasks.glove,
     "language": tasks.language,
     "q_network": tasks.q_network,
     "q_table": tasks.q_table,
@@ -101,6 +103,8 @@ def describe(value: Any) -> Any:
         return {"dtype": jnp.dtype(value).name}
     if isinstance(value, Vectors):
         return {"known": np.flatnonzero(value.known).tolist(), "shape": value.array.shape}
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "iu":
+        return {"integers": value.tolist()}
     if hasattr(value, augment.MADE_BY):
         made_by, arguments = getattr(value, augment.MADE_BY)
         return {"augment": made_by, "arguments": describe(arguments)}
@@ -268,10 +272,16 @@ def _vectors(known: list[int], shape: list[int]) -> np.ndarray:
     return rows
 
 
+def _integers(integers: list[int]) -> np.ndarray:
+    """Returns an array of integers, such as the counts of words."""
+    return np.array(integers, np.int64).reshape(-1)
+
+
 #: Functions from the values that JSON lacks to these values, by the names in their dictionaries.
 VALUES: dict[frozenset[str], Callable[..., Any]] = {
     frozenset({"float"}): _number,
     frozenset({"dtype"}): _dtype,
+    frozenset({"integers"}): _integers,
     frozenset({"known", "shape"}): _vectors,
     frozenset({"augment", "arguments"}): _augmentation,
 }

@@ -102,17 +102,18 @@ def sum_over_replicas(tree: Any) -> Any:
     return jax.lax.psum(tree, AXIS)
 
 
-def one_replica(name: str) -> None:
+def one_replica(name: str, reason: str = "learns from one episode after the other") -> None:
     """Raises InputError inside of the `pmap` strategy with several devices.
 
     Args:
       name: what cannot be divided.
+      reason: the end of the message, a verb with its object.
 
     Example:
       >>> one_replica("q_table")
     """
     if replica_count() > 1:
-        allowed = f"single or sharded; {name} learns from one episode after the other"
+        allowed = f"single or sharded; {name} {reason}"
         raise InputError("strategy", "pmap", allowed)
 
 

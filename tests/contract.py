@@ -294,6 +294,25 @@ def wavenet() -> Row:
     return Row(task.updates, task.init, Dataset(fields, "random 15", contiguous=True), True)
 
 
+def skip_gram(method: str) -> Row:
+    """Returns word vectors of short random texts of seven words, with padding in the last one."""
+    rng = np.random.default_rng(14)
+    ids = rng.integers(2, 9, (SIZE, 12)).astype(np.int32)
+    ids[-1, 7:] = 0
+    counts = np.bincount(ids.reshape(-1), minlength=9) * (np.arange(9) > 1)
+    options = {"window": 2, "negatives": 2, "shared": 16, "subsample": 0.2, "steps": 100}
+    task = jaxdl.tasks.embed(models.SkipGram(9, 4), counts, method=method, **options)
+    return Row(lambda optimizer: task.updates(), task.init, random_set(14, input=ids), pmap=False)
+
+
+def glove() -> Row:
+    ids = np.random.default_rng(15).integers(2, 9, 60)
+    pairs = jaxdl.data.cooccurrences(ids, 2)
+    task = jaxdl.tasks.glove(models.SkipGram(9, 4, biases=True))
+    data = Dataset({name: x[:SIZE] for name, x in pairs.arrays.items()}, "random 15")
+    return Row(lambda optimizer: task.updates(), task.init, data, pmap=False)
+
+
 ROWS: dict[str, Callable[[], Row]] = {
     "mlp": lambda: classifier(jaxdl.models.MLP((6,), 3), (5,), exact_pmap=True),
     "auxiliary_loss": lambda: classifier(Sowing(), (5,), exact_pmap=True),
@@ -352,4 +371,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "q_table": q_table,
     "q_network": q_network,
     "reinforce": reinforce,
+    "skip_gram": lambda: skip_gram("skip_gram"),
+    "cbow": lambda: skip_gram("cbow"),
+    "glove": glove,
 }

@@ -77,6 +77,13 @@ SLOW = [
     ("without_networks", ["--augment", "elastic=0.4"], WITHOUT_PICTURES),
     ("dqn", [], {"returns", "episode", "values"}),
     ("cyclegan", ["--seeds", "2"], {"curves", "training", "translations"}),
+    ("word2vec", ["--seeds", "2"], {"curves", "nearest", "plane", "similarity"}),
+    (
+        "word2vec",
+        ["--data", "english", "--method", "cbow", "--validation", "0.1"],
+        {"curves", "nearest", "plane"},
+    ),
+    ("word2vec", ["--method", "glove"], {"curves", "nearest", "plane", "similarity"}),
     ("tic_tac_toe", ["--seeds", "2"], {"losses", "game", "play"}),
     (
         "dqn",

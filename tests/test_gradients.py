@@ -9,7 +9,7 @@ from tests import gradients
 from tests.contract import ROWS
 
 #: Rows with rules, which have no gradient. Their batches are environments and have no padding.
-RULED = {"q_table", "q_network"}
+RULED = {"q_table", "q_network", "skip_gram", "cbow", "glove"}
 
 
 @pytest.mark.parametrize("dtype", gradients.LIMITS)

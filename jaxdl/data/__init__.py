@@ -17,6 +17,7 @@ from jaxdl.data.long_range_tasks import (
     memoryless_error,
 )
 from jaxdl.data.marks import Mark, add_strays, plant
+from jaxdl.data.pairs import WordRows, cooccurrences, word_rows
 from jaxdl.data.preprocessing import Preprocessing
 from jaxdl.data.reviews import (
     Reviews,
@@ -38,6 +39,7 @@ from jaxdl.data.sound import (
     write_wav,
 )
 from jaxdl.data.source import Simulated, Source, paired
+from jaxdl.data.tales import tales, tales_tests
 from jaxdl.data.text import (
     TextSets,
     contiguous_windows,
@@ -51,24 +53,40 @@ from jaxdl.data.vectors import read_vectors
 from jaxdl.data.video import moving_digits, single_frames
 from jaxdl.data.vocabulary import Vocabulary, check_ids
 from jaxdl.data.weights import class_weights
+from jaxdl.data.word_tests import (
+    Analogy,
+    Similarity,
+    agreement,
+    answers,
+    read_analogies,
+    read_similarities,
+    read_word_tests,
+)
+from jaxdl.data.word_vectors import WordVectors, read_word_vectors
 
 __all__ = [
     "SINE",
     "TEMPO",
+    "Analogy",
     "Column",
     "Curve",
     "Dataset",
     "Mark",
     "Preprocessing",
     "Reviews",
+    "Similarity",
     "Simulated",
     "Sounds",
     "Source",
     "TextEncoding",
     "TextSets",
     "Vocabulary",
+    "WordRows",
+    "WordVectors",
     "add_strays",
     "adding",
+    "agreement",
+    "answers",
     "as_dataset",
     "check_batch_size",
     "check_classification",
@@ -76,6 +94,7 @@ __all__ = [
     "chronological",
     "class_weights",
     "contiguous_windows",
+    "cooccurrences",
     "copy_memory",
     "curve_points",
     "encode_reviews",
@@ -99,10 +118,14 @@ __all__ = [
     "plant",
     "plucked",
     "random_labels",
+    "read_analogies",
     "read_reviews",
+    "read_similarities",
     "read_text",
     "read_vectors",
     "read_wav",
+    "read_word_tests",
+    "read_word_vectors",
     "series",
     "sines",
     "single_frames",
@@ -110,8 +133,11 @@ __all__ = [
     "split_text",
     "standardize",
     "synthetic_reviews",
+    "tales",
+    "tales_tests",
     "text_evaluation_windows",
     "text_sets",
     "windows",
     "write_wav",
+    "word_rows",
 ]

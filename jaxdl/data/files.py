@@ -69,14 +69,14 @@ def check_utf8(path: Path, field: str) -> None:
         raise InputError(field, str(path), "a path in UTF-8") from None
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str | bytes) -> None:
     """Writes a file that is complete on the disk as soon as it has its name.
 
     Until then the name keeps its earlier contents, even if the power fails.
 
     Args:
       path: the file.
-      text: its contents.
+      text: its contents, a text or bytes.
 
     Raises:
       OSError: the file cannot be written.
@@ -92,8 +92,8 @@ def write_atomically(path: Path, text: str) -> None:
     partial.unlink(missing_ok=True)
     try:
         # A pipe or a link of this name, which another process made, is not opened.
-        with open(partial, "x", encoding="utf-8") as file:
-            file.write(text)
+        with open(partial, "xb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

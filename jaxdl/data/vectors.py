@@ -1,8 +1,10 @@
-"""Pretrained word vectors from text files, in the formats of GloVe and word2vec."""
+"""Pretrained word vectors from files, in the formats of GloVe and word2vec."""
 
+import gzip
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,6 +18,9 @@ MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 #: Largest number of values in a vector.
 MAX_WIDTH = 4096
+
+#: Largest number of bytes in a word of a binary file.
+MAX_WORD_BYTES = 1000
 
 #: Largest number of bytes in a line.
 MAX_LINE_BYTES = 32 * MAX_WIDTH
@@ -31,8 +36,11 @@ def read_vectors(
     spaces. The header `count D` of word2vec is skipped. If a word occurs twice, the first line is
     used.
 
+    A file whose name ends in `.bin` or `.bin.gz` is binary: the header, then for each word the
+    word, a space, and D numbers of 32 bits.
+
     Args:
-      path: a UTF-8 file, which is decompressed if its name ends in `.gz`.
+      path: a UTF-8 file, which is decompressed if its name ends in `.gz`, or a binary file.
       vocabulary: the words to look up, in the same spelling and case.
 
     Returns:
@@ -42,7 +50,7 @@ def read_vectors(
     Raises:
       InputError: no such file; a line of another width, of more than 4096 numbers or with a value
         that is not a finite number (the message contains file and line); no word of the vocabulary
-        in the file; vectors far larger than the file.
+        in the file; vectors far larger than the file; a binary file that ends early.
 
     Example:
       >>> import tempfile
@@ -57,7 +65,7 @@ def read_vectors(
     path = expand_path(path, "vectors")
     vectors = None
     found = np.zeros(len(vocabulary), bool)
-    for word, numbers in _lines(path):
+    for word, numbers in records(path):
         if vectors is None:
             size = 4 * len(vocabulary) * len(numbers)
             remedy = "use a smaller vocabulary or a larger file"
@@ -74,6 +82,63 @@ def read_vectors(
             f"a file with at least one of the vocabulary's {len(vocabulary)} words",
         )
     return vectors, found
+
+
+def records(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
+    """Yields word and vector of each entry of a file, with the same width in all of them.
+
+    Args:
+      path: a text file, or a binary one whose name ends in `.bin` or `.bin.gz`.
+
+    Raises:
+      InputError: contents that `read_vectors` refuses.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory:
+      ...     path = Path(directory) / "vectors.bin"
+      ...     _ = path.write_bytes(b"1 1\\ncat " + np.float32(0.5).tobytes())
+      ...     [(word, vector.tolist()) for word, vector in records(path)]
+      [('cat', [0.5])]
+    """
+    if path.name.endswith((".bin", ".bin.gz")):
+        return _binary(path)
+    return _lines(path)
+
+
+def _binary(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
+    """Yields word and vector of each entry of a binary file of word2vec."""
+    with open_maybe_gzip(path) as file:
+        header = file.readline(100).split()
+        if not _is_header(header) or not 0 < int(header[1]) <= MAX_WIDTH:
+            allowed = f"a header 'count D' with D in [1, {MAX_WIDTH}]"
+            raise InputError(str(path), b" ".join(header).decode(errors="replace")[:50], allowed)
+        count = int(header[0])
+        width = int(header[1])
+        for i in range(count):
+            source = f"{path}, word {i + 1} of {count}"
+            word = _binary_word(file, source)
+            numbers = file.read(4 * width)
+            if len(numbers) < 4 * width:
+                raise InputError(source, "the end of the file", "a complete file")
+            vector = np.frombuffer(numbers, "<f4").astype(np.float64)
+            if not np.isfinite(vector).all():
+                raise InputError(source, "a number that is not finite", "finite numbers")
+            yield word, vector
+
+
+def _binary_word(file: IO[bytes] | gzip.GzipFile, source: str) -> str:
+    """Returns the next word of a binary file, which ends with a space."""
+    word = bytearray()
+    while (byte := file.read(1)) != b" ":
+        if not byte:
+            raise InputError(source, "the end of the file", "a complete file")
+        if len(word) > MAX_WORD_BYTES:
+            raise InputError(source, f"a word of more than {MAX_WORD_BYTES} bytes", "a word")
+        # Some programs end each vector with a line break, others do not.
+        if byte != b"\n" or word:
+            word += byte
+    return decode_utf8(bytes(word), source)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:

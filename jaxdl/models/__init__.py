@@ -13,6 +13,7 @@ from jaxdl.models.pixelcnn import PixelCNN
 from jaxdl.models.pixelrnn import PixelRNN
 from jaxdl.models.reshaped import Reshaped
 from jaxdl.models.sequence import OneHot, SequenceNet
+from jaxdl.models.skipgram import SkipGram
 from jaxdl.models.stage import Stage
 from jaxdl.models.table import table
 from jaxdl.models.unet import PatchDiscriminator, UNet, patch_discriminator
@@ -36,6 +37,7 @@ __all__ = [
     "PixelRNN",
     "Reshaped",
     "SequenceNet",
+    "SkipGram",
     "Stage",
     "UNet",
     "UpStage",

@@ -80,6 +80,7 @@ from jaxdl.plots.sound import spectra, waves
 from jaxdl.plots.texts import draw_text_heatmap, text_heatmap, text_predictions
 from jaxdl.plots.transfer import label_curves
 from jaxdl.plots.units import layer_maps, unit_images
+from jaxdl.plots.words import nearest_words, word_plane, word_test_curves
 
 __all__ = [
     "BatchSize",
@@ -162,6 +163,7 @@ __all__ = [
     "loss_lines",
     "loss_planes",
     "mistakes",
+    "nearest_words",
     "overview",
     "page",
     "perceptron_gif",
@@ -198,5 +200,7 @@ __all__ = [
     "variance_by_layer",
     "waves",
     "windows_along_a_line",
+    "word_plane",
+    "word_test_curves",
     "worst",
 ]

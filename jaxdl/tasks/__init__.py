@@ -3,8 +3,10 @@
 from jaxdl.tasks.autoregressive import autoregressive
 from jaxdl.tasks.binarization import binarize
 from jaxdl.tasks.classify import classify
+from jaxdl.tasks.embed import embed
 from jaxdl.tasks.gan import gan
 from jaxdl.tasks.generation import generator
+from jaxdl.tasks.glove import glove
 from jaxdl.tasks.language import language
 from jaxdl.tasks.latent import interpolate, latent_grid
 from jaxdl.tasks.likelihoods import likelihood
@@ -25,8 +27,10 @@ __all__ = [
     "binarize",
     "check_filters",
     "classify",
+    "embed",
     "gan",
     "generator",
+    "glove",
     "interpolate",
     "language",
     "latent_grid",

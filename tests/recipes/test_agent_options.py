@@ -7,7 +7,8 @@ import pytest
 from jaxdl.errors import InputError
 from jaxdl.recipes.agent_options import PRESETS, AgentOptions, agent_task, with_preset
 from jaxdl.rl import environment
-from jaxdl.runs import RunOptions
+from jaxdl.runs import RunOptions, with_options
+from tests.runs.scripts import script
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -44,3 +45,13 @@ def test_options_of_no_agent(options, message):
 
 def test_options_of_a_policy_gradient():
     AgentOptions(method="reinforce", hidden=(8,), discount=0.5).validate(RunOptions())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("changes", [{}, {"replay_batch": 512, "first_moves": 600}])
+def test_a_smoke_test_has_a_replay_of_at_least_a_batch(name, changes):
+    config = with_options(script("dqn").Config(), environment=name, smoke=True, **changes)
+    config = config.validate()
+    agent = with_preset(config.agent, name)
+    task = agent_task(agent, environment(name))
+    assert task.arguments["replay_batch"] <= task.arguments["first_moves"] == 200

@@ -1,0 +1,56 @@
+"""Tests of GloVe: a step against a loop in double precision, and the optimum of a tiny text."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxdl
+from jaxdl.errors import InputError
+from jaxdl.models import SkipGram
+from jaxdl.tasks.glove import glove
+
+
+def test_a_step_equals_a_loop():
+    random = np.random.default_rng(0)
+    task = glove(SkipGram(9, 4, biases=True), most=5.0, rate=0.3)
+    net = jaxdl.learner(task.init, *task.updates())
+    pairs = random.integers(2, 9, (12, 2)).astype(np.int32)
+    counts = random.uniform(0.2, 9, 12).astype(np.float32)
+    mask = np.array([1] * 10 + [0, 0], np.float32)
+    batch = {"input": jnp.asarray(pairs), "target": jnp.asarray(counts), "mask": jnp.asarray(mask)}
+    key = jax.random.key(0)
+    state = net.init(key, batch)
+    params = {n: random.normal(size=x.shape).astype(np.float32) for n, x in state.params.items()}
+    state = state.replace(params={name: jnp.asarray(x) for name, x in params.items()})
+    after, metrics = jax.jit(net.step)(state, batch, key)
+    gradient = {name: np.zeros_like(x, np.float64) for name, x in params.items()}
+    squares = {name: np.ones_like(x, np.float64) for name, x in params.items()}
+    losses = []
+    for (i, j), count in zip(pairs[:10], counts[:10], strict=True):
+        v = params["input"][i].astype(float)
+        u = params["output"][j].astype(float)
+        error = v @ u + params["input_bias"][i] + params["output_bias"][j] - np.log(count)
+        slope = min(1, (count / 5) ** 0.75) * error
+        losses.append(slope * error / 2)
+        for name, row, part in (
+            ("input", i, slope * u),
+            ("output", j, slope * v),
+            ("input_bias", i, slope),
+            ("output_bias", j, slope),
+        ):
+            gradient[name][row] += part
+            squares[name][row] += part**2
+    for name, x in params.items():
+        expected = x - 0.3 * gradient[name] / np.sqrt(squares[name])
+        np.testing.assert_allclose(after.params[name], expected, rtol=3e-6, atol=3e-6)
+    assert jaxdl.metrics.means(metrics)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_bad_options_are_errors_of_one_line():
+    with pytest.raises(InputError, match="biases: got False, allowed: True for this task"):
+        glove(SkipGram(9, 4))
+    with pytest.raises(InputError, match="most: got 0.0"):
+        glove(SkipGram(9, 4, biases=True), most=0.0)
+    with pytest.raises(InputError, match="rate: got -1"):
+        glove(SkipGram(9, 4, biases=True), rate=-1)
