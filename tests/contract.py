@@ -365,7 +365,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "diagonal_pixelrnn": lambda: pixel_net(
         models.PixelRNN((4, 4), features=4, layers=1, first_size=3, kind="diagonal"), binarize=0.5
     ),
-    "wavenet": wavenet,
+    "wavenet_language_carried": wavenet,
     "frozen": frozen,
     "pretrained": pretrained,
     "q_table": q_table,

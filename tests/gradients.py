@@ -45,6 +45,7 @@ EXACT = (
     *("mlp", "lstm_language", "gru_language_carried", "birnn_classifier", "cnn1d_classifier"),
     *("tcn_regression", "autoencoder", "auxiliary_loss", "pretrained"),
     *("residual", "residual_groupnorm", "residual_instancenorm", "tied_language"),
+    *("gated_pixelcnn", "row_pixelrnn", "diagonal_pixelrnn", "wavenet_language_carried"),
 )
 
 #: Rows whose inputs are sequences, which may have lengths.
@@ -205,7 +206,7 @@ def main() -> int:
     worst = dict.fromkeys(LIMITS, 0.0)
     for name in EXACT:
         for how in ("accumulated", "mapped"):
-            if (name, how) == ("gru_language_carried", "accumulated"):
+            if "carried" in name and how == "accumulated":
                 continue  # a carry cannot be divided
             for dtype in LIMITS:
                 difference, kind = largest_difference(name, how, dtype)

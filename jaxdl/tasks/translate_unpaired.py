@@ -15,7 +15,15 @@ from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.nn.norm import network
 from jaxdl.replicas import gather_rows
 from jaxdl.ring import Ring, push_all, ring
-from jaxdl.tasks.task import Task, apply, check_fields, check_model, recorded, with_sown_losses
+from jaxdl.tasks.task import (
+    Task,
+    apply,
+    check_fields,
+    check_model,
+    recorded,
+    with_sown_losses,
+    without_padding,
+)
 from jaxdl.tasks.translate import init_networks, means_of_images
 from jaxdl.updates import Batch, Params, Update
 
@@ -87,7 +95,8 @@ def translate_unpaired(
       A task whose `updates` take the optimizers of the discriminators and of the generators. Its
       functions are `predict(params, extra, inputs)` from a to b, and `back(params, extra, inputs)`.
 
-      A batch is that of `jaxdl.data.paired(a, b)`, with `input_a` and `input_b`. The metrics are
+      A batch is that of `jaxdl.data.paired(a, b)`, with `input_a` and `input_b`, and `mask_a`,
+      `mask_b`, or `mask` for both, if some rows do not count. The metrics are
       `generator_loss`, `discriminator_loss`, `cycle` (mean absolute error of both cycles),
       `identity`, and the mean scores `score_real` and `score_fake`.
 
@@ -237,6 +246,15 @@ def _cycle_generator_loss(
     return metrics["generator_loss"], (extra, metrics)
 
 
+def _domain(batch: Batch, name: str) -> Batch:
+    """Returns the images of domain "a" or "b" with their mask, if there is one."""
+    domain = {"input": batch[f"input_{name}"]}
+    mask = batch.get(f"mask_{name}", batch.get("mask"))
+    if mask is not None:
+        domain["mask"] = mask
+    return without_padding(domain)
+
+
 def _losses_of_direction(
     settings: _Cycle,
     params: Params,
@@ -250,8 +268,9 @@ def _losses_of_direction(
     """Returns the losses of both generators for images of one domain, and the updated `extra`."""
     forth_key, back_key, score_key, same_key = jax.random.split(key, 4)
     translated = partial(_translated, settings, params, train=train)
-    x = batch[f"input_{direction.here}"]
-    mask = batch.get(f"mask_{direction.here}")
+    domain = _domain(batch, direction.here)
+    x = domain["input"]
+    mask = domain.get("mask")
     fake, updated = translated(extra, x, direction.forth, forth_key)
     again, updated = translated(updated, fake, direction.back, back_key)
     score, _ = _scored(settings, params, extra, fake, direction.there, score_key, train=train)
@@ -308,8 +327,10 @@ def _losses_of_domain(
     generator_key, pool_key, score_key = jax.random.split(key, 3)
     here, there, forth, _ = direction
     # The generators' statistics change in their own update only.
+    source = _domain(batch, here)
+    target = _domain(batch, there)
     fake, _ = _translated(
-        settings, params, extra, batch[f"input_{here}"], forth, generator_key, train=train
+        settings, params, extra, source["input"], forth, generator_key, train=train
     )
     fake = jax.lax.stop_gradient(fake)
     if train and settings.pool:
@@ -318,10 +339,10 @@ def _losses_of_domain(
         fake = some_earlier(pools[there], fake, pool_key)
         extra = {**extra, "pool": {**pools, there: pool}}
     scored = partial(_scored, settings, params, train=train)
-    score_real, updated = scored(extra, batch[f"input_{there}"], there, score_key)
+    score_real, updated = scored(extra, target["input"], there, score_key)
     score_fake, updated = scored(updated, fake, there, score_key)
     of_scores = settings.of_scores
-    masks = {"real": batch.get(f"mask_{there}"), "fake": batch.get(f"mask_{here}")}
+    masks = {"real": target.get("mask"), "fake": source.get("mask")}
     real = total(means_of_images(of_scores.real(score_real)) / 2, masks["real"])
     made = total(means_of_images(of_scores.fake(score_fake)) / 2, masks["fake"])
     losses = {
