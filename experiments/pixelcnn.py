@@ -37,9 +37,10 @@ class Config(Options):
     max_saves: ClassVar[int] = 30
 
     def validate(self) -> Self:
+        checked = super().validate()
         # Building the network checks sizes and rates before any data are read.
         network(self, (8, 8), None)
-        return super().validate()
+        return checked
 
     def for_smoke(self) -> Self:
         return dataclasses.replace(super().for_smoke(), features=min(self.features, 8), layers=1)

@@ -81,9 +81,11 @@ kernel = np.ones((3, 3))
 kernel[1, 1:] = 0
 kernel[2] = 0
 figure, axes = plt.subplots(figsize=(2, 2))
-axes.imshow(kernel, cmap="gray", vmin=0, vmax=1)
-axes.set_title("mask of the first layer: white counts", fontsize=9)
-axes.set_axis_off()
+axes.imshow(kernel, cmap="gray", vmin=-0.5, vmax=1)
+axes.set_xticks([0.5, 1.5], [])
+axes.set_yticks([0.5, 1.5], [])
+axes.grid(color="black")
+axes.set_title("mask of the first layer: white is 1", fontsize=9)
 
 # %% [markdown]
 # ## A corner that cannot be seen
@@ -110,7 +112,7 @@ maps = {
     "one stack": reach(models.PixelCNN((11, 11), gated=False, **shape)),
     "two stacks": reach(models.PixelCNN((11, 11), **shape)),
 }
-figure, all_axes = plt.subplots(1, 2, figsize=(6, 3.2))
+figure, all_axes = plt.subplots(1, 2, figsize=(8, 3.4))
 for axes, (name, each) in zip(all_axes, maps.items(), strict=True):
     axes.imshow(np.where(each > 0, np.log(each + 1e-30), np.nan))
     axes.plot(5, 7, "rs")
@@ -230,6 +232,7 @@ axes.plot(sounds.samples[0], linewidth=0.8, label="with noise")
 axes.plot(sounds.clean[0], linewidth=0.8, label="without")
 axes.set_title("40 ms of sound: three sines, and noise", fontsize=9)
 axes.legend()
+figure.tight_layout()
 
 # %% [markdown]
 # **The prediction:** a sound changes little from one sample to the next, so the last sample is

@@ -134,8 +134,9 @@ figure.tight_layout()
 # v_{\text{italy}}$, and the word whose vector has the largest cosine with it.
 
 # %%
-print("france : paris = italy :", both.analogy("france", "paris", "italy", 3))
-print("man : woman = king :", both.analogy("man", "woman", "king", 3))
+for three in (("france", "paris", "italy"), ("man", "woman", "king")):
+    answers = [f"{word} {cosine:.2f}" for word, cosine in both.analogy(*three, 3)]
+    print("{} : {} = {} :".format(*three), ", ".join(answers))
 found = data.answers(both, questions)
 print("right answers by kind:", found.by_section)
 assert found.accuracy > 0.9
