@@ -47,6 +47,8 @@ def modules_in(module):
 def test_the_table_has_every_model():
     known = {value for value in vars(models).values() if inspect.isclass(value)}
     known = {value for value in known if issubclass(value, linen.Module)}
+    # Its tables have no layers and no activations.
+    known.remove(models.SkipGram)
     assert known <= {kind for model, _, _ in MODELS.values() for kind in modules_in(model)}
 
 
