@@ -27,7 +27,7 @@ from jaxdl import data, plots, tasks
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset, check_batch_size
 from jaxdl.data.translations import unpaired_halves
-from jaxdl.errors import at_least, in_range
+from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.functions import bind, predict_batched
 from jaxdl.models import table
 from jaxdl.recipes import GANTrainingOptions
@@ -71,6 +71,9 @@ class Config(Options):
         for name in ("cycle", "identity"):
             in_range(name, getattr(self, name), 0, float("inf"))
         at_least("pool", self.pool, 0)
+        if self.identity and "coloured" in (self.translation.source, self.translation.target):
+            allowed = "0 with coloured images, which have more channels"
+            raise InputError("identity", self.identity, allowed)
         return super().validate()
 
     def for_smoke(self) -> Self:
@@ -83,14 +86,13 @@ def make_task(config: Config, pairs: Dataset) -> tasks.Task:
     options = config.translation
     dtype = config.training.dtype
     channels = {field: pairs[field].shape[-1] for field in ("input", "target")}
-    same = channels["input"] == channels["target"]
     return tasks.translate_unpaired(
         options.generator(channels["target"], dtype),
         options.discriminator(dtype),
         backward=options.generator(channels["input"], dtype),
         loss=options.loss,
         cycle=config.cycle,
-        identity=config.identity if same else 0.0,
+        identity=config.identity,
         pool=config.pool,
     )
 

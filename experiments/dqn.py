@@ -73,12 +73,15 @@ class Config(Options):
         return super().validate()
 
     def for_smoke(self) -> Self:
+        smaller = dataclasses.replace(super().for_smoke(), episodes=4)
+        if self.agent.method != "dqn":
+            return smaller
         # A replay starts with at least a batch.
         batch = with_preset(self.agent, self.environment).replay_batch or 1
         agent = dataclasses.replace(
             self.agent, first_moves=200, replay=400, replay_batch=min(batch, 200)
         )
-        return dataclasses.replace(super().for_smoke(), agent=agent, episodes=4)
+        return dataclasses.replace(smaller, agent=agent)
 
 
 def main(config: Config) -> dict[str, Any]:

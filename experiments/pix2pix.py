@@ -24,7 +24,7 @@ import numpy as np
 
 from jaxdl import plots, tasks
 from jaxdl.data.dataset import Dataset, check_batch_size
-from jaxdl.errors import InputError
+from jaxdl.errors import InputError, in_range
 from jaxdl.functions import bind
 from jaxdl.models import table
 from jaxdl.recipes import GANTrainingOptions, fit_and_test
@@ -65,8 +65,9 @@ class Config(Options):
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
-        if not self.methods or set(self.methods) - set(METHODS):
-            raise InputError("methods", self.methods, f"some of {', '.join(METHODS)}")
+        if not self.methods or len({*self.methods} & {*METHODS}) < len(self.methods):
+            raise InputError("methods", self.methods, f"{', '.join(METHODS)}, each once")
+        in_range("l1_weight", self.l1_weight, 0, float("inf"))
         make_task(self, 1)
         return super().validate()
 

@@ -98,7 +98,7 @@ def stream(key: Key[Array, "*N"], name: str) -> Key[Array, "*N"]:
     "matching" and "gradient_noise". Model selection uses "folds" and "search". Generated curves
     use "curve", sets with few or random labels "few_labels" and "random_labels", and errors of fits
     "bias_variance" and "features". A move of an environment uses "step". Images that are binarized
-    once use "binarize".
+    once use "binarize". The orders of two sets side by side use "a" and "b".
 
     Args:
       key: a typed key, usually the root key of a run, or keys `[N]`.

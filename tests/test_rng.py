@@ -12,7 +12,7 @@ import pytest
 
 from jaxdl import art, classic, explain, landscape, rl, rng, selection
 from jaxdl.core import State
-from jaxdl.data import SINE, Dataset, curve_points, few_labels, random_labels, split
+from jaxdl.data import SINE, Dataset, curve_points, few_labels, paired, random_labels, split
 from jaxdl.errors import InputError
 from jaxdl.explain import Ascent, maximize
 from jaxdl.models import MLP
@@ -28,7 +28,7 @@ NAMES = [
     *("eigenvalue", "matching", "gradient_noise"),
     *("style", "random_layer", "folds", "search"),
     *("curve", "few_labels", "random_labels", "bias_variance", "features"),
-    *("step", "binarize"),
+    *("step", "binarize", "a", "b"),
 ]
 
 
@@ -115,6 +115,7 @@ def explained():
     selection.sample(key, 1)
     catch = rl.Catch()
     rl.step_and_reset(catch, catch.reset(key), 0, key)
+    next(paired(labelled, labelled).training(key, 1, 0, lambda host: host))
 
 
 def test_the_docstring_lists_the_streams_in_use(monkeypatch):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Key
 
 from jaxdl.data.order import Indexed, Window, epoch_order, sequential_order
 from jaxdl.data.preprocessing import Preprocessing
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, of_kind
 from jaxdl.rng import stream
 
 if TYPE_CHECKING:
@@ -167,10 +167,11 @@ class Paired:
         arrays = {"a": place(dict(self.a.arrays)), "b": place(dict(self.b.arrays))}
         order = np.arange(steps * key.size * batch_size, dtype=np.int32)
         order = place(order.reshape(steps, *key.shape, batch_size))
+        keys = {"a": stream(key, "a"), "b": stream(key, "b")}
         for epoch in itertools.count(start // steps):
             fields = {}
             for name, data in (("a", self.a), ("b", self.b)):
-                rows = epoch_order(stream(key, name), epoch, data.size, batch_size)[:steps]
+                rows = epoch_order(keys[name], epoch, data.size, batch_size)[:steps]
                 fields[name] = Indexed(place(rows.reshape(-1)), arrays[name])
             yield Window(fields, order, epoch * steps)
 
@@ -208,7 +209,10 @@ def paired(a: "Dataset", b: "Dataset") -> Paired:
       >>> both.size == min(len(digits), len(spirals))
       True
     """
-    for data in (a, b):
+    from jaxdl.data.dataset import Dataset
+
+    for field, data in (("a", a), ("b", b)):
+        of_kind(field, data, Dataset, "a Dataset, such as of jaxdl.data.load")
         if data.contiguous:
             raise InputError("data", data.name, "a set whose rows can be shuffled")
     return Paired(a, b)

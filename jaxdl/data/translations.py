@@ -16,8 +16,8 @@ Images = Float[np.ndarray, "N H W C"]
 
 #: Degrees by which `sheared` leans an image.
 SHEAR = 20.0
-#: Colours of `coloured`: red, green and blue of the background and of the strokes, per class.
-_PALETTE = np.random.default_rng(7).random((2, 16, 3)).astype(np.float32)
+#: Number of colours of `coloured`.
+COLOURS = 16
 
 
 def thick(images: Images) -> Images:
@@ -109,20 +109,27 @@ def outlines(images: Images) -> Images:
     return thick(images) - smallest
 
 
+@functools.cache
+def _palette() -> Float[np.ndarray, "2 N 3"]:
+    """Returns red, green and blue of the backgrounds and of the strokes."""
+    return np.random.default_rng(7).random((2, COLOURS, 3)).astype(np.float32)
+
+
 def coloured(images: Images) -> Images:
     """Returns images with colours: the background fades from one colour to another.
 
-    Each grey value mixes the colours of the background and of the strokes. The colour of the
-    strokes depends on the number of pixels above 1/2, so equal images have equal colours.
+    Each grey value mixes the colours of the background and of the strokes. Both depend on the
+    number of pixels above 1/2, so equal images have equal colours.
 
     Example:
       >>> coloured(np.zeros((2, 4, 4, 1), np.float32)).shape
       (2, 4, 4, 3)
     """
-    place = (images[..., 0] > 0.5).sum((1, 2)) % _PALETTE.shape[1]
+    palette = _palette()
+    place = (images[..., 0] > 0.5).sum((1, 2)) % COLOURS
     fade = np.linspace(0, 0.5, images.shape[1], dtype=np.float32)[None, :, None, None]
-    background = _PALETTE[0, place][:, None, None] * (0.5 + fade)
-    strokes = _PALETTE[1, (place + 5) % _PALETTE.shape[1]][:, None, None]
+    background = palette[0, place][:, None, None] * (0.5 + fade)
+    strokes = palette[1, (place + 5) % COLOURS][:, None, None]
     return (1 - images) * background + images * strokes
 
 

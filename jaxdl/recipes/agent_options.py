@@ -83,23 +83,42 @@ class Preset(NamedTuple):
 
 
 _CONTROL: dict[str, Any] = {
+    "hidden": (64, 64),
     # Without layer norm, some seeds forget in the last steps what they can do.
-    **{"hidden": (64, 64), "norm": "layer"},
-    **{"discount": 0.99, "n_steps": 3, "updates": 2, "replay": 100_000, "replay_batch": 128},
-    **{"first_moves": 1_000, "explore_from": 1.0, "explore_to": 0.02, "explore_moves": 15_000},
+    "norm": "layer",
+    "discount": 0.99,
+    "n_steps": 3,
+    "updates": 2,
+    "replay": 100_000,
+    "replay_batch": 128,
+    "first_moves": 1_000,
+    "explore_from": 1.0,
+    "explore_to": 0.02,
+    "explore_moves": 15_000,
 }
-
-_RARE = {"replay": 120_000, "explore_to": 0.05, "explore_moves": 40_000}
+_RARE = {
+    "hidden": (128, 128),
+    "replay": 120_000,
+    "explore_to": 0.05,
+    "explore_moves": 40_000,
+}
 _FEW = {"norm": "none", "n_steps": 1, "explore_moves": 5_000}
 _RANDOM = {
-    **{"hidden": (256, 256), "norm": "none", "discount": 0.9, "n_steps": 1, "replay": 50_000},
-    **{"replay_batch": 256, "first_moves": 20_000, "explore_to": 1.0, "explore_moves": 1},
+    "hidden": (256, 256),
+    "norm": "none",
+    "discount": 0.9,
+    "n_steps": 1,
+    "replay": 50_000,
+    "replay_batch": 256,
+    "first_moves": 20_000,
+    "explore_to": 1.0,
+    "explore_moves": 1,
 }
 
 #: Defaults of each environment, for four environments side by side.
 PRESETS: dict[str, Preset] = {
     "cart_pole": Preset(25_000, _CONTROL, 475.0),
-    "mountain_car": Preset(30_000, _CONTROL | _RARE | {"hidden": (128, 128)}, -115.0),
+    "mountain_car": Preset(30_000, _CONTROL | _RARE, -115.0),
     "acrobot": Preset(15_000, _CONTROL, -100.0),
     "catch": Preset(3_000, _CONTROL | _FEW, 1.0),
     "flippers": Preset(12_000, _CONTROL | _RANDOM, 1.0),

@@ -60,7 +60,7 @@ class TranslationOptions:
     """Kernels of the layers of each discriminator. Each layer doubles the size of a patch."""
     norm: Literal["instance", "batch", "none"] = "instance"
     """Norm of all networks."""
-    loss: Literal["nonsaturating", "least_squares", "hinge", "wasserstein"] = "least_squares"
+    loss: Literal["nonsaturating", "least_squares", "hinge"] = "least_squares"
     """Losses of scores."""
     classifier_steps: int = 400
     """Steps of the classifier that names the translated images."""
@@ -169,7 +169,7 @@ def translation_scores(
       outputs: translated images, `[N, H, W, C]`.
       truth: the images that are right.
       label: their classes, `[N]`.
-      classifier: classifier of the domain, of `train_judge`.
+      classifier: classifier of the domain, of `domain_classifier`.
 
     Returns:
       The scores by name:
@@ -215,8 +215,12 @@ def linear_filter(inputs: Images, targets: Images) -> Translate:
     shape = targets.shape[1:]
 
     def apply(images: Images) -> Images:
-        found = _windows(images) @ weights
-        return found.reshape(len(images), *shape).clip(0, 1).astype(np.float32)
+        parts = [
+            _windows(images[start : start + FILTERED]) @ weights
+            for start in range(0, len(images), FILTERED)
+        ]
+        found = np.concatenate(parts).reshape(len(images), *shape)
+        return found.clip(0, 1).astype(np.float32)
 
     return apply
 
@@ -285,7 +289,7 @@ def hidden_message(
       >>> hidden_message(lambda x: x, lambda x: x * 0 + 0.5, x).ratio
       1.0
     """
-    middle = np.asarray(forth(images))
+    middle = predict_batched(forth, images)
     noise = np.asarray(jax.random.normal(stream(root(seed), "sample"), middle.shape))
     changed = {
         "none": middle,
@@ -294,7 +298,7 @@ def hidden_message(
         "noisy": (middle + 0.05 * noise).clip(0, 1).astype(np.float32),
     }
     errors = {
-        name: float(np.abs(images - np.asarray(back(each))).mean())
+        name: float(np.abs(images - predict_batched(back, each)).mean())
         for name, each in changed.items()
     }
     return HiddenMessage(errors, max(errors.values()) / max(errors["none"], 1e-12))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from jaxdl.errors import InputError, in_range
+from jaxdl.errors import InputError, in_range, one_of
 from jaxdl.losses.adversarial import AdversarialLosses, adversarial_losses
 from jaxdl.metrics import Metric, Metrics, total
 from jaxdl.nn.norm import network
@@ -57,7 +57,7 @@ def translate(
       generator: a module called as `generator(x, train=bool) -> images`, such as a `UNet`.
       discriminator: a module called as `discriminator(images, train=bool) -> scores`, one or more
         per image, such as `jaxdl.models.patch_discriminator()`. None trains without one.
-      loss: "nonsaturating", "least_squares", "hinge" or "wasserstein".
+      loss: "nonsaturating", "least_squares" or "hinge".
       l1: weight of the absolute error, at least 0; above 0 without a discriminator.
 
     Returns:
@@ -85,6 +85,7 @@ def translate(
       ((2, 8, 8, 1), ['discriminator_loss', 'generator_loss', 'l1', 'score_fake', 'score_real'])
     """
     check_model(generator, "generator")
+    check_bounded(loss)
     in_range("l1", l1, 0, float("inf"))
     if discriminator is None and not l1:
         raise InputError("l1", l1, "a number above 0, without a discriminator")
@@ -113,6 +114,17 @@ def translate(
     if discriminator is not None:
         functions["discriminator_loss"] = discriminator_loss
     return Task(partial(_init_pairs, settings), updates, functions)
+
+
+def check_bounded(loss: str) -> None:
+    """Raises InputError for a loss whose scores grow without a bound, or an unknown one.
+
+    Example:
+      >>> check_bounded("wasserstein")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: loss: got 'wasserstein', allowed: hinge, least_squares, nonsaturating
+    """
+    one_of("loss", loss, ["hinge", "least_squares", "nonsaturating"])
 
 
 def _init_pairs(settings: _Pairs, key: Key[Array, ""], batch: Batch) -> tuple[Params, Any]:

@@ -24,7 +24,7 @@ from jaxdl.tasks.task import (
     with_sown_losses,
     without_padding,
 )
-from jaxdl.tasks.translate import init_networks, means_of_images
+from jaxdl.tasks.translate import check_bounded, init_networks, means_of_images
 from jaxdl.updates import Batch, Params, Update
 
 GENERATORS = "generators"
@@ -85,7 +85,7 @@ def translate_unpaired(
       discriminator: a module called as `discriminator(images, train=bool) -> scores`, one or more
         per image, such as `jaxdl.models.patch_discriminator()`.
       backward: F, if domain a has another number of channels than b; None means one like G.
-      loss: "least_squares", "nonsaturating", "hinge" or "wasserstein".
+      loss: "least_squares", "nonsaturating" or "hinge".
       cycle: weight of the cycle, at least 0.
       identity: weight of the identity loss relative to the cycle, at least 0. Above 0 both domains
         need images of one shape.
@@ -119,6 +119,7 @@ def translate_unpaired(
     """
     check_model(generator, "generator")
     check_model(discriminator, "discriminator")
+    check_bounded(loss)
     if backward is not None:
         check_model(backward, "backward")
     for field, value in (("cycle", cycle), ("identity", identity)):
@@ -239,7 +240,7 @@ def _cycle_generator_loss(
         )
         found.append(losses)
     first, second = found
-    metrics = {"generator_loss": _sum_ofmeans_of_images(first["loss"], second["loss"])}
+    metrics = {"generator_loss": _sum_of_means(first["loss"], second["loss"])}
     for name in ("cycle", "identity"):
         if name in first:
             metrics[name] = jax.tree.map(jnp.add, first[name], second[name])
@@ -285,10 +286,12 @@ def _losses_of_direction(
     return {"loss": total(each, mask), **losses}, updated
 
 
-def _sum_ofmeans_of_images(first: Metric, second: Metric) -> Metric:
-    """Returns the sum of two means as one metric, with the count of the first one."""
-    count = first[1]
-    return first[0] + second[0] / jnp.maximum(second[1], 1) * count, count
+def _sum_of_means(first: Metric, second: Metric) -> Metric:
+    """Returns the sum of two means as one metric, which adds up over parts of both sets.
+
+    It is that sum for equal counts, and otherwise twice the mean over the examples of both.
+    """
+    return first[0] + second[0], (first[1] + second[1]) / 2
 
 
 def _cycle_discriminator_loss(
@@ -307,7 +310,7 @@ def _cycle_discriminator_loss(
         )
         found.append(losses)
     first, second = found
-    metrics = {"discriminator_loss": _sum_ofmeans_of_images(first["loss"], second["loss"])}
+    metrics = {"discriminator_loss": _sum_of_means(first["loss"], second["loss"])}
     for name in ("score_real", "score_fake"):
         metrics[name] = jax.tree.map(jnp.add, first[name], second[name])
     return metrics["discriminator_loss"], (extra, metrics)
@@ -346,7 +349,7 @@ def _losses_of_domain(
     real = total(means_of_images(of_scores.real(score_real)) / 2, masks["real"])
     made = total(means_of_images(of_scores.fake(score_fake)) / 2, masks["fake"])
     losses = {
-        "loss": _sum_ofmeans_of_images(real, made),
+        "loss": _sum_of_means(real, made),
         "score_real": total(means_of_images(score_real), masks["real"]),
         "score_fake": total(means_of_images(score_fake), masks["fake"]),
     }

@@ -80,6 +80,22 @@ BAD = [
         "optimizer: got 'schedule_free', allowed: one that can update a part of the parameters",
     ),
     ("pixelcnn", "--bits 9", "bits: got 9, allowed: at most 8"),
+    ("pix2pix", "--l1-weight -1", "l1_weight: got -1.0, allowed: a number in [0, inf)"),
+    (
+        "pix2pix",
+        "--methods l1 l1",
+        "methods: got ('l1', 'l1'), allowed: l1, adversarial, each once",
+    ),
+    (
+        "pix2pix",
+        "--target outlines",
+        "target: got 'outlines', allowed: another domain than that of the source",
+    ),
+    (
+        "cyclegan",
+        "--target coloured",
+        "identity: got 0.5, allowed: 0 with coloured images, which have more channels",
+    ),
     (
         "pixelcnn",
         "--binarize fixed",

@@ -39,7 +39,7 @@ def test_a_message_in_the_last_bits_is_found():
         return 0.5 + x / 1000
 
     def back(middle):
-        return ((np.asarray(middle) - 0.5) * 1000).clip(0, 1)
+        return ((middle - 0.5) * 1000).clip(0, 1)
 
     found = hidden_message(forth, back, IMAGES)
     assert found.errors["none"] < 1e-3 and found.errors["noisy"] > 0.2

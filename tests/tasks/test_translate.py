@@ -82,7 +82,7 @@ FLAT = Reshaped(MLP((4,), 32), (8, 4, 1))
     [
         (lambda: translate(NET, l1=0.0), "l1: got 0.0, allowed: a number above 0, without a disc"),
         (lambda: translate(NET, l1=-1.0), "l1: got -1.0, allowed: "),
-        (lambda: translate(NET, PATCHES, loss="l2"), "loss: got 'l2', allowed: hinge, least_squ"),
+        (lambda: translate(NET, PATCHES, loss="l2"), "loss: got 'l2', allowed: hinge, least_"),
         (lambda: translate(UNet), "generator: got 'the class UNet', allowed: a module"),
         (lambda: translate(NET).updates(SGD, SGD), "optimizers: got 2, allowed: 1, one for each"),
         (

@@ -57,17 +57,17 @@ def test_losses_of_a_cycle_follow_from_the_networks(identity):
         cycle = per_image(abs(x - apply(NET, nets[back], fake)))[rows]
         kept = per_image(abs(x - apply(NET, nets[back], x)))[rows]
         score = apply(PATCHES, critics[there], fake)
-        losses.append((-per_image(score)[rows] + 4 * cycle + 4 * identity * kept).mean())
+        losses.append(-per_image(score)[rows] + 4 * cycle + 4 * identity * kept)
         cycles.append(cycle)
         same.append(kept)
         score_real = per_image(np.maximum(1 - apply(PATCHES, critics[there], real), 0))
         score_fake = per_image(np.maximum(1 + score, 0))[rows]
         real_rows = ROWS if there == "a" else np.arange(6)
-        of_discriminators.append((score_real[real_rows].mean() + score_fake.mean()) / 2)
+        of_discriminators.append(np.concatenate([score_real[real_rows], score_fake]) / 2)
     expected = {
-        "generator_loss": sum(losses),
+        "generator_loss": 2 * np.concatenate(losses).mean(),
         "cycle": np.concatenate(cycles).mean(),
-        "discriminator_loss": sum(of_discriminators),
+        "discriminator_loss": 4 * np.concatenate(of_discriminators).mean(),
     }
     if identity:
         expected["identity"] = np.concatenate(same).mean()
@@ -80,6 +80,19 @@ def test_losses_of_a_cycle_follow_from_the_networks(identity):
     np.testing.assert_allclose(
         task.back(params, extra, T), apply(NET, nets["b_to_a"], T), rtol=1e-4, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("sizes", [(12, 4), (4, 12)])
+def test_sets_of_other_sizes_have_one_loss_for_every_batch_size(sizes):
+    task = translate_unpaired(NET, PATCHES)
+    net = jaxdl.learner(task.init, *task.updates(SGD, SGD))
+    images = [RNG.random((size, 8, 8, 1)).astype(np.float32) for size in sizes]
+    both = jaxdl.data.paired(*(Dataset({"input": x}, "images") for x in images))
+    state = net.init(KEY, {"input_a": images[0], "input_b": images[1]})
+    found = [jaxdl.evaluate(net, state, both, batch_size=size) for size in (4, 8, 12)]
+    for name in ("generator_loss", "discriminator_loss", "cycle"):
+        values = [float(each[name]) for each in found]
+        np.testing.assert_allclose(values, values[0], rtol=1e-5)
 
 
 def test_the_four_networks_begin_with_other_weights():
@@ -150,6 +163,10 @@ def test_loading_a_cycle(tmp_path):
     ("make", "message"),
     [
         (lambda: translate_unpaired(NET, PATCHES, cycle=-1.0), "cycle: got -1.0, allowed: "),
+        (
+            lambda: translate_unpaired(NET, PATCHES, loss="wasserstein"),
+            "loss: got 'wasserstein', allowed: hinge, least_squares, nonsaturating",
+        ),
         (lambda: translate_unpaired(NET, PATCHES, pool=-1), "pool: got -1, allowed: at least 0"),
         (lambda: translate_unpaired(NET, UNet), "discriminator: got 'the class UNet', allowed"),
         (
