@@ -76,20 +76,36 @@ class WordOptions:
     """Words of a row; a window ends with its row. Default: 1000, for tales 200."""
 
     def validate(self, run: RunOptions) -> None:
-        """Raises InputError for a value that is out of range. The task checks the others."""
+        """Raises InputError for a value that is out of range, or that the method does not have.
+
+        The task checks the others.
+        """
         at_least("min_count", self.min_count, 1)
-        if self.length is not None:
-            at_least("length", self.length, 2)
+        for name, least in (("length", 2), ("window", 1), ("negatives", 1)):
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name), least)
+        if self.method != "glove":
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in NOT_OF_GLOVE and value != field.default:
+                allowed = "no value, since glove has no such option; leave it out"
+                raise InputError(field.name, value, allowed)
 
     def task(self, counts: Int[np.ndarray, " V"], steps: int, name: str) -> Task:
         """Returns the task for words with these counts, in a text of this name."""
-        window = self.window or (10 if self.method == "glove" else 5)
+        window = self.window
         rate = self.rate
+        negatives = self.negatives
         subsample = self.subsample
         if rate is None:
             rate = 0.025 if self.method == "skip_gram" else 0.05
         if subsample is None:
             subsample = 0.01 if name == "tales" else 3e-5
+        if window is None:
+            window = 5
+        if negatives is None:
+            negatives = 3 if name == "tales" else 10
         model = SkipGram(len(counts), self.features, biases=self.method == "glove")
         if self.method == "glove":
             return tasks.glove(model, rate=rate)
@@ -98,12 +114,16 @@ class WordOptions:
             counts,
             method=self.method,
             window=window,
-            negatives=self.negatives or (3 if name == "tales" else 10),
+            negatives=negatives,
             shared=self.shared,
             subsample=subsample,
             rate=rate,
             steps=steps,
         )
+
+
+#: Options that `jaxdl.tasks.glove` does not have.
+NOT_OF_GLOVE = ("negatives", "shared", "subsample")
 
 
 class Text(NamedTuple):
@@ -156,7 +176,9 @@ def load_text(name: str, options: WordOptions, evaluation: str | None) -> Text:
     if len(np.unique(ids[ids > UNKNOWN])) < 2:
         allowed = f"a text with words that occur {options.min_count} times; or less --min-count"
         raise InputError("data", name, allowed)
-    length = options.length or (200 if name == "tales" else 1000)
+    length = options.length
+    if length is None:
+        length = 200 if name == "tales" else 1000
     words = data.word_rows(ids, vocabulary, length, Path(name).name)
     return Text(vocabulary, words, len(ids), similarities, analogies)
 
@@ -207,7 +229,8 @@ def train_vectors(
     """Trains word vectors, with a test of their similarities at every checkpoint.
 
     The result of the run gets the entry `words_per_cpu_second`: words of the text that were
-    read, by all seeds, in a second of processor time.
+    read, by all seeds, in a second of processor time. It includes compilation, checkpoints and
+    tests. A run that had no step to do has no such entry.
 
     Args:
       run: run to train in.
@@ -220,7 +243,7 @@ def train_vectors(
     rows = text.words.rows
     config = run.config.run
     if options.method == "glove":
-        rows = pair_rows(rows, options.window or 10)
+        rows = pair_rows(rows, 10 if options.window is None else options.window)
     sets = {"train": rows}
     if config.validation:
         from jaxdl.recipes.fitting import split_sets
@@ -243,9 +266,12 @@ def train_vectors(
 
     before = max((int(p.name) for p in (run.out / "checkpoints").glob("[0-9]*")), default=0)
     start = time.process_time()
-    state = run.fit(net, sets["train"], sets.get("validation"), on_validation=keep, task=task)
+    tests = keep if text.similarities else None
+    state = run.fit(net, sets["train"], sets.get("validation"), on_validation=tests, task=task)
     passes = (steps - before) / sets["train"].steps_per_epoch(config.batch_size)
     read = passes * text.total * len(run.seeds) / (time.process_time() - start)
+    if before >= steps:
+        return state, task, sets
     run.metadata["words_per_cpu_second"] = read
     print(f"{read:,.0f} words of the text in a second of processor time")
     return state, task, sets

@@ -258,6 +258,8 @@ def _sampled(
     check_fields(batch, "input")
     batch = without_padding(batch)
     texts = batch["input"]
+    if texts.ndim != 2:
+        raise InputError("input", list(texts.shape), "rows of words [B, L]; write x[None] for one")
     keep_key, reach_key, negative_key = jax.random.split(key, 3)
     places = capacity(settings.kept, settings.counts, texts.size)
     # An id out of range has the probability NaN and is left out; `_checked` makes the loss NaN.
@@ -290,12 +292,12 @@ def _skip_gram(
     return _Moves(
         moved - false.wrong @ others,
         jnp.einsum("nst,nsd->ntd", missing, v).reshape(-1, v.shape[-1]),
-        -(false.wrong.T @ v_rows),
+        -_over_places(false.wrong, v),
         change + false.wrong @ _squares(others),
         jnp.einsum("nst,ns->nt", missing, _squares(v)).reshape(-1),
         _squares(v_rows) @ false.wrong,
-        (centres.pairs * jax.nn.softplus(-logits)).sum() + false.loss,
-        pairs.sum(),
+        _total(centres.pairs * jax.nn.softplus(-logits)) + false.loss,
+        _total(pairs),
     )
 
 
@@ -320,12 +322,12 @@ def _cbow(
     return _Moves(
         jnp.einsum("nst,nsd->ntd", share, moved).reshape(-1, v.shape[-1]),
         missing * h,
-        -(false.wrong.T @ h),
+        -_over_places(false.wrong, mean),
         jnp.einsum("nst,ns->nt", share, change.reshape(count.shape[:2])).reshape(-1),
         missing[:, 0] * _squares(h),
         _squares(h) @ false.wrong,
-        (counts * jax.nn.softplus(-logits)).sum() + false.loss,
-        counts.sum(),
+        _total((counts * jax.nn.softplus(-logits)).reshape(count.shape)) + false.loss,
+        _total(counts.reshape(count.shape)),
     )
 
 
@@ -350,7 +352,23 @@ def _false_pairs(
     """Returns the pairs of centres with negatives, which weigh n / K for each pair of a centre."""
     weight = pairs * (settings.negatives / settings.shared)
     logits = rows @ others.T
-    return _False(weight * jax.nn.sigmoid(logits), (weight * jax.nn.softplus(logits)).sum())
+    return _False(weight * jax.nn.sigmoid(logits), _total(weight * jax.nn.softplus(logits)))
+
+
+def _over_places(wrong: Float[Array, "P K"], rows: Float[Array, "N S D"]) -> Float[Array, "K D"]:
+    """Returns the product of both over all places, with the same bits on any number of threads.
+
+    XLA divides one long sum among threads. Sums of short blocks are not divided.
+    """
+    blocks = jnp.einsum("nsk,nsd->nkd", wrong.reshape(*rows.shape[:2], -1), rows)
+    ones = jnp.ones((1, len(blocks)), blocks.dtype)
+    return (ones @ blocks.reshape(len(blocks), -1)).reshape(blocks.shape[1:])
+
+
+def _total(x: Float[Array, "N ..."]) -> Float[Array, ""]:
+    """Returns the sum of all numbers, with the same bits on any number of threads."""
+    rows = x.reshape(len(x), -1).sum(1)
+    return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]
 
 
 def _squares(x: Float[Array, "*B D"]) -> Float[Array, "*B"]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from jaxdl.errors import in_range, positive
+from jaxdl.errors import InputError, in_range, positive
 from jaxdl.metrics import Metrics, total
 from jaxdl.models import SkipGram
 from jaxdl.replicas import one_replica
@@ -41,7 +41,8 @@ def glove(
       model: two tables of words with biases.
       most: count from which on all pairs weigh the same.
       power: exponent of smaller counts.
-      rate: learning rate of AdaGrad, whose sums of squares start at 1.
+      rate: learning rate of AdaGrad, `w - rate g / sqrt(G)` and then `G + (rate g)^2`, as in the
+        program of the authors. G starts at 1.
 
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its function
@@ -84,12 +85,20 @@ def _errors(
     batch = without_padding(batch)
     most, power = settings
     counts = batch["target"].astype(jnp.float32)
+    if batch["input"].shape != (*counts.shape, 2):
+        allowed = f"{[*counts.shape, 2]}, two words for each count"
+        raise InputError("input", list(batch["input"].shape), allowed)
     mask = batch.get("mask")
     mask = jnp.ones(len(counts)) if mask is None else mask
     mask = jnp.broadcast_to(mask.reshape(-1, *[1] * (counts.ndim - 1)), counts.shape).reshape(-1)
     counts = counts.reshape(-1)
-    mask = jnp.where(counts > 0, mask, 0)
+    mask = jnp.where(counts == 0, 0, mask)
     first, second = batch["input"].reshape(-1, 2).T
+    # A count below 0 and a word out of range make the loss NaN.
+    inside = (batch["input"].reshape(-1, 2) >= 0) & (
+        batch["input"].reshape(-1, 2) < len(params["input"])
+    )
+    counts = jnp.where((counts >= 0) & inside.all(1), counts, jnp.nan)
     product = (params["input"][first] * params["output"][second]).sum(-1)
     biases = params["input_bias"][first] + params["output_bias"][second]
     weight = jnp.minimum(1.0, (counts / most) ** power)
@@ -133,8 +142,9 @@ def _adagrad(
     rate: float,
 ) -> tuple[Float[Array, " V *D"], Float[Array, " V *D"]]:
     """Returns a table and its sums of squares after a step of AdaGrad on some rows."""
-    squares = squares.at[rows].add(gradient**2)
-    return table.at[rows].add(-rate * gradient * jax.lax.rsqrt(squares[rows])), squares
+    move = rate * gradient
+    changed = table.at[rows].add(-move * jax.lax.rsqrt(squares[rows]))
+    return changed, squares.at[rows].add(move**2)
 
 
 def _evaluate(

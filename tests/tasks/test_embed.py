@@ -1,5 +1,9 @@
 """Tests of skip-gram and CBOW: a step against loops in double precision, and bad inputs."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -241,3 +245,36 @@ def test_a_saved_network_gives_the_same_vectors_and_loss(tmp_path, method):
     np.testing.assert_array_equal(network.predict(texts), expected)
     np.testing.assert_array_equal(network.task.arguments["counts"], COUNTS)
     assert network.evaluate(rows, batch_size=4) == jaxdl.evaluate(net, state, rows, **options)
+
+
+#: Prints the hash of a short training and its loss.
+TRAINING = """
+import jax, jaxdl, numpy as np
+from jaxdl.training import state_sha256
+ids = np.random.default_rng(0).integers(2, 500, (20, 400)).astype(np.int32)
+counts = np.bincount(ids.ravel(), minlength=500)
+data = jaxdl.data.Dataset({"input": ids}, "random")
+for method in ("skip_gram", "cbow"):
+    options = {"method": method, "steps": 20, "subsample": 1e-2}
+    task = jaxdl.tasks.embed(jaxdl.models.SkipGram(500, 100), counts, **options)
+    net = jaxdl.learner(task.init, *task.updates())
+    state = jaxdl.train(net, data, key=jaxdl.root(0), steps=8, batch_size=4)
+    print(state_sha256(jax.device_get(state)), float(jaxdl.evaluate(net, state, data)["loss"]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.exact
+def test_the_bits_are_those_of_any_number_of_threads():
+    found = set()
+    for threads in ("1", "2", "8"):
+        environment = {**os.environ, "PJRT_NPROC": threads, "XLA_FLAGS": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", TRAINING],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout)
+    assert len(found) == 1 and len(found.pop().split()) == 4

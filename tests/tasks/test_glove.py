@@ -1,4 +1,4 @@
-"""Tests of GloVe: a step against a loop in double precision, and the optimum of a tiny text."""
+"""Tests of GloVe: two steps against a loop in double precision, bad inputs and options."""
 
 import jax
 import jax.numpy as jnp
@@ -40,11 +40,39 @@ def test_a_step_equals_a_loop():
             ("output_bias", j, slope),
         ):
             gradient[name][row] += part
-            squares[name][row] += part**2
+            squares[name][row] += (0.3 * part) ** 2
+    for name, x in params.items():
+        # The squares of a step count from the next one on.
+        expected = x - 0.3 * gradient[name]
+        np.testing.assert_allclose(after.params[name], expected, rtol=3e-6, atol=3e-6)
+        found = after.extra["squares"][name]
+        np.testing.assert_allclose(found, squares[name], rtol=3e-6, atol=3e-6)
+    again, _ = jax.jit(net.step)(after.replace(params=state.params), batch, key)
     for name, x in params.items():
         expected = x - 0.3 * gradient[name] / np.sqrt(squares[name])
-        np.testing.assert_allclose(after.params[name], expected, rtol=3e-6, atol=3e-6)
+        np.testing.assert_allclose(again.params[name], expected, rtol=3e-6, atol=3e-6)
     assert jaxdl.metrics.means(metrics)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pair", "count", "finite"),
+    [((2, 3), 1.0, True), ((2, 3), 0.0, True), ((2, 3), -1.0, False), ((2, 9), 1.0, False)],
+)
+def test_bad_pairs_make_the_loss_nan(pair, count, finite):
+    task = glove(SkipGram(9, 4, biases=True))
+    net = jaxdl.learner(task.init, *task.updates())
+    batch = {"input": jnp.array([[2, 4], pair]), "target": jnp.array([2.0, count])}
+    state = net.init(jax.random.key(0), batch)
+    metrics = jaxdl.metrics.means(net.evaluate(state, batch, jax.random.key(0)))
+    assert np.isfinite(metrics["loss"]) == finite
+
+
+def test_pairs_of_another_shape():
+    task = glove(SkipGram(9, 4, biases=True))
+    net = jaxdl.learner(task.init, *task.updates())
+    batch = {"input": jnp.zeros((4, 3), jnp.int32), "target": jnp.ones(4)}
+    with pytest.raises(InputError, match=r"input: got \[4, 3\], allowed: \[4, 2\], two words"):
+        net.evaluate(net.init(jax.random.key(0), batch), batch, jax.random.key(0))
 
 
 def test_bad_options_are_errors_of_one_line():
