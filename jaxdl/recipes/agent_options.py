@@ -8,6 +8,7 @@ import flax.linen as nn
 from jaxdl import models, tasks
 from jaxdl.errors import InputError, one_of
 from jaxdl.rl import Environment
+from jaxdl.rl.environment import check_share
 from jaxdl.runs.options import RunOptions
 from jaxdl.tasks import Task
 
@@ -55,6 +56,9 @@ class AgentOptions:
         The task checks the other options.
         """
         one_of("method", self.method, ["dqn", "reinforce"])
+        for name in ("explore_from", "explore_to"):
+            if getattr(self, name) is not None:
+                check_share(name, getattr(self, name))
         if self.method == "dqn":
             return
         for field in dataclasses.fields(self):

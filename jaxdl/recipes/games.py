@@ -72,6 +72,11 @@ class TableOptions:
     def validate(self, run: RunOptions) -> None:
         """Raises InputError for a value that is out of range or does not fit the run."""
         at_least("games", self.games, run.batch_size)
+        if self.games % run.batch_size:
+            allowed = f"a multiple of the {run.batch_size} games of a step; or another --batch-size"
+            raise InputError("games", self.games, allowed)
+        for name in ("explore_first", "explore_last"):
+            check_share(name, getattr(self, name))
         check_share("discount", self.discount)
         check_share("rate_decay", self.rate_decay)
         if not 0 < self.rate <= 1:

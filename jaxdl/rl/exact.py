@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array, eye_array
 from scipy.sparse.linalg import spsolve
 
-from jaxdl.errors import InputError, of_kind
+from jaxdl.errors import InputError, in_range, of_kind
 from jaxdl.rl.dynamics import Dynamics, dynamics, mean_rewards
 from jaxdl.rl.environment import FiniteEnvironment, check_share
 from jaxdl.rl.environments.flippers import Flippers
@@ -53,7 +53,7 @@ def value_iteration(
       Values, values of actions, and the number of sweeps.
 
     Raises:
-      InputError: a discount out of its range, or values that do not converge.
+      InputError: a discount or a tolerance out of its range, or values that do not converge.
 
     Source: Bellman (1957).
 
@@ -64,6 +64,7 @@ def value_iteration(
       (425.12499, 7)
     """
     check_share("discount", discount)
+    in_range("tolerance", tolerance, 0, float("inf"))
     world = dynamics(environment)
     p, following, _, terminated = world.outcomes
     weights = world.sign * discount * p * ~terminated

@@ -23,6 +23,7 @@ def test_the_defaults_of_each_environment_make_an_agent(name, method):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"explore_from": 2.0}, "explore_from: got 2.0, allowed: a number in [0, 1]"),
         ({"method": "sarsa"}, "method: got 'sarsa', allowed: dqn, reinforce"),
         *(
             (

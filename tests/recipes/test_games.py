@@ -119,8 +119,12 @@ def test_tables_of_double_q_are_means():
     [
         ({"discount": 1.5}, "discount: got 1.5, allowed: a number in [0, 1]"),
         ({"rate": 0.0}, "rate: got 0.0, allowed: a number in (0, 1]"),
-        ({"explore_last": 2.0}, "exploration: got 2.0, allowed: probabilities in [0, 1]"),
+        ({"explore_last": 2.0}, "explore_last: got 2.0, allowed: a number in [0, 1]"),
         ({"games": 10}, "games: got 10, allowed: at least 50"),
+        (
+            {"games": 1210},
+            "games: got 1210, allowed: a multiple of the 50 games of a step; or another",
+        ),
     ],
 )
 def test_bad_options(options, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jaxdl import rl
+from jaxdl.errors import InputError
 from jaxdl.rl.environment import FiniteEnvironment, Outcomes
 from tests.rl.refused import refused
 
@@ -177,6 +178,11 @@ def test_optimal_boards_counts_ties_as_all_of_their_moves():
 def test_a_discount_out_of_range_is_refused(discount):
     with refused("discount", "a number in [0, 1]"):
         rl.value_iteration(GAME, discount)
+
+
+def test_a_tolerance_below_0_is_refused():
+    with pytest.raises(InputError, match="tolerance: got -1, allowed: a number in"):
+        rl.value_iteration(FLIPS, 0.9, -1)
 
 
 def test_wrong_policies_and_tables_are_refused():
