@@ -123,7 +123,8 @@ def test_tables_of_double_q_are_means():
         ({"games": 10}, "games: got 10, allowed: at least 50"),
         (
             {"games": 1210},
-            "games: got 1210, allowed: a multiple of the 50 games of a step; or another",
+            "games: got 1210, allowed: a multiple of the 50 games of a step; or another "
+            "--batch-size",
         ),
     ],
 )
