@@ -88,7 +88,7 @@ def of_gensim(text: Text, seed: int, epochs: int) -> dict[str, float]:
 
 
 def child(command: list[str], name: str, seed: int) -> dict[str, float]:
-    """Returns the numbers of one training in a process of its own."""
+    """Trains one seed in a separate process and returns its numbers."""
     done = subprocess.run([*command, "--one", name, str(seed)], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"{name}, seed {seed}: exit code {done.returncode}")
