@@ -183,7 +183,7 @@ def learn_turns(run: Run[Config], train: Dataset, test: Dataset) -> dict[str, An
     predicted = predict_set(run, task, state, sets["test"])[0].argmax(1).reshape(-1, 4)
     right = (predicted == np.arange(4)).mean(1)
     names = class_names(test.class_names, test.classes or 1)
-    found = dict(zip(names, shares(right, np.asarray(test["label"]), len(names)), strict=True))
+    found = shares(right, np.asarray(test["label"]), names)
     run.metadata["turns_of_classes"] = found
     title = f"The network recognises {100 * right.mean():.1f} % of the turns of new images"
     draw_turns(test, predicted, run.figure("turns"), f"{title}; for the hardest it answers:")

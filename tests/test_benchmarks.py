@@ -287,3 +287,38 @@ def test_folds_in_one_program_and_apart_have_the_same_bits():
     ways = (folds.trained_together, folds.trained_apart)
     together, apart = (way(net, divided, key, 3)() for way in ways)
     assert together == apart and len(set(together)) == 3
+
+
+def test_word_vectors_of_both_programs_are_of_the_same_words(tmp_path):
+    words = script("benchmarks/word_vectors")
+    path = tmp_path / "text.txt"
+    path.write_text(4 * "The cat, the dog -- the\n_x_ can't! " + "rare . ")
+    text = words.load_text(str(path), words.WordOptions(min_count=2, length=4), None)
+    expected = 4 * ["the", "cat", "the", "dog", "the", "x", "can't"]
+    assert words.known_words(text) == expected
+    assert text.total == len(expected) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("tales . --seeds 0", "seeds: got 0, allowed: at least 1"),
+        ("tales . --epochs 0", "epochs: got 0, allowed: at least 1"),
+        ("none.txt .", "data: got 'none.txt', allowed: a file that exists"),
+        (
+            "tales nowhere",
+            "evaluation: got 'nowhere', allowed: a directory with wordsim353.tsv and "
+            "questions-words.txt",
+        ),
+    ],
+)
+def test_bad_input_of_word_vectors_ends_before_the_first_process(
+    arguments, line, monkeypatch, tmp_path
+):
+    words = script("benchmarks/word_vectors")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["word_vectors.py", *arguments.split()])
+    monkeypatch.setattr(words, "child", None)
+    with pytest.raises(SystemExit) as stopped:
+        words.main()
+    assert stopped.value.code == f"error: {line}"

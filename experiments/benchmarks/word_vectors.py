@@ -22,12 +22,20 @@ import numpy as np
 
 import jaxdl
 from jaxdl.data import Analogy, Similarity, WordVectors, agreement, answers
+from jaxdl.data.vocabulary import UNKNOWN
+from jaxdl.errors import InputError, at_least
 from jaxdl.recipes.words import AMONG, Text, WordOptions, load_text, vectors_of
 
 #: Settings of gensim, the best ones of those that were tried on text8.
 GENSIM = {
-    **{"sg": 1, "vector_size": 100, "window": 5, "negative": 10, "sample": 3e-5, "alpha": 0.05},
-    **{"min_count": 5, "workers": 1},
+    "sg": 1,
+    "vector_size": 100,
+    "window": 5,
+    "negative": 10,
+    "sample": 3e-5,
+    "alpha": 0.05,
+    "min_count": 5,
+    "workers": 1,
 }
 
 
@@ -57,10 +65,17 @@ def of_jaxdl(text: Text, options: WordOptions, seed: int, epochs: int) -> dict[s
     return found | {"words_per_cpu_second": epochs * text.total / seconds}
 
 
-def of_gensim(text: Text, words: list[str], seed: int, epochs: int) -> dict[str, float]:
+def known_words(text: Text) -> list[str]:
+    """Returns the words of the vocabulary in the order of the text, as `load_text` chose them."""
+    ids = text.words.rows["input"].ravel()
+    return [text.vocabulary.tokens[i] for i in ids[ids > UNKNOWN]]
+
+
+def of_gensim(text: Text, seed: int, epochs: int) -> dict[str, float]:
     """Trains by gensim on one core and returns the numbers of its better vectors."""
     from gensim.models import Word2Vec
 
+    words = known_words(text)
     sentences = [words[i : i + 10_000] for i in range(0, len(words), 10_000)]
     start = time.process_time()
     model = Word2Vec(sentences, epochs=epochs, seed=seed + 1, **GENSIM)
@@ -69,7 +84,15 @@ def of_gensim(text: Text, words: list[str], seed: int, epochs: int) -> dict[str,
     tables = model.wv.vectors, model.wv.vectors + model.syn1neg
     each = [numbers(WordVectors(names, x), text.similarities, text.analogies) for x in tables]
     best = max(each, key=lambda found: found["spearman"])
-    return best | {"words_per_cpu_second": epochs * len(words) / seconds}
+    return best | {"words_per_cpu_second": epochs * text.total / seconds}
+
+
+def child(command: list[str], name: str, seed: int) -> dict[str, float]:
+    """Trains one seed in a separate process and returns its numbers."""
+    done = subprocess.run([*command, "--one", name, str(seed)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{name}, seed {seed}: exit code {done.returncode}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -81,29 +104,29 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    names = ["jaxdl", "gensim"]
-    if importlib.util.find_spec("gensim") is None:
-        print("gensim is not installed, so its rows are left out; pip install gensim adds them")
-        names = ["jaxdl"]
-    if args.one:
-        options = WordOptions()
+    options = WordOptions()
+    try:
+        at_least("seeds", args.seeds, 1)
+        at_least("epochs", args.epochs, 1)
         text = load_text(args.text, options, args.evaluation)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    if args.one:
         seed = int(args.one[1])
         if args.one[0] == "jaxdl":
             found = of_jaxdl(text, options, seed, args.epochs)
         else:
-            words = [
-                w for w in text.vocabulary.split(jaxdl.data.read_text(args.text)) if w.isalnum()
-            ]
-            found = of_gensim(text, words, seed, args.epochs)
+            found = of_gensim(text, seed, args.epochs)
         print(json.dumps(found))
         return
+    names = ["jaxdl", "gensim"]
+    if importlib.util.find_spec("gensim") is None:
+        print("gensim is not installed, so its rows are left out; pip install gensim adds them")
+        names = ["jaxdl"]
     for name in names:
         rows = []
         for seed in range(args.seeds):
-            command = [sys.executable, *sys.argv, "--one", name, str(seed)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            rows.append(json.loads(output.splitlines()[-1]))
+            rows.append(child([sys.executable, *sys.argv], name, seed))
             print(name, seed, {key: round(value, 4) for key, value in rows[-1].items()}, flush=True)
         means = {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]}
         print(f"{name}, mean of {args.seeds} seeds", means, flush=True)

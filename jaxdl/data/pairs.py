@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxdl.data.dataset import Dataset
 from jaxdl.data.encoding import TextEncoding
@@ -120,7 +120,7 @@ def _added(
     sums: Int[np.ndarray, " M"],
     more_keys: Int[np.ndarray, " N"],
     more: Int[np.ndarray, " N"],
-) -> tuple[Int[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+) -> tuple[Int[np.ndarray, " K"], Int[np.ndarray, " K"]]:
     """Returns the sums of two tables of keys and integers, sorted by key."""
     joined = np.concatenate([keys, more_keys])
     order = np.argsort(joined, kind="stable")

@@ -102,7 +102,11 @@ def tales_tests() -> tuple[list[Similarity], list[Analogy]]:
     """Returns the tests of vectors that are trained on `tales`.
 
     A pair of words of the same role, such as two capitals, has the score 3. Words of the same
-    country or person have 2, words of two countries or persons 1, and other words 0.
+    country have 2, words of two countries 1, and other words 0.
+
+    Returns:
+      The pairs, and the analogies of capitals, languages and family. All their words are in the
+      default text.
 
     Example:
       >>> pairs, questions = tales_tests()

@@ -16,6 +16,9 @@ from jaxdl.errors import InputError
 #: Largest finite float32.
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
+#: Ends of the names of binary files.
+BINARY = (".bin", ".bin.gz")
+
 #: Largest number of values in a vector.
 MAX_WIDTH = 4096
 
@@ -50,7 +53,8 @@ def read_vectors(
     Raises:
       InputError: no such file; a line of another width, of more than 4096 numbers or with a value
         that is not a finite number (the message contains file and line); no word of the vocabulary
-        in the file; vectors far larger than the file; a binary file that ends early.
+        in the file; vectors far larger than the file; a binary file that ends early, or another
+        number of vectors than in the header of a text file.
 
     Example:
       >>> import tempfile
@@ -101,7 +105,7 @@ def records(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
       ...     [(word, vector.tolist()) for word, vector in records(path)]
       [('cat', [0.5])]
     """
-    if path.name.endswith((".bin", ".bin.gz")):
+    if path.name.endswith(BINARY):
         return _binary(path)
     return _lines(path)
 
@@ -144,6 +148,8 @@ def _binary_word(file: IO[bytes] | gzip.GzipFile, source: str) -> str:
 def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
     """Yields word and vector of each line, with the same width in all lines."""
     width = 0
+    count = None
+    number = 0
     with open_maybe_gzip(path) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
             source = f"{path}, line {number}"
@@ -153,12 +159,16 @@ def _lines(path: Path) -> Iterator[tuple[str, Float[np.ndarray, " D"]]]:
                 )
             parts = line.rstrip(b" \r\n").split(b" ")
             if number == 1 and _is_header(parts):
+                count = int(parts[0])
                 width = int(parts[1])
                 continue
             width = width or len(parts) - 1
             if width > MAX_WIDTH:
                 raise InputError(source, f"{width} numbers", f"at most {MAX_WIDTH}")
             yield _parse(parts, width, source)
+    # The header is a line, too.
+    if count is not None and number - 1 != count:
+        raise InputError(str(path), f"{number - 1} vectors", f"{count}, as in the file's header")
 
 
 def _is_header(parts: list[bytes]) -> bool:

@@ -90,8 +90,18 @@ def read_similarities(path: str | os.PathLike[str], *, lower: bool = True) -> li
         Lines that start with # and a first line without a number are left out.
       lower: if True, words are converted to lower case.
 
+    Returns:
+      The pairs in the order of the file.
+
     Raises:
       InputError: no such file, no pair, or a line of another form. The message has the line.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.NamedTemporaryFile() as file:
+      ...     _ = Path(file.name).write_text("word 1,word 2,score\\nTiger,cat,7.35\\n")
+      ...     read_similarities(file.name)
+      [Similarity(a='tiger', b='cat', score=7.35)]
 
     Source: Finkelstein et al. 2002, Placing search in context.
     """
@@ -100,8 +110,10 @@ def read_similarities(path: str | os.PathLike[str], *, lower: bool = True) -> li
         parts = line.replace(",", " ").split()
         if line.startswith("#"):
             continue
-        score = _number(parts[-1])
-        if len(parts) != 3 or score is None:
+        score = None
+        if len(parts) == 3:
+            score = _number(parts[2])
+        if score is None:
             if number == 1:
                 continue
             raise InputError(f"{path}, line {number}", line[:50], "two words and a finite number")
@@ -119,8 +131,18 @@ def read_analogies(path: str | os.PathLike[str], *, lower: bool = True) -> list[
       path: a UTF-8 file, such as `questions-words.txt` of word2vec.
       lower: if True, words are converted to lower case.
 
+    Returns:
+      The analogies in the order of the file, each with its section.
+
     Raises:
       InputError: no such file, no analogy, or a line of another form. The message has the line.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.NamedTemporaryFile() as file:
+      ...     _ = Path(file.name).write_text(": family\\nboy girl Man woman\\n")
+      ...     read_analogies(file.name)
+      [Analogy(a='boy', b='girl', c='man', d='woman', section='family')]
 
     Source: Mikolov et al. 2013, Efficient estimation of word representations in vector space.
     """

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gzip
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.data.files import expand_path, write_atomically
-from jaxdl.data.vectors import MAX_WIDTH, records
+from jaxdl.data.vectors import BINARY, MAX_WIDTH, records
 from jaxdl.errors import InputError, at_least, of_kind, one_of
 
 #: Formats of files: text with and without a header, and binary.
@@ -27,7 +28,7 @@ class WordVectors:
       array: `[V, D]` float32.
 
     Raises:
-      InputError: repeated words, or an array that does not fit them.
+      InputError: repeated words, an array that does not fit them, or numbers that are not finite.
 
     Example:
       >>> array = np.array([[2, 0, 0], [2, 1, 0], [0, 0, 1], [0, 1, 1]], np.float32)
@@ -51,7 +52,13 @@ class WordVectors:
             raise InputError("array", f"{array.dtype.name}{list(array.shape)}", f"floats {shape}")
         if len(self.index) < len(self.words):
             raise InputError("words", f"{len(self.words) - len(self.index)} again", "each one once")
-        object.__setattr__(self, "array", array.astype(np.float32))
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        finite = np.isfinite(array).all(1)
+        if not finite.all():
+            word = self.words[int(finite.argmin())]
+            raise InputError(f"vector of {word!r}", "a number that is not finite", "finite float32")
+        object.__setattr__(self, "array", array)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -96,7 +103,7 @@ class WordVectors:
         Args:
           word: a word, which is left out of the answer, or a vector.
           count: number of words.
-          without: further words to leave out.
+          without: further words to leave out, which need no vector.
 
         Returns:
           Words with their cosines, in descending order.
@@ -106,11 +113,12 @@ class WordVectors:
         if isinstance(word, str):
             left_out.add(word)
             word = self.unit[self.rows([word])[0]]
+        left_out &= self.index.keys()
         target = np.asarray(word, np.float32)
         if target.shape != self.array.shape[1:]:
             raise InputError("vector shape", target.shape, f"[{self.array.shape[1]}]")
         cosines = self.unit @ (target / max(float(np.linalg.norm(target)), 1e-30))
-        cosines[self.rows(left_out & self.index.keys())] = -np.inf
+        cosines[self.rows(left_out)] = -np.inf
         order = np.argsort(-cosines, kind="stable")[: min(count, len(self) - len(left_out))]
         return [(self.words[i], float(cosines[i])) for i in order]
 
@@ -133,13 +141,21 @@ class WordVectors:
         """Writes the vectors into a file that other programs read, completely or not at all.
 
         Args:
-          path: the file. A binary one should end in `.bin`, by which it is recognised.
+          path: the file. A binary one must end in `.bin` or `.bin.gz`, by which it is recognised,
+            and a text in neither. A file that ends in `.gz` is compressed.
           form: word2vec, text with a header; glove, text without one; or binary, of word2vec.
 
         Raises:
-          InputError: an empty word or one with a white space, or a path that cannot be written.
+          InputError: an empty word or one with a white space, a name of the other kind, or a path
+            that cannot be written.
         """
         one_of("form", form, FORMATS)
+        path = Path(path).expanduser()
+        ends = " or ".join(BINARY)
+        if form == "binary" and not path.name.endswith(BINARY):
+            raise InputError("path", str(path), f"a name that ends in {ends}, for the binary form")
+        if form != "binary" and path.name.endswith(BINARY):
+            raise InputError("path", str(path), f"a name without {ends}, for the form {form}")
         bad = [word for word in self.words if not word or word.split() != [word]]
         if bad:
             raise InputError("words", bad[0], "words without white space")
@@ -157,8 +173,11 @@ class WordVectors:
                 f"{word} {' '.join(f'{x:.9g}' for x in row)}\n".encode()
                 for word, row in zip(self.words, self.array.tolist(), strict=True)
             ]
+        content = b"".join([head, *parts])
+        if path.suffix == ".gz":
+            content = gzip.compress(content, mtime=0)
         try:
-            write_atomically(Path(path).expanduser(), b"".join([head, *parts]))
+            write_atomically(path, content)
         except OSError as error:
             raise InputError("path", str(path), f"a file to write ({error.strerror})") from None
 
@@ -178,7 +197,7 @@ def read_word_vectors(path: str | os.PathLike[str], most: int | None = None) -> 
 
     Raises:
       InputError: no such file, no words, a vector of another width, a number that is not finite, or
-        a binary file that ends early. The message has the line or the word.
+        a file with another number of vectors than in its header. The message has the place.
 
     Example:
       >>> import tempfile

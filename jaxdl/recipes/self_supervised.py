@@ -132,23 +132,23 @@ def painter(encoder: CNN, channels: int) -> Autoencoder:
 
 
 def shares(
-    right: Float[np.ndarray, " N"], label: Int[np.ndarray, " N"], classes: int
-) -> list[float]:
-    """Returns the share of right answers for the images of each class.
+    right: Float[np.ndarray, " N"], label: Int[np.ndarray, " N"], names: Sequence[str]
+) -> dict[str, float]:
+    """Returns the share of right answers for the images of each class that occurs.
 
     Args:
       right: `[N]`, share of right answers for each image, in [0, 1].
       label: `[N]`, classes of the images.
-      classes: number of classes. One without images has NaN.
+      names: name of each class. One without images is left out.
+
+    Returns:
+      The shares by the name of the class.
 
     Example:
-      >>> shares(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 1]), 2)
-      [0.5, 1.0]
+      >>> shares(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2]), ["cat", "dog", "hen"])
+      {'cat': 0.5, 'hen': 1.0}
     """
-    counts = np.bincount(label, minlength=classes)
-    sums = np.bincount(label, right, minlength=classes)
-    with np.errstate(invalid="ignore"):
-        return (sums / counts).tolist()
+    return {names[k]: float(right[label == k].mean()) for k in np.unique(label)}
 
 
 def hardest_of_each(

@@ -137,4 +137,17 @@ BAD = [
         "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
         "such as that of a finished run",
     ),
+    (
+        "word2vec",
+        "--method word",
+        "invalid choice 'word' for argument '--method'. "
+        "Expected one of ('skip_gram', 'cbow', 'glove').",
+    ),
+    (
+        "word2vec",
+        "--evaluation nowhere",
+        "evaluation: got 'nowhere', allowed: a directory with wordsim353.tsv and "
+        "questions-words.txt",
+    ),
+    ("word2vec", "--data nowhere.txt", "data: got 'nowhere.txt', allowed: a file that exists"),
 ]

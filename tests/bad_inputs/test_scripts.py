@@ -123,6 +123,22 @@ def test_files(name, write, line, capsys):
     assert re.fullmatch(f"error: {PATTERNS.get(name) or re.escape(line)}", message)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a b c\n", "min_count: got 5, allowed: at most 1, the count of the most frequent token"),
+        (
+            5 * "once . ",
+            "data: got 'text.txt', allowed: a text with words that occur 5 times; "
+            "or less --min-count",
+        ),
+    ],
+)
+def test_a_text_without_frequent_words(text, line, capsys):
+    Path("text.txt").write_text(text)
+    assert refused("word2vec", ["--data", "text.txt"], capsys) == [f"error: {line}"]
+
+
 def test_out_that_is_a_file(capsys):
     Path("file").write_text("precious")
     for name in ("out", "cache_dir"):

@@ -118,7 +118,9 @@ def test_bad_files_are_refused(written, tmp_path):
         read_vectors(tmp_path / "cut.gz", VOCABULARY)
     with pytest.raises(InputError, match=r"line 2, byte 1: got '0xe9', allowed: UTF-8"):
         read_vectors(written(b"cat 1 2\nh\xe9 1 2\n"), VOCABULARY)
-    for content in (b"", b"9 5\n", b"nobody 1 2\n", b"<unk> 1 2\n"):
+    with pytest.raises(InputError, match="got '0 vectors', allowed: 9, as in the file's header"):
+        read_vectors(written(b"9 5\n"), VOCABULARY)
+    for content in (b"", b"nobody 1 2\n", b"<unk> 1 2\n"):
         with pytest.raises(
             InputError, match=r"^vectors: got '.*', allowed: a file with at least one of the voc"
         ):

@@ -64,6 +64,39 @@ def test_a_binary_file_that_is_cut_off_is_an_error_of_one_line(tmp_path):
         read_word_vectors(path)
 
 
+@pytest.mark.parametrize("lines", [2, 6])
+def test_a_text_has_as_many_vectors_as_its_header(tmp_path, lines):
+    path = tmp_path / "v.txt"
+    path.write_text("5 2\n" + "".join(f"w{i} 1 2\n" for i in range(lines)))
+    with pytest.raises(InputError, match=f"got '{lines} vectors', allowed: 5, as in the file's"):
+        read_word_vectors(path)
+    assert read_word_vectors(path, 2).words == ("w0", "w1")
+
+
+@pytest.mark.parametrize("name", ["v.bin.gz", "v.txt.gz"])
+def test_compressed_files_are_read_back_equal(tmp_path, name):
+    form = "binary" if name == "v.bin.gz" else "word2vec"
+    VECTORS.write(tmp_path / name, form)
+    np.testing.assert_array_equal(read_word_vectors(tmp_path / name).array, ARRAY)
+
+
+def test_words_to_leave_out_need_no_vector():
+    for without in (["unknown"], ["unknown", "the"], []):
+        words = [word for word, _ in VECTORS.nearest("x", 9, without)]
+        assert set(words) == set(WORDS) - {"x", *without}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_vectors_are_finite(bad):
+    array = ARRAY.astype(np.float64)
+    array[1, 2] = bad
+    with pytest.raises(InputError) as caught:
+        WordVectors(WORDS, array)
+    assert str(caught.value) == (
+        "vector of 'élan': got 'a number that is not finite', allowed: finite float32"
+    )
+
+
 def test_a_vector_of_another_width_is_an_error(tmp_path):
     path = tmp_path / "v.txt"
     path.write_text("a 1 2\nb 1 2 3\n")
@@ -126,6 +159,9 @@ def test_files_of_tests(tmp_path):
     (tmp_path / "bad").write_text("a b 1\na b c\n")
     with pytest.raises(InputError, match="line 2: got 'a b c', allowed: two words and a finite"):
         read_similarities(tmp_path / "bad")
+    (tmp_path / "commas").write_text("a b 1\n,,,\n")
+    with pytest.raises(InputError, match="line 2: got ',,,', allowed: two words and a finite"):
+        read_similarities(tmp_path / "commas")
     with pytest.raises(InputError, match="line 1: got 'a b 1', allowed: four words"):
         read_analogies(tmp_path / "bad")
 
@@ -136,6 +172,8 @@ def test_files_of_tests(tmp_path):
         (lambda: VECTORS.similarity("the", "no"), "word: got 'no', allowed: one of the 5 words"),
         (lambda: VECTORS.nearest(np.ones(3)), "vector shape: got \\(3,\\), allowed: \\[7\\]"),
         (lambda: VECTORS.write("v.txt", "csv"), "form: got 'csv'"),
+        (lambda: VECTORS.write("v.txt", "binary"), "path: got 'v.txt', allowed: a name that ends"),
+        (lambda: VECTORS.write("v.bin.gz"), "path: got 'v.bin.gz', allowed: a name without .bin"),
         (lambda: WordVectors(("a", "a"), ARRAY[:2]), "words: got '1 again'"),
         (lambda: WordVectors(("a",), ARRAY[:2]), "array: got 'float32\\[2, 7\\]'"),
         (lambda: WordVectors(("a b",), ARRAY[:1]).write("v.txt"), "words without white space"),
