@@ -22,15 +22,8 @@ from typing import Any, ClassVar, Self
 import jax
 
 from jaxdl import plots
-from jaxdl.recipes.words import (
-    WordOptions,
-    WordRunOptions,
-    draw_vectors,
-    load_text,
-    train_vectors,
-    vectors,
-    word_numbers,
-)
+from jaxdl.recipes.word_options import WordOptions, WordRunOptions
+from jaxdl.recipes.words import draw_vectors, load_text, train_vectors, vectors, word_numbers
 from jaxdl.runs import Options, Run, launch, run_experiment
 
 

@@ -24,7 +24,8 @@ import jaxdl
 from jaxdl.data import Analogy, Similarity, WordVectors, agreement, answers
 from jaxdl.data.vocabulary import UNKNOWN
 from jaxdl.errors import InputError, at_least
-from jaxdl.recipes.words import AMONG, Text, WordOptions, load_text, vectors_of
+from jaxdl.recipes.word_options import WordOptions
+from jaxdl.recipes.words import AMONG, Text, load_text, vectors_of
 
 #: Settings of gensim, the best ones of those that were tried on text8.
 GENSIM = {

@@ -4,22 +4,23 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
-from jaxdl import data, plots, tasks
+from jaxdl import data, plots
 from jaxdl.core import State, learner
 from jaxdl.data import Analogy, Dataset, Similarity, Vocabulary, WordRows, WordVectors
 from jaxdl.data.tales import tales, tales_tests
 from jaxdl.data.vocabulary import UNKNOWN
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError
 from jaxdl.functions import bind
 from jaxdl.models import SkipGram
 from jaxdl.network import Network
-from jaxdl.runs.options import Options, RunOptions
+from jaxdl.recipes.word_options import WordOptions
+from jaxdl.runs.options import Options
 from jaxdl.runs.run import Run
 from jaxdl.tasks import Task
 
@@ -34,96 +35,6 @@ ARROWS = 8
 
 #: Words whose nearest words are shown, if the vocabulary has them.
 SHOWN = ("king", "france", "two", "river", "music", "paris", "mother", "statement", "class")
-
-
-@dataclasses.dataclass(frozen=True)
-class WordRunOptions(RunOptions):
-    """Options of a run on a text."""
-
-    data: str = "tales"
-    """tales (generated, always available), english, tiny_shakespeare, or a UTF-8 text file."""
-    epochs: float = 15.0
-    """Passes over the text."""
-    batch_size: int = 2
-    """Rows of --length words in a step; for glove, 1,000 pairs for each."""
-    validation: float = 0.0
-    """Fraction of the rows on which the loss is validated, in [0, 1); 0 trains on all of them."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WordOptions:
-    """Options of word vectors. A default of None depends on the method or the text."""
-
-    method: Literal["skip_gram", "cbow", "glove"] = "skip_gram"
-    """skip_gram: a word predicts the words around it. cbow: these predict the word.
-    glove: counts of pairs are factorized."""
-    features: int = 100
-    """Dimensions of the vectors."""
-    window: int | None = None
-    """Largest distance of two words of a pair. Default: 5, for glove 10."""
-    negatives: int | None = None
-    """Weight of the random words, in random words for each pair. Default: 10, for tales 3."""
-    shared: int = 128
-    """Random words of a step, which all its pairs share."""
-    subsample: float | None = None
-    """Frequency above which occurrences of a word are left out at random; 0 keeps all.
-    Default: 3e-5, for tales 0.01."""
-    rate: float | None = None
-    """Learning rate at first. Default: 0.025, for cbow 0.05, for glove 0.05."""
-    min_count: int = 5
-    """Words that occur less often are left out."""
-    length: int | None = None
-    """Words of a row; a window ends with its row. Default: 1000, for tales 200."""
-
-    def validate(self, run: RunOptions) -> None:
-        """Raises InputError for a value that is out of range, or that the method does not have.
-
-        The task checks the others.
-        """
-        at_least("min_count", self.min_count, 1)
-        for name, least in (("length", 2), ("window", 1), ("negatives", 1)):
-            if getattr(self, name) is not None:
-                at_least(name, getattr(self, name), least)
-        if self.method != "glove":
-            return
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in NOT_OF_GLOVE and value != field.default:
-                allowed = "no value, since glove has no such option; leave it out"
-                raise InputError(field.name, value, allowed)
-
-    def task(self, counts: Int[np.ndarray, " V"], steps: int, name: str) -> Task:
-        """Returns the task for words with these counts, in a text of this name."""
-        window = self.window
-        rate = self.rate
-        negatives = self.negatives
-        subsample = self.subsample
-        if rate is None:
-            rate = 0.025 if self.method == "skip_gram" else 0.05
-        if subsample is None:
-            subsample = 0.01 if name == "tales" else 3e-5
-        if window is None:
-            window = 5
-        if negatives is None:
-            negatives = 3 if name == "tales" else 10
-        model = SkipGram(len(counts), self.features, biases=self.method == "glove")
-        if self.method == "glove":
-            return tasks.glove(model, rate=rate)
-        return tasks.embed(
-            model,
-            counts,
-            method=self.method,
-            window=window,
-            negatives=negatives,
-            shared=self.shared,
-            subsample=subsample,
-            rate=rate,
-            steps=steps,
-        )
-
-
-#: Options that `jaxdl.tasks.glove` does not have.
-NOT_OF_GLOVE = ("negatives", "shared", "subsample")
 
 
 class Text(NamedTuple):
