@@ -39,7 +39,7 @@ class RowLSTM(nn.Module):
     def setup(self) -> None:
         self.left = MaskedConv(4 * self.features, (1, 3), dtype=self.dtype)
         shape = (1, 3, self.features, 4 * self.features)
-        self.recurrent = self.param("recurrent", initializers.lecun_normal(), shape)
+        self.recurrent = self.param("recurrent", initializers.lecun_normal(), shape, jnp.float32)
 
     def __call__(
         self, x: Float[Array, "B H W F"], pixels: Float[Array, "B H W 2"]
@@ -114,9 +114,8 @@ class DiagonalLSTM(nn.Module):
         self.inputs = nn.Dense(4 * self.features, dtype=self.dtype)
         self.back = nn.Dense(4 * self.features, dtype=self.dtype)
         # Both directions, both neighbours: of the same row, and of the row above.
-        self.recurrent = self.param(
-            "recurrent", initializers.orthogonal(), (2, 2 * self.features, 4 * self.features)
-        )
+        shape = (2, 2 * self.features, 4 * self.features)
+        self.recurrent = self.param("recurrent", initializers.orthogonal(), shape, jnp.float32)
 
     def __call__(
         self, x: Float[Array, "B H W F"], pixels: Float[Array, "B H W 2"]
