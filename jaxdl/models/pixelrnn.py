@@ -133,8 +133,9 @@ class DiagonalLSTM(nn.Module):
         columns = np.arange(steps)[:, None] - np.arange(height)[None]
         inside = jnp.asarray((columns >= 0) & (columns < width))
         # Row i is shifted to the right by i, so that a diagonal becomes a column.
-        rows = np.arange(height)[None]
-        skewed = a[:, rows, columns.clip(0, width - 1)].swapaxes(0, 1)
+        padded = jnp.pad(a, ((0, 0), (0, 0), (0, height), (0, 0)))
+        flat = padded.reshape(batch, -1, a.shape[-1])[:, :-height]
+        skewed = flat.reshape(batch, height, steps, -1).transpose(2, 0, 1, 3)
         zeros = jnp.zeros((batch, height, self.features), a.dtype)
         start, skewed = match_varying_axes((zeros, zeros), skewed)
 
@@ -148,8 +149,9 @@ class DiagonalLSTM(nn.Module):
             return (c, h), h
 
         _, h = lax.scan(step, start, (skewed, inside))
-        unskewed = np.arange(width)[None] + np.arange(height)[:, None]
-        return h[unskewed, :, np.arange(height)[:, None]].transpose(2, 0, 1, 3)
+        flat = h.transpose(1, 2, 0, 3).reshape(batch, -1, self.features)
+        flat = jnp.pad(flat, ((0, 0), (0, height), (0, 0)))
+        return flat.reshape(batch, height, -1, self.features)[:, :, :width]
 
     def cell(self, a: Array, c: Array, left: Array, above: Array, direction: int) -> Any:
         """Computes one step of the LSTM for all pixels `[..., 4F]`."""
