@@ -177,7 +177,7 @@ by_class = [np.asarray(train["input"])[np.asarray(train["label"]) == c] for c in
 p_of_class = np.stack([(each.sum(0) + 1) / (len(each) + 2) for each in by_class])
 p_known = p_of_class[np.asarray(test["label"])]
 nats_known = -(white * np.log(p_known) + (1 - white) * np.log(1 - p_known)).sum((1, 2, 3)).mean()
-print(f"the network: {nats:.1f} nats per test image; independent pixels of its class: {nats_known:.1f}")
+print(f"the network: {nats:.1f} nats per test image; independent pixels: {nats_known:.1f}")
 assert nats_known < nats_alone
 assert nats < 0.95 * nats_known
 

@@ -250,9 +250,9 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[Float[np.ndarray, " T"], int
     Example:
       >>> import tempfile
       >>> with tempfile.TemporaryDirectory() as directory:
-      ...     samples, rate = read_wav(write_wav(f"{directory}/a.wav", np.array([0.25, -1.0]), 44100))
+      ...     samples, rate = read_wav(write_wav(f"{directory}/a.wav", np.array([0.25, -1.0])))
       >>> samples.round(3).tolist(), samples.dtype, rate
-      ([0.25, -1.0], dtype('float32'), 44100)
+      ([0.25, -1.0], dtype('float32'), 8000)
     """
     wanted = "a .wav file of 16-bit PCM with one channel"
     try:

@@ -140,4 +140,5 @@ class MaskedConv(ConvLayer):
             return conv2d(x, kernel, padding=((0, 0), (width - 1, 0)))
         mask = np.ones(kernel.shape)
         mask[-1, self.left :] = 0
-        return conv2d(x, kernel * mask.astype(kernel.dtype), padding=((height - 1, 0), (side, side)))
+        kernel = kernel * mask.astype(kernel.dtype)
+        return conv2d(x, kernel, padding=((height - 1, 0), (side, side)))

@@ -240,7 +240,8 @@ def _sample_metrics(
     """Samples as many images as the test set has, and scores them by the classifier."""
     test = classifier.test
     label = np.asarray(test["label"])
-    real = np.asarray(quantized(jnp.asarray(pixels.prepared(test, PARTS["test"])["input"]), pixels.levels))
+    grey = jnp.asarray(pixels.prepared(test, PARTS["test"])["input"])
+    real = np.asarray(quantized(grey, pixels.levels))
     run.metadata["feature_classifier"] = {
         "accuracy": classifier.accuracy,
         "sha256": classifier.sha256,

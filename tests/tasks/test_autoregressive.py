@@ -94,7 +94,8 @@ def test_samples_with_float64_enabled_are_the_same(name):
     expected = task.sample(params, extra, KEY, 2, LABEL, prompt=prompt)
     with jax.enable_x64(True):
         model = task.arguments["model"]
-        found = autoregressive(model).sample(params, extra, KEY, 2, LABEL, prompt=np.float64(prompt))
+        sample = autoregressive(model).sample
+        found = sample(params, extra, KEY, 2, LABEL, prompt=np.float64(prompt))
         shapes = jax.eval_shape(lambda: model.init(KEY, IMAGES, train=False, label=LABEL))
     assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {np.dtype(np.float32)}
     assert found.dtype == np.float32
