@@ -84,7 +84,7 @@ def _entries(ring: Float[Array, "B N F"], numbers: Int[Array, "B K"]) -> Float[A
 
 def _ring(latest: Float[Array, "B N F"], steps: Array, x: Array) -> Float[Array, "B N F"]:
     """Returns the latest inputs as rings, the oldest of them first in `latest`."""
-    numbers = np.arange(latest.shape[1])[None] - steps[:, None]
+    numbers = jnp.arange(latest.shape[1])[None] - steps[:, None]
     return _entries(latest, numbers - x.shape[1])
 
 
