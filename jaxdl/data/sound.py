@@ -43,7 +43,7 @@ def mu_law(x: Float[np.ndarray, "*N"], levels: int = 256) -> Int[np.ndarray, "*N
 
     Example:
       >>> mu_law(np.array([-1.0, -0.01, 0.0, 0.5, 1.0])).tolist()
-      [0, 98, 128, 239, 255]
+      [0, 98, 128, 240, 255]
     """
     at_least("levels", levels, 2)
     x = np.asarray(x)
@@ -69,8 +69,8 @@ def mu_law_inverse(ids: Int[np.ndarray, "*N"], levels: int = 256) -> Float[np.nd
       InputError: a level outside of the range.
 
     Example:
-      >>> mu_law_inverse(np.array([0, 128, 255])).round(3).tolist()
-      [-0.978..., 0.0, 0.978...]
+      >>> [round(x, 3) for x in mu_law_inverse(np.array([0, 128, 255])).tolist()]
+      [-0.978, 0.0, 0.978]
     """
     ids = np.asarray(ids)
     outside = (ids < 0) | (ids >= levels)
@@ -98,7 +98,7 @@ def level_entropy(clean: Float[np.ndarray, " N"], noise: float = NOISE, levels: 
 
     Example:
       >>> round(level_entropy(np.zeros(1), 0.05), 2), round(level_entropy(np.zeros(1), 0.1), 2)
-      (6.25, 6.66)
+      (7.16, 7.3)
     """
     in_range("noise", noise, 1e-12, float("inf"))
     from scipy.special import ndtr, xlogy
