@@ -1,6 +1,12 @@
 """A PixelCNN that generates images pixel by pixel, with an exact likelihood.
 
-python experiments/pixelcnn.py
+    python experiments/pixelcnn.py
+    python experiments/pixelcnn.py --no-gated
+    python experiments/pixelcnn.py --data mnist --bits 1 --binarize fixed --draws 3
+
+The first command, on digits of 4 bits with their class, with two cores of an AMD EPYC that other
+work shared: 73.37 nats per test image. A classifier names 87.2 % of the samples as asked. It took
+95 s of processor time.
 """
 
 import dataclasses

@@ -1,7 +1,11 @@
 """A PixelRNN: LSTM layers over the rows or the diagonals of images, with an exact likelihood.
 
-python experiments/pixelrnn.py
-python experiments/pixelrnn.py --kind diagonal
+    python experiments/pixelrnn.py
+    python experiments/pixelrnn.py --kind diagonal
+
+The first command, on digits of 4 bits with their class, with two cores of an AMD EPYC that other
+work shared: 74.38 nats per test image. A classifier names 95.5 % of the samples as asked. It took
+57 s of processor time.
 """
 
 import dataclasses

@@ -1,13 +1,22 @@
 """A WaveNet that generates sound sample by sample.
 
-python experiments/wavenet.py
+    python experiments/wavenet.py
+    python experiments/wavenet.py --data plucked
+    python experiments/wavenet.py --data mine.wav
+
+The default sound is three sines in noise. The entropy of the noise is known, and no predictor
+needs fewer bits per sample.
+
+The first command, with two cores of an AMD EPYC that other work shared: 5.3093 bits per sample of
+the test set. The least possible number is 5.2947. The peaks of the generated sound are within
+0.034 % of the true frequencies. It took 85 s of processor time.
 """
 
 import dataclasses
 from typing import Any, Self
 
 from jaxdl import plots, tasks
-from jaxdl.errors import at_least, in_range
+from jaxdl.errors import at_least, in_range, positive
 from jaxdl.models import SequenceNet, WaveNet
 from jaxdl.nn import Embedding
 from jaxdl.recipes import TrainingOptions, fit_and_test
@@ -39,6 +48,7 @@ class Config(Options):
 
     def validate(self) -> Self:
         at_least("levels", self.levels, 2)
+        positive("seconds", self.seconds)
         in_range("seconds", self.seconds, 0, 3600)
         at_least("window", self.window, network(self).body.receptive_field + 1)
         return super().validate()

@@ -92,6 +92,9 @@ TASKS = [
     tasks.vae(VAE(MLP((4,), 4), MLP((4,), 4)), beta=2.0, binarize="dynamic", warmup=3),
     tasks.gan(MLP((4,), 4), MLP((4,), 1), latent=3, loss="hinge"),
     tasks.language(SequenceNet(OneHot(5), layers.RNN("gru", 4), 5), carried=True),
+    tasks.language(SequenceNet(OneHot(5), models.WaveNet(5, layers=2), 5)),
+    tasks.autoregressive(models.PixelCNN((4, 4), features=4), binarize="dynamic"),
+    tasks.autoregressive(models.PixelRNN((4, 4), levels=3, kind="diagonal", classes=2)),
 ]
 
 

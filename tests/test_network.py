@@ -13,7 +13,7 @@ import pytest
 import jaxdl
 from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews, standardize
 from jaxdl.errors import InputError
-from jaxdl.models import MLP, VAE, Conditional, OneHot, Reshaped, SequenceNet
+from jaxdl.models import MLP, VAE, Conditional, OneHot, PixelCNN, Reshaped, SequenceNet, WaveNet
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (60, 6, 5, 1), np.uint8)
@@ -242,11 +242,13 @@ def test_labels_are_given_by_place_or_by_name(tmp_path):
     np.testing.assert_allclose(expected, direct, atol=1e-6)
 
 
-def test_a_language_model_continues_a_prompt(tmp_path):
+@pytest.mark.parametrize(
+    "body", [jaxdl.nn.RNN("gru", 4), WaveNet(6, skip=4, layers=2)], ids=["gru", "wavenet"]
+)
+def test_a_language_model_continues_a_prompt(body, tmp_path):
     ids = RANDOM.integers(2, 6, (20, 8)).astype(np.int32)
     data = Dataset({"input": ids[:, :-1], "label": ids[:, 1:]}, "text", contiguous=True)
-    model = SequenceNet(OneHot(6), jaxdl.nn.RNN("gru", 4), 6)
-    task = jaxdl.tasks.language(model, carried=True)
+    task = jaxdl.tasks.language(SequenceNet(OneHot(6), body, 6), carried=True)
     net, state = trained(task, data)
     jaxdl.save(tmp_path, task, state, data)
     network = jaxdl.load(tmp_path)
@@ -260,6 +262,21 @@ def test_a_language_model_continues_a_prompt(tmp_path):
     expected = jaxdl.bind(task.generate, state)(ids[:2], key, length=5)
     np.testing.assert_array_equal(given, expected)
     assert network.evaluate(data, batch_size=20) == jaxdl.evaluate(net, state, data, batch_size=20)
+
+
+def test_an_autoregressive_model_draws_the_same_images(tmp_path):
+    data = Dataset({"input": PIXELS / np.float32(255), "label": LABEL}, "images", 3)
+    model = PixelCNN((6, 5), levels=3, features=4, layers=1, first_size=3, classes=3)
+    task = jaxdl.tasks.autoregressive(model)
+    params, extra = task.init(jaxdl.root(0), {"input": data["input"][:1], "label": LABEL[:1]})
+    state = jaxdl.State(np.int32(0), params, (), extra)
+    jaxdl.save(tmp_path, task, state, data)
+    network = jaxdl.load(tmp_path)
+    expected = jaxdl.bind(task.predict, state)(data["input"], LABEL)
+    np.testing.assert_allclose(network.predict(PIXELS, label=LABEL), expected, atol=1e-6)
+    images = network.sample(jaxdl.root(1), 2, LABEL[:2])
+    expected = jaxdl.bind(task.sample, state)(jaxdl.root(1), 2, LABEL[:2])
+    np.testing.assert_array_equal(images, expected)
 
 
 class Two(nn.Module):

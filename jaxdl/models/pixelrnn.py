@@ -39,7 +39,7 @@ class RowLSTM(nn.Module):
     def setup(self) -> None:
         self.left = MaskedConv(4 * self.features, (1, 3), dtype=self.dtype)
         shape = (1, 3, self.features, 4 * self.features)
-        self.recurrent = self.param("recurrent", initializers.lecun_normal(), shape)
+        self.recurrent = self.param("recurrent", initializers.lecun_normal(), shape, jnp.float32)
 
     def __call__(
         self, x: Float[Array, "B H W F"], pixels: Float[Array, "B H W 2"]
@@ -114,9 +114,8 @@ class DiagonalLSTM(nn.Module):
         self.inputs = nn.Dense(4 * self.features, dtype=self.dtype)
         self.back = nn.Dense(4 * self.features, dtype=self.dtype)
         # Both directions, both neighbours: of the same row, and of the row above.
-        self.recurrent = self.param(
-            "recurrent", initializers.orthogonal(), (2, 2 * self.features, 4 * self.features)
-        )
+        shape = (2, 2 * self.features, 4 * self.features)
+        self.recurrent = self.param("recurrent", initializers.orthogonal(), shape, jnp.float32)
 
     def __call__(
         self, x: Float[Array, "B H W F"], pixels: Float[Array, "B H W 2"]
@@ -134,8 +133,9 @@ class DiagonalLSTM(nn.Module):
         columns = np.arange(steps)[:, None] - np.arange(height)[None]
         inside = jnp.asarray((columns >= 0) & (columns < width))
         # Row i is shifted to the right by i, so that a diagonal becomes a column.
-        rows = np.arange(height)[None]
-        skewed = a[:, rows, columns.clip(0, width - 1)].swapaxes(0, 1)
+        padded = jnp.pad(a, ((0, 0), (0, 0), (0, height), (0, 0)))
+        flat = padded.reshape(batch, -1, a.shape[-1])[:, :-height]
+        skewed = flat.reshape(batch, height, steps, -1).transpose(2, 0, 1, 3)
         zeros = jnp.zeros((batch, height, self.features), a.dtype)
         start, skewed = match_varying_axes((zeros, zeros), skewed)
 
@@ -149,8 +149,9 @@ class DiagonalLSTM(nn.Module):
             return (c, h), h
 
         _, h = lax.scan(step, start, (skewed, inside))
-        unskewed = np.arange(width)[None] + np.arange(height)[:, None]
-        return h[unskewed, :, np.arange(height)[:, None]].transpose(2, 0, 1, 3)
+        flat = h.transpose(1, 2, 0, 3).reshape(batch, -1, self.features)
+        flat = jnp.pad(flat, ((0, 0), (0, height), (0, 0)))
+        return flat.reshape(batch, height, -1, self.features)[:, :, :width]
 
     def cell(self, a: Array, c: Array, left: Array, above: Array, direction: int) -> Any:
         """Computes one step of the LSTM for all pixels `[..., 4F]`."""

@@ -6,8 +6,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.dtypes import promote_dtype
-from jax import lax
 from jaxtyping import Array, Float, Int
 
 from jaxdl.errors import InputError, at_least
@@ -26,7 +26,7 @@ class DilatedConv(nn.Module):
         y_t = b + sum_k x_{t - (K-1-k) d} kernel_k
 
     The queue is a ring of the N = (K-1) d latest inputs: the one of step t is entry t mod N. A
-    single step reads K-1 entries and writes one.
+    single step reads K-1 entries and writes one. Each sequence has its own step.
 
     Attributes:
       features: width of the outputs.
@@ -42,14 +42,17 @@ class DilatedConv(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B T F"], queue: Float[Array, "B N F"] | None, step: Any
+        self,
+        x: Float[Array, "B T F"],
+        queue: Float[Array, "B N F"] | None,
+        steps: Int[Array, " B"],
     ) -> tuple[Float[Array, "B T D"], Float[Array, "B N F"]]:
         """Computes the outputs, and the queue after the last step.
 
         Args:
           x: `[B, T, F]`.
           queue: the queue before the first step; None means zeros.
-          step: number of the first step, an integer array without axes.
+          steps: `[B]`, number of the first step of each sequence.
         """
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
@@ -59,28 +62,30 @@ class DilatedConv(nn.Module):
         if queue is None:
             y = conv1d(x, kernel, self.dilation, padding="CAUSAL")
             zeros = jnp.zeros((x.shape[0], size, x.shape[-1]), x.dtype)
-            return add_bias(y, bias), _ring(jnp.concatenate([zeros, x], 1)[:, -size:], step, x)
+            return add_bias(y, bias), _ring(jnp.concatenate([zeros, x], 1)[:, -size:], steps, x)
         queue = queue.astype(x.dtype)
         if x.shape[1] == 1:
             # A product of the K inputs is all that one step needs.
-            taps = [self._tap(queue, step, k) for k in range(self.kernel_size - 1)]
-            y = jnp.concatenate([*taps, x], -1) @ kernel.reshape(-1, self.features)
-            return add_bias(y, bias), lax.dynamic_update_slice_in_dim(queue, x, step % size, 1)
-        ordered = jnp.take(queue, (step + jnp.arange(size)) % size, 1)
+            ago = self.dilation * np.arange(self.kernel_size - 1, 0, -1)
+            taps = _entries(queue, steps[:, None] - ago[None]).reshape(x.shape[0], 1, -1)
+            y = jnp.concatenate([taps, x], -1) @ kernel.reshape(-1, self.features)
+            rows = jnp.arange(x.shape[0])
+            return add_bias(y, bias), queue.at[rows, steps % size].set(x[:, 0])
+        ordered = _entries(queue, steps[:, None] + np.arange(size)[None])
         known = jnp.concatenate([ordered, x], 1)
         y = conv1d(known, kernel, self.dilation, padding="VALID")
-        return add_bias(y, bias), _ring(known[:, -size:], step, x)
-
-    def _tap(self, queue: Array, step: Array, k: int) -> Float[Array, "B 1 F"]:
-        """Returns the input of tap k, (K-1-k) d steps ago."""
-        ago = (self.kernel_size - 1 - k) * self.dilation
-        return lax.dynamic_slice_in_dim(queue, (step - ago) % queue.shape[1], 1, 1)
+        return add_bias(y, bias), _ring(known[:, -size:], steps, x)
 
 
-def _ring(latest: Float[Array, "B N F"], step: Array, x: Array) -> Float[Array, "B N F"]:
-    """Returns the latest inputs as a ring, the oldest of them first in `latest`."""
-    size = latest.shape[1]
-    return jnp.take(latest, (jnp.arange(size) - step - x.shape[1]) % size, 1)
+def _entries(ring: Float[Array, "B N F"], numbers: Int[Array, "B K"]) -> Float[Array, "B K F"]:
+    """Returns the entries of each ring at the numbers of some steps."""
+    return jnp.take_along_axis(ring, (numbers % ring.shape[1])[:, :, None], 1)
+
+
+def _ring(latest: Float[Array, "B N F"], steps: Array, x: Array) -> Float[Array, "B N F"]:
+    """Returns the latest inputs as rings, the oldest of them first in `latest`."""
+    numbers = jnp.arange(latest.shape[1])[None] - steps[:, None]
+    return _entries(latest, numbers - x.shape[1])
 
 
 class WaveNet(nn.Module):
@@ -160,43 +165,47 @@ class WaveNet(nn.Module):
             allowed = f"sequences [B, T, {self.features}], as wide as the layers"
             raise InputError("x", list(x.shape), allowed)
         x, valid = mask_steps(x, lengths)
-        step, queues = self._started(x, lengths, carry)
+        steps, queues = self._started(x, lengths, carry)
         total: Any = 0.0
         new = []
         for i in range(self.stacks * self.layers):
-            x, part, queue = self._layer(i, x, queues[i], step)
+            x, part, queue = self._layer(i, x, queues[i], steps)
             total = total + part
             new.append(queue)
         h = nn.Dense(self.skip, dtype=self.dtype, name="hidden")(jax.nn.relu(total))
         y = jax.nn.relu(h)
         if valid is not None:
             return zero_invalid(y, valid), ()
-        steps = jnp.broadcast_to(step + x.shape[1], x.shape[:1]).astype(jnp.int32)
-        return y, (steps, tuple(new))
+        return y, (steps + x.shape[1], tuple(new))
 
-    def _layer(self, i: int, x: Array, queue: Any, step: Array) -> tuple[Array, Array, Array]:
+    def _layer(self, i: int, x: Array, queue: Any, steps: Array) -> tuple[Array, Array, Array]:
         """Returns the input of the next layer, a part of the skip sum, and the new queue."""
         dilation = 2 ** (i % self.layers)
         conv = DilatedConv(
             2 * self.features, self.kernel_size, dilation, self.dtype, name=f"conv_{i}"
         )
-        a, queue = conv(x, queue, step)
+        a, queue = conv(x, queue, steps)
         both = nn.Dense(self.features + self.skip, dtype=self.dtype, name=f"mix_{i}")(gate(a))
         residual, part = jnp.split(both, [self.features], -1)
         return x + residual, part, queue
 
     def _started(self, x: Array, lengths: Any, carry: Queues | None) -> tuple[Array, Any]:
-        """Returns the number of the first step, and the queues before it, None for zeros."""
+        """Returns the numbers of the first steps, and the queues before them, None for zeros."""
         count = self.stacks * self.layers
         if carry is None or (isinstance(carry, tuple) and not carry):
-            return jnp.int32(0), (None,) * count
+            return jnp.zeros(x.shape[0], jnp.int32), (None,) * count
         if lengths is not None:
             raise InputError("carry", "a carry with lengths", "None, for sequences with lengths")
+        if not isinstance(carry, tuple) or len(carry) != 2:
+            raise InputError("carry", type(carry).__name__, "a tuple (steps, queues)")
         steps, queues = carry
+        if np.shape(steps) != x.shape[:1]:
+            raise InputError("steps of the carry", np.shape(steps), f"[B], {x.shape[:1]}")
         shapes = [(x.shape[0], self._size(i), self.features) for i in range(count)]
-        if [queue.shape for queue in queues] != shapes:
-            raise InputError("carry", [queue.shape for queue in queues], f"queues {shapes}")
-        return steps[0], queues
+        found = [np.shape(queue) for queue in queues]
+        if found != shapes:
+            raise InputError("carry", found, f"queues {shapes}")
+        return jnp.asarray(steps, jnp.int32), queues
 
     def _size(self, i: int) -> int:
         return (self.kernel_size - 1) * 2 ** (i % self.layers)

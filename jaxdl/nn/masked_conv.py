@@ -10,6 +10,7 @@ from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from jaxdl.errors import InputError, of_kind, one_of
@@ -137,5 +138,7 @@ class MaskedConv(ConvLayer):
             if not self.centre:
                 x = jnp.pad(x[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
             return conv2d(x, kernel, padding=((0, 0), (width - 1, 0)))
-        mask = jnp.ones(kernel.shape, kernel.dtype).at[-1, self.left :].set(0)
-        return conv2d(x, kernel * mask, padding=((height - 1, 0), (side, side)))
+        mask = np.ones(kernel.shape)
+        mask[-1, self.left :] = 0
+        kernel = kernel * mask.astype(kernel.dtype)
+        return conv2d(x, kernel, padding=((height - 1, 0), (side, side)))

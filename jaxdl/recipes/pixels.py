@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from jaxdl import plots, tasks
 from jaxdl.core import State
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, one_of
 from jaxdl.functions import bind, predict_batched
 from jaxdl.models import table
 from jaxdl.models.pixel_net import PixelNet
@@ -31,6 +31,9 @@ from jaxdl.tasks.autoregressive import quantized
 #: Height and width of the images of a picture of reaches, and its red pixel.
 REACH_SIZE = (13, 13)
 REACH_PIXEL = (8, 6)
+
+#: Numbers of the sets, each of which has its own binarization.
+PARTS = {"train": 0, "test": 1, "validation": 2}
 
 #: Images that are sampled at once.
 SAMPLED = 500
@@ -58,6 +61,7 @@ class PixelOptions:
         at_least("bits", self.bits, 1)
         if self.bits > 8:
             raise InputError("bits", self.bits, "at most 8")
+        one_of("binarize", self.binarize, ("none", "threshold", "fixed", "dynamic"))
         if self.binarize != "none" and self.bits != 1:
             allowed = f"none, with {self.bits} bits; write --bits 1"
             raise InputError("binarize", self.binarize, allowed)
@@ -80,7 +84,7 @@ class PixelOptions:
 
         Args:
           data: images in [0, 1].
-          part: number of the set: 0 for the training set, 1 for the test set.
+          part: number of the set in `PARTS`.
           draw: number of the binarization.
         """
         if self.binarize == "none":
@@ -130,7 +134,7 @@ def run_pixels(
     model = make((height, width), classes)
     task = tasks.autoregressive(model, binarize=pixels.of_task)
     classifier = classifier_of_classes(options, pixels.feature_classifier, train, test)
-    sets = {part: pixels.prepared(each, int(part == "test")) for part, each in sets.items()}
+    sets = {part: pixels.prepared(each, PARTS[part]) for part, each in sets.items()}
     example = {"label": np.zeros(1, np.int32)} if classes else {}
     print(table(model, train["input"][:1], **example), "\n")
     grid_labels = _grid_labels(classes)
@@ -188,7 +192,9 @@ def sampled(
     return np.concatenate(images)[:n]
 
 
-def test_nats(task: Task, state: State, inputs: Sequence[np.ndarray]) -> Float[np.ndarray, " N"]:
+def nats_of_images(
+    task: Task, state: State, inputs: Sequence[np.ndarray]
+) -> Float[np.ndarray, " N"]:
     """Returns -log p(x) of each example in nats.
 
     Args:
@@ -212,11 +218,11 @@ def _draw_metrics(
         return {}
     found = np.zeros((len(members), pixels.draws))
     for draw in range(pixels.draws):
-        data = pixels.prepared(test, 1, draw)
+        data = pixels.prepared(test, PARTS["test"], draw)
         fields = ("input",) if classes is None else ("input", "label")
         inputs = [np.asarray(data[field]) for field in fields]
         for i, member in enumerate(members):
-            found[i, draw] = test_nats(task, member, inputs).mean()
+            found[i, draw] = nats_of_images(task, member, inputs).mean()
     return {
         "test/nats_of_draws": run.per_seed(found.mean(1)),
         "test/nats_std_of_draws": run.per_seed(found.std(1, ddof=1)),
@@ -234,7 +240,8 @@ def _sample_metrics(
     """Samples as many images as the test set has, and scores them by the classifier."""
     test = classifier.test
     label = np.asarray(test["label"])
-    real = np.asarray(quantized(jnp.asarray(pixels.prepared(test, 1)["input"]), pixels.levels))
+    grey = jnp.asarray(pixels.prepared(test, PARTS["test"])["input"])
+    real = np.asarray(quantized(grey, pixels.levels))
     run.metadata["feature_classifier"] = {
         "accuracy": classifier.accuracy,
         "sha256": classifier.sha256,

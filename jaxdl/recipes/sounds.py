@@ -88,20 +88,16 @@ def sound_sets(
     rate = RATE
     if run.data in GENERATED:
         make = getattr(data, run.data)
-        train = make(count, window + 1, 0).samples
         tested = make(40, window + 1, 1)
-        test = tested.samples
+        parts = {"train": make(count, window + 1, 0).samples, "test": tested.samples}
         if run.data == "sines":
             # Every seventh sample is enough for a mean.
             clean = tested.clean[:, context + 1 :].ravel()[::7]
             optimum = data.level_entropy(clean, levels=levels)
     else:
-        samples, rate = data.read_wav(run.data)
-        split = int(len(samples) * (1 - TEST_SHARE))
-        train = _windows(samples[:split], window, window // 2, run.data)
-        test = _windows(samples[split:], window, window, run.data)
-    sets = {"train": _as_set(train, levels, run.data), "test": _as_set(test, levels, run.data)}
-    if run.validation:
+        parts, rate = _parts_of_file(run, window)
+    sets = {part: _as_set(each, levels, run.data) for part, each in parts.items()}
+    if run.validation and "validation" not in sets:
         sets["train"], sets["validation"] = data.split(sets["train"], root(0), run.validation)
     for part in sets.keys() - {"train"}:
         mask = np.ones(np.shape(sets[part]["input"]), np.float32)
@@ -111,6 +107,22 @@ def sound_sets(
     prompt = np.asarray(sets["test"]["input"])[0]
     frequencies = FREQUENCIES if run.data == "sines" else ()
     return SoundSets(sets, optimum, rate, prompt, frequencies)
+
+
+def _parts_of_file(run: RunOptions, window: int) -> tuple[dict[str, np.ndarray], int]:
+    """Returns the windows of each part of a file, which is cut in time, and its rate."""
+    samples, rate = data.read_wav(run.data)
+    end = int(len(samples) * (1 - TEST_SHARE))
+    cut = end
+    if run.validation:
+        cut -= round(end * run.validation)
+    parts = {
+        "train": _windows(samples[:cut], window, window // 2, run.data),
+        "test": _windows(samples[end:], window, window, run.data),
+    }
+    if run.validation:
+        parts["validation"] = _windows(samples[cut:end], window, window, run.data)
+    return parts, rate
 
 
 def _windows(
@@ -191,7 +203,7 @@ def write_sounds(
     levels: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Generates a sound for each seed, writes that of the first one, and measures its peaks.
+    """Generates a sound for each seed, writes the first finite one, and measures the peaks.
 
     Args:
       run: run of the files and pictures.
@@ -202,17 +214,34 @@ def write_sounds(
       seconds: duration of a generated sound.
 
     Returns:
-      `samples/peak_error`, the largest relative error of the frequencies, if they are known.
+      `samples/peak_error`, the largest relative error of the frequencies, if they are known. It is
+      NaN for a seed whose sound is not finite, of which the run warns.
     """
     length = max(2, round(seconds * sounds.rate))
     made = [
         generated_sound(task, member, seed, sounds.prompt, length, levels)
         for seed, member in zip(run.seeds, members, strict=True)
     ]
-    first = made[0]
-    if not np.isfinite(first).all():
-        run.warn("generated sounds are not finite")
+    finite = [bool(np.isfinite(each).all()) for each in made]
+    for seed, is_finite in zip(run.seeds, finite, strict=True):
+        if not is_finite:
+            run.warn(f"seed {seed}: the generated sound is not finite")
+    if any(finite):
+        _write_sound(run, made[finite.index(True)], sounds, levels)
+    if not sounds.frequencies:
         return {}
+    wanted = np.sort(sounds.frequencies)
+    errors = [np.nan] * len(made)
+    for i in np.flatnonzero(finite):
+        found = np.array(peaks(*spectrum(made[i], sounds.rate), len(wanted)))
+        errors[i] = np.abs(found / wanted - 1).max()
+    return {"samples/peak_error": run.per_seed(errors)}
+
+
+def _write_sound(
+    run: Run[Options], first: Float[np.ndarray, " T"], sounds: SoundSets, levels: int
+) -> None:
+    """Writes and draws a generated sound beside the real one."""
     data.write_wav(run.sample("generated.wav"), first, sounds.rate)
     real = data.mu_law_inverse(sounds.prompt, levels)
     data.write_wav(run.sample("real.wav"), real, sounds.rate)
@@ -221,11 +250,3 @@ def write_sounds(
     plots.spectra(
         {"generated": spectrum(first, sounds.rate)}, run.figure("spectrum"), sounds.frequencies
     )
-    if not sounds.frequencies:
-        return {}
-    errors = []
-    wanted = np.sort(sounds.frequencies)
-    for each in made:
-        found = np.array(peaks(*spectrum(each, sounds.rate), len(wanted)))
-        errors.append(np.abs(found / wanted - 1).max())
-    return {"samples/peak_error": run.per_seed(errors)}

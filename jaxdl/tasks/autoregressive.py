@@ -189,14 +189,14 @@ def _sampler(model: PixelNet) -> Callable[..., Float[Array, "N H W 1"]]:
         check_label(model.classes, label)
         check_filters(temperature, 0, 1.0)
         if prompt is None:
-            prompt = jnp.zeros((n, 0))
+            prompt = jnp.zeros((n, 0), jnp.float32)
         prompt = jnp.asarray(prompt)
         _check_prompt(prompt, n, math.prod(model.size))
         return sample_images(
             params,
             extra,
             key,
-            quantized(prompt, model.levels),
+            quantized(prompt, model.levels).astype(jnp.float32),
             label,
             jnp.float32(temperature),
             greedy=temperature == 0,

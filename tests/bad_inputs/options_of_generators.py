@@ -105,6 +105,7 @@ BAD = [
     ("pixelcnn", "--kernel-size 4", "kernel_size: got 4, allowed: an odd number"),
     ("pixelcnn", "--data moons", CLASSES),
     ("pixelrnn", "--layers 0", "layers: got 0, allowed: at least 1"),
+    ("wavenet", "--seconds 0", "seconds: got 0.0, allowed: a finite number above 0"),
     ("wavenet", "--levels 1", "levels: got 1, allowed: at least 2"),
     ("wavenet", "--window 256", "window: got 256, allowed: at least 257"),
     (

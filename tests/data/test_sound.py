@@ -82,6 +82,14 @@ def test_files_of_another_format_are_refused_in_one_line(tmp_path):
         read_wav(tmp_path / "missing.wav")
 
 
+@pytest.mark.parametrize("lost", [1, 2, 7])
+def test_a_file_that_ends_too_early_is_refused_in_one_line(tmp_path, lost):
+    path = write_wav(tmp_path / "a.wav", np.zeros(32))
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match=f"{64 - lost} of 64 bytes of sound', allowed: a .wav"):
+        read_wav(path)
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
@@ -92,6 +100,8 @@ def test_files_of_another_format_are_refused_in_one_line(tmp_path):
         (lambda: level_entropy(np.zeros(1), 0.0), "noise: got 0.0"),
         (lambda: sines(0, 5), "count: got 0"),
         (lambda: write_wav("a.wav", np.zeros((2, 2))), r"samples: got \[2, 2\]"),
+        (lambda: write_wav("a.wav", np.zeros(2), 0), "rate: got 0, allowed: at least 1"),
+        (lambda: write_wav("none/a.wav", np.zeros(2)), "path: got 'none/a.wav', allowed: .* none"),
     ],
 )
 def test_bad_values_are_refused(call, error):

@@ -82,6 +82,11 @@ def language(embed, body, tied: bool = False) -> Case:
     return case(task, "predict", {"input": ids[:2], "label": ids[:2]}, ids)
 
 
+def pixels(model) -> Case:
+    x = integers(0, 2, 4, 5, 1).astype(np.float32)
+    return case(tasks.autoregressive(model), "predict", {"input": x[:2]}, x)
+
+
 def vae(name: str, kind: str, conditional: bool = False, likelihood: str = "bernoulli") -> Case:
     parts = models.encoder_decoder(IMAGES, 4, kind, (8,))
     label = integers(0, 3)
@@ -159,6 +164,12 @@ ALL: dict[str, Callable[[], Case]] = {
     "cnn1d": lambda: cnn1d(models.CNN1D((4, 6), 3), "max"),
     "one_hot_language": lambda: language(models.OneHot(6), nn.RNN("lstm", 5, 2)),
     "tcn_language": lambda: language(models.OneHot(6), models.tcn((4,), 3)),
+    "wavenet": lambda: language(nn.Embedding(6, 4), models.WaveNet(4, skip=5, layers=2)),
+    "pixelcnn": lambda: pixels(models.PixelCNN((4, 5), features=3, layers=1)),
+    "row_pixelrnn": lambda: pixels(models.PixelRNN((4, 5), features=3, layers=1)),
+    "diagonal_pixelrnn": lambda: pixels(
+        models.PixelRNN((4, 5), features=3, layers=1, kind="diagonal")
+    ),
     "dense_vae_encode": lambda: vae("encode", "dense"),
     "dense_vae_decode": lambda: vae("decode", "dense", likelihood="continuous_bernoulli"),
     "conv_vae_encode": lambda: vae("encode", "conv"),

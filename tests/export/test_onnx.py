@@ -15,7 +15,7 @@ from jaxdl.export import to_onnx
 from tests.export import networks
 from tests.export.runtime import assert_same, onnx, started
 
-FEW = ("mlp", "bidirectional_lstm", "dcgan", "tcn")
+FEW = ("mlp", "bidirectional_lstm", "dcgan", "tcn", "diagonal_pixelrnn")
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in networks.ALL if name not in FEW]
 
 

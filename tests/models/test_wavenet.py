@@ -72,6 +72,19 @@ def test_queues_continue_a_sequence(parts):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), carry, end)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_rows_of_different_steps_can_be_joined(size):
+    _, early = call(X[:1, :5])
+    _, late = call(X[1:, :8])
+    carry = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), early, late)
+    x = np.concatenate([X[:1, 5 : 5 + size], X[1:, 8 : 8 + size]])
+    expected = call(X)[0]
+    y, (steps, _) = call(x, carry)
+    np.testing.assert_allclose(y[0], expected[0, 5 : 5 + size], atol=1e-5)
+    np.testing.assert_allclose(y[1], expected[1, 8 : 8 + size], atol=1e-5)
+    assert steps.tolist() == [5 + size, 8 + size]
+
+
 def test_padding_has_no_effect():
     x = X.copy()
     x[1, 5:] = np.nan
@@ -90,6 +103,9 @@ def test_padding_has_no_effect():
         (lambda: WaveNet(4, kernel_size=1), "kernel_size: got 1"),
         (lambda: call(X[..., :2]), r"x: got \[2, 13, 2\], allowed: sequences \[B, T, 3\]"),
         (lambda: call(X, call(X[:1])[1]), "carry: got"),
+        (lambda: call(X, (*call(X)[1], 0)), r"carry: got 'tuple', allowed: a tuple \(steps, qu"),
+        (lambda: call(X, X), r"carry: got 'ndarray', allowed: a tuple \(steps, queues\)"),
+        (lambda: call(X, (np.int32(3), call(X)[1][1])), r"steps of the carry: got \(\)"),
         (lambda: call(X, call(X)[1], np.array([1, 2])), "carry: got 'a carry with lengths'"),
     ],
 )

@@ -9,7 +9,7 @@ from jaxdl.data import Dataset
 from jaxdl.errors import InputError
 from jaxdl.models import PixelCNN
 from jaxdl.recipes import pixels
-from jaxdl.recipes.pixels import REACH_PIXEL, REACH_SIZE, PixelOptions, reach_of, sampled
+from jaxdl.recipes.pixels import PARTS, REACH_PIXEL, REACH_SIZE, PixelOptions, reach_of, sampled
 from jaxdl.runs import RunOptions
 
 GREY = np.random.default_rng(0).uniform(size=(50, 4, 4, 1)).astype(np.float32)
@@ -21,7 +21,9 @@ def test_a_fixed_binarization_is_a_sample_of_the_grey_values():
     first = options.prepared(SET, 0)["input"]
     np.testing.assert_array_equal(first, options.prepared(SET, 0)["input"])
     assert set(np.unique(first)) == {0.0, 1.0}
-    for other in (options.prepared(SET, 1), options.prepared(SET, 0, 1)):
+    others = [options.prepared(SET, PARTS[part]) for part in ("test", "validation")]
+    assert (np.asarray(others[0]["input"]) != others[1]["input"]).mean() > 0.1
+    for other in (*others, options.prepared(SET, 0, 1)):
         assert (np.asarray(other["input"]) != first).mean() > 0.1
     mean = np.mean([options.prepared(SET, 0, draw)["input"] for draw in range(60)], 0)
     assert np.abs(mean - GREY).max() < 0.3
@@ -36,6 +38,7 @@ def test_a_fixed_binarization_is_a_sample_of_the_grey_values():
         ({"bits": 0}, "bits: got 0"),
         ({"binarize": "dynamic"}, "binarize: got 'dynamic', allowed: none, with 4 bits"),
         ({"draws": 0}, "draws: got 0"),
+        ({"bits": 1, "binarize": "x"}, "binarize: got 'x', allowed: dynamic, fixed"),
     ],
 )
 def test_bad_options_are_refused(options, error):

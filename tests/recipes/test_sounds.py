@@ -5,7 +5,9 @@ import pytest
 
 from jaxdl import data
 from jaxdl.errors import InputError
+from jaxdl.recipes import sounds
 from jaxdl.recipes.sounds import SoundOptions, peaks, sound_sets, spectrum
+from jaxdl.runs import Options, Run
 
 
 def test_the_first_samples_of_test_windows_do_not_count():
@@ -40,6 +42,36 @@ def test_a_file_becomes_windows(tmp_path):
     np.testing.assert_array_equal(found.sets["test"]["label"][0], ids[3401:3501])
     with pytest.raises(InputError, match="with 600 samples in a part', allowed: a longer file"):
         sound_sets(SoundOptions(data=str(path)), 256, 500, 50)
+
+
+def test_no_sample_of_a_file_is_in_two_parts(tmp_path):
+    # Each sample of a rising line has its own level.
+    path = data.write_wav(tmp_path / "a.wav", np.linspace(-1, 1, 4000), 4000)
+    found = sound_sets(SoundOptions(data=str(path), validation=0.2), 60_000, 100, 50)
+    assert set(found.sets) == {"train", "validation", "test"}
+    ends = []
+    for part in ("train", "validation", "test"):
+        ids = np.asarray(found.sets[part]["label"])
+        ends += [np.asarray(found.sets[part]["input"]).min(), ids.max()]
+    assert ends == sorted(set(ends))
+    assert found.sets["validation"].size == 6
+    assert not np.asarray(found.sets["validation"]["mask"])[:, :50].any()
+
+
+def test_a_sound_that_is_not_finite_is_a_warning_and_nan(monkeypatch, tmp_path):
+    run = Run(Options(SoundOptions(seeds=3)), tmp_path, "sound")
+    found = sound_sets(SoundOptions(validation=0.0), 64, 50, 30, count=4)
+    good = data.sines(1, 4000, noise=0.0).samples[0]
+    made = {0: np.full(4000, np.nan), 1: good, 2: np.full(4000, np.nan)}
+    monkeypatch.setattr(sounds, "generated_sound", lambda task, state, seed, *_: made[seed])
+    for name in ("waves", "spectra"):
+        monkeypatch.setattr(sounds.plots, name, lambda *_: None)
+    metrics = sounds.write_sounds(run, None, [None] * 3, found, 64, 0.5)
+    assert np.isnan(metrics["samples/peak_error"]).tolist() == [True, False, True]
+    assert metrics["samples/peak_error"][1] < 0.01
+    assert run.warnings == [f"seed {seed}: the generated sound is not finite" for seed in (0, 2)]
+    written, _ = data.read_wav(tmp_path / "samples" / "generated.wav")
+    np.testing.assert_allclose(written, good, atol=1e-4)
 
 
 def test_peaks_are_the_frequencies_of_sines():

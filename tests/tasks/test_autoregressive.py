@@ -1,5 +1,6 @@
 """Autoregressive models of images: exact likelihoods, and samples against full passes."""
 
+import functools
 import itertools
 import math
 
@@ -19,6 +20,7 @@ KEY = jax.random.key(3)
 each_network = pytest.mark.parametrize("name", NETWORKS)
 
 
+@functools.cache
 def started(name="gated", size=SIZE, **changes):
     """Returns the task, parameters and collections of a tiny network with random weights."""
     model, variables = network(name, size, **changes)
@@ -83,6 +85,21 @@ def test_a_prompt_is_completed():
     np.testing.assert_array_equal(found, expected)
     whole = task.sample(params, extra, KEY, 2, LABEL, prompt=IMAGES.reshape(2, -1))
     np.testing.assert_array_equal(whole, IMAGES)
+
+
+@pytest.mark.parametrize("name", ["gated", "row", "diagonal"])
+def test_samples_with_float64_enabled_are_the_same(name):
+    task, params, extra = started(name)
+    prompt = IMAGES.reshape(2, -1)[:, :14]
+    expected = task.sample(params, extra, KEY, 2, LABEL, prompt=prompt)
+    with jax.enable_x64(True):
+        model = task.arguments["model"]
+        sample = autoregressive(model).sample
+        found = sample(params, extra, KEY, 2, LABEL, prompt=np.float64(prompt))
+        shapes = jax.eval_shape(lambda: model.init(KEY, IMAGES, train=False, label=LABEL))
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {np.dtype(np.float32)}
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_temperature_zero_selects_the_most_likely_levels():
