@@ -154,11 +154,18 @@ def test_word_vectors_of_a_shifted_pmi():
     ids = np.tile(np.array([2, 3, 2, 3, 4, 5, 4, 5, 2, 5], np.int32), 200).reshape(20, 100)
     counts = np.bincount(ids.reshape(-1))
     task = embed(
-        SkipGram(6, 6), counts, window=1, negatives=2, shared=256, power=1.0, subsample=0, rate=0.02
+        SkipGram(6, 6),
+        counts,
+        window=1,
+        negatives=2,
+        shared=256,
+        power=1.0,
+        subsample=0,
+        rate=0.001,
     )
     net = jaxdl.learner(task.init, *task.updates())
     rows = jaxdl.data.Dataset({"input": ids}, "cycle")
-    state = jaxdl.train(net, rows, key=jaxdl.root(0), steps=1500, batch_size=4, strategy=ONE)
+    state = jaxdl.train(net, rows, key=jaxdl.root(0), steps=3000, batch_size=4, strategy=ONE)
     pairs = np.zeros((6, 6))
     for row in ids:
         np.add.at(pairs, (row[:-1], row[1:]), 1)
