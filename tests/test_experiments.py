@@ -48,9 +48,18 @@ def test_every_experiment_has_a_case():
 
 
 def cases(fast: list, slow: list) -> list:
-    """Returns the parameters of fast and slow cases, named by their commands."""
-    marked = [(row, ()) for row in fast]
-    marked += [(row, pytest.mark.slow) for row in slow]
+    """Returns the parameters of fast and slow cases, named by their commands.
+
+    CI runs the first case of each experiment.
+    """
+    marked: list = [(row, ()) for row in fast]
+    first = {row[0] for row in fast}
+    for row in slow:
+        marks = [pytest.mark.slow]
+        if row[0] in first:
+            marks.append(pytest.mark.release)
+        first.add(row[0])
+        marked.append((row, marks))
     return [
         pytest.param(*row, id=" ".join([row[0], *row[1]]), marks=marks) for row, marks in marked
     ]

@@ -151,10 +151,12 @@ def keep_words(
     """
     flat = keep.reshape(-1)
     place = jnp.where(flat, jnp.cumsum(flat, dtype=jnp.int32) - 1, places)
+    # One place more takes all words that are left out.
+    place = jnp.minimum(place, places)
     rows = jnp.broadcast_to(jnp.arange(len(texts), dtype=jnp.int32)[:, None], texts.shape)
-    empty = jnp.full(places, -1, jnp.int32)
-    ids = empty.at[place].set(texts.reshape(-1).astype(jnp.int32), mode="drop")
-    return ids, empty.at[place].set(rows.reshape(-1), mode="drop")
+    empty = jnp.full(places + 1, -1, jnp.int32)
+    ids = empty.at[place].set(texts.reshape(-1).astype(jnp.int32))
+    return ids[:places], empty.at[place].set(rows.reshape(-1))[:places]
 
 
 def in_blocks(
