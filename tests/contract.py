@@ -243,7 +243,7 @@ def translation() -> Row:
 def unpaired_translation() -> Row:
     """Returns a CycleGAN with a pool that is filled within three steps."""
     task = jaxdl.tasks.translate_unpaired(
-        models.UNet((3, 4), 1, norm="instance"), models.patch_discriminator((3,)), pool=10
+        models.UNet((3, 4), 1, activation="tanh"), models.patch_discriminator((3,)), pool=10
     )
     images = pictures(6, 4, 4, 1)
     negatives = {**images.arrays, "input": 1 - np.asarray(images["input"])}
