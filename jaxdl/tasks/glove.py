@@ -41,8 +41,9 @@ def glove(
       model: two tables of words with biases.
       most: count from which on all pairs weigh the same.
       power: exponent of smaller counts.
-      rate: learning rate of AdaGrad, `w - rate g / sqrt(G)` and then `G + (rate g)^2`, as in the
-        program of the authors. G starts at 1.
+      rate: learning rate of AdaGrad, whose sums of squares start at 1. They contain the squares of
+        the step itself, which keeps the moves of a word with many pairs in a batch small. The
+        program of the authors moves pair by pair, and counts squares of `rate g` afterwards.
 
     Returns:
       A task without losses: `task.updates()` takes no optimizer. Its function
@@ -142,9 +143,8 @@ def _adagrad(
     rate: float,
 ) -> tuple[Float[Array, " V *D"], Float[Array, " V *D"]]:
     """Returns a table and its sums of squares after a step of AdaGrad on some rows."""
-    move = rate * gradient
-    changed = table.at[rows].add(-move * jax.lax.rsqrt(squares[rows]))
-    return changed, squares.at[rows].add(move**2)
+    squares = squares.at[rows].add(gradient**2)
+    return table.at[rows].add(-rate * gradient * jax.lax.rsqrt(squares[rows])), squares
 
 
 def _evaluate(

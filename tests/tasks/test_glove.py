@@ -1,4 +1,4 @@
-"""Tests of GloVe: two steps against a loop in double precision, bad inputs and options."""
+"""Tests of GloVe: a step against a loop in double precision, bad inputs and options."""
 
 import jax
 import jax.numpy as jnp
@@ -40,17 +40,12 @@ def test_a_step_equals_a_loop():
             ("output_bias", j, slope),
         ):
             gradient[name][row] += part
-            squares[name][row] += (0.3 * part) ** 2
+            squares[name][row] += part**2
     for name, x in params.items():
-        # The squares of a step count from the next one on.
-        expected = x - 0.3 * gradient[name]
+        expected = x - 0.3 * gradient[name] / np.sqrt(squares[name])
         np.testing.assert_allclose(after.params[name], expected, rtol=3e-6, atol=3e-6)
         found = after.extra["squares"][name]
         np.testing.assert_allclose(found, squares[name], rtol=3e-6, atol=3e-6)
-    again, _ = jax.jit(net.step)(after.replace(params=state.params), batch, key)
-    for name, x in params.items():
-        expected = x - 0.3 * gradient[name] / np.sqrt(squares[name])
-        np.testing.assert_allclose(again.params[name], expected, rtol=3e-6, atol=3e-6)
     assert jaxdl.metrics.means(metrics)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
