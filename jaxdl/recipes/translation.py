@@ -126,8 +126,8 @@ def reversed_pairs(pairs: Dataset) -> Dataset:
 
     Example:
       >>> pairs = Dataset({"input": np.zeros((2, 3)), "target": np.ones((2, 3))}, "pairs")
-      >>> reversed_pairs(pairs)["input"].mean()
-      np.float32(1.0)
+      >>> float(reversed_pairs(pairs)["input"].mean())
+      1.0
     """
     arrays = {**pairs.arrays, "input": pairs["target"], "target": pairs["input"]}
     return dataclasses.replace(pairs, arrays=arrays, name=f"{pairs.name}, reversed")
