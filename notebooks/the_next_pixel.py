@@ -273,8 +273,8 @@ windows = Dataset({"input": ids[:, :-1], "label": ids[:, 1:]}, "sines")
 counted = np.ones((40, 320), np.float32)
 counted[:, :context] = 0
 fields = {"input": test_ids[:, :-1], "label": test_ids[:, 1:], "mask": counted}
-heard = jaxdl.train(net, windows, key=jaxdl.root(0), steps=steps, batch_size=8)
-bits = jaxdl.evaluate(net, heard, Dataset(fields, "held out"))["bits"]
+wave_state = jaxdl.train(net, windows, key=jaxdl.root(0), steps=steps, batch_size=8)
+bits = jaxdl.evaluate(net, wave_state, Dataset(fields, "held out"))["bits"]
 print(f"WaveNet: {bits:.2f} bits per sample; the least possible: {optimum:.2f}")
 assert bits < optimum + 0.35
 
@@ -284,7 +284,7 @@ assert bits < optimum + 0.35
 
 # %%
 begin = jnp.asarray(test_ids[:1, :200])
-made = jaxdl.bind(wave.generate, heard)(begin, jaxdl.root(3), length=4000)
+made = jaxdl.bind(wave.generate, wave_state)(begin, jaxdl.root(3), length=4000)
 sound = mu_law_inverse(np.asarray(made)[0], levels)
 power = np.abs(np.fft.rfft(sound * np.hanning(4000)))
 hertz = np.fft.rfftfreq(4000, 1 / 8000)

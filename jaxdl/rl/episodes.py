@@ -70,11 +70,12 @@ def best_action(
     single = x.ndim == len(shape)
     q = predict(x[None] if single else x)
     if legal is not None:
-        allowed_actions = jnp.asarray(legal, bool)
-        if allowed_actions.shape != (q.shape[1:] if single else q.shape):
-            allowed = f"{list(q.shape[1:] if single else q.shape)}, a flag for each action"
-            raise InputError("legal", list(allowed_actions.shape), allowed)
-        q = jnp.where(allowed_actions, q, jnp.finfo(q.dtype).min)
+        flags = jnp.asarray(legal, bool)
+        expected = q.shape[1:] if single else q.shape
+        if flags.shape != expected:
+            allowed = f"{list(expected)}, a flag for each action"
+            raise InputError("legal", list(flags.shape), allowed)
+        q = jnp.where(flags, q, jnp.finfo(q.dtype).min)
     actions = q.argmax(-1).astype(jnp.int32)
     return actions[0] if single else actions
 
