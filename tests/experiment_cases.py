@@ -253,7 +253,7 @@ COMPARED = [
 SLOW_COMPARED = [
     (
         "flippers",
-        ["--parts", "q_learning", "flips", "--seeds", "2"],
+        ["--parts", "q_learning", "flips", "--seeds", "2", "--batch-size", "16"],
         {"q_learning", "flips"},
         {"learning.png", "determinism.png"},
     ),
