@@ -4,13 +4,14 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from jaxdl import tasks
-from jaxdl.errors import InputError, at_least
+from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.models import SkipGram
 from jaxdl.runs.options import RunOptions
 from jaxdl.tasks import Task
+from jaxdl.tasks.pairs import kept_probabilities
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +45,11 @@ class WordOptions:
     """Random words of a step, which all its pairs share."""
     subsample: float | None = None
     """Frequency above which occurrences of a word are left out at random; 0 keeps all.
-    Default: 3e-5, for tales 0.01."""
+    Default: 3e-5, for glove 1e-4, for tales 0.01."""
+    most: float | None = None
+    """Only glove: count from which on all pairs weigh the same. Default: 10."""
     rate: float | None = None
-    """Learning rate at first. Default: 0.025, for cbow 0.05, for glove 0.05."""
+    """Learning rate at first. Default: 0.025, for cbow 0.05, for glove 0.15."""
     min_count: int = 5
     """Words that occur less often are left out."""
     length: int | None = None
@@ -61,31 +64,41 @@ class WordOptions:
         for name, least in (("length", 2), ("window", 1), ("negatives", 1)):
             if getattr(self, name) is not None:
                 at_least(name, getattr(self, name), least)
-        if self.method != "glove":
-            return
+        others = NOT_OF_GLOVE if self.method == "glove" else ONLY_OF_GLOVE
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name in NOT_OF_GLOVE and value != field.default:
-                allowed = "no value, since glove has no such option; leave it out"
+            if field.name in others and value != field.default:
+                allowed = f"no value, since {self.method} has no such option; leave it out"
                 raise InputError(field.name, value, allowed)
+
+    def kept(self, counts: Int[np.ndarray, " V"], name: str) -> Float[np.ndarray, " V"]:
+        """Returns the probability with which occurrences of each word are kept, `[V]`."""
+        return kept_probabilities(counts, self._subsample(name))
+
+    def _subsample(self, name: str) -> float:
+        """Returns the frequency above which occurrences are left out, in a text of this name."""
+        if self.subsample is not None:
+            in_range("subsample", self.subsample, 0, 1)
+            return self.subsample
+        if name == "tales":
+            return 0.01
+        return 1e-4 if self.method == "glove" else 3e-5
 
     def task(self, counts: Int[np.ndarray, " V"], steps: int, name: str) -> Task:
         """Returns the task for words with these counts, in a text of this name."""
         window = self.window
         rate = self.rate
         negatives = self.negatives
-        subsample = self.subsample
         if rate is None:
-            rate = 0.025 if self.method == "skip_gram" else 0.05
-        if subsample is None:
-            subsample = 0.01 if name == "tales" else 3e-5
+            rate = RATES[self.method]
         if window is None:
             window = 5
         if negatives is None:
             negatives = 3 if name == "tales" else 10
         model = SkipGram(len(counts), self.features, biases=self.method == "glove")
         if self.method == "glove":
-            return tasks.glove(model, rate=rate)
+            most = 10.0 if self.most is None else self.most
+            return tasks.glove(model, most=most, rate=rate)
         return tasks.embed(
             model,
             counts,
@@ -93,11 +106,17 @@ class WordOptions:
             window=window,
             negatives=negatives,
             shared=self.shared,
-            subsample=subsample,
+            subsample=self._subsample(name),
             rate=rate,
             steps=steps,
         )
 
 
 #: Options that `jaxdl.tasks.glove` does not have.
-NOT_OF_GLOVE = ("negatives", "shared", "subsample")
+NOT_OF_GLOVE = ("negatives", "shared")
+
+#: Options that `jaxdl.tasks.embed` does not have.
+ONLY_OF_GLOVE = ("most",)
+
+#: Learning rate of each method.
+RATES = {"skip_gram": 0.025, "cbow": 0.05, "glove": 0.15}

@@ -154,7 +154,8 @@ def train_vectors(
     rows = text.words.rows
     config = run.config.run
     if options.method == "glove":
-        rows = pair_rows(rows, 10 if options.window is None else options.window)
+        kept = options.kept(text.words.counts, config.data)
+        rows = pair_rows(rows, 10 if options.window is None else options.window, kept)
     sets = {"train": rows}
     if config.validation:
         from jaxdl.recipes.fitting import split_sets
@@ -188,12 +189,14 @@ def train_vectors(
     return state, task, sets
 
 
-def pair_rows(rows: Dataset, window: int) -> Dataset:
+def pair_rows(rows: Dataset, window: int, kept: Float[np.ndarray, " V"] | None = None) -> Dataset:
     """Returns the counts of pairs of a text in a random order, up to 1,000 of them in a row.
 
     Args:
       rows: the text, `input [N, L]`.
       window: largest distance of the words of a pair.
+      kept: probability with which each occurrence of a word is kept; None keeps all. What is left
+        out is the same for all runs, and the words around it move together.
 
     Returns:
       A set with `input [R, P, 2]` and `target [R, P]`, which is 0 for padding in the last row.
@@ -203,7 +206,10 @@ def pair_rows(rows: Dataset, window: int) -> Dataset:
       >>> pair_rows(text, 1)["input"].shape
       (4, 1, 2)
     """
-    counted = data.cooccurrences(np.asarray(rows["input"]).reshape(-1), window)
+    words = np.asarray(rows["input"]).reshape(-1)
+    if kept is not None:
+        words = words[np.random.RandomState(1).uniform(size=len(words)) < kept[words]]
+    counted = data.cooccurrences(words, window)
     order = np.random.RandomState(0).permutation(len(counted))
     size = max(1, min(1000, len(counted) // 64))
     padding = -len(order) % size

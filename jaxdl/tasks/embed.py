@@ -175,8 +175,8 @@ def vectors_of(
 
         v_w / |v_w| + u_w / |u_w|
 
-    Both tables know something about a word: words that have the same contexts, and words that occur
-    together, are near each other in their sum.
+    Words that have the same contexts, and words that occur together, are near each other in the sum
+    of both tables.
     """
     del extra
     both = []
