@@ -18,7 +18,8 @@ class TextEncoding:
     Attributes:
       vocabulary: tokens and their ids.
       length: T, at least 1; longer texts are truncated to T tokens.
-      keep: the tokens of a truncated text that remain, the `first` or the `last` ones.
+      keep: the tokens of a truncated text that remain, the `first` or the `last` ones. With `all`
+        a text has exactly T tokens, and all of them are in the vocabulary.
 
     Raises:
       InputError: a length below 1, or another `keep`.
@@ -34,12 +35,12 @@ class TextEncoding:
 
     vocabulary: Vocabulary
     length: int
-    keep: Literal["first", "last"] = "last"
+    keep: Literal["first", "last", "all"] = "last"
 
     def __post_init__(self) -> None:
         of_kind("vocabulary", self.vocabulary, Vocabulary, "a jaxdl.data.Vocabulary")
         at_least("length", self.length, 1)
-        one_of("keep", self.keep, ["first", "last"])
+        one_of("keep", self.keep, ["first", "last", "all"])
 
     def __call__(
         self, texts: Sequence[str]
@@ -47,11 +48,16 @@ class TextEncoding:
         """Returns rows of ids, int32 `[N, T]`, and their lengths, int32 `[N]` in [1, T].
 
         A text without tokens becomes one `<unk>`.
+
+        Raises:
+          InputError: with `keep="all"`, a text of another length or with an unknown token.
         """
         rows = np.full((len(texts), self.length), PADDING, np.int32)
         lengths = np.empty(len(texts), np.int32)
         for i, text in enumerate(texts):
             ids = self.vocabulary.encode(text)
+            if self.keep == "all":
+                self._check_all(text, ids)
             if len(ids) == 0:
                 ids = np.array([UNKNOWN], np.int32)
             if self.keep == "first":
@@ -61,6 +67,14 @@ class TextEncoding:
             rows[i, : len(ids)] = ids
             lengths[i] = len(ids)
         return rows, lengths
+
+    def _check_all(self, text: str, ids: Int[np.ndarray, " T"]) -> None:
+        """Raises InputError unless a text has T tokens, all of them in the vocabulary."""
+        if len(ids) == self.length and (ids > UNKNOWN).all():
+            return
+        known = len(self.vocabulary) - 2
+        allowed = f"{self.length} of the {known:,} tokens of the vocabulary; leave the text out"
+        raise InputError("text", text, allowed)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the values for a JSON file."""

@@ -60,7 +60,7 @@ def word_rows(
     padded = np.pad(words, (0, -len(words) % length)).reshape(-1, length)
     counts = np.bincount(words, minlength=len(vocabulary))
     # A single word is a text of one step.
-    encoding = TextEncoding(vocabulary, 1, "first")
+    encoding = TextEncoding(vocabulary, 1, "all")
     rows = Dataset({"input": padded}, name, text=encoding)
     return WordRows(rows, counts, 1 - len(words) / len(ids))
 

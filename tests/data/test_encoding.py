@@ -34,3 +34,12 @@ def test_other_contents_are_refused(change):
     stored = TextEncoding(VOCABULARY, 7).to_json()
     with pytest.raises(InputError):
         TextEncoding.from_json({**stored, **change})
+
+
+@pytest.mark.parametrize("text", ["to be or", "to be or not to", "to be or nothing", ""])
+def test_texts_that_must_be_whole(text):
+    encoding = TextEncoding(VOCABULARY, 4, "all")
+    rows, lengths = encoding(["to be or not", "not to be is"])
+    assert (rows > 1).all() and lengths.tolist() == [4, 4]
+    with pytest.raises(InputError, match="allowed: 4 of the 8 tokens of the vocabulary"):
+        encoding(["to be or not", text])

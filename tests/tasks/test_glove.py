@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 import jaxdl
 from jaxdl.errors import InputError
@@ -47,6 +48,54 @@ def test_a_step_equals_a_loop():
         found = after.extra["squares"][name]
         np.testing.assert_allclose(found, squares[name], rtol=3e-6, atol=3e-6)
     assert jaxdl.metrics.means(metrics)["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_pairs_in_rows_move_as_in_one_list():
+    random = np.random.default_rng(0)
+    task = glove(SkipGram(9, 4, biases=True))
+    net = jaxdl.learner(task.init, *task.updates())
+    pairs = jnp.asarray(random.integers(2, 9, (3, 5, 2)), jnp.int32)
+    counts = jnp.asarray(random.uniform(0.2, 20, (3, 5)), jnp.float32)
+    mask = jnp.array([1.0, 0.0, 1.0])
+    rows = {"input": pairs, "target": counts, "mask": mask}
+    flat = {
+        "input": pairs.reshape(15, 2),
+        "target": counts.reshape(15),
+        "mask": jnp.repeat(mask, 5),
+    }
+    key = jax.random.key(0)
+    state = net.init(key, rows)
+    found = [jax.jit(net.step)(state, batch, key) for batch in (rows, flat)]
+    for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_training_ends_at_the_optimum():
+    """The optimum is found by SciPy, in double precision, from several starts."""
+    random = np.random.default_rng(0)
+    counts = random.uniform(0.2, 12, (5, 5)).astype(np.float32)
+    weights = np.minimum(1, (counts.astype(float) / 10) ** 0.75)
+
+    def loss(numbers: np.ndarray) -> float:
+        v, u = numbers[:20].reshape(2, 5, 2)
+        biases = numbers[20:25, None] + numbers[25:]
+        return float((weights * (v @ u.T + biases - np.log(counts)) ** 2).mean() / 2)
+
+    starts = random.normal(size=(10, 30))
+    best = min(scipy.optimize.minimize(loss, start).fun for start in starts)
+    first, second = np.meshgrid(np.arange(2, 7), np.arange(2, 7), indexing="ij")
+    inputs = np.stack([first.ravel(), second.ravel()], 1).astype(np.int32)
+    pairs = jaxdl.data.Dataset({"input": inputs, "target": counts.ravel()}, "pairs")
+    task = glove(SkipGram(7, 2, biases=True), rate=0.3)
+    net = jaxdl.learner(task.init, *task.updates())
+    losses = []
+    for seed in range(3):
+        single = jaxdl.strategy("single")
+        key = jaxdl.root(seed)
+        state = jaxdl.train(net, pairs, key=key, steps=3000, batch_size=25, strategy=single)
+        losses.append(jaxdl.evaluate(net, state, pairs)["loss"])
+    assert best > 1e-3
+    assert best - 1e-6 < min(losses) < 1.02 * best
 
 
 @pytest.mark.parametrize(
