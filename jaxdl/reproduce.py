@@ -26,7 +26,7 @@ from jaxdl.runs.options import Options, flat_options, with_options
 
 #: Options that are not taken from the result. They decide where files are written, and do not
 #: affect the numbers.
-CALLER_OPTIONS = ("out", "stop_after", "tensorboard", "cache_dir")
+CALLER_OPTIONS = ("out", "stop_after", "track", "profile", "cache_dir")
 
 #: Parts that a result must have, with their types.
 REQUIRED = {

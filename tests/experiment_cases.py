@@ -31,7 +31,11 @@ AUTOENCODER_PICTURES = {"curves", "interpolation", "latent_map", "reconstruction
 
 #: Experiment, arguments and the pictures that it writes.
 SMOKE = [
-    ("mlp", ["--hidden", "--norm", "weight", "--standardize", "--tensorboard"], PICTURES),
+    (
+        "mlp",
+        ["--hidden", "--norm", "weight", "--standardize", "--track", "tensorboard", "csv"],
+        PICTURES,
+    ),
     ("mlp", ["--data", "moons", "--hidden", "8"], {*CLASSIFIER_PICTURES, "decisions"}),
     ("text_generation", ["--validation", "0.1"], {"curves", "units"}),
     (
@@ -106,7 +110,8 @@ SLOW = [
             "0.5",
             "--importance",
             "2",
-            "--tensorboard",
+            "--track",
+            "tensorboard",
             "--augment",
             "rotate=15,noise=0.1",
         ],
@@ -152,7 +157,7 @@ SLOW = [
     ),
     (
         "conditional_dcgan",
-        [*CLASSIFIED, "--features", "4", "--r1", "1", "--ema", "0.9", "--tensorboard"],
+        [*CLASSIFIED, "--features", "4", "--r1", "1", "--ema", "0.9", "--track", "tensorboard"],
         GAN_PICTURES,
     ),
     (

@@ -86,7 +86,8 @@ def test_smoke(name, arguments, pictures, tmp_path, capsys):
     assert bool(list((tmp_path / "samples").glob("step-*.png"))) == ("training" in pictures)
     assert ("feature_classifier" in result) == ("--feature-classifier" in arguments)
     assert any((tmp_path / "checkpoints").glob("*/manifest.json"))
-    assert bool(list(tmp_path.glob("tensorboard/*tfevents*"))) == ("--tensorboard" in arguments)
+    assert bool(list(tmp_path.glob("tensorboard/*tfevents*"))) == ("tensorboard" in arguments)
+    assert (tmp_path / "metrics.csv").exists() == ("csv" in arguments)
 
     shown = capsys.readouterr().out
     assert all(metric in shown for metric in result["metrics"]) and "\x1b" not in shown

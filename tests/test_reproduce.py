@@ -99,7 +99,7 @@ def test_the_command_line_gives_the_same_options(name, odd):
 
 def test_a_result_does_not_decide_where_files_are_written(stored):
     config = json.loads(stored.read_text())["config"]
-    paths = {"out": "/theirs", "cache_dir": "/theirs", "tensorboard": True, "stop_after": 3}
+    paths = {"out": "/theirs", "cache_dir": "/theirs", "track": ["csv"], "stop_after": 3}
     words = command_line(EXPERIMENTS / "mlp.py", config | paths, "/mine")
     assert words == command_line(EXPERIMENTS / "mlp.py", config, "/mine")
     assert not any("theirs" in word for word in words) and set(CALLER_OPTIONS) < set(config)

@@ -40,6 +40,17 @@ def print_result(result: Mapping[str, Any], out: Path) -> None:
         f"{'time':<22} {seconds['total']:.1f} s, {seconds['compile']:.1f} s until the first step; "
         f"{rate:,.0f} examples/s"
     )
+    if result.get("flops_per_step"):
+        millions = result["flops_per_step"] / 1e6
+        print(f"{'operations':<22} {millions:,.1f} million in a step, of floating point")
+        print(f"{'trace':<22} {out / 'profile'}, for XProf and Perfetto")
+    if result.get("learning_rate") is not None:
+        print(f"{'last learning rate':<22} {result['learning_rate']:.3g}")
+    memory = result.get("memory", {})
+    used = memory.get("device_bytes") or memory.get("host_bytes")
+    if used:
+        where = "device" if memory.get("device_bytes") else "process"
+        print(f"{'memory':<22} {used / 1e9:.2f} GB at most, of the {where}")
     for warning in result.get("warnings", []):
         print(f"{'warning':<22} {one_line(warning)}")
     for picture in sorted(out.glob("**/figures/*.*")):

@@ -64,8 +64,11 @@ class RunOptions:
     out: str | None = None
     """Directory of the run.
     Default: a directory under runs/ named after experiment, data and options."""
-    tensorboard: bool = False
-    """If True, TensorBoard event files are written too. Needs jaxdl[tensorboard]."""
+    track: tuple[Literal["csv", "tensorboard", "mlflow", "wandb", "trackio"], ...] = ()
+    """Programs that get the metrics, too. All but csv need their package; see docs/runs.md."""
+    profile: bool = False
+    """If True, the steps between the first two log lines are traced for XProf and Perfetto, and
+    the result has the operations of a step."""
     smoke: bool = False
     """If True, only a few steps are run, as a quick test."""
 
@@ -230,7 +233,7 @@ class Options:
 C = TypeVar("C", bound=Options)
 
 #: Options that do not define a run. They may differ when the run is resumed.
-NOT_IDENTITY = ("out", "stop_after", "tensorboard", "data_dir", "cache_dir")
+NOT_IDENTITY = ("out", "stop_after", "track", "profile", "data_dir", "cache_dir")
 
 #: Options that select the devices. A run may be resumed with other values, which changes rounding.
 PLACEMENT = tuple(field.name for field in dataclasses.fields(DeviceOptions))

@@ -29,9 +29,14 @@ def result_of(
       data: sets by their part in the run.
     """
     latest = run.latest.latest
+    # The result of a finished run is read from its file, where tuples are lists.
+    options = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in flat_options(run.config).items()
+    }
     result: dict[str, Any] = {
         "experiment": run.name,
-        "config": flat_options(run.config),
+        "config": options,
         "seed": run.config.run.seed,
         "steps": state.steps_done,
         "metrics": {name: float(np.mean(value)) for name, value in metrics.items()},
@@ -53,6 +58,8 @@ def result_of(
     for part in ("compile", "train", "evaluate", "save"):
         result["seconds"][part] = latest.get(f"seconds/{part}", 0.0)
     rate = latest.get("examples_per_second", 0.0)
+    if "train/learning_rate" in latest:
+        result["learning_rate"] = latest["train/learning_rate"]
     result["throughput"] = {"examples_per_second": rate}
     result["memory"] = peak_memory()
     return result

@@ -34,14 +34,16 @@ from jaxdl.runs.directory import (
     write_json,
     write_text,
 )
-from jaxdl.runs.options import C, Options, default_intervals, run_directory
+from jaxdl.runs.options import C, Options, default_intervals, flat_options, run_directory
 from jaxdl.runs.result import result_of
 from jaxdl.saving import model_description, save_weights
 from jaxdl.selection.folds import MemberRows
 from jaxdl.tasks import Task
 from jaxdl.training import Directory, Patience, evaluate, strategy, train
+from jaxdl.training.cost import step_flops
 from jaxdl.training.ensemble import strategy_for_keys
-from jaxdl.training.writers import Console, JsonLines, Memory, TensorBoard, read_metrics
+from jaxdl.training.trackers import Tolerant, tracker
+from jaxdl.training.writers import Console, JsonLines, Memory, read_metrics
 from jaxdl.weights import MODEL, write_model
 
 #: File of the numbers that a run computes before its training.
@@ -96,7 +98,7 @@ class Run(Generic[C_co]):
         self.wait_for = wait_for
         self.owner = Owner(out)
         self.folds = 0
-        self._board: TensorBoard | None = None
+        self._trackers: list[Tolerant] = []
         self._owned = False
 
     def divide(self, folds: int) -> None:
@@ -178,7 +180,10 @@ class Run(Generic[C_co]):
             sets["validation"] = validation.sha256
         check_data(self.out, sets)
         steps = options.total_steps(data)
-        board = self._tensorboard()
+        if jax.process_index() == 0:
+            names = options.track + ("profile",) * options.profile
+            config = flat_options(self.config)
+            self._trackers = [tracker(name, self.out, config, self.warn) for name in names]
         store = self._claim(sets, data, task)
         # The interval of validations is a multiple of the interval of log lines. Both fall on the
         # same steps after any interruption.
@@ -186,8 +191,7 @@ class Run(Generic[C_co]):
         log_every, save_every = default_intervals(self.config, steps, epoch)
         with contextlib.ExitStack() as stack:
             writers = [
-                stack.enter_context(contextlib.closing(writer))
-                for writer in self._writers(steps, board)
+                stack.enter_context(contextlib.closing(writer)) for writer in self._writers(steps)
             ]
             stack.enter_context(log_to_file("absl", self.out / "orbax.log"))
             state = train(
@@ -207,6 +211,9 @@ class Run(Generic[C_co]):
                 on_validation=on_validation,
             )
         self._warn_of_skipped(state)
+        if options.profile:
+            counted = step_flops(learner, data, self.key, options.batch_size)
+            self.metadata["flops_per_step"] = counted
         if options.stop_after is not None and state.steps_done == options.stop_after < steps:
             raise Stopped(
                 f"stopped after step {options.stop_after} of {steps}; "
@@ -229,18 +236,9 @@ class Run(Generic[C_co]):
                 write_model(self.out, model_description(task, data))
         return store
 
-    def _tensorboard(self) -> TensorBoard | None:
-        """Returns the writer of TensorBoard's files, which it creates at its first call."""
-        if jax.process_index() or not self.config.run.tensorboard:
-            return None
-        return TensorBoard(self.out / "tensorboard")
-
-    def _writers(self, steps: int, board: TensorBoard | None) -> list[Any]:
+    def _writers(self, steps: int) -> list[Any]:
         """Returns the metric writers: files and the terminal for the first process only."""
-        writers: list[Any] = [self.latest]
-        self._board = board
-        if board is not None:
-            writers.append(board)
+        writers: list[Any] = [self.latest, *self._trackers]
         if jax.process_index() == 0:
             writers += [JsonLines(self.out / "metrics.jsonl"), Console(steps, self.name)]
         return writers
@@ -295,13 +293,13 @@ class Run(Generic[C_co]):
         columns: int | None = None,
         title: str = "images from fixed noise",
     ) -> None:
-        """Draws images that were generated at a step into a file, and for TensorBoard."""
+        """Draws images that were generated at a step into a file, and for the trackers."""
         if jax.process_index():
             return
         path = self.sample(f"step-{step:07d}.png")
         image_grid(images, path, columns, title=f"step {step:,}: {title}")
-        if self._board:
-            self._board.picture(step, "samples", path)
+        for each in self._trackers:
+            each.picture(step, "samples", path)
 
     def training_gif(self) -> None:
         """Joins the grids of all steps into `figures/training.gif`."""

@@ -35,7 +35,7 @@ from jaxdl.training.shutdown import GracefulShutdown
 from jaxdl.training.store import Checkpoint, History, InMemory, Store
 from jaxdl.training.strategies import Checked, Strategy
 from jaxdl.training.strategies import strategy as by_name
-from jaxdl.training.writers import Writer
+from jaxdl.training.trackers import Written, tolerant
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     patience: Patience | None = None,
     strategy: Strategy | None = None,
     store: Store | None = None,
-    writers: Sequence[Writer] = (),
+    writers: Sequence[Written] = (),
     stop_after: int | None = None,
     on_validation: Callable[[State], None] | None = None,
 ) -> State:
@@ -81,7 +81,8 @@ def train(
       store: the store for checkpoints; None means that no checkpoint outlasts this call. A store
         belongs to one run: one key, learner, data, batch size and rule of early stopping, under
         the same settings of JAX and XLA. If its run is finished, a warning is given.
-      writers: metric writers, called every `log_every` steps.
+      writers: metric writers or functions `f(step, metrics)`, called every `log_every` steps. One
+        that fails gets no more calls, and a warning names its error.
       stop_after: a step after which the run is saved and ends, as if interrupted; None means that
         it runs to the end.
       on_validation: called with the state at every validation, before it is saved, for example to
@@ -116,6 +117,7 @@ def train(
     strategy = strategy or by_name()
     schedule = Schedule(steps, log_every, save_every)
     _check_call(learner, data, validation, strategy, store, writers)
+    each_writer = [tolerant(writer) for writer in writers]
     check_key(key)
     check_schedule(schedule, stop_after, patience, validation is not None)
     check_sweep(learner, key, stops_early=patience is not None)
@@ -125,7 +127,7 @@ def train(
     early = patience and f"{patience} every {save_every} steps"
     run = _prepare(learner, data, validation, key, batch_size, strategy, store, early)
     _check_program(run, data, patience)
-    logger = MetricLogger(writers, batch_size * key.size, run.program.several)
+    logger = MetricLogger(each_writer, batch_size * key.size, run.program.several)
 
     with GracefulShutdown() as shutdown, contextlib.closing(run.store):
         run.store.open(run.program.abstract)
@@ -364,7 +366,7 @@ def _check_call(
     validation: Source | None,
     strategy: Strategy,
     store: Store | None,
-    writers: Sequence[Writer],
+    writers: Sequence[Written],
 ) -> None:
     """Raises for arguments of another kind, and for a call in `jit` or in a forked process."""
     not_in_jit("train")
@@ -380,8 +382,6 @@ def _check_call(
     if store is not None:
         of_kind("store", store, Store, "jaxdl.training.Directory(path)")
     of_kind("writers", writers, Sequence, "a list of writers, such as [Memory()]")
-    for writer in writers:
-        of_kind("writers", writer, Writer, "objects with write(step, metrics) and close()")
 
 
 def _check_program(run: _Prepared, data: Source, patience: Patience | None) -> None:

@@ -155,11 +155,13 @@ def strict(value: float) -> float | str:
 
 
 class Console:
-    """A progress bar on a terminal; in a file or pipe a line every five seconds.
+    """A progress bar on a terminal, a line that is updated in a notebook, else lines of a log.
 
-    It shows the percentage done, the steps, examples per second, the time left, the loss, and the
-    validation accuracy. Without an accuracy it shows the validation loss. The stream is `Guarded`,
-    so that an error of the terminal never stops a run.
+    It shows the share that is done, steps, examples per second, the time left, the loss, and the
+    validation accuracy or loss. Until the first call it shows `compiling`, and the time left
+    is without that. A log gets a line every five seconds. In a narrow terminal the less
+    important parts are left out. The stream is `Guarded`, so that an error of the terminal never
+    stops a run.
 
     Args:
       steps: the last step.
@@ -168,10 +170,11 @@ class Console:
 
     Example:
       >>> console = Console(100, "mlp", sys.stdout)
+      mlp  compiling
       >>> console.write(25, {"train/loss": 0.5, "validation/accuracy": 0.75})
-      mlp  25 %  25/100  loss 0.5000  val 75.0 %
+      mlp  25 %  step 25/100  loss 0.5000  validation accuracy 75.0 %
       >>> console.close()
-      mlp  25 %  25/100  loss 0.5000  val 75.0 %  in 00:00
+      mlp  25 %  step 25/100  loss 0.5000  validation accuracy 75.0 %  in 00:00
     """
 
     def __init__(self, steps: int, title: str, stream: TextIO | None = None) -> None:
@@ -185,8 +188,11 @@ class Console:
         self._closed = False
         self._latest: dict[str, float] = {}
         self._bar: Any = None
+        self._length = 0
+        self._in_notebook = type(stream or sys.stderr).__module__.startswith("ipykernel")
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
             self._bar = _bar(self._stream, steps, title)
+        self._show("compiling")
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Shows the newest metrics, unless the last update was only a moment ago."""
@@ -195,16 +201,15 @@ class Console:
         self._step = step
         self._latest |= metrics
         interval = 5.0
-        if self._bar:
+        if self._bar or self._in_notebook:
             interval = 0.1
         if now - self._shown < interval:
             return
         self._shown = now
+        columns = None
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=step, text=self._text(now))
-            self._bar.refresh()
-        else:
-            print(f"{self._title}  {self._text(now)}", file=self._stream, flush=True)
+            columns = self._bar.console.width - len(self._title) - BAR
+        self._show(_joined(self._parts(now), columns))
 
     def close(self) -> None:
         """Restores the terminal; prints the last metrics and the duration."""
@@ -214,26 +219,70 @@ class Console:
         now = time.monotonic()
         if self._bar:
             self._bar.stop()
-        duration = f"in {_clock(now - self._started)}"
-        print(f"{self._title}  {self._text(None)}  {duration}", file=self._stream, flush=True)
+            self._bar = None
+        self._show(f"{_joined(self._parts(None))}  in {_clock(now - self._started)}")
+        if self._in_notebook:
+            print(file=self._stream, flush=True)
 
-    def _text(self, now: float | None) -> str:
-        """Returns the line to show; without the time left if `now` is None."""
-        parts = [f"{100 * self._step / max(self._steps, 1):.0f} %", f"{self._step}/{self._steps}"]
-        if "examples_per_second" in self._latest:
-            parts.append(f"{self._latest['examples_per_second']:,.0f}/s")
+    def _show(self, text: str) -> None:
+        """Shows a text in the form of the stream."""
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=self._step, text=text)
+            self._bar.refresh()
+            return
+        line = f"{self._title}  {text}"
+        if not self._in_notebook:
+            print(line, file=self._stream, flush=True)
+            return
+        # Spaces cover what is left of a longer line.
+        print("\r" + line.ljust(self._length), end="", file=self._stream, flush=True)
+        self._length = len(line)
+
+    def _parts(self, now: float | None) -> list[tuple[int, str]]:
+        """Returns the parts of the line, each with its rank: parts of a high rank go first.
+
+        There is no time left if `now` is None.
+        """
+        latest = self._latest
+        parts = [(0, f"{100 * self._step / max(self._steps, 1):.0f} %")]
+        parts.append((4, f"step {self._step}/{self._steps}"))
+        if "examples_per_second" in latest:
+            parts.append((5, f"{latest['examples_per_second']:,.0f} examples/s"))
         if now and self._first and self._step > self._first[0]:
             step, began = self._first
             seconds_per_step = (now - began) / (self._step - step)
-            parts.append(f"{_clock(seconds_per_step * (self._steps - self._step))} left")
+            parts.append((1, f"{_clock(seconds_per_step * (self._steps - self._step))} left"))
         for name in ("loss", "discriminator_loss", "generator_loss"):
-            if f"train/{name}" in self._latest:
-                parts.append(f"{name.replace('_', ' ')} {self._latest[f'train/{name}']:.4f}")
-        if "validation/accuracy" in self._latest:
-            parts.append(f"val {self._latest['validation/accuracy']:.1%}".replace("%", " %"))
-        elif "validation/loss" in self._latest:
-            parts.append(f"val {self._latest['validation/loss']:.4f}")
-        return "  ".join(parts)
+            if f"train/{name}" in latest:
+                parts.append((2, f"{name.replace('_', ' ')} {latest[f'train/{name}']:.4f}"))
+        if "validation/accuracy" in latest:
+            accuracy = f"{latest['validation/accuracy']:.1%}".replace("%", " %")
+            parts.append((3, f"validation accuracy {accuracy}"))
+        elif "validation/loss" in latest:
+            parts.append((3, f"validation loss {latest['validation/loss']:.4f}"))
+        return parts
+
+
+#: Columns of a terminal that the shortest bar and its margins take.
+BAR = 6
+
+
+def _joined(parts: list[tuple[int, str]], columns: int | None = None) -> str:
+    """Returns the parts that fit into some columns, those of the lowest ranks.
+
+    Example:
+      >>> _joined([(0, "50 %"), (2, "step 5/10"), (1, "loss 0.5")], 14)
+      '50 %  loss 0.5'
+    """
+    kept = list(parts)
+    while columns is not None and len(kept) > 1 and len(_line(kept)) > columns:
+        kept.remove(max(kept))
+    return _line(kept)
+
+
+def _line(parts: list[tuple[int, str]]) -> str:
+    """Returns the texts of parts as one line."""
+    return "  ".join(text for _, text in parts)
 
 
 def _bar(stream: Any, steps: int, name: str) -> Any:
@@ -245,7 +294,7 @@ def _bar(stream: Any, steps: int, name: str) -> Any:
     title = TextColumn(
         "{task.fields[title]}", markup=False, table_column=Column(no_wrap=True, min_width=len(name))
     )
-    text = TextColumn("{task.fields[text]}", markup=False)
+    text = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True))
     # Other output to the same terminal must appear above the bar. Output to a file must stay there.
     bar = Progress(
         title,
@@ -257,7 +306,7 @@ def _bar(stream: Any, steps: int, name: str) -> Any:
         redirect_stdout=Guarded(sys.stdout).isatty(),
         redirect_stderr=Guarded(sys.stderr).isatty(),
     )
-    bar.add_task("", total=steps, title=name, text="")
+    bar.add_task("", total=steps, title=name, text="compiling")
     bar.start()
     return bar
 

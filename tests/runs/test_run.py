@@ -170,7 +170,7 @@ def test_other_options_are_refused_by_name(whole):
 def test_options_that_do_not_define_the_run_may_differ(whole, monkeypatch):
     out, result = whole
     no_training(monkeypatch)
-    changed = options(out, stop_after=3, tensorboard=True, data_dir="x")
+    changed = options(out, stop_after=3, track=("csv",), profile=True, data_dir="x")
     assert run_experiment(changed, experiment)["state_sha256"] == result["state_sha256"]
 
 

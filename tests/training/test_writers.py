@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pty
+import re
 import sys
 import types
 
@@ -159,11 +160,55 @@ def test_lines_are_five_seconds_apart_and_the_last_is_the_newest(clock):
     console.close()
     console.close()
     lines = stream.text.splitlines()
-    assert len(lines) == 6 + 1
-    assert lines[0] == "cnn [digits]  50 %  50/100  1,234/s  loss 0.0200"
+    assert len(lines) == 1 + 6 + 1
+    assert lines[0] == "cnn [digits]  compiling"
+    assert lines[1] == "cnn [digits]  50 %  step 50/100  1,234 examples/s  loss 0.0200"
     # 40 steps are left after 10 steps took 5 seconds.
-    assert lines[1] == "cnn [digits]  60 %  60/100  1,234/s  00:20 left  loss 0.0167"
-    assert lines[-1] == "cnn [digits]  100 %  100/100  1,234/s  loss 0.0100  val 97.5 %  in 00:26"
+    middle = "60 %  step 60/100  1,234 examples/s  00:20 left  loss 0.0167"
+    assert lines[2] == f"cnn [digits]  {middle}"
+    last = (
+        "100 %  step 100/100  1,234 examples/s  loss 0.0100  validation accuracy 97.5 %  in 00:26"
+    )
+    assert lines[-1] == f"cnn [digits]  {last}"
+
+
+def test_the_time_left_is_without_compilation(clock):
+    stream = _Stream()
+    console = Console(20, "cnn", stream)
+    clock.seconds += 60
+    console.write(10, {})
+    clock.seconds += 10
+    console.write(15, {})
+    console.close()
+    assert stream.text.splitlines()[2] == "cnn  75 %  step 15/20  00:10 left"
+
+
+def test_a_notebook_has_one_line_that_is_updated(clock):
+    stream = type("OutStream", (_Stream,), {"__module__": "ipykernel.iostream"})()
+    console = Console(20, "cnn", stream)
+    for step in range(1, 21):
+        console.write(step, {"train/loss": 10.0 ** (20 - step)})
+        clock.seconds += 1
+    console.close()
+    assert stream.text.count("\n") == 1 and stream.text.endswith("\n")
+    shown = ""
+    for line in stream.text.strip("\n").split("\r"):
+        shown = line + shown[len(line) :]
+    assert shown.rstrip() == "cnn  100 %  step 20/20  loss 1.0000  in 00:20"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_line_fits_into_a_narrow_terminal(columns, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream = _Stream(terminal=True)
+    console = Console(1000, "text_generation", stream)
+    console.write(300, {"train/loss": 0.5, "examples_per_second": 12345.0})
+    frames = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.text).replace("\r", "\n").split("\n")
+    shown = [frame for frame in frames if "30 %" in frame][-1]
+    assert len(shown) <= columns and "loss 0.5000" in shown and "━" in shown
+    assert ("12,345 examples/s" in shown) == (columns == 80)
+    console.close()
 
 
 def test_without_accuracy_the_validation_loss_is_shown(clock):
@@ -171,7 +216,7 @@ def test_without_accuracy_the_validation_loss_is_shown(clock):
     console = Console(10, "vae", stream)
     console.write(5, {"train/loss": math.nan, "validation/loss": 2.0})
     console.close()
-    assert stream.text.splitlines()[0] == "vae  50 %  5/10  loss nan  val 2.0000"
+    assert stream.text.splitlines()[1] == "vae  50 %  step 5/10  loss nan  validation loss 2.0000"
 
 
 def _read_all(descriptor):
@@ -202,7 +247,8 @@ def test_the_bar_is_shown_on_a_terminal_which_is_then_restored(monkeypatch):
     last = shown.split("\x1b[?25h")[-1]
     for control in ("\x1b[2K", "\x1b[1A", "\r"):
         last = last.replace(control, "")
-    assert last.strip() == "cnn [digits]  30 %  3/10  loss 0.5000  val 75.0 %  in 00:00"
+    expected = "cnn [digits]  30 %  step 3/10  loss 0.5000  validation accuracy 75.0 %  in 00:00"
+    assert last.strip() == expected
 
 
 def test_other_output_to_a_file_stays_there(monkeypatch, capsys):
