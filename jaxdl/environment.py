@@ -22,12 +22,16 @@ PACKAGES = ("jaxdl", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "nump
 #: Environment variables that change results on an accelerator.
 VARIABLES = ("LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 
-#: Options of `jax.config` that may change results, with the defaults of JAX.
+#: Options of `jax.config` that may change results, with the defaults of JAX 0.10 to 0.12. Each
+#: version has some of them.
 DEFAULTS: dict[str, Any] = {
+    "allow_ragged_dot_tpu_explicit_transpose": True,
     "eager_constant_folding": False,
+    "jax_accurate_erf_inv": False,
     "jax_allow_f16_reductions": True,
     "jax_compiler_enable_remat_pass": True,
     "jax_cpu_collectives_implementation": "gloo",
+    "jax_custom_jvp3": False,
     "jax_custom_vjp3": False,
     "jax_default_matmul_precision": None,
     "jax_default_prng_impl": "threefry2x32",
@@ -42,6 +46,8 @@ DEFAULTS: dict[str, Any] = {
     "jax_memory_fitting_effort": 0.0,
     "jax_memory_fitting_level": "O2",
     "jax_optimization_level": "UNKNOWN",
+    "jax_pallas_auto_assign_collective_ids": "no",
+    "jax_pallas_auto_assign_collective_ids_limit": 25,
     "jax_pallas_use_mosaic_gpu": True,
     "jax_pjrt_client_create_options": None,
     "jax_ragged_dot_use_gpu_pallas_triton_lowering": False,
@@ -49,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "jax_random_seed_offset": 0,
     "jax_refs_to_pins": False,
     "jax_remat3": False,
+    "jax_remat_barrier_no_cotangents": False,
     "jax_scan3": False,
     "jax_softmax_custom_jvp": False,
     "jax_threefry_gpu_kernel_lowering": False,
@@ -56,6 +63,7 @@ DEFAULTS: dict[str, Any] = {
     "jax_use_direct_linearize": True,
     "jax_use_emit_pipeline_primitive": False,
     "jax_use_magma": "auto",
+    "jax_use_rgv3": True,
     "jax_use_shardy_partitioner": True,
 }
 
@@ -66,7 +74,8 @@ NO_RESULT = re.compile(
     "|platform|backend|timeout|preemption|recover|topology|mock_num|report|frames|profil|pgle"
     "|aggregation|rank_promotion|dtype_promotion|collection|constants|export|serialization"
     "|jax2tf|legacy_prng_key|vmap_shmap_error|mesh|no_execution|no_tracing|share_binary|source"
-    "|thread|unsafe|mosaic_allow|poison|verbose|pcast|bcoo|location|async_dispatch"
+    "|thread|unsafe|mosaic_allow|poison|verbose|pcast|bcoo|location|async_dispatch|mtls"
+    "|raise_on|cpp_shard_args"
 )
 
 #: Flags of XLA that change no result, or that options of a run set: how many devices a CPU has,

@@ -1,8 +1,8 @@
 """Repetition of the run of a result: `reproduce`, and `python -m jaxdl.reproduce RESULT`.
 
-The contents of a result are not trusted. Its experiment must be one of the scripts in a directory
-that the caller names, and its options must be those of that script's Config. The caller decides
-where files are written.
+The contents of a result are not trusted. Its experiment must be one of the scripts of this copy of
+jaxdl, or of a directory that the caller names. Its options must be those of that script's Config.
+The caller decides where files are written.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from jaxdl.runs.command_line import parsed
 from jaxdl.runs.comparison import Comparison, compare_results, report
 from jaxdl.runs.directory import are_conversions, read_json
 from jaxdl.runs.options import Options, flat_options, with_options
+from jaxdl.runs.scripts import experiments_folder, script_of
 
 #: Options that are not taken from the result. They decide where files are written, and do not
 #: affect the numbers.
@@ -42,7 +43,7 @@ REQUIRED = {
 def reproduce(
     result: str | os.PathLike,
     out: str | os.PathLike | None = None,
-    experiments: str | os.PathLike = "experiments",
+    experiments: str | os.PathLike | None = None,
 ) -> Comparison:
     """Repeats the run of a result and prints the old and the new values side by side.
 
@@ -52,7 +53,8 @@ def reproduce(
     Args:
       result: `result.json` of a finished run.
       out: empty directory for the new run. None means a temporary directory.
-      experiments: directory with the script of the experiment, which is executed.
+      experiments: directory with the script of the experiment, which is executed. None means the
+        scripts of this copy of jaxdl.
 
     Returns:
       The comparison: `same`, `promise_kept`, the `level` of the promise with its `reasons`, and
@@ -67,7 +69,7 @@ def reproduce(
     if file.is_dir():
         raise InputError("result", str(file), "a result.json file, not the directory of a run")
     old = _read_stored(file)
-    script = script_of(old["experiment"], Path(experiments))
+    script = script_of(old["experiment"], Path(experiments or experiments_folder()))
     _check_settings(old["environment"])
     with tempfile.TemporaryDirectory() as temporary:
         target = expand_path(out or temporary, "out").resolve()
@@ -103,16 +105,6 @@ def _check_settings(stored: Mapping[str, Any]) -> None:
         raise InputError(
             name, now, f"{before!r}, as in the result; set the environment variable {variable}"
         )
-
-
-def script_of(name: Any, experiments: Path) -> Path:
-    """Returns the script of an experiment, which must be a file directly in the directory."""
-    known = [path.stem for path in experiments.glob("*.py") if path.stem.isidentifier()]
-    if not known:
-        raise InputError(
-            "experiments", str(experiments), "the directory of the experiments' scripts"
-        )
-    return experiments / f"{one_of('experiment', name, known)}.py"
 
 
 def command_line(script: Path, stored: Mapping[str, Any], out: str) -> list[str]:
@@ -227,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", help="empty directory for the new run; default: a temporary directory"
     )
     parser.add_argument(
-        "--experiments", default="experiments", help="directory of the experiments' scripts"
+        "--experiments", help="directory of the experiments' scripts; default: those of jaxdl"
     )
     options = vars(parser.parse_args(arguments))
     return command(lambda: int(not reproduce(**options).promise_kept))

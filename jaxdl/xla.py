@@ -1,6 +1,7 @@
 """Properties of XLA, above all on a CPU: repeated computation, compiler options, convolutions."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal
@@ -130,14 +131,25 @@ def convolutions(lowered: str) -> Literal["none", "fast", "slow"]:
     return "slow"
 
 
+@cache
 def convolution_options() -> dict[str, str]:
     """Returns compiler options for CPU programs with convolutions.
 
     XLA:CPU has two routines for a convolution. The one that is not the default is up to five times
     faster on two cores (`jaxdl/nn/convolution.py`). Matrix products keep their routine.
+
+    A jaxlib without the option gives no options and one warning per process.
     """
     fusions = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
-    return accepted_options(xla_cpu_experimental_ynn_fusion_type=fusions)
+    options = accepted_options(xla_cpu_experimental_ynn_fusion_type=fusions)
+    if not options:
+        warnings.warn(
+            f"jaxlib {jax.lib.__version__} has no compiler option"
+            " xla_cpu_experimental_ynn_fusion_type, so convolutions on a CPU may take up to five"
+            " times as long; install a version of jaxlib from constraints.txt",
+            stacklevel=2,
+        )
+    return options
 
 
 def few_threads(devices: Sequence[jax.Device]) -> bool:

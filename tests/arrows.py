@@ -126,4 +126,5 @@ ARROWS = {
         *("transfer", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},
+    "__main__": {"errors", "output", "version"},
 }

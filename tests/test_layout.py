@@ -29,7 +29,7 @@ SCRIPTS = sorted((ROOT / "experiments").rglob("*.py"))
 
 TOP = {
     *("pyproject.toml", "constraints.txt", "LICENSE"),
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff"),
     *("jaxdl", "tests", "experiments", "notebooks", "docs"),
 }
 

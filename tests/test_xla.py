@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxdl import xla
 from jaxdl.nn import Conv
 from jaxdl.xla import (
     convolution_options,
@@ -106,6 +107,15 @@ def test_one_slow_convolution_makes_a_program_slow(function, kind):
 def test_xla_has_the_compiler_option_for_convolutions():
     """Without the option, convolutions would silently take up to five times as long."""
     assert convolution_options()
+
+
+def test_a_jaxlib_without_the_option_gives_one_warning(monkeypatch):
+    convolution_options.cache_clear()
+    monkeypatch.setattr(xla, "accepted_options", lambda **options: {})
+    with pytest.warns(UserWarning, match="^jaxlib .* has no compiler option .*; install ") as found:
+        assert convolution_options() == convolution_options() == {}
+    assert len(found) == 1
+    convolution_options.cache_clear()
 
 
 def test_several_devices_of_a_cpu_share_a_few_threads():

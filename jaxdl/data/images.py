@@ -157,10 +157,10 @@ def prepare_command(name: str, data_dir: str) -> str:
 
     Example:
       >>> prepare_command("cifar10", "/data")
-      "pip install -e '.[tfds]' && python -m jaxdl.data.prepare cifar10 --data-dir /data"
+      "pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare cifar10 --data-dir /data"
     """
     return (
-        f"pip install -e '.[tfds]' && python -m jaxdl.data.prepare {shlex.quote(name)}"
+        f"pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare {shlex.quote(name)}"
         f" --data-dir {shlex.quote(data_dir)}"
     )
 

@@ -152,8 +152,7 @@ def _scan(graph: Graph, eqn: Any, inputs: list[Value]) -> list[Value]:
     p = eqn.params
     invars = p["jaxpr"].jaxpr.invars
     outvars = p["jaxpr"].jaxpr.outvars
-    first = p["num_consts"]
-    carries = p["num_carry"]
+    first, carries = _loop_counts(p)
     shapes = [v.aval.shape for v in eqn.invars]
     arrays = [graph.full(x, shape) for x, shape in zip(inputs[first:], shapes[first:], strict=True)]
     body = graph.body()
@@ -187,6 +186,15 @@ def _scan(graph: Graph, eqn: Any, inputs: list[Value]) -> list[Value]:
         num_scan_inputs=scanned,
         **directions,
     )
+
+
+def _loop_counts(parameters: Mapping[str, Any]) -> tuple[int, int]:
+    """Returns the number of constants and of carries of a scan."""
+    if "ft_in" not in parameters:
+        return parameters["num_consts"], parameters["num_carry"]
+    # JAX 0.12 has the inputs in groups: constants, carries, and arrays with steps.
+    constants, carries, _ = parameters["ft_in"].unpack()
+    return len(constants), len(carries)
 
 
 def described(value: Value) -> Any:

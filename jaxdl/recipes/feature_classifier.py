@@ -279,8 +279,7 @@ def _finished(out: Path, data: str) -> tuple[dict[str, Any], FeatureClassifierOp
     raise InputError(
         "feature_classifier",
         str(out),
-        "the directory of a finished run of "
-        f"python experiments/feature_classifier.py --data {data}",
+        f"the directory of a finished run of jaxdl run feature_classifier --data {data}",
     )
 
 

@@ -42,7 +42,7 @@ BAD = [
         "--feature-classifier nowhere",
         "feature_classifier: got 'nowhere', "
         "allowed: the directory of a finished run of "
-        "python experiments/feature_classifier.py --data digits",
+        "jaxdl run feature_classifier --data digits",
     ),
     ("vae", "--latent 0", "latent: got 0, allowed: at least 1"),
     (

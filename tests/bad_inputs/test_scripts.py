@@ -198,7 +198,7 @@ def test_a_set_that_is_not_available_offline(tmp_path):
     assert reading == f"reading kmnist from {data_dir} into the cache ..."
     assert line.startswith("error: kmnist: ")
     prepare = f"python -m jaxdl.data.prepare kmnist --data-dir {data_dir}"
-    assert line.endswith(f"run: pip install -e '.[tfds]' && {prepare}")
+    assert line.endswith(f"run: pip install 'jaxdl[tfds]' && {prepare}")
     assert not data_dir.exists()
     assert not list(Path().iterdir())
 

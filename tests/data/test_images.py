@@ -187,7 +187,7 @@ def test_an_unavailable_set_is_reported_with_the_command_that_prepares_it(
         prepare.prepare(name, str(tmp_path))
     assert str(raised.value) == (
         f"{name}: not prepared in {tmp_path}; on a machine with TensorFlow and a network, run:"
-        f" pip install -e '.[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
+        f" pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare {name} --data-dir {tmp_path}"
     )
 
 

@@ -69,7 +69,7 @@ def test_an_unavailable_text_is_reported_with_the_command_that_prepares_it(tmp_p
         prepare.prepare("tiny_shakespeare", str(tmp_path), text=True)
     assert str(raised.value) == (
         f"tiny_shakespeare: not prepared in {tmp_path}; on a machine with TensorFlow and a network,"
-        " run: pip install -e '.[tfds]' && python -m jaxdl.data.prepare tiny_shakespeare"
+        " run: pip install 'jaxdl[tfds]' && python -m jaxdl.data.prepare tiny_shakespeare"
         f" --data-dir {tmp_path} --text"
     )
 

@@ -165,7 +165,7 @@ def test_noise_depends_on_the_seed_alone():
 
 
 def test_missing_classifiers_other_data_and_changed_files_are_refused(tmp_path):
-    script = "python experiments/feature_classifier.py"
+    script = "jaxdl run feature_classifier"
     with pytest.raises(
         InputError, match=rf"classifier: got '.*nowhere', allowed: .* {script} --data digits"
     ):
