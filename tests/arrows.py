@@ -126,4 +126,6 @@ ARROWS = {
         *("transfer", "wrappers"),
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},
+    "compare": {"data", "errors", "output", "plots", "runs"},
+    "report": {"compare", "data", "errors", "output", "plots", "runs"},
 }
