@@ -10,14 +10,13 @@ import numpy as np
 
 from jaxdl.errors import InputError
 from jaxdl.plots.curves import (
-    RATE,
     Records,
     label_steps,
     members,
     series,
     set_logarithmic,
 )
-from jaxdl.plots.page import GREY, PALETTE, page, plain
+from jaxdl.plots.page import GREY, PALETTE, font_size, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,8 +162,10 @@ def shared_metrics(runs: Mapping[str, Records]) -> list[str]:
         lines = [part for part in parts if all(names.count(part) > 1 for names in present)]
         found += (lines or parts)[:1]
     if not found:
-        trained = [name for name in common if name.startswith("train/") and name != RATE]
-        found = [name for name in trained if _member(name) is None][:2]
+        trained = [name for name in common if name.startswith("train/")]
+        found = [
+            name for name in trained if _member(name) is None and not name.endswith("learning_rate")
+        ][:2]
     if not found:
         raise InputError("runs", sorted(runs), "runs that have a metric of training in common")
     return found
@@ -187,7 +188,9 @@ def best_run(values: Mapping[str, float], metric: str) -> str | None:
 
 def is_ranked(metric: str) -> bool:
     """Returns True for a metric of which it is clear that small or large values are better."""
-    return metric.endswith((*LARGEST, "loss", "perplexity")) and "generator" not in metric
+    # The loss of an adversary is smallest where the other network fails.
+    adversarial = "generator" in metric or "discriminator" in metric
+    return metric.endswith((*LARGEST, "loss", "perplexity")) and not adversarial
 
 
 def _draw_runs(ax: "Axes", runs: Mapping[str, Records], metric: str) -> None:
@@ -222,7 +225,7 @@ def _draw_runs(ax: "Axes", runs: Mapping[str, Records], metric: str) -> None:
         if is_ranked(metric):
             title = f"{words}: best {value_words(metric, last[best])}, {shortened(best)}"
             _mark(ax, runs[best], metric)
-    ax.set_title(plain(title))
+    ax.set_title(plain(title), fontsize=font_size(4.6, len(title), 10.0))
     label_steps(ax, [record for records in runs.values() for record in records])
 
 
