@@ -20,6 +20,8 @@ COMMANDS = {
     "predict": ("jaxdl.predict", "apply a trained network to files"),
     "export": ("jaxdl.export.__main__", "write a trained network for other programs"),
     "reproduce": ("jaxdl.reproduce", "repeat a run and compare the results"),
+    "compare": ("jaxdl.compare", "print and draw what differs between runs"),
+    "report": ("jaxdl.report", "write runs as one page"),
     "prepare": ("jaxdl.data.prepare", "prepare a set of TensorFlow Datasets"),
 }
 

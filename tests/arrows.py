@@ -127,4 +127,6 @@ ARROWS = {
     },
     "reproduce": {"data", "environment", "errors", "output", "runs"},
     "__main__": {"errors", "output", "version"},
+    "compare": {"data", "errors", "output", "plots", "runs"},
+    "report": {"compare", "data", "errors", "output", "plots", "runs"},
 }

@@ -40,6 +40,7 @@ from jaxdl.plots.classic import (
     kmeans_steps,
 )
 from jaxdl.plots.clips import film, film_gif, pictures_gif, prediction_titles
+from jaxdl.plots.comparison import comparison_curves, records_by_member, sweep_curves
 from jaxdl.plots.convolution import convolution_backward
 from jaxdl.plots.curves import draw_curves, gan_curves, learning_curves, overview
 from jaxdl.plots.decisions import decision_map, draw_decision_map
@@ -101,6 +102,7 @@ __all__ = [
     "best_stop",
     "board_rows",
     "capacity_curves",
+    "comparison_curves",
     "completions",
     "computation_gif",
     "computation_graph",
@@ -179,6 +181,7 @@ __all__ = [
     "rate_curve",
     "reach_maps",
     "reconstructions",
+    "records_by_member",
     "reliability_diagram",
     "return_curves",
     "roc_curves",
@@ -190,6 +193,7 @@ __all__ = [
     "spectra",
     "spread_bars",
     "sums_by_position",
+    "sweep_curves",
     "text_heatmap",
     "text_predictions",
     "tolerance_maps",

@@ -112,7 +112,7 @@ def _draw_panel(ax: "Axes", records: Records, title: str, lines: Mapping[str, st
         _draw_line(ax, steps, values, color, label)
         final.append(f"{values[-1]:.3g}".replace("-", "−"))
     ax.set_title(f"{title}: {' and '.join(final)}")
-    _label_steps(ax, records)
+    label_steps(ax, records)
     _draw_legend(ax)
 
 
@@ -172,9 +172,9 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
     if name == "accuracy":
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     elif len(values) and values.min() > 0 and values.max() > 20 * values.min():
-        _set_logarithmic(ax, values.max() / values.min())
+        set_logarithmic(ax, values.max() / values.min())
     ax.set_title(title)
-    _label_steps(ax, records)
+    label_steps(ax, records)
     _draw_legend(ax)
 
 
@@ -231,7 +231,7 @@ def _draw_legend(ax: "Axes") -> None:
     )
 
 
-def _set_logarithmic(ax: "Axes", ratio: float) -> None:
+def set_logarithmic(ax: "Axes", ratio: float) -> None:
     """Sets a logarithmic scale for values whose largest one is `ratio` times the smallest."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
@@ -241,7 +241,7 @@ def _set_logarithmic(ax: "Axes", ratio: float) -> None:
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
-def _label_steps(ax: "Axes", records: Records) -> None:
+def label_steps(ax: "Axes", records: Records) -> None:
     """Sets limits, ticks and label of the axis of steps."""
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
@@ -261,7 +261,7 @@ def _draw_rate(ax: "Axes", records: Records) -> None:
     ax.set_ylim(0, 1.15 * highest)
     ax.set_yticks([0, highest], labels=["0", f"{highest:.2g}"])
     ax.set_title("learning rate", fontsize=8)
-    _label_steps(ax, records)
+    label_steps(ax, records)
 
 
 def overview(

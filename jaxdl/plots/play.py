@@ -1,15 +1,13 @@
 """A page on which one plays a game beside or against a table of values, in one file."""
 
-import html
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jaxdl.errors import InputError, one_of
+from jaxdl.plots.html_page import html_page
 
 #: Games that the page has rules for.
 GAMES = ("flippers", "tic_tac_toe")
@@ -76,17 +74,4 @@ def play_page(
         str(index): [None if value is None else round(float(value), 6) for value in row]
         for index, row in values.items()
     }
-    template = resources.files("jaxdl.plots").joinpath("play.html").read_text(encoding="utf-8")
-    # No text can end the element of the script.
-    stored = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    # The place of the title comes first, so neither text is taken for a place.
-    page = template.replace("{{data}}", stored, 1).replace("{{title}}", html.escape(title), 1)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
+    return html_page("play.html", data, title, path)

@@ -30,9 +30,9 @@ def print_result(result: Mapping[str, Any], out: Path) -> None:
     deviations = result.get("metrics_std", {})
     print()
     for name, value in result["metrics"].items():
-        text = _formatted(name, value)
+        text = formatted(name, value)
         if name in deviations:
-            text += f" ± {_formatted(name, deviations[name])}"
+            text += f" ± {formatted(name, deviations[name])}"
         print(f"{one_line(name):<22} {text}")
     seconds = result["seconds"]
     rate = result["throughput"]["examples_per_second"]
@@ -60,8 +60,13 @@ def print_result(result: Mapping[str, Any], out: Path) -> None:
     print(f"{'result':<22} {out / 'result.json'}")
 
 
-def _formatted(name: str, value: Any) -> str:
-    """Returns a metric as text: accuracies in percent, others with four decimals."""
+def formatted(name: str, value: Any) -> str:
+    """Returns a metric as text: accuracies in percent, others with four decimals.
+
+    Example:
+      >>> formatted("test/accuracy", 0.5), formatted("test/loss", 0.5)
+      ('50.00 %', '0.5000')
+    """
     if name.endswith("accuracy"):
         return f"{100 * float(value):.2f} %"
     return decimals(float(value))
