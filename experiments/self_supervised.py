@@ -26,8 +26,8 @@ standard deviation, in 310 s of processor time:
     patch: fine-tuned             93.0 %
 
 On the digits no task without labels helps: 100 labels suffice. On MNIST the probe of turned images
-gains 5.5 to 7.5 points over a training from scratch in each seed. The same random changes of the 100
-labelled images gain more, 9.3 points, without any further image.
+gains 5.5 to 7.5 points over a training from scratch in each seed. The same random changes of the
+100 labelled images gain more, 9.3 points, without any further image.
 
 The turn of some digits is ambiguous: a 0, 1 or 8 looks alike upside down. Of the turns of new
 digits 95.3 % are recognised: 86 % of 0, 89 % of 1, 83 % of 8, and over 98 % of the others. A 6
