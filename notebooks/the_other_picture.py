@@ -150,7 +150,8 @@ def cycle_loss(params, extra, batch, key, *, train):
     def go(name, x):
         return unet.apply({"params": params[name]}, x, train=train)
 
-    a, b = batch["input_a"], batch["input_b"]
+    a = batch["input_a"]
+    b = batch["input_b"]
     each = error(a, go("back", go("forth", a))) + error(b, go("forth", go("back", b)))
     loss = metrics.total(each)
     return loss, (extra, {"loss": loss})
@@ -197,7 +198,9 @@ show(
     {"thin": thin, "there": middle, "back": again, "truth": thick},
     f"cycle and discriminators: likeness of 'there' to the truth {judged_likeness:.2f}",
 )
-print(f"likeness (SSIM): {likeness:.2f} by the cycle alone, {judged_likeness:.2f} with discriminators")
+print(
+    f"likeness (SSIM): {likeness:.2f} by the cycle alone, {judged_likeness:.2f} with discriminators"
+)
 assert judged_likeness > likeness + 0.3
 
 # %% [markdown]
