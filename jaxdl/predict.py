@@ -6,18 +6,19 @@
     python -m jaxdl.predict runs/sentiment "a good film" "a bad film"
     python -m jaxdl.predict runs/text "the first words" --length 200
     python -m jaxdl.predict runs/vae digits.npz --out reconstructions.png
+    python -m jaxdl.predict runs/pix2pix folder-of-images --out translated
+    python -m jaxdl.predict runs/pixelcnn folder-of-images --out nats.csv
     python -m jaxdl.predict runs/gan --samples 64 --out samples.png
     python -m jaxdl.predict vgg16.pth photo.jpg
 
 RUN is the directory of a finished run, or another one with its `model.json` and
 `weights.safetensors`, or a weights file of another library. Inputs are raw: the preprocessing of
-the training is applied.
+the training is applied. Outputs that are images become a PNG file for each input if `--out` is a
+folder, or one page if it ends in `.png`.
 """
 
 import argparse
-import csv
-import io
-import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,27 +27,28 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxdl import plots, rng
+from jaxdl import rng
 from jaxdl.applied import MAX_ROWS
 from jaxdl.data.columns import encode_rows
 from jaxdl.data.decoding import Form, decode, form_of
-from jaxdl.data.files import expand_path, write_atomically
+from jaxdl.data.files import expand_path
 from jaxdl.data.raw import RawInputs, read_inputs
-from jaxdl.errors import InputError, RunError, at_least, one_line
-from jaxdl.export.networks import conditional_classes
+from jaxdl.errors import InputError, at_least
+from jaxdl.export.networks import conditional_classes, exportable
 from jaxdl.network import Network, load
 from jaxdl.output import command
+from jaxdl.prediction_files import Form as OutputForm
+from jaxdl.prediction_files import (
+    checked_out,
+    image_paths,
+    is_folder,
+    write_images,
+    write_rows,
+    write_texts,
+)
 
-#: Endings of the files that `--out` may name.
-ENDINGS = {
-    "predict": (".csv", ".json", ".npz"),
-    "reconstruct": (".png", ".npz"),
-    "sample": (".png", ".npz"),
-    "generate": (".txt", ".json"),
-}
-
-#: Most probabilities that the terminal shows for an example.
-SHOWN = 3
+#: Functions that the command applies to inputs; a network's first one of them is used.
+APPLIED = ("nll", "predict", "reconstruct")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,36 +91,54 @@ def _run(options: argparse.Namespace) -> None:
         at_least("batch_size", options.batch_size, 1)
     network = load(expand_path(options.run, "run"), member=options.member)
     use = _use(network, options.samples)
-    out = None
-    if options.out is not None:
-        out = _checked_out(options.out, use)
+    form = _output_form(network, use)
+    out = checked_out(options.out, form)
     if use == "sample":
-        at_least("samples", options.samples, 1)
-        if options.inputs:
-            raise InputError("samples", options.samples, "no --samples, or no inputs")
-        _write_samples(network, options, out)
+        _write_samples(network, options, form, out)
         return
     raw = read_inputs(options.inputs)
     if use == "generate":
-        _write_texts(raw, _continued(network, raw, options), out)
+        write_texts(raw.values, _continued(network, raw, options), out)
         return
+    if form == "images" and out is not None and is_folder(out):
+        image_paths(raw.names, out)
     outputs = _applied(network, use, raw, options)
-    if use == "reconstruct":
-        _write_images(outputs, out, f"{len(outputs)} reconstructions")
-        return
-    _write_rows(_rows(network, raw.names, outputs), outputs, out)
+    _write(network, use, form, raw.names, outputs, out)
 
 
-def _write_samples(network: Network, options: argparse.Namespace, out: Path | None) -> None:
-    """Generates images and writes them; a conditional network shows its classes in turn."""
-    title = f"{options.samples} generated images"
+def _write_samples(
+    network: Network, options: argparse.Namespace, form: OutputForm, out: Path | None
+) -> None:
+    """Generates examples and writes them; a conditional network shows its classes in turn."""
+    count = options.samples
+    at_least("samples", count, 1)
+    if options.inputs:
+        raise InputError("samples", count, "no --samples, or no inputs")
     labels = []
     classes = conditional_classes(network)
     if classes is not None:
-        labels = [np.arange(options.samples, dtype=np.int32) % classes]
+        labels = [np.arange(count, dtype=np.int32) % classes]
+    examples = np.asarray(network.sample(rng.root(options.seed), count, *labels))
+    title = f"{count} generated images"
+    if classes is not None:
         title += f", of the {classes} classes in turn"
-    images = network.sample(rng.root(options.seed), options.samples, *labels)
-    _write_images(np.asarray(images), out, title)
+    _write(network, "sample", form, [f"sample {i}" for i in range(count)], examples, out, title)
+
+
+def _write(
+    network: Network,
+    use: str,
+    form: OutputForm,
+    names: Sequence[str],
+    outputs: np.ndarray,
+    out: Path | None,
+    title: str | None = None,
+) -> None:
+    """Writes outputs as images or as rows."""
+    if form == "images":
+        write_images(outputs, names, out, title or f"{len(outputs)} output images")
+    else:
+        write_rows(_rows(network, use, names, outputs), outputs, out)
 
 
 def _use(network: Network, samples: int | None) -> str:
@@ -130,25 +150,30 @@ def _use(network: Network, samples: int | None) -> str:
         return "sample"
     if network.task.name == "language":
         return "generate"
-    for name in ("predict", "reconstruct"):
+    for name in APPLIED:
         if name in names:
             return name
     raise InputError("samples", None, "--samples N: this network generates examples only")
 
 
-def _checked_out(name: str, use: str) -> Path:
-    """Returns the path of the output; raises unless its ending fits."""
-    path = expand_path(name, "out")
-    if path.suffix not in ENDINGS[use]:
-        raise InputError("out", name, f"a file that ends in {', '.join(ENDINGS[use])}")
-    if not path.parent.is_dir():
-        raise InputError("out", name, "a file in a directory that exists")
-    return path
+def _output_form(network: Network, use: str) -> OutputForm:
+    """Returns the form of the outputs: images are known by the shape of an example."""
+    if use == "generate":
+        return "texts"
+    if network.task.name == "classify" or use == "nll":
+        return "rows"
+    if use == "predict":
+        function, examples = exportable(network, use)[use]
+        shape = jax.eval_shape(function, *examples).shape[1:]
+    else:
+        shape = network.fields["input"].shape
+    if len(shape) == 3 and shape[-1] in (1, 3):
+        return "images"
+    return "rows"
 
 
 def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Namespace) -> np.ndarray:
     """Returns the outputs for all inputs, in parts, with progress on a terminal."""
-    function = getattr(network, use)
     if raw.kind == "texts" and network.preprocessing.text is None:
         allowed = f"{_wanted(network)}; this network reads no texts"
         raise InputError("inputs", raw.values[0][:80], allowed)
@@ -157,7 +182,7 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     parts = []
     done = 0
     for part in _parts(network, raw, options):
-        parts.append(np.asarray(function(part, batch_size=options.batch_size)))
+        parts.append(_outputs(network, use, part, options.batch_size))
         done += len(parts[-1])
         if sys.stderr.isatty() and len(raw.names) > len(parts[0]):
             print(f"\r{done:,} of {len(raw.names):,}", end="", file=sys.stderr, flush=True)
@@ -169,6 +194,16 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
         allowed = "inputs like those of the training set, and a network whose training had no NaN"
         raise InputError(f"output of {raw.names[bad.argmax()]}", "nan or infinite", allowed)
     return outputs
+
+
+def _outputs(network: Network, use: str, inputs: Any, batch_size: int | None) -> np.ndarray:
+    """Returns the outputs for some inputs; likelihoods are those of each class, if it has some."""
+    function = getattr(network, use)
+    classes = conditional_classes(network)
+    if use != "nll" or classes is None:
+        return np.asarray(function(inputs, batch_size=batch_size))
+    labels = [np.full(len(inputs), i, np.int32) for i in range(classes)]
+    return np.stack([function(inputs, each, batch_size=batch_size) for each in labels], 1)
 
 
 def _encoded_rows(network: Network, raw: RawInputs) -> RawInputs:
@@ -225,8 +260,12 @@ def _form(network: Network) -> Form:
     return Form(shape[0], shape[1], shape[2], bits=16)
 
 
-def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[dict[str, Any]]:
+def _rows(
+    network: Network, use: str, names: Sequence[str], outputs: np.ndarray
+) -> list[dict[str, Any]]:
     """Returns one dictionary for each example: its name, and what was predicted."""
+    if use == "nll":
+        return _likelihood_rows(network, names, outputs)
     if network.task.name != "classify":
         flat = outputs.reshape(len(outputs), -1)
         columns = [f"output_{i}" for i in range(flat.shape[1])]
@@ -250,53 +289,24 @@ def _rows(network: Network, names: Sequence[str], outputs: np.ndarray) -> list[d
     return rows
 
 
-def _write_rows(rows: list[dict[str, Any]], outputs: np.ndarray, out: Path | None) -> None:
-    """Writes predictions as CSV, JSON or arrays, or prints the most likely classes."""
-    if out is None:
-        for row in rows:
-            shown = list(row.items())
-            if "label" in row:
-                # The label of one class is the most likely one, which is shown already.
-                first = int("probability" in row)
-                places = 2 + first
-                others = sorted(shown[places:], key=lambda each: -each[1])
-                shown = shown[:places] + others[first:SHOWN]
-            print("  ".join(one_line(_shown(*each)) for each in shown))
-        return
-    if out.suffix == ".npz":
-        _write_arrays(out, output=outputs, input=np.array([row["input"] for row in rows]))
-        return
-    text = json.dumps(rows, indent=1) + "\n"
-    if out.suffix == ".csv":
-        stream = io.StringIO(newline="")
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text = stream.getvalue()
-    _write_text(out, text)
-
-
-def _shown(name: str, value: Any) -> str:
-    """Returns one part of a printed prediction."""
-    if name in ("input", "label"):
-        return str(value) or "no class"
-    if name.startswith("p"):
-        number = f"{100 * value:.1f} %"
-        return number if name == "probability" else f"({name[2:-1]} {number})"
-    return f"{value:.6g}"
-
-
-def _write_images(images: np.ndarray, out: Path | None, title: str) -> None:
-    """Writes a grid of images, or their numbers."""
-    if out is None:
-        raise InputError("out", None, "--out with a file that ends in .png or .npz")
-    if out.suffix == ".npz":
-        _write_arrays(out, output=images)
-    else:
-        if images.ndim != 4:
-            raise InputError("out", out.name, "a file that ends in .npz; these are no images")
-        plots.image_grid(images, out, title=title)
-    print(out)
+def _likelihood_rows(
+    network: Network, names: Sequence[str], outputs: np.ndarray
+) -> list[dict[str, Any]]:
+    """Returns -log p of each image, and the class under which a conditional network's is least."""
+    per_pixel = 1 / (math.prod(network.fields["input"].shape) * math.log(2))
+    if outputs.ndim == 1:
+        return [
+            {"input": name, "nats": nats, "bits_per_pixel": nats * per_pixel}
+            for name, nats in zip(names, outputs.tolist(), strict=True)
+        ]
+    classes = network.classes or tuple(map(str, range(outputs.shape[1])))
+    rows = []
+    for name, nats in zip(names, outputs.tolist(), strict=True):
+        best = int(np.argmin(nats))
+        row = {"input": name, "label": classes[best], "nats": nats[best]}
+        row["bits_per_pixel"] = nats[best] * per_pixel
+        rows.append(row | {f"nats({c})": n for c, n in zip(classes, nats, strict=True)})
+    return rows
 
 
 def _continued(network: Network, raw: RawInputs, options: argparse.Namespace) -> list[str]:
@@ -321,36 +331,6 @@ def _continued(network: Network, raw: RawInputs, options: argparse.Namespace) ->
         )
         texts.append(vocabulary.decode(np.asarray(tokens[0])))
     return texts
-
-
-def _write_texts(raw: RawInputs, texts: list[str], out: Path | None) -> None:
-    """Writes or prints each text with its continuation."""
-    joined = [f"{text}|{more}" for text, more in zip(raw.values, texts, strict=True)]
-    if out is None:
-        print("\n".join(joined))
-    elif out.suffix == ".json":
-        rows = [
-            {"input": text, "continuation": more}
-            for text, more in zip(raw.values, texts, strict=True)
-        ]
-        _write_text(out, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    else:
-        _write_text(out, "\n".join(joined) + "\n")
-
-
-def _write_text(out: Path, text: str) -> None:
-    try:
-        write_atomically(out, text)
-    except OSError as error:
-        raise RunError(f"{out} cannot be written: {error.strerror}") from None
-    print(out)
-
-
-def _write_arrays(out: Path, **arrays: np.ndarray) -> None:
-    try:
-        np.savez(out, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise RunError(f"{out} cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -94,7 +94,10 @@ ARROWS = {
         *("updates", "core", "data", "errors", "functions", "models", "network", "output", "tasks"),
         *("version", "weights"),
     },
-    "predict": {"applied", "data", "errors", "export", "network", "output", "plots", "rng"},
+    "prediction_files": {"data", "errors", "plots"},
+    "predict": {
+        *("applied", "data", "errors", "export", "network", "output", "prediction_files", "rng"),
+    },
     "runs": {
         *("core", "data", "environment", "errors", "output", "plots", "rng", "saving"),
         *("selection", "tasks", "training", "weights"),

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -14,17 +15,24 @@ from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.tables import load_table
 from jaxdl.models import MLP, Autoencoder, Conditional, OneHot, Reshaped, SequenceNet
+from jaxdl.plots.images import unit_range
 from jaxdl.predict import main
 
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (30, 6, 5, 1), np.uint8)
 NAMES = ("cat", "dog", "owl")
+#: Number of optimizers of a task; 1 for the others.
+OPTIMIZERS = {"gan": 2, "translate_unpaired": 2, "q_table": 0}
 
 
 def saved(directory, task, data, steps=2):
-    optimizers = [optax.adam(0.01)] * {"gan": 2, "q_table": 0}.get(task.name, 1)
+    optimizers = [optax.adam(0.01)] * OPTIMIZERS.get(task.name, 1)
     net = jaxdl.learner(task.init, *task.updates(*optimizers))
-    state = jaxdl.train(net, data, key=jaxdl.root(0), steps=steps, batch_size=8)
+    if steps:
+        state = jaxdl.train(net, data, key=jaxdl.root(0), steps=steps, batch_size=8)
+    else:
+        batch = {name: array[:2] for name, array in data.arrays.items()}
+        state = jax.jit(net.init)(jaxdl.root(0), batch)
     jaxdl.save(directory, task, state, data)
     return jaxdl.load(directory)
 
@@ -259,9 +267,102 @@ def test_images_are_reconstructed_and_generated(tmp_path, capsys):
         assert picture.width > 50
     capsys.readouterr()
     assert main([str(tmp_path / "gan"), "--samples", "7"]) == 2
-    assert "allowed: --out with a file that ends in .png or .npz" in capsys.readouterr().err
+    assert (
+        "allowed: --out with a file that ends in .png, .npz, or a folder" in capsys.readouterr().err
+    )
     assert main([str(tmp_path / "gan"), str(tmp_path / "x.npz")]) == 2
     assert "--samples N" in capsys.readouterr().err
+
+
+def pairs_of(networks):
+    """Returns a translation without pairs if there are several networks, else one with pairs."""
+    x = PIXELS / np.float32(255)
+    data = Dataset({"input": x, "target": 1 - x}, "pairs")
+    if len(networks) == 1:
+        return jaxdl.tasks.translate(*networks), data
+    both = jaxdl.data.paired(data, Dataset({"input": 1 - x}, "negatives"))
+    return jaxdl.tasks.translate_unpaired(*networks, pool=2), both
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_a_translated_image_has_the_name_of_its_input(tmp_path, networks, capsys):
+    modules = [Reshaped(MLP((4,), 30), (6, 5, 1)), MLP((4,), 1)][:networks]
+    network = saved(tmp_path / "run", *pairs_of(modules), steps=0)
+    for i, name in enumerate(["cat/one.png", "cat/two.jpeg.png", "dog/one.png"]):
+        path = tmp_path / "folder" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PIXELS[i, ..., 0]).save(path)
+    # Outputs outside [0, 1] are scaled for pictures.
+    outputs = network.predict(PIXELS[:3])
+    expected = np.round(255 * unit_range(outputs))
+    arguments = [str(tmp_path / "run"), str(tmp_path / "folder"), "--out"]
+    assert main([*arguments, str(tmp_path / "translated")]) == 0
+    assert lines(capsys) == [str(tmp_path / "translated")]
+    for i, name in enumerate(["cat/one.png", "cat/two.jpeg.png", "dog/one.png"]):
+        with Image.open(tmp_path / "translated" / name) as picture:
+            np.testing.assert_allclose(np.asarray(picture), expected[i, ..., 0], atol=1)
+    assert len(list((tmp_path / "translated").rglob("*.*"))) == 3
+    assert main([*arguments, str(tmp_path / "out.npz")]) == 0
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_allclose(arrays["output"], outputs, atol=1e-6)
+    assert main([*arguments, str(tmp_path / "page.png")]) == 0
+    for out, message in (
+        ("out.csv", "out.csv', allowed: a file that ends in .png, .npz, or a folder"),
+        ("folder", "allowed: another folder; "),
+        ("none/translated", "in a directory that exists"),
+    ):
+        assert main([*arguments, str(tmp_path / out)]) == 2
+        assert message in capsys.readouterr().err
+    assert main(arguments[:2]) == 2
+    assert "allowed: --out with a file" in capsys.readouterr().err
+
+
+def test_rows_of_an_array_become_numbered_images(tmp_path):
+    task = jaxdl.tasks.reconstruct(Autoencoder(MLP((4,), 2), Reshaped(MLP((4,), 30), (6, 5, 1))))
+    saved(tmp_path / "run", task, Dataset({"input": PIXELS / np.float32(255)}, "a"), steps=0)
+    np.savez(tmp_path / "x.npz", x=PIXELS[:2])
+    arguments = [str(tmp_path / "run"), str(tmp_path / "x.npz"), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["row 0.png", "row 1.png"]
+
+
+def test_reconstructed_numbers_are_rows(tmp_path, capsys):
+    x = RANDOM.normal(size=(20, 3)).astype(np.float32)
+    task = jaxdl.tasks.reconstruct(Autoencoder(MLP((4,), 2), MLP((4,), 3)))
+    network = saved(tmp_path / "run", task, Dataset({"input": x}, "numbers"), steps=0)
+    np.savez(tmp_path / "x.npz", x=x[:1])
+    assert main([str(tmp_path / "run"), str(tmp_path / "x.npz")]) == 0
+    expected = [f"{value:.6g}" for value in network.reconstruct(x[:1])[0].tolist()]
+    assert lines(capsys) == ["  ".join(["row 0", *expected])]
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_an_autoregressive_model_gives_likelihoods(tmp_path, classes, capsys):
+    label = (np.arange(30) % 3).astype(np.int32)
+    x = PIXELS / np.float32(255)
+    data = Dataset({"input": x, "label": label}, "a", 3, class_names=NAMES)
+    model = jaxdl.models.PixelCNN((6, 5), features=3, layers=1, first_size=3, classes=classes)
+    network = saved(tmp_path / "run", jaxdl.tasks.autoregressive(model), data, steps=0)
+    Image.fromarray(PIXELS[3, ..., 0]).save(tmp_path / "a.png")
+    arguments = [str(tmp_path / "run"), str(tmp_path / "a.png")]
+    assert main([*arguments, "--out", str(tmp_path / "out.json")]) == 0
+    (row,) = json.loads((tmp_path / "out.json").read_text())
+    name = row["input"]
+    if classes is None:
+        nats = float(network.nll(x[3:4])[0])
+        assert set(row) == {"input", "nats", "bits_per_pixel"}
+    else:
+        each = network.nll(np.repeat(x[3:4], 3, 0), np.arange(3, dtype=np.int32))
+        nats = each.min()
+        assert row["label"] == NAMES[each.argmin()]
+        np.testing.assert_allclose([row[f"nats({c})"] for c in NAMES], each, rtol=1e-5)
+        name += f"  {row['label']}"
+    assert row["nats"] == pytest.approx(nats, rel=1e-5)
+    assert row["bits_per_pixel"] == pytest.approx(nats / np.log(2) / 30, rel=1e-5)
+    capsys.readouterr()
+    assert main(arguments) == 0
+    numbers = f"{row['nats']:.6g} nats  {row['bits_per_pixel']:.6g} bits per pixel"
+    assert lines(capsys) == [f"{name}  {numbers}"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sound: mu-law coding, `.wav` files, and generated sounds whose entropy is known."""
 
+import io
 import math
 import os
 import wave
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxdl.data.files import expand_path, write_atomically
 from jaxdl.errors import InputError, at_least, in_range
 
 #: Samples per second of the generated sounds.
@@ -207,8 +209,8 @@ def write_wav(
       The path.
 
     Raises:
-      InputError: samples of another shape, or that are not finite, a rate below 1, or a folder that
-        does not exist.
+      InputError: samples of another shape, or that are not finite, a rate below 1, a folder that
+        does not exist, or a file that cannot be written.
 
     Example:
       >>> import tempfile
@@ -222,15 +224,21 @@ def write_wav(
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise InputError("samples", list(samples.shape), "finite numbers [T] in [-1, 1]")
     at_least("rate", rate, 1)
-    path = Path(path)
+    path = expand_path(path, "path")
     if not path.parent.is_dir():
         raise InputError("path", str(path), f"a file in a folder that exists; create {path.parent}")
     scaled = np.round(samples.clip(-1, 1) * 32767).astype("<i2")
-    with wave.open(str(path), "wb") as file:
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(scaled.tobytes())
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        allowed = f"a file that can be written ({error.strerror}); write another path"
+        raise InputError("path", str(path), allowed) from None
     return path
 
 

@@ -1,5 +1,6 @@
 """Sound: mu-law levels, entropies against samples, and `.wav` files."""
 
+import errno
 import wave
 
 import numpy as np
@@ -80,6 +81,25 @@ def test_files_of_another_format_are_refused_in_one_line(tmp_path):
             read_wav(path)
     with pytest.raises(InputError, match="there is no such file"):
         read_wav(tmp_path / "missing.wav")
+
+
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, monkeypatch):
+    write_wav(tmp_path / "a.wav", np.ones(3))
+    before = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "folder.wav").mkdir()
+    with pytest.raises(InputError, match=r"folder.wav', allowed: .* \(Is a directory\); write ano"):
+        write_wav(tmp_path / "folder.wav", np.zeros(2))
+    with pytest.raises(InputError, match="File name too long"):
+        write_wav(tmp_path / ("a" * 300), np.zeros(2))
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refused)
+    with pytest.raises(InputError, match=r"a.wav', allowed: .* \(Permission denied\); write"):
+        write_wav(tmp_path / "a.wav", np.zeros(2))
+    monkeypatch.undo()
+    assert (tmp_path / "a.wav").read_bytes() == before
 
 
 @pytest.mark.parametrize("lost", [1, 2, 7])
