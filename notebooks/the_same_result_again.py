@@ -10,10 +10,10 @@
 # %% [markdown]
 # # The same result again
 #
-# A number that nobody can get again is an anecdote. This notebook trains one small network again
-# and again: from the same seed, after an interruption, beside other seeds, in another process, and
-# on four devices. Each time it compares every bit. One prediction about interruptions is wrong, and
-# is repaired. It takes less than a minute on two cores.
+# A result has to come out the same again, or it is no result. This notebook trains one small
+# network many times: from the same seed, after an interruption, beside other seeds, in another
+# process, and on four devices. Each time it compares every bit. One prediction about interruptions
+# is wrong, and is repaired. It takes less than a minute on two cores.
 
 # %%
 import contextlib
@@ -164,8 +164,8 @@ assert all(losses[step] == loss for step, loss in losses_resumed.items())
 # %% [markdown]
 # ## Several seeds, and a comparison
 #
-# One seed says little about a choice, such as dropout. Eight seeds in one program cost less than
-# eight runs, and each has the bits of its run alone.
+# One seed is not enough to compare two choices, such as with and without dropout. Eight seeds in
+# one program cost less than eight runs, and each has the bits of its run alone.
 
 # %%
 SEEDS = range(8)
@@ -276,8 +276,9 @@ assert max(values.max() for values in differences.values()) < 1e-4
 
 # %% [markdown]
 # It stays as small as rounding in this network. In a deep one it can grow within twenty steps, and
-# `docs/reproducibility.md` has examples. Data, batches and dropout masks are the same. That is the strategy `sharded`, in which the program computes with the whole batch. `pmap` gives each
-# device a program of its own. Its masks are drawn per device, so it is another run, and not a worse
+# `docs/reproducibility.md` has examples. Data, batches and dropout masks are the same. That is the
+# strategy `sharded`, in which the program computes with the whole batch. With `pmap` each device
+# has a separate program. It draws a mask for each device, so it is another run, and not a worse
 # one:
 
 # %%

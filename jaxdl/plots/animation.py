@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxdl.errors import at_least, in_range
 from jaxdl.plots.clips import write_gif
-from jaxdl.plots.page import STYLE
+from jaxdl.plots.page import STYLE, stamp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,6 +63,7 @@ def animation(
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         change = prepare(figure)
+        stamp(figure)
         for i in range(frames):
             change(i)
             canvas.draw()

@@ -1,6 +1,7 @@
 """The style of all figures, and the context manager that writes them to files."""
 
 import contextlib
+import contextvars
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ BLUE = "#0072B2"
 RED = "#D55E00"
 GREY = "#8A8F98"
 INK = "#2B2F36"
+
+#: Text in the corner of all figures, see `stamped`.
+_STAMP: contextvars.ContextVar[str] = contextvars.ContextVar("stamp", default="")
 
 #: Arguments of a legend inside of the axes, which hides the lines behind it.
 LEGEND: dict[str, Any] = {"frameon": True, "edgecolor": "none", "framealpha": 0.9}
@@ -87,7 +91,35 @@ def page(
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=between))
         yield figure
+        stamp(figure)
         _save(figure, Path(path))
+
+
+@contextlib.contextmanager
+def stamped(text: str) -> Iterator[None]:
+    """Writes a text into the corner of all figures that are made inside a `with` statement.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as directory, stamped("20 steps only"):
+      ...     with page(Path(directory) / "line.png", 2.0, 1.0) as figure:
+      ...         _ = figure.subplots().plot([1, 2])
+      ...     [each.get_text() for each in figure.texts]
+      ['20 steps only']
+    """
+    before = _STAMP.set(text)
+    try:
+        yield
+    finally:
+        _STAMP.reset(before)
+
+
+def stamp(figure: "Figure") -> None:
+    """Writes the text of `stamped` into the lower right corner of a figure."""
+    text = _STAMP.get()
+    if text:
+        back = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        figure.text(1, 0, text, ha="right", va="bottom", fontsize=7, color=RED, bbox=back)
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from jaxdl import plots
 from jaxdl.output import log_thread_exception
+from jaxdl.plots.page import page
 from jaxdl.runs import Options, launch, run_experiment, with_options
 from jaxdl.runs.command_line import LOGGERS, _message
 from jaxdl.training.shutdown import end_if_swallowed
@@ -254,3 +255,16 @@ def test_a_call_gives_the_loggers_back(tmp_path, error):
     with pytest.raises(SystemExit):
         launch(main, Config, ["--out", str(tmp_path / "run")])
     assert [(log.propagate, log.handlers) for log in loggers] == before
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_pictures_of_a_smoke_test_are_stamped(smoke, tmp_path):
+    def main(options: Options) -> None:
+        with page(tmp_path / "line.png", 2, 1) as figure:
+            figure.subplots().plot([1, 2])
+        texts.extend(text.get_text() for text in figure.texts)
+
+    texts: list[str] = []
+    words = ["--out", str(tmp_path / "run"), *(["--smoke"] * smoke)]
+    launch(main, Options, words)
+    assert texts == ["smoke test"] * smoke
