@@ -303,10 +303,12 @@ def refuse_single_values(
     Example:
       >>> import jax.numpy as jnp
       >>> norm = nn.LayerNorm()
-      >>> with nn.intercept_methods(refuse_single_values):
-      ...     norm.init(jax.random.key(0), jnp.ones((4, 1)))
-      Traceback (most recent call last):
-      jaxdl.errors.InputError: LayerNorm: got [4, 1], allowed: 2 or more features: wider layers, ...
+      >>> try:
+      ...     with nn.intercept_methods(refuse_single_values):
+      ...         norm.init(jax.random.key(0), jnp.ones((4, 1)))
+      ... except InputError as error:
+      ...     print(error)
+      LayerNorm: got [4, 1], allowed: 2 or more features: wider layers, or no norm
     """
     module: Any = context.module
     allowed = next((text for kind, text in _ALLOWED.items() if isinstance(module, kind)), None)

@@ -219,7 +219,7 @@ def test_texts_and_arguments_that_cannot_be_encoded():
         encode_reviews(REVIEWS._replace(classes=("neg",)), VOCABULARY, 3)
     with pytest.raises(InputError, match="label rows: got 3, allowed: 4"):
         encode_reviews(REVIEWS._replace(labels=np.array([0, 1, 0])), VOCABULARY, 3)
-    with pytest.raises(InputError, match="keep: got 'lst', allowed: first, last"):
+    with pytest.raises(InputError, match="keep: got 'lst', allowed: all, first, last"):
         encode_reviews(REVIEWS, VOCABULARY, 3, "lst")
     with pytest.raises(InputError, match="length: got 0, allowed: at least 1"):
         encode_reviews(REVIEWS, VOCABULARY, 0)
