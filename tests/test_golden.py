@@ -86,7 +86,7 @@ def trainings() -> list:
     return [pytest.param(name, marks=OPTIMIZED if name in IN_CI else release) for name in NAMES]
 
 
-#: Hash of the text `english` that the stored figures were trained on, which is that of Python 3.11.7.
+#: Hash of the text `english` of Python 3.11.7, which the stored figures were trained on.
 ENGLISH = "ac6036576ba3c1cb34e34b2c778e9ec98ebecea31419f9e8e60476f0b170c4fc"
 
 
