@@ -17,18 +17,22 @@ from typing import Any
 from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError, one_line
 from jaxdl.output import command
-from jaxdl.plots.comparison import best_run, comparison_curves
+from jaxdl.plots.comparison import LARGEST, best_run, comparison_curves
 from jaxdl.runs.card import formatted
+from jaxdl.runs.options import PLACEMENT
 from jaxdl.runs.stored import StoredRun, differing_options, stored_runs
 
 #: Widest column of the table.
 WIDEST = 28
 
 #: Options that state little about a run, so labels prefer the others.
-RARELY = ("seed", "seeds", "epochs", "steps", "log_every", "save_every", "smoke")
+RARELY = ("seed", "seeds", "epochs", "steps", "log_every", "save_every", "smoke", *PLACEMENT)
 
 #: Metrics that name the best run, the first one that all finished runs have.
-RANKED = ("test/accuracy", "test/r2", "test/loss", "samples/fid_classifier", "validation/loss")
+RANKED = (
+    *("greedy_return", "test/accuracy", "test/r2", "test/loss"),
+    *("samples/fid_classifier", "validation/loss"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,15 +121,15 @@ def best_line(runs: Sequence[StoredRun]) -> str:
         if len(values) < len(finished) or best is None:
             continue
         run = next(run for run in finished if run.name == best)
-        order = "smallest"
-        if name in RANKED[:2]:
-            order = "largest"
+        order = "largest" if name.endswith(LARGEST) else "smallest"
         text = f"best: {one_line(best)}, {name} {metric_text(run, name)} ({order} of {len(values)})"
         close = [each for each in finished if each is not run and _overlaps(run, each, name)]
         if close:
             names = ", ".join(one_line(each.name) for each in close)
             text += f"; within one standard deviation: {names}"
         return text
+    if not finished:
+        return "best: not determined, as no run is finished"
     return "best: not determined, as the finished runs share no metric that orders them"
 
 
@@ -169,8 +173,10 @@ def step_text(run: StoredRun) -> str:
 
 
 def _seeds(run: StoredRun) -> str:
-    """Returns the number of seeds of a run."""
-    return str(len(run.result.get("members", [])) or run.config.get("seeds", 1))
+    """Returns the number of seeds of a run, and of its folds if it has any."""
+    folds = run.result.get("folds", 1)
+    seeds = len(run.result.get("members", [])) // folds or run.config.get("seeds", 1)
+    return f"{seeds} × {folds} folds" if folds > 1 else str(seeds)
 
 
 def metric_text(run: StoredRun, name: str) -> str:

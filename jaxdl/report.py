@@ -32,10 +32,13 @@ from jaxdl.runs.stored import StoredRun, differing_options, stored_runs
 PICTURE_BYTES = 1_500_000
 
 #: Numbers that the curves of all runs together may have.
-MOST_NUMBERS = 40_000
+MOST_NUMBERS = 30_000
 
 #: Widths, as a fraction of the original, that are tried until a picture fits.
 SCALES = (1.0, 0.75, 0.5, 0.35, 0.25, 0.1)
+
+#: Longest side in pixels that a WebP picture can have.
+LONGEST_SIDE = 16_383
 
 #: Most pixels of a picture that is decoded.
 MOST_PIXELS = 64_000_000
@@ -208,7 +211,8 @@ def pictures_of(directory: Path) -> list[Path]:
     found = [
         path
         for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in (".png", ".gif") and "checkpoints" not in path.parts
+        if path.suffix.lower() in (".png", ".gif")
+        and path.relative_to(directory).parts[0] != "checkpoints"
     ]
     found = [path for path in found if path.is_file() and not escapes_root(path, directory)]
     return sorted(found, key=_order)
@@ -244,7 +248,9 @@ def _pictures(directory: Path, files: Sequence[Path], limit: int) -> dict[str, A
     figures: dict[str, str] = {}
     damaged = []
     for file in files:
-        name = file.relative_to(directory).with_suffix("").as_posix().removeprefix("figures/")
+        name = file.relative_to(directory).as_posix().removeprefix("figures/")
+        # A film may have the name of a picture.
+        name = name.removesuffix(".png")
         uri = embedded(file, limit)
         step = step_of(file)
         if uri is None:
@@ -282,12 +288,14 @@ def embedded(path: Path, limit: int) -> str | None:
             if len(content) <= limit:
                 return _address(kind, content)
             image = picture.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+    except (OSError, ValueError, IndexError, SyntaxError, Image.DecompressionBombError):
         # These are what Pillow raises for files that are cut or changed.
         return None
     for scale in SCALES:
         width = max(1, round(scale * image.width))
         height = max(1, round(scale * image.height))
+        if max(width, height) > LONGEST_SIDE:
+            continue
         buffer = io.BytesIO()
         image.resize((width, height)).save(buffer, "WEBP", quality=80)
         if buffer.tell() <= limit:

@@ -1,12 +1,13 @@
 """Tests of `python -m jaxdl.compare`: the table, the best run, the picture, and bad calls."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxdl.compare import best_line, comparison_table, labelled, main
-from jaxdl.runs.stored import stored_runs
+from jaxdl.runs.stored import StoredRun, stored_runs
 from tests.stored import write_result, write_run
 
 
@@ -82,3 +83,22 @@ def test_bad_calls_are_one_line(runs, tmp_path, capsys):
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1
     assert main([str(runs / "a"), str(runs / "b"), *out]) == 0
+
+
+def test_folds_are_no_seeds():
+    result = {"metrics": {}, "steps": 3, "folds": 5, "members": [{}] * 10}
+    run = StoredRun("a", Path("a"), {"seeds": 2}, [], result)
+    assert "2 × 5 folds" in comparison_table([run])
+
+
+def test_agents_are_ordered_by_their_return():
+    runs = []
+    for name, reached, loss in (("a", 500.0, 0.9), ("b", 9.0, 0.1)):
+        metrics = {"test/loss": loss, "greedy_return": reached}
+        runs.append(StoredRun(name, Path(name), {}, [], {"metrics": metrics, "steps": 3}))
+    assert "best: a, greedy_return 500.0000 (largest of 2)" in comparison_table(runs)
+
+
+def test_no_run_is_finished():
+    run = StoredRun("a", Path("a"), {}, [], {})
+    assert comparison_table([run]).endswith("best: not determined, as no run is finished")

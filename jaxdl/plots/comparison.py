@@ -32,9 +32,9 @@ def comparison_curves(runs: Mapping[str, Records], path: str | os.PathLike[str])
     """Draws the curves of several runs: one line for each run, and the best one named.
 
     Shown are loss and accuracy of the validation, or of training if a run has fewer than two
-    validations. Runs
-    without a loss, such as GANs, show the first two metrics that all of them have. Several seeds
-    are a band from the smallest to the largest value around their mean.
+    validations. Agents show their return. Runs without a loss, such as GANs, show the first two
+    metrics that all of them have. Several seeds are a band from the smallest to the largest value
+    around their mean.
 
     Args:
       runs: records of each run by its name, as `read_metrics` returns them. Runs without records
@@ -115,18 +115,15 @@ def records_by_member(records: Records, labels: Sequence[str]) -> dict[str, list
     tails = {tail for record in records for tail in map(_member, record) if tail is not None}
     if records and tails != set(range(len(labels))):
         raise InputError("labels", f"{len(labels)} labels", f"one for each of {len(tails)} members")
-    return {
-        label: [
-            {"step": record["step"]}
-            | {
-                name.rsplit("/", 1)[0]: value
-                for name, value in record.items()
-                if _member(name) == i
-            }
-            for record in records
-        ]
-        for i, label in enumerate(labels)
-    }
+    found: dict[str, list[dict[str, float]]] = {label: [] for label in labels}
+    for record in records:
+        for label in labels:
+            found[label].append({"step": record["step"]})
+        for name, value in record.items():
+            member = _member(name)
+            if member is not None:
+                found[labels[member]][-1][name.rsplit("/", 1)[0]] = value
+    return found
 
 
 def _member(name: str) -> int | None:
@@ -155,12 +152,13 @@ def shared_metrics(runs: Mapping[str, Records]) -> list[str]:
     common = list(dict.fromkeys(present[0]))
     common = [name for name in common if all(name in names for names in present[1:])]
     found = []
-    for name in ("loss", "accuracy"):
+    for name in ("greedy_return", "loss", "accuracy"):
         parts = [f"{part}/{name}" for part in ("validation", "train")]
         parts = [part for part in parts if part in common]
         # A single validation is no line, so training is shown then.
         lines = [part for part in parts if all(names.count(part) > 1 for names in present)]
         found += (lines or parts)[:1]
+    found = found[:2]
     if not found:
         trained = [name for name in common if name.startswith("train/")]
         found = [

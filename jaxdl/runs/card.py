@@ -43,6 +43,7 @@ def print_result(result: Mapping[str, Any], out: Path) -> None:
     if result.get("flops_per_step"):
         millions = result["flops_per_step"] / 1e6
         print(f"{'operations':<22} {millions:,.1f} million in a step, of floating point")
+    if (out / "profile").is_dir():
         print(f"{'trace':<22} {out / 'profile'}, for XProf and Perfetto")
     if result.get("learning_rate") is not None:
         print(f"{'last learning rate':<22} {result['learning_rate']:.3g}")

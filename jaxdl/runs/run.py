@@ -181,7 +181,7 @@ class Run(Generic[C_co]):
         check_data(self.out, sets)
         steps = options.total_steps(data)
         if jax.process_index() == 0:
-            names = options.track + ("profile",) * options.profile
+            names = dict.fromkeys([*options.track, *["profile"] * options.profile])
             config = flat_options(self.config)
             self._trackers = [tracker(name, self.out, config, self.warn) for name in names]
         store = self._claim(sets, data, task)
@@ -211,14 +211,14 @@ class Run(Generic[C_co]):
                 on_validation=on_validation,
             )
         self._warn_of_skipped(state)
-        if options.profile:
-            counted = step_flops(learner, data, self.key, options.batch_size)
-            self.metadata["flops_per_step"] = counted
         if options.stop_after is not None and state.steps_done == options.stop_after < steps:
             raise Stopped(
                 f"stopped after step {options.stop_after} of {steps}; "
                 "the same command without --stop-after resumes the run"
             )
+        if options.profile:
+            counted = step_flops(learner, data, self.key, options.batch_size)
+            self.metadata["flops_per_step"] = counted
         return state
 
     def _claim(self, sets: dict[str, str], data: Readable, task: Task | None) -> Directory:

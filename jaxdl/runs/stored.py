@@ -97,7 +97,9 @@ def _read(name: str, directory: Path) -> StoredRun:
         try:
             records = read_metrics(file)
         except OSError as error:
-            raise RunError(f"{file} cannot be read: {error.strerror}; remove it") from None
+            raise RunError(
+                f"{file} cannot be read: {error.strerror}; make it readable, or leave the run out"
+            ) from None
     return StoredRun(name, directory, read_json(directory / "config.json"), records, result)
 
 

@@ -1,5 +1,6 @@
 """Operations of a step, as XLA counts them."""
 
+import jax
 from jaxtyping import Array, Key
 
 from jaxdl.core import Learner, Sweep
@@ -33,5 +34,8 @@ def step_flops(
       True
     """
     example = example_of(next(data.training(key, batch_size, 0, lambda host: host)))
-    counted = traced_step(learner, example).lower().cost_analysis()
-    return None if counted is None else counted.get("flops")
+    try:
+        counted = traced_step(learner, example).lower().cost_analysis() or {}
+    except jax.errors.JaxRuntimeError:
+        return None
+    return counted.get("flops")

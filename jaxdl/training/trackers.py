@@ -3,6 +3,7 @@
 Metrics stay in the directory of the run, too, so no tracker can lose them: see `Tolerant`.
 """
 
+import contextlib
 import csv
 import hashlib
 import importlib
@@ -83,10 +84,11 @@ class Wandb:
     ) -> None:
         self._module = _module(module, module)
         path = Path(directory).resolve()
-        name = f"{path.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+        identity = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        name = f"{path.name}-{identity[:8]}"
         arguments = {"project": project, "name": name, "config": dict(config), "resume": "allow"}
         if "id" in inspect.signature(self._module.init).parameters:
-            arguments["id"] = name
+            arguments["id"] = identity
         self._arguments = arguments
         self._started = False
 
@@ -206,11 +208,12 @@ class Function:
 
 
 class Tolerant:
-    """A writer whose failure ends no run: after its first error it gets no more calls.
+    """A writer whose failure ends no run: after its first error it is closed.
 
     Args:
       writer: a writer; its pictures are ignored if it has no `picture`.
       warn: function that is called once, with a line about the first error.
+      name: name of the writer in this line; that of its class or function by default.
 
     Example:
       >>> def fails(step, metrics):
@@ -221,8 +224,11 @@ class Tolerant:
       >>> writer.write(20, {})
     """
 
-    def __init__(self, writer: Any, warn: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, writer: Any, warn: Callable[[str], None] | None = None, name: str = ""
+    ) -> None:
         self._writer = writer
+        self._name = name
         self._warn = warn or _warn
         self._failed = False
 
@@ -246,7 +252,11 @@ class Tolerant:
             getattr(self._writer, method)(*arguments)
         except Exception as error:  # Any error of a service or of its module.
             self._failed = True
-            name = getattr(self._writer, "__name__", type(self._writer).__name__)
+            if method != "close":
+                # A later run in this process may open the same service.
+                with contextlib.suppress(Exception):
+                    self._writer.close()
+            name = self._name or getattr(self._writer, "__name__", type(self._writer).__name__)
             reason = one_line(f"{type(error).__name__}: {error}")
             self._warn(f"the writer {name} gets no more metrics: {reason}")
 
@@ -270,9 +280,9 @@ def tolerant(writer: Written) -> Writer:
     """
     if isinstance(writer, JsonLines | Tolerant):
         return writer
-    if isinstance(writer, Writer):
+    if isinstance(writer, Writer) and not isinstance(writer, type):
         return Tolerant(writer)
-    if not callable(writer):
+    if not callable(writer) or isinstance(writer, type):
         allowed = "functions f(step, metrics), or objects with write(step, metrics) and close()"
         raise InputError("writers", type(writer), allowed)
     return Tolerant(Function(writer))
@@ -312,7 +322,7 @@ def tracker(
       jaxdl.errors.InputError: track: got 'excel', allowed: csv, mlflow, profile, ...
     """
     one_of("track", name, list(TRACKERS))
-    return Tolerant(TRACKERS[name](Path(out), config), warn)
+    return Tolerant(TRACKERS[name](Path(out), config), warn, name)
 
 
 def _module(name: str, package: str) -> Any:

@@ -158,8 +158,8 @@ class Console:
     """A progress bar on a terminal, a line that is updated in a notebook, else lines of a log.
 
     It shows the share that is done, steps, examples per second, the time left, the loss, and the
-    validation accuracy or loss. Until the first call it shows `compiling`, and the time left
-    is without that. A log gets a line every five seconds. In a narrow terminal the less
+    validation accuracy or loss. Until the first call it shows `compiling`. The time left does
+    not include that. A log gets a line every five seconds. In a narrow terminal the less
     important parts are left out. The stream is `Guarded`, so that an error of the terminal never
     stops a run.
 
