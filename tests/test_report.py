@@ -182,3 +182,19 @@ def test_keys_reach_the_slider_and_the_curves_in_a_browser(width, dark, tmp_path
         assert page.value("document.documentElement.scrollWidth") <= width
         assert page.value("document.querySelectorAll('script').length") == 2
         assert page.errors == []
+
+
+def test_a_film_and_a_picture_of_one_name_below_a_folder_of_checkpoints(tmp_path):
+    rng = np.random.default_rng(0)
+    directory = write_run(tmp_path / "checkpoints" / "run", rng)
+    frames = [Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)) for _ in range(3)]
+    path = directory / "figures" / "curves.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    _, data = page_of(tmp_path, directory)
+    figures = data["runs"][0]["figures"]
+    assert {"curves", "curves.gif"} <= figures.keys()
+    assert figures["curves.gif"].startswith("data:image/gif")
+    whole = path.read_bytes()
+    for cut in range(0, len(whole), 7):
+        path.write_bytes(whole[:cut])
+        assert embedded(path, 10_000) is None or cut > 13
