@@ -28,7 +28,7 @@ five seeds of the last one, in 310 s:
 On the digits no task without labels helps: 100 labels suffice. The second command has more features
 and steps, and one seed: 94.2 % from scratch, 89.7 % and 91.1 % by the two probes. On MNIST the
 probe of turned images gains 5.5 to 7.5 points over a training from scratch in each seed. The same
-random changes of the 100 labelled images gain more, 9.3 points, without any further image.
+random changes of the 100 labelled images gain more, 9.2 points, without any further image.
 
 The turn of some digits is ambiguous: a 0, 1 or 8 looks alike upside down. The second command
 recognises 95.3 % of the turns of new digits: 86 % of 0, 89 % of 1, 83 % of 8, and over 98 % of the

@@ -39,6 +39,7 @@ from jaxdl.network import Network, load
 from jaxdl.output import command
 from jaxdl.prediction_files import Form as OutputForm
 from jaxdl.prediction_files import (
+    check_not_input,
     checked_out,
     image_paths,
     is_folder,
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         help="images and folders of them, one .npz or .csv file, or texts and .txt files",
     )
-    parser.add_argument("--out", help="file of the predictions; default: the terminal")
+    parser.add_argument(
+        "--out", help="file of the predictions, or a folder for images; default: the terminal"
+    )
     parser.add_argument("--member", type=int, default=0, help="index of the seed; default: 0")
     parser.add_argument("--batch-size", type=int, help="default: 500, or fewer large examples")
     parser.add_argument(
@@ -78,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="crop and scale images to the size of the training set",
     )
-    parser.add_argument("--samples", type=int, help="number of images to generate, without inputs")
+    parser.add_argument(
+        "--samples", type=int, help="number of examples to generate, without inputs"
+    )
     parser.add_argument("--length", type=int, default=200, help="tokens to generate; default: 200")
     parser.add_argument("--temperature", type=float, default=1.0, help="of texts; default: 1")
     parser.add_argument("--seed", type=int, default=0, help="of generated examples; default: 0")
@@ -97,6 +102,7 @@ def _run(options: argparse.Namespace) -> None:
         _write_samples(network, options, form, out)
         return
     raw = read_inputs(options.inputs)
+    check_not_input(out, [*options.inputs, *raw.names])
     if use == "generate":
         write_texts(raw.values, _continued(network, raw, options), out)
         return

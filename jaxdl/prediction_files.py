@@ -49,7 +49,7 @@ def checked_out(name: str | None, form: Form) -> Path | None:
     """
     allowed = f"a file that ends in {', '.join(ENDINGS[form])}"
     if form == "images":
-        allowed += ", or a folder"
+        allowed += "; or a folder, which must exist if its name has a dot"
     if name is None:
         if form == "images":
             raise InputError("out", None, f"--out with {allowed}")
@@ -63,6 +63,20 @@ def checked_out(name: str | None, form: Form) -> Path | None:
     if not path.parent.is_dir():
         raise InputError("out", name, "a file in a directory that exists")
     return path
+
+
+def check_not_input(out: Path | None, inputs: Sequence[str]) -> None:
+    """Raises InputError if the file of the predictions is one of the inputs.
+
+    Example:
+      >>> check_not_input(Path("digit.png"), ["./digit.png"])
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: out: got 'digit.png', allowed: another file; this is an input
+    """
+    if out is None or out.is_dir():
+        return
+    if os.path.realpath(out) in {os.path.realpath(os.path.expanduser(name)) for name in inputs}:
+        raise InputError("out", str(out), "another file; this is an input")
 
 
 def is_folder(path: Path) -> bool:
@@ -95,15 +109,17 @@ def image_paths(names: Sequence[str], folder: Path) -> list[Path]:
     sources = [os.path.abspath(name) for name in names]
     shared = os.path.commonpath([os.path.dirname(source) for source in sources])
     paths = [folder / Path(os.path.relpath(each, shared)).with_suffix(".png") for each in sources]
-    seen: dict[Path, str] = {}
+    # Some file systems do not distinguish upper and lower case.
+    seen: dict[str, str] = {}
     replaced = {os.path.realpath(source) for source in sources}
     for name, path in zip(names, paths, strict=True):
-        if path in seen:
-            got = f"{seen[path]} and {name}"
+        key = str(path).casefold()
+        if key in seen:
+            got = f"{seen[key]} and {name}"
             raise InputError("inputs", got, f"one image for each name; both would be {path}")
         if os.path.realpath(path) in replaced:
             raise InputError("out", str(folder), f"another folder; {path} is an input")
-        seen[path] = name
+        seen[key] = name
     return paths
 
 
@@ -137,10 +153,11 @@ def _write_each(images: np.ndarray, paths: Sequence[Path]) -> None:
     """Writes each image as a PNG file of 8 bits."""
     from PIL import Image
 
-    pixels = np.round(255 * unit_range(images)).astype(np.uint8)
-    for image, path in zip(pixels, paths, strict=True):
+    for image, path in zip(images, paths, strict=True):
+        # Each image alone, so that its file does not depend on the others.
+        pixels = np.round(255 * unit_range(image)).astype(np.uint8)
         content = io.BytesIO()
-        Image.fromarray(as_picture(image)).save(content, "PNG")
+        Image.fromarray(as_picture(pixels)).save(content, "PNG")
         with _errors_in_one_line(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, content.getvalue())
@@ -233,8 +250,10 @@ def _write_text(out: Path, text: str) -> None:
 
 
 def _write_arrays(out: Path, **arrays: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
     with _errors_in_one_line(out):
-        np.savez(out, **arrays)  # type: ignore[arg-type]
+        write_atomically(out, content.getvalue())
     print(out)
 
 

@@ -146,7 +146,7 @@ def convolution_options() -> dict[str, str]:
         warnings.warn(
             f"jaxlib {jax.lib.__version__} has no compiler option"
             " xla_cpu_experimental_ynn_fusion_type, so convolutions on a CPU may take up to five"
-            " times as long; install a version of jaxlib from constraints.txt",
+            " times as long; install jaxlib 0.10.2",
             stacklevel=2,
         )
     return options

@@ -268,7 +268,7 @@ def test_images_are_reconstructed_and_generated(tmp_path, capsys):
     capsys.readouterr()
     assert main([str(tmp_path / "gan"), "--samples", "7"]) == 2
     assert (
-        "allowed: --out with a file that ends in .png, .npz, or a folder" in capsys.readouterr().err
+        "allowed: --out with a file that ends in .png, .npz; or a folder" in capsys.readouterr().err
     )
     assert main([str(tmp_path / "gan"), str(tmp_path / "x.npz")]) == 2
     assert "--samples N" in capsys.readouterr().err
@@ -294,7 +294,7 @@ def test_a_translated_image_has_the_name_of_its_input(tmp_path, networks, capsys
         Image.fromarray(PIXELS[i, ..., 0]).save(path)
     # Outputs outside [0, 1] are scaled for pictures.
     outputs = network.predict(PIXELS[:3])
-    expected = np.round(255 * unit_range(outputs))
+    expected = np.stack([np.round(255 * unit_range(each)) for each in outputs])
     arguments = [str(tmp_path / "run"), str(tmp_path / "folder"), "--out"]
     assert main([*arguments, str(tmp_path / "translated")]) == 0
     assert lines(capsys) == [str(tmp_path / "translated")]
@@ -307,7 +307,7 @@ def test_a_translated_image_has_the_name_of_its_input(tmp_path, networks, capsys
         np.testing.assert_allclose(arrays["output"], outputs, atol=1e-6)
     assert main([*arguments, str(tmp_path / "page.png")]) == 0
     for out, message in (
-        ("out.csv", "out.csv', allowed: a file that ends in .png, .npz, or a folder"),
+        ("out.csv", "out.csv', allowed: a file that ends in .png, .npz; or a folder"),
         ("folder", "allowed: another folder; "),
         ("none/translated", "in a directory that exists"),
     ):

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from jaxdl.errors import InputError, RunError
-from jaxdl.prediction_files import checked_out, image_paths, write_images, write_rows, write_texts
+from jaxdl.prediction_files import (
+    check_not_input,
+    checked_out,
+    image_paths,
+    write_images,
+    write_rows,
+    write_texts,
+)
 
 IMAGES = np.random.default_rng(0).random((2, 4, 3, 3)).astype(np.float32)
 
@@ -57,9 +64,9 @@ def test_pixels_have_8_bits(tmp_path, channels):
 @pytest.mark.parametrize(
     ("name", "form", "message"),
     [
-        (None, "images", "out: got None, allowed: --out with a file .* .png, .npz, or a folder"),
-        ("x.csv", "images", "allowed: a file that ends in .png, .npz, or a folder"),
-        ("file", "images", "or a folder; this is a file"),
+        (None, "images", "out: got None, allowed: --out with a file .* .png, .npz; or a folder"),
+        ("x.csv", "images", "allowed: a file that ends in .png, .npz; or a folder"),
+        ("file", "images", "or a folder, .*; this is a file"),
         ("x.png", "rows", "allowed: a file that ends in .csv, .json, .npz"),
         ("folder", "rows", "allowed: a file that ends in .csv, .json, .npz"),
         ("folder", "texts", "allowed: a file that ends in .txt, .json"),
@@ -89,3 +96,23 @@ def test_errors_of_the_system_are_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"file/a.png cannot be written: File exists"):
         write_images(IMAGES[:1], ["a"], tmp_path / "file", "")
+
+
+def test_a_file_of_predictions_is_no_input(tmp_path):
+    (tmp_path / "data.csv").write_text("1,2")
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "data.csv")
+    for out in (tmp_path / "data.csv", link):
+        with pytest.raises(InputError, match="allowed: another file; this is an input"):
+            check_not_input(out, [str(tmp_path / "data.csv")])
+    check_not_input(tmp_path / "other.csv", [str(link)])
+    check_not_input(tmp_path, [str(tmp_path)])
+    check_not_input(None, ["a text"])
+
+
+def test_an_image_is_the_same_alone_and_among_others(tmp_path):
+    images = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+    for folder, chosen in (("all", [0, 1, 2]), ("one", [1])):
+        write_images(images[chosen], [f"{i}.png" for i in chosen], tmp_path / folder, "title")
+    one = (tmp_path / "one" / "1.png").read_bytes()
+    assert (tmp_path / "all" / "1.png").read_bytes() == one

@@ -96,7 +96,7 @@ def test_the_workflow_publishes_without_a_token_and_with_fixed_actions():
     [
         ([], 2, "usage: .ci/versions PYTHON constraints|newest|lowest"),
         (["3.11", "newer"], 2, "usage: "),
-        (["2.9", "newest"], 3, "no Python 2.9 here"),
+        (["2.9", "newest"], 77, "no Python 2.9 with venv here"),
     ],
 )
 def test_the_command_for_versions_reports_wrong_arguments(words, code, line):

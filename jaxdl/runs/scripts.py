@@ -17,9 +17,13 @@ _PACKAGE = Path(__file__).parents[1]
 
 def experiments_folder() -> Path:
     """Returns the folder of the scripts that belong to this copy of the package."""
-    for folder in (_PACKAGE / "experiments", _PACKAGE.parent / "experiments"):
-        if folder.is_dir():
-            return folder
+    installed = _PACKAGE / "experiments"
+    if installed.is_dir():
+        return installed
+    # Beside an installed package there may be a package `experiments` of others.
+    clone = _PACKAGE.parent
+    if (clone / "pyproject.toml").exists() and (clone / "experiments").is_dir():
+        return clone / "experiments"
     raise InputError("experiments", str(_PACKAGE), "a package that was installed with its scripts")
 
 
