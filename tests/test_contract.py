@@ -37,6 +37,10 @@ rows = pytest.mark.parametrize("name", ROWS)
 REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
 
 
+#: Marks of laws on two devices, which four devices test as well.
+TWO = [pytest.mark.slow, pytest.mark.release]
+
+
 def fast_for(*names: str) -> list:
     """Returns all rows; those that are not named run in the slow tests only."""
     params = {name: pytest.param(name, marks=pytest.mark.slow) for name in ROWS}
@@ -165,7 +169,7 @@ def test_jit_equals_eager(name):
 
 
 @pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE))
-@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=TWO), 4])
 def test_sharded_equals_single(name, devices):
     one, one_records, _ = run(name, 1)
     many, many_records, _ = run(name, devices)

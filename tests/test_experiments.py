@@ -126,6 +126,7 @@ def test_a_loaded_network_is_drawn_and_images_made_for_it_exceed_all_others(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_a_loaded_network_dreams_and_an_interrupted_dream_continues(tmp_path, capsys):
     """A missing dream is made again with the same bits."""
     metrics = run("dream", tmp_path / "run", "--size", "96", "--layers", "activation_2")["metrics"]
@@ -147,6 +148,7 @@ def test_a_loaded_network_dreams_and_an_interrupted_dream_continues(tmp_path, ca
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_explanations_report_a_mark_that_the_network_uses(tmp_path, capsys):
     """Runs are explained, too; a network without positions has no Grad-CAM."""
     module = script("why")
@@ -281,6 +283,7 @@ def test_both_learning_rates_of_a_gan_end_together(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_conditional_dcgan_on_digits(tmp_path):
     metrics = run("conditional_dcgan", tmp_path)["metrics"]
     assert metrics["samples/agreement"] >= 0.95
