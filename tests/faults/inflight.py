@@ -15,6 +15,7 @@ import numpy as np
 
 import jaxdl
 from jaxdl.training import Directory, state_sha256
+from jaxdl.training.writers import JsonLines
 from tests.faults import command
 from tests.faults.checkpoints import first_state, heavy
 from tests.training.linear import KEY, abstract, points
@@ -48,8 +49,8 @@ class ReportingStore(Directory):
         super().close()
 
 
-class EndingWriter:
-    """A writer that ends the run in the step after the save."""
+class EndingWriter(JsonLines):
+    """A record that ends the run in the step after the save; errors of other writers do not."""
 
     def __init__(self, kind: str):
         self.action, _ = KINDS[kind]
