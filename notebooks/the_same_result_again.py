@@ -120,15 +120,13 @@ HALF = STEPS // 2
 half, losses_half = train(adam, jaxdl.root(0), stop_after=HALF)
 
 
-def with_weights(net, params):
+def with_weights(params):
     """Returns a learner that starts from given weights."""
     task = tasks.classify(models.MLP((32,), outputs=10, dropout=0.2))
     return jaxdl.learner(lambda key, batch: (params, {}), *task.updates(optax.adam(1e-2)))
 
 
-from_weights, losses_weights = train(
-    with_weights(adam, half.params), jaxdl.root(0), steps=STEPS - HALF
-)
+from_weights, losses_weights = train(with_weights(half.params), jaxdl.root(0), steps=STEPS - HALF)
 moved = {HALF + step: loss for step, loss in losses_weights.items()}
 figure, axes = plt.subplots(figsize=(6, 3.4))
 axes.plot(*zip(*losses.items(), strict=True), lw=4, alpha=0.4, label="not interrupted")
@@ -179,8 +177,7 @@ def accuracies(net):
     return 100 * np.asarray(jaxdl.evaluate(net, state, test_set, key=jaxdl.root(SEEDS))["accuracy"])
 
 
-rates = {0.0: None, 0.2: None, 0.8: None}
-found = {rate: accuracies(network(optax.adam(1e-2), rate)) for rate in rates}
+found = {rate: accuracies(network(optax.adam(1e-2), rate)) for rate in (0.0, 0.2, 0.8)}
 figure, axes = plt.subplots(figsize=(6, 2.8))
 for row, (rate, values) in enumerate(found.items()):
     axes.plot(values, np.full(len(values), row), "o", alpha=0.5)

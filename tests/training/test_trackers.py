@@ -77,6 +77,7 @@ def test_a_module_of_the_form_of_wandb(monkeypatch, tmp_path):
 
     module.init = init
     monkeypatch.setitem(sys.modules, "wandb", module)
+    identities = []
     for _ in range(2):
         writer = Wandb("wandb", tmp_path / "run", {"seed": 3})
         assert not [call for call in calls if call[0] == "init"]
@@ -91,9 +92,10 @@ def test_a_module_of_the_form_of_wandb(monkeypatch, tmp_path):
         assert rest[1] == ("Image", (str(tmp_path / "a.png"),), {})
         assert rest[2][0] == "log" and rest[2][2] == {"step": 6}
         assert rest[3] == ("finish", (), {})
-        identities = {identity}
+        identities.append(identity)
         calls.clear()
-    assert identities == {identity}
+    assert identities[0] == identities[1]
+    assert Wandb("wandb", tmp_path / "other", {})._arguments["id"] != identities[0]
 
 
 def test_a_module_without_identities(monkeypatch, tmp_path):
