@@ -15,6 +15,8 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "xla")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+# Programs do not collect the places of their operations in the source.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import jax
 import jaxlib.version
@@ -32,18 +34,18 @@ FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 #: Most of the tests' time is compilation. Without expensive passes it takes a third less, and with
 #: XLA's older emitters half as long.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-# XLA ends the process at a flag that it does not have, so this one is limited to its version.
+# XLA ends the process at a flag that it does not have, so these are limited to their version.
 if jaxlib.version.__version_info__[:2] == (0, 10):
-    QUICK += " --xla_cpu_use_fusion_emitters=false"
+    QUICK += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def pytest_configure(config):
-    """Makes the default tests compile quickly.
+    """Makes the default tests compile quickly, and all others that are not `optimized`.
 
-    All other tests, such as the `exact` ones, run the optimized code that users run.
+    Any other choice, such as `-m slow`, runs the optimized code that users run.
     """
     flags = FOUR_DEVICES
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr == "not slow" or "not optimized" in config.option.markexpr:
         flags += f" {QUICK}"
     os.environ.setdefault("XLA_FLAGS", flags)
 

@@ -202,7 +202,7 @@ def test_pmap_agrees_with_its_docstring(name):
             assert_close(single, jax.device_get(mapped))
 
 
-@pytest.mark.exact
+@pytest.mark.optimized
 @rows
 def test_steps_in_one_dispatch_equal_single_dispatches(name):
     assert state_sha256(run(name, 1)[0]) == state_sha256(run(name, 1, log=100)[0])
@@ -373,7 +373,7 @@ def finish(name: str, directory: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 def test_a_run_resumed_at_any_step_in_a_new_process_is_the_same(tmp_path):
     expected = {}
     for name in ROWS:

@@ -112,6 +112,7 @@ def test_smoke_of_several_runs(name, arguments, runs, pictures, tmp_path, capsys
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_a_loaded_network_is_drawn_and_images_made_for_it_exceed_all_others(tmp_path, capsys):
     """The run that is loaded was trained by the same script, to the documented result."""
     metrics = run("what_it_sees", tmp_path / "run")["metrics"]
@@ -126,6 +127,7 @@ def test_a_loaded_network_is_drawn_and_images_made_for_it_exceed_all_others(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.release
 def test_a_loaded_network_dreams_and_an_interrupted_dream_continues(tmp_path, capsys):
     """A missing dream is made again with the same bits."""
@@ -148,6 +150,7 @@ def test_a_loaded_network_dreams_and_an_interrupted_dream_continues(tmp_path, ca
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.release
 def test_explanations_report_a_mark_that_the_network_uses(tmp_path, capsys):
     """Runs are explained, too; a network without positions has no Grad-CAM."""
@@ -283,6 +286,7 @@ def test_both_learning_rates_of_a_gan_end_together(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.release
 def test_conditional_dcgan_on_digits(tmp_path):
     metrics = run("conditional_dcgan", tmp_path)["metrics"]
@@ -291,11 +295,13 @@ def test_conditional_dcgan_on_digits(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_cnn_on_digits(tmp_path):
     assert run("cnn", tmp_path)["metrics"]["test/accuracy"] >= 0.97
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.skipif(
     not (TFDS / "mnist").is_dir(), reason=f"no prepared MNIST in {TFDS}; set TFDS_DATA_DIR"
 )

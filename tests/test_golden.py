@@ -22,7 +22,7 @@ from tests.golden import (
     untrained,
 )
 
-OPTIMIZED = [pytest.mark.slow, pytest.mark.exact]
+OPTIMIZED = [pytest.mark.slow, pytest.mark.optimized]
 
 
 @pytest.fixture

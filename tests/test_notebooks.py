@@ -23,6 +23,7 @@ def test_a_notebook_is_text_in_the_percent_format(path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path):
     plt.switch_backend("Agg")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.resume import interrupted, uninterrupted
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 RUN = ("mlp", 12, "digits")
 

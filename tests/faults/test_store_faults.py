@@ -60,6 +60,7 @@ def test_all_kinds_in_separate_processes(module):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of the process from /proc")
 def test_a_long_run(tmp_path):
     long.trial("streamed", np.random.default_rng(0), tmp_path, 4000)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.twice import both, trials
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def test_the_perceptron_with_all_changes(tmp_path):

@@ -306,6 +306,7 @@ def test_resnet20_trains_in_every_layer():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_rematerialised_stages_give_the_same_for_less_memory(key):
     x = jnp.asarray(np.random.default_rng(5).normal(size=(32, 16, 16, 1)), jnp.float32)
     stages = (

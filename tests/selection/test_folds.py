@@ -100,7 +100,7 @@ def test_members_have_the_bits_of_their_runs_alone(scaled):
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 def test_members_of_a_network_whose_steps_the_host_repeats():
     """Convolutions that are slow in a loop run one step at a time, one member after the other."""
     random = np.random.default_rng(0)

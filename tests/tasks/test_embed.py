@@ -271,7 +271,7 @@ for method in ("skip_gram", "cbow"):
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 def test_the_bits_are_those_of_any_number_of_threads():
     found = set()
     for threads in ("1", "2", "8"):

@@ -62,7 +62,7 @@ def ensemble_hash():
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 @pytest.mark.parametrize("devices", [1, 2, 3, 4])
 def test_each_member_equals_the_run_alone_bit_for_bit(devices):
     state, _ = run(strategy=Sharded(jax.devices()[:devices]))
@@ -72,7 +72,7 @@ def test_each_member_equals_the_run_alone_bit_for_bit(devices):
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 def test_members_with_noise_running_statistics_and_averaged_weights():
     net = jaxdl.with_ema(CNN, 0.9)
     state, _ = run(net=net, data=IMAGES)

@@ -259,7 +259,7 @@ class LinenConvolution(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 def test_a_convolution_of_linen_gives_the_same_bits_step_by_step(monkeypatch):
     rng = np.random.default_rng(0)
     data = Dataset(

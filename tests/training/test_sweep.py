@@ -88,7 +88,7 @@ def test_a_sweep_with_momentum_and_l2():
 
 
 @pytest.mark.slow
-@pytest.mark.exact
+@pytest.mark.optimized
 @pytest.mark.parametrize("devices", [2, 3, 4])
 def test_a_run_does_not_depend_on_the_other_runs(devices):
     first = jaxdl.sweep(make, **{name: values[:1] for name, values in VALUES.items()})
