@@ -165,7 +165,7 @@ def score_directions(
     }
     title = (
         f"{test.name}, without pairs: SSIM {metrics['forth/ssim'].flat[0]:.2f}, "
-        f"cycle {messages[0].errors['none']:.3f}, with small changes x {messages[0].ratio:.1f}"
+        f"cycle {messages[0].errors['none']:.3f}, small changes in it x {messages[0].ratio:.1f}"
     )
     draw_translations(kinds, test["label"], run.figure("translations"), title)
     return metrics

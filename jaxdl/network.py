@@ -165,7 +165,7 @@ class Network:
           `[inputs]`, or `[inputs, lengths]` for texts.
 
         Raises:
-          InputError: another number of axes or of scaled channels than the training set has, images
+          InputError: another number of axes, channels or features than the training set has, images
             in another unit, texts or rows that the training set does not have, or cells that
             `jaxdl.data.encode_rows` refuses.
         """
@@ -232,10 +232,9 @@ class Network:
         write_weights(directory, self.variables, self.steps, None)
 
     def _check_scale(self, x: np.ndarray) -> None:
-        """Raises for other channels than scaling needs, and for images in another unit."""
+        """Raises for another number of channels or features, and for images in another unit."""
         shape = self.fields["input"].shape
-        steps = self.preprocessing.scaling.get("input", ())
-        if any(each.size > 1 for pair in steps for each in pair) and x.shape[-1] != shape[-1]:
+        if shape and x.shape[-1] != shape[-1]:
             raise InputError("inputs shape", list(x.shape), f"[N, {str(list(shape))[1:]}")
         limits = self.preprocessing.range
         if limits is None or len(shape) != 3 or not x.size:

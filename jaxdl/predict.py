@@ -6,8 +6,9 @@
     python -m jaxdl.predict runs/sentiment "a good film" "a bad film"
     python -m jaxdl.predict runs/text "the first words" --length 200
     python -m jaxdl.predict runs/vae digits.npz --out reconstructions.png
-    python -m jaxdl.predict runs/pix2pix folder-of-images --out translated
+    python -m jaxdl.predict runs/pix2pix/adversarial folder-of-images --out translated
     python -m jaxdl.predict runs/pixelcnn folder-of-images --out nats.csv
+    python -m jaxdl.predict runs/wavenet sound.wav --length 8000 --out more.wav
     python -m jaxdl.predict runs/gan --samples 64 --out samples.png
     python -m jaxdl.predict vgg16.pth photo.jpg
 
@@ -18,9 +19,11 @@ folder, or one page if it ends in `.png`.
 """
 
 import argparse
+import functools
+import inspect
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from jaxdl.data.columns import encode_rows
 from jaxdl.data.decoding import Form, decode, form_of
 from jaxdl.data.files import expand_path
 from jaxdl.data.raw import RawInputs, read_inputs
+from jaxdl.data.sound import RATE, mu_law, read_wav
 from jaxdl.errors import InputError, at_least
 from jaxdl.export.networks import conditional_classes, exportable
 from jaxdl.network import Network, load
@@ -45,6 +49,7 @@ from jaxdl.prediction_files import (
     is_folder,
     write_images,
     write_rows,
+    write_sound,
     write_texts,
 )
 
@@ -69,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "inputs",
         nargs="*",
-        help="images and folders of them, one .npz or .csv file, or texts and .txt files",
+        help="images and folders of them, one .npz, .csv or .wav file, or texts and .txt files",
     )
     parser.add_argument(
         "--out", help="file of the predictions, or a folder for images; default: the terminal"
@@ -84,8 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--samples", type=int, help="number of examples to generate, without inputs"
     )
-    parser.add_argument("--length", type=int, default=200, help="tokens to generate; default: 200")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of texts; default: 1")
+    parser.add_argument(
+        "--length", type=int, default=200, help="tokens or sound samples to generate; default: 200"
+    )
+    parser.add_argument(
+        "--temperature", type=float, help="of texts, sounds and images by pixel; default: 1"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of generated examples; default: 0")
     return parser
 
@@ -94,17 +103,24 @@ def _run(options: argparse.Namespace) -> None:
     """Loads the network, and does what its task is for."""
     if options.batch_size is not None:
         at_least("batch_size", options.batch_size, 1)
+    at_least("length", options.length, 1)
     network = load(expand_path(options.run, "run"), member=options.member)
     use = _use(network, options.samples)
     form = _output_form(network, use)
     out = checked_out(options.out, form)
+    more = _temperature(network, use, options.temperature)
     if use == "sample":
-        _write_samples(network, options, form, out)
+        _write_samples(network, options, form, out, more)
         return
     raw = read_inputs(options.inputs)
     check_not_input(out, [*options.inputs, *raw.names])
     if use == "generate":
-        write_texts(raw.values, _continued(network, raw, options), out)
+        generate = functools.partial(network.generate, length=options.length, **more)
+        key = rng.stream(rng.root(options.seed), "sample")
+        if form == "texts":
+            write_texts(raw.values, _continued(network, raw, generate, key), out)
+        else:
+            _continue_levels(network, raw, generate, key, out)
         return
     if form == "images" and out is not None and is_folder(out):
         image_paths(raw.names, out)
@@ -112,8 +128,22 @@ def _run(options: argparse.Namespace) -> None:
     _write(network, use, form, raw.names, outputs, out)
 
 
+def _temperature(network: Network, use: str, temperature: float | None) -> dict[str, float]:
+    """Returns the temperature as an argument of the function, or nothing if it is not given."""
+    if temperature is None:
+        return {}
+    if "temperature" not in inspect.signature(network.task.functions[use]).parameters:
+        allowed = f"no --temperature; {use} of this network has none"
+        raise InputError("temperature", temperature, allowed)
+    return {"temperature": temperature}
+
+
 def _write_samples(
-    network: Network, options: argparse.Namespace, form: OutputForm, out: Path | None
+    network: Network,
+    options: argparse.Namespace,
+    form: OutputForm,
+    out: Path | None,
+    more: dict[str, float],
 ) -> None:
     """Generates examples and writes them; a conditional network shows its classes in turn."""
     count = options.samples
@@ -124,7 +154,7 @@ def _write_samples(
     classes = conditional_classes(network)
     if classes is not None:
         labels = [np.arange(count, dtype=np.int32) % classes]
-    examples = np.asarray(network.sample(rng.root(options.seed), count, *labels))
+    examples = np.asarray(network.sample(rng.root(options.seed), count, *labels, **more))
     title = f"{count} generated images"
     if classes is not None:
         title += f", of the {classes} classes in turn"
@@ -165,7 +195,7 @@ def _use(network: Network, samples: int | None) -> str:
 def _output_form(network: Network, use: str) -> OutputForm:
     """Returns the form of the outputs: images are known by the shape of an example."""
     if use == "generate":
-        return "texts"
+        return "texts" if network.preprocessing.text else "sounds"
     if network.task.name == "classify" or use == "nll":
         return "rows"
     if use == "predict":
@@ -195,11 +225,16 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     if sys.stderr.isatty() and len(parts) > 1:
         print(file=sys.stderr)
     outputs = np.concatenate(parts)
-    bad = ~np.isfinite(outputs).reshape(len(outputs), -1).all(1)
-    if bad.any():
-        allowed = "inputs like those of the training set, and a network whose training had no NaN"
-        raise InputError(f"output of {raw.names[bad.argmax()]}", "nan or infinite", allowed)
+    _check_finite(np.isfinite(outputs).reshape(len(outputs), -1).all(1), raw.names)
     return outputs
+
+
+def _check_finite(finite: np.ndarray, names: Sequence[str]) -> None:
+    """Raises InputError for the first input whose outputs are not finite."""
+    if not finite.all():
+        allowed = "inputs in the range of the training set, such as pixels in [0, 1], and a "
+        allowed += "network whose training had no NaN"
+        raise InputError(f"output of {names[int(finite.argmin())]}", "nan or infinite", allowed)
 
 
 def _outputs(network: Network, use: str, inputs: Any, batch_size: int | None) -> np.ndarray:
@@ -315,28 +350,44 @@ def _likelihood_rows(
     return rows
 
 
-def _continued(network: Network, raw: RawInputs, options: argparse.Namespace) -> list[str]:
+def _continued(
+    network: Network, raw: RawInputs, generate: Callable[..., Any], key: jax.Array
+) -> list[str]:
     """Returns the continuation of each text."""
     encoding = network.preprocessing.text
     if encoding is None or raw.kind != "texts":
-        allowed = "texts, for a language model that a run has trained"
-        raise InputError("inputs", raw.kind, allowed)
-    key = rng.stream(rng.root(options.seed), "sample")
+        raise InputError("inputs", raw.kind, "texts, which this language model continues")
     vocabulary = encoding.vocabulary
     texts = []
     for i, text in enumerate(raw.values):
         ids = vocabulary.encode(text)
         if not len(ids):
             raise InputError(raw.names[i], text, f"at least one {vocabulary.kind}")
-        tokens = network.generate(
-            ids[None],
-            jax.random.fold_in(key, i),
-            length=options.length,
-            temperature=options.temperature,
-            never=(0, 1),
-        )
+        tokens = generate(ids[None], jax.random.fold_in(key, i), never=(0, 1))
         texts.append(vocabulary.decode(np.asarray(tokens[0])))
     return texts
+
+
+def _continue_levels(
+    network: Network, raw: RawInputs, generate: Callable[..., Any], key: jax.Array, out: Path | None
+) -> None:
+    """Continues a sound, or sequences of ids, and writes what follows."""
+    function, examples = exportable(network, "predict")["predict"]
+    levels = jax.eval_shape(function, *examples).shape[-1]
+    rate = RATE
+    assert out is not None
+    if raw.kind == "sounds" and len(raw.names) == 1:
+        samples, rate = read_wav(raw.values[0])
+        ids = mu_law(samples, levels)[None]
+    elif raw.kind == "array" and out.suffix == ".npz":
+        ids = raw.values
+    else:
+        allowed = "one .wav file, or a .npz file of ids [N, T] with --out of the same kind"
+        raise InputError("inputs", raw.kind, allowed)
+    made = np.asarray(generate(ids, key))
+    # Outputs that are not finite have the id -1.
+    _check_finite(np.asarray((made >= 0).all(1)), raw.names)
+    write_sound(made, levels, rate, out)
 
 
 if __name__ == "__main__":

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Int, Num
 
 from jaxdl import plots
 from jaxdl.data.files import expand_path, write_atomically
+from jaxdl.data.sound import mu_law_inverse, write_wav
 from jaxdl.errors import InputError, RunError, one_line
 from jaxdl.plots.images import as_picture, unit_range
 
-Form = Literal["rows", "images", "texts"]
+Form = Literal["rows", "images", "texts", "sounds"]
 
 #: Endings of the files of each form.
 ENDINGS: dict[Form, tuple[str, ...]] = {
     "rows": (".csv", ".json", ".npz"),
     "images": (".png", ".npz"),
     "texts": (".txt", ".json"),
+    "sounds": (".wav", ".npz"),
 }
 
 #: Most probabilities that the terminal shows for an example.
@@ -39,8 +41,8 @@ def checked_out(name: str | None, form: Form) -> Path | None:
       form: form of the outputs.
 
     Raises:
-      InputError: an ending that does not fit, images without a path, or a place that does not
-        exist.
+      InputError: an ending that does not fit, images or sounds without a path, or a place that does
+        not exist.
 
     Example:
       >>> checked_out("labels.xlsx", "rows")
@@ -51,7 +53,7 @@ def checked_out(name: str | None, form: Form) -> Path | None:
     if form == "images":
         allowed += "; or a folder, which must exist if its name has a dot"
     if name is None:
-        if form == "images":
+        if form in ("images", "sounds"):
             raise InputError("out", None, f"--out with {allowed}")
         return None
     path = expand_path(name, "out")
@@ -241,6 +243,25 @@ def write_texts(texts: Sequence[str], continuations: Sequence[str], out: Path | 
         _write_text(out, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     else:
         _write_text(out, joined + "\n")
+
+
+def write_sound(ids: Int[np.ndarray, "N T"], levels: int, rate: int, out: Path) -> None:
+    """Writes a generated sound as a `.wav` file, or the levels of several as arrays.
+
+    Args:
+      ids: levels of `jaxdl.data.mu_law`.
+      levels: number of levels.
+      rate: samples per second.
+      out: a file that ends in `.wav` or `.npz`.
+
+    Raises:
+      InputError: a file that cannot be written.
+    """
+    if out.suffix == ".npz":
+        _write_arrays(out, output=ids)
+        return
+    write_wav(out, mu_law_inverse(ids[0], levels), rate)
+    print(out)
 
 
 def _write_text(out: Path, text: str) -> None:

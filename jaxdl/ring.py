@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Bool, Int, Key
 
 from jaxdl.errors import at_least
 
@@ -76,12 +76,13 @@ def push(buffer: Ring, item: Any) -> Ring:
     return Ring(items, buffer.added + 1)
 
 
-def push_all(buffer: Ring, items: Any) -> Ring:
+def push_all(buffer: Ring, items: Any, valid: Bool[Array, " n"] | None = None) -> Ring:
     """Adds several items in their order; only the newest of them remain if there are too many.
 
     Args:
       buffer: the ring.
       items: arrays `[n, ...]`.
+      valid: False for items that are left out; None adds all.
 
     Returns:
       The ring with the items.
@@ -92,6 +93,14 @@ def push_all(buffer: Ring, items: Any) -> Ring:
       ([3.0, 4.0, 2.0], 5)
     """
     count = jax.tree.leaves(items)[0].shape[0]
+    if valid is not None:
+        numbers = jnp.cumsum(valid, dtype=jnp.int32) - 1
+        total = numbers[-1] + 1
+        added = valid & (numbers >= total - buffer.capacity)
+        # A row behind the last one changes nothing.
+        rows = jnp.where(added, (buffer.added + numbers) % buffer.capacity, buffer.capacity)
+        changed = jax.tree.map(lambda old, x: old.at[rows].set(x, mode="drop"), buffer.items, items)
+        return Ring(changed, buffer.added + total)
     dropped = max(0, count - buffer.capacity)
     numbers = jnp.arange(dropped, count, dtype=jnp.int32)
     rows = (buffer.added + numbers) % buffer.capacity

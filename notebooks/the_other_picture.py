@@ -32,7 +32,7 @@ from jaxdl.tasks.translate import init_networks
 
 def large(data):
     """Returns the digits with 16 x 16 pixels."""
-    return Dataset({"input": enlarged(np.asarray(data["input"]), 16)}, "digits")
+    return Dataset({"input": enlarged(np.asarray(data["input"]), (16, 16))}, "digits")
 
 
 train, test = (large(each) for each in jaxdl.data.load("digits"))
@@ -275,17 +275,18 @@ lost = jaxdl.predict_batched(back, noisy)
 found = hidden_message(forth, back, colour)
 for name, value in found.errors.items():
     print(f"cycle, middle picture {name}: {value:.3f}")
+print(f"change of the end per change of the middle: {found.ratio:.1f}")
 show(
     {"colour": colour, "again": again, "grey + noise": noisy, "again, noise": lost},
-    f"noise of 0.05 makes the error of the cycle {found.ratio:.1f} times as large",
+    f"small changes of the grey picture: the colours change {found.ratio:.1f} times as much",
 )
 assert found.ratio > 1.4
 assert found.errors["noisy"] > 1.4 * cycle
 
 # %% [markdown]
-# The digits of the noisy picture are the same, and most colours are gone. An honest cycle would
-# hardly change. `experiments/cyclegan.py` reports this ratio of a CycleGAN as
-# `hidden_message_ratio`.
+# The digits of the noisy picture are the same, and most colours are gone. The end of an honest
+# cycle changes about as much as the middle, a ratio of 1. `experiments/cyclegan.py` reports the
+# ratio of a CycleGAN as `hidden_message_ratio`.
 
 # %% [markdown]
 # ## Exercises

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import jaxdl
-from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews
+from jaxdl.data import Dataset, Reviews, Vocabulary, encode_reviews, mu_law, read_wav, write_wav
 from jaxdl.data.encoding import TextEncoding
 from jaxdl.data.tables import load_table
 from jaxdl.models import MLP, Autoencoder, Conditional, OneHot, Reshaped, SequenceNet
@@ -181,6 +181,61 @@ def test_a_language_model_continues_texts(tmp_path, capsys):
     assert main([*arguments, "--out", str(tmp_path / "out.json")]) == 0
     rows = json.loads((tmp_path / "out.json").read_text())
     assert [f"{row['input']}|{row['continuation']}" for row in rows] == first
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory):
+    """The directory of a network that predicts 16 levels of sound."""
+    directory = tmp_path_factory.mktemp("levels")
+    ids = RANDOM.integers(0, 16, (8, 9)).astype(np.int32)
+    data = Dataset({"input": ids[:, :-1], "label": ids[:, 1:]}, "sound")
+    model = SequenceNet(OneHot(16), jaxdl.nn.RNN("gru", 4), 16)
+    saved(directory / "run", jaxdl.tasks.language(model), data)
+    return directory / "run"
+
+
+def test_a_network_of_levels_continues_a_sound(levels, tmp_path):
+    samples = RANDOM.uniform(-0.5, 0.5, 40)
+    sound = str(write_wav(tmp_path / "a.wav", samples, 11025))
+    words = [str(levels), sound, "--length", "30", "--temperature", "0.5", "--out"]
+    assert main([*words, str(tmp_path / "more.wav")]) == 0
+    made, rate = read_wav(tmp_path / "more.wav")
+    assert (made.shape, rate) == ((30,), 11025)
+    assert main([*words, str(tmp_path / "more.npz")]) == 0
+    with np.load(tmp_path / "more.npz") as arrays:
+        ids = arrays["output"]
+    assert mu_law(made, 16).tolist() == ids[0].tolist()
+    key = jaxdl.stream(jaxdl.root(0), "sample")
+    expected = jaxdl.load(levels).generate(
+        mu_law(read_wav(sound)[0], 16)[None], key, length=30, temperature=0.5
+    )
+    np.testing.assert_array_equal(ids, expected)
+    np.savez(tmp_path / "ids.npz", np.array([[1, 2, 3], [3, 2, 1]], np.int32))
+    words[1] = str(tmp_path / "ids.npz")
+    assert main([*words, str(tmp_path / "both.npz")]) == 0
+    with np.load(tmp_path / "both.npz") as arrays:
+        assert arrays["output"].shape == (2, 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["hello", "--out", "a.wav"], "inputs: got 'texts', allowed: one .wav file, or a .npz"),
+        (["a.wav", "b.wav", "--out", "c.wav"], "inputs: got 'sounds', allowed: one .wav file"),
+        (["missing.wav", "--out", "a.wav"], "missing.wav: got 'no such file'"),
+        (["a.wav"], "out: got None, allowed: --out with a file that ends in .wav, .npz"),
+        (["a.wav", "--out", "a.txt"], "a file that ends in .wav, .npz"),
+        (["real.wav", "--out", "b.wav", "--temperature", "-1"], "temperature: got -1.0"),
+        (["a.wav", "--out", "b.wav", "--length", "0"], "length: got 0"),
+    ],
+)
+def test_errors_of_sounds_are_one_line(levels, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write_wav("real.wav", np.zeros(8))
+    assert main([str(levels), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
 
 
 def test_a_table_of_numbers(tmp_path, capsys):
@@ -378,6 +433,7 @@ def test_an_autoregressive_model_gives_likelihoods(tmp_path, classes, capsys):
         (["a.png", "--out", "labels.xlsx"], "a file that ends in .csv, .json, .npz"),
         (["a.png", "--out", "nowhere/labels.csv"], "in a directory that exists"),
         (["a.png", "--member", "1"], "member: got 1"),
+        (["a.png", "--temperature", "0.5"], "no --temperature; predict of this network has none"),
         (["a.png", "--batch-size", "0"], "batch_size: got 0"),
         (["table.csv"], "a file that exists"),
     ],

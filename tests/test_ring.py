@@ -34,6 +34,20 @@ def test_several_items_are_added_as_one_after_the_other(count):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("count", [1, 6, 14])
+def test_items_that_are_not_valid_are_left_out(count, share):
+    items = RNG.normal(size=(count, 2)).astype(np.float32)
+    valid = RNG.random(count) < share
+    start = push(ring(items[0], 5), items[0] + 1)
+    found = jax.jit(push_all)(start, items, valid)
+    expected = start
+    for item in items[valid]:
+        expected = push(expected, item)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_items_are_those_of_a_deque():
     buffer = ring({"x": jnp.zeros(2), "n": jnp.zeros((), jnp.int32)}, 5)
     expected = deque(maxlen=5)

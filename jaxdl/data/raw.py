@@ -11,7 +11,7 @@ from jaxdl.data.npz import read_input_array
 from jaxdl.data.tables import read_table
 from jaxdl.errors import InputError
 
-Kind = Literal["images", "rows", "array", "texts"]
+Kind = Literal["images", "rows", "array", "texts", "sounds"]
 
 
 class RawInputs(NamedTuple):
@@ -19,7 +19,8 @@ class RawInputs(NamedTuple):
 
     Attributes:
       names: N names, such as paths of images or numbers of rows.
-      kind: `images` (paths of files), `rows` (dictionaries of a table), `array` or `texts`.
+      kind: `images` or `sounds` (paths of files), `rows` (dictionaries of a table), `array`, or
+        `texts`.
       values: N paths, dictionaries or texts, or an array `[N, ...]`.
     """
 
@@ -32,8 +33,8 @@ def read_inputs(items: Sequence[str]) -> RawInputs:
     """Returns the raw inputs that the arguments of a command name.
 
     Args:
-      items: PNG or JPEG files and folders of them; or one `.npz`, `.csv` or `.tsv` file; or texts
-        and `.txt` files, each of which is one text.
+      items: PNG or JPEG files and folders of them; or one `.npz`, `.csv` or `.tsv` file; or `.wav`
+        files; or texts and `.txt` files, each of which is one text.
 
     Raises:
       InputError: no inputs, several kinds of them, or a file that cannot be read.
@@ -43,14 +44,17 @@ def read_inputs(items: Sequence[str]) -> RawInputs:
       RawInputs(names=['text 1'], kind='texts', values=['a good film'])
     """
     if not items:
-        raise InputError("inputs", "none", "images, a .npz or .csv file, or texts")
+        raise InputError("inputs", "none", "images, a .npz, .csv or .wav file, or texts")
     kinds = sorted({_kind(item) for item in items})
     if len(kinds) > 1 or (kinds[0] in ("array", "rows") and len(items) > 1):
-        allowed = "one kind: images and folders of them, one .npz or .csv file, or texts"
+        allowed = "one kind: images and folders of them, one .npz or .csv file, sounds, or texts"
         raise InputError("inputs", ", ".join(items), allowed)
     kind = kinds[0]
     if kind == "images":
         paths = [path for item in items for path in _images(expand_path(item, "inputs"))]
+        return RawInputs([str(path) for path in paths], kind, paths)
+    if kind == "sounds":
+        paths = [expand_path(item, "inputs") for item in items]
         return RawInputs([str(path) for path in paths], kind, paths)
     if kind == "texts":
         return RawInputs(*_texts(items))
@@ -75,6 +79,8 @@ def _kind(item: str) -> Kind:
         return "array"
     if name.endswith((".csv", ".tsv")):
         return "rows"
+    if name.endswith(".wav"):
+        return "sounds"
     # A long text is no path.
     if len(item) < 256 and "\0" not in item and os.path.isdir(os.path.expanduser(item)):
         return "images"

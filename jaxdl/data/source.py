@@ -163,6 +163,9 @@ class Paired:
         self, key: Key[Array, "*N"], batch_size: int, start: int, place: Callable[[Any], Any]
     ) -> Iterator[Window]:
         """Yields the windows of a run from step `start`, without end."""
+        if not 1 <= batch_size <= self.size:
+            allowed = f"from 1 to {self.size}, the size of the smaller set"
+            raise InputError("batch_size", batch_size, allowed)
         steps = self.steps_per_epoch(batch_size)
         arrays = {"a": place(dict(self.a.arrays)), "b": place(dict(self.b.arrays))}
         order = np.arange(steps * key.size * batch_size, dtype=np.int32)

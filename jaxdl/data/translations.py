@@ -10,7 +10,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from jaxdl.data.dataset import Dataset
-from jaxdl.errors import InputError, one_of
+from jaxdl.errors import InputError, at_least, one_of
 
 Images = Float[np.ndarray, "N H W C"]
 
@@ -133,18 +133,23 @@ def coloured(images: Images) -> Images:
     return (1 - images) * background + images * strokes
 
 
-def enlarged(images: Images, size: int) -> Images:
-    """Returns images of another size, interpolated linearly.
+def enlarged(images: Images, size: tuple[int, int]) -> Images:
+    """Returns larger images, interpolated linearly.
 
     Args:
       images: `[N, H, W, C]`.
-      size: the new height and width.
+      size: the new height and width, at least those of the images.
+
+    Raises:
+      InputError: a size that is smaller.
 
     Example:
-      >>> enlarged(np.ones((1, 8, 8, 1), np.float32), 16).shape
-      (1, 16, 16, 1)
+      >>> enlarged(np.ones((1, 8, 12, 1), np.float32), (16, 24)).shape
+      (1, 16, 24, 1)
     """
-    shape = (len(images), size, size, images.shape[-1])
+    for name, new, old in zip(("height", "width"), size, images.shape[1:3], strict=True):
+        at_least(name, new, old)
+    shape = (len(images), *size, images.shape[-1])
     return np.asarray(_resized(images, shape)).clip(0, 1)
 
 

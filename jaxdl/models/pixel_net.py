@@ -81,8 +81,10 @@ class PixelNet(nn.Module):
         shape = (*self.size, 1)
         if x.shape[1:] != shape:
             raise InputError("images", list(x.shape), f"grey images [B, {str(shape)[1:-1]}]")
+        # Scaled before it is rounded to the dtype, as the pixels of a sample are.
+        x = 2 * x - 1
         x = x.astype(self.dtype or x.dtype)
-        return jnp.concatenate([2 * x - 1, jnp.ones_like(x)], -1)
+        return jnp.concatenate([x, jnp.ones_like(x)], -1)
 
     def class_vector(
         self, label: Int[Array | np.ndarray, " B"] | None, batch: int

@@ -70,6 +70,8 @@ class MaskedConv(ConvLayer):
             raise InputError("kernel_size", self._sizes, "odd numbers")
         if self.rows and not self.centre and self._sizes[0] == 1:
             raise InputError("kernel_size", self._sizes, "a height of at least 3 with rows")
+        if not self.centre and self._sizes == (1, 1):
+            raise InputError("kernel_size", self._sizes, "a side of at least 3 without centre")
 
     @property
     def _sizes(self) -> tuple[int, int]:
@@ -105,11 +107,12 @@ class MaskedConv(ConvLayer):
           The outputs. "above" has the bias only with `rows`.
 
         Raises:
-          InputError: a wrong rank or dtype, or an unknown part.
+          InputError: a wrong shape or dtype, an unknown part, or one that the layer does not have.
         """
         one_of("part", part, ("all", "above", "own"))
         if x.ndim != 4:
             raise InputError("x", x.shape, "images [B, H, W, C]")
+        self._check_part(x, part)
         height, width = self._sizes
         shape = (height // 2 + 1, width)
         if self.rows:
@@ -119,6 +122,20 @@ class MaskedConv(ConvLayer):
             shape = (1, width // 2 + self.centre)
         biased = part != "above" or self.rows
         return self._convolve(partial(self._masked, part=part), x, shape, biased=biased)
+
+    def _check_part(self, x: Array, part: Part) -> None:
+        """Raises InputError for another number of rows or pixels than a part needs."""
+        if part == "above":
+            needed = self.above + (self.rows and self.centre)
+            if not needed:
+                raise InputError("part", part, "'own', for a window of one row")
+            if x.shape[1] != needed:
+                raise InputError("x", x.shape, f"{needed} rows, [B, {needed}, W, C]")
+        if part == "own":
+            if not self.left:
+                raise InputError("part", part, "'above', as no pixel of the own row counts")
+            if x.shape[1:3] != (1, self.left):
+                raise InputError("x", x.shape, f"{self.left} pixels, [B, 1, {self.left}, C]")
 
     def _masked(self, x: Array, kernel: Array, *, part: Part) -> Array:
         """Computes a part of the convolution with a kernel of the shape of the window."""

@@ -46,12 +46,27 @@ def image_sets(
         if multiple > 1:
             allowed += f" and sides that are multiples of {multiple}"
         raise InputError("data", given, f"{allowed}, at least {least} in the test set")
-    pixels = np.asarray(test["input"])
-    low = pixels.min()
-    high = pixels.max()
-    if not (low >= 0 and high <= 1):
-        raise InputError("data", f"{run.data} in [{low:.3g}, {high:.3g}]", "pixels in [0, 1]")
+    check_pixels(np.asarray(test["input"]), run.data)
     return train, test, split_sets(run, train, test)
+
+
+def check_pixels(images: Float[np.ndarray, "N H W C"], name: str) -> None:
+    """Raises InputError for a pixel outside of [0, 1].
+
+    Args:
+      images: the images.
+      name: name of their set.
+
+    Example:
+      >>> check_pixels(np.full((1, 2, 2, 1), 255.0), "mine")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: data: got 'mine in [255, 255]', allowed: pixels in [0, 1]; ...
+    """
+    low = images.min()
+    high = images.max()
+    if not (low >= 0 and high <= 1):
+        allowed = "pixels in [0, 1]; divide them by the largest possible value"
+        raise InputError("data", f"{name} in [{low:.3g}, {high:.3g}]", allowed)
 
 
 def photograph_crops(size: int, step: int = 40) -> Float[np.ndarray, "N S S 3"]:

@@ -20,7 +20,7 @@ from jaxdl.models import table
 from jaxdl.models.pixel_net import PixelNet
 from jaxdl.recipes.feature_classifier import FeatureClassifier, classifier_of_classes
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
-from jaxdl.recipes.images import image_sets
+from jaxdl.recipes.images import check_pixels, image_sets
 from jaxdl.recipes.sample_quality import sample_metrics
 from jaxdl.rng import root, stream
 from jaxdl.runs.options import Options, RunOptions
@@ -86,16 +86,18 @@ class PixelOptions:
           data: images in [0, 1].
           part: number of the set in `PARTS`.
           draw: number of the binarization.
+
+        Raises:
+          InputError: a pixel outside of [0, 1].
         """
-        if self.binarize == "none":
+        if self.binarize in ("none", "dynamic"):
             return data
         images = np.asarray(data["input"])
+        check_pixels(images, data.name)
         if self.binarize == "threshold":
             white = images > 0.5
-        elif self.binarize == "fixed":
-            white = _uniform(part, draw, images.shape) < images
         else:
-            return data
+            white = _uniform(part, draw, images.shape) < images
         arrays = {**data.arrays, "input": white.astype(np.float32)}
         return dataclasses.replace(data, arrays=arrays)
 

@@ -24,6 +24,9 @@ GENERATED = ("sines", "plucked")
 #: Share of a file that is the test set.
 TEST_SHARE = 0.15
 
+#: Least number of windows of each part.
+LEAST_WINDOWS = 4
+
 #: Distance of two peaks of a spectrum in Hz.
 BETWEEN_PEAKS = 20.0
 
@@ -116,24 +119,21 @@ def _parts_of_file(run: RunOptions, window: int) -> tuple[dict[str, np.ndarray],
     cut = end
     if run.validation:
         cut -= round(end * run.validation)
-    parts = {
-        "train": _windows(samples[:cut], window, window // 2, run.data),
-        "test": _windows(samples[end:], window, window, run.data),
-    }
+    sounds = {"train": samples[:cut], "test": samples[end:]}
     if run.validation:
-        parts["validation"] = _windows(samples[cut:end], window, window, run.data)
+        sounds["validation"] = samples[cut:end]
+    parts = {}
+    for part, sound in sounds.items():
+        # Windows of the training set overlap.
+        stride = window // 2 if part == "train" else window
+        starts = np.arange(0, len(sound) - window, stride)
+        if len(starts) < LEAST_WINDOWS:
+            least = window + (LEAST_WINDOWS - 1) * stride + 1
+            allowed = f"at least {least}, for {LEAST_WINDOWS} windows; use a longer file, "
+            allowed += "a smaller --window or another --validation"
+            raise InputError(f"samples of the {part} set", len(sound), allowed)
+        parts[part] = sound[starts[:, None] + np.arange(window + 1)[None]]
     return parts, rate
-
-
-def _windows(
-    samples: Float[np.ndarray, " T"], window: int, stride: int, name: str
-) -> Float[np.ndarray, "N T"]:
-    """Returns the windows of a file, of one sample more than `window`."""
-    starts = np.arange(0, len(samples) - window, stride)
-    if len(starts) < 4:
-        allowed = f"a longer file; four windows of {window} samples are the least of each part"
-        raise InputError("data", f"{name} with {len(samples)} samples in a part", allowed)
-    return samples[starts[:, None] + np.arange(window + 1)[None]]
 
 
 def _as_set(samples: Float[np.ndarray, "N T"], levels: int, name: str) -> Dataset:
@@ -167,13 +167,21 @@ def spectrum(
 ) -> tuple[Float[np.ndarray, " F"], Float[np.ndarray, " F"]]:
     """Returns frequencies in Hz, and the power at each of them in dB below the largest.
 
+    Args:
+      samples: `[T]`, at least 2.
+      rate: samples per second.
+
+    Returns:
+      The frequencies and powers `[T // 2 + 1]`. All powers of silence are -120 dB.
+
     Example:
       >>> frequencies, power = spectrum(np.sin(np.arange(800.0)), 800)
       >>> round(float(frequencies[power.argmax()]))
       127
     """
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
-    power = 10 * np.log10(np.maximum(power / power.max(), 1e-12))
+    largest = max(float(power.max()), np.finfo(np.float32).tiny)
+    power = 10 * np.log10(np.maximum(power / largest, 1e-12))
     return np.fft.rfftfreq(len(samples), 1 / rate), power
 
 
@@ -214,8 +222,9 @@ def write_sounds(
       seconds: duration of a generated sound.
 
     Returns:
-      `samples/peak_error`, the largest relative error of the frequencies, if they are known. It is
-      NaN for a seed whose sound is not finite, of which the run warns.
+      `samples/peak_error`, the largest relative error of the frequencies, if they are known and
+      the sound has at least 0.1 seconds. It is NaN for a seed whose sound is not finite, of which
+      the run warns.
     """
     length = max(2, round(seconds * sounds.rate))
     made = [
@@ -228,7 +237,8 @@ def write_sounds(
             run.warn(f"seed {seed}: the generated sound is not finite")
     if any(finite):
         _write_sound(run, made[finite.index(True)], sounds, levels)
-    if not sounds.frequencies:
+    # A shorter sound does not separate two peaks.
+    if not sounds.frequencies or length < 2 * sounds.rate / BETWEEN_PEAKS:
         return {}
     wanted = np.sort(sounds.frequencies)
     errors = [np.nan] * len(made)

@@ -92,7 +92,7 @@ class TranslationOptions:
 def translation_sets(run: RunOptions, options: TranslationOptions) -> dict[str, Dataset]:
     """Returns pairs of images by part: `train`, `test` and perhaps `validation`.
 
-    Images with less than 16 pixels a side are enlarged to 16 first.
+    Images with less than 16 pixels a side are enlarged first, so that the shorter side has 16.
 
     Args:
       run: options of the run.
@@ -116,9 +116,12 @@ def translation_sets(run: RunOptions, options: TranslationOptions) -> dict[str, 
 def _large(data: Dataset) -> Dataset:
     """Returns a set with images of at least `SIDE` pixels a side."""
     images = np.asarray(data["input"])
-    if min(images.shape[1:3]) >= SIDE:
+    height, width = images.shape[1:3]
+    if min(height, width) >= SIDE:
         return data
-    return dataclasses.replace(data, arrays={**data.arrays, "input": enlarged(images, SIDE)})
+    factor = SIDE / min(height, width)
+    size = round(factor * height), round(factor * width)
+    return dataclasses.replace(data, arrays={**data.arrays, "input": enlarged(images, size)})
 
 
 def reversed_pairs(pairs: Dataset) -> Dataset:
@@ -259,7 +262,8 @@ class HiddenMessage(NamedTuple):
 
     Attributes:
       errors: mean absolute error of the cycle by change: none, rounded, blurred, noisy.
-      ratio: the largest error divided by that without a change.
+      ratio: mean change of the end per mean change of the middle, the largest of all changes.
+        It is about 1 for a cycle that hides nothing, and many times larger for a message.
     """
 
     errors: dict[str, float]
@@ -271,10 +275,12 @@ def hidden_message(
 ) -> HiddenMessage:
     """Tests if the image in the middle of a cycle hides a message from which the end is made.
 
-        e_c = mean |x - F(c(G(x)))|,    c: none, 8 bits, blur of 0.5 pixels, noise of 0.05
+        y = G(x), clipped to [0, 1],    e_c = mean |x - F(c(y))|
+        r = max_c mean |F(c(y)) - F(y)| / mean |c(y) - y|
+        c: none, rounding to 8 bits, blur of 0.5 pixels, noise with a standard deviation of 0.05
 
     A network can satisfy the cycle by faint patterns instead of the picture. Such patterns do not
-    survive small changes, so their errors are many times larger.
+    survive small changes, so the end changes far more than the middle.
 
     Args:
       forth: G, a function of images.
@@ -282,14 +288,17 @@ def hidden_message(
       images: x, `[N, H, W, C]` in [0, 1].
       seed: seed of the noise.
 
+    Returns:
+      The errors e_c and the ratio r.
+
     Source: Chu, Zhmoginov and Sandler 2017, CycleGAN, a master of steganography.
 
     Example:
       >>> x = np.random.default_rng(0).random((4, 8, 8, 1)).astype(np.float32)
-      >>> hidden_message(lambda x: x, lambda x: x * 0 + 0.5, x).ratio
-      1.0
+      >>> f"{hidden_message(lambda x: x, lambda x: x, x).ratio:.3f}"
+      '1.000'
     """
-    middle = predict_batched(forth, images)
+    middle = predict_batched(forth, images).clip(0, 1)
     noise = np.asarray(jax.random.normal(stream(root(seed), "sample"), middle.shape))
     changed = {
         "none": middle,
@@ -297,11 +306,15 @@ def hidden_message(
         "blurred": ndimage.gaussian_filter(middle, (0, 0.5, 0.5, 0)),
         "noisy": (middle + 0.05 * noise).clip(0, 1).astype(np.float32),
     }
-    errors = {
-        name: float(np.abs(images - predict_batched(back, each)).mean())
-        for name, each in changed.items()
-    }
-    return HiddenMessage(errors, max(errors.values()) / max(errors["none"], 1e-12))
+    ends = {name: predict_batched(back, each) for name, each in changed.items()}
+    errors = {name: float(np.abs(images - end).mean()) for name, end in ends.items()}
+    ratio = 0.0
+    for name, end in ends.items():
+        change = float(np.abs(changed[name] - middle).mean())
+        # Rounding can change nothing.
+        if change > 1e-6:
+            ratio = max(ratio, float(np.abs(end - ends["none"]).mean()) / change)
+    return HiddenMessage(errors, ratio)
 
 
 def score_members(

@@ -53,7 +53,9 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
 
       - `predict(params, extra, inputs [B, H, W, 1], label=None) -> probabilities [B, H, W, L]` of
         each pixel's levels, given the pixels before it.
-      - `nll(params, extra, inputs [B, H, W, 1], label=None) -> [B]`, -log p(x) in nats.
+      - `nll(params, extra, inputs [B, H, W, 1], label=None) -> [B]`, -log p(x) in nats. With a
+        threshold it is that of the black and white image, here and in `predict`. With "dynamic",
+        inputs are rounded, so binarize grey ones before.
       - `sample(params, extra, key, n, label=None, *, prompt=None, temperature=1.0) -> images
         [n, H, W, 1]`. `prompt [n, P]` has the first P pixels of each image, in [0, 1], and the
         other pixels are sampled. Temperature 0 selects the most likely levels. The time is about
@@ -88,14 +90,18 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
         check_fields(batch, "input")
         return init_variables(model, key, {"input": batch["input"]}, label=_label(model, batch))
 
+    def of_threshold(inputs: Float[Array, "B H W 1"]) -> Float[Array, "B H W 1"]:
+        return inputs if binarize == "dynamic" else binarize_batch(jax.random.key(0), inputs)
+
     def nll(params: Params, extra: Any, inputs: Float[Array, "B H W 1"], label: Label = None):
         check_label(model.classes, label)
+        inputs = of_threshold(inputs)
         logits = _logits(model, params, extra, inputs, label)
         return _entropies(logits, inputs, model.levels).sum((1, 2))
 
     def predict(params: Params, extra: Any, inputs: Float[Array, "B H W 1"], label: Label = None):
         check_label(model.classes, label)
-        return jax.nn.softmax(_logits(model, params, extra, inputs, label))
+        return jax.nn.softmax(_logits(model, params, extra, of_threshold(inputs), label))
 
     functions: dict[str, Callable[..., Any]] = {
         "loss": with_sown_losses(partial(_loss, model, binarize_batch)),

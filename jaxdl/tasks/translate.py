@@ -140,10 +140,15 @@ def _init_pairs(settings: _Pairs, key: Key[Array, ""], batch: Batch) -> tuple[Pa
         networks["discriminator"] = settings.discriminator, jnp.concatenate([x, target], -1)
     params, extra = init_networks(networks, key)
     y = jax.eval_shape(lambda: _generated(settings, params, extra, x, None, train=False)[0])
+    _check_outputs(y, target)
+    return params, extra
+
+
+def _check_outputs(y: Any, target: Any) -> None:
+    """Raises InputError for targets of another shape, which an error would broadcast."""
     if y.shape != target.shape:
         allowed = f"the shape of the targets, {list(target.shape)}"
         raise InputError("generator", list(y.shape), allowed)
-    return params, extra
 
 
 def init_networks(
@@ -244,6 +249,7 @@ def _pairs_generator_loss(
     x = batch["input"]
     generator_key, key = jax.random.split(key)
     y, updated = _generated(settings, params, extra, x, generator_key, train=train)
+    _check_outputs(y, batch["target"])
     error = means_of_images(jnp.abs(batch["target"] - y))
     metrics = {"l1": total(error, batch.get("mask"))}
     if settings.discriminator is None:

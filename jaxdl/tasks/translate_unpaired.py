@@ -338,7 +338,9 @@ def _losses_of_domain(
     fake = jax.lax.stop_gradient(fake)
     if train and settings.pool:
         pools = extra["pool"]
-        pool = push_all(pools[there], gather_rows(fake))
+        mask = source.get("mask")
+        valid = None if mask is None else gather_rows(mask) > 0
+        pool = push_all(pools[there], gather_rows(fake), valid)
         fake = some_earlier(pools[there], fake, pool_key)
         extra = {**extra, "pool": {**pools, there: pool}}
     scored = partial(_scored, settings, params, train=train)

@@ -116,7 +116,6 @@ BAD = [
     (
         "wavenet",
         "--data missing.wav",
-        "path: got 'missing.wav', allowed: a .wav file of 16-bit PCM with one channel; there is no "
-        "such file",
+        "missing.wav: got 'no such file', allowed: a .wav file of 16-bit PCM with one channel",
     ),
 ]

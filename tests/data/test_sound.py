@@ -74,12 +74,20 @@ def test_files_of_another_format_are_refused_in_one_line(tmp_path):
             file.writeframes(bytes(64))
         with pytest.raises(InputError, match=f"{8 * width} bits, {channels} channels', allowed"):
             read_wav(path)
-    path = tmp_path / "text.wav"
-    for content in (b"no sound at all", b""):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="allowed: a .wav file of 16-bit PCM"):
+        with pytest.raises(InputError, match="ffmpeg -i SOUND"):
             read_wav(path)
-    with pytest.raises(InputError, match="there is no such file"):
+    path = tmp_path / "text.wav"
+    for content, got in ((b"no sound at all", "RIFF"), (b"", "a file that ends too early")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"{got}.*', allowed: a .wav file of 16-bit PCM"):
+            read_wav(path)
+    whole = bytearray(write_wav(path, np.zeros(9)).read_bytes())
+    # Bytes 24 to 27 are the rate.
+    whole[24:28] = bytes(4)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"text.wav: got '0 samples per second', allowed: at leas"):
+        read_wav(path)
+    with pytest.raises(InputError, match="got 'no such file', allowed: a .wav"):
         read_wav(tmp_path / "missing.wav")
 
 
@@ -117,8 +125,21 @@ def test_a_file_that_ends_too_early_is_refused_in_one_line(tmp_path, lost):
         (lambda: mu_law_inverse(np.array([-1])), "level: got -1"),
         (lambda: mu_law(np.array([np.nan])), "samples: got 'nan or infinite'"),
         (lambda: mu_law(np.zeros(1), 1), "levels: got 1"),
+        (lambda: mu_law(np.array(["a"])), "samples: got '<U1', allowed: real numbers"),
+        (lambda: mu_law(np.zeros(1), 10**11), "levels: got 100000000000, allowed: at most 65536"),
+        (lambda: mu_law_inverse(np.array([0.5])), "level: got 'float64', allowed: integers"),
+        (lambda: mu_law_inverse(np.array([0]), 1), "levels: got 1, allowed: at least 2"),
         (lambda: level_entropy(np.zeros(1), 0.0), "noise: got 0.0"),
+        (lambda: level_entropy(np.zeros(0)), "samples: got 0, allowed: at least 1"),
+        (lambda: level_entropy(np.array([np.nan])), "samples: got 'nan or infinite'"),
         (lambda: sines(0, 5), "count: got 0"),
+        (lambda: sines(1, 5, -1), "seed: got -1"),
+        (lambda: sines(1, 5, noise=np.nan), "noise: got nan"),
+        (lambda: sines(1, 5, frequencies=()), "frequencies: got 0"),
+        (lambda: sines(1, 5, frequencies=(9000.0,)), "frequency: got 9000.0"),
+        (lambda: plucked(1, 5, noise=-1.0), "noise: got -1.0"),
+        (lambda: write_wav("a.wav", np.zeros(2), 10**11), "rate: got 100000000000, allowed: at m"),
+        (lambda: write_wav("a.wav", np.zeros(2, complex)), "samples: got 'complex128'"),
         (lambda: write_wav("a.wav", np.zeros((2, 2))), r"samples: got \[2, 2\]"),
         (lambda: write_wav("a.wav", np.zeros(2), 0), "rate: got 0, allowed: at least 1"),
         (lambda: write_wav("none/a.wav", np.zeros(2)), "path: got 'none/a.wav', allowed: .* none"),

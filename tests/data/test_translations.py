@@ -64,7 +64,7 @@ def skeleton(image):
 
 
 def test_thin_is_the_skeleton():
-    images = enlarged(np.asarray(DIGITS["input"][:12]), 16)
+    images = enlarged(np.asarray(DIGITS["input"][:12]), (16, 16))
     found = thin(images)[..., 0]
     for image, each in zip(images[..., 0], found, strict=True):
         np.testing.assert_array_equal(each, skeleton(image > 0.5))

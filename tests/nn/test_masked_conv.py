@@ -81,6 +81,7 @@ def test_the_parts_of_a_row_add_up(name):
         (lambda: MaskedConv(4, 2), "kernel_size: got"),
         (lambda: MaskedConv(4, 3, centre=1), "centre: got 1"),
         (lambda: MaskedConv(4, (1, 3), rows=True, centre=False), "height of at least 3"),
+        (lambda: MaskedConv(4, 1, centre=False), "a side of at least 3 without centre"),
         (lambda: MaskedConv(4, 3, groups=2), "groups: got 2, allowed: 1"),
         (lambda: MaskedConv(4, 3, padding="VALID"), "padding: got 'VALID'"),
     ],
@@ -97,3 +98,13 @@ def test_other_inputs_are_refused():
         layer.apply(variables, X, "right")
     with pytest.raises(InputError, match="x: got"):
         layer.apply(variables, X[0])
+    with pytest.raises(InputError, match=r"allowed: 1 rows, \[B, 1, W, C\]"):
+        layer.apply(variables, X[:, :2], "above")
+    with pytest.raises(InputError, match=r"allowed: 2 pixels, \[B, 1, 2, C\]"):
+        layer.apply(variables, X[:, :1, :3], "own")
+    rows = MaskedConv(4, 3, rows=True)
+    with pytest.raises(InputError, match="part: got 'own', allowed: 'above'"):
+        rows.apply(started(rows), X[:, :1, :2], "own")
+    row = MaskedConv(4, (1, 3))
+    with pytest.raises(InputError, match="part: got 'above', allowed: 'own'"):
+        row.apply(started(row), X[:, :1], "above")

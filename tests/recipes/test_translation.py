@@ -47,11 +47,24 @@ def test_a_message_in_the_last_bits_is_found():
 
 
 def test_an_honest_cycle_hides_nothing():
-    smooth = ndimage.gaussian_filter(IMAGES, (0, 3, 3, 0))
-    # The error of an honest but imperfect cycle is larger than that of the small changes.
-    found = hidden_message(lambda x: 1 - x, lambda x: 0.8 * (1 - x), smooth)
-    assert found.ratio < 1.2
-    assert set(found.errors) == {"none", "rounded", "blurred", "noisy"}
+    perfect = hidden_message(lambda x: 1 - x, lambda x: 1 - x, IMAGES)
+    assert perfect.ratio == pytest.approx(1, abs=1e-3)
+    assert perfect.errors["none"] < 1e-6 < perfect.errors["noisy"]
+    assert set(perfect.errors) == {"none", "rounded", "blurred", "noisy"}
+    imperfect = hidden_message(lambda x: 1 - x, lambda x: 0.8 * (1 - x), IMAGES)
+    assert imperfect.ratio == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_cycle_that_ends_at_one_image_hides_nothing():
+    found = hidden_message(lambda x: x, lambda x: 0 * x + 0.5, IMAGES)
+    assert found.ratio == 0
+    assert found.errors["none"] == pytest.approx(np.abs(IMAGES - 0.5).mean())
+
+
+def test_a_middle_outside_of_the_pixels_is_clipped_before_all_changes():
+    found = hidden_message(lambda x: 2 * x, lambda x: x / 2, IMAGES)
+    assert found.errors["none"] == pytest.approx(np.abs(IMAGES - IMAGES.clip(0, 0.5)).mean())
+    assert found.ratio == pytest.approx(0.5, abs=1e-3)
 
 
 def labelled():

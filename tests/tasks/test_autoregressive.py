@@ -162,3 +162,18 @@ def test_bad_tasks_are_refused_in_one_line():
         autoregressive(jaxdl.models.MLP((4,)))
     with pytest.raises(InputError, match=r"binarize: got 0.5, allowed: None, for 4 levels"):
         autoregressive(PixelCNN((4, 4), levels=4), binarize=0.5)
+
+
+def test_a_threshold_holds_for_likelihoods_and_predictions():
+    model, variables = network("gated", levels=2)
+    task = autoregressive(model, binarize=0.3)
+    grey = np.full((1, *SIZE, 1), 0.4, np.float32)
+    batch = {"input": grey, "label": LABEL[:1]}
+    _, (_, metrics) = task.loss(variables["params"], {}, batch, KEY, train=False)
+    nats = task.nll(variables["params"], {}, grey, LABEL[:1])
+    white = task.nll(variables["params"], {}, np.ones_like(grey), LABEL[:1])
+    assert float(nats[0]) == pytest.approx(means(metrics)["nats"], rel=1e-6)
+    assert float(nats[0]) == float(white[0])
+    p = task.predict(variables["params"], {}, grey, LABEL[:1])
+    q = task.predict(variables["params"], {}, np.ones_like(grey), LABEL[:1])
+    np.testing.assert_array_equal(p, q)

@@ -100,3 +100,11 @@ def test_options_out_of_range(make, message):
     with pytest.raises(InputError) as error:
         make()
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("target", [T[..., [0, 0, 0]], T[:1], T[:, :, :1]])
+def test_targets_of_another_shape_are_refused_after_the_first_batch(target):
+    task = translate(NET, l1=1.0)
+    params, extra = task.init(KEY, {"input": X, "target": T})
+    with pytest.raises(InputError, match="generator: got .*, allowed: the shape of the targets"):
+        task.generator_loss(params, extra, {"input": X, "target": target}, KEY, train=True)

@@ -143,6 +143,18 @@ def test_domains_with_other_channels_have_other_generators():
     assert task.back(params, extra, colour).shape == (6, 8, 8, 1)
 
 
+def test_masked_images_never_enter_the_pool():
+    task = translate_unpaired(NET, PATCHES, pool=4)
+    batch = {"input_a": X, "input_b": T, "mask": np.array([1, 0, 0, 1, 0, 0], np.float32)}
+    params, extra = task.init(KEY, batch)
+    _, (extra, _) = task.discriminator_loss(params, extra, batch, KEY, train=True)
+    for name, apply, images in (("b", task.predict, X), ("a", task.back, T)):
+        pool = extra["pool"][name]
+        assert int(pool.added) == 2
+        expected = apply(params, extra, images[[0, 3]])
+        np.testing.assert_allclose(pool.items[:2], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_loading_a_cycle(tmp_path):
     task = translate_unpaired(NET, PATCHES, pool=4)
     net = jaxdl.learner(task.init, *task.updates(SGD, SGD))
