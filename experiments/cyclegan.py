@@ -116,7 +116,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         predict = bind(task.predict, run.first_seed(state))
         x = np.asarray(test["input"])[:10]
         shown = np.concatenate([x, predict_batched(predict, x)])
-        run.grid(state.steps_done, shown, 10, "inputs and outputs")
+        title = f"{test.name}, without pairs"
+        run.grid(state.steps_done, shown, 10, title, ["input", "output"])
 
     state = run.fit(net, sets["train"], sets.get("validation"), None, on_validation, task)
     metrics = run.test(net, state, sets["test"])

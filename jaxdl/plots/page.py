@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import os
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,3 +170,20 @@ def font_size(width: float, characters: int, largest: float) -> float:
       (9.0, 3.87)
     """
     return min(largest, 72 * width / (0.62 * max(characters, 1)))
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Returns a text in as many lines as it needs in a width.
+
+    Args:
+      text: the text, whose own line breaks are kept.
+      width: available width in inches.
+      size: font size in points.
+
+    Example:
+      >>> wrapped("100 images generated after 600 steps", 2.0, 10.0).split("\\n")
+      ['100 images generated', 'after 600 steps']
+    """
+    characters = max(10, int(72 * width / (0.58 * size)))
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, characters)]
+    return "\n".join(lines)
