@@ -164,9 +164,11 @@ def score_directions(
         "truth": test["target"],
         "back again": predict_batched(back[0], outputs["forth"]),
     }
+    similarity = metrics["forth/ssim"].flat[0]
     title = (
-        f"{test.name}, without pairs: SSIM {metrics['forth/ssim'].flat[0]:.2f}, "
-        f"cycle {messages[0].errors['none']:.3f}, with small changes x {messages[0].ratio:.1f}"
+        f"{test.name}, without pairs: SSIM of outputs and truth {similarity:.2f}\n"
+        f"mean error of input and back again {messages[0].errors['none']:.3f}, "
+        f"up to {messages[0].ratio:.1f} times that after small changes of the output"
     )
     draw_translations(kinds, test["label"], run.figure("translations"), title)
     return metrics

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import GREY, font_size, page, plain, size_in_inches, wrapped
+from jaxdl.plots.page import GREY, font_size, page, plain, plain_lines, size_in_inches, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def image_grid(
     text = None
     if title is not None:
         width = max(width, LEAST_WIDTH)
-        text = wrapped(plain(title), width, 10.0)
+        text = wrapped(title, width, 10.0)
         height += 0.12 + LINE * (1 + text.count("\n"))
     with page(path, width, height) as figure:
         # The title is above the whole page, also above the texts beside the rows.
@@ -164,7 +164,8 @@ def draw_image_grid(
         ax.text(x, -top - 0.2 * head / tile, plain(text), **style)
     for i, text in enumerate(rows or []):
         y = i * (1 + GAP + top) + 0.5
-        ax.text(-0.08 / tile, y, plain(text), ha="right", va="center", fontsize=ROW_SIZE)
+        left = -0.08 / tile
+        ax.text(left, y, plain_lines(text), ha="right", va="center", fontsize=ROW_SIZE)
     ax.set(
         xlim=(-beside / tile, count * (aspect + GAP) - GAP),
         ylim=(lines * (1 + GAP + top) - top - GAP, -top - head / tile),

@@ -157,6 +157,16 @@ def plain(text: str) -> str:
     return re.sub(r"(?<!\\)\$", r"\\$", printable)
 
 
+def plain_lines(text: str) -> str:
+    """Returns a text of several lines that Matplotlib draws as it is.
+
+    Example:
+      >>> plain_lines("8\\n99 %").splitlines()
+      ['8', '99 %']
+    """
+    return "\n".join(plain(line) for line in text.splitlines())
+
+
 def font_size(width: float, characters: int, largest: float) -> float:
     """Returns the font size in points at which a text fits into a width.
 
@@ -173,10 +183,10 @@ def font_size(width: float, characters: int, largest: float) -> float:
 
 
 def wrapped(text: str, width: float, size: float) -> str:
-    """Returns a text in as many lines as it needs in a width.
+    """Returns a text that Matplotlib draws as it is, in as many lines as it needs in a width.
 
     Args:
-      text: the text, whose own line breaks are kept.
+      text: the text, whose line breaks are kept.
       width: available width in inches.
       size: font size in points.
 
@@ -186,4 +196,4 @@ def wrapped(text: str, width: float, size: float) -> str:
     """
     characters = max(10, int(72 * width / (0.58 * size)))
     lines = [line for part in text.split("\n") for line in textwrap.wrap(part, characters)]
-    return "\n".join(lines)
+    return "\n".join(plain(line) for line in lines)
