@@ -27,12 +27,11 @@ from jaxdl.plots.page import RED, page
 
 #: Side of the square of decoded points, and its most distant quantile of the normal distribution.
 SIDE = 15
-#: Wrong and right predictions in the first row, of which some are explained.
+#: Mistakes in the first row, which are also explained.
 WRONG = 3
-RIGHT = 9
 #: Number of made images, and width and height of the picture in inches.
 UNITS = 12
-SIZE = (12.0, 5.65)
+SIZE = (12.0, 5.7)
 
 
 def fit(task: Any, data: Any, validation: Any, steps: int, rate: float) -> tuple[Any, list]:
@@ -61,9 +60,10 @@ def fit(task: Any, data: Any, validation: Any, steps: int, rate: float) -> tuple
 
 
 def chosen(label: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Returns the first right predictions of a test set, and its worst mistakes."""
-    right = np.flatnonzero(probabilities.argmax(1) == label)[:RIGHT]
-    return np.concatenate([right, plots.worst(label, probabilities, WRONG)])
+    """Returns the first right prediction of each class of a test set, and its worst mistakes."""
+    right = np.flatnonzero(probabilities.argmax(1) == label)
+    first = right[np.unique(label[right], return_index=True)[1]]
+    return np.concatenate([first, plots.worst(label, probabilities, WRONG)])
 
 
 def draw_predictions(ax: Any, images: np.ndarray, label: np.ndarray, p: np.ndarray) -> None:
@@ -82,21 +82,23 @@ def draw_reasons(ax: Any, f: Any, images: np.ndarray, label: np.ndarray, p: np.n
     """Draws mistakes above the pixels for (red) and against (blue) the wrong and the true class."""
     wrong = p.argmax(1)
     rows = [np.repeat(images, 3, -1)]
+    window = images.shape[1] // 5
     for target in (wrong, label):
-        maps = explain.integrated_gradients(f, images, target).maps.sum(-1)
-        limit = np.quantile(abs(maps), 0.995, axis=(1, 2), keepdims=True)
-        rows.append(colormaps["RdBu_r"](0.5 + maps / (2 * limit))[..., :3])
+        maps = explain.occlusion(f, images, target, window=window)[..., 0]
+        limit = abs(maps).max(axis=(1, 2), keepdims=True)
+        colors = colormaps["RdBu_r"](0.5 + maps / (2 * limit))[..., :3]
+        # The strokes are darker than the rest of a map.
+        rows.append(colors * (1 - 0.4 * images))
     columns = [f"{true} or {other}?" for true, other in zip(label, wrong, strict=True)]
-    names = ["test image", "why it is\npredicted", "why it could\nbe the truth"]
+    names = ["test image", "for the\npredicted class", "for the\ntrue class"]
     plots.draw_image_grid(ax, np.concatenate(rows), columns, rows=names)
 
 
 def draw_accuracy(ax: Any, records: list) -> None:
-    """Draws the accuracy by step."""
+    """Draws the accuracy of training and validation by step."""
     plots.draw_curves(ax, records, "accuracy")
     # The legend is above the axes, beside the title of the panel.
     ax.set_title("")
-    ax.set_ylabel("accuracy")
 
 
 def draw_units(ax: Any, model: Any, variables: Any, images: np.ndarray) -> None:
@@ -136,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     label = np.asarray(test["label"])
     p = predict_batched(bind(task.predict, state), x)
     rows = chosen(label, p)
-    wrong = rows[RIGHT:]
+    wrong = rows[-WRONG:]
 
     halves = models.encoder_decoder(shape, 4, "dense", (512, 256))
     vae = tasks.vae(models.VAE(*halves, latent=2))
@@ -150,20 +152,20 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     first = f"A CNN reads {len(x):,} test images after {options.steps} steps: {accuracy} right"
     panels = {
         f"{first}; mistakes are red": (
-            (0.12, 4.15, 11.76, 1.12),
+            (0.12, 4.2, 11.76, 1.12),
             partial(draw_predictions, images=x[rows], label=label[rows], p=p[rows]),
         ),
-        "How it learns": ((0.55, 2.05, 3.45, 1.45), partial(draw_accuracy, records=records)),
+        "Its accuracy": ((0.6, 2.1, 3.4, 1.45), partial(draw_accuracy, records=records)),
         f"Images made for {UNITS} units of its last convolution": (
-            (0.12, 0.05, 3.9, 1.27),
+            (0.12, 0.1, 3.9, 1.27),
             partial(draw_units, model=cnn, variables=variables, images=x[:1]),
         ),
-        "Why it errs: red pixels are for it, blue against": (
-            (4.25, 0.05, 4.05, 3.45),
+        "Why it errs: red parts are for the class, blue against": (
+            (4.25, 0.1, 4.05, 3.45),
             partial(draw_reasons, f=f, images=x[wrong], label=label[wrong], p=p[wrong]),
         ),
         "A VAE: every point of a plane is a digit": (
-            (8.45, 0.05, 3.45, 3.45),
+            (8.45, 0.1, 3.45, 3.45),
             lambda ax: plots.draw_image_grid(ax, points, SIDE),
         ),
     }
