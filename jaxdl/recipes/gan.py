@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -248,37 +249,52 @@ def pictures(
     z, *label = inputs
     generated = predict_batched(generate, *inputs)
     title = f"{len(generated)} images generated after {steps:,} steps"
-    columns = SIDE
+    columns: int | list[str] = SIDE
     rows = None
-    names = [f"noise {i + 1}" for i in range(len(generated))]
     if label:
         title += ": the same noise in each column"
-        columns = names[:SIDE]
+        columns = [f"noise {i + 1}" for i in range(SIDE)]
         rows = class_rows(train, label[0], SIDE)
     plots.image_grid(generated, run.figure("samples"), columns, title=title, rows=rows)
     run.training_gif()
+    _draw_interpolation(generate, z, label, rows, run.figure("interpolation"))
+    _draw_nearest(generated, np.asarray(train["input"]), run.figure("nearest"))
+
+
+def _draw_interpolation(
+    generate: Callable[..., Any],
+    z: np.ndarray,
+    label: Sequence[np.ndarray],
+    classes: Sequence[str] | None,
+    path: Path,
+) -> None:
+    """Draws a row of images for each way from one random latent vector to the next."""
     paths = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
     latents = np.concatenate(paths)
     labels = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
     if labels:
         latents = latents[: len(labels[0])]
     between = predict_batched(generate, latents, *labels)
-    rows = [f"noise {i + 1} → {(i + 1) % SIDE + 1}" for i in range(SIDE)]
-    if label:
-        names = class_rows(train, label[0], SIDE)
-        rows = [f"{name}, {row}" for name, row in zip(names, rows[: len(names)], strict=True)]
-    title = "Generated on the shortest way between two random latent vectors"
-    columns = path_columns(SIDE)
-    plots.image_grid(between, run.figure("interpolation"), columns, title=title, rows=rows)
+    rows = [f"noise {i + 1} → {(i + 1) % SIDE + 1}" for i in range(len(between) // SIDE)]
+    if classes is not None:
+        rows = [f"{name}, {row}" for name, row in zip(classes, rows, strict=True)]
+    change = np.diff(between.reshape(len(rows), SIDE, -1), axis=1)
+    title = (
+        "Generated on the way between two random latent vectors: "
+        f"mean squared change per step {np.mean(change**2):.4f}"
+    )
+    plots.image_grid(between, path, path_columns(SIDE), title=title, rows=rows)
+
+
+def _draw_nearest(generated: np.ndarray, known: np.ndarray, path: Path) -> None:
+    """Draws some generated images above the nearest training images."""
     some = generated[:: len(generated) // SIDE][:SIDE]
-    known = np.asarray(train["input"])
     distance, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
     title = (
         f"Generated images and the nearest of {len(known):,} training images: "
         f"mean distance {distance.mean():.2f}\n"
         "above: Euclidean distance between the pixels; 0 is a copy"
     )
-    pairs = np.concatenate([some, known[row[:, 0]]])
     columns = [f"{each:.2f}" for each in distance[:, 0]]
-    rows = ["generated", "nearest"]
-    plots.image_grid(pairs, run.figure("nearest"), columns, title=title, rows=rows)
+    pairs = np.concatenate([some, known[row[:, 0]]])
+    plots.image_grid(pairs, path, columns, title=title, rows=["generated", "nearest"])

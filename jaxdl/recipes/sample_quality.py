@@ -148,10 +148,9 @@ def class_rows(data: Dataset, label: Int[np.ndarray, " N"], side: int = 10) -> l
       >>> class_rows(data, np.array([0, 0, 1, 1]), 2)
       ['class 0', 'class 1']
     """
-    names = data.class_names
-    if names is None:
-        names = [f"class {number}" for number in range(data.classes or 0)]
-    return [str(names[each]) for each in label[::side]]
+    if data.class_names is None:
+        return [f"class {each}" for each in label[::side]]
+    return [str(data.class_names[each]) for each in label[::side]]
 
 
 def path_columns(count: int) -> list[str]:

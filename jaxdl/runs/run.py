@@ -294,14 +294,11 @@ class Run(Generic[C_co]):
         title: str = "images from the same noise at every step",
         rows: Sequence[str] | None = None,
     ) -> None:
-        """Draws images that were generated at a step into a file, and for the trackers.
-
-        The arguments after the step are those of `jaxdl.plots.image_grid`.
-        """
+        """Draws images that were generated at a step by `image_grid`, and for the trackers."""
         if jax.process_index():
             return
         path = self.sample(f"step-{step:07d}.png")
-        # The step has a line of its own, so that the pictures of all steps have one size.
+        # The step is a separate line, so that the pictures of all steps have one size.
         image_grid(images, path, columns, title=f"step {step:,}\n{title}", rows=rows)
         for each in self._trackers:
             each.picture(step, "samples", path)
