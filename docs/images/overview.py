@@ -149,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> Path:
     variables = {"params": trained.params, **trained.extra}
     f = explain.logits(cnn, variables)
     accuracy = f"{100 * (p.argmax(1) == label).mean():.1f} %"
-    first = f"A CNN reads {len(x):,} test images after {options.steps} steps: {accuracy} right"
+    read = f"{len(x):,} test images of {test.name.upper()}"
+    first = f"A CNN reads {read} after {options.steps} steps: {accuracy} right"
     panels = {
         f"{first}; mistakes are red": (
             (0.12, 4.2, 11.76, 1.12),
