@@ -128,9 +128,12 @@ def compare_memorization(config: Config) -> dict[str, dict[str, Any]]:
         rows = {"test images": test[shown(test)]}
         for name, result in results.items():
             psnr = result["metrics"]["test/psnr"]
-            title = f"trained on {name.replace('_', ' ')}: {psnr:.1f} dB"
-            rows[title] = read_array(out / name / "samples" / "reconstructions.npy")
-        picture = plots.film(np.stack(list(rows.values())), list(rows), out / "memorization.png")
+            row = f"trained on {name.replace('_', ' ')}, {psnr:.1f} dB"
+            rows[row] = read_array(out / name / "samples" / "reconstructions.npy")
+        images = np.concatenate(list(rows.values()))
+        title = "Test images and their reconstructions, with the PSNR of the whole test set"
+        path = out / "memorization.png"
+        picture = plots.image_grid(images, path, 10, title=title, rows=list(rows))
         print(f"picture  {picture}")
     return results
 

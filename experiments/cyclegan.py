@@ -116,7 +116,8 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         predict = bind(task.predict, run.first_seed(state))
         x = np.asarray(test["input"])[:10]
         shown = np.concatenate([x, predict_batched(predict, x)])
-        run.grid(state.steps_done, shown, 10, "inputs and outputs")
+        title = f"{test.name}, without pairs"
+        run.grid(state.steps_done, shown, 10, title, ["input", "output"])
 
     state = run.fit(net, sets["train"], sets.get("validation"), None, on_validation, task)
     metrics = run.test(net, state, sets["test"])
@@ -163,9 +164,11 @@ def score_directions(
         "truth": test["target"],
         "back again": predict_batched(back[0], outputs["forth"]),
     }
+    similarity = metrics["forth/ssim"].flat[0]
     title = (
-        f"{test.name}, without pairs: SSIM {metrics['forth/ssim'].flat[0]:.2f}, "
-        f"cycle {messages[0].errors['none']:.3f}, small changes in it x {messages[0].ratio:.1f}"
+        f"{test.name}, without pairs: SSIM of outputs and truth {similarity:.2f}\n"
+        f"mean error of input and back again {messages[0].errors['none']:.3f}; small changes of "
+        f"the output change it {messages[0].ratio:.1f} times as much"
     )
     draw_translations(kinds, test["label"], run.figure("translations"), title)
     return metrics

@@ -203,7 +203,7 @@ def compare(config: Config, out: Path, results: Mapping[str, dict[str, Any]]) ->
     if "scratch" in config.methods and len(curves) > 1:
         found = gains(curves, WORDS["scratch"])
         best = max(found, key=lambda name: float(found[name][0]))
-        gain = f"{found[best][0]:+.1f} points over a training from scratch"
+        gain = f"{found[best][0]:+.1f} points over a training from scratch".replace("-", "−")
         title = f"{best}: {gain}, with {config.labels[0]} labels"
     picture = plots.label_curves(curves, config.labels, out / "labels.png", title)
     print(f"picture  {picture}")

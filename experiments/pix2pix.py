@@ -114,15 +114,19 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     curves = plots.learning_curves if method == "l1" else plots.gan_curves
     curves(run.records(), run.figure("curves"))
     kinds = {"input": test["input"], method: outputs, "truth": test["target"]}
-    draw_translations(kinds, test["label"], run.figure("translations"), title_of(test, found))
+    title = title_of(test, found, method)
+    draw_translations(kinds, test["label"], run.figure("translations"), title)
     np.save(run.sample("outputs.npy"), outputs[:SHOWN])
     return run.finish(state, metrics, **sets)
 
 
-def title_of(pairs: Dataset, found: list[dict[str, float]]) -> str:
+def title_of(pairs: Dataset, found: list[dict[str, float]], method: str) -> str:
     """Returns the title of a picture: the domains and the scores of the first seed."""
     first = found[0]
-    return f"{pairs.name}: {first['psnr']:.1f} dB, {first['agreement']:.1%} named right"
+    return (
+        f"{pairs.name}, {method}: PSNR {first['psnr']:.1f} dB, "
+        f"a classifier names {100 * first['agreement']:.1f} % of the outputs right"
+    )
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -135,10 +139,11 @@ def main(config: Config) -> dict[str, Any]:
         for name, result in results.items():
             distance = values_of_seeds(result, "frechet").mean()
             outputs = read_array(out / name / "samples" / "outputs.npy")
-            kinds[f"{name}\nFréchet {distance:.3g}"] = outputs
+            kinds[f"{name}\n(distance {distance:.3g})"] = outputs
         kinds["truth"] = pairs["target"][:SHOWN]
         label = pairs["label"][:SHOWN]
-        path = draw_translations(kinds, label, out / "comparison.png", pairs.name)
+        title = f"{pairs.name}, with the Fréchet distance between outputs and targets"
+        path = draw_translations(kinds, label, out / "comparison.png", title)
         print(f"picture  {path}")
     return results
 

@@ -36,6 +36,7 @@ from jaxdl.models.conditional import label_kwargs
 from jaxdl.recipes import (
     PixelAugmentOptions,
     TrainingOptions,
+    class_rows,
     classifier_of_classes,
     evaluate_samples,
     fit_and_test,
@@ -139,6 +140,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
         augment=config.augmentation.changes(shape).augment,
     )
     inputs = grid_inputs(run.seeds[0], config.latent, classes if config.conditional else None)
+    rows = class_rows(train, inputs[1]) if config.conditional else None
     check_batch_size(sets["train"], config.run.batch_size)
     classifier = classifier_of_classes(config.run, config.feature_classifier, train, test)
     for half, x in ((model.encoder, train["input"][:1]), (model.decoder, inputs[0][:1])):
@@ -150,7 +152,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
 
     def on_validation(state: State) -> None:
         images = predict_batched(bind(generate, run.first_seed(state)), *inputs)
-        run.grid(state.steps_done, images, latents.COLUMNS)
+        run.grid(state.steps_done, images, latents.COLUMNS, rows=rows)
 
     state, metrics = fit_and_test(
         run, config.training, None, task, sets, on_validation=on_validation
@@ -166,7 +168,7 @@ def train_and_test(run: Run[Config]) -> dict[str, Any]:
     if classifier is not None:
         metrics |= evaluate_samples(run, classifier, generators, config.latent, config.conditional)
     plots.learning_curves(run.records(), run.figure("curves"))
-    latents.write_samples(generators[0], inputs, run.figure("samples"))
+    latents.write_samples(generators[0], inputs, run.figure("samples"), rows=rows)
     run.training_gif()
     vae.write_pictures(task, members[0], arrays, run.seeds[0], run.figure)
     if config.latent == 2 and not config.conditional:

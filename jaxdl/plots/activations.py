@@ -10,9 +10,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.attributions import plain_lines
 from jaxdl.plots.decisions import Predict, draw_decision_map
-from jaxdl.plots.page import BLUE, GREY, INK, LEGEND, PALETTE, RED, font_size, page, plain
+from jaxdl.plots.page import (
+    BLUE,
+    GREY,
+    INK,
+    LEGEND,
+    PALETTE,
+    RED,
+    font_size,
+    page,
+    plain,
+    plain_lines,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.plots.images import as_picture
-from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, page, plain, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def accuracy_curves(
         ax.set_ylim(-3, 103)
         ax.set_xlabel("size of the attack, in units of pixels in [0, 1]")
         ax.set_ylabel("accuracy in %")
-        ax.set_title(plain(title), fontsize=font_size(WIDTH - 0.7, len(title), 9.5))
+        ax.set_title(wrapped(title, WIDTH - 0.7, 9.5), fontsize=9.5)
         ax.legend(loc="lower left" if _falls_late(curves) else "upper right")
     return Path(path)
 
@@ -111,7 +111,7 @@ def attacked_images(
       'a.png'
     """
     count = len(images)
-    fooled = int(np.sum(after.argmax(1) != label))
+    wrong = [int(np.sum(each.argmax(1) != label)) for each in (before, after)]
     change = np.asarray(attacked, np.float64) - images
     largest = max(float(np.abs(change).max()), 1e-12)
     with page(path, 0.55 + count * (SIDE + 0.12), 3 * (SIDE + 0.24) + 0.35) as figure:
@@ -124,8 +124,8 @@ def attacked_images(
             axes[row, 0].set_ylabel(name, fontsize=9, color=INK)
         _heading(
             figure,
-            f"{fooled} of {count} images are fooled by a change of size {epsilon:g} "
-            f"(color scale of the changes: ±{largest:.2g})",
+            f"{wrong[1]} of {count} images are misclassified after a change of size {epsilon:g}, "
+            f"{wrong[0]} before (color scale of the changes: ±{largest:.2g})",
         )
     return Path(path)
 
@@ -170,16 +170,16 @@ def gradients_of_networks(
             axes[row, 0].set_ylabel(text, fontsize=8, color=INK)
         _heading(
             figure,
-            f"Gradient of the loss: that of '{plain(best)}' is {shares[best]:.2f} times as large "
+            f"Gradient of the loss: that of '{best}' is {shares[best]:.2f} times as large "
             "on the strokes as on average",
         )
     return Path(path)
 
 
 def _heading(figure: "Figure", title: str) -> None:
-    """Writes one line above a figure, in a size that fits its width."""
-    size = font_size(figure.get_figwidth() - 0.2, len(title), 9.5)
-    figure.suptitle(title, fontsize=size, x=0.01, ha="left")
+    """Writes a text above a figure, in as many lines as it needs."""
+    text = wrapped(title, figure.get_figwidth() - 0.2, 9.5)
+    figure.suptitle(text, fontsize=9.5, x=0.01, ha="left")
 
 
 def _bare(ax: "Axes") -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture, unit_range
-from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain, plain_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,16 +115,6 @@ def attribution_maps(
             ax.text(left - 0.1, y, plain_lines(label), ha="right", va="center", fontsize=size)
         _draw_scale(ax, left, total - 0.2)
     return Path(path)
-
-
-def plain_lines(text: str) -> str:
-    """Returns a text of several lines that Matplotlib draws as it is.
-
-    Example:
-      >>> plain_lines("8\\n99 %").splitlines()
-      ['8', '99 %']
-    """
-    return "\n".join(plain(line) for line in text.splitlines())
 
 
 def _check(images: Any, maps: Any, labels: Any, captions: Mapping[str, Sequence[str]]) -> None:

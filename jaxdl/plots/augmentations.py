@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture
-from jaxdl.plots.page import BLUE, GREY, INK, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, page, plain, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,8 +78,8 @@ def augmentation_rows(
             for ax, image, text in zip(row, images, texts, strict=True):
                 _draw(ax, image, text)
             _frame(row[0], name)
-        size = font_size(width - 0.2, len(title), 10.0)
-        figure.suptitle(plain(title), fontsize=size, x=0.01, ha="left", color=INK)
+        text = wrapped(title, width - 0.2, 10.0)
+        figure.suptitle(text, fontsize=10.0, x=0.01, ha="left", color=INK)
     return Path(path)
 
 

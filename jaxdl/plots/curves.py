@@ -318,6 +318,7 @@ def overview(
             f"{names[t]} → {names[p]}" if t != p else names[p]
             for t, p in zip(label, predicted, strict=True)
         ]
+        axes["images"].set_title("predicted class of each image; mistakes: true → predicted")
         draw_image_grid(axes["images"], images, len(titles), titles)
         for i in np.flatnonzero(wrong):
             axes["images"].texts[i].set_color(RED)

@@ -12,8 +12,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.plots.animation import animation
-from jaxdl.plots.attributions import plain_lines
-from jaxdl.plots.page import GREY, INK, PALETTE, page, plain
+from jaxdl.plots.page import GREY, INK, PALETTE, page, plain, plain_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,18 +10,18 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.clips import pictures_gif
-from jaxdl.plots.images import as_picture
-from jaxdl.plots.page import font_size, page, plain
+from jaxdl.plots.images import LEAST_WIDTH, LINE, as_picture
+from jaxdl.plots.page import font_size, page, plain, plain_lines, wrapped
 
 Image = Float[np.ndarray, "H W C"]
 
 #: Width of a table, and largest width and height of one of its pictures, in inches.
 WIDTH = 12.0
 LARGEST = 3.4
-#: Heights of the line above a picture and of the title, and width of the label of a row, in inches.
+#: Heights of the line above a picture and of the title, in inches, and font size beside a row.
 HEAD = 0.22
 TITLE = 0.3
-LABEL = 0.3
+ROW_SIZE = 9.0
 
 
 def picture_table(
@@ -38,7 +38,7 @@ def picture_table(
       pictures: for each row its pictures, `[H, W, C]` in [0, 1], C 1 (grey) or 3 (RGB).
       columns: a text for each column.
       path: path of the PNG file.
-      title: one line above the table.
+      title: the text above the table.
       rows: a text for each row, or None.
       notes: for each row a text below each picture, such as a number; None means none.
 
@@ -59,14 +59,15 @@ def picture_table(
     _check(pictures, columns, rows, notes)
     height, width, _ = np.shape(pictures[0][0])
     tile = min(WIDTH / len(columns), LARGEST, LARGEST * width / height)
-    beside = LABEL * (rows is not None)
+    longest = max((len(line) for text in rows or () for line in text.split("\n")), default=-2)
+    beside = (longest + 2) * 0.58 * ROW_SIZE / 72
     below = HEAD * (notes is not None)
-    page_width = max(tile * len(columns) + beside, 0.062 * len(title))
+    page_width = max(tile * len(columns) + beside, LEAST_WIDTH)
+    shown = wrapped(title, page_width, 10.0)
     row_height = tile * height / width + below
-    page_height = len(pictures) * row_height + HEAD + TITLE
+    page_height = len(pictures) * row_height + HEAD + TITLE + LINE * shown.count("\n")
     with page(path, page_width, page_height, between=0.0) as figure:
-        shown = plain(title)
-        figure.suptitle(shown, x=0.01, ha="left", fontsize=font_size(page_width, len(title), 10.0))
+        figure.suptitle(shown, x=0.01, ha="left", fontsize=10.0)
         table = figure.subplots(len(pictures), len(columns), squeeze=False)
         for i, row in enumerate(pictures):
             for j, picture in enumerate(row):
@@ -81,7 +82,8 @@ def picture_table(
                         plain(columns[j]), fontsize=font_size(tile, len(columns[j]), 9.0), pad=3
                     )
                 if j == 0 and rows is not None:
-                    ax.set_ylabel(plain(rows[i]), fontsize=9)
+                    text = plain_lines(rows[i])
+                    ax.set_ylabel(text, fontsize=ROW_SIZE, rotation=0, ha="right", va="center")
                 if notes is not None:
                     ax.set_xlabel(
                         plain(notes[i][j]),

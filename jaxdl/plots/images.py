@@ -4,13 +4,13 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Num
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import GREY, font_size, page, size_in_inches
+from jaxdl.plots.page import GREY, font_size, page, plain, plain_lines, size_in_inches, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +18,21 @@ if TYPE_CHECKING:
 Images = Num[np.ndarray, "N H W C"]
 #: Space between images, as a fraction of an image's height.
 GAP = 0.08
-#: Height of a title in inches.
+#: Height of a title in inches, and of a line of the text above a grid.
 TITLE = 0.2
+LINE = 0.18
+#: Least width in inches of a grid with a text above it, and the font size of texts beside rows.
+LEAST_WIDTH = 4.0
+ROW_SIZE = 8.5
 
 
 def image_grid(
     images: Images,
     path: str | os.PathLike[str],
-    columns: int | None = None,
+    columns: int | Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
     title: str | None = None,
+    rows: Sequence[str] | None = None,
 ) -> Path:
     """Draws images in rows, from left to right.
 
@@ -35,15 +40,16 @@ def image_grid(
       images: `[N, H, W, C]`, C 1 (grey) or 3 (RGB). Integers are in 0..255. Floats within [0, 1]
         are shown as they are, other floats are scaled from their range to [0, 1].
       path: path of the PNG file.
-      columns: images per row; None means about as many as rows.
+      columns: images per row, or a text above each column; None means about as many as rows.
       titles: `N` short texts above the images, or None.
-      title: one line above the grid, such as the meaning of rows and columns; None means no line.
+      title: the text above the grid, with the number that matters; None means no text.
+      rows: a text beside each row, or None.
 
     Returns:
       The path.
 
     Raises:
-      InputError: another shape, no images, `columns < 1`, or another number of titles.
+      InputError: another shape, no images, `columns < 1`, or another number of texts.
 
     Example:
       >>> import tempfile
@@ -52,14 +58,17 @@ def image_grid(
       ...     image_grid(images, f"{directory}/grid.png", titles=list("abcdef")).name
       'grid.png'
     """
-    width, height = grid_size(images, columns, titles)
+    width, height = grid_size(images, columns, titles, rows)
+    text = None
     if title is not None:
-        height += 0.3
+        width = max(width, LEAST_WIDTH)
+        text = wrapped(title, width, 10.0)
+        height += 0.12 + LINE * (1 + text.count("\n"))
     with page(path, width, height) as figure:
-        ax = figure.subplots()
-        draw_image_grid(ax, images, columns, titles)
-        if title is not None:
-            ax.set_title(title, fontsize=font_size(width, len(title), 10.0))
+        # The title is above the whole page, also above the texts beside the rows.
+        if text is not None:
+            figure.suptitle(text, x=0.01, ha="left", fontsize=10.0)
+        draw_image_grid(figure.subplots(), images, columns, titles, rows=rows)
     return Path(path)
 
 
@@ -103,17 +112,19 @@ def reconstructions(
     error = np.mean((images - outputs) ** 2)
     title = (
         f"{count} of {len(images):,} images above their reconstructions, "
-        f"mean squared error {error:.4f}"
+        f"mean squared error of a pixel {error:.4f}"
     )
-    return image_grid(grid.reshape(-1, *pairs.shape[2:]), path, columns, title=title)
+    names = ["image", "reconstruction"] * rows
+    return image_grid(grid.reshape(-1, *pairs.shape[2:]), path, columns, title=title, rows=names)
 
 
 def draw_image_grid(
     ax: "Axes",
     images: Images,
-    columns: int | None = None,
+    columns: int | Sequence[str] | None = None,
     titles: Sequence[str] | None = None,
     cmap: str = "gray",
+    rows: Sequence[str] | None = None,
 ) -> None:
     """Draws images in rows on `ax`.
 
@@ -123,30 +134,43 @@ def draw_image_grid(
       columns: see `image_grid`.
       titles: see `image_grid`.
       cmap: colour map of images with one channel.
+      rows: see `image_grid`.
     """
-    images, columns = _checked(images, columns, titles)
-    rows = math.ceil(len(images) / columns)
+    images, count, heads = _checked(images, columns, titles, rows)
+    lines = math.ceil(len(images) / count)
     aspect = images.shape[2] / images.shape[1]
     ax.set_axis_off()
     # The unit of the axes is the height of an image.
     width, height = size_in_inches(ax)
     space = _title_height(titles)
-    tile = min(width / columns / (aspect + GAP), max(height / rows - space, 0.1) / (1 + GAP))
+    head = _title_height(heads)
+    beside = _width_beside(rows)
+    tile = min(
+        max(width - beside, 0.1) / count / (aspect + GAP),
+        max((height - head) / lines - space, 0.1) / (1 + GAP),
+    )
     top = space / tile
-    size = font_size(tile * (aspect + GAP), max(map(len, titles or [""])), 8.0)
+    style: dict[str, Any] = {"ha": "center", "va": "bottom"}
+    style["fontsize"] = font_size(tile * (aspect + GAP), _longest([*(titles or []), *heads]), 8.0)
     for i, image in enumerate(unit_range(images)):
-        x = (i % columns) * (aspect + GAP)
-        y = i // columns * (1 + GAP + top)
+        x = (i % count) * (aspect + GAP)
+        y = i // count * (1 + GAP + top)
         extent = (x, x + aspect, y + 1, y)
         ax.imshow(as_picture(image), cmap, vmin=0, vmax=1, extent=extent)
         if titles is not None:
-            ax.text(
-                x + aspect / 2, y - 0.2 * top, titles[i], ha="center", va="bottom", fontsize=size
-            )
+            ax.text(x + aspect / 2, y - 0.2 * top, plain(titles[i]), **style)
+    for i, text in enumerate(heads):
+        x = i * (aspect + GAP) + aspect / 2
+        ax.text(x, -top - 0.2 * head / tile, plain(text), **style)
+    for i, text in enumerate(rows or []):
+        y = i * (1 + GAP + top) + 0.5
+        left = -0.08 / tile
+        ax.text(left, y, plain_lines(text), ha="right", va="center", fontsize=ROW_SIZE)
     ax.set(
-        xlim=(0, columns * (aspect + GAP) - GAP),
-        ylim=(rows * (1 + GAP + top) - top - GAP, -top),
+        xlim=(-beside / tile, count * (aspect + GAP) - GAP),
+        ylim=(lines * (1 + GAP + top) - top - GAP, -top - head / tile),
         aspect="equal",
+        anchor="NW",
     )
 
 
@@ -271,36 +295,67 @@ def _draw_colorbar(ax: "Axes", limit: float) -> None:
 
 
 def _checked(
-    images: Images, columns: int | None, titles: Sequence[str] | None
-) -> tuple[np.ndarray, int]:
-    """Returns the images as an array and the number of columns; raises an error if one is bad."""
+    images: Images,
+    columns: int | Sequence[str] | None,
+    titles: Sequence[str] | None,
+    rows: Sequence[str] | None,
+) -> tuple[np.ndarray, int, Sequence[str]]:
+    """Returns the images as an array, the number of columns and the texts above them.
+
+    An error is raised if one of them is bad.
+    """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise InputError("images", images.shape, "the shape [N, H, W, C], N at least 1, C 1 or 3")
+    total, height, width, _ = images.shape
+    heads: Sequence[str] = ()
+    if isinstance(columns, Sequence):
+        heads = columns
+        columns = len(columns)
     if columns is not None and columns < 1:
         raise InputError("columns", columns, "at least 1")
-    if titles is not None and len(titles) != len(images):
-        raise InputError("titles", len(titles), f"as many as images, {len(images)}")
-    count, height, width, _ = images.shape
-    return images, min(count, columns or math.ceil(math.sqrt(count * height / width)))
+    if titles is not None and len(titles) != total:
+        raise InputError("titles", len(titles), f"as many as images, {total}")
+    count = min(total, columns or math.ceil(math.sqrt(total * height / width)))
+    if len(heads) > count:
+        raise InputError("columns", len(heads), f"at most as many texts as images, {count}")
+    lines = math.ceil(total / count)
+    if rows is not None and len(rows) != lines:
+        raise InputError("rows", len(rows), f"a text for each row, {lines}")
+    return images, count, heads
 
 
 def grid_size(
-    images: Images, columns: int | None, titles: Sequence[str] | None
+    images: Images,
+    columns: int | Sequence[str] | None,
+    titles: Sequence[str] | None,
+    rows: Sequence[str] | None = None,
 ) -> tuple[float, float]:
     """Returns width and height of a grid in inches, with tiles wide enough for their titles."""
-    images, columns = _checked(images, columns, titles)
-    count, height, width, _ = images.shape
+    images, count, heads = _checked(images, columns, titles, rows)
+    total, height, width, _ = images.shape
     aspect = width / height
-    letters = max(map(len, titles or [""]))
-    tile = min(max(0.72 / min(aspect, 1.0), 0.07 * letters / aspect), 13.0 / columns / aspect)
-    rows = math.ceil(count / columns)
+    letters = _longest([*(titles or []), *heads])
+    tile = min(max(0.72 / min(aspect, 1.0), 0.07 * letters / aspect), 13.0 / count / aspect)
     row = tile * (1 + GAP) + _title_height(titles)
-    return tile * columns * (aspect + GAP) + 0.1, rows * row + 0.1
+    page_width = tile * count * (aspect + GAP) + _width_beside(rows) + 0.1
+    return page_width, math.ceil(total / count) * row + _title_height(heads) + 0.1
 
 
 def _title_height(titles: Sequence[str] | None) -> float:
     """Returns the height in inches of the titles above a row of images."""
-    if titles is None:
+    if not titles:
         return 0.0
     return TITLE
+
+
+def _width_beside(rows: Sequence[str] | None) -> float:
+    """Returns the width in inches of the texts beside the rows."""
+    if not rows:
+        return 0.0
+    return 0.16 + _longest(rows) * 0.58 * ROW_SIZE / 72
+
+
+def _longest(texts: Sequence[str]) -> int:
+    """Returns the number of characters of the longest line."""
+    return max((len(line) for text in texts for line in text.split("\n")), default=0)

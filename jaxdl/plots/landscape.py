@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.attributions import plain_lines
-from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, page, plain
+from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, page, plain, plain_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -147,7 +147,7 @@ def posterior_samples(
     """Draws each image beside K decoded samples of its posterior, above their differences.
 
     A difference is that of a decoded image from the mean of its row. Grey is no difference, black
-    and white are the largest. The title has the standard deviation.
+    and white are the largest. The title has the standard deviation of a pixel.
 
     Args:
       images: `[N, H, W, C]`, C 1 or 3, floats in [0, 1].
@@ -174,13 +174,16 @@ def posterior_samples(
         raise InputError("decoded", decoded.shape, allowed)
     difference = decoded - decoded.mean(1, keepdims=True)
     shown = 0.5 + difference / max(2 * abs(difference).max(), 1e-12)
-    grey = np.full_like(images, 0.5)
+    empty = np.ones_like(images)
     above = np.concatenate([images[:, None], decoded], 1)
-    below = np.concatenate([grey[:, None], shown], 1)
+    below = np.concatenate([empty[:, None], shown], 1)
     rows = np.stack([above, below], 1).reshape(-1, *images.shape[1:])
     count = decoded.shape[1]
     title = (
-        f"image and {count} decoded posterior samples; below, their differences from the mean, "
-        f"standard deviation {difference.std():.3f}"
+        f"Images beside {count} decoded samples of their posterior: "
+        f"standard deviation of a pixel {difference.std():.3f}\n"
+        "below: difference of each sample from the mean of its row"
     )
-    return image_grid(rows, path, count + 1, title=title)
+    columns = ["image", *(f"sample {i + 1}" for i in range(count))]
+    names = [name for i in range(len(images)) for name in (f"image {i + 1}", "differences")]
+    return image_grid(rows, path, columns, title=title, rows=names)

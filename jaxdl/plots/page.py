@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import os
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,16 @@ def plain(text: str) -> str:
     return re.sub(r"(?<!\\)\$", r"\\$", printable)
 
 
+def plain_lines(text: str) -> str:
+    """Returns a text of several lines that Matplotlib draws as it is.
+
+    Example:
+      >>> plain_lines("8\\n99 %").splitlines()
+      ['8', '99 %']
+    """
+    return "\n".join(plain(line) for line in text.splitlines())
+
+
 def font_size(width: float, characters: int, largest: float) -> float:
     """Returns the font size in points at which a text fits into a width.
 
@@ -169,3 +180,20 @@ def font_size(width: float, characters: int, largest: float) -> float:
       (9.0, 3.87)
     """
     return min(largest, 72 * width / (0.62 * max(characters, 1)))
+
+
+def wrapped(text: str, width: float, size: float) -> str:
+    """Returns a text that Matplotlib draws as it is, in as many lines as it needs in a width.
+
+    Args:
+      text: the text, whose line breaks are kept.
+      width: available width in inches.
+      size: font size in points.
+
+    Example:
+      >>> wrapped("100 images generated after 600 steps", 2.0, 10.0).split("\\n")
+      ['100 images generated', 'after 600 steps']
+    """
+    characters = max(10, int(72 * width / (0.58 * size)))
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, characters)]
+    return "\n".join(plain(line) for line in lines)

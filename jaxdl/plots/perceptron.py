@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.attributions import plain_lines
 from jaxdl.plots.clips import pictures_gif
-from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, font_size, page, plain
+from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, font_size, page, plain, plain_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

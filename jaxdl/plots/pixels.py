@@ -121,11 +121,12 @@ def completions(
                 ax.imshow(as_picture(np.asarray(image)), cmap="gray", vmin=0, vmax=1)
                 ax.axhline(given - 0.5, color=RED, linewidth=0.8)
                 ax.set_axis_off()
-        axes[0, 0].set_title("whole", fontsize=7)
-        axes[0, 1].set_title("given", fontsize=7)
+        heads = ["image", "given", *map(str, range(1, samples + 1))]
+        for ax, head in zip(axes[0], heads, strict=True):
+            ax.set_title(head, fontsize=8, loc="center")
         figure.suptitle(
-            f"{samples} completions of the first {given} of {height} rows; one test image per row",
-            fontsize=9,
+            f"Test images, and completions 1 to {samples} of their first {given} of {height} rows",
+            fontsize=10,
             x=0.02,
             ha="left",
         )

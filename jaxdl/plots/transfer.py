@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import INK, PALETTE, font_size, page, plain
+from jaxdl.plots.page import INK, PALETTE, page, plain, wrapped
 
 #: Marks of the methods, so that colors are not needed.
 MARKERS = "osD^v"
@@ -67,6 +67,6 @@ def label_curves(
         ax.set_xticks(labels, [f"{count:,}" for count in labels])
         ax.set(xlabel="training images with a label", ylabel="test accuracy (%)")
         ax.legend(loc="lower right")
-        size = font_size(6.8, len(title), 10.0)
-        figure.suptitle(plain(title), fontsize=size, x=0.01, ha="left", color=INK)
+        text = wrapped(title, 6.8, 10.0)
+        figure.suptitle(text, fontsize=10.0, x=0.01, ha="left", color=INK)
     return Path(path)

@@ -12,6 +12,7 @@ from jaxdl.recipes.gan import GANOptions, GANTrainingOptions, run_gan
 from jaxdl.recipes.images import image_sets, repeat_first
 from jaxdl.recipes.regression import regress_sets
 from jaxdl.recipes.sample_quality import (
+    class_rows,
     collapse_warnings,
     evaluate_samples,
     grid_inputs,
@@ -26,6 +27,7 @@ __all__ = [
     "GANTrainingOptions",
     "PixelAugmentOptions",
     "TrainingOptions",
+    "class_rows",
     "classifier_of_classes",
     "classify_sets",
     "collapse_warnings",

@@ -124,8 +124,13 @@ def compare_with_filters(
     psnr["above_filters"] = psnr["network"] - max(psnr["median"], psnr["blur"])
 
     outputs["network"] = denoised[0]
-    rows = {f"{name} {np.ravel(psnr[name])[0]:.1f} dB": each for name, each in outputs.items()}
-    rows["clean"] = clean
+    rows = {f"{name}, {np.ravel(psnr[name])[0]:.1f} dB": each for name, each in outputs.items()}
+    rows["clean image"] = clean
     shown = np.linspace(0, len(clean) - 1, 10).astype(int)
-    plots.film(np.stack([images[shown] for images in rows.values()]), list(rows), path)
+    images = np.concatenate([each[shown] for each in rows.values()])
+    title = (
+        f"Denoised by a network and by the best filters: PSNR {psnr['network'].flat[0]:.1f} dB, "
+        f"{psnr['above_filters'].flat[0]:+.1f} dB from the better filter"
+    ).replace("-", "−")
+    plots.image_grid(images, path, len(shown), title=title, rows=list(rows))
     return psnr

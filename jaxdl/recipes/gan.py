@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -22,7 +23,12 @@ from jaxdl.recipes.augmentations import without_mixture
 from jaxdl.recipes.feature_classifier import classifier_of_classes
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import image_sets
-from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
+from jaxdl.recipes.sample_quality import (
+    class_rows,
+    evaluate_samples,
+    grid_inputs,
+    path_columns,
+)
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
 
@@ -176,7 +182,7 @@ def run_gan(
         task,
         sets,
         optimizers=functools.partial(training.make_optimizers, options.critic_steps),
-        on_validation=grid_callback(run, task, inputs),
+        on_validation=grid_callback(run, task, inputs, train),
     )
     generators = [bind(task.generate, member) for member in run.members(state)]
     if classifier is not None:
@@ -187,18 +193,20 @@ def run_gan(
 
 
 def grid_callback(
-    run: Run[Options], task: tasks.Task, inputs: tuple[np.ndarray, ...]
+    run: Run[Options], task: tasks.Task, inputs: tuple[np.ndarray, ...], train: Dataset
 ) -> Callable[[State], None]:
     """Returns a function that draws a grid of generated images from the same inputs each time."""
     # The images of the first row have the same class if there are labels.
     compared = slice(None)
+    rows = None
     if len(inputs) > 1:
         compared = slice(SIDE)
+        rows = class_rows(train, inputs[1], SIDE)
 
     def on_validation(state: State) -> None:
         generate = bind(task.generate, run.first_seed(state))
         generated = predict_batched(generate, *inputs)
-        run.grid(state.steps_done, generated, SIDE)
+        run.grid(state.steps_done, generated, SIDE, rows=rows)
         if generated[compared].std(0).mean() < 0.01:
             print(
                 f"warning: step {state.steps_done}: generated images are almost identical",
@@ -241,21 +249,52 @@ def pictures(
     z, *label = inputs
     generated = predict_batched(generate, *inputs)
     title = f"{len(generated)} images generated after {steps:,} steps"
+    columns: int | list[str] = SIDE
+    rows = None
     if label:
-        title += "; one class per row"
-    plots.image_grid(generated, run.figure("samples"), SIDE, title=title)
+        title += ": the same noise in each column"
+        columns = [f"noise {i + 1}" for i in range(SIDE)]
+        rows = class_rows(train, label[0], SIDE)
+    plots.image_grid(generated, run.figure("samples"), columns, title=title, rows=rows)
     run.training_gif()
+    _draw_interpolation(generate, z, label, rows, run.figure("interpolation"))
+    _draw_nearest(generated, np.asarray(train["input"]), run.figure("nearest"))
+
+
+def _draw_interpolation(
+    generate: Callable[..., Any],
+    z: np.ndarray,
+    label: Sequence[np.ndarray],
+    classes: Sequence[str] | None,
+    path: Path,
+) -> None:
+    """Draws a row of images for each way from one random latent vector to the next."""
     paths = [tasks.interpolate(z[i], z[(i + 1) % SIDE], SIDE, "spherical") for i in range(SIDE)]
     latents = np.concatenate(paths)
     labels = [np.repeat(each[::SIDE], SIDE)[: SIDE * SIDE] for each in label]
     if labels:
         latents = latents[: len(labels[0])]
     between = predict_batched(generate, latents, *labels)
-    title = "each row: from one generated image to another"
-    plots.image_grid(between, run.figure("interpolation"), SIDE, title=title)
+    rows = [f"noise {i + 1} → {(i + 1) % SIDE + 1}" for i in range(len(between) // SIDE)]
+    if classes is not None:
+        rows = [f"{name}, {row}" for name, row in zip(classes, rows, strict=True)]
+    change = np.diff(between.reshape(len(rows), SIDE, -1), axis=1)
+    title = (
+        "Generated on the way between two random latent vectors: "
+        f"mean squared change per step {np.mean(change**2):.4f}"
+    )
+    plots.image_grid(between, path, path_columns(SIDE), title=title, rows=rows)
+
+
+def _draw_nearest(generated: np.ndarray, known: np.ndarray, path: Path) -> None:
+    """Draws some generated images above the nearest training images."""
     some = generated[:: len(generated) // SIDE][:SIDE]
-    known = np.asarray(train["input"])
     distance, row = scores.nearest(some.reshape(len(some), -1), known.reshape(len(known), -1))
-    title = f"generated images; nearest training images, mean distance {distance.mean():.2f}"
+    title = (
+        f"Generated images and the nearest of {len(known):,} training images: "
+        f"mean distance {distance.mean():.2f}\n"
+        "above: Euclidean distance between the pixels; 0 is a copy"
+    )
+    columns = [f"{each:.2f}" for each in distance[:, 0]]
     pairs = np.concatenate([some, known[row[:, 0]]])
-    plots.image_grid(pairs, run.figure("nearest"), len(some), title=title)
+    plots.image_grid(pairs, path, columns, title=title, rows=["generated", "nearest"])

@@ -321,7 +321,7 @@ def draw_between(found: Between, path: Path, ends: tuple[str, str]) -> Path:
 def draw_path(found: OnPath, path: Path, name: str) -> Path:
     """Draws the path of a training on the loss, with its share of the variance in the title."""
     x, y = 100 * found.plane.share
-    title = f"Path of the training: {x + y:.1f} % of its variance is in this plane"
+    title = f"Path of the training: this plane has {x + y:.1f} % of the variance of the weights"
     return plots.loss_planes(
         {name: found.surface},
         path,

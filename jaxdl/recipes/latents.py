@@ -19,7 +19,12 @@ from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.functions import bind, predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier
-from jaxdl.recipes.sample_quality import evaluate_samples, grid_inputs
+from jaxdl.recipes.sample_quality import (
+    class_rows,
+    evaluate_samples,
+    grid_inputs,
+    path_columns,
+)
 from jaxdl.runs.directory import read_array
 from jaxdl.runs.options import Options
 from jaxdl.runs.run import Run
@@ -146,7 +151,11 @@ def _decode_affine(decode: Network, mean: Any, factor: Any, z: Any) -> Any:
 
 
 def write_samples(
-    generate: Network, inputs: Sequence[np.ndarray], path: PathLike, columns: int = COLUMNS
+    generate: Network,
+    inputs: Sequence[np.ndarray],
+    path: PathLike,
+    columns: int = COLUMNS,
+    rows: Sequence[str] | None = None,
 ) -> None:
     """Draws images that were decoded from random latents.
 
@@ -155,10 +164,15 @@ def write_samples(
       inputs: latents `[N, Z]` and, for a conditional network, labels `[N]`.
       path: path of the PNG file.
       columns: images per row.
+      rows: for a conditional network, the class of each row.
     """
     images = predict_batched(generate, *inputs)
-    title = f"{len(images)} images decoded from random latent vectors"
-    plots.image_grid(images, path, columns, title=title)
+    title = (
+        f"{len(images)} images decoded from random latent vectors of {inputs[0].shape[1]} numbers"
+    )
+    if rows is not None:
+        title += "\nthe same vector in each column"
+    plots.image_grid(images, path, columns, title=title, rows=rows)
 
 
 def write_interpolation(
@@ -167,6 +181,7 @@ def write_interpolation(
     end: Float[np.ndarray, "N Z"],
     path: PathLike,
     *label: Int[np.ndarray, " N"],
+    rows: Sequence[str] | None = None,
 ) -> None:
     """Draws one row of decoded images for each line between two codes.
 
@@ -179,16 +194,19 @@ def write_interpolation(
       end: the codes at the right, `[N, Z]`.
       path: path of the PNG file.
       *label: for a conditional network, the class `[N]` of each row.
+      rows: a text beside each row; None means the number of the line.
     """
     pairs = zip(start, end, strict=True)
     codes = np.concatenate([tasks.interpolate(a, b, COLUMNS) for a, b in pairs])
     images = predict_batched(decode, codes, *(np.repeat(each, COLUMNS) for each in label))
     change = np.diff(images.reshape(len(start), COLUMNS, -1), axis=1)
     title = (
-        "each row: decoded between the codes of two test images, "
+        "Decoded on the line between the codes of two test images: "
         f"mean squared change per step {np.mean(change**2):.4f}"
     )
-    plots.image_grid(images, path, COLUMNS, title=title)
+    if rows is None:
+        rows = [f"pair {i + 1}" for i in range(len(start))]
+    plots.image_grid(images, path, path_columns(COLUMNS), title=title, rows=rows)
 
 
 def write_latent_grid(decode: Network, side: int, path: PathLike) -> None:
@@ -200,8 +218,12 @@ def write_latent_grid(decode: Network, side: int, path: PathLike) -> None:
       path: path of the PNG file.
     """
     images = predict_batched(decode, tasks.latent_grid(side))
-    title = f"{side} × {side} decoded points of the latent plane, at quantiles of the prior"
-    plots.image_grid(images, path, side, title=title)
+    title = (
+        f"{side} × {side} decoded points of the latent plane, at quantiles of the prior\n"
+        "columns: first number of the latent vector; rows: second number"
+    )
+    values = [f"{each:.2f}".replace("-", "−") for each in tasks.latent_grid(side)[:side, 0]]
+    plots.image_grid(images, path, values, title=title, rows=values[::-1])
 
 
 def write_latent_maps(maps: Mapping[str, Codes], test: Dataset, path: PathLike) -> None:
@@ -218,7 +240,7 @@ def write_latent_maps(maps: Mapping[str, Codes], test: Dataset, path: PathLike) 
     if label.max() >= MAP_CLASSES or any(each.test.shape[1] != 2 for each in maps.values()):
         return
     planes = {
-        f"{name}: neighbour accuracy {codes.accuracy:.1%}": codes.test[:MAP_SIZE]
+        f"{name}: {100 * codes.accuracy:.1f} % right by the 5 nearest codes": codes.test[:MAP_SIZE]
         for name, codes in maps.items()
     }
     plots.latent_maps(planes, label[:MAP_SIZE], path, test.class_names)
@@ -254,7 +276,11 @@ def compare_with_components(
     start = codes[0].test[np.unique(label, return_index=True)[1]]
     # The last row returns to the first class.
     end = np.roll(start, -1, 0)
-    write_interpolation(decode, start[:COLUMNS], end[:COLUMNS], figure("interpolation"))
+    names = class_rows(test, np.unique(label), 1)
+    pairs = zip(names, [*names[1:], names[0]], strict=True)
+    rows = [f"{a} → {b.removeprefix('class ')}" for a, b in pairs][:COLUMNS]
+    path = figure("interpolation")
+    write_interpolation(decode, start[:COLUMNS], end[:COLUMNS], path, rows=rows)
     return {
         "neighbours_accuracy": [each.accuracy for each in codes],
         "neighbours_pca_accuracy": components.accuracy,
@@ -324,7 +350,10 @@ def write_maps_of_runs(results: Mapping[str, Mapping[str, Any]], test: Dataset, 
     for name, result in results.items():
         accuracy = result["metrics"]["test/neighbours_accuracy"]
         precision = result["metrics"]["samples/precision"]
-        title = f"{name}: neighbour accuracy {accuracy:.1%}, precision {precision:.1%}"
+        title = (
+            f"{name}: {100 * accuracy:.1f} % right by the 5 nearest codes,\n"
+            f"{100 * precision:.1f} % of the decoded random codes look real"
+        )
         maps[title] = read_array(out / name / "samples" / "codes.npy")
     label = np.asarray(test["label"])[:MAP_SIZE]
     return plots.latent_maps(maps, label, out / "latent_maps.png", test.class_names)

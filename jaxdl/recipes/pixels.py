@@ -21,7 +21,7 @@ from jaxdl.models.pixel_net import PixelNet
 from jaxdl.recipes.feature_classifier import FeatureClassifier, classifier_of_classes
 from jaxdl.recipes.fitting import TrainingOptions, fit_and_test
 from jaxdl.recipes.images import check_pixels, image_sets
-from jaxdl.recipes.sample_quality import sample_metrics
+from jaxdl.recipes.sample_quality import class_rows, sample_metrics
 from jaxdl.rng import root, stream
 from jaxdl.runs.options import Options, RunOptions
 from jaxdl.runs.run import Run
@@ -141,10 +141,11 @@ def run_pixels(
     print(table(model, train["input"][:1], **example), "\n")
     grid_labels = _grid_labels(classes)
     count = 100 if grid_labels is None else len(grid_labels)
+    names = None if grid_labels is None else class_rows(train, grid_labels)
 
     def on_validation(state: State) -> None:
         images = sampled(task, run.first_seed(state), 0, count, grid_labels)
-        run.grid(state.steps_done, images, 10)
+        run.grid(state.steps_done, images, 10, "sampled with the same key at every step", names)
 
     state, metrics = fit_and_test(run, training, None, task, sets, on_validation=on_validation)
     members = run.members(state)
@@ -290,10 +291,9 @@ def write_pictures(
     seed = run.seeds[0]
     plots.learning_curves(run.records(), run.figure("curves"))
     images = sampled(task, state, seed, 100 if label is None else len(label), label)
-    title = f"{len(images)} images, sampled pixel by pixel"
-    if label is not None:
-        title += "; one class per row"
-    plots.image_grid(images, run.figure("samples"), 10, title=title)
+    title = f"{len(images)} images, sampled pixel by pixel after {state.steps_done:,} steps"
+    names = None if label is None else class_rows(test, label)
+    plots.image_grid(images, run.figure("samples"), 10, title=title, rows=names)
     rows = [i * len(images) // 8 for i in range(8)]
     plots.drawing_gif(images[rows], run.figure("drawing").with_suffix(".gif"))
     run.training_gif()

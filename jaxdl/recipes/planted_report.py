@@ -117,12 +117,12 @@ def draw_comparison(
                 rows.setdefault(name, []).append(stored[name][0])
                 star = " reported" if starred[network][name] else ""
                 captions.setdefault(wrapped(name), []).append(f"{shares[name]:.2f}{star}")
-        labels.append(f"{network}\nuses it {result['metrics']['uses_mark']:.0%}")
+        labels.append(f"{network}\nuses it {100 * result['metrics']['uses_mark']:.0f} %")
     images = np.stack(rows.pop("images"))
     names = [name for name, each in rows.items() if len(each) == len(images)]
     area = next(iter(results.values()))["metrics"]["area"]
     title = (
-        f"Share of attribution near a planted mark, which covers {area:.1%} of the area; "
+        f"Share of attribution near a planted mark, which covers {100 * area:.1f} % of the area; "
         f"{_summary(starred)}"
     )
     found = plots.attribution_maps(

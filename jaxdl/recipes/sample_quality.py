@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxdl import scores
+from jaxdl.data.dataset import Dataset
 from jaxdl.functions import predict_batched
 from jaxdl.recipes.feature_classifier import FeatureClassifier, Images, nearest_of
 from jaxdl.rng import root, stream
@@ -132,6 +133,34 @@ def grid_inputs(
     rows = min(side, classes)
     label = np.repeat(np.arange(rows, dtype=np.int32), side)
     return np.tile(latent_noise(seed, latent, side), (rows, 1)), label
+
+
+def class_rows(data: Dataset, label: Int[np.ndarray, " N"], side: int = 10) -> list[str]:
+    """Returns the name of the class of each row of a grid, for the texts beside it.
+
+    Args:
+      data: set with the names of the classes.
+      label: the second array of `grid_inputs`.
+      side: number of columns.
+
+    Example:
+      >>> data = Dataset({"label": np.arange(2)}, "two", 2)
+      >>> class_rows(data, np.array([0, 0, 1, 1]), 2)
+      ['class 0', 'class 1']
+    """
+    if data.class_names is None:
+        return [f"class {each}" for each in label[::side]]
+    return [str(data.class_names[each]) for each in label[::side]]
+
+
+def path_columns(count: int) -> list[str]:
+    """Returns the shares of a way between two latent vectors, for the texts above a grid.
+
+    Example:
+      >>> path_columns(3)
+      ['0 %', '50 %', '100 %']
+    """
+    return [f"{100 * i / max(count - 1, 1):.0f} %" for i in range(count)]
 
 
 def evaluate_samples(

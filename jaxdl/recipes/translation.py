@@ -362,7 +362,7 @@ def draw_translations(
       kinds: images `[N, H, W, C]` by the text beside the row.
       label: classes of the examples, `[N]`.
       path: path of the PNG file.
-      title: one line above the table.
+      title: the text above the table.
     """
     classes, first = np.unique(label, return_index=True)
     first = first[:MOST_COLUMNS]
@@ -370,7 +370,8 @@ def draw_translations(
     if any(each.shape[-1] == 3 for each in rows):
         rows = [np.broadcast_to(each, (*each.shape[:3], 3)) for each in rows]
     texts = [f"a {each}" for each in classes[:MOST_COLUMNS]]
-    return plots.picture_table([list(each) for each in rows], texts, path, title, list(kinds))
+    images = np.concatenate(rows)
+    return plots.image_grid(images, path, texts, title=title, rows=list(kinds))
 
 
 def score_table(found: Mapping[str, Mapping[str, float]]) -> str:

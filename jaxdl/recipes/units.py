@@ -17,6 +17,9 @@ from jaxdl.plots import text_heatmap
 #: Number of tokens that the part of the text is chosen from.
 TOKENS = 8192
 
+#: Least correlation of a unit that follows a feature.
+LEAST_CORRELATION = 0.4
+
 #: Lines of the heat map, and tokens in a line.
 LINES = 6
 LINE_TOKENS = {"character": 64, "word": 12}
@@ -82,8 +85,9 @@ def correlated_units(
 ) -> dict[str, Float[np.ndarray, " T"]]:
     """Returns the state of the unit that is best correlated with each feature.
 
-    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features after
-    the first are left out if no unit has a correlation of at least 0.4 with them.
+    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. If no unit has a
+    correlation of at least 0.4 with a feature, the feature is left out. The title of the first one
+    names this instead.
 
     Args:
       layer: gates and carries, see `last_layer`.
@@ -103,10 +107,13 @@ def correlated_units(
     rows: dict[str, np.ndarray] = {}
     for name, values in features.items():
         unit, r = best_correlated(memory, values)
-        if rows and abs(r) < 0.4:
+        if rows and abs(r) < LEAST_CORRELATION:
             continue
-        correlation = f"{r:.2f}".replace("-", "−")
-        rows[f"state of unit {unit}, correlated with {name} (r = {correlation})"] = memory[:, unit]
+        correlation = f"r = {r:.2f}".replace("-", "−")
+        title = f"state of unit {unit}, correlated with {name} ({correlation})"
+        if abs(r) < LEAST_CORRELATION:
+            title = f"no unit follows {name}; state of unit {unit}, the nearest ({correlation})"
+        rows[title] = memory[:, unit]
         if "forget" in layer and len(rows) == 1:
             title = f"forget gate of unit {unit}: 1 keeps, 0 forgets"
             rows[title] = layer["forget"][:, unit]
@@ -185,7 +192,7 @@ def text_features(symbols: Sequence[str], width: int) -> dict[str, Float[np.ndar
     }
     arrays = {name: np.array(values, np.float64) for name, values in features.items()}
     varied = {name: values for name, values in arrays.items() if values.std() > 0}
-    return varied or {"no feature": np.zeros(len(symbols))}
+    return varied or {"any feature": np.zeros(len(symbols))}
 
 
 def inside_quotations(symbols: Sequence[str]) -> list[bool]:

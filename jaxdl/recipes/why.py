@@ -214,7 +214,7 @@ def draw(
     areas = measured.areas
     count = len(found.images)
     labels = [
-        f"{names[each] if names else each}\n{probability:.1%}"
+        f"{names[each] if names else each}\n{100 * probability:.1f} %"
         for each, probability in zip(found.target.tolist(), found.probability, strict=True)
     ]
     captions = {"image": ["deletion, insertion"] * count}

@@ -290,14 +290,16 @@ class Run(Generic[C_co]):
         self,
         step: int,
         images: np.ndarray,
-        columns: int | None = None,
-        title: str = "images from fixed noise",
+        columns: int | Sequence[str] | None = None,
+        title: str = "images from the same noise at every step",
+        rows: Sequence[str] | None = None,
     ) -> None:
-        """Draws images that were generated at a step into a file, and for the trackers."""
+        """Draws images that were generated at a step by `image_grid`, and for the trackers."""
         if jax.process_index():
             return
         path = self.sample(f"step-{step:07d}.png")
-        image_grid(images, path, columns, title=f"step {step:,}: {title}")
+        # The step is a separate line, so that the pictures of all steps have one size.
+        image_grid(images, path, columns, title=f"step {step:,}\n{title}", rows=rows)
         for each in self._trackers:
             each.picture(step, "samples", path)
 

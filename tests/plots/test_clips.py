@@ -113,6 +113,9 @@ def test_pictures_gif_has_all_pictures_in_order(tmp_path):
             assert abs(np.asarray(gif.convert("RGB")).astype(int) - color).max() <= 4
     with Image.open(pictures_gif(paths[:1], tmp_path / "one.gif")) as gif:
         assert gif.size == (9, 6)
+    Image.new("RGB", (902, 4)).save(tmp_path / "wide.png")
+    with Image.open(pictures_gif([tmp_path / "wide.png"], tmp_path / "wide.gif")) as gif:
+        assert gif.size == (451, 2)
 
 
 def test_bad_pictures(tmp_path):

@@ -28,13 +28,42 @@ def test_image_grid_puts_images_in_rows_without_overlap(channels, tmp_path):
 
 
 def test_a_title_is_one_more_line_above_the_same_grid(tmp_path):
-    images = np.random.default_rng(3).random((6, 8, 8, 1))
-    plain = pixels(plots.image_grid(images, tmp_path / "plain.png", 3))
-    titled = pixels(plots.image_grid(images, tmp_path / "titled.png", 3, title="six images"))
-    other = pixels(plots.image_grid(images, tmp_path / "other.png", 3, title="6 images"))
+    images = np.random.default_rng(3).random((12, 8, 8, 1))
+    plain = pixels(plots.image_grid(images, tmp_path / "plain.png", 6))
+    titled = pixels(plots.image_grid(images, tmp_path / "titled.png", 6, title="twelve images"))
+    other = pixels(plots.image_grid(images, tmp_path / "other.png", 6, title="12 images"))
     assert titled.shape[1] == plain.shape[1]
     assert titled.shape[0] == plain.shape[0] + round(0.3 * 150)
     assert (titled != other).any()
+
+
+def test_a_long_title_has_more_lines_and_small_grids_are_wide_enough_for_it(tmp_path):
+    images = np.random.default_rng(3).random((2, 8, 8, 1))
+    short = pixels(plots.image_grid(images, tmp_path / "short.png", title="step 1"))
+    step = pixels(plots.image_grid(images, tmp_path / "step.png", title="step 12,000"))
+    long = pixels(plots.image_grid(images, tmp_path / "long.png", title="a long title " * 8))
+    assert short.shape == step.shape and short.shape[1] == long.shape[1] == 4 * 150
+    assert long.shape[0] > short.shape[0]
+
+
+def test_texts_are_above_columns_and_beside_rows_without_overlap():
+    images = np.random.default_rng(0).random((6, 8, 8, 1))
+    ax = axes()
+    columns = ["0 %", "50 %", "100 %"]
+    rows = ["image", "reconstruction $"]
+    plots.draw_image_grid(ax, images, columns, rows=rows)
+    assert [each.get_text() for each in ax.texts] == [*columns, "image", "reconstruction \\$"]
+    ax.figure.draw_without_rendering()
+    boxes = [each.get_window_extent() for each in (*ax.texts, *ax.images)]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes[:5]) for b in boxes[i + 1 :])
+    page = ax.figure.bbox
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1 for box in boxes)
+    for i, column in enumerate(boxes[:3]):
+        image = boxes[5 + i]
+        assert abs(column.x0 + column.x1 - image.x0 - image.x1) < 3 and column.y0 >= image.y1
+    for i, row in enumerate(boxes[3:5]):
+        image = boxes[5 + 3 * i]
+        assert row.x1 <= image.x0 and image.y0 < row.y0 and row.y1 < image.y1
 
 
 def test_images_are_shown_in_their_range():
@@ -59,6 +88,10 @@ def test_bad_images(tmp_path):
         plots.image_grid(np.zeros((2, 8, 8, 1)), path, titles=["one"])
     with raises_input_error("columns: got 0, allowed: at least 1"):
         plots.image_grid(np.zeros((2, 8, 8, 1)), path, columns=0)
+    with raises_input_error("columns: got 3, allowed: at most as many texts as images, 2"):
+        plots.image_grid(np.zeros((2, 8, 8, 1)), path, columns=["a", "b", "c"])
+    with raises_input_error("rows: got 2, allowed: a text for each row, 1"):
+        plots.image_grid(np.zeros((2, 8, 8, 1)), path, columns=2, rows=["a", "b"])
 
 
 def test_filters_are_symmetric_around_zero():
@@ -111,15 +144,16 @@ def test_reconstructions_are_below_their_images(tmp_path, monkeypatch):
     monkeypatch.setattr(
         plots.images,
         "image_grid",
-        lambda images, *rest, title: (
-            grids.append((images, title)) or draw(images, *rest, title=title)
+        lambda images, *rest, title, rows: (
+            grids.append((images, title, rows)) or draw(images, *rest, title=title, rows=rows)
         ),
     )
     rng = np.random.default_rng(0)
     images = rng.random((23, 4, 4, 1))
     outputs = rng.random((23, 4, 4, 1))
     pixels(plots.reconstructions(images, outputs, tmp_path / "pairs.png", columns=4, rows=3))
-    grid, title = grids[0]
+    grid, title, names = grids[0]
+    assert names == ["image", "reconstruction"] * 3
     rows = grid.reshape(6, 4, 4, 4, 1)
     shown = [2 * i for i in range(12)]
     np.testing.assert_array_equal(rows[::2].reshape(12, 4, 4, 1), images[shown])

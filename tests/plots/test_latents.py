@@ -71,23 +71,25 @@ def test_posterior_samples_are_above_their_differences(tmp_path, monkeypatch):
     grids = []
     monkeypatch.setattr(
         "jaxdl.plots.latents.image_grid",
-        lambda images, *rest, title: grids.append((images, rest, title)),
+        lambda images, path, columns, title, rows: grids.append((images, columns, title, rows)),
     )
     images = RNG.random((2, 3, 3, 1))
     decoded = RNG.random((2, 4, 3, 3, 1))
     posterior_samples(images, decoded, tmp_path / "x.png")
-    grid, rest, title = grids[0]
+    grid, columns, title, names = grids[0]
     rows = grid.reshape(4, 5, 3, 3, 1)
-    assert rest[1] == 5
+    assert columns == ["image", "sample 1", "sample 2", "sample 3", "sample 4"]
+    assert names == ["image 1", "differences", "image 2", "differences"]
     for i in range(2):
         np.testing.assert_array_equal(rows[2 * i, 0], images[i])
         np.testing.assert_array_equal(rows[2 * i, 1:], decoded[i])
-        assert (rows[2 * i + 1, 0] == 0.5).all()
+        assert (rows[2 * i + 1, 0] == 1).all(), "not as white as the page"
         difference = decoded[i] - decoded[i].mean(0)
         shown = rows[2 * i + 1, 1:] - 0.5
         np.testing.assert_allclose(shown / shown.max(), difference / difference.max(), atol=1e-9)
     assert rows.min() >= 0 and rows.max() <= 1
-    assert title.endswith(f"{(decoded - decoded.mean(1, keepdims=True)).std():.3f}")
+    deviation = (decoded - decoded.mean(1, keepdims=True)).std()
+    assert f"standard deviation of a pixel {deviation:.3f}" in title
 
 
 def test_a_posterior_without_spread_is_grey(tmp_path):

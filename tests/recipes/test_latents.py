@@ -91,7 +91,11 @@ def test_codes_and_components_are_compared(tmp_path):
 
 def test_images_are_decoded_on_lines(tmp_path, monkeypatch):
     grids = []
-    monkeypatch.setattr(latents.plots, "image_grid", lambda *a, title: grids.append((a[0], title)))
+    monkeypatch.setattr(
+        latents.plots,
+        "image_grid",
+        lambda images, path, columns, title, rows: grids.append((images, columns, title, rows)),
+    )
     start = RNG.normal(size=(3, 2)).astype(np.float32)
     end = RNG.normal(size=(3, 2)).astype(np.float32)
     label = np.array([0, 1, 2], np.float32)
@@ -100,7 +104,9 @@ def test_images_are_decoded_on_lines(tmp_path, monkeypatch):
         return decode(z) + y[:, None, None, None]
 
     latents.write_interpolation(labelled, start, end, tmp_path / "x.png", label)
-    images, title = grids[0]
+    images, columns, title, rows = grids[0]
+    assert columns == [f"{100 * i / 9:.0f} %" for i in range(10)]
+    assert rows == ["pair 1", "pair 2", "pair 3"]
     for i in range(3):
         path = tasks.interpolate(start[i], end[i], latents.COLUMNS)
         row = images[i * latents.COLUMNS : (i + 1) * latents.COLUMNS]
@@ -153,7 +159,8 @@ def test_the_latent_space_of_each_seed_is_evaluated(tmp_path, monkeypatch, fit_g
     maps, label, path, names = shown
     assert names == ("cat", "dog", "owl")
     accuracy = np.mean([each.accuracy for each in codes])
-    assert list(maps) == [f"plane: neighbour accuracy {accuracy:.1%}, precision 50.0%"]
+    first = f"plane: {100 * accuracy:.1f} % right by the 5 nearest codes"
+    assert list(maps) == [f"{first},\n50.0 % of the decoded random codes look real"]
     np.testing.assert_array_equal(*maps.values(), saved)
     assert label.tolist() == TEST["label"].tolist() and path == tmp_path / "latent_maps.png"
 

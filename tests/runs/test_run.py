@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import jaxdl
+from jaxdl import plots
 from jaxdl.errors import InputError, RunError
 from jaxdl.runs import Run, flat_options, run_experiment
+from tests.plots.pictures import pixels
 from tests.runs import runs
 from tests.runs.runs import LAST, TASK, Config, options, stop
 
@@ -269,3 +271,24 @@ def test_values_per_seed_have_the_shape_of_the_key(seeds, tmp_path):
     assert run.per_seed(values).shape == run.key.shape
     np.testing.assert_array_equal(np.ravel(run.per_seed(list(values))), values)
     np.testing.assert_array_equal(run.per_seed(0.5), np.full(run.key.shape, 0.5))
+
+
+def test_the_pictures_of_all_steps_have_words_and_one_size(tmp_path, monkeypatch):
+    drawn = []
+    draw = plots.image_grid
+
+    def keep(*arguments, **texts):
+        drawn.append(texts)
+        return draw(*arguments, **texts)
+
+    monkeypatch.setattr("jaxdl.runs.run.image_grid", keep)
+    run = Run(options(tmp_path / "run"), tmp_path / "run", "test")
+    images = np.random.default_rng(0).random((4, 8, 8, 1))
+    for step in (1, 123_456):
+        run.grid(step, images, 2, rows=["cat", "dog"])
+    assert [each["title"].split("\n")[0] for each in drawn] == ["step 1", "step 123,456"]
+    assert [each["rows"] for each in drawn] == 2 * [["cat", "dog"]]
+    shapes = {pixels(path).shape for path in run.sample("").glob("step-*.png")}
+    assert len(shapes) == 1
+    run.training_gif()
+    assert run.figure("training").with_suffix(".gif").stat().st_size > 0
