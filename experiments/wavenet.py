@@ -16,7 +16,8 @@ import dataclasses
 from typing import Any, Self
 
 from jaxdl import plots, tasks
-from jaxdl.errors import at_least, in_range, positive
+from jaxdl.data.sound import check_levels
+from jaxdl.errors import InputError, in_range, positive
 from jaxdl.models import SequenceNet, WaveNet
 from jaxdl.nn import Embedding
 from jaxdl.recipes import TrainingOptions, fit_and_test
@@ -47,10 +48,13 @@ class Config(Options):
     """Duration of the generated sound."""
 
     def validate(self) -> Self:
-        at_least("levels", self.levels, 2)
+        check_levels(self.levels)
         positive("seconds", self.seconds)
         in_range("seconds", self.seconds, 0, 3600)
-        at_least("window", self.window, network(self).body.receptive_field + 1)
+        least = network(self).body.receptive_field + 1
+        if self.window < least:
+            allowed = f"at least {least}; fewer --layers or --stacks need less"
+            raise InputError("window", self.window, allowed)
         return super().validate()
 
     def for_smoke(self) -> Self:

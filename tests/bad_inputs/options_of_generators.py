@@ -107,7 +107,11 @@ BAD = [
     ("pixelrnn", "--layers 0", "layers: got 0, allowed: at least 1"),
     ("wavenet", "--seconds 0", "seconds: got 0.0, allowed: a finite number above 0"),
     ("wavenet", "--levels 1", "levels: got 1, allowed: at least 2"),
-    ("wavenet", "--window 256", "window: got 256, allowed: at least 257"),
+    (
+        "wavenet",
+        "--window 256",
+        "window: got 256, allowed: at least 257; fewer --layers or --stacks need less",
+    ),
     (
         "wavenet",
         "--data noise",
