@@ -73,7 +73,7 @@ def return_curves(
         ax.set_xlabel("moves of the training")
         ax.set_ylabel("return of an episode")
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.legend(loc="lower right")
+        figure.legend(loc="outside lower left", ncols=3)
     return Path(path)
 
 

@@ -42,6 +42,7 @@ def text_heatmap(
     rows: Sequence[str],
     path: str | os.PathLike[str],
     width: int = 64,
+    ends: tuple[str, str] | None = None,
 ) -> Path:
     """Draws the text once for each row of values, with coloured cells behind the characters.
 
@@ -55,6 +56,7 @@ def text_heatmap(
       rows: names of the R units or gates.
       path: path of the PNG file.
       width: number of symbols per line.
+      ends: words at the ends of the colour scale; None means the values there.
 
     Returns:
       The path.
@@ -83,7 +85,11 @@ def text_heatmap(
             draw_text_heatmap(ax, text, row, width)
             ax.set_title(name, fontsize=9, pad=4)
             scale_bottom = bottom + lines * LINE + 0.07
-            _draw_scale(_add_axes(figure, MARGIN + row_width - 0.95, scale_bottom, 0.7, 0.08), row)
+            right = 0.25
+            if ends:
+                right = 0.08 * len(ends[1])
+            scale_left = MARGIN + row_width - 0.7 - right
+            _draw_scale(_add_axes(figure, scale_left, scale_bottom, 0.7, 0.08), row, ends)
     return Path(path)
 
 
@@ -98,7 +104,7 @@ def text_predictions(
     """Draws a text with the prediction of a classifier after each word.
 
     A word is red where the second class is more probable and blue where the first one is. The title
-    states the label and the prediction after the last word.
+    states the true class, and the prediction after the last word with its probability.
 
     Args:
       words: T words.
@@ -126,11 +132,11 @@ def text_predictions(
     values = 2 * np.asarray(probability) - 1
     predicted = int(values[-1] > 0)
     title = (
-        f"label {classes[label]}, predicted {classes[predicted]} ({values[-1]:+.2f}); "
-        f"after each word: {classes[1]} (+1) or {classes[0]} (-1)"
+        f"true class {classes[label]}, predicted {classes[predicted]} "
+        f"({50 + 50 * abs(values[-1]):.0f} %); the colour is the prediction after each word"
     )
     symbols = [f"{word} " for word in words]
-    return text_heatmap(symbols, values[None], [title.replace("-", "−")], path, width)
+    return text_heatmap(symbols, values[None], [title], path, width, (classes[0], classes[1]))
 
 
 def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
@@ -194,14 +200,15 @@ def _colors(values: np.ndarray) -> tuple[str, float, float]:
     return "RdBu_r", -limit, limit
 
 
-def _draw_scale(ax: "Axes", values: np.ndarray) -> None:
-    """Draws a small colour scale between the numbers at its ends."""
+def _draw_scale(ax: "Axes", values: np.ndarray, ends: tuple[str, str] | None = None) -> None:
+    """Draws a small colour scale between the numbers at its ends, or between words."""
     name, low, high = _colors(values)
     ax.imshow(np.linspace(low, high, 64)[None], name, clim=(PALE * low, PALE * high), aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=GREY, linewidth=0.5)
-    for x, align, value in ((-0.06, "right", low), (1.06, "left", high)):
-        label = f"{value:.2g}".replace("-", "−")
+    if ends is None:
+        ends = (f"{low:.2g}".replace("-", "−"), f"{high:.2g}")
+    for x, align, label in ((-0.06, "right", ends[0]), (1.06, "left", ends[1])):
         ax.text(x, 0.5, label, transform=ax.transAxes, ha=align, va="center_baseline", fontsize=7)
 
 

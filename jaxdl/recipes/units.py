@@ -17,6 +17,9 @@ from jaxdl.plots import text_heatmap
 #: Number of tokens that the part of the text is chosen from.
 TOKENS = 8192
 
+#: Smallest correlation of a unit that follows a feature.
+FOLLOWS = 0.4
+
 #: Lines of the heat map, and tokens in a line.
 LINES = 6
 LINE_TOKENS = {"character": 64, "word": 12}
@@ -82,8 +85,9 @@ def correlated_units(
 ) -> dict[str, Float[np.ndarray, " T"]]:
     """Returns the state of the unit that is best correlated with each feature.
 
-    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features after
-    the first are left out if no unit has a correlation of at least 0.4 with them.
+    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features are
+    left out if no unit has a correlation of at least 0.4 with them. If this leaves none, as in an
+    untrained network, the first feature stays, and the title states that no unit follows it.
 
     Args:
       layer: gates and carries, see `last_layer`.
@@ -100,13 +104,15 @@ def correlated_units(
     memory = layer["h"]
     if "cell" in layer:
         memory = np.asarray(jnp.tanh(layer["cell"]))
+    best = {name: best_correlated(memory, values) for name, values in features.items()}
+    followed = {name: (unit, r) for name, (unit, r) in best.items() if abs(r) >= FOLLOWS}
     rows: dict[str, np.ndarray] = {}
-    for name, values in features.items():
-        unit, r = best_correlated(memory, values)
-        if rows and abs(r) < 0.4:
-            continue
-        correlation = f"{r:.2f}".replace("-", "−")
-        rows[f"state of unit {unit}, correlated with {name} (r = {correlation})"] = memory[:, unit]
+    for name, (unit, r) in (followed or dict([next(iter(best.items()))])).items():
+        correlation = f"r = {r:.2f}".replace("-", "−")
+        title = f"state of unit {unit}, correlated with {name} ({correlation})"
+        if not followed:
+            title = f"no unit follows {name}; state of unit {unit}, the closest ({correlation})"
+        rows[title] = memory[:, unit]
         if "forget" in layer and len(rows) == 1:
             title = f"forget gate of unit {unit}: 1 keeps, 0 forgets"
             rows[title] = layer["forget"][:, unit]

@@ -97,11 +97,11 @@ def test_a_prediction_is_shown_after_each_word(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxdl.plots.texts.text_heatmap", lambda *given: shown.append(given))
     words = ["not", "bad", "!"]
     text_predictions(words, np.array([0.5, 0.0, 0.25]), ("neg", "pos"), 1, tmp_path / "x.png", 2)
-    ((symbols, values, titles, path, width),) = shown
+    ((symbols, values, titles, path, width, ends),) = shown
     assert symbols == ["not ", "bad ", "! "]
     np.testing.assert_allclose(values, [[0, -1, -0.5]])
-    title = "label pos, predicted neg (−0.50); after each word: pos (+1) or neg (−1)"
-    assert (titles, path, width) == ([title], tmp_path / "x.png", 2)
+    title = "true class pos, predicted neg (75 %); the colour is the prediction after each word"
+    assert (titles, path, width, ends) == ([title], tmp_path / "x.png", 2, ("neg", "pos"))
 
 
 def test_pictures_of_predictions(tmp_path):
