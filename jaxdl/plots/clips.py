@@ -264,17 +264,19 @@ def gif_frames(
 
     Example:
       >>> gif_frames(np.zeros((2, 4, 8, 8, 1)), ["left", "right"]).shape
-      (4, 192, 276, 3)
+      (4, 180, 276, 3)
     """
     clips = unit_range(_checked(clips, titles))
     count, frames, height, width, _ = clips.shape
     lines = [title.split("; ") for title in titles]
     letters = max(len(line) for each in lines for line in each)
-    # A letter of this size is 7 pixels wide.
-    factor = max(1, math.ceil(SIDE / min(height, width)), math.ceil(7 * letters / width))
     columns = min(count, math.ceil(math.sqrt(1.6 * count * height / width)))
     rows = math.ceil(count / columns)
     columns = math.ceil(count / rows)
+    # A letter of this size is 7 pixels wide. The clips are as wide as the texts above them.
+    words = f"{heading}; frame {frames} of {frames}"
+    letters = max(letters, math.ceil(len(words) / columns))
+    factor = max(1, math.ceil(SIDE / min(height, width)), math.ceil(7 * letters / width))
     head = LINE * max(map(len, lines)) + 4
     down = factor * height + head + SPACE
     across = factor * width + SPACE
@@ -282,7 +284,7 @@ def gif_frames(
     corners = [
         (i // columns * down + head + top, i % columns * across + SPACE) for i in range(count)
     ]
-    page_width = max(columns * across + SPACE, 7 * len(f"{heading}, frame {frames} of {frames}"))
+    page_width = columns * across + SPACE
     texts = {
         (x, y - head + LINE * (row + 1)): line
         for (y, x), each in zip(corners, lines, strict=True)
