@@ -251,5 +251,5 @@ def curves_by_games(
         ax.set(xlabel="games", ylabel=plain(ylabel))
         ax.set_title(plain(title), fontsize=font_size(5.6, len(title), 10.0))
         ax.xaxis.set_major_formatter(lambda games, _: f"{games:,.0f}")
-        figure.legend(loc="outside lower left", ncols=4)
+        figure.legend(loc="outside lower left", ncols=5)
     return Path(path)
