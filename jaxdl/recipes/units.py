@@ -101,8 +101,8 @@ def correlated_units(
     """Returns the state of the unit that is best correlated with each feature.
 
     The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features are
-    left out unless a unit has a correlation of at least 0.4 with them, and 0.15 more than all units
-    of the untrained network. If this leaves none, the first feature stays, and the title states
+    left out unless a unit has a correlation of at least 0.4 with them. It must also be 0.15 above
+    those of the untrained network. If this leaves none, the first feature stays, and the title states
     that no unit follows it.
 
     Args:
