@@ -56,7 +56,8 @@ def text_heatmap(
       rows: names of the R units or gates.
       path: path of the PNG file.
       width: number of symbols per line.
-      ends: words at the ends of the colour scale; None means the values there.
+      ends: words for −1 and 1, at the ends of the colour scale of every row, which is blue to red
+        then. None means numbers.
 
     Returns:
       The path.
@@ -82,7 +83,7 @@ def text_heatmap(
         for i, (row, name) in enumerate(zip(values, rows, strict=True)):
             bottom = page_height - (i + 1) * (row_height + MARGIN)
             ax = _add_axes(figure, MARGIN, bottom, text_width, lines * LINE)
-            draw_text_heatmap(ax, text, row, width)
+            draw_text_heatmap(ax, text, row, width, signed=ends is not None)
             ax.set_title(name, fontsize=9, pad=4)
             scale_bottom = bottom + lines * LINE + 0.07
             right = 0.25
@@ -148,15 +149,22 @@ def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height
 
 
 def draw_text_heatmap(
-    ax: "Axes", text: str | Sequence[str], values: Float[np.ndarray, " T"], width: int = 64
+    ax: "Axes",
+    text: str | Sequence[str],
+    values: Float[np.ndarray, " T"],
+    width: int = 64,
+    signed: bool = False,
 ) -> None:
-    """Draws the text on `ax` with the values of one row; see `text_heatmap` for the arguments."""
+    """Draws the text on `ax` with the values of one row; see `text_heatmap` for the arguments.
+
+    If `signed`, the colours are those of negative and positive values, whatever the values are.
+    """
     values = _checked(text, np.asarray(values)[None], ["row"], width)[0]
     across = min(width, len(text))
     lines = math.ceil(len(text) / width)
     cells = np.full(lines * width, np.nan)
     cells[: len(text)] = values
-    name, low, high = _colors(values)
+    name, low, high = _colors(values, signed)
     limits = PALE * low, PALE * high
     ax.imshow(cells.reshape(lines, width)[:, :across], name, clim=limits, aspect="auto")
     ax.set_axis_off()
@@ -191,18 +199,18 @@ def readable(text: str | Sequence[str]) -> list[str]:
     return ["".join(map(glyph, symbol)) for symbol in text]
 
 
-def _colors(values: np.ndarray) -> tuple[str, float, float]:
+def _colors(values: np.ndarray, signed: bool) -> tuple[str, float, float]:
     """Returns the name of the colour map, and the values at the ends of the scale."""
     values = values[np.isfinite(values)]
     limit = max(1.0, float(abs(values).max(initial=0.0)))
-    if values.min(initial=0.0) >= 0:
+    if values.min(initial=0.0) >= 0 and not signed:
         return "Purples", 0.0, limit
     return "RdBu_r", -limit, limit
 
 
 def _draw_scale(ax: "Axes", values: np.ndarray, ends: tuple[str, str] | None = None) -> None:
     """Draws a small colour scale between the numbers at its ends, or between words."""
-    name, low, high = _colors(values)
+    name, low, high = _colors(values, ends is not None)
     ax.imshow(np.linspace(low, high, 64)[None], name, clim=(PALE * low, PALE * high), aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=GREY, linewidth=0.5)

@@ -26,6 +26,14 @@ def test_every_character_is_on_its_value():
     assert np.isnan(cells.ravel()[len(TEXT) :]).all()
 
 
+def test_a_scale_with_words_is_signed_for_any_values():
+    ax = axes()
+    draw_text_heatmap(ax, "abc", np.array([0.1, 0.5, 0.9]), signed=True)
+    assert np.array(ax.images[0].get_clim()).tolist() == [-PALE, PALE]
+    red = ax.images[0].to_rgba(np.array([0.9]))[0]
+    assert red[0] > red[2] + 0.2
+
+
 def test_zero_is_white_signs_have_two_colours_and_gates_one():
     def colors(values):
         ax = axes()
