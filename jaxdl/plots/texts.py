@@ -75,7 +75,7 @@ def text_heatmap(
     values = _checked(text, values, rows, width)
     lines = math.ceil(len(text) / width)
     text_width = min(width, len(text)) * CELL * max(map(len, text))
-    row_width = max(text_width, 1.3 + 0.075 * max(map(len, rows)))
+    row_width = max(text_width, 1.3 + 0.07 * max(map(len, rows)))
     row_height = lines * LINE + TITLE
     page_height = len(rows) * (row_height + MARGIN) + MARGIN
     with page(path, row_width + 2 * MARGIN, page_height) as figure:

@@ -102,8 +102,8 @@ def correlated_units(
 
     The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features are
     left out unless a unit has a correlation of at least 0.4 with them. It must also be 0.15 above
-    those of the untrained network. If this leaves none, the first feature stays, and the title states
-    that no unit follows it.
+    those of the untrained network. If this leaves none, the first feature stays, and the title
+    states that no unit follows it.
 
     Args:
       layer: gates and carries, see `last_layer`.
