@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -216,7 +216,7 @@ def _draw(ax: "Axes", curves: Sequence[Curve], area: str, **style: Any) -> None:
         ax.plot(curve.x, curve.y, color=color, linewidth=width, label=text, **style)
 
 
-def _draw_legend(ax: "Axes", classes: int, place: str) -> None:
+def _draw_legend(ax: "Axes", classes: int, place: Literal["lower left", "lower right"]) -> None:
     """Draws the legend, with words for the choice if not all classes have a curve."""
     words = f"the smallest of {classes} classes" if classes > MOST else None
     ax.legend(loc=place, title=words, title_fontsize=8, alignment="left", **LEGEND)
