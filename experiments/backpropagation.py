@@ -132,7 +132,7 @@ def draw(run: Run[Config], graph: Graph, of_network: Graph, found: Any) -> None:
     titles = {
         "neuron": f"A sigmoid neuron: output {output:.2f}. Values are green, gradients red",
         "network": f"A 2-2-1 network before its training: input {x[0]:g} and {x[1]:g}, "
-        f"target {t:g}, loss {loss:.2f}",
+        f"target {t:g}, loss {loss:.2f}. Values are green, gradients red",
     }
     for name, each in (("neuron", graph), ("network", of_network)):
         plots.computation_graph(each, run.figure(name), titles[name])

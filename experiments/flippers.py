@@ -143,9 +143,8 @@ def train_and_play(run: Run[Config]) -> dict[str, Any]:
     curves = learned.curves
     tables = learned.tables
     least = int(curves.values[:, -1].min())
-    words = (
-        f"{options.rule}: at least {least} of 506 optimal boards after {curves.games[-1]:,} games"
-    )
+    rule = options.rule.replace("_", " ")
+    words = f"{rule}: at least {least} of 506 optimal boards after {curves.games[-1]:,} games"
     curves_by_games(
         {run.config.parts[0]: curves},
         run.figure("optimal_boards"),
@@ -215,7 +214,7 @@ def draw_determinism(
             for moves in range(1, 7):
                 board = int(np.flatnonzero(distances == moves)[-1])
                 best = q[board].max()
-                words = f"distance {moves}: {best:.3f}"
+                words = f"win in {moves}, value {best:.3f}"
                 shown.append(flippers_board(game, q, board, -1, words))
             rows.append((f"{kind},\n{world}", shown))
     moves = results["flips"]["metrics"]["mean_moves"]

@@ -31,6 +31,9 @@ from jaxdl.recipes.sequences import POOLS, sequence_body
 from jaxdl.recipes.variants import error_table, values_of_seeds
 from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variants
 
+#: Names of the networks in pictures and tables.
+NAMES = {"rnn": "recurrent", "conv": "convolutional"}
+
 #: Body and layers of each network.
 BODIES = {"rnn": ("gru", 1), "conv": ("conv", 3)}
 
@@ -131,11 +134,13 @@ def main(config: Config) -> dict[str, Any]:
     if len(results) < len(config.networks):
         return results
     sets, mean, std = load_sets(config)
-    scaled = {name: read_array(out / name / "samples" / "forecasts.npy") for name in results}
+    scaled = {NAMES[name]: read_array(out / name / "samples" / "forecasts.npy") for name in results}
     scaled["persistence"] = np.asarray(sets["test"]["input"])[:, -1, 0]
     forecasts = {name: values * std + mean for name, values in scaled.items()}
     target = np.asarray(sets["test"]["target"])[:, 0] * std + mean
-    errors = {name: values_of_seeds(each, "test/mae_degrees") for name, each in results.items()}
+    errors = {
+        NAMES[name]: values_of_seeds(each, "test/mae_degrees") for name, each in results.items()
+    }
     errors["persistence"] = np.abs(forecasts["persistence"] - target).mean(keepdims=True)
 
     label = f"mean absolute error (°C), {config.ahead} hours ahead"

@@ -31,6 +31,12 @@ from jaxdl.runs import Options, Run, RunOptions, launch, read_array, run_variant
 
 NETWORKS = ("frames", "recurrent")
 
+#: Names of the networks in pictures.
+NAMES = {"frames": "single frames", "recurrent": "recurrent"}
+
+#: Titles of the pictures by question.
+QUESTIONS = {"direction": "direction of the motion", "count": "number of different digits"}
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipOptions(RunOptions):
@@ -121,11 +127,15 @@ def main(config: Config) -> dict[str, Any]:
         return results
     _, test = data.moving_digits(config.question, config.clips, config.frames)
     clips = np.asarray(test["input"])[:6]
-    answers = {name: read_array(out / name / "samples" / "answers.npy") for name in results}
+    answers = {NAMES[name]: read_array(out / name / "samples" / "answers.npy") for name in results}
     names = data.video.CLASS_NAMES[config.question]
-    titles = plots.prediction_titles(names, np.asarray(test["label"])[:6], answers)
-    print(f"\npicture  {plots.film(clips, titles, out / 'clips.png')}")
-    print(f"picture  {plots.film_gif(clips, titles, out / 'clips.gif')}")
+    label = np.asarray(test["label"])
+    shares = [f"{name} {100 * np.mean(each == label):.1f} %" for name, each in answers.items()]
+    heading = f"{QUESTIONS[config.question]}, correct in {len(label):,} clips: {', '.join(shares)}"
+    titles = plots.prediction_titles(names, label[:6], answers)
+    picture = plots.film(clips, titles, out / "clips.png", heading, "frame")
+    print(f"\npicture  {picture}")
+    print(f"picture  {plots.film_gif(clips, titles, out / 'clips.gif', heading)}")
     return results
 
 

@@ -18,6 +18,7 @@ from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError, one_line
 from jaxdl.output import command
 from jaxdl.plots.comparison import LARGEST, best_run, comparison_curves
+from jaxdl.plots.page import stamped
 from jaxdl.runs.card import formatted
 from jaxdl.runs.options import PLACEMENT
 from jaxdl.runs.stored import StoredRun, differing_options, stored_runs
@@ -56,8 +57,10 @@ def _compare(paths: Sequence[str], out: str) -> None:
         raise InputError("out", out, "a name of a file that ends in .png")
     runs = stored_runs(paths)
     print(comparison_table(runs))
+    words = "smoke test" if any(run.config.get("smoke") for run in runs) else ""
     try:
-        comparison_curves(labelled(runs), picture)
+        with stamped(words):
+            comparison_curves(labelled(runs), picture)
     except OSError as error:
         raise RunError(f"{picture} cannot be written: {error.strerror}") from None
     print(f"picture: {one_line(picture)}")
@@ -141,10 +144,18 @@ def _overlaps(first: StoredRun, second: StoredRun, metric: str) -> bool:
 
 
 def labelled(runs: Sequence[StoredRun]) -> dict[str, Any]:
-    """Returns the records of runs, by their name and the options in which they differ."""
+    """Returns the records of runs, by their name and the options in which they differ.
+
+    An option is left out if its values are parts of the names, such as those of `gru-25`.
+    """
     options = differing_options(runs)
     names = sorted(options, key=lambda name: name in RARELY)
-    shown = {name: options[name] for name in names[:2]}
+    parts = [{run.name, *run.name.split("-"), *run.name.split("_")} for run in runs]
+    shown = {
+        name: options[name]
+        for name in names[:2]
+        if any(option_text(options[name][i]) not in parts[i] for i in range(len(runs)))
+    }
     labels = []
     for i, run in enumerate(runs):
         words = [f"{name} {option_text(values[i])}" for name, values in shown.items()]

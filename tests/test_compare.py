@@ -50,6 +50,12 @@ def test_labels_have_the_options_that_differ(runs):
     ]
 
 
+def test_labels_leave_out_options_that_are_parts_of_the_names(runs):
+    for old, new in (("a", "rate-0.1"), ("b", "rate-0.01"), ("c", "rate-0.001")):
+        (runs / old).rename(runs / new)
+    assert set(labelled(stored_runs([runs]))) == {"rate-0.1", "rate-0.01", "rate-0.001"}
+
+
 def test_the_command_prints_and_draws(runs, tmp_path, capsys):
     (runs / "c" / "result.json").unlink()
     assert main([str(runs / "a"), str(runs / "c"), "--out", str(tmp_path / "p.png")]) == 0

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.decisions import Predict, draw_decision_map
+from jaxdl.plots.decisions import Predict, draw_class_legend, draw_decision_map
 from jaxdl.plots.page import (
     BLUE,
     GREY,
@@ -246,7 +246,7 @@ def decision_maps(
     columns = min(columns or len(classifiers), len(classifiers))
     rows = math.ceil(len(classifiers) / columns)
     width = 3.5 * columns
-    with page(path, width, 3.45 * rows + HEAD) as figure:
+    with page(path, width, 3.45 * rows + HEAD + 0.25) as figure:
         _title(figure, title, width)
         grid = figure.subplots(rows, columns, squeeze=False)
         for ax in grid.flat[len(classifiers) :]:
@@ -256,6 +256,7 @@ def decision_maps(
             heading = f"{name}\n{ax.get_title(loc='left')}"
             longest = max(map(len, heading.split("\n")))
             ax.set_title(plain_lines(heading), fontsize=font_size(3.1, longest, 9.5))
+        draw_class_legend(figure, label)
     return Path(path)
 
 
@@ -285,6 +286,8 @@ def dead_unit_curves(
       ...     dead_unit_curves({"rate 1": panel}, f"{directory}/dead.png").name
       'dead.png'
     """
+    from matplotlib.ticker import MaxNLocator
+
     _some("shares", shares)
     width = 4.2 * len(shares)
     with page(path, width, 3.3 + HEAD) as figure:
@@ -299,6 +302,7 @@ def dead_unit_curves(
             longest = max(map(len, name.split("\n")))
             ax.set_title(plain_lines(name), fontsize=font_size(3.9, longest, 9.5))
             ax.set(xlabel="step", ylim=(-3, 103))
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         grid[0, 0].set_ylabel("dead units in %")
         grid[0, 0].legend(loc="best", **LEGEND)
     return Path(path)

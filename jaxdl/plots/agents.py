@@ -11,7 +11,7 @@ from jaxtyping import Float
 from jaxdl.errors import InputError
 from jaxdl.plots.animation import animation
 from jaxdl.plots.curves import members, series
-from jaxdl.plots.page import GREY, INK, PALETTE, page
+from jaxdl.plots.page import GREY, INK, PALETTE, RED, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def return_curves(
         ax.set_xlabel("moves of the training")
         ax.set_ylabel("return of an episode")
         ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.legend(loc="lower right")
+        figure.legend(loc="outside lower left", ncols=3)
     return Path(path)
 
 
@@ -115,7 +115,7 @@ def value_map(
         ax = figure.subplots()
         picture = ax.pcolormesh(x, y, values, cmap="viridis", shading="gouraud", rasterized=True)
         figure.colorbar(picture, label="largest value of an action")
-        for (label, points), color in zip(paths.items(), (*PALETTE[1:], INK), strict=False):
+        for (label, points), color in zip(paths.items(), (INK, RED, *PALETTE), strict=False):
             ax.plot(*np.asarray(points).T, color=color, linewidth=1.2, label=label)
             ax.plot(*points[0], "o", color=color, markersize=5)
         ax.set_xlim(x[0], x[-1])
@@ -176,7 +176,7 @@ def episode_gif(
                 ax.clear()
                 draw(ax, film[move])
                 over = ", over" * (move == len(film) - 1)
-                ax.set_title(f"{name}: move {move}{over}", fontsize=9)
+                ax.set_title(f"{name}: move {move} of {len(film) - 1}{over}", fontsize=9)
 
         return change
 

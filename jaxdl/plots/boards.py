@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import BLUE, GREY, INK, LEGEND, PALETTE, RED, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def board_rows(
     """Draws boards in rows, with a bar for the value of the move at each tile.
 
     Length and color of a bar are those of its value between the limits. A frame marks the tile of
-    the move that is played.
+    the move that is played, and the text of the scale states this if there is one.
 
     Args:
       rows: boards of each row, which may differ in number.
@@ -124,7 +124,10 @@ def board_rows(
         bar = (LABEL / width, 0.42 / height, min(2.5, width - LABEL - 0.3) / width, 0.1 / height)
         ax = figure.add_axes(bar)
         ax.imshow(np.linspace(0, 1, 256)[None], colors, aspect="auto", extent=(*limits, 0.0, 1.0))
-        ax.set(yticks=[], xlabel=plain(scale))
+        if any(board.chosen is not None for row in rows for board in row):
+            scale += "; the framed one is played"
+        ax.set_yticks([])
+        ax.set_xlabel(plain(scale), loc="left")
         ax.grid(False)
     return Path(path)
 
@@ -202,6 +205,8 @@ def curves_by_games(
 ) -> Path:
     """Draws a number by the number of games, a line for each seed.
 
+    The legend has the mean of the last numbers of each method, and the best number.
+
     Args:
       lines: numbers by the name of the method.
       path: path of the PNG file.
@@ -224,22 +229,27 @@ def curves_by_games(
       ...     curves_by_games({"a": curves}, path, title="Two", ylabel="boards", best=506).name
       'curves.png'
     """
+    from matplotlib.ticker import MaxNLocator
+
     if not lines:
         raise InputError("lines", "none", "at least one")
     with page(path, 6.4, 3.6) as figure:
         ax = figure.subplots()
-        ax.axhline(best, color=GREY, linewidth=1, linestyle="--")
+        label = f"best: {best:,.0f}"
+        ax.axhline(best, color=GREY, linewidth=1, linestyle="--", label=label)
         for i, (name, each) in enumerate(lines.items()):
             color = [BLUE, *PALETTE[1:]][i % len(PALETTE)]
-            for number, values in enumerate(np.atleast_2d(each.values)):
-                label = plain(name) if number == 0 else None
-                ax.plot(each.games, values, color=color, linewidth=0.9, alpha=0.75, label=label)
+            numbers = np.atleast_2d(each.values)
+            label = f"{plain(name.replace('_', ' '))}: {numbers[:, -1].mean():,.0f}"
+            lines_drawn = ax.plot(each.games, numbers.T, color=color, linewidth=0.9, alpha=0.75)
+            lines_drawn[0].set_label(label)
         if logarithmic:
             ax.set_yscale("symlog", linthresh=1)
             ax.set_ylim(bottom=-0.2)
+        else:
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="games", ylabel=plain(ylabel))
         ax.set_title(plain(title), fontsize=font_size(5.6, len(title), 10.0))
         ax.xaxis.set_major_formatter(lambda games, _: f"{games:,.0f}")
-        if len(lines) > 1:
-            ax.legend(**LEGEND)
+        figure.legend(loc="outside lower left", ncols=5)
     return Path(path)

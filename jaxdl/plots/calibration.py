@@ -64,7 +64,7 @@ def reliability_diagram(
     drawn = {"": np.asarray(probabilities)}
     if temperature is not None:
         scaled = rescale(drawn[""], temperature)
-        drawn = {"network": drawn[""], f"temperature {temperature:.2f}": scaled}
+        drawn = {"network": drawn[""], f"rescaled, temperature {temperature:.2f}": scaled}
     found = {name: reliability(p, label, bins, mask) for name, p in drawn.items()}
     errors = [100 * calibration_error(p, label, bins, mask) for p in drawn.values()]
     with page(path, 4.4, 5.2) as figure:
@@ -97,7 +97,7 @@ def draw_reliability(ax: "Axes", found: dict[str, Reliability]) -> None:
         ax.vlines(confidence, low, high, color=color, linewidth=0.9, alpha=0.5)
         size = 10 + 60 * examples / examples.max()
         ax.scatter(confidence, accuracy, size, color, label=name or "network", zorder=3)
-    ax.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.03))
+    ax.set(ylabel="accuracy, with intervals of 95 %", xlim=(0, 1), ylim=(0, 1.03))
     ax.legend(loc="best", **LEGEND)
 
 

@@ -11,14 +11,14 @@ from jaxtyping import Int, Num
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture, unit_range
-from jaxdl.plots.page import GREY, STYLE, font_size, page, size_in_inches
+from jaxdl.plots.page import GREY, STYLE, font_size, page, plain, size_in_inches, stamp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Clips = Num[np.ndarray, "N T H W C"]
 #: Space between frames, as a fraction of a frame's width.
-GAP = 0.06
+GAP = 0.1
 #: Height of a title in inches.
 TITLE = 0.27
 #: Duration of a frame of a GIF in milliseconds.
@@ -29,8 +29,10 @@ LAST = 750
 SIDE = 120
 #: Space around a clip in a GIF, in pixels.
 SPACE = 12
-#: Height of a title in a GIF, in pixels.
-HEAD = 20
+#: Height of a line of text in a GIF, in pixels.
+LINE = 16
+#: Font size of a GIF in points.
+POINTS = 9.0
 #: Pixels per inch of a GIF.
 DPI = 100
 #: Wider pictures are halved in a GIF, which has four times as many bytes as a PNG file.
@@ -44,6 +46,8 @@ def prediction_titles(
 ) -> list[str]:
     """Returns a title for each clip, with its label and the prediction of each network.
 
+    A mark follows each prediction: ✓ if it is right, else ✗.
+
     Args:
       names: names of the classes.
       label: `[N]`, true classes.
@@ -54,22 +58,32 @@ def prediction_titles(
 
     Example:
       >>> prediction_titles(["left", "right"], np.array([0]), {"CNN": np.array([1])})
-      ['left; predictions: CNN right']
+      ['true: left; CNN: right ✗']
     """
     titles = []
     for i, true in enumerate(label):
-        parts = [f"{network} {names[values[i]]}" for network, values in predictions.items()]
-        titles.append(f"{names[true]}; predictions: {', '.join(parts)}")
+        parts = [f"true: {names[true]}"]
+        for network, values in predictions.items():
+            parts.append(f"{network}: {names[values[i]]} {'✗✓'[int(values[i] == true)]}")
+        titles.append("; ".join(parts))
     return titles
 
 
-def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
+def film(
+    clips: Clips,
+    titles: Sequence[str],
+    path: str | os.PathLike[str],
+    heading: str = "",
+    column: str = "",
+) -> Path:
     """Draws each clip as a row of numbered frames below its title.
 
     Args:
       clips: `[N, T, H, W, C]`, C 1 (grey) or 3 (RGB), in the ranges of `image_grid`.
       titles: N texts, for example the label of a clip and the predictions for it.
       path: path of the PNG file.
+      heading: title of the picture; none if this is empty.
+      column: word before the number of the first column, such as "frame".
 
     Returns:
       The path.
@@ -85,17 +99,22 @@ def film(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> P
     """
     clips = _checked(clips, titles)
     count, frames, height, width, _ = clips.shape
-    letters = max(map(len, titles))
+    letters = max(map(len, [heading, *titles]))
     # The page is wide enough for the longest title, and frames of long clips are small.
     page_width = max(min(0.75 * frames * max(width / height, 1.0), 12.0), 0.072 * letters)
     row = page_width / (frames * (1 + GAP)) * height / width
-    with page(path, page_width + 0.15, count * (row + TITLE) + 0.35) as figure:
-        draw_film(figure.subplots(), clips, titles)
+    page_height = count * (row + TITLE) + 0.35 + 0.25 * bool(heading)
+    with page(path, page_width + 0.15, page_height) as figure:
+        ax = figure.subplots()
+        ax.set_title(plain(heading))
+        draw_film(ax, clips, titles, column)
     return Path(path)
 
 
-def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
+def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str], column: str = "") -> None:
     """Draws the rows of frames on `ax`; see `film` for the other arguments."""
+    from matplotlib.patches import Rectangle
+
     clips = _checked(clips, titles)
     count, frames, height, width, _ = clips.shape
     aspect = width / height
@@ -115,10 +134,18 @@ def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
         for t, frame in enumerate(clip):
             extent = (t * step, t * step + aspect, y + 1, y)
             ax.imshow(as_picture(frame), "gray", vmin=0, vmax=1, extent=extent)
+            # Without edges, white parts of two frames would look like one object.
+            corner = (t * step, y)
+            ax.add_patch(
+                Rectangle(corner, aspect, 1, facecolor="none", edgecolor=GREY, linewidth=0.7)
+            )
     bottom = count * (1 + head) - head
     style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 7, "color": GREY}
     for t in range(0, frames, math.ceil(frames / 20)):
-        ax.text(t * step + aspect / 2, bottom + 0.2 * head, str(t + 1), **style)
+        number = str(t + 1)
+        if t == 0:
+            number = f"{column} {number}".strip()
+        ax.text(t * step + aspect / 2, bottom + 0.2 * head, number, **style)
     ax.set(
         xlim=(0, frames * step - GAP * aspect),
         ylim=(bottom + 0.8 * head, -head),
@@ -127,16 +154,19 @@ def draw_film(ax: "Axes", clips: Clips, titles: Sequence[str]) -> None:
     )
 
 
-def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) -> Path:
+def film_gif(
+    clips: Clips, titles: Sequence[str], path: str | os.PathLike[str], heading: str = ""
+) -> Path:
     """Draws clips side by side below their titles, as an animated GIF that repeats.
 
     It has four frames per second, and the last one lasts longer. Every pixel of a clip becomes a
-    square of the same size.
+    square of the same size. The first line has the heading and counts the frames.
 
     Args:
       clips: `[N, T, H, W, C]`, C 1 (grey) or 3 (RGB), in the ranges of `image_grid`.
-      titles: N short texts.
+      titles: N short texts. A title has a line for each part between semicolons.
       path: path of the GIF file. An interrupted call leaves no partial file.
+      heading: title of the picture.
 
     Returns:
       The path.
@@ -153,7 +183,7 @@ def film_gif(clips: Clips, titles: Sequence[str], path: str | os.PathLike[str]) 
     from PIL import Image
 
     clips = _checked(clips, titles)
-    frames = [Image.fromarray(each) for each in gif_frames(clips, titles)]
+    frames = [Image.fromarray(each) for each in gif_frames(clips, titles, heading)]
     return write_gif(frames, Path(path), FRAME, LAST)
 
 
@@ -231,49 +261,61 @@ def write_gif(frames: Sequence[Any], path: Path, duration: int, last: int) -> Pa
     return path
 
 
-def gif_frames(clips: Clips, titles: Sequence[str]) -> Num[np.ndarray, "T height width 3"]:
+def gif_frames(
+    clips: Clips, titles: Sequence[str], heading: str = ""
+) -> Num[np.ndarray, "T height width 3"]:
     """Returns the frames of `film_gif` as uint8 arrays.
 
     The clips are arranged in rows and enlarged by an integer factor.
 
     Example:
       >>> gif_frames(np.zeros((2, 4, 8, 8, 1)), ["left", "right"]).shape
-      (4, 164, 276, 3)
+      (4, 180, 276, 3)
     """
     clips = unit_range(_checked(clips, titles))
     count, frames, height, width, _ = clips.shape
-    factor = max(
-        1, math.ceil(SIDE / min(height, width)), math.ceil(6 * max(map(len, titles)) / width)
-    )
+    lines = [title.split("; ") for title in titles]
+    letters = max(len(line) for each in lines for line in each)
     columns = min(count, math.ceil(math.sqrt(1.6 * count * height / width)))
     rows = math.ceil(count / columns)
-    down = factor * height + HEAD + SPACE
+    columns = math.ceil(count / rows)
+    # A letter of this size is 7 pixels wide. The clips are as wide as the texts above them.
+    words = f"{heading}; frame {frames} of {frames}"
+    letters = max(letters, math.ceil(len(words) / columns))
+    factor = max(1, math.ceil(SIDE / min(height, width)), math.ceil(7 * letters / width))
+    head = LINE * max(map(len, lines)) + 4
+    down = factor * height + head + SPACE
     across = factor * width + SPACE
+    top = LINE + SPACE
     corners = [
-        (i // columns * down + HEAD + SPACE, i % columns * across + SPACE) for i in range(count)
+        (i // columns * down + head + top, i % columns * across + SPACE) for i in range(count)
     ]
-    empty = _titled_page(
-        rows * down + SPACE, columns * across + SPACE, corners, titles, factor * width / DPI
-    )
-    result = np.repeat(empty[None], frames, 0)
+    page_width = columns * across + SPACE
+    texts = {
+        (x, y - head + LINE * (row + 1)): line
+        for (y, x), each in zip(corners, lines, strict=True)
+        for row, line in enumerate(each)
+    }
     pixels = (255 * clips).round().astype(np.uint8)
     enlarged = np.repeat(np.repeat(pixels, factor, 2), factor, 3)
-    for clip, (y, x) in zip(enlarged, corners, strict=True):
-        result[:, y : y + factor * height, x : x + factor * width] = clip
+    result = np.empty((frames, top + rows * down, page_width, 3), np.uint8)
+    for t in range(frames):
+        texts[SPACE, SPACE + LINE - 6] = "; ".join(
+            part for part in (heading, f"frame {t + 1} of {frames}") if part
+        )
+        result[t] = _page_of_texts(result.shape[1], result.shape[2], texts)
+        for clip, (y, x) in zip(enlarged, corners, strict=True):
+            result[t, y : y + factor * height, x : x + factor * width] = clip[t]
     return result
 
 
-def _titled_page(
-    height: int, width: int, corners: list[tuple[int, int]], titles: Sequence[str], room: float
-) -> np.ndarray:
-    """Returns a white page with titles.
+def _page_of_texts(height: int, width: int, texts: Mapping[tuple[int, int], str]) -> np.ndarray:
+    """Returns a white page with texts.
 
     Args:
       height: height in pixels.
       width: width in pixels.
-      corners: row and column of the upper left pixel below each title.
-      titles: the titles.
-      room: width of a title in inches.
+      texts: texts by the column and row of their lower left pixel.
 
     Returns:
       `[height, width, 3]`, uint8.
@@ -282,18 +324,13 @@ def _titled_page(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = font_size(room, max(map(len, titles)), 9.0)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-        for (y, x), title in zip(corners, titles, strict=True):
+        for (x, y), text in texts.items():
             figure.text(
-                x / width,
-                1 - (y - 6) / height,
-                title,
-                fontsize=size,
-                va="baseline",
-                parse_math=False,
+                x / width, 1 - y / height, text, fontsize=POINTS, va="bottom", parse_math=False
             )
+        stamp(figure)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()

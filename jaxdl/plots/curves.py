@@ -167,7 +167,7 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
         if len(steps):
             _draw_line(ax, steps, values, color, part)
             everything.append(values[np.isfinite(values)])
-            title = _title(name, values[-1])
+            title = _title(name, values[-1], part)
     values = np.concatenate(everything)
     if name == "accuracy":
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
@@ -178,11 +178,12 @@ def draw_curves(ax: "Axes", records: Records, name: str) -> None:
     _draw_legend(ax)
 
 
-def _title(name: str, value: float) -> str:
-    """Returns the title of a panel: a metric with its final value."""
+def _title(name: str, value: float, part: str) -> str:
+    """Returns the title of a panel: a metric of training or validation with its final value."""
+    word = {"train": "training", "validation": "validation"}[part]
     if name == "accuracy":
-        return f"accuracy: {100 * value:.1f} %"
-    return f"{name}: {value:.3g}".replace("-", "−")
+        return f"{word} accuracy: {100 * value:.1f} %"
+    return f"{word} {name}: {value:.3g}".replace("-", "−")
 
 
 def series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from jaxdl.reports.checks import check_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Predict = Callable[[Float[np.ndarray, "M 2"]], Float[np.ndarray, "M K"]]
 #: Points of the map along each axis.
@@ -56,8 +57,9 @@ def decision_map(
     """
     low, high = _bounds(points)
     height = float(np.clip(4.8 * (high - low)[1] / (high - low)[0], 2.0, 6.0))
-    with page(path, 4.8, height) as figure:
+    with page(path, 4.8, height + 0.25) as figure:
         draw_decision_map(figure.subplots(), predict, points, label)
+        draw_class_legend(figure, label)
     return Path(path)
 
 
@@ -101,6 +103,18 @@ def draw_decision_map(
     predicted = np.asarray(predict(points.astype(np.float32))).argmax(-1)
     accuracy = np.mean(predicted == label)
     ax.set_title(f"{100 * accuracy:.1f} % of {len(points):,} points correct")
+
+
+def draw_class_legend(figure: "Figure", label: Int[np.ndarray, " N"]) -> None:
+    """Draws the colour of each class below the maps of a figure."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], marker="o", linestyle="none", color=PALETTE[k], label=f"class {k}")
+        for k in range(int(np.max(label)) + 1)
+    ]
+    handles.append(Line2D([], [], linestyle="none", label="background: predicted class"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handletextpad=0)
 
 
 def _bounds(points: Float[np.ndarray, "N 2"]) -> tuple[np.ndarray, np.ndarray]:

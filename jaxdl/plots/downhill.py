@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.plots.animation import animation
-from jaxdl.plots.page import GREY, INK, PALETTE, page, plain, plain_lines
+from jaxdl.plots.page import GREY, INK, PALETTE, page, plain, plain_lines, set_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,6 +147,7 @@ def descent_gif(
     paths: Mapping[str, Paths],
     path: str | os.PathLike[str],
     *,
+    title: str = "",
     minima: Mapping[str, Sequence[float]] | None = None,
     columns: int = 3,
 ) -> Path:
@@ -159,6 +160,7 @@ def descent_gif(
       planes: values with x and y by the title of a map.
       paths: for each map its paths by their label, of the same labels and numbers of steps.
       path: path of the GIF file.
+      title: words before the number of the step.
       minima: the lowest point by the title of a map; None marks none.
       columns: number of maps in a row.
 
@@ -195,18 +197,24 @@ def descent_gif(
             ax.set_axis_off()
         handles = [line for line, _, _ in artists[: len(labels)]]
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        head = figure.suptitle("step 0", x=0.01, ha="left")
+        head = figure.suptitle(_step_of(title, 0, steps[-1]), x=0.01, ha="left")
 
         def change(i: int) -> None:
             step = steps[i]
             for line, point, points in artists:
                 line.set_data(*points[: step + 1].T)
                 point.set_data(*points[min(step, len(points) - 1)][:, None])
-            head.set_text(f"step {step}")
+            head.set_text(_step_of(title, step, steps[-1]))
 
         return change
 
     return animation(path, columns * 3.3, rows * 2.5 + 0.6, prepare, len(steps), SECONDS)
+
+
+def _step_of(title: str, step: int, last: int) -> str:
+    """Returns the title of a frame, which counts the steps."""
+    words = f"step {step} of {last}"
+    return plain(f"{title}: {words}" if title else words)
 
 
 def _moving(ax: "Axes", i: int) -> tuple[Any, Any]:
@@ -297,7 +305,7 @@ def _draw_hills(
             trail.set_data(x[: last + 1], values[: last + 1])
             # The ball lies on the curve.
             ball.set_data([x[last]], [values[last] + 0.035 * height])
-        head.set_text(plain(f"{title}: step {step}" if title else f"step {step}"))
+        head.set_text(_step_of(title, step, steps[-1]))
 
     return change
 
@@ -355,6 +363,7 @@ def tuning_curves(
                 ax.plot(rates[best], shown[best], "o", color=style["color"], markersize=4.5)
             ax.set(xscale="log", yscale="log")
             ax.set_ylim(top=min(ax.get_ylim()[1], 1e4))
+            set_log_ticks(ax.yaxis, *ax.get_ylim())
             ax.set_title(plain(name), fontsize=10)
         for ax in axes.flat[len(measures) :]:
             ax.set_axis_off()

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, page
+from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, page, short_number, unit_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,16 +23,18 @@ def forecast_lines(
     week: int = 168,
     label: str = "value",
 ) -> Path:
-    """Draws observed values and forecasts: all of them above, a week from the middle below.
+    """Draws a week of observed values and forecasts above, the errors of all weeks below.
 
-    The title states the lowest mean absolute error of a method.
+    The week is the one in the middle. The title states the lowest mean absolute error of all
+    forecasts, and its method.
 
     Args:
       times: `[T]`, in hours, ascending.
       targets: `[T]`, observed values.
       predictions: `{method: [T]}`, forecasts for these times, of at most 7 methods.
       path: path of the PNG file.
-      week: number of times in the lower panel, which is left out if T is not larger.
+      week: number of times in the upper panel, and in each mean of the lower one. There is no
+        lower panel unless T is larger.
       label: name of the forecast quantity, with its unit.
 
     Returns:
@@ -51,43 +53,77 @@ def forecast_lines(
     """
     times, targets, predictions = _checked_series(times, targets, predictions)
     at_least("week", week, 2)
-    title = f"{len(times):,} forecasts{_lowest_error(targets, predictions)}"
-    if len(times) <= week:
-        with page(path, 9.0, 3.0, between=0.06) as figure:
-            ax = figure.subplots()
-            draw_forecasts(ax, times, targets, predictions, label)
-            _finish(ax, ax, title)
+    title = f"{len(times):,} forecasts{_lowest_error(targets, predictions, unit_in(label))}"
+    if len(times) <= week or not predictions:
+        with page(path, 9.0, 3.2) as figure:
+            _draw_week(figure.subplots(), times, targets, predictions, label, title)
         return Path(path)
-    first = (len(times) - week) // 2
+    first = _middle_week(len(times), week)
     part = slice(first, first + week)
     selected = {name: values[part] for name, values in predictions.items()}
     with page(path, 9.0, 5.2, between=0.06) as figure:
-        above, below = figure.subplots(2, 1, height_ratios=[2, 3])
-        draw_forecasts(above, times, targets, predictions, label, linewidth=0.8)
-        draw_forecasts(below, times[part], targets[part], selected, label)
-        days = times[part] / 24
-        above.axvspan(days[0], days[-1], color=GREY, alpha=0.15, linewidth=0)
-        below.set_title("the grey part, enlarged")
-        _finish(above, below, title)
+        above, below = figure.subplots(2, 1, height_ratios=[3, 2])
+        _draw_week(above, times[part], targets[part], selected, label, title)
+        _draw_errors_by_week(below, times, targets, predictions, week, unit_in(label))
     return Path(path)
 
 
-def _finish(top: "Axes", bottom: "Axes", title: str) -> None:
-    """Adds title, legend and the label of the days to the top and bottom axes of a picture."""
-    # The legend is on the line of the title, where it hides no curve.
-    top.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=8, borderaxespad=0.2, handlelength=1.6
-    )
-    top.set_title(title)
-    bottom.set_xlabel("day")
+def _draw_week(
+    ax: "Axes",
+    times: np.ndarray,
+    targets: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    label: str,
+    title: str,
+) -> None:
+    """Draws lines with their title, and a legend below the title, where it hides no curve."""
+    draw_forecasts(ax, times, targets, predictions, label)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=8, borderaxespad=0.2, handlelength=1.6)
+    ax.set_title(title, pad=24)
+    ax.set_xlabel("time (days)")
 
 
-def _lowest_error(targets: np.ndarray, predictions: Mapping[str, np.ndarray]) -> str:
+def _draw_errors_by_week(
+    ax: "Axes",
+    times: np.ndarray,
+    targets: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    week: int,
+    unit: str,
+) -> None:
+    """Draws the mean absolute error of each method in each week, and the week in the middle."""
+    starts = np.arange(0, len(times), week)
+    sizes = np.diff(starts, append=len(times))
+    days = np.add.reduceat(times, starts) / sizes / 24
+    for (name, values), color in zip(predictions.items(), PALETTE, strict=False):
+        errors = np.add.reduceat(np.abs(values - targets), starts) / sizes
+        ax.plot(days, errors, color=color, label=name, marker="o", markersize=3.5)
+    middle = _middle_week(len(times), week)
+    span = times[[middle, middle + week - 1]] / 24
+    ax.axvspan(*span, color=GREY, alpha=0.15, linewidth=0)
+    length = f"{week * (times[1] - times[0]) / 24:.3g} days"
+    ax.set_title(f"mean absolute error of every {length}; the grey part is the one above")
+    ax.set(xlim=(times[0] / 24, times[-1] / 24), xlabel="time (days)", ylabel=f"error{_in(unit)}")
+    ax.set_ylim(bottom=0)
+
+
+def _middle_week(size: int, week: int) -> int:
+    """Returns the first of the times of the week in the middle, a multiple of `week`."""
+    return size // week // 2 * week
+
+
+def _in(unit: str) -> str:
+    """Returns a unit for a label: in parentheses, or '' without one."""
+    return f" ({unit.strip()})" if unit else ""
+
+
+def _lowest_error(targets: np.ndarray, predictions: Mapping[str, np.ndarray], unit: str) -> str:
     """Returns the part of a title with the lowest mean absolute error; '' without methods."""
     if not predictions:
         return ""
-    errors = [float(np.abs(values - targets).mean()) for values in predictions.values()]
-    return f", lowest mean absolute error {min(errors):.3g}"
+    errors = {name: float(np.abs(each - targets).mean()) for name, each in predictions.items()}
+    best = min(errors, key=errors.__getitem__)
+    return f"; lowest mean absolute error {short_number(errors[best])}{unit} ({best})"
 
 
 def draw_forecasts(
@@ -127,7 +163,7 @@ def error_bars(
 ) -> Path:
     """Draws the mean error of each method as a bar, with its standard deviation over seeds.
 
-    The title states the lowest mean error and its method.
+    The title states the lowest mean error, its method, and its ratio to that of the baseline.
 
     Args:
       errors: `{method: [S]}`, from top to bottom, the error of each of S seeds, not negative. The
@@ -135,7 +171,7 @@ def error_bars(
       path: path of the PNG file.
       naive: the baseline, whose bar is grey and whose error is a dashed line through all bars.
         There is none if this is None or not one of the methods.
-      label: name of the error, with its unit.
+      label: name of the error, with its unit in parentheses.
 
     Returns:
       The path.
@@ -150,7 +186,7 @@ def error_bars(
       ...     error_bars(errors, f"{directory}/errors.png").name
       'errors.png'
     """
-    with page(path, 6.0, 1.1 + 0.34 * len(errors)) as figure:
+    with page(path, 6.0, 1.2 + 0.34 * len(errors)) as figure:
         draw_error_bars(figure.subplots(), errors, naive, label)
     return Path(path)
 
@@ -181,21 +217,33 @@ def draw_error_bars(
     )
     furthest = max(float((means + stds).max()), 1e-12)
     for i, (mean, std) in enumerate(zip(means, stds, strict=True)):
-        text = f"{mean:.3g}"
+        text = short_number(mean)
         if std:
             text += f" ± {std:.1g}"
+        text += unit_in(label)
         x = mean + std + 0.015 * furthest
         ax.text(x, i, text, va="center_baseline", fontsize=8, backgroundcolor="white")
         ax.texts[-1].set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     if naive is not None and naive in names:
         level = means[names.index(naive)]
         ax.axvline(level, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1.5)
-    best = int(means.argmin())
-    ax.set_title(f"lowest error: {means[best]:.3g} ({names[best]})")
+    ax.set_title(_best_of(dict(zip(names, means, strict=True)), naive, unit_in(label)))
     ax.set_yticks(y, names)
-    ax.set(xlim=(0, 1.2 * furthest), ylim=(len(names) - 0.5, -0.5), xlabel=label)
+    ax.set(xlim=(0, 1.3 * furthest), ylim=(len(names) - 0.5, -0.5), xlabel=label)
     ax.grid(False, axis="y")
     ax.tick_params(axis="y", length=0)
+
+
+def _best_of(means: Mapping[str, float], naive: str | None, unit: str) -> str:
+    """Returns the title of bars: the lowest error, its method, and the comparison with `naive`."""
+    best = min(means, key=means.__getitem__)
+    title = f"lowest error: {short_number(means[best])}{unit} ({best})"
+    if naive is None or naive not in means:
+        return title
+    if best == naive:
+        return f"{title}: nothing is better than this baseline"
+    ratio = means[best] / max(means[naive], 1e-12)
+    return f"{title}, {100 * ratio:.0f} % of that of {naive} (dashed)"
 
 
 def _checked_series(

@@ -126,7 +126,9 @@ def computation_gif(
     width, height = _size(layout, title)
     # All arguments have their values in the first frame.
     steps = [step for step in graph.steps if step[1] == "backward" or graph.nodes[step[0]].parents]
-    heads = ["the arguments", *(_sentence(graph, step) for step in steps)]
+    count = len(steps)
+    heads = [f"step 0 of {count}: the arguments"]
+    heads += [f"step {i + 1} of {count}, {_sentence(graph, steps[i])}" for i in range(count)]
 
     def prepare(figure: "Figure") -> Callable[[int], None]:
         artists = _draw(figure, graph, layout, title)

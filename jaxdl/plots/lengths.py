@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import INK, PALETTE, page
+from jaxdl.plots.page import INK, PALETTE, page, set_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,8 @@ def error_by_length(
 
     A bold line is the mean over seeds, and a pale line is a single seed. Errors have a logarithmic
     scale. Lengths have one too if the longest is at least 8 times the shortest. An error of 0 is
-    at the lower edge. The title states the lowest mean error for the longest sequences.
+    at the lower edge. The title states the lowest mean error for the longest sequences, and that
+    without memory.
 
     Args:
       lengths: `[L]`, ascending.
@@ -57,7 +58,7 @@ def error_by_length(
     with page(path, 6.0, 3.8) as figure:
         ax = figure.subplots()
         draw_error_by_length(ax, lengths, errors, baseline, label)
-        ax.set_title(f"{title}\n{_lowest_error(lengths, errors)}".strip())
+        ax.set_title(f"{title}\n{_lowest_error(lengths, errors, baseline)}".strip())
         figure.legend(loc="outside right upper")
     return Path(path)
 
@@ -102,11 +103,14 @@ def draw_error_by_length(
     ax.set(xlabel="sequence length (steps)", ylabel=label)
 
 
-def _lowest_error(lengths: np.ndarray, errors: Errors) -> str:
+def _lowest_error(lengths: np.ndarray, errors: Errors, baseline: float | np.ndarray | None) -> str:
     """Returns the lowest mean error for the longest sequences, with the cell that has it."""
     means = {name: float(np.mean(np.asarray(each)[:, -1])) for name, each in errors.items()}
     best = min(means, key=means.__getitem__)
-    return f"lowest error at {lengths[-1]:,} steps: {means[best]:.2g} ({best})".replace("-", "−")
+    title = f"lowest error at {lengths[-1]:,} steps: {means[best]:.2g} ({best})"
+    if baseline is not None:
+        title += f", without memory {np.ravel(baseline)[-1]:.2g}"
+    return title.replace("-", "−")
 
 
 def _lower_edge(errors: Errors, baseline: float | np.ndarray | None) -> float:
@@ -127,20 +131,13 @@ def _lower_edge(errors: Errors, baseline: float | np.ndarray | None) -> float:
 
 def _set_scales(ax: "Axes", lengths: np.ndarray, lower_edge: float) -> None:
     """Sets the scales, limits and ticks of both axes."""
-    from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
+    from matplotlib.ticker import NullLocator
 
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     low = lower_edge or low
     ax.set_ylim(low, high)
-    if high / low >= 1000:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,), numticks=20))
-    elif high / low > 10:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=20))
-    else:
-        ax.yaxis.set_major_locator(AutoLocator())
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    set_log_ticks(ax.yaxis, low, high)
     if lengths[-1] >= 8 * lengths[0] > 0:
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())

@@ -84,7 +84,8 @@ def draw_confusion_matrix(
     # The square root makes rare mistakes visible.
     image = ax.imshow(rates, "Blues", norm=PowerNorm(0.5, 0.0, 1.0))
     ticks = np.arange(0, classes, -(-classes // 40))
-    long = max(map(len, names)) > 3
+    # Names of seven letters fit below cells of 0.42 inches if there are few classes.
+    long = max(map(len, names)) > max(3, 24 // classes)
     ax.set_xticks(ticks, [names[i] for i in ticks], rotation=90 * long)
     ax.set_yticks(ticks, [names[i] for i in ticks])
     ax.tick_params(length=0)
@@ -95,6 +96,7 @@ def draw_confusion_matrix(
     bar = ax.figure.colorbar(
         image, ax=ax, shrink=0.6, aspect=18, format=PercentFormatter(1.0, symbol=" %")
     )
+    bar.set_label("share of the true class")
     bar.set_ticks([0, 0.05, 0.25, 0.5, 1])
     bar.outline.set_visible(False)
     written = counts.astype(str)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: The palette of Okabe and Ito, which colour-blind readers can distinguish:
@@ -23,6 +24,8 @@ INK = "#2B2F36"
 
 #: Text in the corner of all figures, see `stamped`.
 _STAMP: contextvars.ContextVar[str] = contextvars.ContextVar("stamp", default="")
+#: Height of that text in inches.
+STAMP = 0.13
 
 #: Arguments of a legend inside of the axes, which hides the lines behind it.
 LEGEND: dict[str, Any] = {"frameon": True, "edgecolor": "none", "framealpha": 0.9}
@@ -90,7 +93,10 @@ def page(
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=between))
+        # The text in the corner has an extra line, so that it hides no label.
+        line = STAMP / height * bool(_STAMP.get())
+        engine = ConstrainedLayoutEngine(hspace=between, rect=(0, line, 1, 1 - line))
+        figure = Figure(figsize=(width, height), layout=engine)
         yield figure
         stamp(figure)
         _save(figure, Path(path))
@@ -165,6 +171,49 @@ def plain_lines(text: str) -> str:
       ['8', '99 %']
     """
     return "\n".join(plain(line) for line in text.splitlines())
+
+
+def short_number(value: float) -> str:
+    """Returns a number with three digits and a true minus sign.
+
+    Example:
+      >>> short_number(2.5), short_number(-0.02), short_number(1234.5)
+      ('2.50', '−0.0200', '1,234')
+    """
+    text = f"{value:#.3g}"
+    if abs(value) >= 100:
+        text = f"{value:,.0f}"
+    return text.replace("-", "−")
+
+
+def unit_in(label: str) -> str:
+    """Returns the unit in the last parentheses of a label, after a space; '' without one.
+
+    Example:
+      >>> unit_in("temperature (°C)"), unit_in("error")
+      (' °C', '')
+    """
+    found = re.findall(r"\(([^()]+)\)", label)
+    if not found:
+        return ""
+    return f" {found[-1]}"
+
+
+def set_log_ticks(axis: "Axis", low: float, high: float) -> None:
+    """Sets the ticks of a logarithmic axis from `low` to `high`, with numbers that do not overlap.
+
+    There is one for each power of ten, more if these are few, and even ones within a power of ten.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+    if high / low >= 1000:
+        axis.set_major_locator(LogLocator(subs=(1.0,), numticks=8))
+    elif high / low > 10:
+        axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=20))
+    else:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def font_size(width: float, characters: int, largest: float) -> float:

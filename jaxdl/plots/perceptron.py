@@ -308,9 +308,20 @@ def _note(ax: "Axes", line: Float[np.ndarray, " D1"]) -> None:
 
 
 def _legend(figure: "Figure", ax: "Axes") -> None:
-    """Adds the names of the classes below the axes, where they hide no point."""
-    handles, names = ax.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    """Adds the meaning of all marks below the axes, where they hide no point."""
+    from matplotlib.lines import Line2D
+
+    colors = dict(zip(ax.get_legend_handles_labels()[1], COLORS, strict=True))
+    handles = [
+        Line2D([], [], marker=marker, linestyle="none", color=color, label=name)
+        for (name, color), marker in zip(colors.items(), "o^", strict=True)
+    ]
+    ring: dict[str, Any] = {"markersize": 9, "markerfacecolor": "none", "color": INK}
+    handles.append(Line2D([], [], marker="o", linestyle="none", label="the mistake", **ring))
+    handles.append(Line2D([], [], color=GREY, linestyle="--", label="line before it"))
+    handles.append(Line2D([], [], color=INK, label="line after it"))
+    columns = int(np.clip(figure.get_figwidth() / 1.35, 2, 5))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 
 
 def _score(

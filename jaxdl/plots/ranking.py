@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -127,7 +127,7 @@ def draw_roc_curves(
         ylim=(1 - side, 1 + margin),
         title=_title("ROC: area", over_classes(areas), names),
     )
-    ax.legend(loc="lower right", **LEGEND)
+    _draw_legend(ax, len(areas), "lower right")
 
 
 def draw_precision_recall_curves(
@@ -165,7 +165,7 @@ def draw_precision_recall_curves(
         ylim=(1 - side, 1 + margin),
         title=_title("average precision", over_classes(areas), names),
     )
-    ax.legend(loc="lower left", **LEGEND)
+    _draw_legend(ax, len(areas), "lower left")
 
 
 def _worst(areas: Float[np.ndarray, " K"]) -> list[int]:
@@ -214,6 +214,12 @@ def _draw(ax: "Axes", curves: Sequence[Curve], area: str, **style: Any) -> None:
             width = 2.2
         text = f"{curve.name}: {area} {curve.area:.4f}"
         ax.plot(curve.x, curve.y, color=color, linewidth=width, label=text, **style)
+
+
+def _draw_legend(ax: "Axes", classes: int, place: Literal["lower left", "lower right"]) -> None:
+    """Draws the legend, with words for the choice if not all classes have a curve."""
+    words = f"the smallest of {classes} classes" if classes > MOST else None
+    ax.legend(loc=place, title=words, title_fontsize=8, alignment="left", **LEGEND)
 
 
 def _title(what: str, area: float, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.downhill import line_style
-from jaxdl.plots.page import GREY, font_size, page, plain
+from jaxdl.plots.page import GREY, font_size, page, plain, set_log_ticks
 
 
 class BatchSize(NamedTuple):
@@ -150,6 +150,8 @@ def batch_sizes(
       ...     batch_sizes({8: run}, f"{directory}/sizes.png").name
       'sizes.png'
     """
+    from matplotlib.ticker import NullLocator
+
     if not runs:
         raise InputError("runs", {}, "at least one size")
     with page(path, 11.5, 3.5) as figure:
@@ -168,8 +170,10 @@ def batch_sizes(
         axes[0].set(xlabel="examples read", ylabel="training loss", yscale="log")
         axes[1].set(xlabel="seconds of training", yscale="log", xscale="log")
         axes[2].set(xlabel="examples per batch, B", yscale="log", xscale="log")
+        for axis in (axes[0].yaxis, axes[1].yaxis, axes[1].xaxis, axes[2].yaxis):
+            set_log_ticks(axis, *axis.get_view_interval())
         axes[2].set_xticks(sizes, [str(size) for size in sizes])
-        axes[2].minorticks_off()
+        axes[2].xaxis.set_minor_locator(NullLocator())
         for ax, text in zip(
             axes,
             (

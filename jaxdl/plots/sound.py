@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import BLUE, GREY, RED, page
+from jaxdl.plots.page import BLUE, RED, page
 
 
 def waves(
@@ -41,6 +41,7 @@ def waves(
         for ax, (name, samples) in zip(axes, sounds.items(), strict=True):
             ax.plot(1000 * np.arange(len(samples)) / rate, samples, linewidth=0.8, color=BLUE)
             ax.set_title(f"{name}: {len(samples):,} samples, root mean square {_rms(samples):.3f}")
+            ax.set_ylabel("amplitude")
             ax.set_ylim(-1.1 * largest - 1e-6, 1.1 * largest + 1e-6)
         axes[-1].set_xlabel("time (ms)")
     return Path(path)
@@ -86,6 +87,6 @@ def spectra(
                 title += f"; true frequencies dashed: {', '.join(f'{f:g}' for f in marked)} Hz"
             ax.set_title(title, fontsize=9)
             ax.set_ylim(bottom=-80)
-            ax.set_ylabel("power (dB)", color=GREY)
+            ax.set_ylabel("power (dB)")
         axes[-1].set_xlabel("frequency (Hz)")
     return Path(path)

@@ -42,6 +42,7 @@ def text_heatmap(
     rows: Sequence[str],
     path: str | os.PathLike[str],
     width: int = 64,
+    ends: tuple[str, str] | None = None,
 ) -> Path:
     """Draws the text once for each row of values, with coloured cells behind the characters.
 
@@ -55,6 +56,8 @@ def text_heatmap(
       rows: names of the R units or gates.
       path: path of the PNG file.
       width: number of symbols per line.
+      ends: words for −1 and 1, at the ends of the colour scale of every row, which is blue to red
+        then. None means numbers.
 
     Returns:
       The path.
@@ -72,7 +75,7 @@ def text_heatmap(
     values = _checked(text, values, rows, width)
     lines = math.ceil(len(text) / width)
     text_width = min(width, len(text)) * CELL * max(map(len, text))
-    row_width = max(text_width, 1.3 + 0.075 * max(map(len, rows)))
+    row_width = max(text_width, 1.3 + 0.07 * max(map(len, rows)))
     row_height = lines * LINE + TITLE
     page_height = len(rows) * (row_height + MARGIN) + MARGIN
     with page(path, row_width + 2 * MARGIN, page_height) as figure:
@@ -80,10 +83,14 @@ def text_heatmap(
         for i, (row, name) in enumerate(zip(values, rows, strict=True)):
             bottom = page_height - (i + 1) * (row_height + MARGIN)
             ax = _add_axes(figure, MARGIN, bottom, text_width, lines * LINE)
-            draw_text_heatmap(ax, text, row, width)
+            draw_text_heatmap(ax, text, row, width, signed=ends is not None)
             ax.set_title(name, fontsize=9, pad=4)
             scale_bottom = bottom + lines * LINE + 0.07
-            _draw_scale(_add_axes(figure, MARGIN + row_width - 0.95, scale_bottom, 0.7, 0.08), row)
+            right = 0.25
+            if ends:
+                right = 0.08 * len(ends[1])
+            scale_left = MARGIN + row_width - 0.7 - right
+            _draw_scale(_add_axes(figure, scale_left, scale_bottom, 0.7, 0.08), row, ends)
     return Path(path)
 
 
@@ -98,7 +105,7 @@ def text_predictions(
     """Draws a text with the prediction of a classifier after each word.
 
     A word is red where the second class is more probable and blue where the first one is. The title
-    states the label and the prediction after the last word.
+    states the true class, and the prediction after the last word with its probability.
 
     Args:
       words: T words.
@@ -126,11 +133,11 @@ def text_predictions(
     values = 2 * np.asarray(probability) - 1
     predicted = int(values[-1] > 0)
     title = (
-        f"label {classes[label]}, predicted {classes[predicted]} ({values[-1]:+.2f}); "
-        f"after each word: {classes[1]} (+1) or {classes[0]} (-1)"
+        f"true class {classes[label]}, predicted {classes[predicted]} "
+        f"({50 + 50 * abs(values[-1]):.0f} %); the colour is the prediction after each word"
     )
     symbols = [f"{word} " for word in words]
-    return text_heatmap(symbols, values[None], [title.replace("-", "−")], path, width)
+    return text_heatmap(symbols, values[None], [title], path, width, (classes[0], classes[1]))
 
 
 def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height: float) -> "Axes":
@@ -142,15 +149,22 @@ def _add_axes(figure: "Figure", left: float, bottom: float, width: float, height
 
 
 def draw_text_heatmap(
-    ax: "Axes", text: str | Sequence[str], values: Float[np.ndarray, " T"], width: int = 64
+    ax: "Axes",
+    text: str | Sequence[str],
+    values: Float[np.ndarray, " T"],
+    width: int = 64,
+    signed: bool = False,
 ) -> None:
-    """Draws the text on `ax` with the values of one row; see `text_heatmap` for the arguments."""
+    """Draws the text on `ax` with the values of one row; see `text_heatmap` for the arguments.
+
+    If `signed`, the colours are those of negative and positive values, whatever the values are.
+    """
     values = _checked(text, np.asarray(values)[None], ["row"], width)[0]
     across = min(width, len(text))
     lines = math.ceil(len(text) / width)
     cells = np.full(lines * width, np.nan)
     cells[: len(text)] = values
-    name, low, high = _colors(values)
+    name, low, high = _colors(values, signed)
     limits = PALE * low, PALE * high
     ax.imshow(cells.reshape(lines, width)[:, :across], name, clim=limits, aspect="auto")
     ax.set_axis_off()
@@ -185,23 +199,24 @@ def readable(text: str | Sequence[str]) -> list[str]:
     return ["".join(map(glyph, symbol)) for symbol in text]
 
 
-def _colors(values: np.ndarray) -> tuple[str, float, float]:
+def _colors(values: np.ndarray, signed: bool) -> tuple[str, float, float]:
     """Returns the name of the colour map, and the values at the ends of the scale."""
     values = values[np.isfinite(values)]
     limit = max(1.0, float(abs(values).max(initial=0.0)))
-    if values.min(initial=0.0) >= 0:
+    if values.min(initial=0.0) >= 0 and not signed:
         return "Purples", 0.0, limit
     return "RdBu_r", -limit, limit
 
 
-def _draw_scale(ax: "Axes", values: np.ndarray) -> None:
-    """Draws a small colour scale between the numbers at its ends."""
-    name, low, high = _colors(values)
+def _draw_scale(ax: "Axes", values: np.ndarray, ends: tuple[str, str] | None = None) -> None:
+    """Draws a small colour scale between the numbers at its ends, or between words."""
+    name, low, high = _colors(values, ends is not None)
     ax.imshow(np.linspace(low, high, 64)[None], name, clim=(PALE * low, PALE * high), aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color=GREY, linewidth=0.5)
-    for x, align, value in ((-0.06, "right", low), (1.06, "left", high)):
-        label = f"{value:.2g}".replace("-", "−")
+    if ends is None:
+        ends = (f"{low:.2g}".replace("-", "−"), f"{high:.2g}")
+    for x, align, label in ((-0.06, "right", ends[0]), (1.06, "left", ends[1])):
         ax.text(x, 0.5, label, transform=ax.transAxes, ha=align, va="center_baseline", fontsize=7)
 
 

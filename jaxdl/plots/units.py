@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture, unit_range
-from jaxdl.plots.page import BLUE, GREY, INK, RED, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, RED, font_size, page, plain, short_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,7 +169,7 @@ def _draw_cell(
     ax.text(
         left + CELL / 2,
         top + NUMBER - 0.03,
-        _short(value),
+        short_number(value),
         ha="center",
         va="bottom",
         fontsize=6.5,
@@ -190,14 +190,6 @@ def _draw_frame(
     ax.add_patch(
         Rectangle(corner, *size, facecolor="none", edgecolor=color, linewidth=0.6, zorder=3)
     )
-
-
-def _short(value: float) -> str:
-    """Returns a number with three digits and a true minus sign."""
-    text = f"{value:#.3g}"
-    if abs(value) >= 100:
-        text = f"{value:,.0f}"
-    return text.replace("-", "−")
 
 
 def layer_maps(

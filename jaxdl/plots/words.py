@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, page
+from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, font_size, page, short_number
 
 #: Most words that a plane shows by name.
 NAMED = 120
@@ -152,11 +152,12 @@ def word_test_curves(
       'tests.png'
     """
     with page(path, 3.6 * len(curves), 3.0) as figure:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        size = font_size(3.6 * len(curves), len(title), 10.0)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=size)
         axes = figure.subplots(1, len(curves), squeeze=False)[0]
         for ax, (name, values) in zip(axes, curves.items(), strict=True):
             ax.plot(epochs, values, color=PALETTE[0], alpha=0.4, linewidth=0.9)
             ax.plot(epochs, values.mean(1), color=PALETTE[0], marker="o", markersize=3)
-            ax.set_title(f"{name}: {values[-1].mean():.4g}")
+            ax.set_title(f"{name}: {short_number(float(values[-1].mean()))}")
             ax.set_xlabel("passes over the text")
     return Path(path)

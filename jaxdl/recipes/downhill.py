@@ -95,8 +95,16 @@ def labels(tuned: Mapping[str, Tuned]) -> dict[str, str]:
 
 
 def _short(value: float) -> str:
-    """Returns a value with two digits."""
-    return f"{float(value):.1e}" if value else "0"
+    """Returns a value with two digits.
+
+    Example:
+      >>> _short(0.0341), _short(357.0), _short(2.2e-7)
+      ('0.034', '360', '2.2e-07')
+    """
+    number = float(f"{float(value):.1e}")
+    if number and not 1e-3 <= abs(number) < 1e4:
+        return f"{number:.1e}"
+    return f"{number:g}"
 
 
 def table(races: Races) -> str:
@@ -153,7 +161,8 @@ def draw_races(races: Races, picture: Callable[[str], Path], *, moving: bool = T
     ]
     if moving:
         gif = picture("optimizers").with_suffix(".gif")
-        found.append(plots.descent_gif(planes, points, gif, minima=minima))
+        words = "Each optimizer with its best rate"
+        found.append(plots.descent_gif(planes, points, gif, title=words, minima=minima))
     return found
 
 

@@ -122,7 +122,7 @@ def drawn_game(game: Flippers, q: Table, board: int) -> list[Board]:
     for number, (at, move) in enumerate(turns):
         caption = f"move {number + 1}"
         if move < 0:
-            caption = f"won in {number} moves" if at in game.won_boards else "and so on"
+            caption = f"won in {_moves(number)}" if at in game.won_boards else "and so on"
         found.append(flippers_board(game, q, at, move, caption))
     return found
 
@@ -153,7 +153,12 @@ def _count(game: Flippers, q: Table, board: int) -> str:
     turns = greedy_game(game, q, board)
     if turns[-1][0] not in game.won_boards:
         return "no win"
-    return f"{len(turns) - 1} moves"
+    return _moves(len(turns) - 1)
+
+
+def _moves(number: int) -> str:
+    """Returns a number of moves in words."""
+    return f"{number} move{'s' * (number != 1)}"
 
 
 def write_flippers_page(game: Flippers, q: Table, board: int, games: int, path: Path) -> Path:

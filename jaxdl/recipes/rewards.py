@@ -177,7 +177,7 @@ def draw_agent(
     if run.config.run.validation:
         counts = "1 seed" if run.key.ndim == 0 else f"{len(run.seeds)} seeds"
         value = float(np.mean(_last_returns(run)))
-        title = f"{name}, {counts}: mean return {value:.1f} of the last {LAST} evaluations"
+        title = f"{_words(name)}, {counts}: mean return {value:.1f} of the last {LAST} evaluations"
         records = run.records()
         plots.return_curves(
             records, run.figure("returns"), moves, title=title, goal=PRESETS[name].goal
@@ -190,7 +190,7 @@ def draw_agent(
     shown = {label: [drawing(world, each) for each in film] for label, film in films.items()}
     path = run.figure("episode").with_suffix(".gif")
     lengths = " and ".join(str(len(film) - 1) for film in films.values())
-    title = f"{name}: an episode before and after the training, {lengths} moves"
+    title = f"{_words(name)}: an episode before and after the training, {lengths} moves"
     plots.episode_gif(shown, DRAWN[name], path, title=title)
     if name in PLANES and task.name == "q_network":
         draw_values(run, task, first, world, films["after"])
@@ -229,7 +229,7 @@ def draw_values(
     q = np.asarray(bind(task.predict, state)(jnp.asarray(grid.reshape(61 * 61, -1))))
     values = q.max(-1).reshape(61, 61)
     paths = {f"an episode of {len(film) - 1} moves": observations[:, columns]}
-    title = f"{_name(world)}: values from {values.min():.1f} to {values.max():.1f}"
+    title = f"{_words(_name(world))}: values from {values.min():.1f} to {values.max():.1f}"
     plots.value_map(values, axes, paths, run.figure("values"), title=title)
 
 
@@ -237,6 +237,11 @@ def _name(world: Environment) -> str:
     """Returns the name of an environment."""
     names = {type(environment(name)): name for name in PRESETS}
     return names[type(world)]
+
+
+def _words(name: str) -> str:
+    """Returns the name of an environment for a title."""
+    return name.replace("_", " ")
 
 
 def fresh(task: Task, key: Any, moves: float) -> State:

@@ -143,7 +143,7 @@ def draw_matches(q: Table, games: int, path: Path) -> Path:
     """
     rows = [drawn_match(q), drawn_match(q, lambda free: int(np.flatnonzero(free)[-1]))]
     lost = lost_games(q)
-    title = f"After {games:,} games: {lost:,} losses among all replies; red loses, blue wins"
+    title = f"After {games:,} games: {lost:,} losses among all replies; a red bar loses, blue wins"
     return board_rows(
         rows,
         path,

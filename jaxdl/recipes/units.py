@@ -13,12 +13,15 @@ from jaxdl.core import State, inference
 from jaxdl.data import Vocabulary
 from jaxdl.nn import tap
 from jaxdl.plots import text_heatmap
+from jaxdl.rng import root
 
 #: Number of tokens that the part of the text is chosen from.
 TOKENS = 8192
 
-#: Least correlation of a unit that follows a feature.
-LEAST_CORRELATION = 0.4
+#: Smallest correlation of a unit that follows a feature, and its smallest distance from the best
+#: unit of an untrained network. The best of 512 untrained units has up to 0.63.
+FOLLOWS = 0.4
+ABOVE = 0.15
 
 #: Lines of the heat map, and tokens in a line.
 LINES = 6
@@ -50,7 +53,10 @@ def unit_heatmap(
     width = LINE_TOKENS[vocabulary.kind]
     features = text_features(symbols, width)
     part = most_varied_part(next(iter(features.values())), width)
-    rows = correlated_units(last_layer(model, state, ids), features)
+    untrained = {"params": model.init(root(0), jnp.asarray(ids)[None, :1], train=False)["params"]}
+    rows = correlated_units(
+        last_layer(model, state, ids), features, _last_layer(model, untrained, ids)
+    )
     values = np.stack([row[part] for row in rows.values()])
     return text_heatmap(symbols[part], values, list(rows), path, width=width)
 
@@ -70,7 +76,14 @@ def last_layer(
     """
     final = inference(state)
     collections = {name: each for name, each in final.extra.items() if name != "carry"}
-    f = tap(model, {"params": final.params, **collections}, train=False)
+    return _last_layer(model, {"params": final.params, **collections}, ids)
+
+
+def _last_layer(
+    model: Any, variables: Mapping[str, Any], ids: Int[np.ndarray, " T"]
+) -> dict[str, Float[np.ndarray, "T H"]]:
+    """Returns the gates and carries for the variables of a network; see `last_layer`."""
+    f = tap(model, variables, train=False)
     _, activations = f(jnp.asarray(ids)[None])
     layer = f"body/{model.body.cell}_{model.body.layers - 1}/"
     return {
@@ -81,43 +94,61 @@ def last_layer(
 
 
 def correlated_units(
-    layer: Mapping[str, Float[np.ndarray, "T H"]], features: Mapping[str, Float[np.ndarray, " T"]]
+    layer: Mapping[str, Float[np.ndarray, "T H"]],
+    features: Mapping[str, Float[np.ndarray, " T"]],
+    untrained: Mapping[str, Float[np.ndarray, "T H"]],
 ) -> dict[str, Float[np.ndarray, " T"]]:
     """Returns the state of the unit that is best correlated with each feature.
 
-    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. If no unit has a
-    correlation of at least 0.4 with a feature, the feature is left out. The title of the first one
-    names this instead.
+    The state of an LSTM is tanh(c), and the forget gate of its first unit follows. Features are
+    left out unless a unit has a correlation of at least 0.4 with them. It must also be 0.15 above
+    those of the untrained network. If this leaves none, the first feature stays, and the title
+    states that no unit follows it.
 
     Args:
       layer: gates and carries, see `last_layer`.
       features: features of the text by name, at least one.
+      untrained: gates and carries of the same network with random weights.
 
     Returns:
-      Arrays `[T]` by title. A title has the unit, the feature and their correlation.
+      Arrays `[T]` by title. A title has the unit, the feature, their correlation, and the largest
+      one of an untrained unit.
 
     Example:
       >>> layer = {"h": np.array([[0.0, 1.0], [0.5, 0.0]])}
-      >>> correlated_units(layer, {"capitals": np.array([0.0, 1.0])})
-      {'state of unit 0, correlated with capitals (r = 1.00)': array([0. , 0.5])}
+      >>> untrained = {"h": np.ones((2, 2))}
+      >>> correlated_units(layer, {"capitals": np.array([0.0, 1.0])}, untrained)
+      {'state of unit 0 follows capitals (r = 1.00, untrained 0.00)': array([0. , 0.5])}
     """
-    memory = layer["h"]
-    if "cell" in layer:
-        memory = np.asarray(jnp.tanh(layer["cell"]))
+    memory = _memory(layer)
+    best = {name: best_correlated(memory, values) for name, values in features.items()}
+    random = {
+        name: abs(best_correlated(_memory(untrained), values)[1])
+        for name, values in features.items()
+    }
+    followed = {
+        name: (unit, r)
+        for name, (unit, r) in best.items()
+        if abs(r) >= max(FOLLOWS, random[name] + ABOVE)
+    }
     rows: dict[str, np.ndarray] = {}
-    for name, values in features.items():
-        unit, r = best_correlated(memory, values)
-        if rows and abs(r) < LEAST_CORRELATION:
-            continue
-        correlation = f"r = {r:.2f}".replace("-", "−")
-        title = f"state of unit {unit}, correlated with {name} ({correlation})"
-        if abs(r) < LEAST_CORRELATION:
-            title = f"no unit follows {name}; state of unit {unit}, the nearest ({correlation})"
+    for name, (unit, r) in (followed or dict([next(iter(best.items()))])).items():
+        correlation = f"r = {r:.2f}, untrained {random[name]:.2f}".replace("-", "−")
+        title = f"state of unit {unit} follows {name} ({correlation})"
+        if not followed:
+            title = f"no unit follows {name}; state of unit {unit}, the closest ({correlation})"
         rows[title] = memory[:, unit]
         if "forget" in layer and len(rows) == 1:
             title = f"forget gate of unit {unit}: 1 keeps, 0 forgets"
             rows[title] = layer["forget"][:, unit]
     return rows
+
+
+def _memory(layer: Mapping[str, Float[np.ndarray, "T H"]]) -> Float[np.ndarray, "T H"]:
+    """Returns the state that a layer keeps."""
+    if "cell" in layer:
+        return np.asarray(jnp.tanh(layer["cell"]))
+    return layer["h"]
 
 
 def best_correlated(

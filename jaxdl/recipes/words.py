@@ -271,7 +271,8 @@ def draw_vectors(run: Run[Any], text: Text, first: WordVectors, metrics: dict[st
         epochs = np.array([float(each["epochs"]) for each in stored])
         curves = {"rank correlation": np.stack([each["spearman"] for each in stored])}
         last = float(np.mean(metrics["spearman"]))
-        title = f"Rank correlation with people after {epochs[-1]:g} passes: {last:.3f}"
+        title = f"Rank correlation with people after {epochs[-1]:.3g} passes: {last:.3f}"
+        title = title.replace("-", "−")
         plots.word_test_curves(epochs, curves, run.figure("similarity"), title=title)
 
 

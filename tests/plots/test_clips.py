@@ -11,6 +11,7 @@ from jaxdl.plots.clips import (
     pictures_gif,
     prediction_titles,
 )
+from jaxdl.plots.page import stamped
 from tests.plots.pictures import axes, pixels, raises_input_error
 
 CLIPS = np.random.default_rng(0).random((3, 5, 6, 9, 1))
@@ -47,6 +48,36 @@ def test_long_and_single_films(tmp_path):
     pixels(film(clips, ["a", "b"], tmp_path / "long.png"))
     title = "the only frame of a film with a rather long title"
     pixels(film(CLIPS[:1, :1], [title], tmp_path / "short.png"))
+
+
+def test_a_film_has_a_heading_and_a_word_for_its_columns(tmp_path, monkeypatch):
+    ax = axes()
+    draw_film(ax, CLIPS, TITLES, "frame")
+    numbers = [text.get_text() for text in ax.texts if text.get_text() not in TITLES]
+    assert numbers == ["frame 1", "2", "3", "4", "5"]
+    pixels(film(CLIPS, TITLES, tmp_path / "film.png", "accuracy 90 $", "frame"))
+    monkeypatch.setattr("jaxdl.plots.clips._page_of_texts", _texts_only(shown := []))
+    gif_frames(CLIPS[:1], ["true: left; CNN: up ✗"], "accuracy 90 %")
+    assert [list(texts.values())[-1] for texts in shown] == [
+        f"accuracy 90 %; frame {i} of 5" for i in range(1, 6)
+    ]
+    assert [list(texts.values())[:2] for texts in shown] == [["true: left", "CNN: up ✗"]] * 5
+
+
+def _texts_only(shown):
+    """Returns a function that keeps the texts of a page and draws nothing."""
+
+    def page_of_texts(height, width, texts):
+        shown.append(dict(texts))
+        return np.full((height, width, 3), 255, np.uint8)
+
+    return page_of_texts
+
+
+def test_a_gif_is_stamped():
+    with stamped("smoke test"):
+        marked = gif_frames(CLIPS, TITLES)
+    assert (marked != gif_frames(CLIPS, TITLES)).any()
 
 
 def test_gif_has_all_frames_and_repeats(tmp_path):
@@ -133,6 +164,6 @@ def test_bad_pictures(tmp_path):
 def test_titles_have_the_label_and_all_predictions():
     predictions = {"CNN": np.array([1, 0]), "GRU": np.array([0, 1])}
     assert prediction_titles(["left", "up"], np.array([0, 1]), predictions) == [
-        "left; predictions: CNN up, GRU left",
-        "up; predictions: CNN left, GRU up",
+        "true: left; CNN: up ✗; GRU: left ✓",
+        "true: up; CNN: left ✗; GRU: up ✓",
     ]

@@ -27,7 +27,7 @@ def test_titles_state_the_final_values():
         ax = axes()
         plots.draw_curves(ax, RECORDS, name)
         titles.append(ax.get_title("left") + ax.get_title())
-    assert titles == ["loss: 0.312", "accuracy: 87.5 %"]
+    assert titles == ["validation loss: 0.312", "training accuracy: 87.5 %"]
 
 
 def test_long_curves_have_a_running_mean_and_wide_ranges_a_logarithmic_scale():

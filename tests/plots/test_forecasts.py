@@ -30,6 +30,20 @@ def test_long_and_short_forecasts(size, tmp_path):
     assert (height > 600) == (size > 168), "only long series have a second panel with a week"
 
 
+def test_the_errors_of_all_weeks_and_their_lowest_mean(tmp_path, drawn):
+    label = "temperature (°C)"
+    forecast_lines(TIMES, TARGETS, PREDICTIONS, tmp_path / "f.png", label=label)
+    ((above, below),) = drawn
+    assert above.get_title("left") == "500 forecasts; lowest mean absolute error 0.100 °C (GRU)"
+    assert below.get_ylabel() == "error (°C)"
+    errors = {name: abs(values - TARGETS) for name, values in PREDICTIONS.items()}
+    for line in below.lines:
+        each = errors[line.get_label()]
+        expected = [each[start : start + 168].mean() for start in (0, 168, 336)]
+        np.testing.assert_allclose(line.get_ydata(), expected)
+    np.testing.assert_allclose(above.get_xlim(), (7, 7 + 167 / 24))
+
+
 def test_bad_forecasts(tmp_path):
     path = tmp_path / "f.png"
     with raises_input_error("GRU: got (3,), allowed: one for each of 4 times"):
@@ -47,11 +61,15 @@ def test_bad_forecasts(tmp_path):
 def test_bars_are_as_long_as_the_errors_and_the_baseline_is_marked(tmp_path):
     errors = {"persistence": [0.4], "linear": [0.19, 0.21], "GRU": [0.02, 0.05, 0.11]}
     ax = axes()
-    draw_error_bars(ax, errors)
+    draw_error_bars(ax, errors, label="error (m)")
     means = [bar.get_width() for bar in ax.patches]
     np.testing.assert_allclose(means, [0.4, 0.2, 0.06])
     # The sample standard deviations are 0.02 / sqrt(2) and sqrt(0.0042 / 2).
-    assert [text.get_text() for text in ax.texts] == ["0.4", "0.2 ± 0.01", "0.06 ± 0.05"]
+    assert [text.get_text() for text in ax.texts] == [
+        "0.400 m",
+        "0.200 ± 0.01 m",
+        "0.0600 ± 0.05 m",
+    ]
     assert [label.get_text() for label in ax.get_yticklabels()] == list(errors)
     centers = [bar.get_y() + bar.get_height() / 2 for bar in ax.patches]
     assert sorted(centers) == centers
@@ -62,7 +80,10 @@ def test_bars_are_as_long_as_the_errors_and_the_baseline_is_marked(tmp_path):
     assert grey == to_rgba(GREY)
     assert grey not in others
     assert [0.4, 0.4] in [list(line.get_xdata()) for line in ax.lines]
-    assert ax.get_title() == "lowest error: 0.06 (GRU)"
+    assert ax.get_title() == "lowest error: 0.0600 m (GRU), 15 % of that of persistence (dashed)"
+    other = axes()
+    draw_error_bars(other, {"persistence": [0.4], "GRU": [0.5]})
+    assert other.get_title().endswith("(persistence): nothing is better than this baseline")
     pixels(error_bars(errors, tmp_path / "e.png"))
 
 

@@ -26,6 +26,14 @@ def test_every_character_is_on_its_value():
     assert np.isnan(cells.ravel()[len(TEXT) :]).all()
 
 
+def test_a_scale_with_words_is_signed_for_any_values():
+    ax = axes()
+    draw_text_heatmap(ax, "abc", np.array([0.1, 0.5, 0.9]), signed=True)
+    assert np.array(ax.images[0].get_clim()).tolist() == [-PALE, PALE]
+    red = ax.images[0].to_rgba(np.array([0.9]))[0]
+    assert red[0] > red[2] + 0.2
+
+
 def test_zero_is_white_signs_have_two_colours_and_gates_one():
     def colors(values):
         ax = axes()
@@ -97,11 +105,11 @@ def test_a_prediction_is_shown_after_each_word(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxdl.plots.texts.text_heatmap", lambda *given: shown.append(given))
     words = ["not", "bad", "!"]
     text_predictions(words, np.array([0.5, 0.0, 0.25]), ("neg", "pos"), 1, tmp_path / "x.png", 2)
-    ((symbols, values, titles, path, width),) = shown
+    ((symbols, values, titles, path, width, ends),) = shown
     assert symbols == ["not ", "bad ", "! "]
     np.testing.assert_allclose(values, [[0, -1, -0.5]])
-    title = "label pos, predicted neg (−0.50); after each word: pos (+1) or neg (−1)"
-    assert (titles, path, width) == ([title], tmp_path / "x.png", 2)
+    title = "true class pos, predicted neg (75 %); the colour is the prediction after each word"
+    assert (titles, path, width, ends) == ([title], tmp_path / "x.png", 2, ("neg", "pos"))
 
 
 def test_pictures_of_predictions(tmp_path):

@@ -60,7 +60,7 @@ def test_curves_have_a_line_for_each_seed_and_the_mean(figures, tmp_path):
     (ax,) = figures[0].axes
     lines = [line.get_ydata() for line in ax.lines]
     np.testing.assert_allclose(lines, [values[:, 0], values[:, 1], values.mean(1)])
-    assert "rho: 0.6" in (ax.get_title(), ax.get_title(loc="left"))
+    assert "rho: 0.600" in (ax.get_title(), ax.get_title(loc="left"))
 
 
 @pytest.mark.parametrize(

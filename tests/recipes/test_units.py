@@ -61,21 +61,38 @@ def test_the_part_with_the_largest_deviation(size):
     assert values[part].std() == max(values[i : i + 60].std() for i in starts)
 
 
+def test_no_unit_is_named_that_an_untrained_network_has_as_well():
+    a = RNG.normal(size=200)
+    noise = RNG.normal(size=(200, 2))
+    layer = {"h": np.stack([noise[:, 0], a + 1.5 * noise[:, 1]], 1)}
+    follows = "state of unit 1 follows first"
+    (title,) = correlated_units(layer, {"first": a}, {"h": noise})
+    assert title.startswith(follows)
+    # An untrained unit that is as good is enough, also with another sign.
+    for untrained in (layer["h"], -layer["h"][:, ::-1]):
+        (title,) = correlated_units(layer, {"first": a}, {"h": untrained})
+        assert title.startswith("no unit follows first; state of unit 1, the closest (r = 0.")
+    rows = correlated_units({"h": noise}, {"first": a, "second": a**2}, {"h": noise})
+    assert len(rows) == 1 and "no unit follows first" in next(iter(rows))
+
+
 def test_weak_correlations_are_left_out():
     a = RNG.normal(size=200)
     noise = RNG.normal(size=(200, 2))
     layer = {"h": np.stack([noise[:, 0], a], 1), "forget": RNG.random((200, 2))}
-    rows = correlated_units(layer, {"first": -a, "strong": a, "weak": noise[:, 1]})
+    untrained = {"h": np.ones((200, 2))}
+    features = {"first": -a, "strong": a, "weak": noise[:, 1]}
+    rows = correlated_units(layer, features, untrained)
     assert list(rows) == [
-        "state of unit 1, correlated with first (r = −1.00)",
+        "state of unit 1 follows first (r = −1.00, untrained 0.00)",
         "forget gate of unit 1: 1 keeps, 0 forgets",
-        "state of unit 1, correlated with strong (r = 1.00)",
+        "state of unit 1 follows strong (r = 1.00, untrained 0.00)",
     ]
     for row, values in zip(rows.values(), (a, layer["forget"][:, 1], a), strict=True):
         np.testing.assert_array_equal(row, values)
-    (title,) = correlated_units({"h": layer["h"]}, {"weak": noise[:, 1]})
+    (title,) = correlated_units({"h": layer["h"]}, {"weak": noise[:, 1]}, untrained)
     assert title.startswith("no unit follows weak; state of unit ")
-    cell = correlated_units({**layer, "cell": layer["h"]}, {"first": a})
+    cell = correlated_units({**layer, "cell": layer["h"]}, {"first": a}, untrained)
     np.testing.assert_allclose(next(iter(cell.values())), np.tanh(a), rtol=1e-5)
 
 
