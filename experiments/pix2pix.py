@@ -15,6 +15,9 @@ The first command took 111 s of processor time on two shared cores of an AMD EPY
     linear filter   15.1 dB   0.620        53.2 %               44.7
     l1              29.1 dB   0.986        98.6 %               0.76
     adversarial     29.0 dB   0.986        98.3 %               0.78
+
+The second command took 69 s. Its adversarial network has an SSIM of 0.890 and a Fréchet distance of
+4.1, and 90.3 % are named right.
 """
 
 import dataclasses

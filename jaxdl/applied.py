@@ -1,7 +1,7 @@
 """A function of a trained network, applied to raw inputs batch by batch."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,18 @@ ROWS = frozenset({"inputs", "lengths", "label"})
 #: maps of a large convolutional network need 50 times the memory of its inputs.
 MAX_ROWS = 500
 MAX_NUMBERS = 2**21
+
+
+def input_field(fields: Collection[str], function: str) -> str:
+    """Returns the name of the field that a function takes: the second domain's for `back`.
+
+    Example:
+      >>> input_field(["input", "input_a", "input_b"], "back")
+      'input_b'
+    """
+    if function == "back" and "input_b" in fields:
+        return "input_b"
+    return "input"
 
 
 class Applied:
@@ -48,7 +60,8 @@ class Applied:
         if "inputs" not in given or len(args) > len(self.names) or surplus:
             # The error of the function names the argument.
             return function(*args, **kwargs)
-        given["inputs"], *lengths = network.prepare(given["inputs"])
+        field = input_field(network.fields, self.name)
+        given["inputs"], *lengths = network.prepare(given["inputs"], field)
         if lengths and "lengths" in self.names and given.get("lengths") is None:
             given["lengths"] = lengths[0]
         if given.get("lengths") is not None:

@@ -146,16 +146,20 @@ def _overlaps(first: StoredRun, second: StoredRun, metric: str) -> bool:
 def labelled(runs: Sequence[StoredRun]) -> dict[str, Any]:
     """Returns the records of runs, by their name and the options in which they differ.
 
-    An option is left out if its values are parts of the names, such as those of `gru-25`.
+    An option is left out if its values are words in the names, such as the network of `gru-25`.
     """
     options = differing_options(runs)
-    names = sorted(options, key=lambda name: name in RARELY)
     parts = [{run.name, *run.name.split("-"), *run.name.split("_")} for run in runs]
-    shown = {
-        name: options[name]
-        for name in names[:2]
-        if any(option_text(options[name][i]) not in parts[i] for i in range(len(runs)))
-    }
+    # A number in a name may be the value of another option.
+    names = [
+        name
+        for name in sorted(options, key=lambda name: name in RARELY)
+        if any(
+            option_text(value).isdigit() or option_text(value) not in part
+            for value, part in zip(options[name], parts, strict=True)
+        )
+    ]
+    shown = {name: options[name] for name in names[:2]}
     labels = []
     for i, run in enumerate(runs):
         words = [f"{name} {option_text(values[i])}" for name, values in shown.items()]

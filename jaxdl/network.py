@@ -155,11 +155,12 @@ class Network:
         rows = [inputs] if lengths is None else [inputs, lengths]
         return Applied(self, "predict")(*rows, batch_size=batch_size, **more)
 
-    def prepare(self, inputs: Any) -> list[np.ndarray]:
+    def prepare(self, inputs: Any, field: str = "input") -> list[np.ndarray]:
         """Returns raw inputs as the network reads them.
 
         Args:
           inputs: `[N, ...]`, a list of texts, or a list of dictionaries, the rows of a table.
+          field: name of the field whose shape they have.
 
         Returns:
           `[inputs]`, or `[inputs, lengths]` for texts.
@@ -180,7 +181,7 @@ class Network:
                 allowed = "arrays; the network was not trained on a table"
                 raise InputError("inputs", "dictionaries", allowed)
             inputs = encode_rows(self.preprocessing.columns, inputs)
-        spec = self.fields["input"]
+        spec = self.fields[field]
         x = as_numbers("inputs", inputs)
         if x.ndim == len(spec.shape) and spec.shape[-1:] == (1,) and x.shape[1:] == spec.shape[:-1]:
             x = x[..., None]
@@ -191,7 +192,7 @@ class Network:
             allowed = f"[N, {spec.shape[0]}], or dictionaries of the columns"
             raise InputError("inputs shape", list(x.shape), allowed)
         if jnp.issubdtype(spec.dtype, jnp.floating):
-            self._check_scale(x)
+            self._check_numbers(x, spec.shape)
             x = self.preprocessing(x)
             if x.dtype.kind in "iub":
                 x = x.astype(np.float32)
@@ -231,9 +232,8 @@ class Network:
         write_model(directory, described)
         write_weights(directory, self.variables, self.steps, None)
 
-    def _check_scale(self, x: np.ndarray) -> None:
+    def _check_numbers(self, x: np.ndarray, shape: tuple[int, ...]) -> None:
         """Raises for another number of channels or features, and for images in another unit."""
-        shape = self.fields["input"].shape
         if shape and x.shape[-1] != shape[-1]:
             raise InputError("inputs shape", list(x.shape), f"[N, {str(list(shape))[1:]}")
         limits = self.preprocessing.range

@@ -213,6 +213,9 @@ def _applied(network: Network, use: str, raw: RawInputs, options: argparse.Names
     if raw.kind == "texts" and network.preprocessing.text is None:
         allowed = f"{_wanted(network)}; this network reads no texts"
         raise InputError("inputs", raw.values[0][:80], allowed)
+    if raw.kind == "sounds":
+        allowed = f"{_wanted(network)}; this network reads no sounds"
+        raise InputError("inputs", raw.names[0], allowed)
     if raw.kind == "rows":
         raw = _encoded_rows(network, raw)
     parts = []
@@ -371,19 +374,21 @@ def _continued(
 def _continue_levels(
     network: Network, raw: RawInputs, generate: Callable[..., Any], key: jax.Array, out: Path | None
 ) -> None:
-    """Continues a sound, or sequences of ids, and writes what follows."""
+    """Continues the last samples of a sound, or sequences of ids, and writes what follows."""
     function, examples = exportable(network, "predict")["predict"]
     levels = jax.eval_shape(function, *examples).shape[-1]
     rate = RATE
     assert out is not None
     if raw.kind == "sounds" and len(raw.names) == 1:
         samples, rate = read_wav(raw.values[0])
-        ids = mu_law(samples, levels)[None]
+        ids = mu_law(samples, levels)[None, -network.fields["input"].shape[0] :]
     elif raw.kind == "array" and out.suffix == ".npz":
         ids = raw.values
     else:
-        allowed = "one .wav file, or a .npz file of ids [N, T] with --out of the same kind"
+        allowed = "one .wav file, or a .npz file of ids [N, T] with an --out that ends in .npz"
         raise InputError("inputs", raw.kind, allowed)
+    if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= levels:
+        raise InputError("inputs", f"{ids.dtype} up to {ids.max()}", f"ids in [0, {levels})")
     made = np.asarray(generate(ids, key))
     # Outputs that are not finite have the id -1.
     _check_finite(np.asarray((made >= 0).all(1)), raw.names)

@@ -92,20 +92,15 @@ def push_all(buffer: Ring, items: Any, valid: Bool[Array, " n"] | None = None) -
       >>> buffer.items.tolist(), int(buffer.added)
       ([3.0, 4.0, 2.0], 5)
     """
-    count = jax.tree.leaves(items)[0].shape[0]
-    if valid is not None:
-        numbers = jnp.cumsum(valid, dtype=jnp.int32) - 1
-        total = numbers[-1] + 1
-        added = valid & (numbers >= total - buffer.capacity)
-        # A row behind the last one changes nothing.
-        rows = jnp.where(added, (buffer.added + numbers) % buffer.capacity, buffer.capacity)
-        changed = jax.tree.map(lambda old, x: old.at[rows].set(x, mode="drop"), buffer.items, items)
-        return Ring(changed, buffer.added + total)
-    dropped = max(0, count - buffer.capacity)
-    numbers = jnp.arange(dropped, count, dtype=jnp.int32)
-    rows = (buffer.added + numbers) % buffer.capacity
-    changed = jax.tree.map(lambda old, x: old.at[rows].set(x[dropped:]), buffer.items, items)
-    return Ring(changed, buffer.added + count)
+    if valid is None:
+        valid = jnp.ones(jax.tree.leaves(items)[0].shape[0], bool)
+    numbers = jnp.cumsum(valid, dtype=jnp.int32) - 1
+    total = valid.sum(dtype=jnp.int32)
+    added = valid & (numbers >= total - buffer.capacity)
+    # A row behind the last one changes nothing.
+    rows = jnp.where(added, (buffer.added + numbers) % buffer.capacity, buffer.capacity)
+    changed = jax.tree.map(lambda old, x: old.at[rows].set(x, mode="drop"), buffer.items, items)
+    return Ring(changed, buffer.added + total)
 
 
 def sample(buffers: Ring, key: Key[Array, ""], count: int, length: int = 1) -> Any:

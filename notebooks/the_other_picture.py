@@ -285,8 +285,8 @@ assert found.errors["noisy"] > 1.4 * cycle
 
 # %% [markdown]
 # The digits of the noisy picture are the same, and most colours are gone. The end of an honest
-# cycle changes about as much as the middle, a ratio of 1. `experiments/cyclegan.py` reports the
-# ratio of a CycleGAN as `hidden_message_ratio`.
+# cycle changes at most about as much as the middle, a ratio of 1. `experiments/cyclegan.py` reports
+# the ratio of a CycleGAN as `hidden_message_ratio`.
 
 # %% [markdown]
 # ## Exercises
@@ -303,13 +303,14 @@ assert found.errors["noisy"] > 1.4 * cycle
 #
 # </details>
 #
-# **2.** Rounding to 8 bits changes nothing here. Why is it not enough as a test?
+# **2.** Rounding to 8 bits does not change the error of the cycle here. Why is it not enough as a
+# test?
 #
 # <details><summary>Answer</summary>
 #
 # Rounding changes a pixel by at most 1/510, and the pattern is about ten times as large. A message
 # can be too strong for one test and still too faint for the eye. So several changes are tried, and
-# the largest error counts.
+# the largest change of the end per change of the middle counts.
 #
 # </details>
 #

@@ -207,7 +207,7 @@ def test_a_network_of_levels_continues_a_sound(levels, tmp_path):
     assert mu_law(made, 16).tolist() == ids[0].tolist()
     key = jaxdl.stream(jaxdl.root(0), "sample")
     expected = jaxdl.load(levels).generate(
-        mu_law(read_wav(sound)[0], 16)[None], key, length=30, temperature=0.5
+        mu_law(read_wav(sound)[0], 16)[None, -8:], key, length=30, temperature=0.5
     )
     np.testing.assert_array_equal(ids, expected)
     np.savez(tmp_path / "ids.npz", np.array([[1, 2, 3], [3, 2, 1]], np.int32))
@@ -220,6 +220,7 @@ def test_a_network_of_levels_continues_a_sound(levels, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["wide.npz", "--out", "a.npz"], "inputs: got 'int64 up to 16', allowed: ids in [0, 16)"),
         (["hello", "--out", "a.wav"], "inputs: got 'texts', allowed: one .wav file, or a .npz"),
         (["a.wav", "b.wav", "--out", "c.wav"], "inputs: got 'sounds', allowed: one .wav file"),
         (["missing.wav", "--out", "a.wav"], "missing.wav: got 'no such file'"),
@@ -232,6 +233,7 @@ def test_a_network_of_levels_continues_a_sound(levels, tmp_path):
 def test_errors_of_sounds_are_one_line(levels, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     write_wav("real.wav", np.zeros(8))
+    np.savez("wide.npz", np.array([[3, 16]]))
     assert main([str(levels), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
@@ -425,6 +427,7 @@ def test_an_autoregressive_model_gives_likelihoods(tmp_path, classes, capsys):
     [
         ([], "inputs: got 'none'"),
         (["a text"], "this network reads no texts"),
+        (["a.wav"], "this network reads no sounds"),
         (["nowhere.png"], "an image that can be read"),
         (["nowhere.npz"], "an .npz file that exists"),
         (["a.png", "b.npz"], "one kind: images"),

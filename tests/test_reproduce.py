@@ -281,6 +281,7 @@ def test_unusable_paths_are_refused(stored, no_process, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_a_run_in_a_new_process(stored, tmp_path, capfd):
     comparison = reproduce(stored, out=tmp_path / "again", experiments=EXPERIMENTS)
     assert comparison == (True, True, "bits", {}, {})

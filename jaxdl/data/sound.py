@@ -79,13 +79,14 @@ def check_levels(levels: int) -> None:
 
 
 def _finite(samples: Any) -> np.ndarray:
-    """Returns samples as an array; raises InputError unless they are finite real numbers."""
+    """Returns samples as floats; raises InputError unless they are finite real numbers."""
     samples = np.asarray(samples)
     if samples.dtype.kind not in "fiu":
         raise InputError("samples", str(samples.dtype), "real numbers in [-1, 1]")
     if not np.isfinite(samples).all():
         raise InputError("samples", "nan or infinite", "finite numbers in [-1, 1]")
-    return samples
+    # The levels of 16 bits are too many for numbers with less precision.
+    return samples.astype(np.result_type(samples, np.float32))
 
 
 def mu_law_inverse(ids: Int[np.ndarray, "*N"], levels: int = 256) -> Float[np.ndarray, "*N"]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxdl.applied import input_field
 from jaxdl.data.preprocessing import Steps
 from jaxdl.errors import InputError, one_of
 from jaxdl.functions import bind
@@ -64,7 +65,7 @@ def _exportable(network: Network, name: str) -> Exportable:
     """Returns one function with its scaling, and its examples."""
     apply = network.task.functions[name]
     arguments = inspect.signature(apply).parameters
-    examples = _examples(network, [*arguments.values()][2:])
+    examples = _examples(network, name, [*arguments.values()][2:])
     scaling = network.preprocessing.scaling
     before = {field: scaling.get(field, ()) for field in examples}
     if "inputs" in examples:
@@ -90,12 +91,14 @@ def _exportable(network: Network, name: str) -> Exportable:
     return Exportable(bind(function, network.state), tuple(examples.values()))
 
 
-def _examples(network: Network, arguments: list[inspect.Parameter]) -> dict[str, np.ndarray]:
-    """Returns an example of each argument that the network needs, by name."""
+def _examples(
+    network: Network, name: str, arguments: list[inspect.Parameter]
+) -> dict[str, np.ndarray]:
+    """Returns an example of each argument that a function needs, by name."""
     if "input" not in network.fields:
         allowed = "a field input; write to_onnx(network.functions['predict'], *arrays)"
         raise InputError("network", f"the fields {', '.join(network.fields)}", allowed)
-    inputs = _rows(network.fields["input"])
+    inputs = _rows(network.fields[input_field(network.fields, name)])
     found: dict[str, np.ndarray] = {}
     for argument in arguments:
         if argument.name in ("inputs", "observation"):

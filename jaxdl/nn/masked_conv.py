@@ -130,12 +130,12 @@ class MaskedConv(ConvLayer):
             if not needed:
                 raise InputError("part", part, "'own', for a window of one row")
             if x.shape[1] != needed:
-                raise InputError("x", x.shape, f"{needed} rows, [B, {needed}, W, C]")
+                raise InputError("x", x.shape, f"a height of {needed}, [B, {needed}, W, C]")
         if part == "own":
             if not self.left:
                 raise InputError("part", part, "'above', as no pixel of the own row counts")
             if x.shape[1:3] != (1, self.left):
-                raise InputError("x", x.shape, f"{self.left} pixels, [B, 1, {self.left}, C]")
+                raise InputError("x", x.shape, f"a width of {self.left}, [B, 1, {self.left}, C]")
 
     def _masked(self, x: Array, kernel: Array, *, part: Part) -> Array:
         """Computes a part of the convolution with a kernel of the shape of the window."""

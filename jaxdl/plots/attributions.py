@@ -1,7 +1,6 @@
 """Pictures of explanations: images beside the maps of several methods, and bars of shares."""
 
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,18 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.images import as_picture, unit_range
-from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain, plain_lines
+from jaxdl.plots.page import (
+    BLUE,
+    GREY,
+    INK,
+    PALETTE,
+    RED,
+    font_size,
+    page,
+    plain,
+    plain_lines,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +92,7 @@ def attribution_maps(
     step = height + (LINE + GAP if captions else GAP)
     bottom = 0.36
     width = max(left + (1 + len(maps)) * (CELL + GAP) + 0.1, left + 5.2)
-    lines = textwrap.wrap(title, int(12 * width))
+    lines = wrapped(title, width, 10.3).splitlines()
     first = 0.2 + 0.2 * len(lines) + HEADING
     total = first + rows * step + bottom
     with page(path, width, total) as figure:
@@ -90,7 +100,7 @@ def attribution_maps(
         ax = figure.add_axes((0, 0, 1, 1))
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(total, 0))
-        ax.text(0.1, 0.14, plain_lines("\n".join(lines)), va="top", fontsize=10.5)
+        ax.text(0.1, 0.14, "\n".join(lines), va="top", fontsize=10.5)
         shown = unit_range(images)
         for column, name in enumerate(["image", *maps]):
             x = left + column * (CELL + GAP)
@@ -244,20 +254,19 @@ def share_bars(
         if factor is not None:
             label = f"{factor:g} times the area"
             ax.axhline(factor * area, color=GREY, linestyle=":", linewidth=1.1, label=label)
-        ax.set_xticks(places, [plain_lines(wrapped(method)) for method in methods])
+        ax.set_xticks(places, [plain_lines(two_lines(method)) for method in methods])
         ax.set(ylabel="share of positive attribution", ylim=(0, 1.15))
         ax.grid(axis="x", visible=False)
         ax.legend(ncols=len(shares) + 2, loc="upper right", fontsize=7)
-        lines = textwrap.wrap(title, int(11 * width))
-        ax.set_title(plain_lines("\n".join(lines)))
+        ax.set_title(wrapped(title, width, 11.3))
     return Path(path)
 
 
-def wrapped(name: str, lines: int = 2) -> str:
+def two_lines(name: str, lines: int = 2) -> str:
     """Returns the name of a method in words, divided into two lines if it is long.
 
     Example:
-      >>> wrapped("integrated_gradients").splitlines(), wrapped("rise")
+      >>> two_lines("integrated_gradients").splitlines(), two_lines("rise")
       (['integrated', 'gradients'], 'RISE')
     """
     name = NAMES.get(name, name)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain
+from jaxdl.plots.page import BLUE, GREY, INK, PALETTE, RED, font_size, page, plain, plain_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +114,9 @@ def board_rows(
         for i, row in enumerate(rows):
             top = height - TITLE - i * (step + CAPTION)
             middle = (top - SIDE / 2) / height
-            figure.text(0.1 / width, middle, _lines(labels[i]), va="center", fontsize=8, color=INK)
+            figure.text(
+                0.1 / width, middle, plain_lines(labels[i]), va="center", fontsize=8, color=INK
+            )
             for j, board in enumerate(row):
                 left = LABEL + j * step
                 ax = figure.add_axes(
@@ -186,12 +188,7 @@ def _draw_board(ax: "Axes", board: Board, limits: tuple[float, float], colors: "
         ax.add_patch(
             Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, fill=False, edgecolor=RED, linewidth=2)
         )
-    ax.set_xlabel(_lines(board.caption), fontsize=7.5, labelpad=2)
-
-
-def _lines(text: str) -> str:
-    """Returns a text for Matplotlib, line by line."""
-    return "\n".join(plain(line) for line in text.splitlines())
+    ax.set_xlabel(plain_lines(board.caption), fontsize=7.5, labelpad=2)
 
 
 def curves_by_games(
@@ -240,7 +237,8 @@ def curves_by_games(
         for i, (name, each) in enumerate(lines.items()):
             color = [BLUE, *PALETTE[1:]][i % len(PALETTE)]
             numbers = np.atleast_2d(each.values)
-            label = f"{plain(name.replace('_', ' '))}: {numbers[:, -1].mean():,.0f}"
+            mean = f"{numbers[:, -1].mean():,.1f}".removesuffix(".0")
+            label = f"{plain(name.replace('_', ' '))}: {mean}"
             lines_drawn = ax.plot(each.games, numbers.T, color=color, linewidth=0.9, alpha=0.75)
             lines_drawn[0].set_label(label)
         if logarithmic:

@@ -35,7 +35,7 @@ LINE = 16
 POINTS = 9.0
 #: Pixels per inch of a GIF.
 DPI = 100
-#: Wider pictures are halved in a GIF, which has four times as many bytes as a PNG file.
+#: Wider pictures are halved in a GIF, because a film of them would have megabytes.
 WIDEST = 900
 
 
@@ -192,7 +192,7 @@ def pictures_gif(
 ) -> Path:
     """Joins pictures into an animated GIF that repeats, for example samples during training.
 
-    Pictures of more than 900 pixels in a row are halved.
+    Pictures that are wider than 900 pixels are halved.
 
     Args:
       pictures: paths of PNG files of the same size in their order, at least one.

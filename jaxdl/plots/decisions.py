@@ -114,7 +114,9 @@ def draw_class_legend(figure: "Figure", label: Int[np.ndarray, " N"]) -> None:
         for k in range(int(np.max(label)) + 1)
     ]
     handles.append(Line2D([], [], linestyle="none", label="background: predicted class"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handletextpad=0)
+    # A name needs 0.8 inches, and the last one more.
+    ncols = max(1, min(len(handles), int(figure.get_figwidth() / 0.8) - 1))
+    figure.legend(handles=handles, loc="outside lower center", ncols=ncols, handletextpad=0)
 
 
 def _bounds(points: Float[np.ndarray, "N 2"]) -> tuple[np.ndarray, np.ndarray]:

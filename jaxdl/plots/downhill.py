@@ -2,7 +2,6 @@
 
 import math
 import os
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
 from jaxdl.plots.animation import animation
-from jaxdl.plots.page import GREY, INK, PALETTE, page, plain, plain_lines, set_log_ticks
+from jaxdl.plots.page import GREY, INK, PALETTE, page, plain, plain_lines, set_log_ticks, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +95,7 @@ def descent_maps(
     rows = -(-len(planes) // columns)
     has_legend = any(len(each) > 1 for each in paths.values())
     width = columns * (WIDTH + SIDE * has_legend)
-    lines = textwrap.wrap(title, int(12 * width))
+    lines = wrapped(title, width, 10.3).splitlines()
     with page(path, width, rows * HEIGHT + 0.22 * len(lines) + 0.1) as figure:
         axes = figure.subplots(rows, columns, squeeze=False)
         for ax, (name, plane) in zip(axes.flat, planes.items(), strict=False):
@@ -112,7 +111,7 @@ def descent_maps(
         for ax in axes.flat[len(planes) :]:
             ax.set_axis_off()
         if title:
-            figure.suptitle(plain_lines("\n".join(lines)), x=0.01, ha="left", fontsize=11)
+            figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11)
     return Path(path)
 
 

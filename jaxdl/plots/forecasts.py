@@ -102,7 +102,7 @@ def _draw_errors_by_week(
     span = times[[middle, middle + week - 1]] / 24
     ax.axvspan(*span, color=GREY, alpha=0.15, linewidth=0)
     length = f"{week * (times[1] - times[0]) / 24:.3g} days"
-    ax.set_title(f"mean absolute error of every {length}; the grey part is the one above")
+    ax.set_title(f"mean absolute error of every {length}; the grey part is in the upper panel")
     ax.set(xlim=(times[0] / 24, times[-1] / 24), xlabel="time (days)", ylabel=f"error{_in(unit)}")
     ax.set_ylim(bottom=0)
 

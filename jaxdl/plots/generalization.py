@@ -1,7 +1,6 @@
 """Pictures of over- and underfitting: fits, capacity, bias and variance."""
 
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.page import BLUE, GREY, INK, LEGEND, PALETTE, RED, page, plain, plain_lines
+from jaxdl.plots.page import (
+    BLUE,
+    GREY,
+    INK,
+    LEGEND,
+    PALETTE,
+    RED,
+    page,
+    plain,
+    plain_lines,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +86,7 @@ def fitted_curves(
     shown = np.concatenate([np.ravel(points[1]), np.ravel(points[1] if truth is None else truth)])
     space = 0.15 * (shown.max() - shown.min() or 1.0)
     width = max(3.1 * columns, 5.0)
-    lines = textwrap.wrap(title, int(12 * width))
+    lines = wrapped(title, width, 10.3).splitlines()
     with page(path, width, 2.75 * rows + 0.2 * len(lines) + 0.25) as figure:
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for ax, (name, fit) in zip(axes.flat, fits.items(), strict=False):
@@ -92,7 +102,7 @@ def fitted_curves(
         handles, words = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside lower center", ncols=4)
         if title:
-            figure.suptitle(plain_lines("\n".join(lines)), x=0.01, ha="left", fontsize=10.5)
+            figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10.5)
     return Path(path)
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError, at_least
-from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, page, plain, plain_lines
+from jaxdl.plots.page import GREY, INK, LEGEND, PALETTE, RED, page, plain, plain_lines, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +81,7 @@ def loss_planes(
     rows = -(-len(planes) // columns)
     levels = _levels([losses for losses, _, _ in planes.values()])
     width = max(columns * (SIDE + LABELS) + 0.8, 5.2)
-    lines = textwrap.wrap(title, int(12 * width))
+    lines = wrapped(title, width, 10.3).splitlines()
     heights = max(name.count("\n") for name in planes)
     height = rows * (SIDE + LABELS + 0.17 * heights) + 0.2 * len(lines)
     with page(path, width, height) as figure:
@@ -104,7 +103,7 @@ def loss_planes(
         bar = figure.colorbar(image, ax=axes, shrink=0.9, label="loss, logarithmic scale")
         _label_scale(bar, levels)
         if title:
-            figure.suptitle(plain_lines("\n".join(lines)), x=0.01, ha="left", fontsize=10.5)
+            figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10.5)
     return Path(path)
 
 
@@ -258,8 +257,8 @@ def loss_lines(
         if np.ndim(losses) != 1 or np.shape(losses) != np.shape(t):
             raise InputError(f"lines[{name!r}]", list(np.shape(losses)), f"{list(np.shape(t))}")
     width = 6.2
-    wrapped = textwrap.wrap(title, int(12 * width))
-    with page(path, width, 3.3 + 0.2 * len(wrapped)) as figure:
+    words = wrapped(title, width, 10.3).splitlines()
+    with page(path, width, 3.3 + 0.2 * len(words)) as figure:
         ax = figure.subplots()
         for i, (name, (losses, t)) in enumerate(lines.items()):
             color = PALETTE[(3, 0, 2, 1, 4, 5)[i % 6]]
@@ -279,7 +278,7 @@ def loss_lines(
         ax.axvline(1, color=GREY, linewidth=0.6)
         ax.legend(**LEGEND)
         if title:
-            ax.set_title(plain_lines("\n".join(wrapped)))
+            ax.set_title("\n".join(words))
     return Path(path)
 
 

@@ -177,10 +177,10 @@ def short_number(value: float) -> str:
     """Returns a number with three digits and a true minus sign.
 
     Example:
-      >>> short_number(2.5), short_number(-0.02), short_number(1234.5)
-      ('2.50', '−0.0200', '1,234')
+      >>> short_number(2.5), short_number(-0.02), short_number(1234.5), short_number(99.96)
+      ('2.50', '−0.0200', '1,234', '100')
     """
-    text = f"{value:#.3g}"
+    text = f"{value:#.3g}".removesuffix(".")
     if abs(value) >= 100:
         text = f"{value:,.0f}"
     return text.replace("-", "−")
@@ -202,7 +202,8 @@ def unit_in(label: str) -> str:
 def set_log_ticks(axis: "Axis", low: float, high: float) -> None:
     """Sets the ticks of a logarithmic axis from `low` to `high`, with numbers that do not overlap.
 
-    There is one for each power of ten, more if these are few, and even ones within a power of ten.
+    There is one for each power of ten, more if these are few, and equally spaced ones within
+    a power of ten.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from jaxdl.errors import InputError
 from jaxdl.plots.animation import animation
 from jaxdl.plots.images import Images, as_picture
-from jaxdl.plots.page import RED, page
+from jaxdl.plots.page import RED, page, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,7 +114,10 @@ def completions(
     prompts = np.asarray(prompts)
     unknown = np.broadcast_to(UNKNOWN, (count, height, width, 3)).copy()
     unknown[:, :given] = prompts[:, :given]
-    with page(path, 0.55 * (samples + 2) + 0.3, 0.57 * count + 0.7) as figure:
+    width = max(0.55 * (samples + 2) + 0.3, 3.2)
+    words = f"Test images, and completions of their first {given} of {height} rows"
+    title = wrapped(words, width, 10.0)
+    with page(path, width, 0.57 * count + 0.5 + 0.2 * len(title.splitlines())) as figure:
         axes = figure.subplots(count, samples + 2, squeeze=False)
         for i in range(count):
             for ax, image in zip(axes[i], [prompts[i], unknown[i], *completed[i]], strict=True):
@@ -124,12 +127,7 @@ def completions(
         heads = ["image", "given", *map(str, range(1, samples + 1))]
         for ax, head in zip(axes[0], heads, strict=True):
             ax.set_title(head, fontsize=8, loc="center")
-        figure.suptitle(
-            f"Test images, and completions 1 to {samples} of their first {given} of {height} rows",
-            fontsize=10,
-            x=0.02,
-            ha="left",
-        )
+        figure.suptitle(title, fontsize=10, x=0.02, ha="left")
     return Path(path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxdl import plots
-from jaxdl.plots.attributions import wrapped
+from jaxdl.plots.attributions import two_lines
 from jaxdl.recipes.methods import Explained, first_of
 from jaxdl.recipes.planted import FACTOR, MarkOptions, is_reported
 
@@ -116,7 +116,7 @@ def draw_comparison(
             for name in shares:
                 rows.setdefault(name, []).append(stored[name][0])
                 star = " reported" if starred[network][name] else ""
-                captions.setdefault(wrapped(name), []).append(f"{shares[name]:.2f}{star}")
+                captions.setdefault(two_lines(name), []).append(f"{shares[name]:.2f}{star}")
         labels.append(f"{network}\nuses it {100 * result['metrics']['uses_mark']:.0f} %")
     images = np.stack(rows.pop("images"))
     names = [name for name, each in rows.items() if len(each) == len(images)]
@@ -127,11 +127,11 @@ def draw_comparison(
     )
     found = plots.attribution_maps(
         images,
-        {wrapped(name): np.stack(rows[name]) for name in names},
+        {two_lines(name): np.stack(rows[name]) for name in names},
         out / "planted_mark.png",
         title=title,
         labels=labels,
-        captions={name: captions[name] for name in ["image", *map(wrapped, names)]},
+        captions={name: captions[name] for name in ["image", *map(two_lines, names)]},
         box=options.mark(images.shape[1:]).box(images.shape[1:]),
     )
     bars = plots.share_bars(

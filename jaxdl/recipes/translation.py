@@ -262,8 +262,9 @@ class HiddenMessage(NamedTuple):
 
     Attributes:
       errors: mean absolute error of the cycle by change: none, rounded, blurred, noisy.
-      ratio: mean change of the end per mean change of the middle, the largest of all changes.
-        It is about 1 for a cycle that hides nothing, and many times larger for a message.
+      ratio: mean change of the end per mean change of the middle, the largest of all changes. It
+        is at most about 1 for a cycle that hides nothing, and many times larger for a message. NaN
+        if the end is not finite.
     """
 
     errors: dict[str, float]
@@ -277,10 +278,11 @@ def hidden_message(
 
         y = G(x), clipped to [0, 1],    e_c = mean |x - F(c(y))|
         r = max_c mean |F(c(y)) - F(y)| / mean |c(y) - y|
-        c: none, rounding to 8 bits, blur of 0.5 pixels, noise with a standard deviation of 0.05
+        c: rounding to 8 bits, blur of 0.5 pixels, noise with a standard deviation of 0.05, clipped
 
     A network can satisfy the cycle by faint patterns instead of the picture. Such patterns do not
-    survive small changes, so the end changes far more than the middle.
+    survive small changes, so the end changes far more than the middle. A c that changes nothing is
+    left out of r.
 
     Args:
       forth: G, a function of images.
@@ -289,7 +291,7 @@ def hidden_message(
       seed: seed of the noise.
 
     Returns:
-      The errors e_c and the ratio r.
+      The errors e_c, also that without a change, and the ratio r.
 
     Source: Chu, Zhmoginov and Sandler 2017, CycleGAN, a master of steganography.
 
@@ -308,13 +310,13 @@ def hidden_message(
     }
     ends = {name: predict_batched(back, each) for name, each in changed.items()}
     errors = {name: float(np.abs(images - end).mean()) for name, end in ends.items()}
-    ratio = 0.0
+    ratios = [0.0]
     for name, end in ends.items():
-        change = float(np.abs(changed[name] - middle).mean())
+        change = np.abs(changed[name] - middle).mean()
         # Rounding can change nothing.
-        if change > 1e-6:
-            ratio = max(ratio, float(np.abs(end - ends["none"]).mean()) / change)
-    return HiddenMessage(errors, ratio)
+        if not change <= 1e-6:
+            ratios.append(np.abs(end - ends["none"]).mean() / change)
+    return HiddenMessage(errors, float(np.max(ratios)))
 
 
 def score_members(

@@ -13,7 +13,7 @@ from jaxdl.core import State, inference
 from jaxdl.data import Vocabulary
 from jaxdl.nn import tap
 from jaxdl.plots import text_heatmap
-from jaxdl.rng import root
+from jaxdl.rng import root, stream
 
 #: Number of tokens that the part of the text is chosen from.
 TOKENS = 8192
@@ -53,7 +53,8 @@ def unit_heatmap(
     width = LINE_TOKENS[vocabulary.kind]
     features = text_features(symbols, width)
     part = most_varied_part(next(iter(features.values())), width)
-    untrained = {"params": model.init(root(0), jnp.asarray(ids)[None, :1], train=False)["params"]}
+    untrained = dict(model.init(stream(root(0), "init"), jnp.asarray(ids)[None, :1], train=False))
+    untrained.pop("carry", None)
     rows = correlated_units(
         last_layer(model, state, ids), features, _last_layer(model, untrained, ids)
     )

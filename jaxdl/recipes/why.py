@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from jaxdl import explain, plots
 from jaxdl.explain import Cascade
-from jaxdl.plots.attributions import wrapped
+from jaxdl.plots.attributions import two_lines
 from jaxdl.recipes.methods import (
     METHODS,
     Classifier,
@@ -220,7 +220,7 @@ def draw(
     captions = {"image": ["deletion, insertion"] * count}
     for name in found.maps:
         pairs = zip(areas.deletion[name], areas.insertion[name], strict=True)
-        captions[wrapped(name)] = [f"{a:.2f}, {b:.2f}" for a, b in list(pairs)[:count]]
+        captions[two_lines(name)] = [f"{a:.2f}, {b:.2f}" for a, b in list(pairs)[:count]]
     order = [measured.metrics[f"{curve}/random"] for curve in ("deletion", "insertion")]
     title = f"Areas of deletion and insertion; a random order {order[0]:.2f}, {order[1]:.2f}"
     if "completeness_error" in found.numbers:
@@ -228,7 +228,7 @@ def draw(
         title += f"; completeness error of integrated gradients at most {error:.1e}"
     plots.attribution_maps(
         found.images,
-        {wrapped(name): maps for name, maps in found.maps.items()},
+        {two_lines(name): maps for name, maps in found.maps.items()},
         figure("explanations"),
         title=title,
         labels=labels,
@@ -254,6 +254,6 @@ def _draw_cascade(cascades: Mapping[str, Cascade], image: np.ndarray, path: Path
     title = "Rank correlation with the map of the trained network, while layers become random"
     if last:
         text = f"{last[worst]:.2f}".replace("-", "−")
-        title += f"; at the end at most {text}, {wrapped(worst, 1)}"
-    labels = [wrapped(name) for name in cascades]
+        title += f"; at the end at most {text}, {two_lines(worst, 1)}"
+    labels = [two_lines(name) for name in cascades]
     plots.attribution_maps(images, maps, path, title=title, labels=labels, captions=captions)

@@ -54,8 +54,8 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
       - `predict(params, extra, inputs [B, H, W, 1], label=None) -> probabilities [B, H, W, L]` of
         each pixel's levels, given the pixels before it.
       - `nll(params, extra, inputs [B, H, W, 1], label=None) -> [B]`, -log p(x) in nats. With a
-        threshold it is that of the black and white image, here and in `predict`. With "dynamic",
-        inputs are rounded, so binarize grey ones before.
+        threshold it is that of the black and white image, as in `predict` and for a prompt. With
+        "dynamic", inputs are rounded, so binarize grey ones before.
       - `sample(params, extra, key, n, label=None, *, prompt=None, temperature=1.0) -> images
         [n, H, W, 1]`. `prompt [n, P]` has the first P pixels of each image, in [0, 1], and the
         other pixels are sampled. Temperature 0 selects the most likely levels. The time is about
@@ -90,8 +90,10 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
         check_fields(batch, "input")
         return init_variables(model, key, {"input": batch["input"]}, label=_label(model, batch))
 
-    def of_threshold(inputs: Float[Array, "B H W 1"]) -> Float[Array, "B H W 1"]:
-        return inputs if binarize == "dynamic" else binarize_batch(jax.random.key(0), inputs)
+    def of_threshold(inputs: Float[Array, "*B"]) -> Float[Array, "*B"]:
+        if binarize is None or binarize == "dynamic":
+            return inputs
+        return binarization.binarized(inputs, binarize)
 
     def nll(params: Params, extra: Any, inputs: Float[Array, "B H W 1"], label: Label = None):
         check_label(model.classes, label)
@@ -107,7 +109,7 @@ def autoregressive(model: PixelNet, *, binarize: Literal["dynamic"] | float | No
         "loss": with_sown_losses(partial(_loss, model, binarize_batch)),
         "predict": predict,
         "nll": nll,
-        "sample": _sampler(model),
+        "sample": _sampler(model, of_threshold),
     }
     return Task(init, one_update(functions["loss"]), functions)
 
@@ -177,7 +179,9 @@ def _loss(
     return metrics["loss"], (extra, metrics)
 
 
-def _sampler(model: PixelNet) -> Callable[..., Float[Array, "N H W 1"]]:
+def _sampler(
+    model: PixelNet, of_threshold: Callable[[Array], Array]
+) -> Callable[..., Float[Array, "N H W 1"]]:
     """Returns the function `sample` of the task, one compiled program."""
     sample_images = jax.jit(partial(_sample_images, model), static_argnames=("greedy", "n"))
 
@@ -202,7 +206,7 @@ def _sampler(model: PixelNet) -> Callable[..., Float[Array, "N H W 1"]]:
             params,
             extra,
             key,
-            quantized(prompt, model.levels).astype(jnp.float32),
+            quantized(of_threshold(prompt), model.levels).astype(jnp.float32),
             label,
             jnp.float32(temperature),
             greedy=temperature == 0,

@@ -5,7 +5,8 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+import numpy as np
+from jaxtyping import Array, Float, Key
 
 from jaxdl.errors import InputError
 
@@ -37,9 +38,25 @@ def binarize(how: Literal["dynamic"] | float | None) -> Callable[[Key[Array, ""]
 
     def binarize_batch(key: Key[Array, ""], x: Array) -> Array:
         if how == "dynamic":
-            white = jax.random.uniform(key, x.shape) < x
-        else:
-            white = x > how
-        return jnp.where((x >= 0) & (x <= 1), white.astype(x.dtype), jnp.nan)
+            return binarized(x, jax.random.uniform(key, x.shape))
+        return binarized(x, how)
 
     return binarize_batch
+
+
+def binarized(
+    x: Float[Array, "*B"] | np.ndarray, threshold: float | Float[Array, "*B"]
+) -> Float[Array, "*B"]:
+    """Returns images with 1 above a threshold, and else 0; a pixel outside [0, 1] becomes NaN.
+
+    Args:
+      x: images in [0, 1].
+      threshold: a number, or one for each pixel.
+
+    Example:
+      >>> binarized(jnp.array([0.2, 0.7, 2.0]), 0.5).tolist()
+      [0.0, 1.0, nan]
+    """
+    x = jnp.asarray(x)
+    white = x > threshold
+    return jnp.where((x >= 0) & (x <= 1), white.astype(x.dtype), jnp.nan)

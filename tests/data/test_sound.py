@@ -57,6 +57,14 @@ def test_a_plucked_string_follows_from_its_last_period():
         assert len(fits) == 1
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.float16])
+def test_levels_do_not_depend_on_the_dtype_of_samples(dtype):
+    samples = np.array([-1, 0, 1])
+    for levels in (4, 256, 65_536):
+        found = mu_law(samples.astype(dtype), levels)
+        np.testing.assert_array_equal(found, mu_law(samples.astype(np.float64), levels))
+
+
 def test_files_keep_16_bits(tmp_path):
     samples = np.random.default_rng(0).uniform(-1, 1, 300).astype(np.float32)
     found, rate = read_wav(write_wav(tmp_path / "a.wav", samples, 11025))

@@ -98,9 +98,9 @@ def test_other_inputs_are_refused():
         layer.apply(variables, X, "right")
     with pytest.raises(InputError, match="x: got"):
         layer.apply(variables, X[0])
-    with pytest.raises(InputError, match=r"allowed: 1 rows, \[B, 1, W, C\]"):
+    with pytest.raises(InputError, match=r"allowed: a height of 1, \[B, 1, W, C\]"):
         layer.apply(variables, X[:, :2], "above")
-    with pytest.raises(InputError, match=r"allowed: 2 pixels, \[B, 1, 2, C\]"):
+    with pytest.raises(InputError, match=r"allowed: a width of 2, \[B, 1, 2, C\]"):
         layer.apply(variables, X[:, :1, :3], "own")
     rows = MaskedConv(4, 3, rows=True)
     with pytest.raises(InputError, match="part: got 'own', allowed: 'above'"):

@@ -47,7 +47,7 @@ def test_each_seed_has_a_line(drawn, tmp_path):
     (ax,) = drawn
     assert len(ax.lines) == 5 and ax.get_yscale() == "symlog"
     labels = [text.get_text() for text in ax.figure.legends[0].get_texts()]
-    assert labels == ["best: 0", "a: 0", "b: 0"], "the means of the last numbers, 0.5 are rounded"
+    assert labels == ["best: 0", "a: 0.5", "b: 0.5"], "the means of the last numbers"
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), [4, 1])
 
 

@@ -61,6 +61,10 @@ def test_a_cycle_that_ends_at_one_image_hides_nothing():
     assert found.errors["none"] == pytest.approx(np.abs(IMAGES - 0.5).mean())
 
 
+def test_a_network_that_is_not_finite_has_no_ratio():
+    assert np.isnan(hidden_message(lambda x: x, lambda x: x * np.nan, IMAGES).ratio)
+
+
 def test_a_middle_outside_of_the_pixels_is_clipped_before_all_changes():
     found = hidden_message(lambda x: 2 * x, lambda x: x / 2, IMAGES)
     assert found.errors["none"] == pytest.approx(np.abs(IMAGES - IMAGES.clip(0, 0.5)).mean())

@@ -98,6 +98,7 @@ def test_directions_of_largest_variance_equal_those_of_the_covariance():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("method", ["skip_gram", "glove"])
 def test_a_resumed_run_ends_with_the_same_bits(method, tmp_path):
     module = script("word2vec")

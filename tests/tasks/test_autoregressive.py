@@ -177,3 +177,6 @@ def test_a_threshold_holds_for_likelihoods_and_predictions():
     p = task.predict(variables["params"], {}, grey, LABEL[:1])
     q = task.predict(variables["params"], {}, np.ones_like(grey), LABEL[:1])
     np.testing.assert_array_equal(p, q)
+    prompt = grey.reshape(1, -1)[:, :3]
+    made = task.sample(variables["params"], {}, KEY, 1, LABEL[:1], prompt=prompt)
+    assert np.asarray(made).reshape(1, -1)[0, :3].tolist() == [1, 1, 1]

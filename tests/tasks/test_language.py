@@ -224,6 +224,7 @@ def test_a_run_carries_the_state_of_each_row_through_the_text():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_a_carried_run_resumes_from_a_directory_bit_for_bit(tmp_path):
     task = started(carried=True)[0]
     net = jaxdl.learner(task.init, *task.updates(optax.adam(0.03)))

@@ -9,6 +9,7 @@ import pytest
 import jaxdl
 from jaxdl.data import Dataset
 from jaxdl.errors import InputError
+from jaxdl.export.networks import exportable
 from jaxdl.metrics import mean
 from jaxdl.models import UNet, patch_discriminator
 from jaxdl.ring import push_all, ring
@@ -169,6 +170,21 @@ def test_loading_a_cycle(tmp_path):
     expected = jaxdl.evaluate(net, state, both, batch_size=4)["cycle"]
     metrics = network.evaluate(both, batch_size=8)
     assert metrics["cycle"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_both_directions_of_a_loaded_cycle_take_images_of_their_domain(tmp_path):
+    colour = np.repeat(T, 3, -1)
+    task = translate_unpaired(UNet((3, 4), 3), PATCHES, backward=UNet((3, 4), 1), identity=0.0)
+    net = jaxdl.learner(task.init, *task.updates(SGD, SGD))
+    both = jaxdl.data.paired(Dataset({"input": X}, "a"), Dataset({"input": colour}, "b"))
+    state = jaxdl.train(net, both, key=KEY, steps=1, batch_size=4)
+    jaxdl.save(tmp_path, task, state, both)
+    network = jaxdl.load(tmp_path)
+    assert network.predict(X).shape == colour.shape
+    assert network.back(colour).shape == X.shape
+    assert exportable(network, "back")["back"].examples[0].shape == (2, 8, 8, 3)
+    with pytest.raises(InputError, match=r"inputs shape: got \[6, 8, 8, 1\], allowed"):
+        network.back(X)
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,7 @@ class LinenConvolution(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_members_with_a_convolution_of_linen():
     task = jaxdl.tasks.classify(LinenConvolution())
     net = jaxdl.learner(task.init, *task.updates(optax.sgd(0.1)))

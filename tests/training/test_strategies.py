@@ -285,6 +285,7 @@ def test_a_run_with_a_carry_resumes_on_another_number_of_devices(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_each_member_with_a_carry_equals_the_run_alone():
     learner, data = carried()
     both = train(learner, data, key=jaxdl.root(range(2)), steps=4, batch_size=4)
