@@ -34,9 +34,9 @@ FOUR_DEVICES = "--xla_force_host_platform_device_count=4"
 #: Most of the tests' time is compilation. Without expensive passes it takes a third less, and with
 #: XLA's older emitters half as long.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-# XLA ends the process at a flag that it does not have, so these are limited to their version.
+# XLA ends the process at a flag that it does not have, so this one is limited to its version.
 if jaxlib.version.__version_info__[:2] == (0, 10):
-    QUICK += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
 
 
 def pytest_configure(config):
