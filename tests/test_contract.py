@@ -178,7 +178,7 @@ def test_sharded_equals_single(name, devices):
         for part in ("train", "validation"):
             expected = history(one_records, f"{part}/{metric}")
             np.testing.assert_allclose(
-                history(many_records, f"{part}/{metric}"), expected, rtol=1e-6, atol=1e-6
+                history(many_records, f"{part}/{metric}"), expected, **LIMITS
             )
 
 

@@ -40,7 +40,9 @@ def test_a_file_becomes_windows(tmp_path):
     ids = data.mu_law(read)
     np.testing.assert_array_equal(found.sets["train"]["input"][1], ids[50:150])
     np.testing.assert_array_equal(found.sets["test"]["label"][0], ids[3401:3501])
-    with pytest.raises(InputError, match="samples of the test set: got 600, allowed: at least 2001"):
+    with pytest.raises(
+        InputError, match="samples of the test set: got 600, allowed: at least 2001"
+    ):
         sound_sets(SoundOptions(data=str(path)), 256, 500, 50)
 
 

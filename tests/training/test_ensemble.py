@@ -81,6 +81,7 @@ def test_members_with_noise_running_statistics_and_averaged_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_vectorized_equals_sequential_up_to_rounding():
     members = Ensemble(4, ONE.devices)
     members._sequential = members._vectorized
