@@ -137,7 +137,13 @@ def test_a_contender_learns(contender, start):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", workloads.NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(each, marks=[] if each == "mlp" else pytest.mark.release)
+        for each in workloads.NETWORKS
+    ],
+)
 def test_all_contenders_train_the_same_network(network, start):
     name = f"{network}-32"
     installed = [peer for peer in PEERS if is_installed(peer)]
@@ -154,6 +160,7 @@ def test_all_contenders_train_the_same_network(network, start):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.parametrize("name", ["jaxdl-warm", "torch-small"])
 def test_the_small_recipe_gets_near_99_percent(name, tmp_path):
     skip_unless_installed(name.split("-")[0])
