@@ -29,6 +29,7 @@ def test_one_right_image_of_each_class_and_the_worst_mistakes_are_shown(script):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_the_picture_is_written_for_other_images(script, tmp_path):
     path = tmp_path / "front.png"
     assert script.main(["--data", "digits", "--steps", "10", "--out", str(path)]) == path

@@ -29,11 +29,13 @@ def as_users_run_it():
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_flax(as_users_run_it):
     assert not failures([*flax_cases.cases(), *flax_cases.grid()])
 
 
 @pytest.mark.slow
+@pytest.mark.release
 def test_onnx(as_users_run_it):
     pytest.importorskip("onnx", reason="pip install onnx")
     from tests.conformance import onnx_cases

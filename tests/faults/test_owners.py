@@ -13,6 +13,7 @@ def test_two_runs_in_one_directory(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.release
 @pytest.mark.timeout(1800)
 def test_one_trial_of_each_kind():
     assert not command.failures(owners.trial, owners.KINDS, len(owners.KINDS))
