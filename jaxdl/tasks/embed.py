@@ -135,9 +135,9 @@ def embed(
       >>> ids = np.array([2, 3] * 64 + [4, 5] * 64, np.int32)
       >>> rows = jaxdl.data.Dataset({"input": ids.reshape(4, 64)}, "pairs")
       >>> model = jaxdl.models.SkipGram(6, 4)
-      >>> task = embed(model, np.bincount(ids), window=1, subsample=0, rate=0.05)
+      >>> task = embed(model, np.bincount(ids), window=1, subsample=0, rate=0.005)
       >>> net = jaxdl.learner(task.init, *task.updates())
-      >>> state = jaxdl.train(net, rows, key=jaxdl.root(0), steps=100, batch_size=4)
+      >>> state = jaxdl.train(net, rows, key=jaxdl.root(0), steps=300, batch_size=4)
       >>> vectors = jaxdl.bind(task.predict, state)(jnp.array([2, 3, 4, 5]))
       >>> bool(vectors[0] @ state.params["output"][3] > vectors[0] @ state.params["output"][5])
       True
