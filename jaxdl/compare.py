@@ -18,7 +18,7 @@ from jaxdl.data.files import expand_path
 from jaxdl.errors import InputError, RunError, one_line
 from jaxdl.output import command
 from jaxdl.plots.comparison import LARGEST, best_run, comparison_curves
-from jaxdl.plots.page import stamped
+from jaxdl.plots.page import SMOKE, stamped
 from jaxdl.runs.card import formatted
 from jaxdl.runs.options import PLACEMENT
 from jaxdl.runs.stored import StoredRun, differing_options, stored_runs
@@ -57,7 +57,7 @@ def _compare(paths: Sequence[str], out: str) -> None:
         raise InputError("out", out, "a name of a file that ends in .png")
     runs = stored_runs(paths)
     print(comparison_table(runs))
-    words = "smoke test" if any(run.config.get("smoke") for run in runs) else ""
+    words = SMOKE if any(run.config.get("smoke") for run in runs) else ""
     try:
         with stamped(words):
             comparison_curves(labelled(runs), picture)

@@ -103,7 +103,6 @@ def _run(options: argparse.Namespace) -> None:
     """Loads the network, and does what its task is for."""
     if options.batch_size is not None:
         at_least("batch_size", options.batch_size, 1)
-    at_least("length", options.length, 1)
     network = load(expand_path(options.run, "run"), member=options.member)
     use = _use(network, options.samples)
     form = _output_form(network, use)
@@ -387,8 +386,9 @@ def _continue_levels(
     else:
         allowed = "one .wav file, or a .npz file of ids [N, T] with an --out that ends in .npz"
         raise InputError("inputs", raw.kind, allowed)
-    if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= levels:
-        raise InputError("inputs", f"{ids.dtype} up to {ids.max()}", f"ids in [0, {levels})")
+    if ids.dtype.kind not in "iu" or not ids.size or ids.min() < 0 or ids.max() >= levels:
+        got = f"{ids.dtype} {list(ids.shape)} up to {ids.max(initial=0)}"
+        raise InputError("inputs", got, f"at least one id in [0, {levels})")
     made = np.asarray(generate(ids, key))
     # Outputs that are not finite have the id -1.
     _check_finite(np.asarray((made >= 0).all(1)), raw.names)

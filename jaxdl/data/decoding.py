@@ -112,14 +112,16 @@ def decode(path: Path, form: Form, scaled: bool = False) -> UInt[np.ndarray, "H 
             picture = ImageOps.fit(picture, size, Image.Resampling.BILINEAR)
         pixels = np.asarray(picture)
     if pixels.shape[:2] != (form.height, form.width):
-        allowed = f"{form.height} x {form.width} pixels, as all of them; --resize crops and scales"
+        allowed = (
+            f"{form.height} x {form.width} pixels, the size of the set; --resize crops and scales"
+        )
         raise InputError("data", f"{path} of {pixels.shape[0]} x {pixels.shape[1]}", allowed)
     pixels = _in_bits(pixels, form.bits)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], form.channels, -1)
     if pixels.shape[-1] > form.channels:
         if (pixels != pixels[..., :1]).any():
-            allowed = "a grey image, as all of them; image.convert('L') of Pillow makes one"
+            allowed = "a grey image, as the set is; image.convert('L') of Pillow makes one"
             raise InputError("data", f"{path} with colours", allowed)
         pixels = pixels[..., :1]
     return pixels

@@ -10,18 +10,17 @@ from jaxtyping import Float
 
 from jaxdl.errors import InputError
 from jaxdl.plots.clips import pictures_gif
-from jaxdl.plots.images import LEAST_WIDTH, LINE, as_picture
-from jaxdl.plots.page import font_size, page, plain, plain_lines, wrapped
+from jaxdl.plots.images import LEAST_WIDTH, LINE, ROW_SIZE, as_picture
+from jaxdl.plots.page import font_size, page, plain, plain_lines, text_width, wrapped
 
 Image = Float[np.ndarray, "H W C"]
 
 #: Width of a table, and largest width and height of one of its pictures, in inches.
 WIDTH = 12.0
 LARGEST = 3.4
-#: Heights of the line above a picture and of the title, in inches, and font size beside a row.
+#: Heights of the line above a picture and of the title, in inches.
 HEAD = 0.22
 TITLE = 0.3
-ROW_SIZE = 9.0
 
 
 def picture_table(
@@ -59,8 +58,9 @@ def picture_table(
     _check(pictures, columns, rows, notes)
     height, width, _ = np.shape(pictures[0][0])
     tile = min(WIDTH / len(columns), LARGEST, LARGEST * width / height)
-    longest = max((len(line) for text in rows or () for line in text.split("\n")), default=-2)
-    beside = (longest + 2) * 0.58 * ROW_SIZE / 72
+    beside = 0.0
+    if rows is not None:
+        beside = 0.15 + text_width(rows, ROW_SIZE)
     below = HEAD * (notes is not None)
     page_width = max(tile * len(columns) + beside, LEAST_WIDTH)
     shown = wrapped(title, page_width, 10.0)

@@ -10,7 +10,16 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import GREY, font_size, page, plain, plain_lines, size_in_inches, wrapped
+from jaxdl.plots.page import (
+    GREY,
+    font_size,
+    page,
+    plain,
+    plain_lines,
+    size_in_inches,
+    text_width,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -353,7 +362,7 @@ def _width_beside(rows: Sequence[str] | None) -> float:
     """Returns the width in inches of the texts beside the rows."""
     if not rows:
         return 0.0
-    return 0.16 + _longest(rows) * 0.58 * ROW_SIZE / 72
+    return 0.16 + text_width(rows, ROW_SIZE)
 
 
 def _longest(texts: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ import contextvars
 import os
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,11 @@ INK = "#2B2F36"
 
 #: Text in the corner of all figures, see `stamped`.
 _STAMP: contextvars.ContextVar[str] = contextvars.ContextVar("stamp", default="")
-#: Height of that text in inches.
+#: Height of that text in inches, and the text for runs with `--smoke`.
 STAMP = 0.13
+SMOKE = "smoke test"
+#: Mean width of a character as a fraction of the font size.
+CHARACTER = 0.58
 
 #: Arguments of a legend inside of the axes, which hides the lines behind it.
 LEGEND: dict[str, Any] = {"frameon": True, "edgecolor": "none", "framealpha": 0.9}
@@ -232,6 +235,21 @@ def font_size(width: float, characters: int, largest: float) -> float:
     return min(largest, 72 * width / (0.62 * max(characters, 1)))
 
 
+def text_width(texts: Sequence[str], size: float) -> float:
+    """Returns the width in inches that the longest line of some texts needs; 0 without texts.
+
+    Args:
+      texts: texts of one or more lines.
+      size: font size in points.
+
+    Example:
+      >>> round(text_width(["one", "a longer line"], 10.0), 2), text_width([], 10.0)
+      (1.05, 0.0)
+    """
+    longest = max((len(line) for text in texts for line in text.split("\n")), default=0)
+    return longest * CHARACTER * size / 72
+
+
 def wrapped(text: str, width: float, size: float) -> str:
     """Returns a text that Matplotlib draws as it is, in as many lines as it needs in a width.
 
@@ -244,6 +262,6 @@ def wrapped(text: str, width: float, size: float) -> str:
       >>> wrapped("100 images generated after 600 steps", 2.0, 10.0).split("\\n")
       ['100 images generated', 'after 600 steps']
     """
-    characters = max(10, int(72 * width / (0.58 * size)))
+    characters = max(10, int(72 * width / (CHARACTER * size)))
     lines = [line for part in text.split("\n") for line in textwrap.wrap(part, characters)]
     return "\n".join(plain(line) for line in lines)

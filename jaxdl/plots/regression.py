@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxdl.errors import InputError
-from jaxdl.plots.page import BLUE, INK, page, plain
+from jaxdl.plots.page import BLUE, INK, page, plain, short_number
 
 
 def predicted_values(
@@ -57,14 +57,9 @@ def predicted_values(
             title = f"{len(y):,} examples"
             if names is not None:
                 title = plain(names[i])
-            title += f", mean absolute error {_short(abs(error).mean())}"
+            title += f", mean absolute error {short_number(abs(error).mean())}"
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_locator(MaxNLocator(5))
                 axis.set_major_formatter(lambda value, _: f"{value:,.6g}")
             ax.set(xlabel="true value", ylabel="predicted value", title=title)
     return Path(path)
-
-
-def _short(value: float) -> str:
-    """Returns a number with three digits, large ones as integers."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -20,7 +20,7 @@ from jaxdl.data.cache import cache_root
 from jaxdl.data.files import parse_json_object, read_bytes
 from jaxdl.errors import InputError, JaxdlError, one_line
 from jaxdl.output import guarded_output, log_thread_exception, log_to_file, restore_log
-from jaxdl.plots.page import stamped
+from jaxdl.plots.page import SMOKE, stamped
 from jaxdl.runs import backend
 from jaxdl.runs.options import C, Options, flat_options, run_directory, with_options
 from jaxdl.training.shutdown import (
@@ -77,7 +77,7 @@ def launch(main: Callable[[C], Any], config: type[C], arguments: list[str] | Non
             for logger in LOGGERS:
                 logs.enter_context(log_to_file(logger, log))
             if options.run.smoke:
-                logs.enter_context(stamped("smoke test"))
+                logs.enter_context(stamped(SMOKE))
             main(options)
     finally:
         restore_handlers(handlers)

@@ -151,7 +151,7 @@ def test_other_files_are_refused_in_one_line_with_their_path(write, allowed, tmp
 
 def test_another_size_than_that_of_the_set_is_refused(tmp_path):
     write_image(tmp_path / "a.png", GREY)
-    with pytest.raises(InputError, match=r"a.png of 6 x 5', allowed: 5 x 6 pixels, as all of them"):
+    with pytest.raises(InputError, match=r"a.png of 6 x 5', allowed: 5 x 6 pixels, the size"):
         decode(tmp_path / "a.png", Form(5, 6, 1, 8))
 
 
