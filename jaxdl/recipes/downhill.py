@@ -89,7 +89,7 @@ def labels(tuned: Mapping[str, Tuned]) -> dict[str, str]:
       {'sgd': 'sgd: 1 → 0'}
     """
     return {
-        name: f"{name}: {each.rate:.2g} → {_short(each.descent.values[-1])}"
+        name: f"{name}: {_short(each.rate)} → {_short(each.descent.values[-1])}"
         for name, each in tuned.items()
     }
 
