@@ -33,17 +33,17 @@ TRACES: Counter[tuple[str, str]] = Counter()
 
 rows = pytest.mark.parametrize("name", ROWS)
 
-#: One row of each kind, for laws that compile long; the slow tests check them on all rows.
+#: One row of each kind, for laws that compile long; slow tests check them on all rows.
 REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
 
+SLOW = (pytest.mark.slow,)
+#: Marks of tests that are close to others: laws of strategies on more rows, and on two devices.
+RELEASE = (pytest.mark.slow, pytest.mark.release)
 
-#: Marks of laws on two devices, which four devices test as well.
-TWO = [pytest.mark.slow, pytest.mark.release]
 
-
-def fast_for(*names: str) -> list:
-    """Returns all rows; those that are not named run in the slow tests only."""
-    params = {name: pytest.param(name, marks=pytest.mark.slow) for name in ROWS}
+def fast_for(*names: str, others: tuple = SLOW) -> list:
+    """Returns all rows; those that are not named have the marks `others`."""
+    params = {name: pytest.param(name, marks=others) for name in ROWS}
     params |= {name: pytest.param(name) for name in names}
     return list(params.values())
 
@@ -168,8 +168,8 @@ def test_jit_equals_eager(name):
     assert_close(eager_metrics, metrics)
 
 
-@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE))
-@pytest.mark.parametrize("devices", [pytest.param(2, marks=TWO), 4])
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, others=RELEASE))
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=RELEASE), 4])
 def test_sharded_equals_single(name, devices):
     one, one_records, _ = run(name, 1)
     many, many_records, _ = run(name, devices)
@@ -183,7 +183,8 @@ def test_sharded_equals_single(name, devices):
 
 
 @pytest.mark.parametrize(
-    "name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried")
+    "name",
+    fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried", others=RELEASE),
 )
 def test_pmap_agrees_with_its_docstring(name):
     made = row(name)
@@ -213,7 +214,7 @@ def test_traced_once(name):
     assert run(name, 1)[2] == {"step": 1, "evaluate": 1}
 
 
-@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE))
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, others=RELEASE))
 def test_member_equals_the_run_alone(name):
     batch = batch_of(row(name))
     net = sgd(name)
