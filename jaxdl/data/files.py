@@ -44,6 +44,8 @@ def expand_path(path: str | os.PathLike[str], field: str) -> Path:
       Traceback (most recent call last):
       jaxdl.errors.InputError: out: got 'aaa...', allowed: a path (File name too long)
     """
+    if "\0" in os.fspath(path):
+        raise InputError(field, os.fspath(path), "a path without a null byte")
     try:
         expanded = Path(path).expanduser()
         expanded.stat()

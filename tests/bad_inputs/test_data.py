@@ -311,11 +311,11 @@ TABLE = {
     "no name": (lambda: load(""), f"data: got '', allowed: {SETS}"),
     "data_dir": (
         lambda: load("mnist", "a\0b"),
-        "data_dir: got 'a\\x00b', allowed: a path (embedded null byte)",
+        "data_dir: got 'a\\x00b', allowed: a path without a null byte",
     ),
     "cache_dir": (
         lambda: load("mnist", "a", "a\0b"),
-        "cache_dir: got 'a\\x00b', allowed: a path (embedded null byte)",
+        "cache_dir: got 'a\\x00b', allowed: a path without a null byte",
     ),
 }
 

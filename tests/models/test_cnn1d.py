@@ -204,7 +204,8 @@ def test_an_output_depends_on_its_receptive_field_and_on_nothing_else(model, siz
     variables = jax.tree.map(jnp.abs, random_variables(model, x))
     batch = jnp.concatenate([x + 9.0, *(x.at[:, t].add(99.0) + 9.0 for t in range(total))])
     ys = np.asarray(run(model, variables, batch))
-    changed = (ys[1:] != ys[0]).any(-1)
+    # The place of an example in its batch may decide its rounding.
+    changed = ~np.isclose(ys[1:], ys[0], rtol=1e-4).all(-1)
     middle = ys.shape[1] // 2
     steps = np.flatnonzero(changed[:, middle])
     assert steps[-1] - steps[0] + 1 == size

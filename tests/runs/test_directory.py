@@ -188,7 +188,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     for out, allowed in [
         (tmp_path / "file", "a directory; this is a file"),
         (tmp_path / "file" / "run", "a directory that can be written (Not a directory)"),
-        ("a\0b", "a path (embedded null byte)"),
+        ("a\0b", "a path without a null byte"),
     ]:
         with pytest.raises(InputError) as raised:
             run_experiment(options(out), experiment)
