@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,14 +36,19 @@ rows = pytest.mark.parametrize("name", ROWS)
 
 #: One row of each kind, for laws that compile long; slow tests check them on all rows.
 REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
+#: Kinds whose steps have rules, several networks or loops of their own.
+KINDS = ("translation", "gated_pixelcnn", "q_network", "reinforce", "skip_gram")
 
 SLOW = (pytest.mark.slow,)
 #: Marks of tests that are close to others: laws of strategies on more rows, and on two devices.
 RELEASE = (pytest.mark.slow, pytest.mark.release)
 
 
-def fast_for(*names: str, others: tuple = SLOW) -> list:
-    """Returns all rows; those that are not named have the marks `others`."""
+def fast_for(*names: str, others: Any = SLOW) -> list:
+    """Returns all rows; those that are not named have the marks `others`.
+
+    A law with the mark `release` alone is in the default tests, but not in those of optimized code.
+    """
     params = {name: pytest.param(name, marks=others) for name in ROWS}
     params |= {name: pytest.param(name) for name in names}
     return list(params.values())
@@ -204,7 +210,7 @@ def test_pmap_agrees_with_its_docstring(name):
 
 
 @pytest.mark.optimized
-@rows
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, *KINDS, others=pytest.mark.release))
 def test_steps_in_one_dispatch_equal_single_dispatches(name):
     assert state_sha256(run(name, 1)[0]) == state_sha256(run(name, 1, log=100)[0])
 
