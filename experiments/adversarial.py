@@ -36,7 +36,12 @@ from jaxdl.errors import InputError, at_least, in_range
 from jaxdl.explain import format_checks
 from jaxdl.models import CNN, Stage
 from jaxdl.recipes import PixelAugmentOptions, TrainingOptions, fit_and_test, image_sets
-from jaxdl.recipes.loaded import loaded_classifier, print_results, sets_for
+from jaxdl.recipes.loaded import (
+    loaded_classifier,
+    print_results,
+    refuse_options_of_training,
+    sets_for,
+)
 from jaxdl.recipes.methods import classifiers
 from jaxdl.recipes.robustness import (
     AttackOptions,
@@ -92,7 +97,7 @@ class Config(Options):
         in_range("trades", self.trades, 0, float("inf"))
         for defence in self.defences:
             self.training_attack(defence)
-        self.augmentation.refuse_without_training(self.load)
+        refuse_options_of_training(self, self.load, ("seeds", "defences"))
         return super().validate()
 
     def training_attack(self, defence: str) -> explain.Attack | None:

@@ -59,7 +59,7 @@ from jaxdl.recipes.dreaming import (
     dreamer,
     load_photograph,
 )
-from jaxdl.recipes.loaded import print_results
+from jaxdl.recipes.loaded import print_results, refuse_options_of_training
 from jaxdl.recipes.robustness import one_of_each_class
 from jaxdl.recipes.seeing import check_layers, preparation
 from jaxdl.runs import Options, Run, RunOptions, launch, run_experiment
@@ -87,7 +87,7 @@ class Config(Options):
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
-        self.augmentation.refuse_without_training(self.load)
+        refuse_options_of_training(self, self.load)
         return super().validate()
 
     def for_smoke(self) -> Self:

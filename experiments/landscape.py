@@ -54,7 +54,7 @@ from jaxdl.recipes.landscape import (
     set_of,
     write_planes,
 )
-from jaxdl.recipes.loaded import print_results
+from jaxdl.recipes.loaded import print_results, refuse_options_of_training
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 from jaxdl.runs.options import run_directory
 from jaxdl.tasks import Task
@@ -102,6 +102,7 @@ class Config(Options):
             at_least("hidden", width, 1)
         at_least("large_batch", self.large_batch, 1)
         at_least("features", self.features, 1)
+        refuse_options_of_training(self, self.load, ("seeds", "networks"))
         return super().validate()
 
     def for_smoke(self) -> Self:

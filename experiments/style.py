@@ -33,7 +33,7 @@ from jaxdl.core import inference
 from jaxdl.errors import InputError
 from jaxdl.models import CNN, Stage
 from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
-from jaxdl.recipes.loaded import print_results
+from jaxdl.recipes.loaded import print_results, refuse_options_of_training
 from jaxdl.recipes.seeing import preparation
 from jaxdl.recipes.styled import make_pictures
 from jaxdl.recipes.styling import StyleOptions, painter
@@ -56,7 +56,7 @@ class Config(Options):
     seeds_share_cores: ClassVar[bool] = False
 
     def validate(self) -> Self:
-        self.augmentation.refuse_without_training(self.load)
+        refuse_options_of_training(self, self.load)
         return super().validate()
 
     def for_smoke(self) -> Self:

@@ -32,7 +32,7 @@ from jaxdl.errors import InputError, at_least
 from jaxdl.explain import Ascent
 from jaxdl.models import CNN, Stage
 from jaxdl.recipes import AugmentOptions, TrainingOptions, fit_and_test, image_sets
-from jaxdl.recipes.loaded import print_results, sets_for
+from jaxdl.recipes.loaded import print_results, refuse_options_of_training, sets_for
 from jaxdl.recipes.seeing import (
     Units,
     check_layers,
@@ -85,7 +85,7 @@ class Config(Options):
             at_least("size", self.size, 1)
         if self.images is not None and self.load is None:
             raise InputError("images", self.images, "none without --load; use --data")
-        self.augmentation.refuse_without_training(self.load)
+        refuse_options_of_training(self, self.load, ("seeds",))
         return super().validate()
 
     def ascent(self) -> Ascent:

@@ -52,7 +52,12 @@ from jaxdl.recipes import (
     planted_report,
 )
 from jaxdl.recipes.feature_classifier import spread_rows
-from jaxdl.recipes.loaded import loaded_classifier, print_results, sets_for
+from jaxdl.recipes.loaded import (
+    loaded_classifier,
+    print_results,
+    refuse_options_of_training,
+    sets_for,
+)
 from jaxdl.recipes.methods import WhyOptions, classifiers, explain_images
 from jaxdl.recipes.why import draw, measure
 from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
@@ -93,7 +98,7 @@ class Config(Options):
             at_least("cascade", self.cascade, 0)
         if self.images is not None and self.load is None:
             raise InputError("images", self.images, "none without --load; use --data")
-        self.augmentation.refuse_without_training(self.load)
+        refuse_options_of_training(self, self.load, ("seeds", "networks"))
         return super().validate()
 
     def cascaded(self, default: int) -> int:

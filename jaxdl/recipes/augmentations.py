@@ -47,15 +47,6 @@ class AugmentOptions:
         """
         return parse(self.augment, shape)
 
-    def refuse_without_training(self, load: str | None) -> None:
-        """Raises InputError for an augmentation of an experiment that loads its network.
-
-        Args:
-          load: the network that replaces a training; None for a training.
-        """
-        if load is not None and self.augment is not None:
-            raise InputError("augment", self.augment, "none with --load, which trains no network")
-
 
 @dataclasses.dataclass(frozen=True)
 class PixelAugmentOptions(AugmentOptions):

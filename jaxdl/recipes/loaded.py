@@ -1,7 +1,9 @@
-"""A loaded network of images: its scores, sets of images that fit it, and its results."""
+"""A loaded network in place of a training: its options, scores, sets of images, and results."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
@@ -11,7 +13,60 @@ from jaxdl.recipes.images import photograph_crops
 from jaxdl.recipes.methods import Classifier, classifier
 from jaxdl.recipes.seeing import preparation
 from jaxdl.runs.card import decimals
-from jaxdl.runs.options import RunOptions
+from jaxdl.runs.options import Options, RunOptions
+
+#: Options of a run that only a training uses.
+OF_TRAINING = (
+    "epochs",
+    "steps",
+    "batch_size",
+    "validation",
+    "log_every",
+    "save_every",
+    "stop_after",
+    "track",
+    "profile",
+)
+
+
+def refuse_options_of_training(
+    options: Options, load: str | None, others: Sequence[str] = ()
+) -> None:
+    """Raises InputError for an option without effect, because a network is loaded, not trained.
+
+    An option has an effect if it is unlike its default. Those of the groups `training` and
+    `augmentation` are refused, and the options of a run that only a training uses.
+
+    Args:
+      options: those of an experiment.
+      load: the network that replaces the training; None for a training.
+      others: names of further options, of the run or of the experiment, that are refused.
+
+    Example:
+      >>> from jaxdl.runs.options import RunOptions
+      >>> refuse_options_of_training(Options(RunOptions(seed=7)), "runs/mine")
+      >>> refuse_options_of_training(Options(RunOptions(steps=7)), "runs/mine")
+      Traceback (most recent call last):
+      jaxdl.errors.InputError: steps: got 7, allowed: none with --load, which trains no network
+    """
+    if load is None:
+        return
+    default = _values_of_training(type(options)(), others)
+    for name, value in _values_of_training(options, others).items():
+        if value != default[name]:
+            raise InputError(name, value, "none with --load, which trains no network")
+
+
+def _values_of_training(options: Options, others: Sequence[str]) -> dict[str, Any]:
+    """Returns the options that only a training uses, by name."""
+    values = {name: getattr(options.run, name) for name in OF_TRAINING}
+    for group in ("training", "augmentation"):
+        if hasattr(options, group):
+            values |= dataclasses.asdict(getattr(options, group))
+    for name in others:
+        owner = options if hasattr(options, name) else options.run
+        values[name] = getattr(owner, name)
+    return values
 
 
 def loaded_classifier(net: Network, source: str) -> Classifier:

@@ -2,6 +2,11 @@
 
 from tests.bad_inputs.allowed import INSIDE, METHODS
 
+NOWHERE = (
+    "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
+    "such as that of a finished run"
+)
+
 BAD = [
     (
         "why",
@@ -37,8 +42,7 @@ BAD = [
     (
         "why",
         "--load nowhere",
-        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
-        "such as that of a finished run",
+        NOWHERE,
     ),
     (
         "text_generation",
@@ -81,6 +85,30 @@ BAD = [
         )
         for name in ("adversarial", "dream", "style", "what_it_sees", "why")
     ),
+    *(
+        (
+            name,
+            f"--{option.replace('_', '-')} {value} --load runs/mine",
+            f"{option}: got {shown}, allowed: none with --load, which trains no network",
+        )
+        for name, option, value, shown in [
+            ("adversarial", "seeds", "3", "3"),
+            ("adversarial", "defences", "pgd", "('pgd',)"),
+            ("dream", "epochs", "7", "7.0"),
+            ("landscape", "networks", "plain", "('plain',)"),
+            ("landscape", "batch_size", "7", "7"),
+            ("style", "learning_rate", "0.5", "0.5"),
+            ("what_it_sees", "seeds", "2", "2"),
+            ("why", "networks", "twin", "('twin',)"),
+            ("why", "seeds", "2", "2"),
+        ]
+    ),
+    ("dream", "--seeds 2 --load nowhere", NOWHERE),
+    (
+        "fine_tune",
+        "--validation 0.1",
+        "validation: got 0.1, allowed: 0 in this experiment, whose labels are all trained on",
+    ),
     ("why", "--augment shift=8", f"augment: got 'shift=8', allowed: {INSIDE}"),
     ("what_it_sees", "--augment crop=8", f"augment: got 'crop=8', allowed: {INSIDE}"),
     ("style", "--size 0", "size: got 0, allowed: at least 1"),
@@ -118,8 +146,7 @@ BAD = [
     (
         "dream",
         "--load nowhere",
-        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
-        "such as that of a finished run",
+        NOWHERE,
     ),
     (
         "landscape",
@@ -134,8 +161,7 @@ BAD = [
     (
         "landscape",
         "--load nowhere",
-        "network: got 'nowhere', allowed: a directory with model.json and weights.safetensors, "
-        "such as that of a finished run",
+        NOWHERE,
     ),
     (
         "word2vec",
