@@ -36,7 +36,7 @@ rows = pytest.mark.parametrize("name", ROWS)
 
 #: One row of each kind, for laws that compile long; slow tests check them on all rows.
 REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
-#: Kinds whose steps have rules, several networks or loops of their own.
+#: Kinds whose steps have rules, several networks, or loops inside.
 KINDS = ("translation", "gated_pixelcnn", "q_network", "reinforce", "skip_gram")
 
 SLOW = (pytest.mark.slow,)
