@@ -51,7 +51,7 @@ def _is_several(seed: object) -> bool:
 
 def _integer(seed: object) -> int | None:
     """Returns the seed as a Python integer, or None if it is not an integer."""
-    if isinstance(seed, bool):
+    if isinstance(seed, bool | np.bool_):
         return None
     try:
         return operator.index(seed)  # type: ignore[arg-type]

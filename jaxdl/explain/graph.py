@@ -161,8 +161,13 @@ def _names(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | No
     """Returns a name for each array of the arguments."""
     if names is None:
         try:
-            parameters = list(inspect.signature(f).bind(*args).arguments.items())
-        except (TypeError, ValueError) as error:
+            signature = inspect.signature(f)
+        except ValueError:
+            # Some functions of other libraries have no signature.
+            signature = inspect.signature(lambda *args: None)
+        try:
+            parameters = list(signature.bind(*args).arguments.items())
+        except TypeError as error:
             raise InputError("args", str(error), "the arguments of f") from None
         names = []
         for name, value in parameters:
