@@ -54,6 +54,16 @@ from jaxdl.runs import Options, Run, RunOptions, launch, run_variants
 from jaxdl.runs.options import run_directory
 from jaxdl.tasks import Task
 
+#: Options that only the training of the defences uses.
+OF_DEFENCES = (
+    "defences",
+    "training_epsilon",
+    "training_steps",
+    "training_step_size",
+    "attack_warmup",
+    "trades",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(Options):
@@ -97,7 +107,7 @@ class Config(Options):
         in_range("trades", self.trades, 0, float("inf"))
         for defence in self.defences:
             self.training_attack(defence)
-        refuse_options_of_training(self, self.load, ("seeds", "defences"))
+        refuse_options_of_training(self, self.load, ("seeds", *OF_DEFENCES))
         return super().validate()
 
     def training_attack(self, defence: str) -> explain.Attack | None:

@@ -20,7 +20,7 @@ With the digits, 3, 3 and 5 seeds, on two shared cores, forth and back:
 The errors of the cycles are 0.013, 0.033 and 0.022. The ends change 0.56, 0.84 and 0.68 times as
 much as the middle, so no cycle hides a message. The inverted digits are those of the third command,
 on a slower core, and all 5 seeds have the right sign. With a third level of the U-Nets one seed has
-the wrong sign, also with `--cycle 3`.
+wrong outputs, also with `--cycle 3`.
 """
 
 import dataclasses

@@ -86,9 +86,7 @@ class Config(Options):
 
     def validate(self) -> Self:
         self.training.refuse_find_lr("whose methods have fixed rates")
-        if self.run.validation:
-            allowed = "0 in this experiment, whose labels are all trained on"
-            raise InputError("validation", self.run.validation, allowed)
+        self.run.refuse_validation("whose labels are all trained on")
         if not self.methods or len(set(self.methods)) < len(self.methods):
             raise InputError("methods", self.methods, "scratch, frozen, fine_tuned, each once")
         if not self.labels or list(self.labels) != sorted(set(self.labels)):

@@ -102,7 +102,8 @@ class Config(Options):
             at_least("hidden", width, 1)
         at_least("large_batch", self.large_batch, 1)
         at_least("features", self.features, 1)
-        refuse_options_of_training(self, self.load, ("seeds", "networks"))
+        others = ("seeds", "networks", "hidden", "large_batch", "features")
+        refuse_options_of_training(self, self.load, others)
         return super().validate()
 
     def for_smoke(self) -> Self:

@@ -130,9 +130,7 @@ class Config(Options):
 
     def validate(self) -> Self:
         self.training.refuse_find_lr("whose ways have fixed rates")
-        if self.run.validation:
-            allowed = "0 in this experiment, whose labels are all trained on"
-            raise InputError("validation", self.run.validation, allowed)
+        self.run.refuse_validation("whose labels are all trained on")
         if not self.ways or len(set(self.ways)) < len(self.ways):
             raise InputError("ways", self.ways, f"some of {', '.join(PRETEXTS + WAYS)}, each once")
         at_least("labels_per_class", self.labels_per_class, 1)

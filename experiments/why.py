@@ -98,7 +98,7 @@ class Config(Options):
             at_least("cascade", self.cascade, 0)
         if self.images is not None and self.load is None:
             raise InputError("images", self.images, "none without --load; use --data")
-        refuse_options_of_training(self, self.load, ("seeds", "networks"))
+        refuse_options_of_training(self, self.load, ("seeds", "networks", *vars(self.mark)))
         return super().validate()
 
     def cascaded(self, default: int) -> int:

@@ -4,10 +4,9 @@ import inspect
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,22 +33,19 @@ TRACES: Counter[tuple[str, str]] = Counter()
 
 rows = pytest.mark.parametrize("name", ROWS)
 
-#: One row of each kind, for laws that compile long; slow tests check them on all rows.
+#: Rows of the default tests, for laws that compile long.
 REPRESENTATIVE = ("mlp", "cnn_batchnorm", "lstm_language", "gru_language_carried", "vae", "gan")
-#: Kinds whose steps have rules, several networks, or loops inside.
+#: Rows of the slow tests: learners with rules, several networks, or loops inside of a step.
 KINDS = ("translation", "gated_pixelcnn", "q_network", "reinforce", "skip_gram")
 
-SLOW = (pytest.mark.slow,)
-#: Marks of tests that are close to others: laws of strategies on more rows, and on two devices.
-RELEASE = (pytest.mark.slow, pytest.mark.release)
+#: Marks of tests that are close to others: strategies on the other rows, and on two devices.
+RELEASE = [pytest.mark.slow, pytest.mark.release]
 
 
-def fast_for(*names: str, others: Any = SLOW) -> list:
-    """Returns all rows; those that are not named have the marks `others`.
-
-    A law with the mark `release` alone is in the default tests, but not in those of optimized code.
-    """
-    params = {name: pytest.param(name, marks=others) for name in ROWS}
+def fast_for(*names: str, slow: Iterable[str] = ROWS) -> list:
+    """Returns all rows. Those in `slow` run in the slow tests, and the rest before a release."""
+    params = {name: pytest.param(name, marks=RELEASE) for name in ROWS}
+    params |= {name: pytest.param(name, marks=pytest.mark.slow) for name in slow}
     params |= {name: pytest.param(name) for name in names}
     return list(params.values())
 
@@ -174,7 +170,7 @@ def test_jit_equals_eager(name):
     assert_close(eager_metrics, metrics)
 
 
-@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, others=RELEASE))
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, slow=KINDS))
 @pytest.mark.parametrize("devices", [pytest.param(2, marks=RELEASE), 4])
 def test_sharded_equals_single(name, devices):
     one, one_records, _ = run(name, 1)
@@ -189,8 +185,7 @@ def test_sharded_equals_single(name, devices):
 
 
 @pytest.mark.parametrize(
-    "name",
-    fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried", others=RELEASE),
+    "name", fast_for("mlp", "mlp_dropout", "cnn_batchnorm", "gru_language_carried", slow=KINDS)
 )
 def test_pmap_agrees_with_its_docstring(name):
     made = row(name)
@@ -210,7 +205,7 @@ def test_pmap_agrees_with_its_docstring(name):
 
 
 @pytest.mark.optimized
-@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, *KINDS, others=pytest.mark.release))
+@rows
 def test_steps_in_one_dispatch_equal_single_dispatches(name):
     assert state_sha256(run(name, 1)[0]) == state_sha256(run(name, 1, log=100)[0])
 
@@ -220,7 +215,7 @@ def test_traced_once(name):
     assert run(name, 1)[2] == {"step": 1, "evaluate": 1}
 
 
-@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, others=RELEASE))
+@pytest.mark.parametrize("name", fast_for(*REPRESENTATIVE, slow=KINDS))
 def test_member_equals_the_run_alone(name):
     batch = batch_of(row(name))
     net = sgd(name)

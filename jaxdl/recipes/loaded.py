@@ -1,19 +1,20 @@
 """A loaded network in place of a training: its options, scores, sets of images, and results."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from jaxdl import data
 from jaxdl.data.dataset import Dataset
 from jaxdl.errors import InputError
 from jaxdl.network import Network
+from jaxdl.recipes.augmentations import AugmentOptions
+from jaxdl.recipes.fitting import TrainingOptions
 from jaxdl.recipes.images import photograph_crops
 from jaxdl.recipes.methods import Classifier, classifier
 from jaxdl.recipes.seeing import preparation
 from jaxdl.runs.card import decimals
-from jaxdl.runs.options import Options, RunOptions
+from jaxdl.runs.options import Options, RunOptions, flat_options
 
 #: Options of a run that only a training uses.
 OF_TRAINING = (
@@ -30,20 +31,19 @@ OF_TRAINING = (
 
 
 def refuse_options_of_training(
-    options: Options, load: str | None, others: Sequence[str] = ()
+    options: Options, load: str | None, others: Iterable[str] = ()
 ) -> None:
-    """Raises InputError for an option without effect, because a network is loaded, not trained.
+    """Raises InputError for an option that only a training uses, if a network is loaded.
 
-    An option has an effect if it is unlike its default. Those of the groups `training` and
-    `augmentation` are refused, and the options of a run that only a training uses.
+    Such options are those of `TrainingOptions` and `AugmentOptions`, and some of `RunOptions`. They
+    are refused if they are unlike their defaults.
 
     Args:
       options: those of an experiment.
       load: the network that replaces the training; None for a training.
-      others: names of further options, of the run or of the experiment, that are refused.
+      others: names of more options that only the training of this experiment uses.
 
     Example:
-      >>> from jaxdl.runs.options import RunOptions
       >>> refuse_options_of_training(Options(RunOptions(seed=7)), "runs/mine")
       >>> refuse_options_of_training(Options(RunOptions(steps=7)), "runs/mine")
       Traceback (most recent call last):
@@ -51,22 +51,12 @@ def refuse_options_of_training(
     """
     if load is None:
         return
-    default = _values_of_training(type(options)(), others)
-    for name, value in _values_of_training(options, others).items():
-        if value != default[name]:
+    groups = [*dataclasses.fields(TrainingOptions), *dataclasses.fields(AugmentOptions)]
+    names = {*OF_TRAINING, *others, *(field.name for field in groups)}
+    default = flat_options(type(options)())
+    for name, value in flat_options(options).items():
+        if name in names and value != default[name]:
             raise InputError(name, value, "none with --load, which trains no network")
-
-
-def _values_of_training(options: Options, others: Sequence[str]) -> dict[str, Any]:
-    """Returns the options that only a training uses, by name."""
-    values = {name: getattr(options.run, name) for name in OF_TRAINING}
-    for group in ("training", "augmentation"):
-        if hasattr(options, group):
-            values |= dataclasses.asdict(getattr(options, group))
-    for name in others:
-        owner = options if hasattr(options, name) else options.run
-        values[name] = getattr(owner, name)
-    return values
 
 
 def loaded_classifier(net: Network, source: str) -> Classifier:

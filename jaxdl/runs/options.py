@@ -93,6 +93,15 @@ class RunOptions:
         if self.cache_dir and os.path.isfile(os.path.expanduser(self.cache_dir)):
             raise InputError("cache_dir", self.cache_dir, "a directory; this is a file")
 
+    def refuse_validation(self, reason: str) -> None:
+        """Raises InputError for a `validation` in an experiment that holds no examples back.
+
+        Args:
+          reason: the end of the message, such as "whose labels are all trained on".
+        """
+        if self.validation:
+            raise InputError("validation", self.validation, f"0 in this experiment, {reason}")
+
     def for_smoke(self) -> Self:
         """Returns the options of a smoke test: at most 20 steps, logged and saved often."""
         steps = min(self.steps or 20, 20)

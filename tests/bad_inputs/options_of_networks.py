@@ -39,11 +39,7 @@ BAD = [
         "networks: got ('twin', 'twin'), allowed: marked, twin, everywhere, each once",
     ),
     ("why", "--images folder", "images: got 'folder', allowed: none without --load; use --data"),
-    (
-        "why",
-        "--load nowhere",
-        NOWHERE,
-    ),
+    ("why", "--load nowhere", NOWHERE),
     (
         "text_generation",
         "--test-fraction 1",
@@ -94,13 +90,16 @@ BAD = [
         for name, option, value, shown in [
             ("adversarial", "seeds", "3", "3"),
             ("adversarial", "defences", "pgd", "('pgd',)"),
+            ("adversarial", "trades", "2", "2.0"),
             ("dream", "epochs", "7", "7.0"),
             ("landscape", "networks", "plain", "('plain',)"),
             ("landscape", "batch_size", "7", "7"),
+            ("landscape", "hidden", "8", "(8,)"),
             ("style", "learning_rate", "0.5", "0.5"),
             ("what_it_sees", "seeds", "2", "2"),
             ("why", "networks", "twin", "('twin',)"),
             ("why", "seeds", "2", "2"),
+            ("why", "strays", "0.5", "0.5"),
         ]
     ),
     ("dream", "--seeds 2 --load nowhere", NOWHERE),
@@ -143,11 +142,7 @@ BAD = [
         "activation_1, activation_2, conv_0, conv_1, conv_2, head, head/Dropout_0, "
         "head/activation_0, head/dense_0, head/out, pool_0, pool_1 (did you mean 'conv_2'?)",
     ),
-    (
-        "dream",
-        "--load nowhere",
-        NOWHERE,
-    ),
+    ("dream", "--load nowhere", NOWHERE),
     (
         "landscape",
         "--networks plain plain",
@@ -158,11 +153,7 @@ BAD = [
     ("landscape", "--points 1", "points: got 1, allowed: at least 2"),
     ("landscape", "--span 0", "span: got 0.0, allowed: above 0"),
     ("landscape", "--examples 0", "examples: got 0, allowed: at least 1"),
-    (
-        "landscape",
-        "--load nowhere",
-        NOWHERE,
-    ),
+    ("landscape", "--load nowhere", NOWHERE),
     (
         "word2vec",
         "--method word",

@@ -188,6 +188,11 @@ def test_names_can_be_given():
         (lambda x: x, (1.0, 2.0), "args: got 'too many positional arguments', allowed: the arg"),
         (3, (1.0,), "f: got 3, allowed: a function, such as lambda x, y: x * y"),
         (np.sin, (1.0,), "f: got 'np.sin, math.sin, float(x) or a condition on a number', allowed"),
+        (
+            max,
+            (1.0, 2.0),
+            "f: got 'np.sin, math.sin, float(x) or a condition on a number', allowed",
+        ),
         (lambda x: math.sin(x), (1.0,), "f: got 'np.sin, math.sin, float(x) or a condition on a n"),
         (
             lambda x: jax.lax.while_loop(lambda c: c < 9, lambda c: c * 2, x),
